@@ -1,0 +1,345 @@
+/**
+ * The decision of one quorum write, as a value: who has acked by when, and is that enough?
+ *
+ * A tracker is immutable and knows no clock: every time is given by the caller, in milliseconds of one clock. Record
+ * what happens; ask `decision` as often as you like. The same reference comes back when an event changed nothing, so
+ * `next === tracker` says that there is nothing new to decide.
+ *
+ * **What counts.** The local commit, and the acks of distinct peers that arrived by the deadline
+ * (`at <= startedAt + ackTimeout`), whenever they are processed. Strangers, self and repeats change nothing. An ack
+ * after the deadline is kept as late and never counts. Per peer, the first conclusive answer (ack, drift, rejection)
+ * stands; a refused connection, a silence or a lag is not conclusive, and an ack in time after it counts. Of several
+ * acks of one peer the earliest counts, in whatever order they are processed.
+ *
+ * **When it is final.** Met stays met: acks are never taken back. Failed stays failed:
+ *
+ * - A failure by definitive answers (more peers rejected or drifted than W can spare) is recorded in the value at once,
+ *   with its reason, and no later event reverts it; acks processed after it are late.
+ * - A failure by time is an answer to a question with a `now`. An ack stamped by the deadline may still be waiting to
+ *   be processed, and the tracker cannot know whether somebody has acted on the answer. So whoever acts on `Failed`
+ *   keeps `seal(tracker, now)` in place of the tracker: that records the failure in the value as above.
+ *
+ * The decision is thus a pure function of the recorded events and of `now`, and the shell around it has one duty.
+ *
+ * Compare the Pending, Lost or Won of etcd's `quorum/majority.go`, and riak's `riak_kv_put_core` for late answers that
+ * are still recorded.
+ */
+import * as Duration from "effect/Duration"
+import { dual } from "effect/Function"
+import * as Result from "effect/Result"
+import { LocalWriteFailed, QuorumNotMet } from "./QuorumError.ts"
+import type { Reason, Verdict, Verdicts } from "./QuorumError.ts"
+import type { QuorumPolicy } from "./QuorumPolicy.ts"
+import type { ReplicaId } from "./ReplicaId.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What a tracker holds of one peer: its last answer that changed anything, and the time of that answer.
+ */
+export interface PeerState {
+  readonly id: ReplicaId
+  /** `undefined` until something was recorded of the peer. */
+  readonly verdict: Verdict | undefined
+  readonly at: number
+}
+
+/**
+ * The state of one quorum write. Read it with the functions of this module.
+ */
+export interface AckTracker {
+  readonly policy: QuorumPolicy
+  readonly self: ReplicaId
+  readonly startedAt: number
+  /** `startedAt + ackTimeout`; an ack at exactly this time is in time. */
+  readonly deadline: number
+  /** When the local commit was durable, `undefined` until then. */
+  readonly localAt: number | undefined
+  /** The members other than self, each once, in the order given. */
+  readonly peers: ReadonlyArray<PeerState>
+  /** The reason of a failure that nothing can revert any more. */
+  readonly failed: Reason | undefined
+}
+
+/**
+ * The outcome so far. `got` counts the replicas known in time to hold the write, the local one included, and never
+ * exceeds N. `Failed` carries what a `QuorumNotMet` says.
+ */
+export type Decision =
+  | { readonly _tag: "Pending" }
+  | { readonly _tag: "Met"; readonly got: number }
+  | {
+      readonly _tag: "Failed"
+      readonly got: number
+      readonly needed: number
+      readonly reason: Reason
+      readonly verdicts: Verdicts
+    }
+
+/**
+ * What can be reported of a peer that has not acked. Acks have a function of their own, because only a decoded answer
+ * that echoes the write is one.
+ */
+export type Failure = Exclude<Verdict, { readonly _tag: "acked" | "late" }>
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Starts tracking a write at `startedAt`, the time of the local append.
+ *
+ * Self and repeats among `peers` are dropped. Whether `policy.n` fits the replica set is checked where a writer is
+ * built, not here; with too few peers for W the tracker has failed from the start, and with too many `got` still never
+ * exceeds N.
+ */
+export const make = (options: {
+  readonly policy: QuorumPolicy
+  readonly self: ReplicaId
+  readonly peers: ReadonlyArray<ReplicaId>
+  readonly startedAt: number
+}): AckTracker => {
+  const { peers, policy, self, startedAt } = options
+  const distinct = peers.filter((id, index) => id !== self && peers.indexOf(id) === index)
+  const tracker: AckTracker = {
+    policy,
+    self,
+    startedAt,
+    deadline: startedAt + Duration.toMillis(policy.ackTimeout),
+    localAt: undefined,
+    peers: distinct.map((id) => ({ id, verdict: undefined, at: startedAt })),
+    failed: undefined
+  }
+  return failIfImpossible(tracker, startedAt)
+}
+
+// -----------------------------------------------------------------------------
+// recording
+// -----------------------------------------------------------------------------
+
+/**
+ * Records that the local commit is durable. Its time is not judged: the deadline is for peers, and `startedAt` is
+ * taken at the local append. A tracker that was sealed as failed only for want of the local commit stays failed, and
+ * comes back unchanged.
+ */
+export const recordLocal: {
+  (at: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, at: number): AckTracker
+} = dual(2, (self: AckTracker, at: number): AckTracker => {
+  if (self.localAt !== undefined) return self
+  if (self.failed !== undefined && 1 + count(self, "acked") >= self.policy.w) return self
+  return { ...self, localAt: at }
+})
+
+/**
+ * Records that `peer` holds the write durably, as it said at `at`. Duty of the caller: nothing but a decoded answer
+ * that echoes log, sequence, chain checksum and the id of the replica is an ack.
+ */
+export const recordPeerAck: {
+  (peer: ReplicaId, at: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, peer: ReplicaId, at: number): AckTracker
+} = dual(3, (self: AckTracker, peer: ReplicaId, at: number): AckTracker => {
+  const before = self.peers.find((state) => state.id === peer)
+  if (before === undefined || isSettled(before.verdict)) return self
+  const verdict = self.failed === undefined && at <= self.deadline ? acked : late
+  return isLate(before.verdict) && verdict === late ? self : withPeer(self, { id: peer, verdict, at })
+})
+
+/**
+ * Records that `peer` holds a different entry at the same place. Never counts; definitive until an operator acts.
+ */
+export const recordIdDrift: {
+  (peer: ReplicaId, at: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, peer: ReplicaId, at: number): AckTracker
+} = dual(3, (self: AckTracker, peer: ReplicaId, at: number): AckTracker => recordFailure(self, peer, drifted, at))
+
+/**
+ * Records what happened to `peer` instead of an ack. `rejected` and `drifted` are definitive: a later ack of the same
+ * peer does not count, and when they make W impossible the tracker has failed at once. The others may be followed by
+ * an ack or by another report; the last report stands. After an ack nothing changes.
+ */
+export const recordFailure: {
+  (peer: ReplicaId, verdict: Failure, at: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, peer: ReplicaId, verdict: Failure, at: number): AckTracker
+} = dual(4, (self: AckTracker, peer: ReplicaId, verdict: Failure, at: number): AckTracker => {
+  const before = self.peers.find((state) => state.id === peer)
+  if (before === undefined || isSettled(before.verdict) || isLate(before.verdict)) return self
+  if (before.verdict !== undefined && isSame(before.verdict, verdict)) return self
+  return failIfImpossible(withPeer(self, { id: peer, verdict, at }), at)
+})
+
+/**
+ * Makes a failure final. Whoever acts on `Failed` keeps the sealed tracker, so that an ack stamped by the deadline and
+ * processed later becomes late and cannot turn the answer around. Returns the same reference unless
+ * `decision(tracker, now)` is a failure by time that is not sealed yet.
+ */
+export const seal: {
+  (now: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, now: number): AckTracker
+} = dual(2, (self: AckTracker, now: number): AckTracker =>
+  self.failed !== undefined || isMet(self) || now <= self.deadline ? self : { ...self, failed: reasonOf(self, now) }
+)
+
+// -----------------------------------------------------------------------------
+// deciding
+// -----------------------------------------------------------------------------
+
+/**
+ * Whether the quorum is met: the local commit, and acks in time of W - 1 distinct peers. By definition the same as
+ * `decision` being `Met`, so that this and `finalise` cannot disagree (law L2).
+ */
+export const isQuorumMet: {
+  (now: number): (self: AckTracker) => boolean
+  (self: AckTracker, now: number): boolean
+} = dual(2, (self: AckTracker, _now: number): boolean => isMet(self))
+
+/**
+ * The outcome as of `now`. `Pending` only until the deadline, and only while W is still possible; W = 1 is met by the
+ * local commit alone. Without the local commit nothing is met, and after the deadline that is `Failed` too.
+ *
+ * The reason of a failure: `id_drift` when the peers that drifted would have made the difference, otherwise
+ * `unreachable` without any ack of a peer in time, otherwise `timeout`.
+ */
+export const decision: {
+  (now: number): (self: AckTracker) => Decision
+  (self: AckTracker, now: number): Decision
+} = dual(2, (self: AckTracker, now: number): Decision => {
+  if (isMet(self)) return { _tag: "Met", got: gotOf(self) }
+  if (self.failed === undefined && now <= self.deadline) return pending
+  return {
+    _tag: "Failed",
+    got: gotOf(self),
+    needed: self.policy.w,
+    reason: self.failed ?? reasonOf(self, now),
+    verdicts: verdicts(self, now)
+  }
+})
+
+/**
+ * Ends the write as of `now`: the count of distinct acks, the local one included, or why not. Fails with
+ * `LocalWriteFailed` without the local commit, and with `QuorumNotMet` otherwise; its reason is `in_flight` while the
+ * decision is `Pending`. Who answers a caller with the failure keeps `seal(tracker, now)`.
+ */
+export const finalise: {
+  (now: number): (self: AckTracker) => Result.Result<number, QuorumNotMet | LocalWriteFailed>
+  (self: AckTracker, now: number): Result.Result<number, QuorumNotMet | LocalWriteFailed>
+} = dual(2, (self: AckTracker, now: number): Result.Result<number, QuorumNotMet | LocalWriteFailed> => {
+  if (self.localAt === undefined) {
+    return Result.fail(new LocalWriteFailed({ detail: "local commit not recorded before finalise" }))
+  }
+  const outcome = decision(self, now)
+  switch (outcome._tag) {
+    case "Met":
+      return Result.succeed(outcome.got)
+    case "Pending":
+      return Result.fail(
+        new QuorumNotMet({
+          got: gotOf(self),
+          needed: self.policy.w,
+          reason: "in_flight",
+          verdicts: verdicts(self, now)
+        })
+      )
+    case "Failed": {
+      const { got, needed, reason, verdicts } = outcome
+      return Result.fail(new QuorumNotMet({ got, needed, reason, verdicts }))
+    }
+  }
+})
+
+// -----------------------------------------------------------------------------
+// reading
+// -----------------------------------------------------------------------------
+
+/** How many peers have drifted for this write, in time or not. */
+export const idDriftCount = (self: AckTracker): number => count(self, "drifted")
+
+/** The peers whose acks count. Self is not among them. */
+export const ackedPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> => idsWith(self, "acked")
+
+/** The peers that hold the write durably and said so too late to count. */
+export const lateAckPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> => idsWith(self, "late")
+
+/**
+ * One verdict per replica as of `now`, self first. Self is `acked` with the local commit and `not_tried` without. A
+ * peer of which nothing was recorded is `timed_out` after the deadline and `not_tried` until then; record `not_tried`
+ * for a peer to which nothing was sent, and it stays that.
+ */
+export const verdicts: {
+  (now: number): (self: AckTracker) => Verdicts
+  (self: AckTracker, now: number): Verdicts
+} = dual(2, (self: AckTracker, now: number): Verdicts => {
+  const silent = now <= self.deadline ? notTried : timedOut
+  const out: Record<ReplicaId, Verdict> = { [self.self]: self.localAt === undefined ? notTried : acked }
+  for (const peer of self.peers) out[peer.id] = peer.verdict ?? silent
+  return out
+})
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const acked: Verdict = { _tag: "acked" }
+const late: Verdict = { _tag: "late" }
+const drifted: Failure = { _tag: "drifted" }
+const timedOut: Verdict = { _tag: "timed_out" }
+const notTried: Verdict = { _tag: "not_tried" }
+const pending: Decision = { _tag: "Pending" }
+
+const count = (self: AckTracker, tag: Verdict["_tag"]): number => {
+  let total = 0
+  for (const peer of self.peers) if (peer.verdict?._tag === tag) total++
+  return total
+}
+
+const idsWith = (self: AckTracker, tag: Verdict["_tag"]): ReadonlyArray<ReplicaId> =>
+  self.peers.filter((peer) => peer.verdict?._tag === tag).map((peer) => peer.id)
+
+const gotOf = (self: AckTracker): number =>
+  Math.min(self.policy.n, count(self, "acked") + (self.localAt === undefined ? 0 : 1))
+
+const isMet = (self: AckTracker): boolean =>
+  self.failed === undefined && self.localAt !== undefined && 1 + count(self, "acked") >= self.policy.w
+
+/** Definitive: nothing recorded of the peer later changes it. */
+const isSettled = (verdict: Verdict | undefined): boolean =>
+  verdict !== undefined && (verdict._tag === "acked" || verdict._tag === "rejected" || verdict._tag === "drifted")
+
+const isLate = (verdict: Verdict | undefined): boolean => verdict?._tag === "late"
+
+const isSame = (a: Verdict, b: Verdict): boolean =>
+  a._tag === b._tag &&
+  (a._tag !== "lagging" || b._tag !== "lagging" || a.by === b.by) &&
+  (a._tag !== "refused" || b._tag !== "refused" || a.detail === b.detail)
+
+const withPeer = (self: AckTracker, state: PeerState): AckTracker => ({
+  ...self,
+  peers: self.peers.map((peer) => (peer.id === state.id ? state : peer))
+})
+
+/** Fails for good, with the reason as of `at`, once the peers that can still ack are too few for W. */
+const failIfImpossible = (self: AckTracker, at: number): AckTracker => {
+  if (self.failed !== undefined) return self
+  const possible = 1 + self.peers.length - count(self, "drifted") - count(self, "rejected")
+  return possible >= self.policy.w ? self : { ...self, failed: reasonOf(self, at) }
+}
+
+/**
+ * Why W is not reached as of `now`. Drift made the difference when W would be reached had the drifted peers acked
+ * instead; before the deadline the peers still to answer get the benefit of the doubt. Drift after the deadline is no
+ * reason, for that peer was too late in any case. The local commit is taken as given: without it the answer is
+ * `LocalWriteFailed`.
+ */
+const reasonOf = (self: AckTracker, now: number): Reason => {
+  const acks = count(self, "acked")
+  let drifts = 0
+  let open = 0
+  for (const { at, verdict } of self.peers) {
+    if (verdict?._tag === "drifted") drifts += at <= self.deadline ? 1 : 0
+    else if (!isSettled(verdict) && !isLate(verdict)) open += now <= self.deadline ? 1 : 0
+  }
+  if (1 + acks < self.policy.w && 1 + acks + open + drifts >= self.policy.w) return "id_drift"
+  return acks === 0 ? "unreachable" : "timeout"
+}

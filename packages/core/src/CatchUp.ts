@@ -1,0 +1,131 @@
+/**
+ * Catch-up: compares what a peer holds with what this replica holds, and pulls what is missing from any peer that has
+ * it. Together with the pushes of the owner, this is what makes every replica end with every log (anti-entropy).
+ */
+import { Clock, Effect, Option, Result } from "effect"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as Log from "./Log.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
+import type { Peers } from "./Peers.ts"
+import type { ReplicaLogs } from "./ReplicaLogs.ts"
+import type * as ReplicaId from "./ReplicaId.ts"
+import type * as Watermark from "./Watermark.ts"
+
+/** Catch-up of one replica, shared by its replicators. */
+export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
+  /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
+  const pulling = new Set<Log.LogId>()
+
+  /**
+   * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
+   * they differ the log has drifted. A peer that is ahead cannot be compared before this replica has caught up.
+   */
+  const compare = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, vector: Watermark.VersionVector) {
+    const known = peers.get(peer).watermarks
+    for (const watermark of vector) {
+      if (watermark.seq > logs.head(watermark.log).seq || watermark.seq <= (known.get(watermark.log)?.seq ?? 0))
+        continue
+      const chain = yield* logs.chainAt(watermark.log, watermark.seq)
+      const at = yield* Clock.currentTimeMillis
+      if (Option.getOrUndefined(chain) === watermark.chain) peers.report({ _tag: "Ack", peer, watermark, at })
+      else yield* drifted(peer, watermark.log, at)
+    }
+  })
+
+  const drifted = (peer: ReplicaId.ReplicaId, log: Log.LogId, at: number) =>
+    Effect.suspend(() => {
+      if (peers.get(peer).drifted.has(log)) return Effect.void
+      peers.report({ _tag: "Drift", peer, log, at })
+      return Effect.logError(
+        `drift: ${peer} holds other entries of the log ${log} than this replica; it does not count for that log until ` +
+          `one of the two copies is wiped`
+      )
+    })
+
+  /** Pulls one log from a peer up to `target`, page after page. */
+  const pull = Effect.fnUntraced(function* (
+    peer: ReplicaId.ReplicaId,
+    client: PeerProtocol.PeerClient,
+    session: string,
+    target: Watermark.Watermark
+  ) {
+    const { log } = target
+    while (logs.head(log).seq < target.seq) {
+      const after = logs.head(log).seq
+      const { batch } = yield* client.pull({ session, log, after, maxBytes: PeerProtocol.maxBatchBytes })
+      if (batch === null) return
+      const valid = EntryBatch.validate(batch)
+      if (Result.isFailure(valid) || batch.log !== log || batch.from > after + 1 || EntryBatch.last(batch) <= after) {
+        const detail = Result.isFailure(valid)
+          ? valid.failure.message
+          : `asked for entries of ${log} after ${after}, got ${batch.log} from ${batch.from}`
+        return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+      }
+      const appended = yield* Effect.result(logs.append(batch))
+      if (Result.isFailure(appended)) {
+        if (appended.failure._tag === "StoreError") return yield* appended.failure
+        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, yield* Clock.currentTimeMillis)
+        return
+      }
+    }
+  })
+
+  const pullOnce = (
+    peer: ReplicaId.ReplicaId,
+    client: PeerProtocol.PeerClient,
+    session: string,
+    target: Watermark.Watermark
+  ) =>
+    Effect.suspend(() => {
+      if (pulling.has(target.log)) return Effect.void
+      pulling.add(target.log)
+      return Effect.ensuring(
+        pull(peer, client, session, target),
+        Effect.sync(() => pulling.delete(target.log))
+      )
+    })
+
+  return {
+    compare,
+    /**
+     * Fetches what a peer holds of this replica's own log beyond its end: this store was restored from an old backup.
+     * Only before the first append.
+     */
+    fetchOwn: (client: PeerProtocol.PeerClient, welcome: PeerProtocol.Welcome) =>
+      Effect.suspend(() => {
+        const target = welcome.vector.find((watermark) => watermark.log === logs.own)
+        if (target === undefined || target.seq <= logs.head(logs.own).seq) return Effect.void
+        return Effect.andThen(
+          Effect.logWarning(
+            `${welcome.replica} holds this replica's own log up to ${target.seq}, here it ends at ` +
+              `${logs.head(logs.own).seq}: the store is an older copy; fetching the rest before accepting writes`
+          ),
+          pull(welcome.replica, client, welcome.session, target)
+        )
+      }),
+    /**
+     * Fetches every log of which the peer holds more. The peer pushes its own log itself, so that one is pulled only
+     * when it made no progress here since the heartbeat `before`.
+     */
+    fetchMissing: Effect.fnUntraced(function* (
+      peer: ReplicaId.ReplicaId,
+      client: PeerProtocol.PeerClient,
+      welcome: PeerProtocol.Welcome,
+      before: PeerProtocol.Welcome | undefined
+    ) {
+      const pushed = Log.logId(welcome.replica, welcome.incarnation)
+      for (const target of welcome.vector) {
+        const head = logs.head(target.log).seq
+        if (target.seq <= head || peers.get(peer).drifted.has(target.log)) continue
+        if (target.log === logs.own) {
+          // Entries were appended here since: the two ends of the log differ.
+          yield* drifted(peer, target.log, yield* Clock.currentTimeMillis)
+          continue
+        }
+        const stalled = (before?.vector.find((watermark) => watermark.log === target.log)?.seq ?? 0) > head
+        if (target.log === pushed && !stalled) continue
+        yield* pullOnce(peer, client, welcome.session, target)
+      }
+    })
+  }
+}

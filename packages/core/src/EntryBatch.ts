@@ -1,0 +1,173 @@
+/**
+ * A contiguous range of one log: the unit that is appended, pushed and pulled.
+ *
+ * A batch carries the chain checksum before its first entry and after its last, so that a receiver can tell a gap from
+ * a drift and damaged bytes from both.
+ */
+import { Result, Schema } from "effect"
+import * as Chain from "./Chain.ts"
+import * as Entry from "./Entry.ts"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as Log from "./Log.ts"
+import type { Watermark } from "./Watermark.ts"
+
+/** Entries `from … from + count - 1` of `log`, their bytes one after the other. */
+export const EntryBatch = Schema.Struct({
+  log: Log.LogId,
+  from: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  count: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  /** The chain before the first entry. */
+  prevChain: Chain.Chain,
+  /** The chain after the last entry. */
+  chain: Chain.Chain,
+  bytes: Schema.Uint8Array
+})
+
+/** A contiguous range of one log. */
+export type EntryBatch = typeof EntryBatch.Type
+
+/** The sequence of the last entry. */
+export const last = (batch: EntryBatch): number => batch.from + batch.count - 1
+
+/** The watermark of a replica that holds the log up to the end of the batch. */
+export const watermark = (batch: EntryBatch): Watermark => ({ log: batch.log, seq: last(batch), chain: batch.chain })
+
+/**
+ * Encodes writes as the entries that follow `head`, each with a clock after the one before.
+ * Returns the batch and the clock of its last entry.
+ */
+export const encode = (
+  head: Watermark,
+  writes: ReadonlyArray<Entry.Write>,
+  clock: HybridLogicalClock.HybridLogicalClock,
+  now: number
+): { readonly batch: EntryBatch; readonly clock: HybridLogicalClock.HybridLogicalClock } => {
+  let room = 0
+  for (let i = 0; i < writes.length; i++) room += Entry.maxSize(writes[i]!)
+  const bytes = new Uint8Array(room)
+  const chain = Chain.state(head.chain)
+  let at = 0
+  for (let i = 0; i < writes.length; i++) {
+    clock = HybridLogicalClock.tick(clock, now)
+    const end = Entry.encodeInto(bytes, at, writes[i]!, clock)
+    Chain.extend(chain, bytes, at, end)
+    at = end
+  }
+  return {
+    batch: {
+      log: head.log,
+      from: head.seq + 1,
+      count: writes.length,
+      prevChain: head.chain,
+      chain: Chain.format(chain),
+      bytes: bytes.subarray(0, at)
+    },
+    clock
+  }
+}
+
+/**
+ * Checks a batch that came from elsewhere: every entry well-formed, as many as `count`, and the chain what the batch
+ * says. Whoever receives a batch does this once, before anything else.
+ */
+export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
+  const chain = Chain.state(batch.prevChain)
+  let at = 0
+  for (let i = 0; i < batch.count; i++) {
+    const end = Entry.end(batch.bytes, at)
+    if (Result.isFailure(end)) return Result.fail(end.failure)
+    Chain.extend(chain, batch.bytes, at, end.success)
+    at = end.success
+  }
+  if (at !== batch.bytes.length) {
+    return Result.fail(new Entry.MalformedEntry({ offset: at, detail: "bytes after the last entry" }))
+  }
+  if (Chain.format(chain) !== batch.chain) {
+    return Result.fail(new Entry.MalformedEntry({ offset: 0, detail: "the chain checksum does not match the bytes" }))
+  }
+  return Result.succeed(batch)
+}
+
+/** The chain after the entry at `seq`, which is the one before the batch, or one in it. */
+export const chainAt = (batch: EntryBatch, seq: number): Chain.Chain => {
+  if (seq === last(batch)) return batch.chain
+  return walk(batch, seq - batch.from + 1).chain
+}
+
+/** The rest of a batch after `seq`, which lies before its last entry. The bytes are shared. */
+export const after = (batch: EntryBatch, seq: number): EntryBatch => {
+  if (seq < batch.from) return batch
+  const skipped = seq - batch.from + 1
+  const { at, chain } = walk(batch, skipped)
+  return {
+    ...batch,
+    from: seq + 1,
+    count: batch.count - skipped,
+    prevChain: chain,
+    bytes: batch.bytes.subarray(at)
+  }
+}
+
+/** The longest beginning of a batch that fits in `maxBytes`, but at least its first entry. The bytes are shared. */
+export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
+  if (batch.bytes.length <= maxBytes) return batch
+  const chain = Chain.state(batch.prevChain)
+  let at = 0
+  let count = 0
+  while (count < batch.count) {
+    const end = Entry.endUnsafe(batch.bytes, at)
+    if (count > 0 && end > maxBytes) break
+    Chain.extend(chain, batch.bytes, at, end)
+    at = end
+    count++
+  }
+  return { ...batch, count, chain: Chain.format(chain), bytes: batch.bytes.subarray(0, at) }
+}
+
+/** Joins batches that follow one another. */
+export const concat = (batches: readonly [EntryBatch, ...ReadonlyArray<EntryBatch>]): EntryBatch => {
+  const first = batches[0]
+  if (batches.length === 1) return first
+  let length = 0
+  let count = 0
+  for (const batch of batches) {
+    length += batch.bytes.length
+    count += batch.count
+  }
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const batch of batches) {
+    bytes.set(batch.bytes, at)
+    at += batch.bytes.length
+  }
+  return { ...first, count, chain: batches[batches.length - 1]!.chain, bytes }
+}
+
+/** Calls `f` with the sequence and the offset of every entry, in order. */
+export const forEach = (batch: EntryBatch, f: (seq: number, offset: number) => void): void => {
+  let at = 0
+  for (let i = 0; i < batch.count; i++) {
+    f(batch.from + i, at)
+    at = Entry.endUnsafe(batch.bytes, at)
+  }
+}
+
+/** The clock of the last entry: within one log it is the greatest. */
+export const lastClock = (batch: EntryBatch): HybridLogicalClock.HybridLogicalClock => {
+  let offset = 0
+  for (let i = 1; i < batch.count; i++) offset = Entry.endUnsafe(batch.bytes, offset)
+  return Entry.clockAt(batch.bytes, offset)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const walk = (batch: EntryBatch, count: number): { readonly at: number; readonly chain: Chain.Chain } => {
+  const chain = Chain.state(batch.prevChain)
+  let at = 0
+  for (let i = 0; i < count; i++) {
+    const end = Entry.endUnsafe(batch.bytes, at)
+    Chain.extend(chain, batch.bytes, at, end)
+    at = end
+  }
+  return { at, chain: Chain.format(chain) }
+}

@@ -1,0 +1,201 @@
+/**
+ * The writes that wait for their quorum: one tracker per batch and policy, not per write, because an ack covers a whole
+ * batch, and one timer for all deadlines.
+ */
+import { Clock, Effect, FiberHandle, Result } from "effect"
+import * as AckTracker from "./AckTracker.ts"
+import * as Log from "./Log.ts"
+import { type PeerEvent, Peers } from "./Peers.ts"
+import * as QuorumError from "./QuorumError.ts"
+import type * as QuorumPolicy from "./QuorumPolicy.ts"
+import type * as ReplicaId from "./ReplicaId.ts"
+import type { Receipt } from "./Receipt.ts"
+import { ReplicaSet } from "./ReplicaSet.ts"
+
+/** Somebody who waits for the quorum of the write at `seq`. */
+export interface Waiter {
+  readonly resume: (effect: Effect.Effect<Receipt, QuorumError.QuorumNotMet>) => void
+  seq: number
+  /** Set when nobody waits any more. */
+  cancelled: boolean
+}
+
+/** Writes of one log that share a fate: all are covered by the watermark `seq`. */
+interface Group {
+  readonly log: Log.LogId
+  /** The greatest sequence among the waiters. */
+  readonly seq: number
+  readonly policy: QuorumPolicy.QuorumPolicy
+  readonly waiters: ReadonlyArray<Waiter>
+  tracker: AckTracker.AckTracker
+}
+
+/** Starts without anybody waiting. `onIdle` is called whenever the last group has its answer. */
+export const make = Effect.fnUntraced(function* (onIdle: () => void) {
+  const { peers: peerIds, self } = yield* ReplicaSet
+  const peers = yield* Peers
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
+  const groups = new Set<Group>()
+  const runTimer = yield* FiberHandle.makeRuntime<never>()
+  let timerAt = Number.POSITIVE_INFINITY
+
+  const start = (
+    log: Log.LogId,
+    policy: QuorumPolicy.QuorumPolicy,
+    waiters: ReadonlyArray<Waiter>,
+    seq: number,
+    startedAt: number
+  ): Group => {
+    const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
+    const group: Group = { log, seq, policy, waiters, tracker: AckTracker.recordLocal(tracker, startedAt) }
+    const at = now()
+    for (const { drifted, id, link, rejected, watermarks } of peers.all()) {
+      if (drifted.has(log)) record(group, { _tag: "Drift", peer: id, log, at })
+      const rejection = rejected.get(log)
+      if (rejection !== undefined) record(group, { _tag: "Rejected", peer: id, log, ...rejection, at })
+      const watermark = watermarks.get(log)
+      if (watermark !== undefined) record(group, { _tag: "Ack", peer: id, watermark, at })
+      if (link._tag === "Down") record(group, { _tag: "Link", peer: id, link, at })
+    }
+    return group
+  }
+
+  const settle = (group: Group, at: number): void => {
+    const decision = AckTracker.decision(group.tracker, at)
+    if (decision._tag === "Pending") return
+    groups.delete(group)
+    if (decision._tag === "Met") {
+      const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
+      const { n, w } = group.policy
+      for (const { cancelled, resume, seq } of group.waiters) {
+        if (!cancelled) resume(Effect.succeed({ writeId: Log.writeId(group.log, seq), acked, w, n }))
+      }
+    } else {
+      group.tracker = AckTracker.seal(group.tracker, at)
+      fail(group, at)
+    }
+    if (groups.size === 0) onIdle()
+  }
+
+  const fail = (group: Group, at: number): void => {
+    const result = AckTracker.finalise(group.tracker, at)
+    if (Result.isSuccess(result) || result.failure._tag !== "QuorumNotMet") return
+    const { got, needed, reason, verdicts } = result.failure
+    for (const { cancelled, resume, seq } of group.waiters) {
+      if (cancelled) continue
+      const writeId = Log.writeId(group.log, seq)
+      const lagging = withLag(verdicts, group.log, seq)
+      resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts: lagging })))
+    }
+  }
+
+  /** A peer that is connected and silent about a write is lagging; the tracker cannot know by how much. */
+  const withLag = (verdicts: QuorumError.Verdicts, log: Log.LogId, seq: number): QuorumError.Verdicts => {
+    const result: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { ...verdicts }
+    for (const { id, link, watermarks } of peers.all()) {
+      const verdict = result[id]?._tag
+      if (link._tag !== "Up" || (verdict !== "timed_out" && verdict !== "not_tried")) continue
+      const held = watermarks.get(log)?.seq ?? 0
+      if (held < seq) result[id] = { _tag: "lagging", by: seq - held }
+    }
+    return result
+  }
+
+  /** Sleeps until the earliest deadline of all groups. */
+  const arm = (deadline: number): void => {
+    if (deadline >= timerAt) return
+    timerAt = deadline
+    // A deadline is inclusive, so it has passed one millisecond later.
+    runTimer(Effect.andThen(Effect.sleep(Math.max(0, deadline - now()) + 1), Effect.sync(expire)))
+  }
+
+  const expire = (): void => {
+    timerAt = Number.POSITIVE_INFINITY
+    const at = now()
+    for (const group of Array.from(groups)) if (group.tracker.deadline < at) settle(group, at)
+    let next = Number.POSITIVE_INFINITY
+    for (const { tracker } of groups) next = Math.min(next, tracker.deadline)
+    if (next < Number.POSITIVE_INFINITY) arm(next)
+  }
+
+  const onPeerEvent = (event: PeerEvent): void => {
+    for (const group of groups) if (record(group, event)) settle(group, event.at)
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => peers.listen(onPeerEvent)),
+    (stop) => Effect.sync(stop)
+  )
+
+  return {
+    /** How many groups wait. */
+    size: () => groups.size,
+    /** Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done. */
+    watch: (
+      log: Log.LogId,
+      policy: QuorumPolicy.QuorumPolicy,
+      waiters: ReadonlyArray<Waiter>,
+      startedAt: number
+    ): void => {
+      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt)
+      groups.add(group)
+      settle(group, now())
+      if (groups.has(group)) arm(group.tracker.deadline)
+    },
+    /** Who is known to hold a write, and what is known of the others. */
+    holders: (log: Log.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
+      const at = now()
+      const { tracker } = start(log, policy, [], seq, at)
+      return {
+        holders: [self, ...AckTracker.ackedPeerIds(tracker)],
+        verdicts: withLag(AckTracker.verdicts(tracker, at), log, seq)
+      }
+    },
+    /** Fails everybody who still waits with what is known now. */
+    abandon: (): void => {
+      const at = now()
+      for (const group of groups) fail(group, at)
+      groups.clear()
+    }
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Records in the tracker what an event says about the group. Returns whether anything changed. */
+const record = (group: Group, event: PeerEvent): boolean => {
+  const before = group.tracker
+  switch (event._tag) {
+    case "Ack":
+      if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {
+        group.tracker = AckTracker.recordPeerAck(before, event.peer, event.at)
+      }
+      break
+    case "Drift":
+      if (event.log === group.log) group.tracker = AckTracker.recordIdDrift(before, event.peer, event.at)
+      break
+    case "Rejected":
+      if (event.log === group.log && event.seq <= group.seq) {
+        const verdict = { _tag: "rejected", detail: event.detail } as const
+        group.tracker = AckTracker.recordFailure(before, event.peer, verdict, event.at)
+      }
+      break
+    case "Link":
+      if (event.link._tag === "Down") {
+        group.tracker = AckTracker.recordFailure(before, event.peer, nonDefinitive(event.link.verdict), event.at)
+      }
+      break
+  }
+  return group.tracker !== before
+}
+
+/** A broken connection says nothing final about a write, whatever broke it. */
+const nonDefinitive = (verdict: QuorumError.Verdict): AckTracker.Failure => {
+  switch (verdict._tag) {
+    case "refused":
+    case "timed_out":
+      return verdict
+    default:
+      return { _tag: "refused" }
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * What replicas say to each other: a handshake, pushes of the sender's own log, and pulls of any log.
+ *
+ * The protocol is data. A transport carries it unchanged: it provides an RPC protocol for {@link PeerRpcs} (or calls
+ * the handler directly, as the in-memory transport does) and decides nothing.
+ */
+import { Cause, Context, Effect, Exit, Option, Schema } from "effect"
+import { Rpc, type RpcClient, type RpcClientError, RpcGroup } from "effect/rpc"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as Log from "./Log.ts"
+import * as ReplicaId from "./ReplicaId.ts"
+import * as ReplicaStore from "./ReplicaStore.ts"
+import * as Watermark from "./Watermark.ts"
+
+/** The version of this protocol. Replicas of different versions refuse each other. */
+export const version = 1
+
+/** The most bytes of entries in one push or pull, unless a single entry is larger. */
+export const maxBatchBytes = 1024 * 1024
+
+/** How often a replica and a peer compare version vectors, in milliseconds. A silent peer is noticed this late. */
+export const HeartbeatInterval = Context.Reference<number>("@quorum/core/HeartbeatInterval", {
+  defaultValue: () => 1000
+})
+
+/** How long one request to a peer may take, in milliseconds, before the connection is given up. */
+export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })
+
+/**
+ * The first thing a replica says on a connection, and what it repeats as a heartbeat: who it is and what it holds.
+ * `sentAt` is its clock in milliseconds since the epoch.
+ */
+export const Hello = Schema.Struct({
+  version: Schema.Int,
+  cluster: Schema.String,
+  replica: ReplicaId.ReplicaId,
+  incarnation: Log.Incarnation,
+  vector: Watermark.VersionVector,
+  sentAt: Schema.Finite
+})
+
+/** The first thing a replica says on a connection. */
+export type Hello = typeof Hello.Type
+
+/** The answer to an accepted handshake. `session` has to come with every later request. */
+export const Welcome = Schema.Struct({
+  cluster: Schema.String,
+  replica: ReplicaId.ReplicaId,
+  incarnation: Log.Incarnation,
+  vector: Watermark.VersionVector,
+  session: Schema.String,
+  /** The answering replica's clock when the request came in and when the answer left, in milliseconds. */
+  receivedAt: Schema.Finite,
+  sentAt: Schema.Finite
+})
+
+/** The answer to an accepted handshake. */
+export type Welcome = typeof Welcome.Type
+
+/** The handshake is refused; nothing else is answered until it is accepted. */
+export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
+  /**
+   * - `version`: another version of the protocol
+   * - `wrong_cluster`: another replica set
+   * - `self`: the caller claims the id of the replica it called
+   * - `stranger`: not a member
+   * - `duplicate`: another live replica has this id
+   * - `identity_mismatch`: the transport proved another identity than the caller claims
+   * - `wrong_replica`: another replica answers at this address (found by the caller)
+   */
+  reason: Schema.Literals([
+    "version",
+    "wrong_cluster",
+    "self",
+    "stranger",
+    "duplicate",
+    "identity_mismatch",
+    "wrong_replica"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `handshake refused (${this.reason}): ${this.detail}`
+  }
+}
+
+/** The session is not known (any more): the caller has to make a new handshake. */
+export class SessionUnknown extends Schema.TaggedError<SessionUnknown>()("SessionUnknown", {}) {
+  override get message(): string {
+    return "the session is not known here; a handshake has to come first"
+  }
+}
+
+/** The receiver decoded the entries and will not take them, now or later. */
+export class PushRejected extends Schema.TaggedError<PushRejected>()("PushRejected", { detail: Schema.String }) {
+  override get message(): string {
+    return `push rejected: ${this.detail}`
+  }
+}
+
+/** Entries of the sender's own log, in order. */
+export const Push = Schema.Struct({ session: Schema.String, batch: EntryBatch.EntryBatch })
+
+/** Entries of the sender's own log, in order. */
+export type Push = typeof Push.Type
+
+/** "I, `replica`, hold the log durably up to `seq`, and the chain there is `chain`." */
+export const Ack = Schema.Struct({ replica: ReplicaId.ReplicaId, ...Watermark.Watermark.fields })
+
+/** "I hold the log durably up to here." */
+export type Ack = typeof Ack.Type
+
+/** Asks for the entries of a log after a place. */
+export const Pull = Schema.Struct({
+  session: Schema.String,
+  log: Log.LogId,
+  after: Log.Sequence,
+  maxBytes: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+})
+
+/** Asks for the entries of a log after a place. */
+export type Pull = typeof Pull.Type
+
+/** The entries asked for; `null` when there are none after that place. */
+export const Pulled = Schema.Struct({ batch: Schema.NullOr(EntryBatch.EntryBatch) })
+
+/** The entries asked for. */
+export type Pulled = typeof Pulled.Type
+
+/** Why a push was not acked. */
+export const PushError = Schema.Union([
+  SessionUnknown,
+  PushRejected,
+  ReplicaStore.AppendGap,
+  ReplicaStore.AppendDrift,
+  ReplicaStore.StoreError
+])
+
+/** Why a push was not acked. */
+export type PushError = typeof PushError.Type
+
+/** Why a pull was not answered. */
+export const PullError = Schema.Union([SessionUnknown, ReplicaStore.StoreError])
+
+/** Why a pull was not answered. */
+export type PullError = typeof PullError.Type
+
+/**
+ * The protocol as calls. A handler has `E = never`; a client adds the ways in which a transport fails.
+ *
+ * Ordering: pushes of one caller take effect in the order they were sent, up to the transport's `maxInFlight`.
+ */
+export interface PeerProtocol<E> {
+  readonly hello: (request: Hello) => Effect.Effect<Welcome, HandshakeRefused | E>
+  readonly push: (request: Push) => Effect.Effect<Ack, PushError | E>
+  readonly pull: (request: Pull) => Effect.Effect<Pulled, PullError | E>
+}
+
+/** The protocol as an RPC group, for transports that carry RPC. */
+export class PeerRpcs extends RpcGroup.make(
+  Rpc.make("hello", { payload: Hello, success: Welcome, error: HandshakeRefused }),
+  Rpc.make("push", { payload: Push, success: Ack, error: PushError }),
+  Rpc.make("pull", { payload: Pull, success: Pulled, error: PullError })
+) {}
+
+/**
+ * The identity that the transport has proved for the caller of the current request (a client certificate, say). None
+ * when the transport proves nothing. A transport provides it around each request.
+ */
+export const ProvenIdentity = Context.Reference<Option.Option<ReplicaId.ReplicaId>>("@quorum/core/ProvenIdentity", {
+  defaultValue: Option.none
+})
+
+/**
+ * A peer gave no answer that counts.
+ *
+ * - `refused`: nothing listens at its address, or the connection was turned away
+ * - `timed_out`: no answer in time
+ * - `invalid_answer`: something answered, and it was not the protocol
+ */
+export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("PeerUnreachable", {
+  peer: ReplicaId.ReplicaId,
+  reason: Schema.Literals(["refused", "timed_out", "invalid_answer"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `peer ${this.peer} unreachable (${this.reason}): ${this.detail}`
+  }
+}
+
+/** A client of one peer. */
+export type PeerClient = PeerProtocol<PeerUnreachable>
+
+/**
+ * Makes a client of the protocol from an RPC client. Anything that is not a decoded answer of the protocol — another
+ * body, a defect, an interruption on the other side — is `PeerUnreachable`, never an ack.
+ */
+export const fromRpcClient = (
+  peer: ReplicaId.ReplicaId,
+  client: RpcClient.FromGroup<typeof PeerRpcs, RpcClientError.RpcClientError>
+): PeerClient => {
+  const call = <A, E extends { readonly _tag: string }>(
+    request: Effect.Effect<A, E | RpcClientError.RpcClientError>
+  ): Effect.Effect<A, Exclude<E, RpcClientError.RpcClientError> | PeerUnreachable> =>
+    Effect.flatMap(
+      Effect.exit(request),
+      (exit): Effect.Effect<A, Exclude<E, RpcClientError.RpcClientError> | PeerUnreachable> => {
+        if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
+        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+        if (error === undefined) {
+          const detail = `the call ended without an answer: ${Cause.pretty(exit.cause)}`
+          return Effect.fail(new PeerUnreachable({ peer, reason: "invalid_answer", detail }))
+        }
+        return Effect.fail(
+          isRpcClientError(error) ? transportFailure(peer, error) : (error as Exclude<E, RpcClientError.RpcClientError>)
+        )
+      }
+    )
+  return {
+    hello: (request) => call(client.hello(request)),
+    push: (request) => call(client.push(request)),
+    pull: (request) => call(client.pull(request))
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isRpcClientError = (error: { readonly _tag: string }): error is RpcClientError.RpcClientError =>
+  error._tag === "RpcClientError"
+
+const transportFailure = (peer: ReplicaId.ReplicaId, error: RpcClientError.RpcClientError): PeerUnreachable => {
+  const { reason } = error
+  const invalid = reason._tag === "RpcClientDefect" || (reason._tag === "HttpError" && reason.kind !== "TransportError")
+  return new PeerUnreachable({ peer, reason: invalid ? "invalid_answer" : "refused", detail: error.message })
+}

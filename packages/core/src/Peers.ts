@@ -1,0 +1,147 @@
+/**
+ * What is known about each peer: whether it can be reached, what it holds, and where its copy differs.
+ *
+ * The replicators write it; the writer and the status read it and listen to it.
+ */
+import { Context, Effect, Layer } from "effect"
+import type * as Log from "./Log.ts"
+import type * as QuorumError from "./QuorumError.ts"
+import type * as ReplicaId from "./ReplicaId.ts"
+import { ReplicaSet } from "./ReplicaSet.ts"
+import type { Watermark } from "./Watermark.ts"
+
+/** Whether a peer can be reached. Times are milliseconds since the epoch. */
+export type Link =
+  /** Not tried to the end yet. */
+  | { readonly _tag: "Connecting" }
+  /** The handshake was accepted. */
+  | { readonly _tag: "Up"; readonly since: number }
+  /** The last try failed; `since` is when the first of the failed tries in a row did. */
+  | { readonly _tag: "Down"; readonly since: number; readonly verdict: QuorumError.Verdict; readonly detail: string }
+
+/** What is known about one peer. */
+export interface PeerState {
+  readonly id: ReplicaId.ReplicaId
+  readonly link: Link
+  /** How far it durably holds each log, as far as it said and the chain agreed. */
+  readonly watermarks: ReadonlyMap<Log.LogId, Watermark>
+  /** The logs of which its copy differs from ours. */
+  readonly drifted: ReadonlySet<Log.LogId>
+  /** The first entry of a log that it rejected; it takes nothing of that log from there on. */
+  readonly rejected: ReadonlyMap<Log.LogId, { readonly seq: number; readonly detail: string }>
+  /** Its clock minus ours in milliseconds, measured at the last handshake; `undefined` before the first. */
+  readonly clockSkewMillis: number | undefined
+}
+
+/** Something that was learnt about a peer. `at` is when, in milliseconds since the epoch. */
+export type PeerEvent =
+  | { readonly _tag: "Ack"; readonly peer: ReplicaId.ReplicaId; readonly watermark: Watermark; readonly at: number }
+  | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: Log.LogId; readonly at: number }
+  | {
+      readonly _tag: "Rejected"
+      readonly peer: ReplicaId.ReplicaId
+      readonly log: Log.LogId
+      /** The entry that was rejected, and with it all that follow. */
+      readonly seq: number
+      readonly detail: string
+      readonly at: number
+    }
+  | { readonly _tag: "Link"; readonly peer: ReplicaId.ReplicaId; readonly link: Link; readonly at: number }
+
+/** What is known about the peers. */
+export class Peers extends Context.Service<
+  Peers,
+  {
+    /** The state of a peer. */
+    readonly get: (peer: ReplicaId.ReplicaId) => PeerState
+    /** The states of all peers, in the order of the replica set. */
+    readonly all: () => ReadonlyArray<PeerState>
+    /** Records what was learnt and tells the listeners. An ack that says nothing new is dropped. */
+    readonly report: (event: PeerEvent) => void
+    /** Records the measured difference of the clocks. */
+    readonly reportSkew: (peer: ReplicaId.ReplicaId, millis: number) => void
+    /**
+     * Forgets what a peer holds and where it differs. Called on every new connection, before what the peer says there
+     * is reported: it may have been wiped, restored or mended since.
+     */
+    readonly reset: (peer: ReplicaId.ReplicaId) => void
+    /** Calls `listener` for every event, in order. It must not throw and must be quick. Returns how to stop it. */
+    readonly listen: (listener: (event: PeerEvent) => void) => () => void
+  }
+>()("@quorum/core/Peers") {}
+
+/** Starts with every peer `Connecting`. */
+export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.gen(function* () {
+  const { peers } = yield* ReplicaSet
+  interface Mutable {
+    readonly id: ReplicaId.ReplicaId
+    link: Link
+    readonly watermarks: Map<Log.LogId, Watermark>
+    readonly drifted: Set<Log.LogId>
+    readonly rejected: Map<Log.LogId, { readonly seq: number; readonly detail: string }>
+    clockSkewMillis: number | undefined
+  }
+  const states = new Map<ReplicaId.ReplicaId, Mutable>()
+  for (const id of peers) {
+    states.set(id, {
+      id,
+      link: { _tag: "Connecting" },
+      watermarks: new Map(),
+      drifted: new Set(),
+      rejected: new Map(),
+      clockSkewMillis: undefined
+    })
+  }
+  const all = Array.from(states.values())
+  const listeners = new Set<(event: PeerEvent) => void>()
+  const apply = (state: Mutable, event: PeerEvent): boolean => {
+    switch (event._tag) {
+      case "Ack": {
+        const { watermark } = event
+        if (state.drifted.has(watermark.log)) return false
+        const known = state.watermarks.get(watermark.log)
+        if (known !== undefined && known.seq >= watermark.seq) return false
+        state.watermarks.set(watermark.log, watermark)
+        return true
+      }
+      case "Drift": {
+        if (state.drifted.has(event.log)) return false
+        state.drifted.add(event.log)
+        state.watermarks.delete(event.log)
+        return true
+      }
+      case "Rejected":
+        if (state.rejected.has(event.log)) return false
+        state.rejected.set(event.log, { seq: event.seq, detail: event.detail })
+        return true
+      case "Link":
+        state.link = event.link
+        return true
+    }
+  }
+  return Peers.of({
+    get: (peer) => states.get(peer)!,
+    all: () => all,
+    report: (event) => {
+      const state = states.get(event.peer)
+      if (state === undefined || !apply(state, event)) return
+      for (const listener of listeners) listener(event)
+    },
+    reportSkew: (peer, millis) => {
+      const state = states.get(peer)
+      if (state !== undefined) state.clockSkewMillis = millis
+    },
+    reset: (peer) => {
+      states.get(peer)?.watermarks.clear()
+      states.get(peer)?.drifted.clear()
+      states.get(peer)?.rejected.clear()
+    },
+    listen: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    }
+  })
+})
+
+/** {@link make} as a layer. */
+export const layer: Layer.Layer<Peers, never, ReplicaSet> = Layer.effect(Peers, make)

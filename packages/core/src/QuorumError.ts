@@ -1,0 +1,148 @@
+/**
+ * The typed errors of a quorum write, and the words in which they say what is known.
+ *
+ * Each error answers the two questions a caller has: is the write anywhere, and may I try again?
+ *
+ * - `InvalidPolicy`: a configuration mistake. Nothing was attempted.
+ * - `WriteRejected`, `QuorumUnavailable`, `LocalWriteFailed`: nothing was written anywhere.
+ * - `QuorumNotMet`: durable on the local replica, not known to be on W replicas. It may still spread; retrying it as
+ *   a new write could write it twice, so wait for the same write id again instead.
+ *
+ * An invalid policy and a failed local write are errors of their own, never a `QuorumNotMet` with 0 of 0 (law L10).
+ * All of them encode to JSON and decode by their own schema.
+ */
+import * as Schema from "effect/Schema"
+import { ReplicaId } from "./ReplicaId.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * Why a quorum was not met.
+ *
+ * - `in_flight`: asked before the deadline while the quorum was still possible. Not a failure yet; ask again.
+ * - `unreachable`: no peer acked in time.
+ * - `timeout`: some peers acked in time, too few.
+ * - `id_drift`: the replicas whose log differs from ours would have made the difference. An operator has to act;
+ *   retrying does not help.
+ *
+ * It sums up the whole replica set for metrics; what happened to each replica is in the verdicts.
+ */
+export const Reason = Schema.Literals(["unreachable", "timeout", "id_drift", "in_flight"])
+
+/** Why a quorum was not met. */
+export type Reason = typeof Reason.Type
+
+/**
+ * What is known about one replica and one write.
+ *
+ * - `acked`: holds it durably, said so by the deadline, and was counted.
+ * - `late`: holds it durably, said so after the deadline or after the failure was final; never counted.
+ * - `lagging`: answered with a watermark `by` entries short of the write.
+ * - `refused`: the connection was refused. Not definitive: it may come back and ack in time.
+ * - `timed_out`: tried, and silent until the deadline.
+ * - `rejected`: decoded the write and said no. Definitive.
+ * - `drifted`: holds a different entry at the same place. Definitive until an operator acts.
+ * - `not_tried`: nothing is known to have been tried.
+ *
+ * `detail` is for people; do not branch on it and do not make it a metric label.
+ */
+export const Verdict = Schema.TaggedUnion({
+  acked: {},
+  late: {},
+  lagging: { by: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)) },
+  refused: { detail: Schema.optionalKey(Schema.String) },
+  timed_out: {},
+  rejected: { detail: Schema.optionalKey(Schema.String) },
+  drifted: {},
+  not_tried: {}
+})
+
+/** What is known about one replica and one write. */
+export type Verdict = typeof Verdict.Type
+
+/**
+ * One verdict per replica, the local one included: the replicas with `acked` are the ones that were counted.
+ */
+export const Verdicts = Schema.Record(ReplicaId, Verdict)
+
+/** One verdict per replica, the local one included. */
+export type Verdicts = typeof Verdicts.Type
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/**
+ * The policy itself is wrong, as with `n = 0`, or does not fit the replica set it is used with. Nothing was attempted;
+ * `detail` names the field.
+ */
+export class InvalidPolicy extends Schema.TaggedError<InvalidPolicy>()("InvalidPolicy", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `invalid quorum policy: ${this.detail}`
+  }
+}
+
+/**
+ * The local append failed. Nothing was written and nothing was sent anywhere: safe to retry. `cause` is the failure of
+ * the store where there is one; it crosses JSON as a name and a message.
+ */
+export class LocalWriteFailed extends Schema.TaggedError<LocalWriteFailed>()("LocalWriteFailed", {
+  detail: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `local write failed: ${this.detail}`
+  }
+}
+
+/**
+ * The write is durable here and is not known to be on W replicas. It may still spread, so a second write of the same
+ * thing could happen twice: wait for `writeId` again instead. `got` counts the replicas known to hold it in time, the
+ * local one included, and never exceeds N; `needed` is W.
+ */
+export class QuorumNotMet extends Schema.TaggedError<QuorumNotMet>()("QuorumNotMet", {
+  got: Count,
+  needed: Count,
+  reason: Reason,
+  writeId: Schema.optionalKey(Schema.String),
+  verdicts: Verdicts
+}) {
+  override get message(): string {
+    return `quorum not met (got ${this.got}, need ${this.needed}, reason ${this.reason})`
+  }
+}
+
+/**
+ * Known before writing that too few members are alive for W, the local one included in `alive`. Nothing was written:
+ * safe to retry.
+ */
+export class QuorumUnavailable extends Schema.TaggedError<QuorumUnavailable>()("QuorumUnavailable", {
+  alive: Count,
+  needed: Count,
+  verdicts: Verdicts
+}) {
+  override get message(): string {
+    return `quorum unavailable (alive ${this.alive}, need ${this.needed}): nothing was written, safe to retry`
+  }
+}
+
+/**
+ * The write was refused before anything was done with it: `invalid` and `too_large` need the write changed,
+ * `overloaded` needs patience. `field` names the part of the write, or of the limits, that was the matter. Nothing was
+ * written.
+ */
+export class WriteRejected extends Schema.TaggedError<WriteRejected>()("WriteRejected", {
+  field: Schema.String,
+  detail: Schema.String,
+  reason: Schema.Literals(["invalid", "too_large", "overloaded"])
+}) {
+  override get message(): string {
+    return `write rejected (${this.reason}, field ${this.field}): ${this.detail}; nothing was written`
+  }
+}

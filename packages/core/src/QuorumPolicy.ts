@@ -1,0 +1,170 @@
+/**
+ * How many replicas there are, how many have to hold a write, and how long to wait for them.
+ *
+ * A policy is a plain value. `make` clamps `w` into `[1, n]` and remembers what was asked, so that a
+ * clamp is never silent (law L6); the schema is strict and clamps nothing, so that a policy from configuration or the
+ * wire passes the same checks as one made in code (law L4).
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { InvalidPolicy } from "./QuorumError.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * A checked quorum policy: `1 <= w <= n`, whole numbers, and finite positive durations.
+ *
+ * Make it with `make`, `majority`, `all` or `one`, or decode it; a value written by hand has not been checked.
+ */
+export interface QuorumPolicy {
+  /** Size of the replica set: the local replica and its peers. */
+  readonly n: number
+  /** How many replicas have to hold a write durably, the local commit included. */
+  readonly w: number
+  /** How long peers may take to ack, from the start of the write. */
+  readonly ackTimeout: Duration.Duration
+  /** Clock skew between replicas above which a warning is due. It never fails a write. */
+  readonly clockSkewWarn: Duration.Duration
+  /** The `w` that was asked for. Differs from `w` only when it was clamped. */
+  readonly requestedW: number
+}
+
+/**
+ * A policy in JSON, for configuration and the wire: durations are milliseconds, and may have fractions. Every key is
+ * required, so that a misspelt one is an error and not a default. What `w` was before a clamp is not carried.
+ */
+export interface Encoded {
+  readonly n: number
+  readonly w: number
+  readonly ackTimeoutMillis: number
+  readonly clockSkewWarnMillis: number
+}
+
+const isSpan = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
+
+const AtLeastOne = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const Millis = Schema.Finite.check(Schema.isGreaterThan(0))
+const Span = Schema.Duration.check(Schema.makeFilter(isSpan, { expected: "a finite duration greater than zero" }))
+
+const wWithinN = Schema.makeFilter((policy: { readonly n: number; readonly w: number }) =>
+  policy.w <= policy.n ? undefined : { path: ["w"], issue: `Expected w <= n (w is ${policy.w}, n is ${policy.n})` }
+)
+
+/**
+ * Schema of a policy. Strict in both directions: whatever is out of range is an error whose path names the field, and
+ * nothing is clamped. A decoded policy is never a clamped one.
+ */
+export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
+  n: AtLeastOne,
+  w: AtLeastOne,
+  ackTimeoutMillis: Millis,
+  clockSkewWarnMillis: Millis
+})
+  .check(wWithinN)
+  .pipe(
+    Schema.decodeTo(
+      Schema.Struct({
+        n: AtLeastOne,
+        w: AtLeastOne,
+        ackTimeout: Span,
+        clockSkewWarn: Span,
+        requestedW: Schema.Int
+      }).check(wWithinN),
+      SchemaTransformation.transform<QuorumPolicy, Encoded>({
+        decode: ({ n, w, ackTimeoutMillis, clockSkewWarnMillis }) => ({
+          n,
+          w,
+          ackTimeout: Duration.millis(ackTimeoutMillis),
+          clockSkewWarn: Duration.millis(clockSkewWarnMillis),
+          requestedW: w
+        }),
+        encode: ({ n, w, ackTimeout, clockSkewWarn }) => ({
+          n,
+          w,
+          ackTimeoutMillis: Duration.toMillis(ackTimeout),
+          clockSkewWarnMillis: Duration.toMillis(clockSkewWarn)
+        })
+      })
+    )
+  )
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds,
+ * `clockSkewWarn` to 30 seconds; a number is milliseconds.
+ *
+ * A whole `w` outside `[1, n]` is clamped and remembered as `requestedW`; who uses the policy has to tell somebody
+ * when `isClamped`. Fails with `InvalidPolicy`, its detail naming the field, when `n` is not a whole number >= 1, when
+ * `w` is not a whole number, or when a duration is unreadable, not finite, or not greater than zero.
+ */
+export const make = (options: {
+  readonly n: number
+  readonly w: number
+  readonly ackTimeout?: Duration.Input | undefined
+  readonly clockSkewWarn?: Duration.Input | undefined
+}): Result.Result<QuorumPolicy, InvalidPolicy> => {
+  const { n, w } = options
+  if (!Number.isSafeInteger(n) || n < 1) {
+    return invalid(`n must be >= 1 and a whole number, got ${n}`)
+  }
+  if (!Number.isSafeInteger(w)) {
+    return invalid(`w must be a whole number, got ${w}`)
+  }
+  const ackTimeout = Duration.fromInput(options.ackTimeout ?? defaultAckTimeout)
+  if (Option.isNone(ackTimeout) || !isSpan(ackTimeout.value)) {
+    return invalid(`ackTimeout must be a finite duration greater than zero, got ${String(options.ackTimeout)}`)
+  }
+  const clockSkewWarn = Duration.fromInput(options.clockSkewWarn ?? defaultClockSkewWarn)
+  if (Option.isNone(clockSkewWarn) || !isSpan(clockSkewWarn.value)) {
+    return invalid(`clockSkewWarn must be a finite duration greater than zero, got ${String(options.clockSkewWarn)}`)
+  }
+  return Result.succeed({
+    n,
+    w: Math.min(Math.max(w, 1), n),
+    ackTimeout: ackTimeout.value,
+    clockSkewWarn: clockSkewWarn.value,
+    requestedW: w
+  })
+}
+
+/**
+ * More than half of `n`: `w = floor(n / 2) + 1`, so that any two quorums overlap, for even `n` too. (With
+ * `ceil(n / 2)` two halves of 2 or 4 would both commit: law L1.) Fails as `make` does.
+ */
+export const majority = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => make({ n, w: Math.floor(n / 2) + 1 })
+
+/**
+ * Every replica has to hold a write: `w = n`. One replica down, and writes fail. Fails as `make` does.
+ */
+export const all = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => make({ n, w: n })
+
+/**
+ * The local commit is enough: `w = 1`. Peers still receive the write, and nobody waits for them. Fails as `make` does.
+ */
+export const one = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => make({ n, w: 1 })
+
+// -----------------------------------------------------------------------------
+// guards
+// -----------------------------------------------------------------------------
+
+/**
+ * Whether `w` is not what was asked for. Building a writer with such a policy logs a warning.
+ */
+export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.requestedW
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const defaultAckTimeout = Duration.seconds(2)
+const defaultClockSkewWarn = Duration.seconds(30)
+
+const invalid = (detail: string): Result.Result<never, InvalidPolicy> => Result.fail(new InvalidPolicy({ detail }))

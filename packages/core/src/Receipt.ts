@@ -1,0 +1,35 @@
+/**
+ * What a caller of a commit gets, and what can be asked about a write later.
+ */
+import { Schema } from "effect"
+import * as Log from "./Log.ts"
+import * as QuorumError from "./QuorumError.ts"
+import * as ReplicaId from "./ReplicaId.ts"
+
+/** A committed write: W replicas hold it durably. */
+export const Receipt = Schema.Struct({
+  writeId: Log.WriteId,
+  /** The replicas that were counted, this one first. */
+  acked: Schema.Array(ReplicaId.ReplicaId),
+  /** How many were needed, of how many. */
+  w: Schema.Int,
+  n: Schema.Int
+})
+
+/** A committed write. */
+export type Receipt = typeof Receipt.Type
+
+/** What is known now about a write that this replica holds. */
+export const WriteStatus = Schema.Struct({
+  writeId: Log.WriteId,
+  /** Whether the holders are at least `w` of the writer's policy. */
+  committed: Schema.Boolean,
+  /** The replicas known to hold the write durably, this one included. */
+  holders: Schema.Array(ReplicaId.ReplicaId),
+  w: Schema.Int,
+  n: Schema.Int,
+  verdicts: QuorumError.Verdicts
+})
+
+/** What is known now about a write. */
+export type WriteStatus = typeof WriteStatus.Type

@@ -1,0 +1,117 @@
+/**
+ * The port for the record index: which write of a key is the newest. Its in-memory twin is below.
+ *
+ * The index is derived: it can be thrown away and built again from the logs, so it needs no fsync. It holds pointers
+ * (key → place in a log), never values.
+ */
+import { Context, Effect, Layer, Option, Schema } from "effect"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as Log from "./Log.ts"
+import type { StoreError } from "./ReplicaStore.ts"
+
+/** The newest known write of a key: its place, its clock, and whether it is a delete. */
+export const Pointer = Schema.Struct({
+  namespace: Schema.String,
+  key: Schema.String,
+  log: Log.LogId,
+  seq: Log.Sequence,
+  clock: HybridLogicalClock.HybridLogicalClock,
+  deleted: Schema.Boolean
+})
+
+/** The newest known write of a key. */
+export type Pointer = typeof Pointer.Type
+
+/** How far the index covers the logs: log → sequence. */
+export type Progress = ReadonlyMap<Log.LogId, number>
+
+/**
+ * Order of the writes of one key: last write wins by hybrid logical clock, ties by the name of the log (replica id,
+ * then incarnation), then by sequence. Total over distinct places, and a function of the entries alone, so every
+ * replica that holds the same entries picks the same winner. Positive when `a` is newer.
+ */
+export const compare = (
+  a: Omit<Pointer, "namespace" | "key" | "deleted">,
+  b: Omit<Pointer, "namespace" | "key" | "deleted">
+): number => HybridLogicalClock.compare(a.clock, b.clock) || (a.log === b.log ? a.seq - b.seq : a.log < b.log ? -1 : 1)
+
+/**
+ * The newest write per key.
+ *
+ * Duties of an implementation:
+ * - `merge` is atomic: pointers and progress together, or neither. It keeps the newer of two pointers of a key by
+ *   {@link compare}, whatever order they come in.
+ * - What `merge` wrote may be lost in a crash, but `progress` must then be lost with it.
+ */
+export class RecordIndex extends Context.Service<
+  RecordIndex,
+  {
+    /** How far the logs are covered. Empty for a new index. */
+    readonly progress: Effect.Effect<Progress, StoreError>
+    /** Merges pointers, at most one per key, and records how far the logs are covered then. */
+    readonly merge: (pointers: ReadonlyArray<Pointer>, progress: Progress) => Effect.Effect<void, StoreError>
+    /** The newest write of a key; none when the index knows no write of it. Deleted keys have a pointer too. */
+    readonly get: (namespace: string, key: string) => Effect.Effect<Option.Option<Pointer>, StoreError>
+    /**
+     * Pointers in the order of (namespace, key) by UTF-8 bytes, deleted ones included, after the given key, `limit`
+     * at most.
+     */
+    readonly scan: (options: {
+      readonly after: { readonly namespace: string; readonly key: string } | undefined
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<Pointer>, StoreError>
+  }
+>()("@quorum/core/RecordIndex") {}
+
+/** An index in memory. */
+export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() => {
+  const pointers = new Map<string, Pointer>()
+  const progress = new Map<Log.LogId, number>()
+  return RecordIndex.of({
+    progress: Effect.sync(() => new Map(progress)),
+    merge: (updates, to) =>
+      Effect.sync(() => {
+        for (const pointer of updates) {
+          const id = keyOf(pointer.namespace, pointer.key)
+          const held = pointers.get(id)
+          if (held === undefined || compare(pointer, held) > 0) pointers.set(id, pointer)
+        }
+        for (const [log, seq] of to) progress.set(log, seq)
+      }),
+    get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(keyOf(namespace, key)))),
+    scan: ({ after, limit }) =>
+      Effect.sync(() =>
+        Array.from(pointers.values())
+          .filter((pointer) => after === undefined || compareKeys(pointer, after) > 0)
+          .sort(compareKeys)
+          .slice(0, limit)
+      )
+  })
+})
+
+/** {@link makeMemory} as a layer. */
+export const layerMemory: Layer.Layer<RecordIndex> = Layer.effect(RecordIndex, makeMemory)
+
+/** One text for a namespace and a key; the separator cannot occur in a namespace. */
+export const keyOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`
+
+/** Order of keys: namespace, then key, by their UTF-8 bytes (code points). */
+export const compareKeys = (
+  a: { readonly namespace: string; readonly key: string },
+  b: { readonly namespace: string; readonly key: string }
+): number => compareText(a.namespace, b.namespace) || compareText(a.key, b.key)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** UTF-16 order differs from UTF-8 order only where surrogates meet U+E000 … U+FFFF. */
+const compareText = (a: string, b: string): number => {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return fixSurrogate(x) - fixSurrogate(y)
+  }
+  return a.length - b.length
+}
+
+const fixSurrogate = (unit: number): number => (unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit)

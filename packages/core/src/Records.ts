@@ -1,0 +1,244 @@
+/**
+ * Reads: the newest value of a key, as far as this replica holds the logs.
+ *
+ * The record index is filled behind the logs, in large sorted steps and off the path of a commit. What it does not
+ * cover yet is kept in memory as pointers, so a read sees everything that is durably appended here.
+ */
+import { Context, Effect, Latch, Layer, Option, Schedule, Schema } from "effect"
+import * as Entry from "./Entry.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as Log from "./Log.ts"
+import * as RecordIndex from "./RecordIndex.ts"
+import { ReplicaLogs } from "./ReplicaLogs.ts"
+import type { StoreError } from "./ReplicaStore.ts"
+
+/** The newest write of a key. */
+export interface Record {
+  readonly namespace: string
+  readonly key: string
+  readonly value: Uint8Array
+  readonly writeId: Log.WriteId
+  readonly clock: HybridLogicalClock.HybridLogicalClock
+}
+
+/** The write of a receipt has not reached this replica in the time that the read was given. */
+export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVisible", { writeId: Log.WriteId }) {
+  override get message(): string {
+    return `the write ${this.writeId} has not reached this replica yet; ask another replica, or again later`
+  }
+}
+
+/** Reads of the records on this replica. */
+export class Records extends Context.Service<
+  Records,
+  {
+    /**
+     * The newest value of a key; none when it was never written or is deleted.
+     *
+     * With `atLeast`, the id of a write, waits until that write is visible here, `withinMillis` (2,000 unless given) at
+     * most: a client reads its own writes on any replica.
+     */
+    readonly read: (
+      namespace: string,
+      key: string,
+      options?: { readonly atLeast?: Log.WriteId; readonly withinMillis?: number }
+    ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible>
+    /**
+     * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
+     * keys, so it may hold fewer records; `next` is where to go on, and is absent on the last page.
+     */
+    readonly page: (options: {
+      readonly after?: { readonly namespace: string; readonly key: string }
+      readonly limit: number
+    }) => Effect.Effect<
+      { readonly records: ReadonlyArray<Record>; readonly next: Option.Option<{ namespace: string; key: string }> },
+      StoreError
+    >
+  }
+>()("@quorum/core/Records") {}
+
+/** How many pointers one step of the index takes: a few milliseconds of work. */
+const stepPointers = 1000
+
+/** How long pointers may wait in memory for a larger step, in milliseconds. */
+const flushDelayMillis = 20
+
+/** How much of a log is read at once when the index has to catch up with it. */
+const rebuildBytes = 1024 * 1024
+
+/** Brings the index up to the logs and keeps it there until the scope closes. */
+export const make = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const index = yield* RecordIndex.RecordIndex
+  /** Newer than the index: `recent` collects, `flushing` is being merged. */
+  let recent = makeOverlay(yield* index.progress)
+  let flushing: Overlay | undefined
+  let unread: Array<EntryBatch.EntryBatch> = []
+  const more = Latch.makeUnsafe(false)
+  const waiters = new Set<() => void>()
+
+  /** Takes in what was appended since. Costs a read what the appends did not have to pay. */
+  const drain = (): void => {
+    if (unread.length === 0) return
+    const batches = unread
+    unread = []
+    for (const batch of batches) addBatch(recent, batch)
+  }
+
+  const flush = Effect.gen(function* () {
+    if (flushing === undefined) {
+      drain()
+      if (recent.pointers.size === 0) return
+      flushing = recent
+      recent = makeOverlay(flushing.progress)
+    }
+    const { pointers, progress } = flushing
+    const sorted = Array.from(pointers.values()).sort(RecordIndex.compareKeys)
+    for (let i = 0; i < sorted.length; i += stepPointers) {
+      const last = i + stepPointers >= sorted.length
+      yield* index.merge(sorted.slice(i, i + stepPointers), last ? progress : noProgress)
+      yield* Effect.yieldNow
+    }
+    flushing = undefined
+  })
+
+  for (const { log, seq } of logs.vector()) {
+    let at = recent.progress.get(log) ?? 0
+    if (seq - at > 100_000) yield* Effect.logInfo(`indexing ${seq - at} entries of ${log}`)
+    while (at < seq) {
+      const batch = yield* logs.read(log, at, rebuildBytes)
+      if (Option.isNone(batch)) return yield* Effect.die(`entry ${at + 1} of ${log} is missing`)
+      addBatch(recent, batch.value)
+      at = EntryBatch.last(batch.value)
+      yield* flush
+    }
+  }
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      logs.onAppend((batch) => {
+        unread.push(batch)
+        more.openUnsafe()
+        for (const wake of waiters) wake()
+      })
+    ),
+    (stop) => Effect.andThen(Effect.sync(stop), Effect.ignore(flush))
+  )
+
+  yield* Effect.gen(function* () {
+    while (true) {
+      yield* more.await
+      more.closeUnsafe()
+      yield* Effect.sleep(flushDelayMillis)
+      // Nothing is lost while the index cannot be written: reads see the pointers in memory.
+      yield* flush.pipe(
+        Effect.tapError((error) => Effect.logError(`the record index cannot be written: ${error.message}`)),
+        Effect.retry(Schedule.spaced(1000)),
+        Effect.ignore
+      )
+    }
+  }).pipe(Effect.forkScoped)
+
+  const pointerOf = (namespace: string, key: string) =>
+    Effect.suspend(() => {
+      drain()
+      const id = RecordIndex.keyOf(namespace, key)
+      const pointer = newer(recent.pointers.get(id), flushing?.pointers.get(id))
+      return Effect.map(index.get(namespace, key), (indexed) => newer(pointer, Option.getOrUndefined(indexed)))
+    })
+
+  const resolve = Effect.fnUntraced(function* (pointer: RecordIndex.Pointer | undefined) {
+    if (pointer === undefined || pointer.deleted) return Option.none<Record>()
+    const batch = yield* logs.read(pointer.log, pointer.seq - 1, 1)
+    if (Option.isNone(batch)) return yield* Effect.die(`entry ${pointer.seq} of ${pointer.log} is missing`)
+    const { clock, key, namespace, value } = Entry.decodeAt(batch.value.bytes, 0)
+    const writeId = Log.writeId(pointer.log, pointer.seq)
+    return Option.some<Record>({ namespace, key, value, writeId, clock })
+  })
+
+  const arrival = (writeId: Log.WriteId, withinMillis: number) => {
+    const { log, seq } = Log.place(writeId)
+    const arrived = () => logs.head(log).seq >= seq
+    return Effect.callback<void>((resume) => {
+      if (arrived()) return resume(Effect.void)
+      const wake = () => {
+        if (!arrived()) return
+        waiters.delete(wake)
+        resume(Effect.void)
+      }
+      waiters.add(wake)
+      return Effect.sync(() => waiters.delete(wake))
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: withinMillis,
+        orElse: () => Effect.fail(new NotYetVisible({ writeId }))
+      })
+    )
+  }
+
+  return Records.of({
+    read: Effect.fnUntraced(function* (namespace, key, options) {
+      if (options?.atLeast !== undefined) yield* arrival(options.atLeast, options.withinMillis ?? 2000)
+      return yield* resolve(yield* pointerOf(namespace, key))
+    }),
+    page: Effect.fnUntraced(function* ({ after, limit }) {
+      const indexed = yield* index.scan({ after, limit })
+      drain()
+      const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
+      const within = (key: RecordIndex.Pointer) =>
+        (after === undefined || RecordIndex.compareKeys(key, after) > 0) &&
+        (end === undefined || RecordIndex.compareKeys(key, end) <= 0)
+      const found = new Map<string, RecordIndex.Pointer>()
+      for (const source of [indexed, flushing?.pointers.values() ?? [], recent.pointers.values()]) {
+        for (const pointer of source) {
+          if (!within(pointer)) continue
+          const id = RecordIndex.keyOf(pointer.namespace, pointer.key)
+          found.set(id, newer(found.get(id), pointer)!)
+        }
+      }
+      const keys = Array.from(found.values()).sort(RecordIndex.compareKeys)
+      const pointers = keys.slice(0, limit)
+      const last = pointers[pointers.length - 1]
+      const done = last === undefined || (end === undefined && keys.length <= limit)
+      const records: Array<Record> = []
+      for (const pointer of pointers) {
+        const record = yield* resolve(pointer)
+        if (Option.isSome(record)) records.push(record.value)
+      }
+      return { records, next: done ? Option.none() : Option.some({ namespace: last.namespace, key: last.key }) }
+    })
+  })
+})
+
+/** {@link make} as a layer. */
+export const layer = Layer.effect(Records, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Pointers that the index does not have yet, and how far the logs are covered with them. */
+interface Overlay {
+  readonly pointers: Map<string, RecordIndex.Pointer>
+  readonly progress: Map<Log.LogId, number>
+}
+
+const noProgress: RecordIndex.Progress = new Map()
+
+const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({ pointers: new Map(), progress: new Map(progress) })
+
+const addBatch = (overlay: Overlay, batch: EntryBatch.EntryBatch): void => {
+  EntryBatch.forEach(batch, (seq, offset) => {
+    const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
+    const pointer = { namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" }
+    const id = RecordIndex.keyOf(namespace, key)
+    const held = overlay.pointers.get(id)
+    if (held === undefined || RecordIndex.compare(pointer, held) > 0) overlay.pointers.set(id, pointer)
+  })
+  overlay.progress.set(batch.log, EntryBatch.last(batch))
+}
+
+const newer = (
+  a: RecordIndex.Pointer | undefined,
+  b: RecordIndex.Pointer | undefined
+): RecordIndex.Pointer | undefined =>
+  a === undefined ? b : b === undefined ? a : RecordIndex.compare(a, b) >= 0 ? a : b

@@ -1,0 +1,27 @@
+/**
+ * One replica, composed: the writer, the reads, the handler that answers peers, and replication.
+ *
+ * Give it a store, an index and a transport, each a layer, and it is complete. Swapping one of the three is swapping
+ * its layer.
+ */
+import { Layer } from "effect"
+import * as PeerHandler from "./PeerHandler.ts"
+import * as Peers from "./Peers.ts"
+import * as QuorumWriter from "./QuorumWriter.ts"
+import * as Records from "./Records.ts"
+import * as ReplicaLogs from "./ReplicaLogs.ts"
+import * as Replication from "./Replication.ts"
+
+/**
+ * The services of a replica. What remains to be provided: `ReplicaSet`, `ReplicaStore`, `RecordIndex` and
+ * `PeerTransport`. The transport's server needs `PeerHandler`, which is among the services.
+ *
+ * When its scope closes, the writer stops taking writes and finishes those under way, then replication stops, then the
+ * index is brought up to the logs.
+ */
+export const layer = (options: Parameters<typeof QuorumWriter.make>[0]) =>
+  QuorumWriter.layer(options).pipe(
+    Layer.provideMerge(Replication.layer),
+    Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
+    Layer.provideMerge(ReplicaLogs.layer)
+  )

@@ -1,0 +1,173 @@
+/**
+ * The logs of this replica as its services see them: the store, with the durable heads, the clock and the newest own
+ * entries in memory, and a signal for every append.
+ *
+ * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import type * as Chain from "./Chain.ts"
+import type * as Entry from "./Entry.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as Log from "./Log.ts"
+import * as ReplicaStore from "./ReplicaStore.ts"
+import * as Watermark from "./Watermark.ts"
+
+/** The logs of this replica. */
+export class ReplicaLogs extends Context.Service<
+  ReplicaLogs,
+  {
+    /** The log that this replica writes. */
+    readonly own: Log.LogId
+    readonly identity: ReplicaStore.StoreIdentity
+    /** How far a log is durably held here. */
+    readonly head: (log: Log.LogId) => Watermark.Watermark
+    /** How far every log is durably held here. */
+    readonly vector: () => Watermark.VersionVector
+    /**
+     * Appends writes to the own log as one batch and returns it; durable when it returns. One call at a time: the
+     * caller does not start a second before the first is done.
+     */
+    readonly appendWrites: (
+      writes: ReadonlyArray<Entry.Write>,
+      now: number
+    ) => Effect.Effect<EntryBatch.EntryBatch, ReplicaStore.StoreError>
+    /** Appends a validated batch that came from a peer. */
+    readonly append: (
+      batch: EntryBatch.EntryBatch
+    ) => Effect.Effect<Watermark.Watermark, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
+    /** The entries after `after`, as many as fit in `maxBytes` but at least one. */
+    readonly read: (
+      log: Log.LogId,
+      after: number,
+      maxBytes: number
+    ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, ReplicaStore.StoreError>
+    /** The chain after entry `seq`; none beyond what is held. */
+    readonly chainAt: (
+      log: Log.LogId,
+      seq: number
+    ) => Effect.Effect<Option.Option<Chain.Chain>, ReplicaStore.StoreError>
+    /**
+     * Calls `listener` after every durable append, in order, with the entries that are new here. The listener must not
+     * throw and must be quick. Returns how to stop it.
+     */
+    readonly onAppend: (listener: (batch: EntryBatch.EntryBatch) => void) => () => void
+  }
+>()("@quorum/core/ReplicaLogs") {}
+
+/** How many bytes of the newest own entries are kept in memory for the replicators. */
+const tailBytes = 8 * 1024 * 1024
+
+/** Builds the view from the store. */
+export const make: Effect.Effect<ReplicaLogs["Service"], ReplicaStore.StoreError, ReplicaStore.ReplicaStore> =
+  Effect.gen(function* () {
+    const store = yield* ReplicaStore.ReplicaStore
+    const own = Log.logId(store.identity.replica, store.identity.incarnation)
+    const heads = new Map<Log.LogId, Watermark.Watermark>()
+    let clock = HybridLogicalClock.zero
+    for (const watermark of yield* store.watermarks) {
+      heads.set(watermark.log, watermark)
+      const newest = yield* store.read(watermark.log, watermark.seq - 1, 1)
+      if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
+    }
+    const head = (log: Log.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
+    const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
+    const tail = makeTail()
+
+    const appended = (batch: EntryBatch.EntryBatch): void => {
+      heads.set(batch.log, EntryBatch.watermark(batch))
+      clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
+      for (const listener of listeners) listener(batch)
+    }
+
+    return ReplicaLogs.of({
+      own,
+      identity: store.identity,
+      head,
+      vector: () => Array.from(heads.values()),
+      appendWrites: (writes, now) =>
+        Effect.suspend(() => {
+          const { batch } = EntryBatch.encode(head(own), writes, clock, now)
+          return Effect.matchEffect(store.append(batch), {
+            onFailure: (error) =>
+              Effect.fail(
+                error._tag === "StoreError"
+                  ? error
+                  : new ReplicaStore.StoreError({
+                      reason: "wrong_identity",
+                      detail: `the store was changed by somebody else: ${error.message}`
+                    })
+              ),
+            onSuccess: () => {
+              tail.push(batch)
+              appended(batch)
+              return Effect.succeed(batch)
+            }
+          })
+        }),
+      append: (batch) =>
+        Effect.map(store.append(batch), (watermark) => {
+          const held = head(batch.log).seq
+          if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held))
+          return watermark
+        }),
+      read: (log, after, maxBytes) => {
+        const batch = log === own ? tail.read(after, maxBytes) : undefined
+        return batch === undefined ? store.read(log, after, maxBytes) : Effect.succeed(Option.some(batch))
+      },
+      chainAt: (log, seq) => {
+        const known = head(log)
+        return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : store.chainAt(log, seq)
+      },
+      onAppend: (listener) => {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      }
+    })
+  })
+
+/** {@link make} as a layer. */
+export const layer: Layer.Layer<ReplicaLogs, ReplicaStore.StoreError, ReplicaStore.ReplicaStore> = Layer.effect(
+  ReplicaLogs,
+  make
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The newest batches of the own log, oldest first, dropped from the front when they take too many bytes. */
+const makeTail = () => {
+  let batches: Array<EntryBatch.EntryBatch> = []
+  let first = 0
+  let size = 0
+  return {
+    push: (batch: EntryBatch.EntryBatch): void => {
+      batches.push(batch)
+      size += batch.bytes.length
+      while (size > tailBytes && first < batches.length - 1) size -= batches[first++]!.bytes.length
+      if (first > 1024) {
+        batches = batches.slice(first)
+        first = 0
+      }
+    },
+    read: (after: number, maxBytes: number): EntryBatch.EntryBatch | undefined => {
+      let low = first
+      let high = batches.length - 1
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if (EntryBatch.last(batches[middle]!) <= after) low = middle + 1
+        else high = middle
+      }
+      const found = batches[low]
+      if (found === undefined || low < first || found.from > after + 1 || EntryBatch.last(found) <= after) {
+        return undefined
+      }
+      const run: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(found, after)]
+      let bytes = run[0].bytes.length
+      for (let i = low + 1; i < batches.length && bytes + batches[i]!.bytes.length <= maxBytes; i++) {
+        run.push(batches[i]!)
+        bytes += batches[i]!.bytes.length
+      }
+      return EntryBatch.take(EntryBatch.concat(run), maxBytes)
+    }
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The port for durable logs, and its in-memory twin.
+ */
+import { Context, Effect, Layer, Option, Result, Schema } from "effect"
+import type * as Chain from "./Chain.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as Log from "./Log.ts"
+import * as ReplicaId from "./ReplicaId.ts"
+import * as Watermark from "./Watermark.ts"
+
+/** Whose store it is. All three are written when the store is created and never change. */
+export const StoreIdentity = Schema.Struct({
+  /** The replica set that the store belongs to. */
+  cluster: Schema.NonEmptyString,
+  replica: ReplicaId.ReplicaId,
+  incarnation: Log.Incarnation
+})
+
+/** Whose store it is. */
+export type StoreIdentity = typeof StoreIdentity.Type
+
+/** The batch starts after the end of what is held. `head` says where to go on from. Nothing was written. */
+export class AppendGap extends Schema.TaggedError<AppendGap>()("AppendGap", { head: Watermark.Watermark }) {
+  override get message(): string {
+    return `the log ${this.head.log} is held up to ${this.head.seq}, and the batch starts later`
+  }
+}
+
+/** An entry differs from the one held at the same place. Nothing was written; an operator has to look. */
+export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift", {
+  log: Log.LogId,
+  /** The place up to which the two copies were compared and found different. */
+  seq: Log.Sequence
+}) {
+  override get message(): string {
+    return `the log ${this.log} differs from the copy held here, at or before entry ${this.seq}`
+  }
+}
+
+/** Why a store could not do what was asked. */
+export const StoreErrorReason = Schema.Literals([
+  "locked",
+  "wrong_identity",
+  "corrupt",
+  "disk_full",
+  "read_only",
+  "unavailable"
+])
+
+/**
+ * The store could not do what was asked. `detail` names the file or the field and the remedy.
+ *
+ * - `locked`: another process has the store open
+ * - `wrong_identity`: the store belongs to another replica or another replica set
+ * - `corrupt`: what is stored is damaged
+ * - `disk_full`, `read_only`: nothing can be written
+ * - `unavailable`: anything else, and a store that was closed
+ */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  reason: StoreErrorReason,
+  detail: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `store ${this.reason}: ${this.detail}`
+  }
+}
+
+/**
+ * The durable logs of one replica: its own and its copies of its peers'.
+ *
+ * Duties of an implementation:
+ * - `append` is atomic, and durable when it returns: a crash right after it loses nothing, a crash before it leaves
+ *   nothing behind. When it fails, nothing of the batch is held, now or after a restart.
+ * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
+ * - Calls may be concurrent; appends to one log take effect one after the other.
+ * - One process at a time: opening a store that is open elsewhere fails with `locked`.
+ * - `identity` never changes over the life of the stored data.
+ */
+export class ReplicaStore extends Context.Service<
+  ReplicaStore,
+  {
+    /** Whose store it is. */
+    readonly identity: StoreIdentity
+    /** Appends the part of a validated batch that is not held yet. Returns the watermark at the end of the batch. */
+    readonly append: (
+      batch: EntryBatch.EntryBatch
+    ) => Effect.Effect<Watermark.Watermark, AppendGap | AppendDrift | StoreError>
+    /**
+     * The entries after `after`, in order, as many as fit in `maxBytes` but at least one; none when `after` is the
+     * last.
+     */
+    readonly read: (
+      log: Log.LogId,
+      after: number,
+      maxBytes: number
+    ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, StoreError>
+    /** The chain after entry `seq`; none when `seq` is beyond what is held. `chainAt(log, 0)` is the empty chain. */
+    readonly chainAt: (log: Log.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
+    /** How far every log is held. Logs of which nothing is held are absent. */
+    readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
+  }
+>()("@quorum/core/ReplicaStore") {}
+
+/** What `append` has to do with a batch. */
+export type AppendDecision =
+  | { readonly _tag: "Append"; readonly batch: EntryBatch.EntryBatch }
+  | { readonly _tag: "Held"; readonly watermark: Watermark.Watermark }
+
+/**
+ * Decides what an append does, so that every store decides alike: append the part that is not held (`Append`), or
+ * nothing because all of it is (`Held`), or refuse a gap or a drift.
+ *
+ * `head` is the watermark of the log here; `chainAt` is only asked about sequences up to `head.seq`.
+ */
+export const decideAppend = (
+  head: Watermark.Watermark,
+  batch: EntryBatch.EntryBatch,
+  chainAt: (seq: number) => Chain.Chain
+): Result.Result<AppendDecision, AppendGap | AppendDrift> => {
+  const before = batch.from - 1
+  if (before > head.seq) return Result.fail(new AppendGap({ head }))
+  const chainBefore = before === head.seq ? head.chain : chainAt(before)
+  if (chainBefore !== batch.prevChain) return Result.fail(new AppendDrift({ log: batch.log, seq: before }))
+  if (before === head.seq) return Result.succeed({ _tag: "Append", batch })
+  const last = EntryBatch.last(batch)
+  const common = Math.min(last, head.seq)
+  const held = common === head.seq ? head.chain : chainAt(common)
+  if (EntryBatch.chainAt(batch, common) !== held) {
+    return Result.fail(new AppendDrift({ log: batch.log, seq: common }))
+  }
+  return Result.succeed(
+    last <= head.seq
+      ? { _tag: "Held", watermark: EntryBatch.watermark(batch) }
+      : { _tag: "Append", batch: EntryBatch.after(batch, head.seq) }
+  )
+}
+
+/**
+ * A store in memory: the contract of the port without durability. For tests and for trying things; whoever keeps a
+ * reference to it may "restart" a replica on it.
+ */
+export const makeMemory = (identity: {
+  readonly cluster: string
+  readonly replica: ReplicaId.ReplicaId
+  readonly incarnation?: Log.Incarnation
+}): Effect.Effect<ReplicaStore["Service"]> =>
+  Effect.gen(function* () {
+    const incarnation = identity.incarnation ?? (yield* Log.makeIncarnation)
+    const logs = new Map<Log.LogId, Array<EntryBatch.EntryBatch>>()
+    const headOf = (log: Log.LogId): Watermark.Watermark => {
+      const batches = logs.get(log)
+      return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
+    }
+    const chainAt = (log: Log.LogId, seq: number): Chain.Chain => {
+      const batch = logs.get(log)![indexOf(logs.get(log)!, Math.max(1, seq))]!
+      return EntryBatch.chainAt(batch, seq)
+    }
+    return ReplicaStore.of({
+      identity: { cluster: identity.cluster, replica: identity.replica, incarnation },
+      append: (batch) =>
+        Effect.suspend(() => {
+          const decision = decideAppend(headOf(batch.log), batch, (seq) => chainAt(batch.log, seq))
+          if (Result.isFailure(decision)) return Effect.fail(decision.failure)
+          if (decision.success._tag === "Held") return Effect.succeed(decision.success.watermark)
+          const appended = decision.success.batch
+          const batches = logs.get(batch.log)
+          if (batches === undefined) logs.set(batch.log, [appended])
+          else batches.push(appended)
+          return Effect.succeed(EntryBatch.watermark(appended))
+        }),
+      read: (log, after, maxBytes) =>
+        Effect.sync(() => {
+          const batches = logs.get(log)
+          if (batches === undefined || after >= headOf(log).seq) return Option.none()
+          let i = indexOf(batches, after + 1)
+          const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
+          let size = found[0].bytes.length
+          while (++i < batches.length && size < maxBytes) {
+            found.push(batches[i]!)
+            size += batches[i]!.bytes.length
+          }
+          return Option.some(EntryBatch.take(EntryBatch.concat(found), maxBytes))
+        }),
+      chainAt: (log, seq) =>
+        Effect.sync(() => {
+          if (seq === 0) return Option.some(Watermark.none(log).chain)
+          return seq > headOf(log).seq ? Option.none() : Option.some(chainAt(log, seq))
+        }),
+      watermarks: Effect.sync(() => Array.from(logs.keys(), headOf))
+    })
+  })
+
+/** {@link makeMemory} as a layer. */
+export const layerMemory = (identity: Parameters<typeof makeMemory>[0]): Layer.Layer<ReplicaStore> =>
+  Layer.effect(ReplicaStore, makeMemory(identity))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Index of the batch that holds `seq`. */
+const indexOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>, seq: number): number => {
+  let low = 0
+  let high = batches.length - 1
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (EntryBatch.last(batches[middle]!) < seq) low = middle + 1
+    else high = middle
+  }
+  return low
+}

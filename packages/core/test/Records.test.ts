@@ -1,0 +1,188 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Option, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  Entry,
+  EntryBatch,
+  HybridLogicalClock,
+  Log,
+  RecordIndex,
+  Records,
+  ReplicaId,
+  ReplicaLogs,
+  ReplicaStore,
+  Watermark
+} from "../src/index.ts"
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const logOf = (replica: string) => Log.logId(ReplicaId.make(replica), "0000000000000001" as Log.Incarnation)
+
+/** The reads of one replica on a store and an index that the test keeps. */
+const open = Effect.fnUntraced(function* (
+  store: ReplicaStore.ReplicaStore["Service"],
+  index: RecordIndex.RecordIndex["Service"]
+) {
+  const context = yield* Layer.build(
+    Records.layer.pipe(
+      Layer.provideMerge(ReplicaLogs.layer),
+      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
+      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
+    )
+  )
+  return { records: Context.get(context, Records.Records), logs: Context.get(context, ReplicaLogs.ReplicaLogs) }
+})
+
+const fresh = Effect.gen(function* () {
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+  const index = yield* RecordIndex.makeMemory
+  return { store, index, ...(yield* open(store, index)) }
+})
+
+/** A batch that continues a log, with the given wall time as its clock. */
+const batch = (head: Watermark.Watermark, wallTime: number, ...writes: ReadonlyArray<Entry.Write>) =>
+  EntryBatch.encode(head, writes, HybridLogicalClock.zero, wallTime).batch
+
+const dump = Effect.fnUntraced(function* (records: Records.Records["Service"], limit = 3) {
+  const all: Array<string> = []
+  let after: { namespace: string; key: string } | undefined
+  do {
+    const page: { records: ReadonlyArray<Records.Record>; next: Option.Option<{ namespace: string; key: string }> } =
+      yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
+    for (const record of page.records) {
+      all.push(`${record.namespace}/${record.key}=${text(record.value)} ${record.writeId}`)
+    }
+    after = Option.getOrUndefined(page.next)
+  } while (after !== undefined)
+  return all
+})
+
+describe("Records", () => {
+  it.effect("a read sees everything that was appended, before and after the index has it", () =>
+    Effect.gen(function* () {
+      const { index, logs, records } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      const before = yield* records.read("n", "k")
+      assert.isTrue(Option.isNone(yield* index.get("n", "k")))
+      yield* TestClock.adjust(1000)
+      assert.isTrue(Option.isSome(yield* index.get("n", "k")))
+      assert.deepStrictEqual(yield* records.read("n", "k"), before)
+      assert.strictEqual(text(Option.getOrThrow(before).value), "1")
+    })
+  )
+
+  it.effect("a deleted key reads as nothing and is left out of pages", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "gone", "1"), Entry.put("n", "kept", "2")], 1)
+      yield* TestClock.adjust(1000)
+      yield* logs.appendWrites([Entry.remove("n", "gone")], 2)
+      assert.isTrue(Option.isNone(yield* records.read("n", "gone")))
+      assert.strictEqual((yield* dump(records)).length, 1)
+      yield* TestClock.adjust(1000)
+      assert.isTrue(Option.isNone(yield* records.read("n", "gone")))
+      assert.strictEqual((yield* dump(records)).length, 1)
+    })
+  )
+
+  it.effect("L19 a write that arrives after a newer delete does not bring the key back", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.append(batch(Watermark.none(logOf("b")), 20, Entry.remove("n", "k")))
+      yield* TestClock.adjust(1000)
+      yield* logs.append(batch(Watermark.none(logOf("c")), 10, Entry.put("n", "k", "old")))
+      assert.isTrue(Option.isNone(yield* records.read("n", "k")))
+      yield* TestClock.adjust(1000)
+      assert.isTrue(Option.isNone(yield* records.read("n", "k")))
+    })
+  )
+
+  it.effect("ReadYourWrites: a read with a write id waits until that write is here, and not longer than it may", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
+      const atLeast = Log.writeId(logOf("b"), 1)
+      const late = yield* Effect.forkChild(Effect.result(records.read("n", "k", { atLeast, withinMillis: 100 })))
+      yield* TestClock.adjust(100)
+      const result = yield* Fiber.join(late)
+      assert.isTrue(Result.isFailure(result) && result.failure._tag === "NotYetVisible")
+
+      const waiting = yield* Effect.forkChild(records.read("n", "k", { atLeast }))
+      yield* TestClock.adjust(100)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* logs.append(write)
+      assert.strictEqual(text(Option.getOrThrow(yield* Fiber.join(waiting)).value), "1")
+    })
+  )
+
+  it.effect("an index that is behind, or empty, is brought up to the logs before the first read", () =>
+    Effect.gen(function* () {
+      const { index, logs, records, store } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "x", "1")], 1)
+      yield* TestClock.adjust(1000)
+      yield* logs.appendWrites([Entry.put("n", "y", "2"), Entry.put("n", "x", "3")], 2)
+      const expected = yield* dump(records)
+      assert.deepStrictEqual(yield* dump((yield* open(store, index)).records), expected)
+      assert.deepStrictEqual(yield* dump((yield* open(store, yield* RecordIndex.makeMemory)).records), expected)
+    })
+  )
+
+  it.effect("an index that cannot be written is tried again, and reads do not suffer", () =>
+    Effect.gen(function* () {
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const index = yield* RecordIndex.makeMemory
+      let broken = true
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "full" })
+      const { logs, records } = yield* open(store, {
+        ...index,
+        merge: (pointers, progress) => (broken ? Effect.fail(full) : index.merge(pointers, progress))
+      })
+      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      yield* TestClock.adjust(5000)
+      assert.isTrue(Option.isSome(yield* records.read("n", "k")))
+      broken = false
+      yield* TestClock.adjust(5000)
+      assert.isTrue(Option.isSome(yield* index.get("n", "k")))
+    })
+  )
+
+  const Writes = Schema.Array(
+    Schema.Struct({
+      log: Schema.Literals(["a", "b", "c"]),
+      key: Schema.Literals(["k1", "k2", "k3", "\u{10000}", "\uffee"]),
+      value: Schema.NullOr(Schema.String),
+      wallTime: Schema.Literals([1, 2, 3])
+    })
+  )
+  const Order = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 })))
+
+  it.effect.prop(
+    "OrderFree: the records are a function of the entries, whatever order the logs arrive in",
+    [Writes, Order],
+    ([writes, order]) =>
+      Effect.gen(function* () {
+        const batches = new Map<string, Array<EntryBatch.EntryBatch>>()
+        const clocks = new Map<string, HybridLogicalClock.HybridLogicalClock>()
+        for (const { key, log, value, wallTime } of writes) {
+          const list = batches.get(log) ?? []
+          const head = list.length === 0 ? Watermark.none(logOf(log)) : EntryBatch.watermark(list[list.length - 1]!)
+          const write = value === null ? Entry.remove("n", key) : Entry.put("n", key, value)
+          const encoded = EntryBatch.encode(head, [write], clocks.get(log) ?? HybridLogicalClock.zero, wallTime)
+          clocks.set(log, encoded.clock)
+          batches.set(log, [...list, encoded.batch])
+        }
+        const dumps: Array<ReadonlyArray<string>> = []
+        for (const picks of [[], order]) {
+          const { logs, records } = yield* fresh
+          const queues = Array.from(batches.values(), (list) => [...list])
+          for (let i = 0; queues.some((queue) => queue.length > 0); i++) {
+            const open = queues.filter((queue) => queue.length > 0)
+            const pick = picks[i % Math.max(1, picks.length)] ?? 0
+            yield* logs.append(open[pick % open.length]!.shift()!)
+            if (pick % 3 === 0) yield* TestClock.adjust(100)
+          }
+          dumps.push(yield* dump(records, 2))
+        }
+        assert.deepStrictEqual(dumps[1], dumps[0])
+      }).pipe(Effect.scoped)
+  )
+})

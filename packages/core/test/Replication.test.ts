@@ -1,0 +1,347 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option, Result } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, EntryBatch, HybridLogicalClock, Log, PeerProtocol, Watermark } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const put = (key: string, value = "v") => Entry.put("notes", key, value)
+
+const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(effect)
+    yield* TestClock.adjust(millis)
+    return yield* Fiber.join(fiber)
+  })
+
+const three = Effect.gen(function* () {
+  const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+  const a = yield* cluster.start("a")
+  const b = yield* cluster.start("b")
+  const c = yield* cluster.start("c")
+  yield* TestClock.adjust(1000)
+  return { cluster, a, b, c }
+})
+
+const vectorOf = (replica: Cluster.Running) => [...replica.logs.vector()].sort((x, y) => (x.log < y.log ? -1 : 1))
+
+describe("Replication", () => {
+  it.effect("replicas that all wrote end with the same logs and the same records", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* three
+      yield* during(
+        Effect.all(
+          [a, b, c].flatMap((replica) =>
+            Array.from({ length: 50 }, (_, i) => replica.writer.commit(put(`k${i % 7}`, `${replica.id}${i}`)))
+          ),
+          { concurrency: "unbounded" }
+        ),
+        100
+      )
+      yield* TestClock.adjust(3000)
+      assert.strictEqual(a.logs.vector().length, 3)
+      assert.deepStrictEqual(vectorOf(b), vectorOf(a))
+      assert.deepStrictEqual(vectorOf(c), vectorOf(a))
+      const pages = yield* Effect.forEach([a, b, c], ({ records }) => records.page({ limit: 100 }))
+      assert.strictEqual(pages[0]!.records.length, 7)
+      assert.deepStrictEqual(pages[1], pages[0])
+      assert.deepStrictEqual(pages[2], pages[0])
+    })
+  )
+
+  it.effect("L30 a backlog of many pages is pulled in one go, not a page per heartbeat", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* three
+      cluster.cut("a", "c")
+      cluster.cut("c", "a")
+      const value = "x".repeat(600_000)
+      for (let i = 0; i < 8; i++) yield* during(a.writer.commit(put(`k${i}`, value)), 10)
+      yield* during(a.stop, 5000)
+      // One heartbeat of b's replicator on c's side is enough for eight pages.
+      yield* TestClock.adjust(2000)
+      assert.strictEqual(c.logs.head(a.logs.own).seq, 8)
+    })
+  )
+
+  it.effect("a wiped replica starts a new log and gets its old one back from its peers", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* three
+      yield* during(a.writer.commit(put("before")), 10)
+      yield* TestClock.adjust(1000)
+      const old = a.logs.head(a.logs.own)
+      yield* during(a.stop, 5000)
+      cluster.wipe("a")
+      const again = yield* cluster.start("a")
+      yield* TestClock.adjust(10_000)
+      assert.notStrictEqual(again.logs.own, old.log)
+      assert.deepStrictEqual(again.logs.head(old.log), old)
+      const receipt = yield* during(again.writer.commit(put("after")), 100)
+      assert.strictEqual(receipt.writeId, `${again.logs.own}:1`)
+    })
+  )
+
+  it.effect("a peer that was wiped no longer counts as a holder of what it had acked", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 2)
+      const a = yield* cluster.start("a")
+      const b = yield* cluster.start("b")
+      yield* TestClock.adjust(1000)
+      const { writeId } = yield* during(a.writer.commit(put("k")), 10)
+      yield* during(b.stop, 5000)
+      cluster.wipe("b")
+      // The new b is reached and says what it holds, and gets nothing yet.
+      cluster.faults.set("a>b", (client) => ({ ...client, push: () => Effect.never }))
+      cluster.faults.set("b>a", (client) => ({ ...client, pull: () => Effect.never }))
+      yield* cluster.start("b")
+      yield* TestClock.adjust(1500)
+      assert.deepStrictEqual<ReadonlyArray<string>>((yield* a.writer.status(writeId)).holders, ["a"])
+    })
+  )
+
+  it.effect("a replica restored from an old backup fetches its own log before it accepts a write", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* three
+      for (let i = 0; i < 5; i++) yield* during(a.writer.commit(put(`k${i}`)), 10)
+      yield* TestClock.adjust(1000)
+      yield* during(a.stop, 5000)
+      const full = yield* cluster.storeOf("a")
+      const head = a.logs.head(a.logs.own)
+      const backup = EntryBatch.take(Option.getOrThrow(yield* full.read(a.logs.own, 0, 1_000_000)), 60)
+      cluster.wipe("a")
+      const restored = yield* cluster.storeOf("a")
+      yield* restored.append(backup)
+      cluster.stores.set("a", { ...restored, identity: full.identity })
+      const again = yield* cluster.start("a")
+      assert.isBelow(again.logs.head(a.logs.own).seq, 5)
+      const receipt = yield* during(again.writer.commit(put("next")), 200)
+      assert.strictEqual(receipt.writeId, `${a.logs.own}:6`)
+      assert.strictEqual(again.logs.head(a.logs.own).seq, head.seq + 1)
+    })
+  )
+
+  it.effect("two stores that share a log and differ in it show up as drift, and neither is overwritten", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* three
+      yield* during(a.writer.commit(put("k", "here")), 10)
+      yield* TestClock.adjust(1000)
+      yield* during(a.stop, 5000)
+      // A copy of the store, from before the write, that went its own way.
+      const { identity } = yield* cluster.storeOf("a")
+      cluster.wipe("a")
+      const copy = yield* cluster.storeOf("a")
+      const fork = EntryBatch.encode(Watermark.none(a.logs.own), [put("k", "there")], HybridLogicalClock.zero, 1)
+      yield* copy.append(fork.batch)
+      cluster.stores.set("a", { ...copy, identity })
+      const again = yield* cluster.start("a")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(again.peers.get(b.id).drifted.has(a.logs.own))
+      assert.isTrue(b.peers.get(a.id).drifted.has(a.logs.own))
+      const result = yield* during(Effect.result(again.writer.commit(put("more"))), 100)
+      assert.isTrue(Result.isFailure(result) && result.failure._tag === "QuorumUnavailable")
+      assert.strictEqual(b.logs.head(a.logs.own).chain, a.logs.head(a.logs.own).chain)
+    })
+  )
+
+  it.effect(
+    "a push whose answer is lost is neither lost nor counted, and the replicator goes on from the watermark",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 2)
+        let lost = 0
+        cluster.faults.set("a>b", (client) => ({
+          ...client,
+          push: (request) => (lost++ < 1 ? Effect.andThen(client.push(request), Effect.never) : client.push(request))
+        }))
+        const a = yield* cluster.start("a")
+        const b = yield* cluster.start("b")
+        yield* TestClock.adjust(1000)
+        const fiber = yield* Effect.forkChild(
+          a.writer.commit(put("k"), { policy: Cluster.policy(2, 2, { ackTimeout: 60_000 }) })
+        )
+        yield* TestClock.adjust(500)
+        assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
+        yield* TestClock.adjust(5000)
+        const receipt = yield* Fiber.join(fiber)
+        assert.deepStrictEqual<ReadonlyArray<string>>(receipt.acked, ["a", "b"])
+        assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
+      })
+  )
+
+  it.effect("measures the difference of the clocks at the handshake", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        hello: (request) =>
+          Effect.map(Effect.delay(client.hello(request), 100), (welcome) => ({
+            ...welcome,
+            receivedAt: welcome.receivedAt + 5000,
+            sentAt: welcome.sentAt + 5000
+          }))
+      }))
+      yield* cluster.start("b")
+      const a = yield* cluster.start("a")
+      yield* TestClock.adjust(500)
+      // The delay lies on the way there only, so half of it stays in the measure.
+      assert.strictEqual(a.peers.get(Cluster.id("b")).clockSkewMillis, 5050)
+    })
+  )
+
+  it.effect("L14 a replica that answers at another's address is refused and never counted", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const c = yield* cluster.start("c")
+      cluster.faults.set("a>b", () => {
+        const refuse = Effect.die("not under test")
+        return {
+          hello: (request) =>
+            Effect.succeed({
+              cluster: request.cluster,
+              replica: c.id,
+              incarnation: c.logs.identity.incarnation,
+              vector: [],
+              session: "s",
+              receivedAt: 0,
+              sentAt: 0
+            }),
+          push: () => refuse,
+          pull: () => refuse
+        }
+      })
+      yield* cluster.start("b")
+      const a = yield* cluster.start("a")
+      yield* TestClock.adjust(1000)
+      const { link } = a.peers.get(Cluster.id("b"))
+      assert.isTrue(link._tag === "Down" && link.detail.includes("wrong_replica"))
+    })
+  )
+
+  it.effect("L42 a pull that answers something else than was asked for ends the connection and appends nothing", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* three
+      cluster.cut("a", "c")
+      cluster.cut("c", "a")
+      yield* during(a.writer.commit(put("k")), 10)
+      yield* c.stop
+      const forged = EntryBatch.encode(
+        Watermark.none(a.logs.own),
+        [put("evil"), put("evil")],
+        HybridLogicalClock.zero,
+        1
+      ).batch
+      cluster.faults.set("c>b", (client) => ({
+        ...client,
+        pull: () => Effect.succeed({ batch: { ...forged, bytes: forged.bytes.slice(1) } })
+      }))
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(3000)
+      assert.strictEqual(again.logs.head(a.logs.own).seq, 0)
+      assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
+    })
+  )
+})
+
+describe("PeerHandler", () => {
+  const hello = (change: Partial<PeerProtocol.Hello> = {}): PeerProtocol.Hello => ({
+    version: PeerProtocol.version,
+    cluster: "test",
+    replica: Cluster.id("b"),
+    incarnation: "00000000000000bb" as Log.Incarnation,
+    vector: [],
+    sentAt: 0,
+    ...change
+  })
+
+  const alone = Effect.gen(function* () {
+    const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+    const a = yield* cluster.start("a")
+    return { a, client: yield* cluster.network.connect(a.id) }
+  })
+
+  const batchOf = (log: Log.LogId, ...keys: ReadonlyArray<string>) =>
+    EntryBatch.encode(
+      Watermark.none(log),
+      keys.map((key) => put(key)),
+      HybridLogicalClock.zero,
+      1
+    ).batch
+
+  it.effect(
+    "L13 L39 refuses another version, cluster, self, a stranger and a proven other identity, each by its reason",
+    () =>
+      Effect.gen(function* () {
+        const { client } = yield* alone
+        const cases: ReadonlyArray<readonly [Partial<PeerProtocol.Hello>, PeerProtocol.HandshakeRefused["reason"]]> = [
+          [{ version: 99 }, "version"],
+          [{ cluster: "other" }, "wrong_cluster"],
+          [{ replica: Cluster.id("a") }, "self"],
+          [{ replica: Cluster.id("z") }, "stranger"]
+        ]
+        for (const [change, reason] of cases) {
+          const error = yield* Effect.flip(client.hello(hello(change)))
+          assert.deepInclude({ ...error }, { reason })
+        }
+        const proven = Effect.provideService(
+          client.hello(hello()),
+          PeerProtocol.ProvenIdentity,
+          Option.some(Cluster.id("c"))
+        )
+        assert.deepInclude({ ...(yield* Effect.flip(proven)) }, { reason: "identity_mismatch" })
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("refuses a second live replica of the same id, and takes it when the first has been silent", () =>
+    Effect.gen(function* () {
+      const { client } = yield* alone
+      yield* client.hello(hello())
+      const other = hello({ incarnation: "00000000000000cc" as Log.Incarnation })
+      assert.deepInclude({ ...(yield* Effect.flip(client.hello(other))) }, { reason: "duplicate" })
+      yield* TestClock.adjust(3001)
+      yield* client.hello(other)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("answers nothing before the handshake", () =>
+    Effect.gen(function* () {
+      const { a, client } = yield* alone
+      const batch = batchOf(Log.logId(Cluster.id("b"), hello().incarnation), "k")
+      const push = yield* Effect.flip(client.push({ session: "?", batch }))
+      const pull = yield* Effect.flip(client.pull({ session: "?", log: a.logs.own, after: 0, maxBytes: 10 }))
+      assert.deepStrictEqual([push._tag, pull._tag], ["SessionUnknown", "SessionUnknown"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("L39 a peer may push its own log only", () =>
+    Effect.gen(function* () {
+      const { a, client } = yield* alone
+      const { session } = yield* client.hello(hello())
+      for (const log of [a.logs.own, Log.logId(Cluster.id("c"), hello().incarnation)]) {
+        const error = yield* Effect.flip(client.push({ session, batch: batchOf(log, "k") }))
+        assert.strictEqual(error._tag, "PushRejected")
+        assert.strictEqual(a.logs.head(log).seq, 0)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "L11 acks an append by log, place, chain and its own id, again for a repeat, and refuses gap, drift and damage",
+    () =>
+      Effect.gen(function* () {
+        const { a, client } = yield* alone
+        const { session } = yield* client.hello(hello())
+        const log = Log.logId(Cluster.id("b"), hello().incarnation)
+        const batch = batchOf(log, "x", "y", "z")
+        const ack = yield* client.push({ session, batch })
+        assert.deepStrictEqual(ack, { replica: a.id, log, seq: 3, chain: batch.chain })
+        assert.deepStrictEqual(yield* client.push({ session, batch }), ack)
+
+        const next = EntryBatch.encode(EntryBatch.watermark(batch), [put("w")], HybridLogicalClock.zero, 2).batch
+        const gap = yield* Effect.flip(client.push({ session, batch: { ...next, from: 9 } }))
+        assert.isTrue(gap._tag === "AppendGap" && gap.head.seq === 3)
+        const drift = yield* Effect.flip(client.push({ session, batch: batchOf(log, "x", "other", "z") }))
+        assert.strictEqual(drift._tag, "AppendDrift")
+        const damaged = { ...next, bytes: next.bytes.map((byte, i) => (i === 20 ? byte ^ 1 : byte)) }
+        assert.strictEqual((yield* Effect.flip(client.push({ session, batch: damaged })))._tag, "PushRejected")
+        assert.strictEqual(a.logs.head(log).chain, batch.chain)
+      }).pipe(Effect.scoped)
+  )
+})

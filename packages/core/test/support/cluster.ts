@@ -1,0 +1,114 @@
+/** A replica set in one process, on virtual time: production code over the in-memory store and network. */
+import type { PeerHandler, PeerProtocol } from "../../src/index.ts"
+import {
+  PeerTransport,
+  Peers,
+  QuorumPolicy,
+  QuorumWriter,
+  RecordIndex,
+  Records,
+  Replica,
+  ReplicaId,
+  ReplicaLogs,
+  ReplicaSet,
+  ReplicaStore
+} from "../../src/index.ts"
+import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
+
+export type Services =
+  | QuorumWriter.QuorumWriter
+  | Records.Records
+  | ReplicaLogs.ReplicaLogs
+  | Peers.Peers
+  | PeerHandler.PeerHandler
+
+export interface Running {
+  readonly id: ReplicaId.ReplicaId
+  readonly writer: QuorumWriter.QuorumWriter["Service"]
+  readonly records: Records.Records["Service"]
+  readonly logs: ReplicaLogs.ReplicaLogs["Service"]
+  readonly peers: Peers.Peers["Service"]
+  readonly stop: Effect.Effect<void>
+}
+
+export const policy = (
+  n: number,
+  w: number,
+  extra: Partial<Parameters<typeof QuorumPolicy.make>[0]> = {}
+): QuorumPolicy.QuorumPolicy => Result.getOrThrow(QuorumPolicy.make({ n, w, ...extra }))
+
+export const id = ReplicaId.make
+
+/** Makes a replica set; its replicas start one by one with `start`, on stores that outlive them. */
+export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: number) {
+  const network = Context.get(yield* Layer.build(PeerTransport.MemoryNetwork.layer), PeerTransport.MemoryNetwork)
+  const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
+  /** Directed links that are cut: `from>to`. */
+  const cut = new Set<string>()
+  /** Decorates the client that `from` uses to reach `to`. */
+  const faults = new Map<string, (client: PeerProtocol.PeerClient) => PeerProtocol.PeerClient>()
+
+  const transport = (from: ReplicaId.ReplicaId) =>
+    PeerTransport.PeerTransport.of({
+      maxInFlight: 4,
+      connect: (peer) =>
+        Effect.map(network.connect(peer), (client) => {
+          const decorated = faults.get(`${from}>${peer}`)?.(client) ?? client
+          const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+            Effect.suspend(() => (cut.has(`${from}>${peer}`) ? Effect.never : effect))
+          return {
+            hello: (request) => call(decorated.hello(request)),
+            push: (request) => call(decorated.push(request)),
+            pull: (request) => call(decorated.pull(request))
+          }
+        })
+    })
+
+  const storeOf = Effect.fnUntraced(function* (name: string) {
+    const known = stores.get(name)
+    if (known !== undefined) return known
+    const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: id(name) })
+    stores.set(name, store)
+    return store
+  })
+
+  const start = Effect.fnUntraced(function* (
+    name: string,
+    options: { readonly policy?: QuorumPolicy.QuorumPolicy; readonly logger?: Layer.Layer<never> } = {}
+  ) {
+    const scope = yield* Scope.make()
+    const layer = PeerTransport.layerMemoryServer.pipe(
+      Layer.provideMerge(Replica.layer({ policy: options.policy ?? policy(ids.length, w) })),
+      Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(name)))),
+      Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),
+      Layer.provide(RecordIndex.layerMemory),
+      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* storeOf(name))),
+      Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
+      Layer.provide(options.logger ?? Logger.layer([]))
+    )
+    const context = yield* Layer.buildWithScope(layer, scope)
+    const running: Running = {
+      id: id(name),
+      writer: Context.get(context, QuorumWriter.QuorumWriter),
+      records: Context.get(context, Records.Records),
+      logs: Context.get(context, ReplicaLogs.ReplicaLogs),
+      peers: Context.get(context, Peers.Peers),
+      stop: Scope.close(scope, Exit.void)
+    }
+    yield* Effect.addFinalizer(() => running.stop)
+    return running
+  })
+
+  return {
+    network,
+    stores,
+    faults,
+    start,
+    storeOf,
+    /** A wiped store: the next start makes a new incarnation. */
+    wipe: (name: string) => stores.delete(name),
+    /** Nothing passes from `from` to `to`: calls get no answer. */
+    cut: (from: string, to: string) => void cut.add(`${from}>${to}`),
+    heal: () => cut.clear()
+  }
+})
