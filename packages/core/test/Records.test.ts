@@ -96,6 +96,15 @@ describe("Records", () => {
     })
   )
 
+  it.effect("L34 a write that follows one of a fast clock comes after it, though the clock here is behind", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.append(batch(Watermark.none(logOf("b")), 1_000_000, Entry.put("n", "k", "fast")))
+      yield* logs.appendWrites([Entry.put("n", "k", "after")], 5)
+      assert.strictEqual(text(Option.getOrThrow(yield* records.read("n", "k")).value), "after")
+    })
+  )
+
   it.effect("ReadYourWrites: a read with a write id waits until that write is here, and not longer than it may", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
