@@ -5,7 +5,8 @@
 import { Clock, Effect, Option, Result } from "effect"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Log from "./Log.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
+import * as Monotonic from "./Monotonic.ts"
+import type * as PeerProtocol from "./PeerProtocol.ts"
 import type { Peers } from "./Peers.ts"
 import type { ReplicaLogs } from "./ReplicaLogs.ts"
 import type * as ReplicaId from "./ReplicaId.ts"
@@ -15,6 +16,9 @@ import type * as Watermark from "./Watermark.ts"
 export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
   /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
   const pulling = new Set<Log.LogId>()
+  /** What peers said of logs that were shorter here then, and is compared once they have grown. */
+  const ahead = new Map<string, Watermark.Watermark>()
+  const reported = new Set<string>()
 
   /**
    * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
@@ -22,11 +26,17 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
    */
   const compare = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, vector: Watermark.VersionVector) {
     const known = peers.get(peer).watermarks
-    for (const watermark of vector) {
-      if (watermark.seq > logs.head(watermark.log).seq || watermark.seq <= (known.get(watermark.log)?.seq ?? 0))
-        continue
+    for (const said of vector) {
+      const key = `${peer} ${said.log}`
+      const before = ahead.get(key)
+      const head = logs.head(said.log).seq
+      // A peer that is always a little ahead would never be compared by its newest watermark alone.
+      const watermark = said.seq > head && before !== undefined && before.seq <= head ? before : said
+      if (said.seq <= head) ahead.delete(key)
+      else if (before === undefined || before.seq <= head) ahead.set(key, said)
+      if (watermark.seq > head || watermark.seq <= (known.get(watermark.log)?.seq ?? 0)) continue
       const chain = yield* logs.chainAt(watermark.log, watermark.seq)
-      const at = yield* Clock.currentTimeMillis
+      const at = Monotonic.millis(yield* Clock.Clock)
       if (Option.getOrUndefined(chain) === watermark.chain) peers.report({ _tag: "Ack", peer, watermark, at })
       else yield* drifted(peer, watermark.log, at)
     }
@@ -36,6 +46,9 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
     Effect.suspend(() => {
       if (peers.get(peer).drifted.has(log)) return Effect.void
       peers.report({ _tag: "Drift", peer, log, at })
+      // The same drift is found again on every connection.
+      if (reported.has(`${peer} ${log}`)) return Effect.void
+      reported.add(`${peer} ${log}`)
       return Effect.logError(
         `drift: ${peer} holds other entries of the log ${log} than this replica; it does not count for that log until ` +
           `one of the two copies is wiped`
@@ -47,24 +60,31 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
     peer: ReplicaId.ReplicaId,
     client: PeerProtocol.PeerClient,
     session: string,
-    target: Watermark.Watermark
+    target: Watermark.Watermark,
+    maxBytes: () => number
   ) {
     const { log } = target
     while (logs.head(log).seq < target.seq) {
       const after = logs.head(log).seq
-      const { batch } = yield* client.pull({ session, log, after, maxBytes: PeerProtocol.maxBatchBytes })
+      const answer = yield* Effect.result(client.pull({ session, log, after, maxBytes: maxBytes() }))
+      if (Result.isFailure(answer)) {
+        if (answer.failure._tag !== "StoreError") return yield* answer.failure
+        return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${answer.failure.message}`)
+      }
+      const { batch } = answer.success
       if (batch === null) return
       const valid = EntryBatch.validate(batch)
       if (Result.isFailure(valid) || batch.log !== log || batch.from > after + 1 || EntryBatch.last(batch) <= after) {
         const detail = Result.isFailure(valid)
           ? valid.failure.message
           : `asked for entries of ${log} after ${after}, got ${batch.log} from ${batch.from}`
-        return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+        // The peer's copy of this log may be damaged; all else that it does may be in order.
+        return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${detail}`)
       }
       const appended = yield* Effect.result(logs.append(batch))
       if (Result.isFailure(appended)) {
         if (appended.failure._tag === "StoreError") return yield* appended.failure
-        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, yield* Clock.currentTimeMillis)
+        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, Monotonic.millis(yield* Clock.Clock))
         return
       }
     }
@@ -74,13 +94,14 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
     peer: ReplicaId.ReplicaId,
     client: PeerProtocol.PeerClient,
     session: string,
-    target: Watermark.Watermark
+    target: Watermark.Watermark,
+    maxBytes: () => number
   ) =>
     Effect.suspend(() => {
       if (pulling.has(target.log)) return Effect.void
       pulling.add(target.log)
       return Effect.ensuring(
-        pull(peer, client, session, target),
+        pull(peer, client, session, target, maxBytes),
         Effect.sync(() => pulling.delete(target.log))
       )
     })
@@ -91,7 +112,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
      * Fetches what a peer holds of this replica's own log beyond its end: this store was restored from an old backup.
      * Only before the first append.
      */
-    fetchOwn: (client: PeerProtocol.PeerClient, welcome: PeerProtocol.Welcome) =>
+    fetchOwn: (client: PeerProtocol.PeerClient, welcome: PeerProtocol.Welcome, maxBytes: () => number) =>
       Effect.suspend(() => {
         const target = welcome.vector.find((watermark) => watermark.log === logs.own)
         if (target === undefined || target.seq <= logs.head(logs.own).seq) return Effect.void
@@ -100,7 +121,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
             `${welcome.replica} holds this replica's own log up to ${target.seq}, here it ends at ` +
               `${logs.head(logs.own).seq}: the store is an older copy; fetching the rest before accepting writes`
           ),
-          pull(welcome.replica, client, welcome.session, target)
+          pull(welcome.replica, client, welcome.session, target, maxBytes)
         )
       }),
     /**
@@ -111,7 +132,8 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
       peer: ReplicaId.ReplicaId,
       client: PeerProtocol.PeerClient,
       welcome: PeerProtocol.Welcome,
-      before: PeerProtocol.Welcome | undefined
+      before: PeerProtocol.Welcome | undefined,
+      maxBytes: () => number
     ) {
       const pushed = Log.logId(welcome.replica, welcome.incarnation)
       for (const target of welcome.vector) {
@@ -119,12 +141,12 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
         if (target.seq <= head || peers.get(peer).drifted.has(target.log)) continue
         if (target.log === logs.own) {
           // Entries were appended here since: the two ends of the log differ.
-          yield* drifted(peer, target.log, yield* Clock.currentTimeMillis)
+          yield* drifted(peer, target.log, Monotonic.millis(yield* Clock.Clock))
           continue
         }
         const stalled = (before?.vector.find((watermark) => watermark.log === target.log)?.seq ?? 0) > head
         if (target.log === pushed && !stalled) continue
-        yield* pullOnce(peer, client, welcome.session, target)
+        yield* pullOnce(peer, client, welcome.session, target, maxBytes)
       }
     })
   }

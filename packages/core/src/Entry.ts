@@ -152,7 +152,7 @@ export const decodeAt = (bytes: Uint8Array, offset: number): Entry => ({
 // ---------------------------------------------------------------------------------------------------------------------
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const noBytes = new Uint8Array(0)
 
 const encodeText = (target: Uint8Array, offset: number, text: string): number => {

@@ -60,7 +60,8 @@ export const encode = (
       count: writes.length,
       prevChain: head.chain,
       chain: Chain.format(chain),
-      bytes: bytes.subarray(0, at)
+      // The room was an upper bound; names that are not ASCII, or long, leave much of it unused.
+      bytes: at < room * 0.75 ? bytes.slice(0, at) : bytes.subarray(0, at)
     },
     clock
   }

@@ -16,12 +16,18 @@ export const HybridLogicalClock = Schema.Struct({
 /** A timestamp. */
 export type HybridLogicalClock = typeof HybridLogicalClock.Type
 
+const maxLogical = 2 ** 32 - 1
+
 /** Before every other timestamp. */
 export const zero: HybridLogicalClock = { wallTime: 0, logical: 0 }
 
 /** The timestamp of a new local event: after `last`, and not before `now` (milliseconds). */
 export const tick = (last: HybridLogicalClock, now: number): HybridLogicalClock =>
-  now > last.wallTime ? { wallTime: now, logical: 0 } : { wallTime: last.wallTime, logical: last.logical + 1 }
+  now > last.wallTime
+    ? { wallTime: now, logical: 0 }
+    : last.logical < maxLogical
+      ? { wallTime: last.wallTime, logical: last.logical + 1 }
+      : { wallTime: last.wallTime + 1, logical: 0 }
 
 /** The clock after it has seen a remote timestamp: every later `tick` comes after both. */
 export const receive = (last: HybridLogicalClock, remote: HybridLogicalClock): HybridLogicalClock =>

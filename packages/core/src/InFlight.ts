@@ -5,6 +5,7 @@
 import { Clock, Effect, FiberHandle, Result } from "effect"
 import * as AckTracker from "./AckTracker.ts"
 import * as Log from "./Log.ts"
+import * as Monotonic from "./Monotonic.ts"
 import { type PeerEvent, Peers } from "./Peers.ts"
 import * as QuorumError from "./QuorumError.ts"
 import type * as QuorumPolicy from "./QuorumPolicy.ts"
@@ -35,7 +36,9 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   const { peers: peerIds, self } = yield* ReplicaSet
   const peers = yield* Peers
   const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = () => Monotonic.millis(clock)
+  let waiting = 0
+  let closed = false
   const groups = new Set<Group>()
   const runTimer = yield* FiberHandle.makeRuntime<never>()
   let timerAt = Number.POSITIVE_INFINITY
@@ -55,7 +58,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const rejection = rejected.get(log)
       if (rejection !== undefined) record(group, { _tag: "Rejected", peer: id, log, ...rejection, at })
       const watermark = watermarks.get(log)
-      if (watermark !== undefined) record(group, { _tag: "Ack", peer: id, watermark, at })
+      // A peer that cannot be asked may have been wiped since it said so.
+      if (watermark !== undefined && link._tag === "Up") record(group, { _tag: "Ack", peer: id, watermark, at })
       if (link._tag === "Down") record(group, { _tag: "Link", peer: id, link, at })
     }
     return group
@@ -65,6 +69,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     const decision = AckTracker.decision(group.tracker, at)
     if (decision._tag === "Pending") return
     groups.delete(group)
+    waiting -= group.waiters.length
     if (decision._tag === "Met") {
       const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
       const { n, w } = group.policy
@@ -130,6 +135,10 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   return {
     /** How many groups wait. */
     size: () => groups.size,
+    /** How many writes wait. */
+    waiting: () => waiting,
+    /** The time of `startedAt`. */
+    now,
     /** Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done. */
     watch: (
       log: Log.LogId,
@@ -138,7 +147,9 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       startedAt: number
     ): void => {
       const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt)
+      if (closed) return fail(group, now())
       groups.add(group)
+      waiting += waiters.length
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
     },
@@ -151,11 +162,13 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
         verdicts: withLag(AckTracker.verdicts(tracker, at), log, seq)
       }
     },
-    /** Fails everybody who still waits with what is known now. */
-    abandon: (): void => {
-      const at = now()
-      for (const group of groups) fail(group, at)
+    /** Fails everybody who still waits, and whoever comes later, with what is known then. */
+    close: (): void => {
+      closed = true
+      const left = Array.from(groups)
       groups.clear()
+      waiting = 0
+      for (const group of left) fail(group, now())
     }
   }
 })

@@ -1,7 +1,7 @@
 /**
  * What a write may be at most, and the check of a write against it.
  */
-import type * as Entry from "./Entry.ts"
+import * as Entry from "./Entry.ts"
 import { WriteRejected } from "./QuorumError.ts"
 
 /** What a write may be at most. */
@@ -19,8 +19,9 @@ export const defaults: Limits = { namespaceBytes: 255, keyBytes: 1024, valueByte
 
 /** Why a write cannot be taken, naming the field; `undefined` when it can. */
 export const check = (write: Entry.Write, limits: Limits): WriteRejected | undefined =>
-  checkText("namespace", write.namespace, limits.namespaceBytes) ??
-  checkText("key", write.key, limits.keyBytes) ??
+  checkKind(write) ??
+  checkText("namespace", write.namespace, Math.min(limits.namespaceBytes, Entry.maxNamespaceBytes)) ??
+  checkText("key", write.key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
   (write.value.length > limits.valueBytes
     ? new WriteRejected({
         field: "value",
@@ -30,6 +31,16 @@ export const check = (write: Entry.Write, limits: Limits): WriteRejected | undef
     : undefined)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What an entry cannot hold would be refused by every peer, and with it all that follows. */
+const checkKind = (write: Entry.Write): WriteRejected | undefined => {
+  if (write.kind !== "put" && write.kind !== "delete") {
+    return new WriteRejected({ field: "kind", reason: "invalid", detail: "it is neither put nor delete" })
+  }
+  return write.kind === "delete" && write.value.length > 0
+    ? new WriteRejected({ field: "value", reason: "invalid", detail: "a delete has no value" })
+    : undefined
+}
 
 const utf8 = new TextEncoder()
 

@@ -59,7 +59,7 @@ export const place = (id: WriteId): { readonly log: LogId; readonly seq: number 
 export const makeIncarnation: Effect.Effect<Incarnation> = Effect.gen(function* () {
   let text = ""
   for (let i = 0; i < 4; i++) {
-    text += (yield* Random.nextIntBetween(0, 0x10000)).toString(16).padStart(4, "0")
+    text += (yield* Random.nextIntBetween(0, 0xffff)).toString(16).padStart(4, "0")
   }
   return text as Incarnation
 })

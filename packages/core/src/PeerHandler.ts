@@ -78,11 +78,16 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
     return session
   })
 
-  const enter = (id: string): Session | undefined => {
-    const session = sessions.get(id)
-    if (session !== undefined) session.lastSeen = clock.currentTimeMillisUnsafe()
-    return session
-  }
+  /** The session of a request, when the connection proves nothing else than the session's owner. */
+  const enter = (id: string) =>
+    Effect.flatMap(PeerProtocol.ProvenIdentity, (proven): Effect.Effect<Session, PeerProtocol.SessionUnknown> => {
+      const session = sessions.get(id)
+      if (session === undefined || (Option.isSome(proven) && proven.value !== session.peer)) {
+        return Effect.fail(new PeerProtocol.SessionUnknown())
+      }
+      session.lastSeen = clock.currentTimeMillisUnsafe()
+      return Effect.succeed(session)
+    })
 
   return PeerHandler.of({
     hello: (hello) =>
@@ -102,9 +107,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
         }
       }),
     push: ({ batch, session: id }) =>
-      Effect.suspend((): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-        const session = enter(id)
-        if (session === undefined) return Effect.fail(new PeerProtocol.SessionUnknown())
+      Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
         if (batch.log !== Log.logId(session.peer, session.incarnation)) {
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
           return Effect.fail(new PeerProtocol.PushRejected({ detail }))
@@ -119,8 +122,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
         })
       }),
     pull: ({ after, log, maxBytes, session: id }) =>
-      Effect.suspend((): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
-        if (enter(id) === undefined) return Effect.fail(new PeerProtocol.SessionUnknown())
+      Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
         return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
           onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
           onFailure: withoutCause

@@ -6,7 +6,9 @@
  */
 import { Cause, Context, Effect, Exit, Option, Schema } from "effect"
 import { Rpc, type RpcClient, type RpcClientError, RpcGroup } from "effect/rpc"
+import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Limits from "./Limits.ts"
 import * as Log from "./Log.ts"
 import * as ReplicaId from "./ReplicaId.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
@@ -22,6 +24,20 @@ export const maxBatchBytes = 1024 * 1024
 export const HeartbeatInterval = Context.Reference<number>("@quorum/core/HeartbeatInterval", {
   defaultValue: () => 1000
 })
+
+/** How far the clock of a peer may differ, in milliseconds, before it is said in the log. */
+export const ClockSkewWarn = Context.Reference<number>("@quorum/core/ClockSkewWarn", { defaultValue: () => 30_000 })
+
+/**
+ * The most bytes of one message of the protocol, in either direction, by the limits of writes, which have to be the same
+ * on all members.
+ *
+ * A batch holds at most {@link maxBatchBytes} of entries unless a single entry is larger, and the largest entry follows
+ * from the limits; 64 KiB are for all else. A transport that took less would let large writes be committed and never be
+ * replicated (law L25). A handshake carries no entries, so its version vector may use all of it: more than 8,000 logs.
+ */
+export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number =>
+  64 * 1024 + Math.max(maxBatchBytes, Entry.headerBytes + limits.namespaceBytes + limits.keyBytes + limits.valueBytes)
 
 /** How long one request to a peer may take, in milliseconds, before the connection is given up. */
 export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })

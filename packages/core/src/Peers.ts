@@ -33,7 +33,7 @@ export interface PeerState {
   readonly clockSkewMillis: number | undefined
 }
 
-/** Something that was learnt about a peer. `at` is when, in milliseconds since the epoch. */
+/** Something that was learnt about a peer. `at` is when, in milliseconds of {@link Monotonic}'s clock. */
 export type PeerEvent =
   | { readonly _tag: "Ack"; readonly peer: ReplicaId.ReplicaId; readonly watermark: Watermark; readonly at: number }
   | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: Log.LogId; readonly at: number }

@@ -17,7 +17,7 @@ import type { Receipt, WriteStatus } from "./Receipt.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
 import { ReplicaSet } from "./ReplicaSet.ts"
 import { Replication } from "./Replication.ts"
-import { StoreError } from "./ReplicaStore.ts"
+import type { StoreError } from "./ReplicaStore.ts"
 
 /** This replica does not hold the write. It may exist on the replica that its id names, or may never have existed. */
 export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnknown", { writeId: Schema.String }) {
@@ -53,19 +53,25 @@ export class QuorumWriter extends Context.Service<
     ) => Effect.Effect<Receipt, CommitError>
     /**
      * Waits for the quorum of a write that is already held here, with a new deadline: after `QuorumNotMet`, or to
-     * reach further than a receipt says by a policy with a greater W.
+     * reach further than a receipt says by a policy with a greater W. Without a policy it is that of the namespace: a
+     * write that was committed with a policy of its own needs it here too.
      */
     readonly resume: (
       writeId: Log.WriteId,
       options?: { readonly policy?: QuorumPolicy.QuorumPolicy }
     ) => Effect.Effect<Receipt, QuorumError.QuorumNotMet | QuorumError.InvalidPolicy | WriteUnknown>
-    /** What is known now about a write that is held here. Waits for nobody. */
+    /**
+     * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
+     * cannot be reached is no holder, whatever it said before.
+     */
     readonly status: (writeId: Log.WriteId) => Effect.Effect<WriteStatus, WriteUnknown>
   }
 >()("@quorum/core/QuorumWriter") {}
 
-/** The most writes and bytes that wait for an append before further ones are rejected as overloaded. */
-const maxPendingWrites = 65_536
+/** The most writes that wait for an append or for acks before further ones are rejected as overloaded. */
+const maxWaitingWrites = 65_536
+
+/** The most bytes of values that wait for an append; once appended, the log has them. */
 const maxPendingBytes = 64 * 1024 * 1024
 
 /** The most bytes in one batch of the own log, unless one write is larger. */
@@ -88,7 +94,6 @@ export const make = Effect.fnUntraced(function* (options: {
   const peers = yield* Peers
   const replication = yield* Replication
   const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
   const limits = options.limits ?? Limits.defaults
   const n = peerIds.length + 1
   const namespaces = new Map(Object.entries(options.namespaces ?? {}))
@@ -107,28 +112,36 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   interface Commit extends InFlight.Waiter {
-    readonly write: Entry.Write
+    /** Absent once it is appended. */
+    write: Entry.Write | undefined
     readonly policy: QuorumPolicy.QuorumPolicy
     readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
   }
   let pending: Array<Commit> = []
   let pendingBytes = 0
+  /** Taken from `pending` and not yet in flight: an append is under way. */
+  let appending: ReadonlyArray<Commit> = []
   let closing = false
+  /** Set when it is not known whether an append took place. */
+  let broken: QuorumError.LocalWriteFailed | undefined
   const more = Latch.makeUnsafe(false)
   const idle = Latch.makeUnsafe(true)
-  const inFlight = yield* InFlight.make(() => {
-    if (pending.length === 0) idle.openUnsafe()
-  })
+  const inFlight = yield* InFlight.make(() => restIfIdle())
+  const restIfIdle = (): void => {
+    if (pending.length === 0 && appending.length === 0 && inFlight.size() === 0) idle.openUnsafe()
+  }
 
   const rejected = (field: string, reason: QuorumError.WriteRejected["reason"], detail: string) =>
     new QuorumError.WriteRejected({ field, reason, detail })
 
   const refusal = (write: Entry.Write, policy: QuorumPolicy.QuorumPolicy): CommitError | undefined => {
     if (closing) return rejected("replica", "overloaded", "this replica is closing; use another one")
+    if (broken !== undefined) return broken
+    const waiting = pending.length + inFlight.waiting()
     return (
       Limits.check(write, limits) ??
-      (pending.length >= maxPendingWrites || pendingBytes + write.value.length > maxPendingBytes
-        ? rejected("pending", "overloaded", `${pending.length} writes wait already; try again later`)
+      (waiting >= maxWaitingWrites || pendingBytes + write.value.length > maxPendingBytes
+        ? rejected("replica", "overloaded", `${waiting} writes wait already; try again later`)
         : undefined) ??
       misfit(policy) ??
       unavailable(policy)
@@ -138,10 +151,10 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Known before writing that too few are alive: down for longer than a write would wait, or drifted. */
   const unavailable = (policy: QuorumPolicy.QuorumPolicy): QuorumError.QuorumUnavailable | undefined => {
     if (policy.w === 1) return undefined
-    const since = now() - Duration.toMillis(policy.ackTimeout)
+    const since = clock.currentTimeMillisUnsafe() - Duration.toMillis(policy.ackTimeout)
     let alive = 1
-    for (const { drifted, link } of peers.all()) {
-      if (!drifted.has(logs.own) && !(link._tag === "Down" && link.since < since)) alive++
+    for (const { drifted, link, rejected } of peers.all()) {
+      if (!drifted.has(logs.own) && !rejected.has(logs.own) && !(link._tag === "Down" && link.since < since)) alive++
     }
     if (alive >= policy.w) return undefined
     const verdicts: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
@@ -161,45 +174,64 @@ export const make = Effect.fnUntraced(function* (options: {
     let i = 0
     for (; i < pending.length; i++) {
       const commit = pending[i]!
-      const size = Entry.maxSize(commit.write)
+      const size = Entry.maxSize(commit.write!)
       if (batch.length > 0 && bytes + size > maxBatchBytes) break
       bytes += size
-      pendingBytes -= commit.write.value.length
+      pendingBytes -= commit.write!.value.length
       if (!commit.cancelled) batch.push(commit)
     }
     pending = pending.slice(i)
     return batch
   }
 
-  const append = Effect.fnUntraced(function* (batch: Array<Commit>) {
-    const startedAt = now()
-    const appended = yield* Effect.exit(
-      logs.appendWrites(
-        batch.map(({ write }) => write),
-        startedAt
-      )
-    )
-    if (Exit.isFailure(appended)) {
-      const error = Option.getOrUndefined(Cause.findErrorOption(appended.cause))
-      const failed = new QuorumError.LocalWriteFailed({
-        detail: error instanceof StoreError ? error.message : Cause.pretty(appended.cause),
-        cause: Cause.squash(appended.cause)
-      })
-      for (const commit of batch) commit.resume(Effect.fail(failed))
-      return
-    }
+  const append = Effect.fnUntraced(function* (batch: ReadonlyArray<Commit>) {
+    appending = batch
+    const startedAt = inFlight.now()
+    const writes = batch.map(({ write }) => write!)
+    const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe()))
+    appending = []
+    if (Exit.isFailure(appended)) return notAppended(batch, appended.cause)
     const { from } = appended.value
     const byPolicy = new Map<QuorumPolicy.QuorumPolicy, Array<Commit>>()
     for (let i = 0; i < batch.length; i++) {
       const commit = batch[i]!
       commit.seq = from + i
+      // The log has it now; what waits for acks needs no copy.
+      commit.write = undefined
       const members = byPolicy.get(commit.policy)
       if (members === undefined) byPolicy.set(commit.policy, [commit])
       else members.push(commit)
     }
-    idle.closeUnsafe()
     for (const [policy, waiters] of byPolicy) inFlight.watch(logs.own, policy, waiters, startedAt)
   })
+
+  /**
+   * Only a typed error of the store says that nothing was written. After anything else the writes may be there, so
+   * they are answered as not known, and this replica takes no further ones: it does not know where its log ends.
+   */
+  const notAppended = (batch: ReadonlyArray<Commit>, cause: Cause.Cause<StoreError>): void => {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    const detail = error === undefined ? Cause.pretty(cause) : error.message
+    if (error !== undefined && error.reason !== "uncertain") {
+      const failed = new QuorumError.LocalWriteFailed({ detail, cause: error })
+      for (const commit of batch) commit.resume(Effect.fail(failed))
+      return
+    }
+    broken = new QuorumError.LocalWriteFailed({ detail: `an earlier append failed, restart this replica: ${detail}` })
+    unknown(batch)
+  }
+
+  /** Answers writes of which it is not known whether they were appended. */
+  const unknown = (batch: ReadonlyArray<Commit>): void => {
+    const { seq } = logs.head(logs.own)
+    const verdicts = Object.fromEntries([self, ...peerIds].map((id) => [id, { _tag: "not_tried" } as const]))
+    for (let i = 0; i < batch.length; i++) {
+      const { policy, resume } = batch[i]!
+      const writeId = Log.writeId(logs.own, seq + 1 + i)
+      const needed = policy.w
+      resume(Effect.fail(new QuorumError.QuorumNotMet({ got: 0, needed, reason: "in_flight", writeId, verdicts })))
+    }
+  }
 
   const appender = Effect.gen(function* () {
     yield* replication.recovered
@@ -210,7 +242,7 @@ export const make = Effect.fnUntraced(function* (options: {
         // Lets the replicators send what was appended before the next append takes the thread.
         yield* Effect.yieldNow
       } else if (pending.length === 0) {
-        if (inFlight.size() === 0) idle.openUnsafe()
+        restIfIdle()
         more.closeUnsafe()
         yield* more.await
       }
@@ -242,7 +274,8 @@ export const make = Effect.fnUntraced(function* (options: {
       return Effect.timeoutOption(idle.await, grace + 1000).pipe(
         Effect.andThen(
           Effect.sync(() => {
-            inFlight.abandon()
+            inFlight.close()
+            unknown(appending)
             const gone = rejected("replica", "overloaded", "this replica was closed before the write was appended")
             for (const commit of pending) commit.resume(Effect.fail(gone))
             pending = []
@@ -254,34 +287,38 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const policyOf = (namespace: string) => namespaces.get(namespace) ?? options.policy
 
-  const held = (writeId: Log.WriteId) =>
-    Effect.suspend(() => {
-      const place = Log.place(writeId)
-      return place.seq <= logs.head(place.log).seq ? Effect.succeed(place) : new WriteUnknown({ writeId })
-    })
+  /** The place of a write that is held here, and the policy of its namespace. */
+  const held = Effect.fnUntraced(function* (writeId: Log.WriteId) {
+    const { log, seq } = Log.place(writeId)
+    if (seq > logs.head(log).seq) return yield* new WriteUnknown({ writeId })
+    const batch = yield* Effect.orDie(logs.read(log, seq - 1, 1))
+    if (Option.isNone(batch)) return yield* new WriteUnknown({ writeId })
+    return { log, seq, policy: policyOf(Entry.headerAt(batch.value.bytes, 0).namespace) }
+  })
 
   return QuorumWriter.of({
     policyOf,
     limits,
     commit: (write, overrides) => submit(write, overrides?.policy ?? policyOf(write.namespace)),
     resume: Effect.fnUntraced(function* (writeId, overrides) {
-      const { log, seq } = yield* held(writeId)
-      const policy = overrides?.policy ?? options.policy
+      const { log, policy: usual, seq } = yield* held(writeId)
+      const policy = overrides?.policy ?? usual
       const invalid = misfit(policy)
       if (invalid !== undefined) return yield* invalid
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
         idle.closeUnsafe()
-        inFlight.watch(log, policy, [waiter], now())
+        inFlight.watch(log, policy, [waiter], inFlight.now())
+        restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true
         })
       })
     }),
     status: Effect.fnUntraced(function* (writeId) {
-      const { log, seq } = yield* held(writeId)
-      const { n, w } = options.policy
-      const { holders, verdicts } = inFlight.holders(log, seq, options.policy)
+      const { log, policy, seq } = yield* held(writeId)
+      const { n, w } = policy
+      const { holders, verdicts } = inFlight.holders(log, seq, policy)
       return { writeId, committed: holders.length >= w, holders, w, n, verdicts }
     })
   })

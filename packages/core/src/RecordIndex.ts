@@ -26,8 +26,8 @@ export type Pointer = typeof Pointer.Type
 export type Progress = ReadonlyMap<Log.LogId, number>
 
 /**
- * Order of the writes of one key: last write wins by hybrid logical clock, ties by the name of the log (replica id,
- * then incarnation), then by sequence. Total over distinct places, and a function of the entries alone, so every
+ * Order of the writes of one key: last write wins by hybrid logical clock, ties by the name of the log (its owner and
+ * incarnation, as text), then by sequence. Total over distinct places, and a function of the entries alone, so every
  * replica that holds the same entries picks the same winner. Positive when `a` is newer.
  */
 export const compare = (
@@ -42,6 +42,8 @@ export const compare = (
  * - `merge` is atomic: pointers and progress together, or neither. It keeps the newer of two pointers of a key by
  *   {@link compare}, whatever order they come in.
  * - What `merge` wrote may be lost in a crash, but `progress` must then be lost with it.
+ * - `progress` never runs ahead of the logs: an index that may outlive its logs compares them when it is opened, and
+ *   starts empty when it is ahead.
  */
 export class RecordIndex extends Context.Service<
   RecordIndex,

@@ -7,11 +7,11 @@
 import { Context, Effect, Latch, Layer, Option, Schedule, Schema } from "effect"
 import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
-import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as Log from "./Log.ts"
 import * as RecordIndex from "./RecordIndex.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
-import type { StoreError } from "./ReplicaStore.ts"
+import { StoreError } from "./ReplicaStore.ts"
 
 /** The newest write of a key. */
 export interface Record {
@@ -64,6 +64,9 @@ const stepPointers = 1000
 /** How long pointers may wait in memory for a larger step, in milliseconds. */
 const flushDelayMillis = 20
 
+/** The most bytes of appended entries that wait to be looked at. */
+const maxUnreadBytes = 1024 * 1024
+
 /** How much of a log is read at once when the index has to catch up with it. */
 const rebuildBytes = 1024 * 1024
 
@@ -75,6 +78,7 @@ export const make = Effect.gen(function* () {
   let recent = makeOverlay(yield* index.progress)
   let flushing: Overlay | undefined
   let unread: Array<EntryBatch.EntryBatch> = []
+  let unreadBytes = 0
   const more = Latch.makeUnsafe(false)
   const waiters = new Set<() => void>()
 
@@ -83,6 +87,7 @@ export const make = Effect.gen(function* () {
     if (unread.length === 0) return
     const batches = unread
     unread = []
+    unreadBytes = 0
     for (const batch of batches) addBatch(recent, batch)
   }
 
@@ -103,6 +108,20 @@ export const make = Effect.gen(function* () {
     flushing = undefined
   })
 
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      logs.onAppend((batch) => {
+        unread.push(batch)
+        unreadBytes += batch.bytes.length
+        // Pointers take less room than entries, above all when the index cannot be written for a while.
+        if (unreadBytes > maxUnreadBytes) drain()
+        more.openUnsafe()
+        for (const wake of waiters) wake()
+      })
+    ),
+    (stop) => Effect.andThen(Effect.sync(stop), Effect.ignore(flush))
+  )
+
   for (const { log, seq } of logs.vector()) {
     let at = recent.progress.get(log) ?? 0
     if (seq - at > 100_000) yield* Effect.logInfo(`indexing ${seq - at} entries of ${log}`)
@@ -114,17 +133,6 @@ export const make = Effect.gen(function* () {
       yield* flush
     }
   }
-
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      logs.onAppend((batch) => {
-        unread.push(batch)
-        more.openUnsafe()
-        for (const wake of waiters) wake()
-      })
-    ),
-    (stop) => Effect.andThen(Effect.sync(stop), Effect.ignore(flush))
-  )
 
   yield* Effect.gen(function* () {
     while (true) {
@@ -151,10 +159,27 @@ export const make = Effect.gen(function* () {
   const resolve = Effect.fnUntraced(function* (pointer: RecordIndex.Pointer | undefined) {
     if (pointer === undefined || pointer.deleted) return Option.none<Record>()
     const batch = yield* logs.read(pointer.log, pointer.seq - 1, 1)
-    if (Option.isNone(batch)) return yield* Effect.die(`entry ${pointer.seq} of ${pointer.log} is missing`)
-    const { clock, key, namespace, value } = Entry.decodeAt(batch.value.bytes, 0)
-    const writeId = Log.writeId(pointer.log, pointer.seq)
-    return Option.some<Record>({ namespace, key, value, writeId, clock })
+    const entry = Option.map(batch, ({ bytes }) => Entry.decodeAt(bytes, 0))
+    if (
+      Option.isNone(entry) ||
+      entry.value.namespace !== pointer.namespace ||
+      entry.value.key !== pointer.key ||
+      HybridLogicalClock.compare(entry.value.clock, pointer.clock) !== 0
+    ) {
+      return yield* new StoreError({
+        reason: "corrupt",
+        detail: `the index points to entry ${pointer.seq} of ${pointer.log}, which is another; delete the index`
+      })
+    }
+    const { clock, key, namespace, value } = entry.value
+    // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
+    return Option.some<Record>({
+      namespace,
+      key,
+      value: value.slice(),
+      writeId: Log.writeId(pointer.log, pointer.seq),
+      clock
+    })
   })
 
   const arrival = (writeId: Log.WriteId, withinMillis: number) => {
@@ -183,14 +208,16 @@ export const make = Effect.gen(function* () {
       return yield* resolve(yield* pointerOf(namespace, key))
     }),
     page: Effect.fnUntraced(function* ({ after, limit }) {
-      const indexed = yield* index.scan({ after, limit })
       drain()
+      // Captured before the scan: what is merged into the index meanwhile is in one of the two.
+      const overlays = [flushing, recent]
+      const indexed = yield* index.scan({ after, limit })
       const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
       const within = (key: RecordIndex.Pointer) =>
         (after === undefined || RecordIndex.compareKeys(key, after) > 0) &&
         (end === undefined || RecordIndex.compareKeys(key, end) <= 0)
       const found = new Map<string, RecordIndex.Pointer>()
-      for (const source of [indexed, flushing?.pointers.values() ?? [], recent.pointers.values()]) {
+      for (const source of [indexed, ...overlays.map((overlay) => overlay?.pointers.values() ?? [])]) {
         for (const pointer of source) {
           if (!within(pointer)) continue
           const id = RecordIndex.keyOf(pointer.namespace, pointer.key)

@@ -4,8 +4,9 @@
  * Give it a store, an index and a transport, each a layer, and it is complete. Swapping one of the three is swapping
  * its layer.
  */
-import { Layer } from "effect"
+import { Duration, Layer } from "effect"
 import * as PeerHandler from "./PeerHandler.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
 import * as Peers from "./Peers.ts"
 import * as QuorumWriter from "./QuorumWriter.ts"
 import * as Records from "./Records.ts"
@@ -22,6 +23,7 @@ import * as Replication from "./Replication.ts"
 export const layer = (options: Parameters<typeof QuorumWriter.make>[0]) =>
   QuorumWriter.layer(options).pipe(
     Layer.provideMerge(Replication.layer),
+    Layer.provide(Layer.succeed(PeerProtocol.ClockSkewWarn, Duration.toMillis(options.policy.clockSkewWarn))),
     Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
     Layer.provideMerge(ReplicaLogs.layer)
   )

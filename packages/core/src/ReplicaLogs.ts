@@ -4,12 +4,13 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Semaphore } from "effect"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as Log from "./Log.ts"
+import { ReplicaSet } from "./ReplicaSet.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
 
@@ -58,92 +59,119 @@ export class ReplicaLogs extends Context.Service<
 /** How many bytes of the newest own entries are kept in memory for the replicators. */
 const tailBytes = 8 * 1024 * 1024
 
-/** Builds the view from the store. */
-export const make: Effect.Effect<ReplicaLogs["Service"], ReplicaStore.StoreError, ReplicaStore.ReplicaStore> =
-  Effect.gen(function* () {
-    const store = yield* ReplicaStore.ReplicaStore
-    const own = Log.logId(store.identity.replica, store.identity.incarnation)
-    const heads = new Map<Log.LogId, Watermark.Watermark>()
-    let clock = HybridLogicalClock.zero
-    for (const watermark of yield* store.watermarks) {
-      heads.set(watermark.log, watermark)
-      const newest = yield* store.read(watermark.log, watermark.seq - 1, 1)
-      if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
-    }
-    const head = (log: Log.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
-    const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
-    const tail = makeTail()
-
-    const appended = (batch: EntryBatch.EntryBatch): void => {
-      heads.set(batch.log, EntryBatch.watermark(batch))
-      clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
-      for (const listener of listeners) listener(batch)
-    }
-
-    return ReplicaLogs.of({
-      own,
-      identity: store.identity,
-      head,
-      vector: () => Array.from(heads.values()),
-      appendWrites: (writes, now) =>
-        Effect.suspend(() => {
-          const { batch } = EntryBatch.encode(head(own), writes, clock, now)
-          return Effect.matchEffect(store.append(batch), {
-            onFailure: (error) =>
-              Effect.fail(
-                error._tag === "StoreError"
-                  ? error
-                  : new ReplicaStore.StoreError({
-                      reason: "wrong_identity",
-                      detail: `the store was changed by somebody else: ${error.message}`
-                    })
-              ),
-            onSuccess: () => {
-              tail.push(batch)
-              appended(batch)
-              return Effect.succeed(batch)
-            }
-          })
-        }),
-      append: (batch) =>
-        Effect.map(store.append(batch), (watermark) => {
-          const held = head(batch.log).seq
-          if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held))
-          return watermark
-        }),
-      read: (log, after, maxBytes) => {
-        const batch = log === own ? tail.read(after, maxBytes) : undefined
-        return batch === undefined ? store.read(log, after, maxBytes) : Effect.succeed(Option.some(batch))
-      },
-      chainAt: (log, seq) => {
-        const known = head(log)
-        return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : store.chainAt(log, seq)
-      },
-      onAppend: (listener) => {
-        listeners.add(listener)
-        return () => void listeners.delete(listener)
-      }
+/** Builds the view from the store, which has to be that of this replica. */
+export const make: Effect.Effect<
+  ReplicaLogs["Service"],
+  ReplicaStore.StoreError,
+  ReplicaStore.ReplicaStore | ReplicaSet
+> = Effect.gen(function* () {
+  const store = yield* ReplicaStore.ReplicaStore
+  const members = yield* ReplicaSet
+  if (store.identity.replica !== members.self || store.identity.cluster !== members.cluster) {
+    return yield* new ReplicaStore.StoreError({
+      reason: "wrong_identity",
+      detail:
+        `the store belongs to ${store.identity.replica} of ${store.identity.cluster}, and this is ${members.self} of ` +
+        members.cluster
     })
+  }
+  const own = Log.logId(store.identity.replica, store.identity.incarnation)
+  const heads = new Map<Log.LogId, Watermark.Watermark>()
+  let clock = HybridLogicalClock.zero
+  for (const watermark of yield* store.watermarks) {
+    heads.set(watermark.log, watermark)
+    const newest = yield* store.read(watermark.log, watermark.seq - 1, 1)
+    if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
+  }
+  const head = (log: Log.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
+  /** Appends to one log are announced in the order in which they were made durable. */
+  const locks = new Map<Log.LogId, Semaphore.Semaphore>()
+  const lockOf = (log: Log.LogId): Semaphore.Semaphore => {
+    const known = locks.get(log)
+    if (known !== undefined) return known
+    const lock = Semaphore.makeUnsafe(1)
+    locks.set(log, lock)
+    return lock
+  }
+  const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
+  const tail = makeTail()
+
+  const appended = (batch: EntryBatch.EntryBatch): void => {
+    heads.set(batch.log, EntryBatch.watermark(batch))
+    clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
+    for (const listener of listeners) listener(batch)
+  }
+
+  return ReplicaLogs.of({
+    own,
+    identity: store.identity,
+    head,
+    vector: () => Array.from(heads.values()),
+    appendWrites: (writes, now) =>
+      Effect.suspend(() => {
+        const { batch } = EntryBatch.encode(head(own), writes, clock, now)
+        return Effect.matchEffect(store.append(batch), {
+          onFailure: (error) =>
+            Effect.fail(
+              error._tag === "StoreError"
+                ? error
+                : new ReplicaStore.StoreError({
+                    reason: "wrong_identity",
+                    detail: `the store was changed by somebody else: ${error.message}`
+                  })
+            ),
+          onSuccess: () => {
+            tail.push(batch)
+            appended(batch)
+            return Effect.succeed(batch)
+          }
+        })
+      }).pipe(Effect.uninterruptible),
+    append: (batch) =>
+      lockOf(batch.log).withPermit(
+        // What is durable has to be announced, whoever has stopped waiting for it.
+        Effect.uninterruptible(
+          Effect.map(store.append(batch), (watermark) => {
+            const held = head(batch.log).seq
+            if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held))
+            return watermark
+          })
+        )
+      ),
+    read: (log, after, maxBytes) => {
+      const batch = log === own ? tail.read(after, maxBytes) : undefined
+      return batch === undefined ? store.read(log, after, maxBytes) : Effect.succeed(Option.some(batch))
+    },
+    chainAt: (log, seq) => {
+      const known = head(log)
+      return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : store.chainAt(log, seq)
+    },
+    onAppend: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    }
   })
+})
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<ReplicaLogs, ReplicaStore.StoreError, ReplicaStore.ReplicaStore> = Layer.effect(
-  ReplicaLogs,
-  make
-)
+export const layer: Layer.Layer<ReplicaLogs, ReplicaStore.StoreError, ReplicaStore.ReplicaStore | ReplicaSet> =
+  Layer.effect(ReplicaLogs, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The newest batches of the own log, oldest first, dropped from the front when they take too many bytes. */
 const makeTail = () => {
-  let batches: Array<EntryBatch.EntryBatch> = []
+  let batches: Array<EntryBatch.EntryBatch | undefined> = []
   let first = 0
   let size = 0
   return {
     push: (batch: EntryBatch.EntryBatch): void => {
       batches.push(batch)
-      size += batch.bytes.length
-      while (size > tailBytes && first < batches.length - 1) size -= batches[first++]!.bytes.length
+      size += batch.bytes.buffer.byteLength
+      while (size > tailBytes && first < batches.length - 1) {
+        size -= batches[first]!.bytes.buffer.byteLength
+        batches[first++] = undefined
+      }
       if (first > 1024) {
         batches = batches.slice(first)
         first = 0

@@ -44,6 +44,7 @@ export const StoreErrorReason = Schema.Literals([
   "corrupt",
   "disk_full",
   "read_only",
+  "uncertain",
   "unavailable"
 ])
 
@@ -54,6 +55,7 @@ export const StoreErrorReason = Schema.Literals([
  * - `wrong_identity`: the store belongs to another replica or another replica set
  * - `corrupt`: what is stored is damaged
  * - `disk_full`, `read_only`: nothing can be written
+ * - `uncertain`: an append failed and could not be undone, so whether it is held is not known; nothing works any more
  * - `unavailable`: anything else, and a store that was closed
  */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
@@ -71,7 +73,7 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
  *
  * Duties of an implementation:
  * - `append` is atomic, and durable when it returns: a crash right after it loses nothing, a crash before it leaves
- *   nothing behind. When it fails, nothing of the batch is held, now or after a restart.
+ *   nothing behind. When it fails, nothing of the batch is held, now or after a restart, unless the reason is `uncertain`.
  * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.

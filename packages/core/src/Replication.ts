@@ -5,9 +5,10 @@
  * compare version vectors and pull. There is no list of what to send again: what a peer misses is the range after its
  * watermark, read from the log.
  */
-import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Option, Schedule, Scope, Semaphore } from "effect"
+import { Clock, Context, Deferred, Effect, Latch, Layer, Option, Random, Scope, Semaphore } from "effect"
 import * as CatchUp from "./CatchUp.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Monotonic from "./Monotonic.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
 import { PeerTransport } from "./PeerTransport.ts"
@@ -41,12 +42,18 @@ export const make = Effect.gen(function* () {
   const requestTimeout = yield* PeerProtocol.RequestTimeout
   const catchUp = CatchUp.make(logs, peers)
   const now = () => clock.currentTimeMillisUnsafe()
+  const at = () => Monotonic.millis(clock)
+  const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
 
+  // Before the first append: every peer answered, or could not be reached for a while, and what a peer is known to hold
+  // of our own log is held here.
+  const startedAt = at()
   const untried = new Set(ids)
-  const allTried = Latch.makeUnsafe(untried.size === 0)
+  let ownEnd = 0
+  const recovered = Latch.makeUnsafe(ids.length === 0)
   const tried = (peer: ReplicaId.ReplicaId) => {
     untried.delete(peer)
-    if (untried.size === 0) allTried.openUnsafe()
+    if (untried.size === 0 && logs.head(logs.own).seq >= ownEnd) recovered.openUnsafe()
   }
 
   const bounded = <A, E, R>(
@@ -92,71 +99,89 @@ export const make = Effect.gen(function* () {
     pull: (request) => bounded(peer, client.pull(request))
   })
 
-  const connect = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId) {
-    const client = bound(peer, yield* bounded(peer, transport.connect(peer)))
+  const connect = Effect.fnUntraced(function* (state: State) {
+    const client = bound(state.peer, yield* bounded(state.peer, transport.connect(state.peer)))
+    const { peer } = state
     const welcome = yield* handshake(peer, client)
+    const skew = peers.get(peer).clockSkewMillis ?? 0
+    if (Math.abs(skew) > clockSkewWarn) {
+      yield* Effect.logWarning(`the clock of ${peer} differs by ${Math.round(skew)} ms; check the clocks of both`)
+    }
     peers.reset(peer)
     yield* catchUp.compare(peer, welcome.vector)
-    if (untried.has(peer)) yield* catchUp.fetchOwn(client, welcome)
+    if (!recovered.isOpen()) {
+      ownEnd = Math.max(ownEnd, welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0)
+      yield* catchUp.fetchOwn(client, welcome, () => state.batchBytes)
+      tried(peer)
+    }
     return { client, welcome }
-  })
-
-  /** One try to connect. What a failed try had opened is closed before the next. */
-  const tryConnect = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId) {
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    return yield* connect(peer).pipe(
-      Scope.provide(scope),
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
   })
 
   /** Pushes the own log from the peer's watermark on. Ends only by failing. */
   const pushes = Effect.fnUntraced(function* (
-    peer: ReplicaId.ReplicaId,
+    state: State,
     client: PeerProtocol.PeerClient,
-    session: string,
-    vector: PeerProtocol.Welcome["vector"]
+    { session, vector }: PeerProtocol.Welcome
   ) {
+    const { peer } = state
     const scope = yield* Effect.scope
     const failure = yield* Deferred.make<never, LinkFailure>()
-    const slots = yield* Semaphore.make(transport.maxInFlight)
+    // A link that timed out carries one small batch at a time until it has shown that it can do more.
+    const slots = yield* Semaphore.make(state.batchBytes < PeerProtocol.maxBatchBytes ? 1 : transport.maxInFlight)
     const more = Latch.makeUnsafe(true)
     const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))
     yield* Scope.addFinalizer(scope, Effect.sync(stop))
-    let rejected = false
+    let rejection: PeerProtocol.PushRejected | undefined
     let sent = vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
+
+    const acked = (batch: EntryBatch.EntryBatch, ack: PeerProtocol.Ack) => {
+      if (ack.replica !== peer || ack.log !== batch.log || ack.seq !== EntryBatch.last(batch)) {
+        return Deferred.fail(failure, invalidAck(peer))
+      }
+      if (ack.chain !== batch.chain) peers.report({ _tag: "Drift", peer, log: batch.log, at: at() })
+      else {
+        works(state)
+        state.batchBytes = Math.min(PeerProtocol.maxBatchBytes, state.batchBytes * 2)
+        peers.report({ _tag: "Ack", peer, watermark: EntryBatch.watermark(batch), at: at() })
+      }
+      return Effect.void
+    }
+
+    const refused = (batch: EntryBatch.EntryBatch, error: PeerProtocol.PushError | PeerProtocol.PeerUnreachable) => {
+      if (error._tag === "PushRejected") {
+        // The peer will not take this entry, so nothing after it can follow; the rest of the link still works.
+        rejection = error
+        more.openUnsafe()
+        const { detail } = error
+        peers.report({ _tag: "Rejected", peer, log: batch.log, seq: batch.from, detail, at: at() })
+        return Effect.logError(`${peer} rejects entry ${batch.from} of ${batch.log}: ${detail}`)
+      }
+      if (error._tag === "AppendDrift") peers.report({ _tag: "Drift", peer, log: batch.log, at: at() })
+      return Deferred.fail(failure, error)
+    }
 
     const push = (batch: EntryBatch.EntryBatch) =>
       Effect.matchEffect(client.push({ session, batch }), {
-        onSuccess: (ack) => {
-          const place = ack.replica === peer && ack.log === batch.log && ack.seq === EntryBatch.last(batch)
-          if (!place) return Deferred.fail(failure, invalidAck(peer))
-          if (ack.chain !== batch.chain) peers.report({ _tag: "Drift", peer, log: batch.log, at: now() })
-          else peers.report({ _tag: "Ack", peer, watermark: EntryBatch.watermark(batch), at: now() })
-          return Effect.void
-        },
-        onFailure: (error) => {
-          if (error._tag === "PushRejected") {
-            // The peer will not take this entry, so nothing after it can follow; the rest of the link still works.
-            rejected = true
-            const { detail } = error
-            peers.report({ _tag: "Rejected", peer, log: batch.log, seq: batch.from, detail, at: now() })
-            return Effect.logError(`${peer} rejects entry ${batch.from} of ${batch.log}: ${detail}`)
-          }
-          if (error._tag === "AppendDrift") peers.report({ _tag: "Drift", peer, log: batch.log, at: now() })
-          return Deferred.fail(failure, error)
-        }
-      }).pipe(Effect.ensuring(slots.release(1)))
+        onSuccess: (ack) => acked(batch, ack),
+        onFailure: (error) => refused(batch, error)
+      }).pipe(
+        Effect.catchDefect((defect) => Deferred.fail(failure, broken(peer, defect))),
+        Effect.ensuring(slots.release(1))
+      )
 
     const send = Effect.gen(function* () {
       while (true) {
         more.closeUnsafe()
-        if (rejected || logs.head(logs.own).seq <= sent || peers.get(peer).drifted.has(logs.own)) {
+        if (rejection !== undefined) {
+          yield* Effect.sleep(rejectedPauseMillis)
+          return yield* rejection
+        }
+        if (logs.head(logs.own).seq <= sent || peers.get(peer).drifted.has(logs.own)) {
           yield* more.await
           continue
         }
         yield* slots.take(1)
-        const batch = yield* logs.read(logs.own, sent, PeerProtocol.maxBatchBytes)
+        const batch = yield* logs.read(logs.own, sent, state.batchBytes)
         if (Option.isNone(batch)) return yield* Effect.die(`entry ${sent + 1} of the own log is missing`)
         sent = EntryBatch.last(batch.value)
         yield* Effect.forkIn(push(batch.value), scope, { startImmediately: true })
@@ -167,54 +192,85 @@ export const make = Effect.gen(function* () {
 
   /** Compares version vectors and pulls, now and on every heartbeat. Ends only by failing. */
   const heartbeats = Effect.fnUntraced(function* (
-    peer: ReplicaId.ReplicaId,
+    state: State,
     client: PeerProtocol.PeerClient,
     first: PeerProtocol.Welcome
   ) {
+    const { peer } = state
     let before: PeerProtocol.Welcome | undefined
     let welcome = first
     while (true) {
-      yield* catchUp.fetchMissing(peer, client, welcome, before)
+      yield* catchUp.fetchMissing(peer, client, welcome, before, () => state.batchBytes)
       yield* Effect.sleep(heartbeatInterval)
       before = welcome
       welcome = yield* handshake(peer, client)
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
       yield* catchUp.compare(peer, welcome.vector)
+      if (!state.failsToStore) works(state)
     }
   })
 
-  const failed = (peer: ReplicaId.ReplicaId, error: LinkFailure) =>
+  /** The peer does what it is for: what is done after a failure starts anew. */
+  const works = (state: State): void => {
+    state.failures = 0
+    state.failsToStore = false
+    const { peer } = state
+    if (peers.get(peer).link._tag !== "Up") {
+      peers.report({ _tag: "Link", peer, link: { _tag: "Up", since: now() }, at: at() })
+    }
+  }
+
+  const failed = (state: State, error: LinkFailure) =>
     Effect.suspend(() => {
-      tried(peer)
+      const { peer } = state
+      state.failures++
+      if (error._tag === "StoreError") state.failsToStore = true
+      if (error._tag === "PeerUnreachable" && error.reason === "timed_out") {
+        state.batchBytes = Math.max(minBatchBytes, Math.floor(state.batchBytes / 4))
+      }
+      if (untried.has(peer) && at() - startedAt >= heartbeatInterval) tried(peer)
       const { link } = peers.get(peer)
       const verdict = verdictOf(error)
       const since = link._tag === "Down" ? link.since : now()
-      peers.report({ _tag: "Link", peer, link: { _tag: "Down", since, verdict, detail: error.message }, at: now() })
+      peers.report({ _tag: "Link", peer, link: { _tag: "Down", since, verdict, detail: error.message }, at: at() })
       const known = link._tag === "Down" && link.detail === error.message
       return known ? Effect.void : Effect.logWarning(`lost ${peer}: ${error.message}`)
     })
 
-  const replicator = (peer: ReplicaId.ReplicaId) =>
+  /** One connection, from the first try to its end. */
+  const connection = (state: State) =>
     Effect.gen(function* () {
-      const { client, welcome } = yield* Effect.retry(
-        Effect.tapError(tryConnect(peer), (error) => failed(peer, error)),
-        reconnect
-      )
-      tried(peer)
-      yield* Effect.logInfo(`connected to ${peer}`)
-      peers.report({ _tag: "Link", peer, link: { _tag: "Up", since: now() }, at: now() })
-      return yield* Effect.raceFirst(
-        pushes(peer, client, welcome.session, welcome.vector),
-        heartbeats(peer, client, welcome)
-      )
+      const { client, welcome } = yield* connect(state)
+      // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
+      if (!state.failsToStore) works(state)
+      yield* Effect.logInfo(`connected to ${state.peer}`)
+      return yield* Effect.raceFirst(pushes(state, client, welcome), heartbeats(state, client, welcome))
     }).pipe(
       Effect.scoped,
-      Effect.catch((error) => Effect.andThen(failed(peer, error), Effect.sleep(pauseMillis))),
+      Effect.catchDefect((defect) => Effect.fail(broken(state.peer, defect)))
+    )
+
+  /** Connects again and again, after a pause that grows from 50 ms to 1 s while nothing works, with jitter. */
+  const replicator = (state: State) =>
+    connection(state).pipe(
+      Effect.catch((error) =>
+        Effect.andThen(
+          failed(state, error),
+          Effect.suspend(() =>
+            Effect.flatMap(Random.next, (random) =>
+              Effect.sleep(Math.min(1000, 50 * 1.5 ** (state.failures - 1)) * (0.8 + 0.4 * random))
+            )
+          )
+        )
+      ),
       Effect.forever
     )
 
-  for (const peer of ids) yield* Effect.forkScoped(replicator(peer))
-  return Replication.of({ recovered: allTried.await })
+  for (const peer of ids) {
+    const state: State = { peer, failures: 0, failsToStore: false, batchBytes: PeerProtocol.maxBatchBytes }
+    yield* Effect.forkScoped(replicator(state))
+  }
+  return Replication.of({ recovered: recovered.await })
 })
 
 /** {@link make} as a layer. */
@@ -232,11 +288,26 @@ type LinkFailure =
   | PeerProtocol.PullError
   | ReplicaStore.StoreError
 
-/** How long a replicator rests after a connection that had worked broke, in milliseconds. */
-const pauseMillis = 50
+/** What a replicator remembers from one connection to the next. */
+interface State {
+  readonly peer: ReplicaId.ReplicaId
+  /** Failed connections in a row. */
+  failures: number
+  /** The last connection ended because the peer's store failed. */
+  failsToStore: boolean
+  /** The most bytes of entries in one push or pull: less on a link that has timed out. */
+  batchBytes: number
+}
 
-/** Between two tries to connect: 50 ms, growing by half to 1 s, with jitter, for ever. */
-const reconnect = Schedule.min([Schedule.exponential(50, 1.5), Schedule.spaced(1000)]).pipe(Schedule.jittered)
+/** The least that {@link State.batchBytes} shrinks to: what a link of 8 kB/s carries within a request's time. */
+const minBatchBytes = 16 * 1024
+
+/** How long a peer that rejected an entry is left alone before it is asked again, in milliseconds. */
+const rejectedPauseMillis = 60_000
+
+/** A defect on the way to a peer ends the connection, not the replicator. */
+const broken = (peer: ReplicaId.ReplicaId, defect: unknown) =>
+  new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail: `the call failed: ${String(defect)}` })
 
 const invalidAck = (peer: ReplicaId.ReplicaId) =>
   new PeerProtocol.PeerUnreachable({

@@ -10,6 +10,7 @@ import {
   Records,
   ReplicaId,
   ReplicaLogs,
+  ReplicaSet,
   ReplicaStore,
   Watermark
 } from "../src/index.ts"
@@ -25,6 +26,7 @@ const open = Effect.fnUntraced(function* (
   const context = yield* Layer.build(
     Records.layer.pipe(
       Layer.provideMerge(ReplicaLogs.layer),
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
       Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
     )
