@@ -1,0 +1,6 @@
+/**
+ * A durable replica store on `node:sqlite`.
+ */
+export * as SqliteRecordIndex from "./SqliteRecordIndex.ts"
+export * as SqliteReplicaStore from "./SqliteReplicaStore.ts"
+export * as SqliteStore from "./SqliteStore.ts"

@@ -1,0 +1,111 @@
+/**
+ * One log in its table: what is held of it, and reading it back.
+ *
+ * Nothing is taken for granted that was read: a row is checked against the chain checksum stored with it, and against
+ * its neighbours.
+ */
+import { Chain, Entry, EntryBatch, Watermark } from "@quorum/core"
+import type { Log } from "@quorum/core"
+import { Result } from "effect"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+import * as Database from "./database.ts"
+
+/** A log as it is durably held, and its prepared statements. */
+export interface HeldLog {
+  readonly file: string
+  head: Watermark.Watermark
+  readonly insert: StatementSync
+  /** The rows with entries after a sequence, in order. */
+  readonly rows: StatementSync
+}
+
+/** The table of a log. The primary key is the row id, so an append goes to the right edge of the B-tree. */
+export const createTable = (id: number): string =>
+  `CREATE TABLE batch_${id} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, prev_chain TEXT NOT NULL,
+    chain TEXT NOT NULL, bytes BLOB NOT NULL) STRICT`
+
+/** Prepares the statements of a log; it looks at what is held only in {@link verify}. */
+export const make = (file: string, db: DatabaseSync, id: number, name: Log.LogId): HeldLog => ({
+  file,
+  head: Watermark.none(name),
+  insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?)`),
+  rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`)
+})
+
+/** Finds the head: the newest row, checked, and it follows the one before it. */
+export const verify = (log: HeldLog, db: DatabaseSync, id: number): void => {
+  const [newest, before] = db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 2`).all() as unknown as [
+    Row?,
+    Row?
+  ]
+  if (newest === undefined) return
+  const batch = checked(log, newest)
+  const head = before === undefined ? log.head : { seq: before.last, chain: before.chain }
+  if (batch.from !== head.seq + 1 || batch.prevChain !== head.chain) throw damaged(log, batch.from)
+  log.head = EntryBatch.watermark(batch)
+}
+
+/** Writes a row; durable when it returns. */
+export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
+  log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)
+}
+
+/** The chain after an entry that is held. */
+export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
+  if (seq === 0) return Chain.empty
+  if (seq === log.head.seq) return log.head.chain
+  const row = log.rows.get(seq - 1) as unknown as Row | undefined
+  if (row === undefined || row.first > seq) throw damaged(log, seq)
+  return row.last === seq ? row.chain : EntryBatch.chainAt(checked(log, row), seq)
+}
+
+/** The entries after `after`, at least one of which is held, as many as fit in `maxBytes` but at least one. */
+export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const found: Array<EntryBatch.EntryBatch> = []
+  let end = after
+  let room = maxBytes
+  for (const row of log.rows.iterate(after) as unknown as Iterable<Row>) {
+    const batch = EntryBatch.after(checked(log, row), after)
+    const previous = found[found.length - 1]
+    if (batch.from !== end + 1 || (previous !== undefined && previous.chain !== batch.prevChain)) break
+    if (previous !== undefined && Entry.endUnsafe(batch.bytes, 0) > room) break
+    const part = EntryBatch.take(batch, room)
+    found.push(part)
+    room -= part.bytes.length
+    end = EntryBatch.last(part)
+    if (part.count < batch.count || room <= 0) break
+  }
+  // A break in the log ends what is read before it, and is what is met when the reader goes on from there.
+  if (found.length === 0) throw damaged(log, after + 1)
+  const batch = EntryBatch.concat(found as [EntryBatch.EntryBatch])
+  // A small part must not keep a large row in memory.
+  return batch.bytes.length * 2 < batch.bytes.buffer.byteLength ? { ...batch, bytes: batch.bytes.slice() } : batch
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Row {
+  readonly last: number
+  readonly first: number
+  readonly prev_chain: Chain.Chain
+  readonly chain: Chain.Chain
+  readonly bytes: Uint8Array
+}
+
+const checked = (log: HeldLog, row: Row): EntryBatch.EntryBatch => {
+  const batch: EntryBatch.EntryBatch = {
+    log: log.head.log,
+    from: row.first,
+    count: row.last - row.first + 1,
+    prevChain: row.prev_chain,
+    chain: row.chain,
+    bytes: row.bytes
+  }
+  if (batch.count < 1 || Result.isFailure(EntryBatch.validate(batch))) throw damaged(log, row.first)
+  return batch
+}
+
+const damaged = (log: HeldLog, seq: number) =>
+  Database.damaged(
+    `${log.file} is damaged at entry ${seq} of ${log.head.log}; restore it, or delete it and let the peers fill a new one`
+  )

@@ -1,0 +1,121 @@
+/** What the tests share: folders that go away, batches, and child processes that are ended by their pid. */
+import {
+  Chain,
+  Entry,
+  EntryBatch,
+  HybridLogicalClock,
+  type Log,
+  ReplicaId,
+  type ReplicaStore,
+  Watermark
+} from "@quorum/core"
+import { Effect, Exit, Option, Scope } from "effect"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as SqliteReplicaStore from "../../src/SqliteReplicaStore.ts"
+
+export const a = ReplicaId.make("a")
+export const logA = "a@00000000000000aa" as Log.LogId
+export const logB = "b@00000000000000bb" as Log.LogId
+
+/** A new folder, removed with the scope. */
+export const tempFolder = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "quorum-sqlite-"))),
+  (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
+)
+
+export const fileOf = (folder: string) => path.join(folder, "log.db")
+
+/** Opens a store until the surrounding scope closes. */
+export const open = (folder: string, options?: Partial<SqliteReplicaStore.Options>) =>
+  SqliteReplicaStore.make({ folder, cluster: "test", replica: a, ...options })
+
+/** Opens a store, uses it, closes it. */
+export const using = <A, E>(
+  folder: string,
+  use: (store: ReplicaStore.ReplicaStore["Service"]) => Effect.Effect<A, E>
+) => Effect.scoped(Effect.flatMap(open(folder), use))
+
+/** Opens a store; the second result closes it. */
+export const openClosable = Effect.fnUntraced(function* (folder: string) {
+  const scope = yield* Scope.make()
+  const store = yield* Scope.provide(open(folder), scope)
+  return [store, Scope.close(scope, Exit.void)] as const
+})
+
+/** The entries that follow `head`: one per value. */
+export const batchAfter = (
+  head: Watermark.Watermark,
+  values: ReadonlyArray<string | Uint8Array>,
+  key = "k"
+): EntryBatch.EntryBatch =>
+  EntryBatch.encode(
+    head,
+    values.map((value) => Entry.put("ns", key, value)),
+    HybridLogicalClock.zero,
+    1_700_000_000_000 + head.seq
+  ).batch
+
+/** The first entries of a log. */
+export const firstBatch = (log: Log.LogId, values: ReadonlyArray<string | Uint8Array>) =>
+  batchAfter(Watermark.none(log), values)
+
+/** The values of a log as text, read in pages of `maxBytes`; the chain is computed anew from the bytes. */
+export const valuesOf = Effect.fnUntraced(function* (
+  store: ReplicaStore.ReplicaStore["Service"],
+  log: Log.LogId,
+  maxBytes = 1 << 20
+) {
+  const values: Array<string> = []
+  const chain = Chain.state(Chain.empty)
+  while (true) {
+    const page = yield* store.read(log, values.length, maxBytes)
+    if (Option.isNone(page)) break
+    EntryBatch.forEach(page.value, (_, offset) => {
+      const entry = Entry.decodeAt(page.value.bytes, offset)
+      Chain.extend(chain, page.value.bytes, offset, Entry.endUnsafe(page.value.bytes, offset))
+      values.push(new TextDecoder().decode(entry.value))
+    })
+  }
+  return { values, chain: Chain.format(chain) }
+})
+
+/** Starts a program of this folder. `line` waits for its next line of output. It is killed with the scope. */
+export const child = (program: string, args: ReadonlyArray<string>, options?: { readonly uid: number }) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const file = fileURLToPath(new URL(program, import.meta.url))
+      const started = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", file, ...args], {
+        stdio: ["pipe", "pipe", "inherit"],
+        ...(options === undefined ? {} : { uid: options.uid, gid: options.uid })
+      })
+      const lines: Array<string> = []
+      const ended = new Promise<void>((resolve) => started.on("close", () => resolve()))
+      let rest = ""
+      let wake = (): void => {}
+      started.stdout.setEncoding("utf8").on("data", (text: string) => {
+        const parts = (rest + text).split("\n")
+        rest = parts.pop()!
+        lines.push(...parts)
+        wake()
+      })
+      /** Waits until the program has printed so many lines. */
+      const printed = (count: number) =>
+        Effect.promise(async () => {
+          while (lines.length < count && started.exitCode === null && started.signalCode === null) {
+            await Promise.race([new Promise<void>((resolve) => (wake = resolve)), ended])
+          }
+          return lines[count - 1]
+        })
+      /** SIGKILL, and waits until the process is gone and all that it printed has been read. */
+      const kill = Effect.promise(() => {
+        started.kill("SIGKILL")
+        return ended
+      })
+      return { lines, printed, kill, ended: Effect.promise(() => ended) }
+    }),
+    ({ kill }) => kill
+  )
