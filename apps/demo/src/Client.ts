@@ -1,0 +1,145 @@
+/**
+ * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
+ * value, because that is the point.
+ */
+import { Log, type Entry, type Records } from "@quorum/core"
+import { type ClientApi, ClientApiClient } from "@quorum/http"
+import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
+import type { HttpClientError } from "effect/http"
+import type { Member } from "./Cluster.ts"
+
+/** What is known about a write after a request. */
+export type Answer =
+  | { readonly _tag: "Committed"; readonly writeId: Log.WriteId }
+  /** Held by the replica that answered, not known to be on enough others. */
+  | {
+      readonly _tag: "NotMet"
+      readonly writeId: Log.WriteId
+      readonly got: number
+      readonly needed: number
+      readonly reason: string
+      readonly verdicts: { readonly [id: string]: string }
+    }
+  /** Nothing was written; the same request may succeed later. */
+  | { readonly _tag: "Unavailable"; readonly detail: string }
+  /** Nothing was written, and the same request will never succeed. */
+  | { readonly _tag: "Refused"; readonly detail: string }
+  /** Nobody listens at the address; nothing was written. */
+  | { readonly _tag: "Unreachable"; readonly detail: string }
+  /** The request was sent and has no answer: it may have been written. */
+  | { readonly _tag: "Unknown"; readonly detail: string }
+
+/** The state of a replica. */
+export type Status = typeof ClientApi.Status.Type
+
+/** A replica could not be asked. */
+export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
+  id: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `replica ${this.id} did not answer: ${this.detail}`
+  }
+}
+
+/** The client API of the replicas. */
+export interface Client {
+  readonly put: (member: Member, write: Entry.Write) => Effect.Effect<Answer>
+  /** Waits for the quorum of a write that the member holds. */
+  readonly resume: (member: Member, writeId: Log.WriteId) => Effect.Effect<Answer>
+  /** Whether the member knows that a write is committed. */
+  readonly isCommitted: (member: Member, writeId: Log.WriteId) => Effect.Effect<boolean, AskFailed>
+  readonly status: (member: Member) => Effect.Effect<Status, AskFailed>
+  /** All records of a member, in order. */
+  readonly records: (member: Member) => Stream.Stream<Records.Record, AskFailed>
+}
+
+/** Makes clients of all members. */
+export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>) {
+  const clients = new Map<Member, ClientApiClient.Methods>()
+  for (const member of members) clients.set(member, yield* ClientApiClient.make({ url: member.url }))
+  const of = (member: Member): ClientApiClient.Methods => clients.get(member)!
+
+  const asking = <A, E extends { readonly message: string }>(
+    member: Member,
+    effect: Effect.Effect<A, E>
+  ): Effect.Effect<A, AskFailed> =>
+    effect.pipe(
+      Effect.timeout(patienceMillis),
+      Effect.mapError((error) => new AskFailed({ id: member.id, detail: error.message }))
+    )
+
+  const client: Client = {
+    put: (member, { key, namespace, value }) =>
+      answer(of(member).records.put({ params: { namespace, key }, query: {}, payload: value })),
+    resume: (member, writeId) => answer(of(member).writes.resume({ params: { id: writeId }, query: {} })),
+    isCommitted: (member, writeId) =>
+      Effect.map(asking(member, of(member).writes.status({ params: { id: writeId } })), ({ committed }) => committed),
+    status: (member) => asking(member, of(member).status()),
+    records: (member) =>
+      Stream.paginate(undefined as typeof ClientApi.Cursor.Type | undefined, (after) =>
+        Effect.map(
+          asking(
+            member,
+            of(member).records.list({ query: { limit: 1000, ...(after === undefined ? {} : { after }) } })
+          ),
+          ({ next, records }) => [records, Option.map(Option.fromUndefinedOr(next), (cursor) => cursor)] as const
+        )
+      )
+  }
+  return client
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long a request may take, in milliseconds. A replica answers a write within its deadline, 2 seconds. */
+const patienceMillis = 10_000
+
+const isWriteId = Schema.is(Log.WriteId)
+
+type Failure =
+  | Effect.Error<ReturnType<ClientApiClient.Methods["records"]["put"]>>
+  | Effect.Error<ReturnType<ClientApiClient.Methods["writes"]["resume"]>>
+  | Cause.TimeoutError
+
+const answer = (request: Effect.Effect<{ readonly writeId: Log.WriteId }, Failure>): Effect.Effect<Answer> =>
+  request.pipe(
+    Effect.timeout(patienceMillis),
+    Effect.match({
+      onSuccess: ({ writeId }): Answer => ({ _tag: "Committed", writeId }),
+      onFailure: answerOf
+    })
+  )
+
+const answerOf = (error: Failure): Answer => {
+  const detail = error.message
+  switch (error._tag) {
+    case "QuorumNotMet": {
+      const { got, needed, reason, writeId } = error
+      if (!isWriteId(writeId)) return { _tag: "Unknown", detail }
+      const verdicts = Record.map(error.verdicts, ({ _tag }) => _tag)
+      return { _tag: "NotMet", writeId, got, needed, reason, verdicts }
+    }
+    case "QuorumUnavailable":
+    case "LocalWriteFailed":
+      return { _tag: "Unavailable", detail }
+    case "WriteRejected":
+      return {
+        _tag: error.reason === "overloaded" ? "Unavailable" : "Refused",
+        detail: `${error.field}: ${error.detail}`
+      }
+    case "InvalidRequest":
+      return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
+    case "HttpClientError":
+      return { _tag: isRefusedConnection(error) ? "Unreachable" : "Unknown", detail }
+    case "SchemaError":
+    case "TimeoutError":
+    case "WriteUnknown":
+      return { _tag: "Unknown", detail }
+  }
+}
+
+const isRefusedConnection = ({ reason }: HttpClientError.HttpClientError): boolean =>
+  reason._tag === "TransportError" &&
+  Predicate.hasProperty(reason.cause, "code") &&
+  reason.cause.code === "ECONNREFUSED"

@@ -1,0 +1,222 @@
+/**
+ * The replica processes of a demo: started, killed with SIGKILL, started again on the same port and folder, and ended
+ * with the scope, whatever happens. Every process is known by the id under which it was started; nothing is ended by
+ * name.
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { type QuorumPolicy, ReplicaId } from "@quorum/core"
+import { Deferred, Effect, Exit, Fiber, FileSystem, Schedule, Schema, Scope, Stream } from "effect"
+import { CliError } from "effect/cli"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { host } from "./Ports.ts"
+import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
+
+/** A replica process did not start. */
+export class ReplicaFailed extends Schema.TaggedError<ReplicaFailed>()("ReplicaFailed", {
+  id: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `replica ${this.id} did not start: ${this.detail}`
+  }
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+/** One replica of the demo, running or not. */
+export interface Member {
+  readonly id: ReplicaId.ReplicaId
+  readonly url: string
+  readonly port: number
+  readonly folder: string
+}
+
+/** How a demo's replicas are started. */
+export interface Options {
+  /** The compiled `replica.js`. */
+  readonly script: string
+  readonly name: string
+  /** The folder that holds one folder per replica. */
+  readonly folder: string
+  /** One per replica; the replicas are called a, b, c … */
+  readonly ports: ReadonlyArray<number>
+  readonly policy: QuorumPolicy.QuorumPolicy
+  readonly verbose?: boolean
+}
+
+/** The replicas of a demo. */
+export interface Cluster {
+  readonly members: ReadonlyArray<Member>
+  readonly policy: QuorumPolicy.QuorumPolicy
+  /** The members that are running and take requests, in order. */
+  readonly alive: () => ReadonlyArray<Member>
+  /** Starts a replica and waits until it takes requests. */
+  readonly start: (member: Member) => Effect.Effect<void, ReplicaFailed>
+  /** Sends SIGKILL. Synchronous, so that what is in flight can be counted in the same moment. Returns the process id. */
+  readonly killUnsafe: (member: Member) => number
+  /** Waits until the process of a killed member is gone. */
+  readonly gone: (member: Member) => Effect.Effect<void>
+  /** The most memory that a replica ever held, in MB of 2^20 bytes; `undefined` where the system does not tell. */
+  readonly peakMb: (member: Member) => number | undefined
+  /** Replicas that ended although nobody had killed them, and how. */
+  readonly crashes: () => ReadonlyArray<string>
+}
+
+/** Prepares the replicas; none is running yet. They end with the scope. */
+export const make = Effect.fnUntraced(function* (options: Options) {
+  const fs = yield* FileSystem.FileSystem
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  const members = options.ports.map((port, i): Member => {
+    const id = ReplicaId.make(String.fromCharCode(97 + i))
+    return { id, port, url: `http://${host}:${port}`, folder: join(options.folder, id) }
+  })
+  const urls = Object.fromEntries(members.map(({ id, url }) => [id, url])) as ReplicaConfig["members"]
+  const processes = new Map<Member, Process>()
+  const peaks = new Map<Member, number>()
+  const crashes: Array<string> = []
+
+  const argument = (member: Member): string =>
+    Schema.encodeSync(FromArgument)({
+      cluster: options.name,
+      id: member.id,
+      folder: member.folder,
+      port: member.port,
+      members: urls,
+      policy: options.policy,
+      verbose: options.verbose ?? false
+    })
+
+  const samplePeak = (member: Member): void => {
+    const state = processes.get(member)?.state
+    if (state?._tag !== "Ready") return
+    const mb = peakOf(state.pid)
+    if (mb !== undefined) peaks.set(member, Math.max(mb, peaks.get(member) ?? 0))
+  }
+
+  yield* Effect.sync(() => members.forEach(samplePeak)).pipe(
+    Effect.repeat(Schedule.spaced(sampleMillis)),
+    Effect.forkScoped
+  )
+
+  /** One process from its start to its end. */
+  const live = Effect.fnUntraced(function* (member: Member, process: Process) {
+    yield* fs.makeDirectory(member.folder, { recursive: true })
+    const command = ChildProcess.make(nodePath, [...nodeFlags, options.script, argument(member)], {
+      // The replica ends when this pipe does, so it never outlives the demo.
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: options.verbose === true ? "inherit" : "pipe",
+      forceKillAfter: stopMillis
+    })
+    const { exitCode, pid, stderr, stdout } = yield* spawner.spawn(command)
+    let complaint = ""
+    const said = yield* stderr.pipe(
+      Stream.decodeText(),
+      Stream.runForEach((text) => Effect.sync(() => void (complaint = (complaint + text).slice(-complaintLength)))),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+    yield* stdout.pipe(
+      Stream.decodeText(),
+      Stream.splitLines,
+      Stream.runForEach((line) =>
+        Effect.andThen(Schema.decodeEffect(FromReadyLine)(line), () => {
+          process.state = { _tag: "Ready", pid }
+          return Deferred.succeed(process.ready, undefined)
+        })
+      ),
+      Effect.ignore,
+      Effect.forkScoped
+    )
+    const exit = yield* Effect.exit(exitCode)
+    const { state } = process
+    process.state = { _tag: "Gone" }
+    if (state._tag === "Gone") return
+    // What it said last may still be in the pipe.
+    yield* Effect.timeoutOption(Fiber.await(said), 1000)
+    const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
+    const detail = `it ended with ${how}${complaint === "" ? "" : `: ${complaint.trim()}`}`
+    if (state._tag === "Ready") crashes.push(`replica ${member.id} was not killed, and yet ${detail}`)
+    else yield* Deferred.fail(process.ready, new ReplicaFailed({ id: member.id, detail }))
+  }, Effect.scoped)
+
+  const start = Effect.fnUntraced(function* (member: Member) {
+    const failed = (detail: string) => new ReplicaFailed({ id: member.id, detail })
+    const process: Process = { ready: Deferred.makeUnsafe(), state: { _tag: "Starting" } }
+    processes.set(member, process)
+    const life = yield* live(member, process).pipe(
+      Effect.catch((error) => Deferred.fail(process.ready, failed(error.message))),
+      Effect.forkIn(scope)
+    )
+    process.life = life
+    yield* Deferred.await(process.ready).pipe(
+      Effect.timeoutOrElse({
+        duration: startMillis,
+        orElse: () => Effect.fail(failed(`it was not ready after ${startMillis / 1000} seconds`))
+      }),
+      Effect.onError(() => Fiber.interrupt(life))
+    )
+  })
+
+  return {
+    members,
+    policy: options.policy,
+    alive: () => members.filter((member) => processes.get(member)?.state._tag === "Ready"),
+    start,
+    killUnsafe: (member) => {
+      const victim = processes.get(member)
+      if (victim?.state._tag !== "Ready") throw new Error(`replica ${member.id} is not running`)
+      const { pid } = victim.state
+      samplePeak(member)
+      process.kill(pid, "SIGKILL")
+      victim.state = { _tag: "Gone" }
+      return pid
+    },
+    gone: (member) =>
+      Effect.suspend(() => {
+        const life = processes.get(member)?.life
+        return life === undefined ? Effect.void : Effect.asVoid(Fiber.await(life))
+      }),
+    peakMb: (member) => {
+      samplePeak(member)
+      return peaks.get(member)
+    },
+    crashes: () => crashes
+  } satisfies Cluster
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Process {
+  readonly ready: Deferred.Deferred<void, ReplicaFailed>
+  /** `Gone` as soon as it was killed or has ended. */
+  state: { readonly _tag: "Starting" | "Gone" } | { readonly _tag: "Ready"; readonly pid: number }
+  life?: Fiber.Fiber<unknown>
+}
+
+const nodePath = process.execPath
+
+/** A smaller nursery than Node's default: about 80 MB less for a replica under load, and no slower. */
+const nodeFlags = ["--max-semi-space-size=8"]
+
+/** How long a replica may take to start, and to stop before it is killed, in milliseconds. */
+const startMillis = 30_000
+const stopMillis = 6000
+
+const sampleMillis = 250
+
+/** How much of what a replica said on standard error is kept. */
+const complaintLength = 2000
+
+/** Linux keeps the high-water mark of a process's memory. */
+const peakOf = (pid: number): number | undefined => {
+  try {
+    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
+    return kilobytes === undefined ? undefined : Math.round(Number(kilobytes) / 102.4) / 10
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * A JSON Lines file, read as a stream: what every line asks to be written, or why it cannot be.
+ *
+ * A line is `{ "namespace", "key", "value" }`, or any other object with an `id`; the latter is stored whole in the
+ * namespace "memories" under its id. Values are stored as JSON text. Blank lines do not count as lines, and the numbers
+ * of lines are those an editor shows.
+ */
+import { Entry, Limits } from "@quorum/core"
+import { Effect, FileSystem, Predicate, Result, Stream } from "effect"
+
+/** A line that asks for a write. */
+export interface WriteLine {
+  readonly _tag: "Write"
+  readonly number: number
+  readonly write: Entry.Write
+}
+
+/** A line that cannot be imported, and why. */
+export interface RejectedLine {
+  readonly _tag: "Rejected"
+  readonly number: number
+  readonly reason: string
+}
+
+/** A line that is not blank. */
+export type Line = WriteLine | RejectedLine
+
+/** The longest line that is read: a value of the largest size with room for its escapes. */
+export const maxLineBytes = 4 * 1024 * 1024
+
+/** The namespace of objects that have an `id` and no place of their own. */
+export const memories = "memories"
+
+/** The lines of a file that are not blank, the first `limit` of them. Holds one line in memory at a time. */
+export const read = (path: string, limit = Number.POSITIVE_INFINITY) =>
+  FileSystem.FileSystem.pipe(
+    Effect.map((fs) => fs.stream(path, { chunkSize: 256 * 1024 })),
+    Stream.unwrap,
+    Stream.mapAccum(
+      () => makeSplitter(maxLineBytes),
+      (splitter, chunk) => [splitter, splitter.push(chunk)],
+      { onHalt: (splitter) => splitter.end() }
+    ),
+    Number.isFinite(limit) ? Stream.take(limit) : (lines) => lines
+  )
+
+/** How many lines a file has, and how many of them ask for a write. */
+export const count = (path: string, limit?: number) =>
+  Stream.runFold(
+    read(path, limit),
+    () => ({ lines: 0, writes: 0 }),
+    (sum, line) => ({ lines: sum.lines + 1, writes: sum.writes + (line._tag === "Write" ? 1 : 0) })
+  )
+
+/** Reads one line that is not blank. */
+export const parse = (number: number, text: string): Line => {
+  const rejected = (reason: string): RejectedLine => ({ _tag: "Rejected", number, reason })
+  const json = Result.try({ try: (): unknown => JSON.parse(text), catch: (error) => (error as Error).message })
+  if (Result.isFailure(json)) return rejected(`not JSON: ${json.failure}`)
+  const place = placeOf(json.success)
+  if (Predicate.isString(place)) return rejected(place)
+  // The only failure left for something that was JSON: it is nested too deeply to be written back.
+  const value = Result.try(() => JSON.stringify(place.value))
+  if (Result.isFailure(value)) return rejected("value: it is nested too deeply")
+  const write = Entry.put(place.namespace, place.key, value.success)
+  const refused = Limits.check(write, Limits.defaults)
+  if (refused !== undefined) return rejected(`${refused.field}: ${refused.detail}`)
+  return { _tag: "Write", number, write }
+}
+
+/** Cuts bytes into lines and parses them. What is longer than `maxBytes` is dropped while it is read. */
+export const makeSplitter = (maxBytes: number) => {
+  let number = 0
+  let held: Array<Uint8Array> = []
+  let heldBytes = 0
+  let tooLong = false
+
+  const hold = (piece: Uint8Array): void => {
+    heldBytes += piece.length
+    if (heldBytes > maxBytes) {
+      tooLong = true
+      held = []
+    } else if (piece.length > 0) held.push(piece)
+  }
+
+  const finish = (lines: Array<Line>): void => {
+    number++
+    if (tooLong) lines.push({ _tag: "Rejected", number, reason: `the line is longer than ${maxBytes} bytes` })
+    else {
+      const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
+      const text = decode(number === 1 ? withoutMark(bytes) : bytes)
+      if (text === undefined) lines.push({ _tag: "Rejected", number, reason: "the line is not UTF-8 text" })
+      else if (text.trim().length > 0) lines.push(parse(number, text))
+    }
+    held = []
+    heldBytes = 0
+    tooLong = false
+  }
+
+  return {
+    push: (chunk: Uint8Array): Array<Line> => {
+      const lines: Array<Line> = []
+      let start = 0
+      for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+        hold(chunk.subarray(start, end))
+        finish(lines)
+        start = end + 1
+      }
+      hold(chunk.subarray(start))
+      return lines
+    },
+    /** The last line, when no newline ends it. */
+    end: (): Array<Line> => {
+      const lines: Array<Line> = []
+      if (heldBytes > 0) finish(lines)
+      return lines
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const newline = 0x0a
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const decode = (bytes: Uint8Array): string | undefined => {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Drops a byte-order mark. */
+const withoutMark = (bytes: Uint8Array): Uint8Array =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+
+interface Place {
+  readonly namespace: string
+  readonly key: string
+  readonly value: unknown
+}
+
+/** Where a line's value goes, or what is wrong with it. */
+const placeOf = (line: unknown): Place | string => {
+  if (!Predicate.isObject(line)) return `expected an object, got ${describe(line)}`
+  const place = isRecord(line) ? recordPlace(line) : Object.hasOwn(line, "id") ? memoryPlace(line) : missing(line)
+  if (Predicate.isString(place)) return place
+  const field = isDots(place.namespace) ? "namespace" : isDots(place.key) ? "key" : undefined
+  return field === undefined ? place : `${field}: "." and ".." cannot be part of an address`
+}
+
+type Fields = { readonly [name: string]: unknown }
+
+const recordFields = ["namespace", "key", "value"] as const
+
+const isRecord = (line: Fields): boolean => recordFields.every((field) => Object.hasOwn(line, field))
+
+const recordPlace = ({ key, namespace, value }: Fields): Place | string => {
+  if (!Predicate.isString(namespace)) return `namespace: expected text, got ${describe(namespace)}`
+  if (!Predicate.isString(key)) return `key: expected text, got ${describe(key)}`
+  return { namespace, key, value }
+}
+
+const memoryPlace = (line: Fields): Place | string => {
+  const { id } = line
+  if (Predicate.isString(id)) return { namespace: memories, key: id, value: line }
+  if (!Predicate.isNumber(id)) return `id: expected text or a number, got ${describe(id)}`
+  if (Math.abs(id) > Number.MAX_SAFE_INTEGER) return `id: the number is too large to be exact; write it as text`
+  return { namespace: memories, key: String(id), value: line }
+}
+
+const missing = (line: Fields): string => {
+  const absent = recordFields.filter((field) => !Object.hasOwn(line, field))
+  return absent.length === recordFields.length
+    ? "neither namespace, key and value nor an id"
+    : `${absent.join(" and ")} missing, and no id either`
+}
+
+const describe = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`
+
+/** URLs read such a segment as a direction, however it is escaped. */
+const isDots = (text: string): boolean => text === "." || text === ".."

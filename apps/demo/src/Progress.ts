@@ -1,0 +1,92 @@
+/**
+ * What a person sees while the demo works: lines, and below them a bar on a terminal. Where the output is not a
+ * terminal, progress is a line now and then.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import { number } from "./Report.ts"
+
+/** Where the demo says what it does. */
+export class Progress extends Context.Service<
+  Progress,
+  {
+    /** Says something that stays. */
+    readonly say: (text: string) => Effect.Effect<void>
+    /** Says how far something is. */
+    readonly step: (label: string, done: number, total: number) => Effect.Effect<void>
+    /** Ends the bar of the last step. */
+    readonly finish: Effect.Effect<void>
+  }
+>()("@quorum/demo/Progress") {}
+
+/** The part of a stream of Node that is needed here. */
+export interface Output {
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
+  readonly write: (text: string) => unknown
+}
+
+/** A bar on a terminal, lines elsewhere. */
+export const layer = (output: Output): Layer.Layer<Progress> =>
+  Layer.sync(Progress, () => (output.isTTY === true ? onTerminal(output) : inLines(output)))
+
+/** Says nothing. */
+export const layerSilent: Layer.Layer<Progress> = Layer.succeed(Progress, {
+  say: () => Effect.void,
+  step: () => Effect.void,
+  finish: Effect.void
+})
+
+/** A bar that fits in `columns`. */
+export const bar = (label: string, done: number, total: number, columns: number): string => {
+  const part = total === 0 ? 1 : Math.min(1, done / total)
+  const head = `  ${label.padEnd(12)}`
+  const tail = ` ${String(Math.floor(part * 100)).padStart(3)} %  ${number(done)} of ${number(total)}`
+  const width = Math.min(40, columns - head.length - tail.length - 1)
+  if (width < 5) return `${head}${tail}`.slice(0, Math.max(0, columns - 1))
+  const full = Math.floor(part * width)
+  return `${head}${"█".repeat(full)}${"░".repeat(width - full)}${tail}`
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How often the bar is drawn at most, in milliseconds. */
+const redrawMillis = 50
+
+const onTerminal = (output: Output): Progress["Service"] => {
+  let shown = ""
+  let drawnAt = 0
+  const clear = () => (shown === "" ? "" : "\r\u001b[2K")
+  return {
+    say: (text) => Effect.sync(() => void output.write(`${clear()}${text}\n${shown}`)),
+    step: (label, done, total) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        if (done < total && now - drawnAt < redrawMillis) return
+        drawnAt = now
+        const before = clear()
+        shown = bar(label, done, total, output.columns ?? 80)
+        output.write(before + shown)
+      }),
+    finish: Effect.sync(() => {
+      if (shown !== "") output.write("\n")
+      shown = ""
+    })
+  }
+}
+
+const inLines = (output: Output): Progress["Service"] => {
+  let said = ""
+  return {
+    say: (text) => Effect.sync(() => void output.write(`${text}\n`)),
+    step: (label, done, total) =>
+      Effect.sync(() => {
+        const tenth = total === 0 ? 10 : Math.floor((Math.min(done, total) / total) * 10)
+        const text = `${label} ${tenth}`
+        if (text === said || tenth === 0) return
+        said = text
+        output.write(`  ${label.padEnd(12)}${number(done)} of ${number(total)}\n`)
+      }),
+    finish: Effect.sync(() => {
+      said = ""
+    })
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * What a replica process is told when it starts: one JSON argument; and what it says when it is ready: one JSON line.
+ */
+import { QuorumPolicy, ReplicaId } from "@quorum/core"
+import { Schema } from "effect"
+
+/** What a replica process is told. */
+export const ReplicaConfig = Schema.Struct({
+  cluster: Schema.NonEmptyString,
+  id: ReplicaId.ReplicaId,
+  /** Where its files are. */
+  folder: Schema.NonEmptyString,
+  port: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
+  /** All members by id, itself included, with their addresses. */
+  members: Schema.Record(ReplicaId.ReplicaId, Schema.String),
+  policy: QuorumPolicy.QuorumPolicy,
+  /** Logs to standard error instead of the file `replica.log`. */
+  verbose: Schema.Boolean
+})
+
+/** What a replica process is told. */
+export type ReplicaConfig = typeof ReplicaConfig.Type
+
+/** {@link ReplicaConfig} as the text of an argument. */
+export const FromArgument = Schema.fromJsonString(ReplicaConfig)
+
+/** What a replica process says when it takes requests. */
+export const Ready = Schema.Struct({ ready: ReplicaId.ReplicaId, pid: Schema.Int })
+
+/** {@link Ready} as a line. */
+export const FromReadyLine = Schema.fromJsonString(Ready)

@@ -1,0 +1,177 @@
+/**
+ * The command line of the demo.
+ */
+import { dirname, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { QuorumPolicy } from "@quorum/core"
+import { Effect, FileSystem, Option, Runtime, Schema } from "effect"
+import { CliError, Command, Flag } from "effect/cli"
+import { HttpClient } from "effect/http"
+import * as Cluster from "./Cluster.ts"
+import * as Demo from "./Demo.ts"
+import * as Ports from "./Ports.ts"
+import * as Progress from "./Progress.ts"
+import * as Report from "./Report.ts"
+
+/** Something that the demo was given cannot be used. */
+class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+  override get [CliError.userMessage](): string {
+    return this.detail
+  }
+}
+
+/** The run is over, and not everything held. The report has said what. */
+class NotHeld extends Schema.TaggedError<NotHeld>()("NotHeld", {}) {
+  override readonly [Runtime.errorReported] = false
+}
+
+const between = (minimum: number, maximum: number) =>
+  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+const flags = {
+  input: Flag.String("input").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      'JSON Lines to import: {"namespace", "key", "value"}, or any object with an "id" (default: 4,319 cities)'
+    ),
+    Flag.withDefault(fileURLToPath(new URL("../data/cities.jsonl", import.meta.url)))
+  ),
+  limit: Flag.Int("limit").pipe(
+    between(1, Number.MAX_SAFE_INTEGER),
+    Flag.withMetavar("N"),
+    Flag.withDescription("Import the first N lines only"),
+    Flag.optional
+  ),
+  report: Flag.String("report").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write the outcome to FILE as JSON"),
+    Flag.optional
+  ),
+  dir: Flag.String("dir").pipe(
+    Flag.withMetavar("FOLDER"),
+    Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
+    Flag.optional
+  ),
+  port: Flag.Int("port").pipe(
+    between(0, 65_529),
+    Flag.withMetavar("P"),
+    Flag.withDescription("Listen on the ports P, P+1, P+2 … of 127.0.0.1 (default: 0, free ports are chosen)"),
+    Flag.withDefault(0)
+  ),
+  replicas: Flag.Int("replicas").pipe(
+    between(3, 7),
+    Flag.withMetavar("N"),
+    Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
+    Flag.withDefault(3)
+  ),
+  writers: Flag.Int("writers").pipe(
+    between(1, 1024),
+    Flag.withMetavar("N"),
+    Flag.withDescription("How many writes are under way at once (default: 64)"),
+    Flag.withDefault(64)
+  ),
+  keep: Flag.Boolean("keep").pipe(
+    Flag.withDescription("Leave the replicas running at the end, until Ctrl-C"),
+    Flag.withDefault(false)
+  ),
+  verbose: Flag.Boolean("verbose").pipe(
+    Flag.withDescription("Show what the replicas log, instead of writing it to their folders"),
+    Flag.withDefault(false)
+  )
+}
+
+/** One run. Everything that it starts ends with it. */
+const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
+  const { dir, input, keep, limit, port, replicas, report: reportFile, verbose, writers } = given
+  const fs = yield* FileSystem.FileSystem
+  const { say } = yield* Progress.Progress
+  const info = yield* Effect.mapError(fs.stat(input), () => new Unusable({ detail: `--input: there is no ${input}` }))
+  if (info.type !== "File") return yield* new Unusable({ detail: `--input: ${input} is not a file` })
+  if (Option.isSome(reportFile)) yield* prepareReport(reportFile.value)
+
+  const ports = yield* port === 0 ? Ports.free(replicas) : Ports.inRow(port, replicas)
+  const folder = yield* Option.match(dir, {
+    onNone: () => (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix: "quorum-demo-" }),
+    onSome: (path) => Effect.succeed(resolve(path))
+  })
+  const policy = yield* Effect.fromResult(QuorumPolicy.majority(replicas))
+  const script = fileURLToPath(new URL("./replica.js", import.meta.url))
+  const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, verbose })
+
+  const report = yield* Demo.run(cluster, { input, limit: Option.getOrUndefined(limit), writers })
+  yield* say(["", ...Report.summary(report)].join("\n"))
+  if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)
+  if (keep) {
+    process.exitCode = report.ok ? 0 : 1
+    yield* say(keepText(cluster.members, folder))
+    return yield* Effect.never
+  }
+  if (report.ok) return
+  if (Option.isNone(dir)) yield* say("With --dir FOLDER the replicas' files and logs are kept.")
+  return yield* new NotHeld()
+}, Effect.scoped)
+
+const demo = Command.make("demo", flags, (input) =>
+  run(input).pipe(
+    Effect.catchTag("PlatformError", (error) => new Unusable({ detail: error.message })),
+    Effect.onInterrupt(() =>
+      Effect.flatMap(Progress.Progress, ({ finish, say }) =>
+        Effect.andThen(finish, say("Interrupted; the replicas were stopped"))
+      )
+    )
+  )
+).pipe(
+  Command.withDescription(
+    "Runs a replica set of real processes: imports a file, kills replicas, and shows that no acknowledged write is lost"
+  ),
+  Command.withExamples([
+    { command: "npx -y pnpm@12 demo", description: "Import 4,319 cities" },
+    { command: "npx -y pnpm@12 demo --input memories.jsonl --report report.json", description: "Import your own file" },
+    {
+      command: "npx -y pnpm@12 demo --keep --port 7400",
+      description: "Leave the replicas running, and try the client API"
+    }
+  ])
+)
+
+/** Fails before the work when a report could not be written after it. A report of an earlier run is removed. */
+const prepareReport = Effect.fnUntraced(function* (path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const unusable = new Unusable({ detail: `--report: ${path} cannot be written` })
+  yield* Effect.mapError(fs.access(dirname(resolve(path)), { writable: true }), () => unusable)
+  const info = yield* Effect.option(fs.stat(path))
+  if (Option.isNone(info)) return
+  if (info.value.type === "Directory") return yield* unusable
+  if (info.value.type === "File") yield* Effect.mapError(fs.remove(path), () => unusable)
+})
+
+const keepText = (members: ReadonlyArray<Cluster.Member>, folder: string): string =>
+  [
+    "",
+    "The replicas run until Ctrl-C:",
+    ...members.map(({ id, url }) => `  ${id}  ${url}`),
+    "Try:",
+    `  curl -X PUT --data-binary 'hello' ${members[0]!.url}/v1/records/greetings/first`,
+    `  curl ${members[1]!.url}/v1/records/greetings/first`,
+    `  curl ${members[0]!.url}/v1/status`,
+    `Their files are in ${folder}`
+  ].join("\n")
+
+/** The exit code of a run that was interrupted. */
+const interrupted = 130
+
+Command.run(demo, { version: "0.0.0" }).pipe(
+  Effect.provide(Progress.layer(process.stdout)),
+  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+  Effect.provide(NodeHttpClient.layerUndici),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    // After --keep has said how the run went, Ctrl-C does not change it.
+    teardown: (exit) =>
+      Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? (process.exitCode ?? code) : code))
+  })
+)

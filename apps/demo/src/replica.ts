@@ -1,0 +1,53 @@
+/**
+ * One replica as a process: a SQLite store, the peer protocol and the client API over HTTP on one port.
+ *
+ * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
+ * on SIGINT, and when its standard input ends, which happens however its parent ends.
+ */
+import { createServer } from "node:http"
+import { join } from "node:path"
+import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Replica, ReplicaSet } from "@quorum/core"
+import { HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
+import { SqliteStore } from "@quorum/sqlite"
+import { Console, Effect, Layer, Logger, Runtime, Schema, Stdio, Stream } from "effect"
+import { host } from "./Ports.ts"
+import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
+
+/** The replica, composed of the packages' layers. */
+const replica = ({ cluster, folder, id, members, policy, port }: ReplicaConfig) =>
+  HttpReplicaServer.layer().pipe(
+    Layer.provide(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "3 seconds" })),
+    Layer.provide(Replica.layer({ policy })),
+    Layer.provide(HttpPeerTransport.layer({ peers: members })),
+    Layer.provide(SqliteStore.layer({ folder, cluster, replica: id })),
+    Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) })),
+    Layer.provide(NodeHttpClient.layerUndici)
+  )
+
+const logger = ({ folder, verbose }: ReplicaConfig) =>
+  verbose
+    ? Layer.succeed(Logger.LogToStderr, true)
+    : Logger.layer([Logger.toFile(Logger.formatLogFmt, join(folder, "replica.log"))])
+
+/** Runs until the parent is gone. */
+const run = Effect.fnUntraced(function* (config: ReplicaConfig) {
+  yield* Layer.build(replica(config))
+  yield* Console.log(Schema.encodeSync(FromReadyLine)({ ready: config.id, pid: process.pid }))
+  yield* Effect.logInfo(`replica ${config.id} takes requests on port ${config.port}`)
+  const stdio = yield* Stdio.Stdio
+  yield* Effect.ignore(Stream.runDrain(stdio.stdin))
+  yield* Effect.logInfo("the parent process is gone, stopping")
+}, Effect.scoped)
+
+Schema.decodeEffect(FromArgument)(process.argv[2] ?? "").pipe(
+  Effect.flatMap((config) =>
+    run(config).pipe(Effect.annotateLogs("replica", config.id), Effect.provide(logger(config)))
+  ),
+  Effect.tapError((error) => Console.error(error.message)),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code))
+  })
+)

@@ -1,0 +1,243 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Entry, Log, QuorumPolicy, RecordIndex, ReplicaId } from "@quorum/core"
+import { Effect, Result, Stream } from "effect"
+import type { Answer, Client } from "../src/Client.ts"
+import type { Cluster, Member } from "../src/Cluster.ts"
+import * as Import from "../src/Import.ts"
+import type { Line } from "../src/Lines.ts"
+
+const member = (id: string): Member => ({ id: ReplicaId.make(id), url: `http://${id}`, port: 1, folder: `/${id}` })
+const [a, b, c] = [member("a"), member("b"), member("c")] as const
+
+/** Replicas that are told how to answer, and remember what they were asked. */
+const makeReplicas = (answer: (member: Member, key: string, attempt: number) => Answer | undefined) => {
+  const dead = new Set<Member>()
+  const asked: Array<string> = []
+  const attempts = new Map<string, number>()
+  let seq = 0
+  const committed = (member: Member): Answer => ({
+    _tag: "Committed",
+    writeId: Log.writeId(`${member.id}@0000000000000001` as Log.LogId, ++seq)
+  })
+  const cluster: Cluster = {
+    members: [a, b, c],
+    policy: Result.getOrThrow(QuorumPolicy.majority(3)),
+    alive: () => [a, b, c].filter((one) => !dead.has(one)),
+    start: () => Effect.void,
+    killUnsafe: (one) => {
+      dead.add(one)
+      return 1
+    },
+    gone: () => Effect.void,
+    peakMb: () => undefined,
+    crashes: () => []
+  }
+  const client: Client = {
+    put: (one, { key, value }) =>
+      Effect.suspend(() => {
+        const attempt = (attempts.get(key) ?? 0) + 1
+        attempts.set(key, attempt)
+        asked.push(`put ${one.id} ${key} ${new TextDecoder().decode(value)}`)
+        return Effect.as(Effect.sleep(1), answer(one, key, attempt) ?? committed(one))
+      }),
+    resume: (one, writeId) =>
+      Effect.sync(() => {
+        asked.push(`resume ${one.id} ${writeId}`)
+        return answer(one, "resume", 1) ?? { _tag: "Committed", writeId }
+      }),
+    isCommitted: () => Effect.succeed(true),
+    status: () => Effect.die("not asked"),
+    records: () => Stream.die("not asked")
+  }
+  return { asked, client, cluster, dead }
+}
+
+const line = (number: number, key = `k${number}`, value = `${number}`): Line => ({
+  _tag: "Write",
+  number,
+  write: Entry.put("n", key, value)
+})
+
+const run = Effect.fnUntraced(function* (
+  replicas: ReturnType<typeof makeReplicas>,
+  lines: ReadonlyArray<Line>,
+  options: { readonly writers?: number; readonly onProgress?: (state: Import.Import) => void } = {}
+) {
+  const state = Import.make()
+  yield* Import.run({
+    state,
+    lines: Stream.fromIterable(lines),
+    cluster: replicas.cluster,
+    client: replicas.client,
+    writers: options.writers ?? 4,
+    onProgress: () => options.onProgress?.(state)
+  })
+  return state
+})
+
+const counts = ({ accepted, committed, failed, lines, outcomeUnknown, rejected, sent, sentAgain }: Import.Import) => ({
+  lines,
+  accepted,
+  sent,
+  committed,
+  rejected: rejected.length,
+  failed: failed.length,
+  outcomeUnknown,
+  sentAgain
+})
+
+const none = { rejected: 0, failed: 0, outcomeUnknown: 0, sentAgain: 0 }
+
+describe("an import", () => {
+  it.live("commits every line once, spread over the replicas", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas(() => undefined)
+      const state = yield* run(
+        replicas,
+        Array.from({ length: 100 }, (_, i) => line(i + 1)),
+        { writers: 16 }
+      )
+      assert.deepStrictEqual(counts(state), { ...none, lines: 100, accepted: 100, sent: 100, committed: 100 })
+      assert.strictEqual(state.acknowledged.size, 100)
+      for (const id of ["a", "b", "c"]) {
+        assert.isAbove(replicas.asked.filter((text) => text.startsWith(`put ${id} `)).length, 10)
+      }
+      assert.strictEqual(Import.inFlight(state), 0)
+    })
+  )
+
+  it.live("keeps as many writes in flight as it has writers, and no more", () =>
+    Effect.gen(function* () {
+      let most = 0
+      const replicas = makeReplicas(() => undefined)
+      const lines = Array.from({ length: 400 }, (_, i) => line(i + 1))
+      yield* run(replicas, lines, {
+        writers: 8,
+        onProgress: (state) => {
+          most = Math.max(most, Import.inFlight(state))
+        }
+      })
+      assert.strictEqual(most, 8)
+    })
+  )
+
+  it.live("reports bad lines and what a replica refuses, in the order of the file", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas((_, key) =>
+        key === "k2" ? { _tag: "Refused", detail: "key: not that one" } : undefined
+      )
+      const state = yield* run(replicas, [line(1), line(2), { _tag: "Rejected", number: 3, reason: "not JSON" }])
+      assert.deepStrictEqual(state.rejected, [
+        { line: 2, reason: "key: not that one" },
+        { line: 3, reason: "not JSON" }
+      ])
+      assert.deepStrictEqual(counts(state), { ...none, lines: 3, accepted: 1, sent: 2, committed: 1, rejected: 2 })
+    })
+  )
+
+  it.live("moves to another replica when one refuses connections", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas((one) => (one === a ? { _tag: "Unreachable", detail: "refused" } : undefined))
+      const lines = Array.from({ length: 30 }, (_, i) => line(i + 1))
+      const state = yield* run(replicas, lines, { writers: 3 })
+      const toA = replicas.asked.filter((text) => text.startsWith("put a ")).length
+      assert.isAbove(toA, 0)
+      assert.deepStrictEqual(counts(state), {
+        ...none,
+        lines: 30,
+        accepted: 30,
+        sent: 30,
+        committed: 30,
+        sentAgain: toA
+      })
+    })
+  )
+
+  it.live("sends a write whose outcome is unknown again elsewhere, the same key and value, and counts it once", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas((_, __, attempt) =>
+        attempt === 1 ? { _tag: "Unknown", detail: "the connection broke" } : undefined
+      )
+      const state = yield* run(replicas, [line(1)])
+      assert.deepStrictEqual(counts(state), {
+        ...none,
+        lines: 1,
+        accepted: 1,
+        sent: 1,
+        committed: 1,
+        outcomeUnknown: 1,
+        sentAgain: 1
+      })
+      const [first, second] = replicas.asked.map((text) => text.split(" "))
+      assert.notStrictEqual(first![1], second![1])
+      assert.deepStrictEqual(first!.slice(2), second!.slice(2))
+      assert.isTrue(state.acknowledged.get(RecordIndex.keyOf("n", "k1"))!.writeId.startsWith(second![1]!))
+    })
+  )
+
+  it.live("resumes a write whose quorum was not met, and never writes it a second time", () =>
+    Effect.gen(function* () {
+      const writeId = Log.writeId("a@0000000000000001" as Log.LogId, 77)
+      const replicas = makeReplicas((_, key) =>
+        key === "k1" ? { _tag: "NotMet", writeId, got: 1, needed: 2, reason: "timeout", verdicts: {} } : undefined
+      )
+      const state = yield* run(replicas, [line(1)])
+      assert.deepStrictEqual(
+        replicas.asked.map((text) => text.split(" ")[0]),
+        ["put", "resume"]
+      )
+      assert.strictEqual(state.notMet, 1)
+      assert.strictEqual(state.committed, 1)
+      assert.strictEqual(state.acknowledged.get(RecordIndex.keyOf("n", "k1"))!.writeId, writeId)
+      assert.strictEqual(state.acknowledgedUpTo.get("a@0000000000000001" as Log.LogId), 77)
+    })
+  )
+
+  it.live("writes lines of one key in the order of the file, so that the last one stays", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas((_, __, attempt) =>
+        attempt === 2 ? { _tag: "Unavailable", detail: "overloaded" } : undefined
+      )
+      const lines = Array.from({ length: 60 }, (_, i) => line(i + 1, `k${i % 3}`))
+      const state = yield* run(replicas, lines, { writers: 16 })
+      for (const key of ["k0", "k1", "k2"]) {
+        const values = replicas.asked
+          .filter((text) => text.includes(` ${key} `))
+          .map((text) => Number(text.split(" ")[3]))
+        assert.deepStrictEqual(
+          values,
+          values.toSorted((x, y) => x - y)
+        )
+      }
+      assert.strictEqual(state.committed, 60)
+      assert.strictEqual(state.acknowledged.size, 3)
+    })
+  )
+
+  it.live("asks only replicas that are alive, and says what was in flight when one is killed (law L48)", () =>
+    Effect.gen(function* () {
+      const replicas = makeReplicas(() => undefined)
+      let kill: ReturnType<typeof Import.killUnsafe> | undefined
+      let askedBefore = 0
+      const state = yield* run(
+        replicas,
+        Array.from({ length: 200 }, (_, i) => line(i + 1)),
+        {
+          writers: 9,
+          onProgress: (now) => {
+            if (kill !== undefined || now.committed < 50) return
+            const victim = Import.busiest(now, replicas.cluster)
+            kill = Import.killUnsafe(now, replicas.cluster, victim)
+            askedBefore = replicas.asked.length
+            assert.strictEqual(kill.inFlightHere, now.inFlight.get(victim))
+          }
+        }
+      )
+      assert.strictEqual(kill!.afterWrites, 50)
+      assert.isAbove(kill!.inFlight, 1)
+      assert.isAbove(kill!.inFlightHere, 0)
+      assert.isFalse(replicas.asked.slice(askedBefore).some((text) => text.startsWith(`put ${kill!.id} `)))
+      assert.strictEqual(state.committed, 200)
+    })
+  )
+})

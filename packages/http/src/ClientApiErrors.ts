@@ -1,0 +1,215 @@
+/**
+ * The errors of the client API: core's errors, and how each of them travels.
+ *
+ * Every error of every endpoint has the same shape (law L17): a status, a JSON body with `error` (what a program
+ * branches on), `message` (for people) and what else is known, and with every 503 a `Retry-After` header in seconds. A
+ * typed client gets core's error classes back.
+ */
+import { Log, QuorumError, QuorumWriter, Records, ReplicaStore } from "@quorum/core"
+import { Schema, SchemaTransformation } from "effect"
+import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
+
+/** A parameter cannot be used. `field` is its name. Nothing was written. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  field: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `invalid request, ${this.field}: ${this.detail}`
+  }
+}
+
+/** The key was never written, as far as this replica knows, or is deleted. */
+export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("RecordNotFound", {
+  namespace: Schema.String,
+  key: Schema.String
+}) {
+  override get message(): string {
+    return `there is no record ${JSON.stringify(this.key)} in ${JSON.stringify(this.namespace)}`
+  }
+}
+
+/** Seconds after which it makes sense to ask again. */
+const retryAfterSeconds = 1
+
+/** How an error travels: its `error`, the fields of it that a client may see, and the way back. */
+interface Travel<E extends Error> {
+  readonly error: Schema.Codec<E, unknown>
+  readonly code: string
+  readonly body: Schema.Codec<object, unknown>
+  readonly toBody: (error: E) => object
+  readonly fromBody: (body: object) => E
+}
+
+const travel = <E extends Error, F extends Schema.Struct.Fields>(
+  error: Schema.Codec<E, unknown>,
+  code: string,
+  fields: F,
+  /** The error again, from the fields of the body. */
+  fromBody: (body: Schema.Struct.Type<F>) => E,
+  /** What people are told instead of the error's own message, when that is not for strangers. */
+  message?: string
+): Travel<E> => ({
+  error,
+  code,
+  body: Schema.Struct({
+    error: Schema.tag(code),
+    ...fields,
+    message: Schema.String
+  }) as unknown as Schema.Codec<object, unknown>,
+  toBody: (e) => {
+    const known: Record<string, unknown> = { error: code, message: message ?? e.message }
+    for (const field of Object.keys(fields)) {
+      const value = (e as unknown as Record<string, unknown>)[field]
+      if (value !== undefined) known[field] = value
+    }
+    return known
+  },
+  fromBody: (body) => fromBody(body as unknown as Schema.Struct.Type<F>)
+})
+
+/** An error that is final: the request has to change. */
+const withStatus = <E extends Error>(
+  status: number,
+  { body, error, fromBody, toBody }: Travel<E>
+): Schema.Codec<E, unknown> =>
+  body.pipe(
+    Schema.decodeTo(Schema.toType(error), SchemaTransformation.transform({ decode: fromBody, encode: toBody })),
+    HttpApiSchema.status(status)
+  )
+
+/** Errors after which the same request may be answered otherwise a little later: 503, with `Retry-After`. */
+const unavailable = <const T extends ReadonlyArray<Pick<Travel<Error>, "error">>>(
+  ...travels: T
+): Schema.Codec<T[number]["error"]["Type"], unknown> => {
+  const all = travels as unknown as ReadonlyArray<Travel<Error>>
+  return Schema.Union(all.map(({ error }) => error)).pipe(
+    HttpApiSchema.encodeToWithHeaders(
+      {
+        body: Schema.Union(all.map(({ body }) => body)).pipe(HttpApiSchema.status(503)),
+        headers: { "retry-after": Schema.Int }
+      },
+      {
+        decode: ({ body }) => all.find(({ code }) => code === (body as { error?: unknown }).error)!.fromBody(body),
+        encode: (e) => ({
+          body: all.find(({ error }) => Schema.is(error)(e))!.toBody(e),
+          headers: { "retry-after": retryAfterSeconds }
+        })
+      }
+    )
+  ) as never
+}
+
+/** Every endpoint answers parameters that do not decode with 400 `invalid_request`, naming the field. */
+export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>()(
+  "@quorum/http/ClientApi/InvalidRequests",
+  {
+    error: withStatus(
+      400,
+      travel(
+        InvalidRequest,
+        "invalid_request",
+        { field: Schema.String, detail: Schema.String },
+        (body) => new InvalidRequest(body)
+      )
+    )
+  }
+) {}
+
+/** The record is not there. */
+const recordNotFound = withStatus(
+  404,
+  travel(
+    RecordNotFound,
+    "not_found",
+    { namespace: Schema.String, key: Schema.String },
+    (body) => new RecordNotFound(body)
+  )
+)
+
+/** The write is not held by this replica. */
+const writeUnknown = withStatus(
+  404,
+  travel(
+    QuorumWriter.WriteUnknown,
+    "write_unknown",
+    { writeId: Schema.String },
+    (body) => new QuorumWriter.WriteUnknown(body)
+  )
+)
+
+/** The write of `atLeast` has not arrived yet. */
+const notYetVisible = travel(
+  Records.NotYetVisible,
+  "not_yet_visible",
+  { writeId: Log.WriteId },
+  (body) => new Records.NotYetVisible(body)
+)
+
+/** A read failed at the store. What exactly is in this replica's log, because it names files. */
+const storeFailed = travel(
+  ReplicaStore.StoreError,
+  "store_failed",
+  { reason: ReplicaStore.StoreErrorReason },
+  ({ reason }) => new ReplicaStore.StoreError({ reason, detail: "the replica's own log says more" }),
+  "this replica cannot read its store now; its log says why"
+)
+
+/** Durable here, not known to be on W replicas. `resume` the write; never write it again blindly. */
+const quorumNotMet = travel(
+  QuorumError.QuorumNotMet,
+  "quorum_not_met",
+  {
+    got: Schema.Int,
+    needed: Schema.Int,
+    reason: QuorumError.Reason,
+    writeId: Schema.optionalKey(Schema.String),
+    verdicts: QuorumError.Verdicts
+  },
+  (body) => new QuorumError.QuorumNotMet(body)
+)
+
+/** Too few members are alive; nothing was written. */
+const quorumUnavailable = travel(
+  QuorumError.QuorumUnavailable,
+  "quorum_unavailable",
+  { alive: Schema.Int, needed: Schema.Int, verdicts: QuorumError.Verdicts },
+  (body) => new QuorumError.QuorumUnavailable(body)
+)
+
+/** The local append failed; nothing was written. What exactly is in this replica's log, because it names files. */
+const localWriteFailed = travel(
+  QuorumError.LocalWriteFailed,
+  "local_write_failed",
+  {},
+  () => new QuorumError.LocalWriteFailed({ detail: "the replica's own log says more" }),
+  "this replica cannot append to its store now, its log says why; nothing was written, safe to retry"
+)
+
+/** Refused before anything was done; nothing was written. */
+const writeRejected = (reason: QuorumError.WriteRejected["reason"]) =>
+  travel(
+    QuorumError.WriteRejected,
+    "write_rejected",
+    { field: Schema.String, detail: Schema.String, reason: Schema.Literal(reason) },
+    (body) => new QuorumError.WriteRejected(body)
+  )
+
+/** What a commit may be answered with instead of a receipt. */
+export const ofCommit = [
+  unavailable(quorumNotMet, quorumUnavailable, localWriteFailed, writeRejected("overloaded")),
+  withStatus(400, writeRejected("invalid")),
+  withStatus(413, writeRejected("too_large"))
+] as const
+
+/** What a read of a record may be answered with instead of its value. */
+export const ofRead = [recordNotFound, unavailable(notYetVisible, storeFailed)] as const
+
+/** What a page may be answered with instead of records. */
+export const ofPage = unavailable(storeFailed)
+
+/** What a question about a write may be answered with. */
+export const ofWriteStatus = writeUnknown
+
+/** What a resumed write may be answered with instead of its receipt. */
+export const ofResume = [writeUnknown, unavailable(quorumNotMet)] as const

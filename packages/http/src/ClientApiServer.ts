@@ -1,0 +1,97 @@
+/**
+ * Serves the client API on a router, and its OpenAPI document, and gives every other answer of that router the shape
+ * that all errors have.
+ */
+import type { Peers, QuorumWriter, Records, ReplicaLogs } from "@quorum/core"
+import { Cause, Effect, Layer, SchemaIssue, type Types } from "effect"
+import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, type HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { ClientApi } from "./ClientApi.ts"
+import { InvalidRequest, InvalidRequests } from "./ClientApiErrors.ts"
+import * as ClientApiHandlers from "./ClientApiHandlers.ts"
+import * as PlainError from "./PlainError.ts"
+
+/** Where the OpenAPI document is. */
+export const openApiPath = "/openapi.json"
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** Parameters that do not decode are answered with the field's name. */
+const invalidRequests = HttpApiMiddleware.layerSchemaErrorTransform(InvalidRequests, (error) => {
+  // Not the caller's fault: an answer that does not encode.
+  if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
+  const [issue] = formatIssues(error.cause.issue).issues
+  const field = issue?.path?.[0] ?? error.kind.toLowerCase()
+  return Effect.fail(
+    new InvalidRequest({
+      field: String(typeof field === "object" ? field.key : field),
+      detail: issue?.message ?? "it cannot be decoded"
+    })
+  )
+})
+
+/** What no endpoint has answered: an unknown route, a url that is not one, a body beyond its limit, a defect. */
+const fallback = (cause: Cause.Cause<unknown>) =>
+  Effect.gen(function* () {
+    const [{ status }] = yield* HttpServerError.causeResponse(cause)
+    const { method, url } = yield* HttpServerRequest.HttpServerRequest
+    const path = url.split("?")[0]!
+    switch (status) {
+      case 404:
+        return isDecodable(path)
+          ? PlainError.make(404, "route_unknown", `there is nothing at ${method} ${path}; see ${openApiPath}`)
+          : invalid("path", "it is not well-formed")
+      case 413:
+        return PlainError.make(413, "request_too_large", "the body is larger than this route takes")
+      case 400:
+        return invalid("body", "it could not be read to its end")
+      default:
+        yield* Effect.logError(`${method} ${path} failed`, cause)
+        return PlainError.make(500, "internal", "something went wrong here; this replica's log says what")
+    }
+  })
+
+const invalid = (field: string, detail: string) => {
+  const { message } = new InvalidRequest({ field, detail })
+  return PlainError.make(400, "invalid_request", message, { field, detail })
+}
+
+const isDecodable = (path: string): boolean => {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Nothing leaves the router but answers and `{ error, message }`. */
+const errorContract = HttpRouter.use((router) =>
+  router.addGlobalMiddleware((answer) =>
+    Effect.catchCause(answer, (cause): Answer =>
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fallback(cause)
+    )
+  )
+)
+
+type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, HttpServerRequest.HttpServerRequest>
+
+/**
+ * Adds the client API to the router. Not authenticated: put it behind something that is, or where only those who may
+ * write can reach it.
+ *
+ * A router takes path parameters of 100 characters unless told otherwise, and keys may be longer; `HttpReplicaServer`
+ * tells it.
+ */
+export const layer: Layer.Layer<
+  never,
+  never,
+  HttpRouter.HttpRouter | QuorumWriter.QuorumWriter | Records.Records | ReplicaLogs.ReplicaLogs | Peers.Peers
+> = Layer.mergeAll(
+  HttpApiBuilder.layer(ClientApi, { openapiPath: openApiPath }).pipe(
+    Layer.provide(ClientApiHandlers.layer),
+    Layer.provide(invalidRequests),
+    Layer.provide(HttpServer.layerServices)
+  ),
+  errorContract
+)

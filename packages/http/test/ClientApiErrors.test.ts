@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Log, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaStore } from "@quorum/core"
+import { Effect } from "effect"
+import { request } from "./support/request.ts"
+import * as Stub from "./support/stub.ts"
+
+const writeId = "a@0123456789abcdef:7" as Log.WriteId
+const verdicts = { [ReplicaId.make("a")]: { _tag: "acked" as const } }
+const secret = "/var/lib/quorum/a/log.db"
+
+const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts })
+const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts })
+const localFailed = new QuorumError.LocalWriteFailed({
+  detail: `store disk_full: ${secret}`,
+  cause: new Error(`ENOSPC ${secret}`)
+})
+const storeFailed = new ReplicaStore.StoreError({ reason: "corrupt", detail: secret, cause: new Error(secret) })
+const rejected = (reason: QuorumError.WriteRejected["reason"]) =>
+  new QuorumError.WriteRejected({ field: "key", detail: "so it is", reason })
+
+interface Expected {
+  readonly status: number
+  readonly error: string
+  readonly rest?: Readonly<Record<string, unknown>>
+}
+
+const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.CommitError, Expected]> = [
+  [notMet, { status: 503, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts } }],
+  [unavailable, { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, verdicts } }],
+  [localFailed, { status: 503, error: "local_write_failed" }],
+  [
+    rejected("invalid"),
+    { status: 400, error: "write_rejected", rest: { field: "key", detail: "so it is", reason: "invalid" } }
+  ],
+  [
+    rejected("too_large"),
+    { status: 413, error: "write_rejected", rest: { field: "key", detail: "so it is", reason: "too_large" } }
+  ],
+  [
+    rejected("overloaded"),
+    { status: 503, error: "write_rejected", rest: { field: "key", detail: "so it is", reason: "overloaded" } }
+  ]
+]
+
+const assertAnswer = (answer: Effect.Success<ReturnType<typeof request>>, { error, rest, status }: Expected) => {
+  assert.strictEqual(answer.status, status)
+  assert.strictEqual(answer.headers.get("content-type"), "application/json")
+  assert.strictEqual(answer.headers.get("retry-after"), status === 503 ? "1" : null)
+  const { message, ...body } = answer.json
+  assert.isString(message)
+  assert.deepStrictEqual(body, { error, ...rest })
+  assert.notInclude(answer.text, "/var/lib")
+  assert.notInclude(answer.text, ".ts:")
+}
+
+describe("L17 one error contract", () => {
+  for (const [failure, expected] of ofCommit) {
+    it.live(`${expected.error} with ${expected.status} for a put and a delete`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* Stub.serve({ commit: () => Effect.fail(failure) })
+        for (const method of ["PUT", "DELETE"]) {
+          assertAnswer(yield* request(method, `${url}/v1/records/n/k`), expected)
+        }
+      })
+    )
+  }
+
+  it.live("quorum_not_met and write_unknown for a resume", () =>
+    Effect.gen(function* () {
+      const failing = yield* Stub.serve({ resume: () => Effect.fail(notMet) })
+      assertAnswer(yield* request("POST", `${failing.url}/v1/writes/${writeId}/resume`), ofCommit[0]![1])
+      const { url } = yield* Stub.serve({ resume: () => new QuorumWriter.WriteUnknown({ writeId }) })
+      const expected = { status: 404, error: "write_unknown", rest: { writeId } }
+      assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), expected)
+      assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), expected)
+    })
+  )
+
+  it.live("not_found, not_yet_visible and store_failed for reads", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const notFound = { status: 404, error: "not_found", rest: { namespace: "n", key: "k" } }
+      assertAnswer(yield* request("GET", `${url}/v1/records/n/k`), notFound)
+      const waiting = yield* Stub.serve({ read: () => new Records.NotYetVisible({ writeId }) })
+      const notYet = { status: 503, error: "not_yet_visible", rest: { writeId } }
+      assertAnswer(yield* request("GET", `${waiting.url}/v1/records/n/k`), notYet)
+      const broken = yield* Stub.serve({ read: () => Effect.fail(storeFailed), page: () => Effect.fail(storeFailed) })
+      const failed = { status: 503, error: "store_failed", rest: { reason: "corrupt" } }
+      assertAnswer(yield* request("GET", `${broken.url}/v1/records/n/k`), failed)
+      assertAnswer(yield* request("GET", `${broken.url}/v1/records`), failed)
+    })
+  )
+
+  it.live("what is not for clients is in the replica's log, once per failure", () =>
+    Effect.gen(function* () {
+      const { log, url } = yield* Stub.serve({
+        commit: () => Effect.fail(localFailed),
+        read: () => Effect.fail(storeFailed)
+      })
+      for (let i = 0; i < 3; i++) yield* request("PUT", `${url}/v1/records/n/k`, { body: "v" })
+      assert.deepStrictEqual(
+        log.filter((line) => line.includes(secret)),
+        [`local write failed: store disk_full: ${secret}`]
+      )
+      yield* request("GET", `${url}/v1/records/n/k`)
+      assert.strictEqual(log.filter((line) => line.includes(secret)).length, 2)
+    })
+  )
+
+  it.live("a defect is 500, without what it was, and in the log", () =>
+    Effect.gen(function* () {
+      const { log, url } = yield* Stub.serve({ read: () => Effect.die(new Error(secret)) })
+      assertAnswer(yield* request("GET", `${url}/v1/records/n/k`), { status: 500, error: "internal" })
+      assert.isTrue(log.some((line) => line.includes("GET /v1/records/n/k failed")))
+    })
+  )
+
+  it.live("an unknown route or method is 404, a path that is none 400", () =>
+    Effect.gen(function* () {
+      const { log, url } = yield* Stub.serve({})
+      for (const [method, path] of [
+        ["GET", "/"],
+        ["GET", "/v2/x"],
+        ["POST", "/v1/records/n/k"],
+        ["PUT", "/v1/records"]
+      ]) {
+        assertAnswer(yield* request(method!, url + path), { status: 404, error: "route_unknown" })
+      }
+      const invalid = { field: "path", detail: "it is not well-formed" }
+      for (const path of ["/v1/records/n/%E0%A4%A", "/v1/records/n/%"]) {
+        assertAnswer(yield* request("GET", url + path), { status: 400, error: "invalid_request", rest: invalid })
+      }
+      assert.deepStrictEqual(
+        log.filter((line) => !line.startsWith("Listening")),
+        []
+      )
+    })
+  )
+
+  it.live("requests that are answered leave nothing in the log", () =>
+    Effect.gen(function* () {
+      const { log, url } = yield* Stub.serve({
+        commit: () => Effect.succeed({ writeId, acked: [ReplicaId.make("a")], w: 1, n: 3 })
+      })
+      assert.strictEqual((yield* request("PUT", `${url}/v1/records/n/k`, { body: "v" })).status, 201)
+      yield* request("GET", `${url}/v1/status`)
+      assert.deepStrictEqual(
+        log.filter((line) => !line.startsWith("Listening")),
+        []
+      )
+    })
+  )
+})

@@ -1,0 +1,277 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Chain, Log, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
+import { Context, Effect, Layer, Result } from "effect"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import { RpcSerialization } from "effect/rpc"
+import type * as Http from "node:http"
+import { HttpPeerTransport, PeerMessage } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
+
+const b = Cluster.id("b")
+const incarnation = "0123456789abcdef" as Log.Incarnation
+const log = Log.logId(Cluster.id("a"), incarnation)
+const hello: PeerProtocol.Hello = {
+  version: PeerProtocol.version,
+  cluster: "test",
+  replica: Cluster.id("a"),
+  incarnation,
+  vector: [],
+  sentAt: 0
+}
+const push: PeerProtocol.Push = {
+  session: "s",
+  batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }
+}
+
+/** The http clients that people use on Node. */
+const clients: ReadonlyArray<readonly [name: string, client: Layer.Layer<HttpClient.HttpClient>]> = [
+  ["fetch", FetchHttpClient.layer],
+  ["undici", NodeHttpClient.layerUndici],
+  ["node:http", NodeHttpClient.layerNodeHttp]
+]
+
+const withRedirects = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.map(HttpClient.HttpClient, (client) => HttpClient.followRedirects(client))
+).pipe(Layer.provide(NodeHttpClient.layerUndici))
+
+/** A client of the peer `b` at a url. */
+const connect = Effect.fnUntraced(function* (
+  url: string,
+  client: Layer.Layer<HttpClient.HttpClient> = NodeHttpClient.layerUndici
+) {
+  const context = yield* Layer.build(
+    HttpPeerTransport.layer({ peers: { b: url, c: "http://127.0.0.1:1" } }).pipe(
+      Layer.provide(client),
+      Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members))
+    )
+  )
+  const transport = Context.get(context, PeerTransport.PeerTransport)
+  return yield* transport.connect(b)
+})
+
+const reasonOf = <A>(call: Effect.Effect<A, { readonly _tag: string }>) =>
+  Effect.map(Effect.flip(call), (error) =>
+    error instanceof PeerProtocol.PeerUnreachable ? error.reason : `not PeerUnreachable but ${error._tag}`
+  )
+
+const answers: ReadonlyArray<readonly [what: string, listener: Http.RequestListener]> = [
+  ["200 and json", (_, response) => response.setHeader("content-type", "application/json").end('{"seq":1}')],
+  [
+    "200, json and the content type of the protocol",
+    (_, response) => response.setHeader("content-type", PeerMessage.contentType).end('{"replica":"b","seq":1}')
+  ],
+  ["200 and an empty body", (_, response) => response.setHeader("content-type", PeerMessage.contentType).end()],
+  ["204", (_, response) => response.writeHead(204).end()],
+  [
+    "201 and the content type of the protocol",
+    (_, response) => response.writeHead(201, { "content-type": PeerMessage.contentType }).end("x")
+  ],
+  ["404", (_, response) => response.writeHead(404).end("no such page")],
+  ["503 of a proxy", (_, response) => response.writeHead(503, { "retry-after": "1" }).end()]
+]
+
+describe("L11 nothing but a decoded answer of the protocol is an answer", () => {
+  for (const [what, listener] of answers) {
+    it.live(`${what} is an invalid answer to a handshake and to a push`, () =>
+      Effect.gen(function* () {
+        const client = yield* connect(yield* Cluster.serve(listener))
+        assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
+        assert.strictEqual(yield* reasonOf(client.push(push)), "invalid_answer")
+      })
+    )
+  }
+
+  it.live("a whole and right answer under another content type or status does not count", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"])
+      const replica = yield* cluster.start("b")
+      const relaying = (status: number, contentType: string) =>
+        Cluster.serve((request, response) => {
+          void relay(request, replica.url).then((body) =>
+            response.writeHead(status, { "content-type": contentType }).end(body)
+          )
+        })
+      const honest = yield* connect(yield* relaying(200, PeerMessage.contentType))
+      assert.strictEqual((yield* honest.hello(hello)).replica, b)
+      const relabelled = yield* connect(yield* relaying(200, "text/html"))
+      assert.strictEqual(yield* reasonOf(relabelled.hello(hello)), "invalid_answer")
+      const cached = yield* connect(yield* relaying(203, PeerMessage.contentType))
+      assert.strictEqual(yield* reasonOf(cached.hello(hello)), "invalid_answer")
+    })
+  )
+})
+
+describe("L14 redirects are not followed", () => {
+  for (const [name, client] of clients) {
+    for (const status of [301, 307, 308]) {
+      it.live(`a ${status} is an invalid answer, and the target sees nothing (${name})`, () =>
+        Effect.gen(function* () {
+          let seen = 0
+          const target = yield* Cluster.serve((_, response) => {
+            seen++
+            response.end()
+          })
+          const url = yield* Cluster.serve((_, response) =>
+            response.writeHead(status, { location: `${target}/peer` }).end()
+          )
+          const peer = yield* connect(url, client)
+          assert.strictEqual(yield* reasonOf(peer.hello(hello)), "invalid_answer")
+          assert.strictEqual(yield* reasonOf(peer.push(push)), "invalid_answer")
+          assert.strictEqual(seen, 0)
+        })
+      )
+    }
+  }
+
+  it.live("an answer of the right replica by way of a redirect does not count, if the client followed it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"])
+      const replica = yield* cluster.start("b")
+      const url = yield* Cluster.serve((_, response) =>
+        response.writeHead(307, { location: `${replica.url}/peer` }).end()
+      )
+      assert.strictEqual((yield* (yield* connect(replica.url, withRedirects)).hello(hello)).replica, b)
+      assert.strictEqual(yield* reasonOf((yield* connect(url, withRedirects)).hello(hello)), "invalid_answer")
+    })
+  )
+})
+
+describe("L42 answers are read with a limit", () => {
+  it.live("an endless answer is given up at the limit", () =>
+    Effect.gen(function* () {
+      let sent = 0
+      let closed = false
+      const chunk = Buffer.concat(Array.from({ length: 10_000 }, () => pong))
+      const url = yield* Cluster.serve((_, response) => {
+        response.setHeader("content-type", PeerMessage.contentType)
+        response.on("close", () => (closed = true))
+        const more = (): void => {
+          while (!closed && response.write(chunk)) sent += chunk.length
+          if (!closed) response.once("drain", more)
+        }
+        more()
+      })
+      const client = yield* connect(url)
+      assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
+      yield* Cluster.until("the connection is closed", () => closed)
+      assert.isBelow(sent, PeerMessage.maxBytes() + 8 * 1024 * 1024)
+    })
+  )
+
+  it.live("a frame that announces more than the limit is refused at once", () =>
+    Effect.gen(function* () {
+      const url = yield* Cluster.serve((_, response) => {
+        response.writeHead(200, { "content-type": PeerMessage.contentType })
+        // A varint length of 2^28 and a little of the frame; the answer never ends.
+        response.write(Buffer.concat([Buffer.from([0x80, 0x80, 0x80, 0x80, 0x01]), Buffer.alloc(100)]))
+      })
+      const client = yield* connect(url)
+      assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
+    })
+  )
+})
+
+describe("failures of the network", () => {
+  for (const [name, client] of clients) {
+    it.live(`L9 nobody listens: refused (${name})`, () =>
+      Effect.gen(function* () {
+        const peer = yield* connect(`http://127.0.0.1:${yield* Cluster.freePort}`, client)
+        assert.strictEqual(yield* reasonOf(peer.hello(hello)), "refused")
+      })
+    )
+  }
+
+  it.live("interrupting a call closes its connection", () =>
+    Effect.gen(function* () {
+      let open = 0
+      const url = yield* Cluster.serve((request) => {
+        open++
+        request.socket.on("close", () => open--)
+      })
+      const client = yield* connect(url)
+      yield* Effect.timeoutOption(client.hello(hello), 100)
+      yield* Cluster.until("the connection is closed", () => open === 0)
+    })
+  )
+})
+
+describe("the addresses of the peers", () => {
+  const check = (peers: Record<string, string>) =>
+    Result.match(HttpPeerTransport.peerUrls(members, peers), {
+      onSuccess: (urls) => Object.fromEntries(urls),
+      onFailure: (error) => error.message
+    })
+
+  it("are normalised, with a path of a proxy, and self is left out", () => {
+    assert.deepStrictEqual(check({ c: "https://C.example/q/c/", a: "http://a", b: "http://b:80" }), {
+      b: "http://b/peer",
+      c: "https://c.example/q/c/peer"
+    })
+  })
+
+  it("a peer without a url is an error that names it", () => {
+    assert.strictEqual(check({ b: "http://b" }), "invalid peer urls: c has no url")
+  })
+
+  it("L13 two spellings of one address are an error that names both replicas, self included", () => {
+    assert.strictEqual(
+      check({ b: "http://H.example:80/", c: "http://h.example" }),
+      "invalid peer urls: b and c have the same url, http://h.example"
+    )
+    assert.match(check({ a: "http://h", b: "http://h/", c: "http://c" }) as string, /^invalid peer urls: a and b have/)
+  })
+
+  it("a url that is none, or of another scheme, is an error", () => {
+    assert.strictEqual(check({ b: "b:1", c: "http://c" }), 'invalid peer urls: b: "b:1" is not an http or https url')
+    assert.strictEqual(check({ b: "", c: "http://c" }), 'invalid peer urls: b: "" is not an http or https url')
+    assert.match(check({ b: "http://b/?x=1", c: "http://c" }) as string, /may not contain a query/)
+  })
+
+  it("credentials in a url are an error, and are not repeated in it", () => {
+    const message = check({ b: "http://root:hunter2@b", c: "http://c" }) as string
+    assert.match(message, /^invalid peer urls: b: a url may not contain a user or a password$/)
+  })
+
+  it("somebody who is not a member is an error", () => {
+    assert.strictEqual(
+      check({ b: "http://b", c: "http://c", d: "http://d" }),
+      "invalid peer urls: d is not a member of the replica set"
+    )
+  })
+
+  it.effect("a wrong address fails the layer with a typed error", () =>
+    Effect.gen(function* () {
+      const error = yield* Layer.build(HttpPeerTransport.layer({ peers: { b: "http://b" } })).pipe(
+        Effect.provide([NodeHttpClient.layerUndici, Layer.succeed(ReplicaSet.ReplicaSet, members)]),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "InvalidPeerUrls")
+    })
+  )
+})
+
+/** A message of the protocol that answers nothing. */
+const pong = Effect.runSync(
+  Effect.scoped(
+    Effect.map(Layer.build(PeerMessage.layerSerialization()), (context) =>
+      Buffer.from(
+        Context.get(context, RpcSerialization.RpcSerialization).makeUnsafe().encode({ _tag: "Pong" }) as Uint8Array
+      )
+    )
+  )
+)
+
+const relay = async (request: Http.IncomingMessage, url: string): Promise<Uint8Array> => {
+  const body: Array<Uint8Array> = []
+  for await (const chunk of request) body.push(chunk as Uint8Array)
+  const response = await fetch(`${url}/peer`, {
+    method: "POST",
+    body: Buffer.concat(body),
+    headers: { "content-type": PeerMessage.contentType }
+  })
+  return new Uint8Array(await response.arrayBuffer())
+}

@@ -1,0 +1,68 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { request } from "./support/request.ts"
+import * as Stub from "./support/stub.ts"
+
+interface Operation {
+  readonly operationId: string
+  readonly parameters: ReadonlyArray<{ readonly name: string; readonly in: string; readonly required: boolean }>
+  readonly requestBody?: { readonly content: Record<string, unknown> }
+  readonly responses: Record<
+    string,
+    { readonly headers?: Record<string, unknown>; readonly content?: Record<string, { readonly schema: unknown }> }
+  >
+}
+
+/** `METHOD path(parameters) → statuses`, as the document says. */
+const golden = [
+  "PUT /v1/records/{namespace}/{key} (namespace, key, w?) -> 201 400 413 503",
+  "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?) -> 200 400 404 503",
+  "DELETE /v1/records/{namespace}/{key} (namespace, key, w?) -> 200 400 413 503",
+  "GET /v1/records (after?, limit?) -> 200 400 503",
+  "GET /v1/writes/{id} (id) -> 200 400 404",
+  "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 503",
+  "GET /v1/status () -> 200",
+  "GET /healthz () -> 200"
+]
+
+describe("the openapi document", () => {
+  it.live("has every route with its parameters and statuses, and nothing else", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const { json, status } = yield* request("GET", `${url}/openapi.json`)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(json.openapi, "3.1.0")
+      const paths = json.paths as Record<string, Record<string, Operation>>
+      const found: Array<string> = []
+      for (const [path, operations] of Object.entries(paths)) {
+        for (const [method, { parameters, responses }] of Object.entries(operations)) {
+          const names = parameters.map(({ name, required }) => (required ? name : `${name}?`)).join(", ")
+          found.push(`${method.toUpperCase()} ${path} (${names}) -> ${Object.keys(responses).join(" ")}`)
+        }
+      }
+      assert.deepStrictEqual(found, golden)
+    })
+  )
+
+  it.live("says what the bytes are, which errors there are, and that a 503 has a retry-after", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const { json } = yield* request("GET", `${url}/openapi.json`)
+      const record = (json.paths as Record<string, Record<string, Operation>>)["/v1/records/{namespace}/{key}"]!
+      assert.deepStrictEqual(Object.keys(record["put"]!.requestBody!.content), ["application/octet-stream"])
+      assert.deepStrictEqual(Object.keys(record["get"]!.responses["200"]!.content!), ["application/octet-stream"])
+      assert.isDefined(record["get"]!.responses["200"]!.headers?.["quorum-write-id"])
+      assert.isDefined(record["put"]!.responses["503"]!.headers?.["retry-after"])
+      const errors = JSON.stringify([record["put"]!.responses, json.components])
+      for (const error of [
+        "quorum_not_met",
+        "quorum_unavailable",
+        "local_write_failed",
+        "write_rejected",
+        "invalid_request"
+      ]) {
+        assert.include(errors, `"${error}"`)
+      }
+    })
+  )
+})

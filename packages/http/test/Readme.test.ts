@@ -1,0 +1,22 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8")
+
+describe("the readme", () => {
+  it("shows the example that is type-checked here", () => {
+    const [, shown] = /```ts\n(import[^]*?)```/.exec(read("../README.md"))!
+    const [, ...checked] = read("./readme.example.ts").split("\n")
+    assert.strictEqual(shown, checked.join("\n").replace("../src/index.ts", "@quorum/http"))
+  })
+
+  it("names every error that an answer may carry", () => {
+    const sources = ["../src/ClientApiErrors.ts", "../src/ClientApiServer.ts", "../src/HttpPeerServer.ts"]
+      .map(read)
+      .join("\n")
+    const codes = new Set(Array.from(sources.matchAll(/"([a-z]+_[a-z_]+|internal)"/g), ([, code]) => code!))
+    codes.delete("too_large")
+    for (const code of codes) assert.include(read("../README.md"), `\`${code}\``, code)
+    assert.isAtLeast(codes.size, 13)
+  })
+})

@@ -1,0 +1,156 @@
+/** A replica set over real sockets on loopback: production code over the in-memory store. */
+import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import {
+  type Limits,
+  PeerProtocol,
+  Peers,
+  QuorumPolicy,
+  QuorumWriter,
+  RecordIndex,
+  Records,
+  Replica,
+  ReplicaId,
+  ReplicaLogs,
+  ReplicaSet,
+  ReplicaStore
+} from "@quorum/core"
+import { Context, Effect, Exit, Layer, Logger, Result, Schedule, Scope } from "effect"
+import type { HttpClient } from "effect/http"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import { type HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "../../src/index.ts"
+
+export const id = ReplicaId.make
+
+export const policy = (n: number, w: number, ackTimeout: number = 2000): QuorumPolicy.QuorumPolicy =>
+  Result.getOrThrow(QuorumPolicy.make({ n, w, ackTimeout }))
+
+export interface Running {
+  readonly id: ReplicaId.ReplicaId
+  readonly url: string
+  /** How many connections its server has accepted. */
+  readonly connections: () => number
+  readonly writer: QuorumWriter.QuorumWriter["Service"]
+  readonly records: Records.Records["Service"]
+  readonly logs: ReplicaLogs.ReplicaLogs["Service"]
+  readonly peers: Peers.Peers["Service"]
+  readonly stop: Effect.Effect<void>
+}
+
+export interface StartOptions {
+  readonly w?: number
+  readonly ackTimeout?: number
+  readonly limits?: Limits.Limits
+  readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
+  readonly client?: Layer.Layer<HttpClient.HttpClient>
+  readonly server?: HttpPeerServer.Options
+  /** Where peers are, instead of where they are. */
+  readonly peers?: Readonly<Record<string, string>>
+  readonly store?: ReplicaStore.ReplicaStore["Service"]
+}
+
+/**
+ * Ports of this test process, below those that the system gives to outgoing connections: a replica gets its port again
+ * when it restarts, and nobody else in between.
+ */
+let nextPort = 21_000 + 100 * Number(process.env["VITEST_POOL_ID"] ?? 0) + (process.pid % 50) * 200
+
+/** A port on which nothing listens, and on which nothing but the caller will. */
+export const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
+  const attempt = (): void => {
+    const port = nextPort++
+    const server = Http.createServer()
+    server.once("error", attempt)
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
+  }
+  attempt()
+})
+
+/** A plain server for answers that replicas never give. Returns its url. */
+export const serve = (listener: Http.RequestListener) =>
+  Effect.acquireRelease(
+    Effect.callback<Http.Server>((resume) => {
+      const server = Http.createServer(listener)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        server.closeAllConnections()
+      })
+  ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`))
+
+/** Waits until a condition holds, 5 seconds at most. */
+export const until = (what: string, condition: () => boolean) =>
+  Effect.suspend(() => (condition() ? Effect.void : Effect.fail(what))).pipe(
+    Effect.retry(Schedule.spaced(10)),
+    Effect.timeoutOrElse({ duration: 5000, orElse: () => Effect.die(`not within 5 s: ${what}`) }),
+    Effect.orDie
+  )
+
+/** Makes a replica set; its replicas start one by one with `start`, on stores and ports that outlive them. */
+export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, defaults: StartOptions = {}) {
+  const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
+  const ports = new Map<string, number>()
+  for (const name of ids) {
+    stores.set(name, yield* ReplicaStore.makeMemory({ cluster: "test", replica: id(name) }))
+    ports.set(name, yield* freePort)
+  }
+  const urlOf = (name: string) => `http://127.0.0.1:${ports.get(name)}`
+
+  const start = Effect.fnUntraced(function* (name: string, overrides: StartOptions = {}) {
+    const options = { ...defaults, ...overrides }
+    const scope = yield* Scope.make()
+    let connections = 0
+    const createServer = () => Http.createServer().on("connection", () => connections++)
+    const limits = options.limits === undefined ? {} : { limits: options.limits }
+    const urls = { ...Object.fromEntries(ids.map((each) => [each, urlOf(each)])), ...options.peers }
+    const n = ids.length
+    const layer = HttpReplicaServer.layer({ ...limits, ...options.server }).pipe(
+      Layer.provide(NodeHttpServer.layerServer(createServer, { host: "127.0.0.1", port: ports.get(name)! })),
+      Layer.provideMerge(
+        Replica.layer({
+          policy: policy(n, options.w ?? Math.floor(n / 2) + 1, options.ackTimeout),
+          ...(options.namespaces === undefined ? {} : { namespaces: options.namespaces }),
+          ...limits
+        })
+      ),
+      Layer.provide(HttpPeerTransport.layer({ peers: urls, ...limits })),
+      Layer.provide(options.client ?? NodeHttpClient.layerUndici),
+      Layer.provide(RecordIndex.layerMemory),
+      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, options.store ?? stores.get(name)!)),
+      Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
+      Layer.provide(Layer.succeed(PeerProtocol.RequestTimeout, 300)),
+      Layer.provide(Layer.succeed(PeerProtocol.HeartbeatInterval, 100)),
+      Layer.provide(Logger.layer([]))
+    )
+    const context = yield* Layer.buildWithScope(layer, scope)
+    const running: Running = {
+      id: id(name),
+      url: urlOf(name),
+      connections: () => connections,
+      writer: Context.get(context, QuorumWriter.QuorumWriter),
+      records: Context.get(context, Records.Records),
+      logs: Context.get(context, ReplicaLogs.ReplicaLogs),
+      peers: Context.get(context, Peers.Peers),
+      stop: Scope.close(scope, Exit.void)
+    }
+    yield* Effect.addFinalizer(() => running.stop)
+    return running
+  })
+
+  return { start, stores, urlOf }
+})
+
+/** Waits until a replica is connected to a peer. */
+export const connected = (replica: Running, peer: string) =>
+  until(`${replica.id} is connected to ${peer}`, () => replica.peers.get(id(peer)).link._tag === "Up")
+
+/** Waits until a replica has given up on a peer at least once, and returns how. */
+export const lost = (replica: Running, peer: string) =>
+  until(`${replica.id} cannot reach ${peer}`, () => replica.peers.get(id(peer)).link._tag === "Down").pipe(
+    Effect.map(() => {
+      const { link } = replica.peers.get(id(peer))
+      return link._tag === "Down" ? { verdict: link.verdict, detail: link.detail } : undefined
+    })
+  )
