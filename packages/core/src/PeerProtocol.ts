@@ -247,5 +247,15 @@ const isRpcClientError = (error: { readonly _tag: string }): error is RpcClientE
 const transportFailure = (peer: ReplicaId.ReplicaId, error: RpcClientError.RpcClientError): PeerUnreachable => {
   const { reason } = error
   const invalid = reason._tag === "RpcClientDefect" || (reason._tag === "HttpError" && reason.kind !== "TransportError")
-  return new PeerUnreachable({ peer, reason: invalid ? "invalid_answer" : "refused", detail: error.message })
+  return new PeerUnreachable({ peer, reason: invalid ? "invalid_answer" : "refused", detail: explain(error) })
+}
+
+/** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
+const explain = (error: unknown): string => {
+  const messages = new Set<string>()
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
+    if (at.message !== "") messages.add(at.message)
+    at = "reason" in at && at.reason instanceof Error ? at.reason : at.cause
+  }
+  return Array.from(messages).join(": ")
 }

@@ -38,7 +38,9 @@ export type CommitError =
 export class QuorumWriter extends Context.Service<
   QuorumWriter,
   {
-    /** The policy of writes for which none is given, by namespace. */
+    /** The policy of writes whose namespace has none of its own. */
+    readonly policy: QuorumPolicy.QuorumPolicy
+    /** The policy of writes to a namespace for which none is given. */
     readonly policyOf: (namespace: string) => QuorumPolicy.QuorumPolicy
     readonly limits: Limits.Limits
     /**
@@ -190,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const writes = batch.map(({ write }) => write!)
     const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe()))
     appending = []
-    if (Exit.isFailure(appended)) return notAppended(batch, appended.cause)
+    if (Exit.isFailure(appended)) return yield* notAppended(batch, appended.cause)
     const { from } = appended.value
     const byPolicy = new Map<QuorumPolicy.QuorumPolicy, Array<Commit>>()
     for (let i = 0; i < batch.length; i++) {
@@ -209,16 +211,17 @@ export const make = Effect.fnUntraced(function* (options: {
    * Only a typed error of the store says that nothing was written. After anything else the writes may be there, so
    * they are answered as not known, and this replica takes no further ones: it does not know where its log ends.
    */
-  const notAppended = (batch: ReadonlyArray<Commit>, cause: Cause.Cause<StoreError>): void => {
+  const notAppended = (batch: ReadonlyArray<Commit>, cause: Cause.Cause<StoreError>): Effect.Effect<void> => {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     const detail = error === undefined ? Cause.pretty(cause) : error.message
     if (error !== undefined && error.reason !== "uncertain") {
       const failed = new QuorumError.LocalWriteFailed({ detail, cause: error })
       for (const commit of batch) commit.resume(Effect.fail(failed))
-      return
+      return Effect.void
     }
     broken = new QuorumError.LocalWriteFailed({ detail: `an earlier append failed, restart this replica: ${detail}` })
     unknown(batch)
+    return Effect.logError(broken.message)
   }
 
   /** Answers writes of which it is not known whether they were appended. */
@@ -297,6 +300,7 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   return QuorumWriter.of({
+    policy: options.policy,
     policyOf,
     limits,
     commit: (write, overrides) => submit(write, overrides?.policy ?? policyOf(write.namespace)),

@@ -142,7 +142,7 @@ const writesHandlers = HttpApiBuilder.group(
     return handlers
       .handle("status", ({ params }) => writer.status(params.id))
       .handle("resume", ({ params, query }) =>
-        Effect.flatMap(Effect.fromResult(policyFor(defaultPolicy(writer), query.w)), (policy) =>
+        Effect.flatMap(Effect.fromResult(policyFor(writer.policy, query.w)), (policy) =>
           orDieOfPolicy(writer.resume(params.id, { policy }))
         )
       )
@@ -162,7 +162,7 @@ const replicaHandlers = HttpApiBuilder.group(
           identity: logs.identity,
           log: logs.own,
           protocolVersion: PeerProtocol.version,
-          policy: defaultPolicy(writer),
+          policy: writer.policy,
           vector: logs.vector(),
           peers: peers.all().map((peer) => peerStatus(peer, logs.own, logs.head(logs.own).seq))
         }))
@@ -175,9 +175,6 @@ const replicaHandlers = HttpApiBuilder.group(
 export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, replicaHandlers)
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** The policy of namespaces that have none of their own: the empty one is never a namespace. */
-const defaultPolicy = (writer: QuorumWriter.QuorumWriter["Service"]): QuorumPolicy.QuorumPolicy => writer.policyOf("")
 
 const peerStatus = (
   { clockSkewMillis, drifted, id, link, watermarks }: Peers.PeerState,

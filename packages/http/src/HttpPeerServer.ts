@@ -22,7 +22,7 @@ export interface Options {
 
 /**
  * Serves the peer protocol on the router. Another content type is answered with 415, a body beyond
- * `PeerMessage.maxBytes` with 413 and without keeping it, bytes that are no whole message with 400, and a message that
+ * `PeerProtocol.maxMessageBytes` with 413 and without keeping it, bytes that are no whole message with 400, and a message that
  * does not decode with a defect of the protocol, which no peer takes for an ack.
  *
  * Not authenticated by itself: let only peers reach it, by the network or by client certificates and `identify`.
@@ -36,7 +36,7 @@ export const layer = (
         disableTracing: true,
         disableFatalDefects: true
       })
-      const maxBytes = PeerMessage.maxBytes(options.limits)
+      const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
       const answer = rpc.pipe(
         Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
         // Nothing was asked: the body was not one whole message.

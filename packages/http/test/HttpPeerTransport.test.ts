@@ -158,7 +158,7 @@ describe("L42 answers are read with a limit", () => {
       const client = yield* connect(url)
       assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
       yield* Cluster.until("the connection is closed", () => closed)
-      assert.isBelow(sent, PeerMessage.maxBytes() + 8 * 1024 * 1024)
+      assert.isBelow(sent, PeerProtocol.maxMessageBytes() + 8 * 1024 * 1024)
     })
   )
 
@@ -200,49 +200,6 @@ describe("failures of the network", () => {
 })
 
 describe("the addresses of the peers", () => {
-  const check = (peers: Record<string, string>) =>
-    Result.match(HttpPeerTransport.peerUrls(members, peers), {
-      onSuccess: (urls) => Object.fromEntries(urls),
-      onFailure: (error) => error.message
-    })
-
-  it("are normalised, with a path of a proxy, and self is left out", () => {
-    assert.deepStrictEqual(check({ c: "https://C.example/q/c/", a: "http://a", b: "http://b:80" }), {
-      b: "http://b/peer",
-      c: "https://c.example/q/c/peer"
-    })
-  })
-
-  it("a peer without a url is an error that names it", () => {
-    assert.strictEqual(check({ b: "http://b" }), "invalid peer urls: c has no url")
-  })
-
-  it("L13 two spellings of one address are an error that names both replicas, self included", () => {
-    assert.strictEqual(
-      check({ b: "http://H.example:80/", c: "http://h.example" }),
-      "invalid peer urls: b and c have the same url, http://h.example"
-    )
-    assert.match(check({ a: "http://h", b: "http://h/", c: "http://c" }) as string, /^invalid peer urls: a and b have/)
-  })
-
-  it("a url that is none, or of another scheme, is an error", () => {
-    assert.strictEqual(check({ b: "b:1", c: "http://c" }), 'invalid peer urls: b: "b:1" is not an http or https url')
-    assert.strictEqual(check({ b: "", c: "http://c" }), 'invalid peer urls: b: "" is not an http or https url')
-    assert.match(check({ b: "http://b/?x=1", c: "http://c" }) as string, /may not contain a query/)
-  })
-
-  it("credentials in a url are an error, and are not repeated in it", () => {
-    const message = check({ b: "http://root:hunter2@b", c: "http://c" }) as string
-    assert.match(message, /^invalid peer urls: b: a url may not contain a user or a password$/)
-  })
-
-  it("somebody who is not a member is an error", () => {
-    assert.strictEqual(
-      check({ b: "http://b", c: "http://c", d: "http://d" }),
-      "invalid peer urls: d is not a member of the replica set"
-    )
-  })
-
   it.effect("a wrong address fails the layer with a typed error", () =>
     Effect.gen(function* () {
       const error = yield* Layer.build(HttpPeerTransport.layer({ peers: { b: "http://b" } })).pipe(

@@ -1,6 +1,6 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, Limits } from "@quorum/core"
+import { Entry, Limits, PeerProtocol } from "@quorum/core"
 import { Effect, Option } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { PeerMessage } from "../src/index.ts"
@@ -107,9 +107,12 @@ describe("a replica set over http", () => {
   it("L25 a message has room for the largest batch and for the largest entry", () => {
     const entry = (valueBytes: number) =>
       Entry.headerBytes + Limits.defaults.namespaceBytes + Limits.defaults.keyBytes + valueBytes
-    assert.isAbove(PeerMessage.maxBytes(), entry(Limits.defaults.valueBytes) + 60_000)
-    assert.isAbove(PeerMessage.maxBytes({ ...Limits.defaults, valueBytes: 10 }), 1024 * 1024 + 60_000)
-    assert.isAbove(PeerMessage.maxBytes({ ...Limits.defaults, valueBytes: 9_000_000 }), entry(9_000_000) + 60_000)
+    assert.isAbove(PeerProtocol.maxMessageBytes(), entry(Limits.defaults.valueBytes) + 60_000)
+    assert.isAbove(PeerProtocol.maxMessageBytes({ ...Limits.defaults, valueBytes: 10 }), 1024 * 1024 + 60_000)
+    assert.isAbove(
+      PeerProtocol.maxMessageBytes({ ...Limits.defaults, valueBytes: 9_000_000 }),
+      entry(9_000_000) + 60_000
+    )
   })
 })
 
@@ -209,7 +212,7 @@ describe("POST /peer", () => {
   it.live("L42 a body beyond the limit is answered with 413, with and without a length", () =>
     Effect.gen(function* () {
       const { a, b } = yield* startAll()
-      const body = new Uint8Array(PeerMessage.maxBytes() + 1)
+      const body = new Uint8Array(PeerProtocol.maxMessageBytes() + 1)
       const announced = yield* post(b.url, body)
       assert.strictEqual(announced.status, 413)
       assert.strictEqual(announced.json.error, "request_too_large")
@@ -225,7 +228,7 @@ describe("POST /peer", () => {
       const cluster = yield* Cluster.make(["a", "b", "c"])
       const b = yield* cluster.start("b")
       const type = { "content-type": PeerMessage.contentType }
-      const announced = { ...type, "content-length": String(PeerMessage.maxBytes() + 1) }
+      const announced = { ...type, "content-length": String(PeerProtocol.maxMessageBytes() + 1) }
       for (const answer of [
         yield* upload("POST", `${b.url}/peer`, announced, "none"),
         yield* upload("POST", `${b.url}/peer`, type, "endless")

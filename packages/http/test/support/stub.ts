@@ -17,6 +17,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   const log: Array<string> = []
   const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
   const writer = QuorumWriter.QuorumWriter.of({
+    policy: policy(3, 2),
     policyOf: () => policy(3, 2),
     limits: Limits.defaults,
     commit: () => Effect.die("not expected"),
