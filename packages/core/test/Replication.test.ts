@@ -215,7 +215,7 @@ describe("Replication", () => {
     })
   )
 
-  it.effect("L42 a pull that answers something else than was asked for ends the connection and appends nothing", () =>
+  it.effect("a pull that answers something else than was asked for appends nothing", () =>
     Effect.gen(function* () {
       const { a, b, c, cluster } = yield* three
       cluster.cut("a", "c")
