@@ -83,7 +83,8 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
       }
       const appended = yield* Effect.result(logs.append(batch))
       if (Result.isFailure(appended)) {
-        if (appended.failure._tag === "StoreError") return yield* appended.failure
+        if (appended.failure._tag === "StoreError")
+          return yield* Effect.logError(`cannot store ${log}: ${appended.failure.message}`)
         if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, Monotonic.millis(yield* Clock.Clock))
         return
       }

@@ -3,6 +3,7 @@
  */
 import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Monotonic from "./Monotonic.ts"
 import * as Log from "./Log.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
@@ -85,7 +86,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
       if (session === undefined || (Option.isSome(proven) && proven.value !== session.peer)) {
         return Effect.fail(new PeerProtocol.SessionUnknown())
       }
-      session.lastSeen = clock.currentTimeMillisUnsafe()
+      session.lastSeen = Monotonic.millis(clock)
       return Effect.succeed(session)
     })
 
@@ -93,9 +94,9 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
     hello: (hello) =>
       Effect.gen(function* () {
         const receivedAt = clock.currentTimeMillisUnsafe()
-        const refused = refusal(hello, yield* PeerProtocol.ProvenIdentity, receivedAt)
+        const refused = refusal(hello, yield* PeerProtocol.ProvenIdentity, Monotonic.millis(clock))
         if (refused !== undefined) return yield* Effect.fail(refused)
-        const session = yield* open(hello, receivedAt)
+        const session = yield* open(hello, Monotonic.millis(clock))
         return {
           cluster: members.cluster,
           replica: members.self,

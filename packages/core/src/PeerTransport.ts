@@ -2,7 +2,7 @@
  * The port for reaching peers, and its in-memory twin.
  */
 import type { Scope } from "effect"
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import * as PeerHandler from "./PeerHandler.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import type * as ReplicaId from "./ReplicaId.ts"
@@ -57,12 +57,14 @@ export const layerMemory: Layer.Layer<PeerTransport, never, MemoryNetwork> = Lay
 
 /** Lets peers reach this replica over the {@link MemoryNetwork}. */
 export const layerMemoryServer: Layer.Layer<never, never, MemoryNetwork | PeerHandler.PeerHandler | ReplicaSet> =
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const network = yield* MemoryNetwork
-      const { self } = yield* ReplicaSet
-      yield* network.register(self, yield* PeerHandler.PeerHandler)
-    })
+  Layer.fresh(
+    Layer.effectDiscard(
+      Effect.gen(function* () {
+        const network = yield* MemoryNetwork
+        const { self } = yield* ReplicaSet
+        yield* network.register(self, yield* PeerHandler.PeerHandler)
+      })
+    )
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
         if (endpoint === undefined) return Effect.fail(refused("no such replica in the network"))
         const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
         const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> =>
-          Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(effect, gone)
+          Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(apart(effect), gone)
         return Effect.succeed<PeerProtocol.PeerClient>({
           hello: (request) => call(endpoint.handler.hello(request)),
           push: (request) => call(endpoint.handler.push(request)),
@@ -103,3 +105,12 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
       })
   })
 }
+
+/**
+ * Runs what a peer does in a fiber of the peer's: a caller that gives up, or a peer that is gone, waits neither for the
+ * peer's disk nor for anything else there that cannot be interrupted.
+ */
+const apart = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) =>
+    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+  )

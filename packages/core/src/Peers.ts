@@ -16,8 +16,14 @@ export type Link =
   | { readonly _tag: "Connecting" }
   /** The handshake was accepted. */
   | { readonly _tag: "Up"; readonly since: number }
-  /** The last try failed; `since` is when the first of the failed tries in a row did. */
-  | { readonly _tag: "Down"; readonly since: number; readonly verdict: QuorumError.Verdict; readonly detail: string }
+  /** The last try failed; `since` is when the first of the failed tries in a row did, `at` the same by a monotonic clock. */
+  | {
+      readonly _tag: "Down"
+      readonly since: number
+      readonly at: number
+      readonly verdict: QuorumError.Verdict
+      readonly detail: string
+    }
 
 /** What is known about one peer. */
 export interface PeerState {
@@ -33,7 +39,7 @@ export interface PeerState {
   readonly clockSkewMillis: number | undefined
 }
 
-/** Something that was learnt about a peer. `at` is when, in milliseconds of {@link Monotonic}'s clock. */
+/** Something that was learnt about a peer. `at` is when, in milliseconds of a monotonic clock. */
 export type PeerEvent =
   | { readonly _tag: "Ack"; readonly peer: ReplicaId.ReplicaId; readonly watermark: Watermark; readonly at: number }
   | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: Log.LogId; readonly at: number }

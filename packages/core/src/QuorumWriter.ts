@@ -139,7 +139,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const refusal = (write: Entry.Write, policy: QuorumPolicy.QuorumPolicy): CommitError | undefined => {
     if (closing) return rejected("replica", "overloaded", "this replica is closing; use another one")
     if (broken !== undefined) return broken
-    const waiting = pending.length + inFlight.waiting()
+    const waiting = pending.length + appending.length + inFlight.waiting()
     return (
       Limits.check(write, limits) ??
       (waiting >= maxWaitingWrites || pendingBytes + write.value.length > maxPendingBytes
@@ -153,10 +153,10 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Known before writing that too few are alive: down for longer than a write would wait, or drifted. */
   const unavailable = (policy: QuorumPolicy.QuorumPolicy): QuorumError.QuorumUnavailable | undefined => {
     if (policy.w === 1) return undefined
-    const since = clock.currentTimeMillisUnsafe() - Duration.toMillis(policy.ackTimeout)
+    const since = inFlight.now() - Duration.toMillis(policy.ackTimeout)
     let alive = 1
     for (const { drifted, link, rejected } of peers.all()) {
-      if (!drifted.has(logs.own) && !rejected.has(logs.own) && !(link._tag === "Down" && link.since < since)) alive++
+      if (!drifted.has(logs.own) && !rejected.has(logs.own) && !(link._tag === "Down" && link.at < since)) alive++
     }
     if (alive >= policy.w) return undefined
     const verdicts: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
@@ -187,6 +187,10 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   const append = Effect.fnUntraced(function* (batch: ReadonlyArray<Commit>) {
+    if (broken !== undefined) {
+      for (const commit of batch) commit.resume(Effect.fail(broken))
+      return
+    }
     appending = batch
     const startedAt = inFlight.now()
     const writes = batch.map(({ write }) => write!)

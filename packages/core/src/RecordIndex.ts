@@ -91,8 +91,8 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
   })
 })
 
-/** {@link makeMemory} as a layer. */
-export const layerMemory: Layer.Layer<RecordIndex> = Layer.effect(RecordIndex, makeMemory)
+/** {@link makeMemory} as a layer; a new index each time it is built. */
+export const layerMemory: Layer.Layer<RecordIndex> = Layer.fresh(Layer.effect(RecordIndex, makeMemory))
 
 /** One text for a namespace and a key; the separator cannot occur in a namespace. */
 export const keyOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`

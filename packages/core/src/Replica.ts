@@ -25,5 +25,7 @@ export const layer = (options: Parameters<typeof QuorumWriter.make>[0]) =>
     Layer.provideMerge(Replication.layer),
     Layer.provide(Layer.succeed(PeerProtocol.ClockSkewWarn, Duration.toMillis(options.policy.clockSkewWarn))),
     Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
-    Layer.provideMerge(ReplicaLogs.layer)
+    Layer.provideMerge(ReplicaLogs.layer),
+    // Several replicas in one program must not share any of it, as layers that are used twice would.
+    Layer.fresh
   )

@@ -49,11 +49,11 @@ export const make = Effect.gen(function* () {
   // of our own log is held here.
   const startedAt = at()
   const untried = new Set(ids)
-  let ownEnd = 0
+  const ownEnds = new Map<ReplicaId.ReplicaId, number>()
   const recovered = Latch.makeUnsafe(ids.length === 0)
   const tried = (peer: ReplicaId.ReplicaId) => {
     untried.delete(peer)
-    if (untried.size === 0 && logs.head(logs.own).seq >= ownEnd) recovered.openUnsafe()
+    if (untried.size === 0 && logs.head(logs.own).seq >= Math.max(0, ...ownEnds.values())) recovered.openUnsafe()
   }
 
   const bounded = <A, E, R>(
@@ -72,6 +72,8 @@ export const make = Effect.gen(function* () {
         )
     })
 
+  /** The peers whose clock is known to differ by too much: said once each time it begins. */
+  const skewed = new Set<ReplicaId.ReplicaId>()
   const handshake = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, client: PeerProtocol.PeerClient) {
     const sentAt = now()
     const welcome = yield* client.hello({
@@ -89,7 +91,14 @@ export const make = Effect.gen(function* () {
       })
     }
     // Four timestamps, as in NTP (RFC 5905, section 8): half the round trip cancels out.
-    peers.reportSkew(peer, (welcome.receivedAt - sentAt + (welcome.sentAt - now())) / 2)
+    const skew = (welcome.receivedAt - sentAt + (welcome.sentAt - now())) / 2
+    peers.reportSkew(peer, skew)
+    const differs = Math.abs(skew) > clockSkewWarn
+    if (differs && !skewed.has(peer)) {
+      yield* Effect.logWarning(`the clock of ${peer} differs by ${Math.round(skew)} ms; check the clocks of both`)
+    }
+    if (differs) skewed.add(peer)
+    else skewed.delete(peer)
     return welcome
   })
 
@@ -103,15 +112,22 @@ export const make = Effect.gen(function* () {
     const client = bound(state.peer, yield* bounded(state.peer, transport.connect(state.peer)))
     const { peer } = state
     const welcome = yield* handshake(peer, client)
-    const skew = peers.get(peer).clockSkewMillis ?? 0
-    if (Math.abs(skew) > clockSkewWarn) {
-      yield* Effect.logWarning(`the clock of ${peer} differs by ${Math.round(skew)} ms; check the clocks of both`)
-    }
     peers.reset(peer)
     yield* catchUp.compare(peer, welcome.vector)
     if (!recovered.isOpen()) {
-      ownEnd = Math.max(ownEnd, welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0)
+      const said = welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0
+      ownEnds.set(peer, said)
       yield* catchUp.fetchOwn(client, welcome, () => state.batchBytes)
+      if (peers.get(peer).drifted.has(logs.own)) {
+        // There is nothing to fetch from a copy that differs; an operator has to look.
+        ownEnds.delete(peer)
+      } else if (logs.head(logs.own).seq < said) {
+        return yield* new PeerProtocol.PeerUnreachable({
+          peer,
+          reason: "invalid_answer",
+          detail: "the rest of this replica's own log cannot be fetched from it"
+        })
+      }
       tried(peer)
     }
     return { client, welcome }
@@ -206,9 +222,18 @@ export const make = Effect.gen(function* () {
       welcome = yield* handshake(peer, client)
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
       yield* catchUp.compare(peer, welcome.vector)
-      if (!state.failsToStore) works(state)
+      // It has got the entry from another peer since: the log goes on from there.
+      const rejected = peers.get(peer).rejected.get(logs.own)
+      if (rejected !== undefined && (peers.get(peer).watermarks.get(logs.own)?.seq ?? 0) >= rejected.seq) {
+        return yield* new PeerProtocol.SessionUnknown()
+      }
+      if (serves(state)) works(state)
     }
   })
+
+  /** Whether writes can count on the peer: its store did not fail, or has all of our log by now. */
+  const serves = (state: State): boolean =>
+    !state.failsToStore || (peers.get(state.peer).watermarks.get(logs.own)?.seq ?? 0) >= logs.head(logs.own).seq
 
   /** The peer does what it is for: what is done after a failure starts anew. */
   const works = (state: State): void => {
@@ -232,7 +257,13 @@ export const make = Effect.gen(function* () {
       const { link } = peers.get(peer)
       const verdict = verdictOf(error)
       const since = link._tag === "Down" ? link.since : now()
-      peers.report({ _tag: "Link", peer, link: { _tag: "Down", since, verdict, detail: error.message }, at: at() })
+      const first = link._tag === "Down" ? link.at : at()
+      peers.report({
+        _tag: "Link",
+        peer,
+        link: { _tag: "Down", since, at: first, verdict, detail: error.message },
+        at: at()
+      })
       const known = link._tag === "Down" && link.detail === error.message
       return known ? Effect.void : Effect.logWarning(`lost ${peer}: ${error.message}`)
     })
@@ -242,7 +273,7 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const { client, welcome } = yield* connect(state)
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
-      if (!state.failsToStore) works(state)
+      if (serves(state)) works(state)
       yield* Effect.logInfo(`connected to ${state.peer}`)
       return yield* Effect.raceFirst(pushes(state, client, welcome), heartbeats(state, client, welcome))
     }).pipe(

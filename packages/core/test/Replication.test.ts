@@ -118,27 +118,29 @@ describe("Replication", () => {
     })
   )
 
-  it.effect("two stores that share a log and differ in it show up as drift, and neither is overwritten", () =>
-    Effect.gen(function* () {
-      const { a, b, cluster } = yield* three
-      yield* during(a.writer.commit(put("k", "here")), 10)
-      yield* TestClock.adjust(1000)
-      yield* during(a.stop, 5000)
-      // A copy of the store, from before the write, that went its own way.
-      const { identity } = yield* cluster.storeOf("a")
-      cluster.wipe("a")
-      const copy = yield* cluster.storeOf("a")
-      const fork = EntryBatch.encode(Watermark.none(a.logs.own), [put("k", "there")], HybridLogicalClock.zero, 1)
-      yield* copy.append(fork.batch)
-      cluster.stores.set("a", { ...copy, identity })
-      const again = yield* cluster.start("a")
-      yield* TestClock.adjust(5000)
-      assert.isTrue(again.peers.get(b.id).drifted.has(a.logs.own))
-      assert.isTrue(b.peers.get(a.id).drifted.has(a.logs.own))
-      const result = yield* during(Effect.result(again.writer.commit(put("more"))), 100)
-      assert.isTrue(Result.isFailure(result) && result.failure._tag === "QuorumUnavailable")
-      assert.strictEqual(b.logs.head(a.logs.own).chain, a.logs.head(a.logs.own).chain)
-    })
+  it.effect.each([1, 3])(
+    "two stores that differ in a log, %d entries there, show up as drift; neither is overwritten",
+    (count) =>
+      Effect.gen(function* () {
+        const { a, b, cluster } = yield* three
+        for (let i = 0; i < count; i++) yield* during(a.writer.commit(put("k", "here")), 10)
+        yield* TestClock.adjust(1000)
+        yield* during(a.stop, 5000)
+        // A copy of the store, from before the write, that went its own way.
+        const { identity } = yield* cluster.storeOf("a")
+        cluster.wipe("a")
+        const copy = yield* cluster.storeOf("a")
+        const fork = EntryBatch.encode(Watermark.none(a.logs.own), [put("k", "there")], HybridLogicalClock.zero, 1)
+        yield* copy.append(fork.batch)
+        cluster.stores.set("a", { ...copy, identity })
+        const again = yield* cluster.start("a")
+        yield* TestClock.adjust(5000)
+        assert.isTrue(again.peers.get(b.id).drifted.has(a.logs.own))
+        assert.isTrue(b.peers.get(a.id).drifted.has(a.logs.own))
+        const result = yield* during(Effect.result(again.writer.commit(put("more"))), 100)
+        assert.isTrue(Result.isFailure(result) && result.failure._tag === "QuorumUnavailable")
+        assert.strictEqual(b.logs.head(a.logs.own).chain, a.logs.head(a.logs.own).chain)
+      })
   )
 
   it.effect(

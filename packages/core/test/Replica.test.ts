@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Logger } from "effect"
+import { PeerTransport, RecordIndex, Replica, ReplicaId, ReplicaLogs, ReplicaSet, ReplicaStore } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const members = ["a", "b"]
+
+const replica = (self: string) =>
+  PeerTransport.layerMemoryServer.pipe(
+    Layer.provideMerge(Replica.layer({ policy: Cluster.policy(2, 2) })),
+    Layer.provide([
+      PeerTransport.layerMemory,
+      RecordIndex.layerMemory,
+      ReplicaStore.layerMemory({ cluster: "test", replica: ReplicaId.make(self) })
+    ]),
+    Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self, members }))
+  )
+
+describe("Replica", () => {
+  it.effect("two replicas that one program builds share nothing but the network", () =>
+    Effect.gen(function* () {
+      const a = yield* ReplicaLogs.ReplicaLogs
+      const network = yield* PeerTransport.MemoryNetwork
+      const b = Context.get(yield* Layer.build(replica("b")), ReplicaLogs.ReplicaLogs)
+      assert.match(a.own, /^a@/)
+      assert.match(b.own, /^b@/)
+      for (const id of members) yield* network.connect(ReplicaId.make(id))
+    }).pipe(
+      Effect.provide(replica("a")),
+      Effect.scoped,
+      Effect.provide([PeerTransport.MemoryNetwork.layer, Logger.layer([])])
+    )
+  )
+})

@@ -1,0 +1,291 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
+import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import {
+  Entry,
+  EntryBatch,
+  HybridLogicalClock,
+  Log,
+  RecordIndex,
+  Records,
+  ReplicaId,
+  ReplicaLogs,
+  ReplicaSet,
+  ReplicaStore,
+  Watermark
+} from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+const mebibyte = 1024 * 1024
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
+const peerLog = Log.logId(ReplicaId.make("b"), "0000000000000001" as Log.Incarnation)
+
+/** The batches of one log, an entry each. */
+const batches = (log: Log.LogId, ...writes: ReadonlyArray<Entry.Write>): ReadonlyArray<EntryBatch.EntryBatch> => {
+  let head = Watermark.none(log)
+  return writes.map((write, i) => {
+    const { batch } = EntryBatch.encode(head, [write], HybridLogicalClock.zero, i + 1)
+    head = EntryBatch.watermark(batch)
+    return batch
+  })
+}
+
+const memory = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+
+/** A store that says yes and keeps nothing, so that only the services can hold what was appended. */
+const forgetful: Store = {
+  identity: { cluster: "test", replica: ReplicaId.make("a"), incarnation: "0000000000000002" as Log.Incarnation },
+  append: (batch) => Effect.succeed(EntryBatch.watermark(batch)),
+  read: () => Effect.succeedNone,
+  chainAt: () => Effect.succeedNone,
+  watermarks: Effect.succeed([])
+}
+
+const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {
+  const context = yield* Layer.build(
+    Records.layer.pipe(
+      Layer.provideMerge(ReplicaLogs.layer),
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
+      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
+      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index ?? (yield* RecordIndex.makeMemory)))
+    )
+  )
+  return { records: Context.get(context, Records.Records), logs: Context.get(context, ReplicaLogs.ReplicaLogs) }
+})
+
+const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(effect)
+    yield* TestClock.adjust(millis)
+    return yield* Fiber.join(fiber)
+  })
+
+setFlagsFromString("--expose-gc")
+const collect: () => void = runInNewContext("gc")
+
+/** How many of these objects are still reachable. A reference that was made in this turn of the event loop counts. */
+const alive = (references: ReadonlyArray<WeakRef<object>>) =>
+  Effect.promise(async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    collect()
+    return references.filter((reference) => reference.deref() !== undefined).length
+  })
+
+describe("ReplicaLogs", () => {
+  it.effect("an append that is durable is announced, though its caller was interrupted", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const acked = yield* Deferred.make<void>()
+      const { logs } = yield* open({
+        ...store,
+        append: (batch) => Effect.tap(store.append(batch), () => Deferred.await(acked))
+      })
+      const seen: Array<number> = []
+      logs.onAppend((batch) => seen.push(batch.from))
+      const [first, second] = batches(peerLog, put("1"), put("2"))
+      const caller = yield* Effect.forkChild(logs.append(first!))
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* store.watermarks, [EntryBatch.watermark(first!)])
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(caller))
+      yield* TestClock.adjust(1)
+      yield* Deferred.succeed(acked, undefined)
+      yield* Fiber.join(interrupted)
+      assert.deepStrictEqual(logs.head(peerLog), EntryBatch.watermark(first!))
+      yield* logs.append(second!)
+      assert.deepStrictEqual(seen, [1, 2])
+    })
+  )
+
+  it.effect("a caller that is interrupted while it waits for another append appends nothing", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const acked = yield* Deferred.make<void>()
+      const { logs } = yield* open({
+        ...store,
+        append: (batch) => Effect.tap(store.append(batch), () => Deferred.await(acked))
+      })
+      const [first, second] = batches(peerLog, put("1"), put("2"))
+      const appending = yield* Effect.forkChild(logs.append(first!))
+      const waiting = yield* Effect.forkChild(logs.append(second!))
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(waiting)
+      yield* Deferred.succeed(acked, undefined)
+      yield* Fiber.join(appending)
+      assert.deepStrictEqual(yield* store.watermarks, [EntryBatch.watermark(first!)])
+    })
+  )
+
+  it.effect("appends to one log are announced in order, though the store is slower with the first", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const { logs } = yield* open({
+        ...store,
+        append: (batch) => Effect.tap(store.append(batch), ({ seq }) => Effect.sleep(seq === 1 ? 20 : 0))
+      })
+      const seen: Array<number> = []
+      logs.onAppend((batch) => EntryBatch.forEach(batch, (seq) => seen.push(seq)))
+      const all = batches(peerLog, put("1"), put("2"), put("3"))
+      // The third comes twice: from its owner, and from a peer that had it.
+      yield* during(Effect.all([...all, all[2]!].map(logs.append), { concurrency: "unbounded" }), 100)
+      assert.deepStrictEqual(seen, [1, 2, 3])
+      assert.deepStrictEqual(logs.head(peerLog), EntryBatch.watermark(all[2]!))
+    })
+  )
+
+  it.effect("an append to one log does not wait for one to another", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const acked = yield* Deferred.make<void>()
+      const { logs } = yield* open({
+        ...store,
+        append: (batch) =>
+          Effect.tap(store.append(batch), () => (batch.log === peerLog ? Deferred.await(acked) : Effect.void))
+      })
+      const other = Log.logId(ReplicaId.make("c"), "0000000000000001" as Log.Incarnation)
+      const slow = yield* Effect.forkChild(logs.append(batches(peerLog, put("k"))[0]!))
+      yield* during(logs.append(batches(other, put("k"))[0]!), 1)
+      assert.deepStrictEqual([logs.head(other).seq, logs.head(peerLog).seq], [1, 0])
+      yield* Deferred.succeed(acked, undefined)
+      yield* Fiber.join(slow)
+    })
+  )
+
+  it.effect("OneEntryPerPlace: a store of another replica or another replica set builds nothing", () =>
+    Effect.gen(function* () {
+      for (const [cluster, replica] of [
+        ["test", "b"],
+        ["other", "a"]
+      ] as const) {
+        const store = yield* ReplicaStore.makeMemory({ cluster, replica: ReplicaId.make(replica) })
+        const result = yield* Effect.result(open(store))
+        if (Result.isSuccess(result)) throw new Error(`opened a store of ${replica} of ${cluster}`)
+        assert.deepInclude({ ...result.failure }, { _tag: "StoreError", reason: "wrong_identity" })
+        assert.include(result.failure.message, `belongs to ${replica} of ${cluster}`)
+      }
+    })
+  )
+})
+
+describe("the newest own entries in memory", () => {
+  it.effect("Bounded: the newest are read without the store, and older ones out of it", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const asked: Array<number> = []
+      const { logs } = yield* open({
+        ...store,
+        read: (log, after, maxBytes) => {
+          asked.push(after)
+          return store.read(log, after, maxBytes)
+        }
+      })
+      for (let i = 0; i < 12; i++) yield* logs.appendWrites([put(`k${i}`, new Uint8Array(mebibyte))], i)
+      for (let after = 0; after < 12; after++) {
+        const batch = Option.getOrThrow(yield* logs.read(logs.own, after, mebibyte))
+        assert.strictEqual(batch.from, after + 1)
+        assert.isTrue(Result.isSuccess(EntryBatch.validate(batch)))
+      }
+      // Seven entries of a little more than a mebibyte fit into eight.
+      assert.deepStrictEqual(asked, [0, 1, 2, 3, 4])
+    })
+  )
+
+  it.effect("Bounded: older entries are let go of", () =>
+    Effect.gen(function* () {
+      const { logs } = yield* open(forgetful)
+      const references: Array<WeakRef<object>> = []
+      const append = (i: number) =>
+        Effect.map(logs.appendWrites([put("k", new Uint8Array(mebibyte / 2))], i), ({ bytes }) => {
+          references.push(new WeakRef(bytes.buffer))
+        })
+      for (let i = 0; i < 40; i++) yield* append(i)
+      assert.isAtMost(yield* alive(references), 18)
+    })
+  )
+
+  it.effect("L21 a peer that is so far behind that they do not reach it is caught up from the store", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const [a, b, c] = [yield* cluster.start("a"), yield* cluster.start("b"), yield* cluster.start("c")]
+      yield* TestClock.adjust(1000)
+      for (const [from, to] of ["ac", "ca", "bc", "cb"] as const) cluster.cut(from!, to!)
+      const value = new Uint8Array(mebibyte - 64)
+      for (let i = 0; i < 11; i++) yield* during(a.writer.commit(put(`k${i}`, value)), 10)
+      assert.deepStrictEqual(
+        [b, c].map(({ logs }) => logs.head(a.logs.own).seq),
+        [11, 0]
+      )
+      cluster.heal()
+      // Only its owner can bring it.
+      yield* during(b.stop, 4000)
+      yield* TestClock.adjust(4000)
+      assert.deepStrictEqual(c.logs.head(a.logs.own), a.logs.head(a.logs.own))
+    })
+  )
+})
+
+describe("reads of the logs", () => {
+  it.effect("changing the bytes that a read returned changes nothing in the log", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const a = yield* cluster.start("a")
+      yield* during(a.writer.commit(put("k", "kept")), 3000)
+      const read = Effect.map(a.records.read("notes", "k"), Option.getOrThrow)
+      const page = Effect.map(a.records.page({ limit: 10 }), ({ records }) => records[0]!)
+      for (const record of [yield* read, yield* page]) {
+        record.value.fill(0)
+        // Not even what the value is a view of.
+        new Uint8Array(record.value.buffer).fill(0)
+      }
+      assert.strictEqual(text((yield* read).value), "kept")
+      const b = yield* cluster.start("b")
+      yield* TestClock.adjust(5000)
+      assert.deepStrictEqual(b.logs.head(a.logs.own), a.logs.head(a.logs.own))
+      assert.strictEqual(text(Option.getOrThrow(yield* b.records.read("notes", "k")).value), "kept")
+    })
+  )
+
+  it.effect("a page holds a record that is merged into the index while the page scans it", () =>
+    Effect.gen(function* () {
+      const index = yield* RecordIndex.makeMemory
+      const { logs, records } = yield* open(yield* memory, {
+        ...index,
+        scan: (options) => Effect.tap(index.scan(options), () => Effect.sleep(100))
+      })
+      yield* logs.appendWrites([put("k")], 1)
+      const page = yield* during(records.page({ limit: 10 }), 100)
+      assert.isTrue(Option.isSome(yield* index.get("notes", "k")))
+      assert.deepStrictEqual(
+        page.records.map(({ key }) => key),
+        ["k"]
+      )
+    })
+  )
+
+  it.effect("Bounded: while the index cannot be written its pointers are kept, and not the entries", () =>
+    Effect.gen(function* () {
+      const index = yield* RecordIndex.makeMemory
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no space left" })
+      const { logs } = yield* open(forgetful, { ...index, merge: () => Effect.fail(full) })
+      const references: Array<WeakRef<object>> = []
+      let head = Watermark.none(peerLog)
+      const append = (i: number) =>
+        Effect.suspend(() => {
+          const write = put(`k${i}`, new Uint8Array(mebibyte / 4))
+          const { batch } = EntryBatch.encode(head, [write], HybridLogicalClock.zero, i)
+          head = EntryBatch.watermark(batch)
+          references.push(new WeakRef(batch.bytes.buffer))
+          return logs.append(batch)
+        })
+      for (let i = 0; i < 40; i++) {
+        yield* append(i)
+        yield* TestClock.adjust(100)
+      }
+      assert.isAtMost(yield* alive(references), 6)
+    })
+  )
+})
