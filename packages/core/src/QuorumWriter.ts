@@ -76,6 +76,12 @@ const maxWaitingWrites = 65_536
 /** The most bytes of values that wait for an append; once appended, the log has them. */
 const maxPendingBytes = 64 * 1024 * 1024
 
+/**
+ * How long, beyond its deadline's worth, a write waits for a replica that has just started and may not append yet, in
+ * milliseconds. Peers that are silent, and what they hold of its log, take some seconds.
+ */
+const startMillis = 10_000
+
 /** The most bytes in one batch of the own log, unless one write is larger. */
 const maxBatchBytes = 512 * 1024
 
@@ -114,6 +120,8 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   interface Commit extends InFlight.Waiter {
+    /** When it was submitted, by the clock of deadlines; 0 when nothing holds appends back. */
+    readonly at: number
     /** Absent once it is appended. */
     write: Entry.Write | undefined
     readonly policy: QuorumPolicy.QuorumPolicy
@@ -124,6 +132,8 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Taken from `pending` and not yet in flight: an append is under way. */
   let appending: ReadonlyArray<Commit> = []
   let closing = false
+  /** Whether appends may begin. */
+  let recovered = false
   /** Set when it is not known whether an append took place. */
   let broken: QuorumError.LocalWriteFailed | undefined
   const more = Latch.makeUnsafe(false)
@@ -240,8 +250,22 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   }
 
+  /** Answers writes that have waited for long while this replica may not append yet. */
+  const refuseWaiting = Effect.sync(() => {
+    const now = inFlight.now()
+    const overdue = pending.filter(({ at, policy }) => now - at > startMillis + Duration.toMillis(policy.ackTimeout))
+    pending = pending.filter((commit) => !overdue.includes(commit))
+    const detail = "this replica has not fetched the rest of its own log from its peers yet; use another one"
+    for (const { resume, write } of overdue) {
+      pendingBytes -= write!.value.length
+      resume(Effect.fail(rejected("replica", "overloaded", detail)))
+    }
+    restIfIdle()
+  })
+
   const appender = Effect.gen(function* () {
-    yield* replication.recovered
+    yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
+    recovered = true
     while (true) {
       const batch = take()
       if (batch.length > 0) {
@@ -261,7 +285,8 @@ export const make = Effect.fnUntraced(function* (options: {
     Effect.callback((resume) => {
       const refused = refusal(write, policy)
       if (refused !== undefined) return resume(Effect.fail(refused))
-      const commit: Commit = { write, policy, resume, seq: 0, cancelled: false }
+      const at = recovered ? 0 : inFlight.now()
+      const commit: Commit = { at, write, policy, resume, seq: 0, cancelled: false }
       pending.push(commit)
       pendingBytes += write.value.length
       idle.closeUnsafe()

@@ -80,12 +80,28 @@ describe("start", () => {
     })
   )
 
-  // The pull ends without an error, so nothing fetches again; the heartbeat then takes the difference for a drift.
   it.effect("a peer's store that fails while the own log is fetched from it is asked again", () =>
     Effect.gen(function* () {
       const { again, receipt } = yield* emptied((n) => (n === 1 ? Effect.fail(full) : Effect.void))
       assert.strictEqual(receipt.writeId, `${again.logs.own}:2`)
     })
+  )
+
+  it.effect(
+    "a write is answered although the rest of the own log cannot be fetched, and nothing of it is written",
+    () =>
+      Effect.gen(function* () {
+        const { a, cluster } = yield* running("abc", 2, "ab")
+        const { identity } = yield* cluster.storeOf("a")
+        yield* during(a.writer.commit(put("k")), 2000)
+        yield* during(a.stop, 4000)
+        cluster.stores.set("a", yield* ReplicaStore.makeMemory(identity))
+        cluster.faults.set("a>b", (client) => ({ ...client, pull: () => Effect.fail(full) }))
+        const again = yield* cluster.start("a")
+        const error = yield* during(failure(again.writer.commit(put("next")), "WriteRejected"), 13_000)
+        assert.deepInclude({ ...error }, { field: "replica", reason: "overloaded" })
+        assert.strictEqual(again.logs.head(again.logs.own).seq, 0)
+      })
   )
 
   it.effect("peers that cannot be reached, or are silent, are waited for one heartbeat and no longer", () =>
