@@ -10,7 +10,7 @@ import { Deferred, Effect, Exit, Fiber, FileSystem, Schedule, Schema, Scope, Str
 import { CliError } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { host } from "./Ports.ts"
-import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
+import { FromArgument, FromReadyLine, type ReplicaConfig, type Transport } from "./ReplicaConfig.ts"
 
 /** A replica process did not start. */
 export class ReplicaFailed extends Schema.TaggedError<ReplicaFailed>()("ReplicaFailed", {
@@ -43,6 +43,7 @@ export interface Options {
   /** One per replica; the replicas are called a, b, c … */
   readonly ports: ReadonlyArray<number>
   readonly policy: QuorumPolicy.QuorumPolicy
+  readonly transport: Transport
   readonly verbose?: boolean
 }
 
@@ -86,6 +87,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       port: member.port,
       members: urls,
       policy: options.policy,
+      transport: options.transport,
       verbose: options.verbose ?? false
     })
 

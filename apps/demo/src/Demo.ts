@@ -2,34 +2,24 @@
  * The demo, step by step: import while a replica is killed, show what happens without a quorum, bring everything back,
  * and compare.
  */
-import { Entry, type Log } from "@quorum/core"
-import { Clock, Duration, Effect, Option } from "effect"
+import { Clock, Effect } from "effect"
 import * as Client from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
-import * as Compare from "./Compare.ts"
+import type { Cluster } from "./Cluster.ts"
 import * as Import from "./Import.ts"
-import * as Lines from "./Lines.ts"
-import { Progress } from "./Progress.ts"
 import * as Report from "./Report.ts"
-
-/** What a run is told. */
-export interface Options {
-  readonly input: string
-  readonly limit: number | undefined
-  readonly writers: number
-}
+import * as Steps from "./Steps.ts"
 
 /** Runs all steps on replicas that are not running yet, and reports. The replicas run on until their scope closes. */
-export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Options) {
+export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps.Options) {
   const { members, policy } = cluster
   const client = yield* Client.make(members)
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 
-  const imported = yield* importAndKill({ cluster, client, state, ...options })
-  const shortage = yield* writeWithoutQuorum({ cluster, client, state })
-  const recovery = yield* recover({ cluster, client, state, shortage })
-  const compared = yield* compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
+  const imported = yield* Steps.importAndKill({ cluster, client, state, ...options })
+  const shortage = yield* Steps.writeWithoutQuorum({ cluster, client, state })
+  const recovery = yield* Steps.recover({ cluster, client, state, shortage })
+  const compared = yield* Steps.compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
 
   const kills = [...imported.kills, ...shortage.kills]
   const facts = {
@@ -58,6 +48,7 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Optio
     converged: compared.converged,
     digests: compared.digests,
     records: compared.records,
+    compareMs: compared.compareMs,
     importMs: imported.importMs,
     writesPerSecond: Math.round((state.committed / Math.max(1, imported.importMs)) * 10_000) / 10,
     totalMs: (yield* Clock.currentTimeMillis) - startedAt
@@ -71,185 +62,3 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Optio
   ]
   return { ok: problems.length === 0, problems, ...facts } satisfies Report.Report
 })
-
-/** What the steps work on. */
-interface Context {
-  readonly cluster: Cluster
-  readonly client: Client.Client
-  readonly state: Import.Import
-}
-
-/** Imports all lines, and kills the busiest replica when half of the writes were sent. */
-const importAndKill = Effect.fnUntraced(function* ({ client, cluster, state, ...options }: Context & Options) {
-  const { finish, say, step } = yield* Progress
-  const { members, policy } = cluster
-  const { lines, writes } = yield* Lines.count(options.input, options.limit)
-  yield* start({ client, cluster, state }, members)
-  yield* say(`${members.length} replicas run: ${members.map(({ id, url }) => `${id} at ${url}`).join(", ")}`)
-  yield* say(
-    `Importing ${Report.number(lines)} lines with ${options.writers} writers; a write is committed when ` +
-      `${policy.w} of ${policy.n} replicas hold it`
-  )
-  const kills: Array<typeof Report.Kill.Type> = []
-  const onProgress = (): void => {
-    if (kills.length === 0 && state.sent >= writes / 2 && Import.inFlight(state) > 0) {
-      kills.push(Import.killUnsafe(state, cluster, Import.busiest(state, cluster)))
-    }
-  }
-  const show = Effect.suspend(() => step("import", state.committed + state.failed.length, writes))
-  const watch = Effect.gen(function* () {
-    yield* show.pipe(Effect.andThen(Effect.sleep(pollMillis)), Effect.repeat({ until: () => kills.length > 0 }))
-    const { afterWrites, id, inFlight, inFlightHere, pid } = kills[0]!
-    yield* say(
-      `Replica ${id} (process ${pid}) killed with SIGKILL after ${Report.number(afterWrites)} writes, with ` +
-        `${inFlight} writes in flight, ${inFlightHere} of them at ${id}; writes go on`
-    )
-    return yield* show.pipe(Effect.andThen(Effect.sleep(pollMillis)), Effect.forever)
-  })
-  const startedAt = yield* Clock.currentTimeMillis
-  const source = Lines.read(options.input, options.limit)
-  yield* Effect.raceFirst(
-    Import.run({ state, cluster, client, lines: source, writers: options.writers, onProgress }),
-    watch
-  )
-  const importMs = (yield* Clock.currentTimeMillis) - startedAt
-  yield* show
-  yield* finish
-  return { kills, importMs }
-})
-
-/** Kills replicas until fewer than W are alive, and writes. */
-const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster, state }: Context) {
-  const { say } = yield* Progress
-  const [survivor, ...others] = cluster.alive()
-  if (survivor === undefined)
-    return { kills: [], problems: ["no replica was left after the import"], write, notMet: undefined }
-  const kills = others.slice(cluster.policy.w - 2).map((member) => Import.killUnsafe(state, cluster, member))
-  yield* say(
-    `Replica ${kills.map(({ id }) => id).join(" and ")} killed as well: ${cluster.alive().length} of ` +
-      `${cluster.policy.n} left, and a write needs ${cluster.policy.w}`
-  )
-  const askedAt = yield* Clock.currentTimeMillis
-  const answer = yield* client.put(survivor, write)
-  const afterMs = (yield* Clock.currentTimeMillis) - askedAt
-  yield* say(`A write to ${survivor.id}: ${Import.describe(answer)}, after ${Report.seconds(afterMs)}`)
-  const problems: Array<string> = []
-  if (answer._tag !== "NotMet") problems.push(`the write without a quorum: ${Import.describe(answer)}`)
-  else state.notMet++
-  const limit = Duration.toMillis(cluster.policy.ackTimeout) + marginMillis
-  if (afterMs > limit) problems.push(`the write without a quorum took ${afterMs} ms, more than ${limit} ms`)
-  return { kills, problems, notMet: answer._tag === "NotMet" ? { survivor, answer, afterMs } : undefined }
-})
-
-/** Starts the dead replicas, waits for the quorum of the write that missed it, and until all hold the same logs. */
-const recover = Effect.fnUntraced(function* ({
-  client,
-  cluster,
-  shortage,
-  state
-}: Context & { readonly shortage: Effect.Success<ReturnType<typeof writeWithoutQuorum>> }) {
-  const { finish, say, step } = yield* Progress
-  const alive = cluster.alive()
-  const dead = cluster.members.filter((member) => !alive.includes(member))
-  const problems: Array<string> = []
-  yield* Effect.forEach(dead, cluster.gone, { concurrency: "unbounded", discard: true })
-  const startedAt = yield* Clock.currentTimeMillis
-  yield* say(`Starting ${dead.map(({ id }) => id).join(" and ")} again`)
-  yield* start({ client, cluster, state }, dead).pipe(
-    Effect.catch((error) => Effect.sync(() => void problems.push(error.message)))
-  )
-
-  let notMet: typeof Report.NotMet.Type | null = null
-  if (shortage.notMet !== undefined) {
-    const { afterMs, answer, survivor } = shortage.notMet
-    const { _tag, ...known } = answer
-    const resumed = yield* resume(client, survivor, answer.writeId)
-    const committedLater =
-      resumed && (yield* Effect.orElseSucceed(client.isCommitted(survivor, answer.writeId), () => false))
-    if (committedLater) Import.acknowledge(state, write, answer.writeId)
-    yield* say(`The same write, ${answer.writeId}, is now ${committedLater ? "committed" : "still not committed"}`)
-    notMet = { ...known, replica: survivor.id, afterMs, committedLater }
-  }
-
-  const onProgress = (held: number, total: number) => step("catch-up", held, total)
-  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis, onProgress })
-  yield* finish
-  const caughtUpMs = Option.isSome(vector) ? (yield* Clock.currentTimeMillis) - startedAt : null
-  if (Option.isSome(vector)) problems.push(...Compare.missing(vector.value, state.acknowledgedUpTo))
-  else problems.push(`the replicas made no progress for ${stallMillis / 1000} s and hold different logs`)
-  return { notMet, caughtUpMs, problems }
-})
-
-/** Compares what every replica holds with what was acknowledged, and with each other. */
-const compare = Effect.fnUntraced(function* ({
-  caughtUp,
-  client,
-  cluster,
-  state
-}: Context & { readonly caughtUp: boolean }) {
-  const { finish, say, step } = yield* Progress
-  const { members } = cluster
-  const expected = state.acknowledged.size
-  yield* say(`Comparing ${Report.number(expected)} acknowledged keys with all records of every replica`)
-  const problems: Array<string> = []
-  let read = 0
-  const onPage = (records: number) =>
-    Effect.suspend(() => step("compare", (read += records), Math.max(read, expected * members.length)))
-  const contentOf = (member: Member) =>
-    Compare.content(client.records(member), state.acknowledged, onPage).pipe(
-      Effect.map((content) => {
-        const examples = content.wrong.slice(0, 3).join("; ")
-        if (examples !== "")
-          problems.push(`replica ${member.id} differs in ${content.wrong.length} places: ${examples}`)
-        return { id: member.id, ...content }
-      }),
-      Effect.catch((error) => Effect.sync(() => void problems.push(error.message)))
-    )
-  const found = yield* Effect.forEach(members, contentOf, { concurrency: "unbounded" })
-  yield* finish
-  const contents = found.filter((content) => content !== undefined)
-  const same = contents.length === members.length && new Set(contents.map(({ digest }) => digest)).size === 1
-  return {
-    converged: caughtUp && same && problems.length === 0,
-    digests: Object.fromEntries(contents.map(({ digest, id }) => [id, digest])),
-    records: Object.fromEntries(contents.map(({ id, records }) => [id, records])),
-    problems
-  }
-})
-
-/** Starts replicas and waits until every replica is connected to every other, for a while at least. */
-const start = Effect.fnUntraced(function* ({ client, cluster }: Context, dead: ReadonlyArray<Member>) {
-  yield* Effect.forEach(dead, cluster.start, { concurrency: "unbounded", discard: true })
-  // It is no failure when it takes longer: the writes will show.
-  yield* Effect.forEach(cluster.members, client.status, { concurrency: "unbounded" }).pipe(
-    Effect.map((statuses) => statuses.every(({ peers }) => peers.every(({ link }) => link === "up"))),
-    Effect.orElseSucceed(() => false),
-    Effect.tap(Effect.sleep(pollMillis)),
-    Effect.repeat({ until: (connected) => connected }),
-    Effect.timeoutOption(connectMillis)
-  )
-})
-
-/** Waits for the quorum of a write, again and again for a while. */
-const resume = (client: Client.Client, member: Member, writeId: Log.WriteId): Effect.Effect<boolean> =>
-  client.resume(member, writeId).pipe(
-    Effect.tap(Effect.sleep(pollMillis)),
-    Effect.repeat({ until: (answer) => answer._tag === "Committed" }),
-    Effect.timeoutOption(connectMillis),
-    Effect.map((answer) => answer._tag === "Some")
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The write that is made without a quorum. */
-const write = Entry.put("quorum-demo", "without-a-quorum", '"written while too few replicas were alive"')
-
-const pollMillis = 50
-
-/** How much longer than the deadline of a write its answer may take. */
-const marginMillis = 1500
-
-const connectMillis = 20_000
-
-/** How long the replicas may make no progress in catching up. */
-const stallMillis = 30_000

@@ -4,6 +4,12 @@
 import { QuorumPolicy, ReplicaId } from "@quorum/core"
 import { Schema } from "effect"
 
+/** What carries the protocol between the replicas. Clients are answered over HTTP in any case. */
+export const Transport = Schema.Literals(["http", "ws"])
+
+/** What carries the protocol between the replicas. */
+export type Transport = typeof Transport.Type
+
 /** What a replica process is told. */
 export const ReplicaConfig = Schema.Struct({
   cluster: Schema.NonEmptyString,
@@ -14,6 +20,7 @@ export const ReplicaConfig = Schema.Struct({
   /** All members by id, itself included, with their addresses. */
   members: Schema.Record(ReplicaId.ReplicaId, Schema.String),
   policy: QuorumPolicy.QuorumPolicy,
+  transport: Transport,
   /** Logs to standard error instead of the file `replica.log`. */
   verbose: Schema.Boolean
 })

@@ -80,6 +80,7 @@ export const Report = Schema.Struct({
   /** How many records every replica holds, by id. */
   records: Schema.Record(Schema.String, Count),
   importMs: Millis,
+  compareMs: Millis,
   writesPerSecond: Schema.Finite,
   totalMs: Millis
 })
@@ -141,7 +142,7 @@ export const summary = (report: Report): ReadonlyArray<string> => {
     ),
     ...(report.quorumNotMet === null ? [] : [row("not met", notMetText(report.quorumNotMet))]),
     row("caught up", report.caughtUpMs === null ? "no" : `${seconds(report.caughtUpMs)} after the restart`),
-    row("records", pairs(report.records, number)),
+    row("records", `${pairs(report.records, number)}; read and compared in ${seconds(report.compareMs)}`),
     row("sha256", report.converged && digest !== undefined ? `${digest} on all` : pairs(report.digests, String)),
     row("peak memory", report.replicas.map(({ id, rssMb }) => `${id} ${rssMb === null ? "?" : rssMb} MB`).join(", ")),
     row("took", seconds(report.totalMs)),

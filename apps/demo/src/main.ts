@@ -32,13 +32,15 @@ class NotHeld extends Schema.TaggedError<NotHeld>()("NotHeld", {}) {
 const between = (minimum: number, maximum: number) =>
   Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
+const cities = fileURLToPath(new URL("../data/cities.jsonl", import.meta.url))
+
 const flags = {
   input: Flag.String("input").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription(
       'JSON Lines to import: {"namespace", "key", "value"}, or any object with an "id" (default: 4,319 cities)'
     ),
-    Flag.withDefault(fileURLToPath(new URL("../data/cities.jsonl", import.meta.url)))
+    Flag.withDefault(cities)
   ),
   limit: Flag.Int("limit").pipe(
     between(1, Number.MAX_SAFE_INTEGER),
@@ -68,6 +70,10 @@ const flags = {
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
   ),
+  transport: Flag.Literals("transport", ["http", "ws"]).pipe(
+    Flag.withDescription("What carries the protocol between the replicas: http or ws (default: http)"),
+    Flag.withDefault("http" as const)
+  ),
   writers: Flag.Int("writers").pipe(
     between(1, 1024),
     Flag.withMetavar("N"),
@@ -86,7 +92,7 @@ const flags = {
 
 /** One run. Everything that it starts ends with it. */
 const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
-  const { dir, input, keep, limit, port, replicas, report: reportFile, verbose, writers } = given
+  const { dir, input, keep, limit, port, replicas, report: reportFile, transport, verbose, writers } = given
   const fs = yield* FileSystem.FileSystem
   const { say } = yield* Progress.Progress
   const info = yield* Effect.mapError(fs.stat(input), () => new Unusable({ detail: `--input: there is no ${input}` }))
@@ -100,8 +106,9 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   })
   const policy = yield* Effect.fromResult(QuorumPolicy.majority(replicas))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
-  const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, verbose })
+  const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, transport, verbose })
 
+  if (input === cities) yield* say("City data © GeoNames, CC BY 4.0")
   const report = yield* Demo.run(cluster, { input, limit: Option.getOrUndefined(limit), writers })
   yield* say(["", ...Report.summary(report)].join("\n"))
   if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)
@@ -163,6 +170,9 @@ const keepText = (members: ReadonlyArray<Cluster.Member>, folder: string): strin
 
 /** The exit code of a run that was interrupted. */
 const interrupted = 130
+
+// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
+process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
 
 Command.run(demo, { version: "0.0.0" }).pipe(
   Effect.provide(Progress.layer(process.stdout)),

@@ -1,28 +1,44 @@
 /**
- * One replica as a process: a SQLite store, the peer protocol and the client API over HTTP on one port.
+ * One replica as a process: a SQLite store, the peer protocol over HTTP or WebSocket, and the client API on one port.
  *
  * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
  */
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices, NodeSocket } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
-import { HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
+import { ClientApiServer, HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
 import { SqliteStore } from "@quorum/sqlite"
+import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
 import { Console, Effect, Layer, Logger, Runtime, Schema, Stdio, Stream } from "effect"
 import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
 
+/** Between http and ws two layers differ: what answers peers, and what reaches them. */
+const transports = {
+  http: {
+    server: HttpPeerServer.layer(),
+    transport: (peers: ReplicaConfig["members"]) =>
+      Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)
+  },
+  ws: {
+    server: WsPeerServer.layer(),
+    transport: (members: ReplicaConfig["members"]) => {
+      const peers = Object.fromEntries(Object.entries(members).map(([id, url]) => [id, url.replace("http:", "ws:")]))
+      return Layer.provide(WsPeerTransport.layer({ peers }), NodeSocket.layerWebSocketConstructor)
+    }
+  }
+}
+
 /** The replica, composed of the packages' layers. */
-const replica = ({ cluster, folder, id, members, policy, port }: ReplicaConfig) =>
-  HttpReplicaServer.layer().pipe(
+const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
+  HttpReplicaServer.serve(Layer.mergeAll(transports[transport].server, ClientApiServer.layer)).pipe(
     Layer.provide(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "3 seconds" })),
     Layer.provide(Replica.layer({ policy })),
-    Layer.provide(HttpPeerTransport.layer({ peers: members })),
+    Layer.provide(transports[transport].transport(members)),
     Layer.provide(SqliteStore.layer({ folder, cluster, replica: id })),
-    Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) })),
-    Layer.provide(NodeHttpClient.layerUndici)
+    Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )
 
 const logger = ({ folder, verbose }: ReplicaConfig) =>

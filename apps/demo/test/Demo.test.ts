@@ -72,14 +72,26 @@ describe("the demo, as a process", () => {
   )
 
   it.live(
-    "takes a file with bad lines and a set of five, and stays until Ctrl-C when told to",
+    "takes a file with bad lines, a set of five and the other transport, and stays until Ctrl-C when told to",
     () =>
       Effect.gen(function* () {
         const fs = yield* FileSystem.FileSystem
         const folder = yield* tempFolder
         const [port] = yield* Ports.free(5)
         const input = relative(folder, fixture)
-        const flags = ["--input", input, "--report", "report.json", "--replicas", "5", "--dir", "files", "--keep"]
+        const flags = [
+          "--input",
+          input,
+          "--report",
+          "report.json",
+          "--replicas",
+          "5",
+          "--dir",
+          "files",
+          "--keep",
+          "--transport",
+          "ws"
+        ]
         const program = yield* Program.run([...flags, "--port", String(port)], { cwd: folder })
         yield* program.wrote("until Ctrl-C")
 
@@ -140,11 +152,11 @@ describe("the demo, as a process", () => {
   )
 
   it.live(
-    "ends its replicas on SIGINT and on SIGTERM, in the middle of the import, and they end by themselves on SIGKILL",
+    "ends its replicas in the middle of the import on SIGINT, on SIGTERM and when its output is closed; on SIGKILL they end by themselves",
     () =>
       Effect.forEach(
-        ["SIGINT", "SIGTERM", "SIGKILL"] as const,
-        (signal) =>
+        ["SIGINT", "SIGTERM", "SIGKILL", "closed output"] as const,
+        (how) =>
           Effect.gen(function* () {
             const fs = yield* FileSystem.FileSystem
             const tmp = yield* tempFolder
@@ -152,13 +164,13 @@ describe("the demo, as a process", () => {
             yield* program.wrote("  import ")
             const children = program.children()
             assert.isAtLeast(children.length, 2)
-            yield* program.signal(signal)
-            assert.strictEqual(yield* program.ended, signal === "SIGKILL" ? "SIGKILL" : 130)
-            if (signal === "SIGKILL") return yield* Program.until(() => !children.some(Program.runs))
+            yield* how === "closed output" ? program.stopReading : program.signal(how)
+            assert.strictEqual(yield* program.ended, how === "SIGKILL" ? "SIGKILL" : 130)
+            if (how === "SIGKILL") return yield* Program.until(() => !children.some(Program.runs))
             assert.deepStrictEqual(children.filter(Program.runs), [])
             assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
           }),
-        { concurrency: "unbounded", discard: true }
+        { concurrency: 2, discard: true }
       ).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     minutes
   )
@@ -192,7 +204,18 @@ describe("the demo, as a process", () => {
       Effect.gen(function* () {
         const program = yield* Program.run(["--help"])
         assert.strictEqual(yield* program.ended, 0)
-        for (const flag of ["input", "limit", "report", "dir", "port", "replicas", "writers", "keep", "verbose"]) {
+        for (const flag of [
+          "input",
+          "limit",
+          "report",
+          "dir",
+          "port",
+          "replicas",
+          "transport",
+          "writers",
+          "keep",
+          "verbose"
+        ]) {
           assert.match(program.output(), new RegExp(`--${flag}\\b.*[a-z]{3}`))
         }
       }).pipe(Effect.scoped),

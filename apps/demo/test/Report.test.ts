@@ -43,6 +43,7 @@ const held: Report.Report = {
   digests: { a: "00", b: "00", c: "00" },
   records: { a: 1001, b: 1001, c: 1001 },
   importMs: 1000,
+  compareMs: 700,
   writesPerSecond: 1000,
   totalMs: 9000
 }

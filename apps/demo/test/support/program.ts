@@ -18,6 +18,8 @@ export interface Program {
   /** What it has written so far, standard output and error together. */
   readonly output: () => string
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Stops reading what it writes, as `head` does after its last line. */
+  readonly stopReading: Effect.Effect<void>
   /** Waits until it has ended: its exit code, or the signal that ended it. */
   readonly ended: Effect.Effect<number | NodeJS.Signals | null>
   /** Waits until it has written something. Dies when it ends before. */
@@ -43,6 +45,7 @@ export const run = (flags: ReadonlyArray<string>, options: { readonly cwd?: stri
         pid: child.pid!,
         output: () => output,
         signal: (signal) => Effect.sync(() => void child.kill(signal)),
+        stopReading: Effect.sync(() => void child.stdout.destroy()),
         ended: Effect.promise(() => ended),
         wrote: (text) =>
           until(() => {

@@ -8,6 +8,7 @@ import * as Compare from "../../src/Compare.ts"
 import * as Import from "../../src/Import.ts"
 import type { Line } from "../../src/Lines.ts"
 import * as Ports from "../../src/Ports.ts"
+import type { Transport } from "../../src/ReplicaConfig.ts"
 import { dist, until } from "./program.ts"
 
 /** What happens in one round, at a random moment while writes are in flight. */
@@ -27,7 +28,7 @@ const longestPause = 120
  * Runs the rounds under load on three replicas, W = 2, and then checks that every acknowledged write is on every
  * replica, byte for byte. `QUORUM_SEED` chooses the same victims and moments again.
  */
-export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>) {
+export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>, transport: Transport) {
   const seed = Number(process.env["QUORUM_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
   console.log(`seed ${seed}; to choose the same victims again: QUORUM_SEED=${seed}`)
   const random = makeRandom(seed)
@@ -37,7 +38,8 @@ export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>) {
     name: "storm",
     folder: yield* fs.makeTempDirectoryScoped(),
     ports: yield* Ports.free(3),
-    policy: Result.getOrThrow(QuorumPolicy.majority(3))
+    policy: Result.getOrThrow(QuorumPolicy.majority(3)),
+    transport
   })
   const client = yield* Client.make(cluster.members)
   yield* Effect.forEach(cluster.members, cluster.start, { concurrency: "unbounded", discard: true })

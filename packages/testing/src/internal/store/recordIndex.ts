@@ -1,0 +1,196 @@
+/** What the record index does: whatever order the writes come in, the newest of every key. */
+import { assert } from "@effect/vitest"
+import { Entry, EntryBatch, HybridLogicalClock, type Log, RecordIndex, Watermark } from "@quorum/core"
+import { Effect, Option } from "effect"
+import * as Conformance from "../../Conformance.ts"
+import * as Faults from "../../Faults.ts"
+import type { StorePlace } from "../../StorePlace.ts"
+import { source } from "../entries.ts"
+import { logA, logB, logC, type Open, open, using } from "./rig.ts"
+
+const namespaces = ["ns", "ns2", "другое"]
+const keys = ["k", "k1", "\ue000", "\uffff", "😀", "\u{10ffff}", "a'b", "long".repeat(200)]
+
+/** Three logs that write, overwrite and delete the same keys at nearby times, some of them equal. */
+const makeLogs = (): ReadonlyArray<EntryBatch.EntryBatch> => {
+  const random = Faults.generator(4711)
+  const pick = <A>(items: ReadonlyArray<A>): A => items[Math.floor(random() * items.length)]!
+  return [logA, logB, logC].map((log) => {
+    let batch: EntryBatch.EntryBatch | undefined
+    let clock = HybridLogicalClock.zero
+    for (let i = 0; i < 60; i++) {
+      const namespace = pick(namespaces)
+      const write = random() < 0.2 ? Entry.remove(namespace, pick(keys)) : Entry.put(namespace, pick(keys), `${i}`)
+      const next = EntryBatch.encode(
+        batch === undefined ? Watermark.none(log) : EntryBatch.watermark(batch),
+        [write],
+        clock,
+        1_700_000_000_000 + Math.floor(i / 3)
+      )
+      clock = next.clock
+      batch = batch === undefined ? next.batch : EntryBatch.concat([batch, next.batch])
+    }
+    return batch!
+  })
+}
+
+const logs = makeLogs()
+
+const pointersOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Pointer> => {
+  const pointers: Array<RecordIndex.Pointer> = []
+  EntryBatch.forEach(batch, (seq, offset) => {
+    const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
+    pointers.push({ namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" })
+  })
+  return pointers
+}
+
+/** The newest of every key. */
+const fold = (pointers: ReadonlyArray<RecordIndex.Pointer>): ReadonlyArray<RecordIndex.Pointer> => {
+  const newest = new Map<string, RecordIndex.Pointer>()
+  for (const pointer of pointers) {
+    const id = RecordIndex.keyOf(pointer.namespace, pointer.key)
+    const known = newest.get(id)
+    if (known === undefined || RecordIndex.compare(pointer, known) > 0) newest.set(id, pointer)
+  }
+  return Array.from(newest.values()).sort(RecordIndex.compareKeys)
+}
+
+const shuffled = <A>(items: ReadonlyArray<A>, seed: number): ReadonlyArray<A> => {
+  const random = Faults.generator(seed)
+  return items
+    .map((item) => ({ item, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item)
+}
+
+const everything = (index: Open["index"]) => index.scan({ after: undefined, limit: 1_000_000 })
+
+/** Merges pointers in steps, each with at most one pointer per key. */
+const mergeInSteps = (index: Open["index"], pointers: ReadonlyArray<RecordIndex.Pointer>, size: number) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < pointers.length; i += size) {
+      yield* index.merge(fold(pointers.slice(i, i + size)), new Map())
+    }
+  })
+
+export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
+  Conformance.make(
+    "a new index covers nothing",
+    Effect.gen(function* () {
+      const { index } = yield* open()
+      assert.strictEqual((yield* index.progress).size, 0)
+      assert.isTrue(Option.isNone(yield* index.get("ns", "k")))
+      assert.deepStrictEqual(yield* everything(index), [])
+    })
+  ),
+
+  Conformance.make(
+    "the index is a fold over the logs, whatever order they come in",
+    Effect.gen(function* () {
+      const all = logs.flatMap(pointersOf)
+      const expected = fold(all)
+      const { index } = yield* open()
+      // The same writes again and again, in other orders and steps: merging is idempotent too.
+      for (const [seed, size] of [
+        [1, 1],
+        [2, 7],
+        [3, 64],
+        [4, 1000]
+      ] as const) {
+        yield* mergeInSteps(index, shuffled(all, seed), size)
+        assert.deepStrictEqual(yield* everything(index), expected)
+      }
+      for (const pointer of expected) {
+        assert.deepStrictEqual(yield* index.get(pointer.namespace, pointer.key), Option.some(pointer))
+      }
+      assert.isTrue(
+        expected.some(({ deleted }) => deleted),
+        "deleted keys have a pointer too"
+      )
+    })
+  ),
+
+  Conformance.make(
+    "two indexes that were filled in opposite orders are the same",
+    Effect.gen(function* () {
+      const all = logs.flatMap(pointersOf)
+      const { close, index } = yield* open()
+      yield* mergeInSteps(index, all.slice(0, 90), 10)
+      const early = fold(all.slice(0, 90))
+      assert.deepStrictEqual(yield* everything(index), early)
+      yield* mergeInSteps(index, all.slice(90).toReversed(), 3)
+      assert.deepStrictEqual(yield* everything(index), fold(all))
+      yield* close
+    })
+  ),
+
+  Conformance.make(
+    "a scan pages through all keys in the order of their bytes, each once",
+    Effect.gen(function* () {
+      const expected = fold(logs.flatMap(pointersOf))
+      const { index } = yield* open()
+      yield* index.merge(expected, new Map())
+      for (const limit of [1, 2, 5, expected.length, expected.length + 1]) {
+        const found: Array<RecordIndex.Pointer> = []
+        while (true) {
+          const page = yield* index.scan({ after: found[found.length - 1], limit })
+          assert.isAtMost(page.length, limit)
+          found.push(...page)
+          if (page.length < limit) break
+        }
+        assert.deepStrictEqual(found, expected)
+      }
+    })
+  ),
+
+  Conformance.make(
+    "a reopened index holds what its progress says, and never more than the logs",
+    Effect.gen(function* () {
+      const pointers = logs.flatMap(pointersOf)
+      const covered: RecordIndex.Progress = new Map(logs.map((log) => [log.log, EntryBatch.last(log)]))
+      yield* using(({ index, store }) =>
+        Effect.gen(function* () {
+          for (const log of logs) yield* store.append(log)
+          yield* index.merge(fold(pointers), covered)
+          assert.deepStrictEqual(new Map(yield* index.progress), new Map(covered))
+        })
+      )
+      yield* using(({ index, store }) =>
+        Effect.gen(function* () {
+          // What was merged may be lost, but then the progress is lost with it.
+          const progress = yield* index.progress
+          for (const [log, seq] of progress) {
+            const end = (yield* store.watermarks).find((watermark) => watermark.log === log)?.seq ?? 0
+            assert.isAtMost(seq, end, `the index is ahead of the log ${log}`)
+          }
+          const due = pointers.filter(({ log, seq }) => seq <= (progress.get(log) ?? 0))
+          const found = new Map((yield* everything(index)).map((each) => [`${each.namespace}\0${each.key}`, each]))
+          for (const pointer of fold(due)) {
+            const held = found.get(`${pointer.namespace}\0${pointer.key}`)
+            assert(held !== undefined && RecordIndex.compare(held, pointer) >= 0, "its progress promises more")
+          }
+        })
+      )
+    })
+  ),
+
+  Conformance.make(
+    "an index that is ahead of its logs starts over",
+    Effect.gen(function* () {
+      const short = source(logA as Log.LogId, 3)
+      yield* using(({ index, store }) =>
+        Effect.gen(function* () {
+          yield* store.append(short)
+          yield* index.merge(pointersOf(short), new Map([[logA, 10]]))
+        })
+      )
+      yield* using(({ index }) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* index.progress).size, 0)
+          assert.deepStrictEqual(yield* everything(index), [])
+        })
+      )
+    })
+  )
+]

@@ -1,0 +1,101 @@
+/** What a connection begins with: who is asking, and who is refused. */
+import { assert } from "@effect/vitest"
+import { EntryBatch, type Log, PeerProtocol, ReplicaId } from "@quorum/core"
+import { Effect } from "effect"
+import * as Conformance from "../../Conformance.ts"
+import type { Wire } from "../../Wire.ts"
+import { first, head, range, source } from "../entries.ts"
+import { refused } from "../refused.ts"
+import { within } from "../waiting.ts"
+import * as Rig from "./rig.ts"
+
+const refusing = (
+  what: string,
+  reason: PeerProtocol.HandshakeRefused["reason"],
+  overrides: Partial<PeerProtocol.Hello>,
+  before: ReadonlyArray<PeerProtocol.Hello> = []
+): Conformance.Case<Wire> =>
+  Conformance.make(
+    `a handshake of ${what} is refused as ${reason}`,
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      const peer = yield* rig.serve(Rig.b)
+      const client = yield* (yield* rig.transport()).connect(Rig.b)
+      for (const each of before) yield* within("an earlier handshake")(client.hello(each))
+      const refusal = yield* refused(
+        "the handshake",
+        within("the handshake")(client.hello({ ...Rig.hello, ...overrides }))
+      )
+      assert(refusal._tag === "HandshakeRefused", `it is not refused but fails with ${refusal._tag}`)
+      assert.strictEqual(refusal.reason, reason)
+      assert.isNotEmpty(refusal.detail, "a detail says who met whom")
+      // The connection is not spoilt, and the right handshake is accepted on it.
+      assert.strictEqual((yield* within("the right handshake")(client.hello(Rig.hello))).replica, peer.id)
+    })
+  )
+
+export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
+  Conformance.make(
+    "a handshake is answered with who the peer is and what it holds",
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      const peer = yield* rig.replica(Rig.b)
+      const own = first(`b@${peer.store.identity.incarnation}` as Log.LogId, [
+        { kind: "put", namespace: "ns", key: "k", value: new Uint8Array(3) }
+      ])
+      const copy = source("c@00000000000000cc" as Log.LogId, 5)
+      yield* peer.store.append(own)
+      yield* peer.store.append(copy)
+      yield* peer.start
+      const { welcome } = yield* Rig.connect(yield* rig.transport())
+      const { replica, cluster, incarnation, session, vector } = welcome
+      assert.deepStrictEqual({ replica, cluster, incarnation }, peer.store.identity)
+      assert.sameDeepMembers([...vector], [own, copy].map(EntryBatch.watermark))
+      assert.isNotEmpty(session)
+      assert.isAtMost(welcome.receivedAt, welcome.sentAt)
+    })
+  ),
+
+  refusing("another protocol version", "version", { version: PeerProtocol.version + 1 }),
+  refusing("another replica set", "wrong_cluster", { cluster: "another" }),
+  refusing("the replica that is called", "self", { replica: Rig.b }),
+  refusing("somebody who is not a member", "stranger", { replica: ReplicaId.make("d") }),
+  refusing(
+    "a second replica with the id of a live one",
+    "duplicate",
+    { incarnation: "00000000000000ab" as Log.Incarnation },
+    [Rig.hello]
+  ),
+
+  Conformance.make(
+    "a handshake may be repeated, and keeps its session",
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      yield* rig.serve(Rig.b)
+      const transport = yield* rig.transport()
+      const { client, welcome } = yield* Rig.connect(transport)
+      assert.strictEqual((yield* client.hello(Rig.hello)).session, welcome.session)
+      assert.strictEqual((yield* Rig.connect(transport)).welcome.session, welcome.session)
+    })
+  ),
+
+  Conformance.make(
+    "nothing is taken and nothing is given without a handshake",
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      const peer = yield* rig.serve(Rig.b)
+      const log = source(Rig.logA, 3)
+      const client = yield* (yield* rig.transport()).connect(Rig.b)
+      const push = yield* refused("the push", within("the push")(client.push({ session: "x", batch: log })))
+      assert.instanceOf(push, PeerProtocol.SessionUnknown)
+      const pull = yield* refused(
+        "the pull",
+        within("the pull")(client.pull({ session: "", log: Rig.logA, after: 0, maxBytes: 1024 }))
+      )
+      assert.instanceOf(pull, PeerProtocol.SessionUnknown)
+      assert.strictEqual((yield* head(peer.store, Rig.logA)).seq, 0)
+      const { push: known } = yield* Rig.connect(yield* rig.transport())
+      assert.strictEqual((yield* known(range(log, 1, 2))).seq, 2)
+    })
+  )
+]

@@ -1,0 +1,206 @@
+/** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Chain,
+  EntryBatch,
+  type PeerHandler,
+  type PeerProtocol,
+  type PeerTransport,
+  type ReplicaId
+} from "@quorum/core"
+import { Effect, Layer, type Scope } from "effect"
+import { FaultyPeerTransport, TransportConformance, Wire } from "../src/index.ts"
+import { type Finds, finds } from "./support/finds.ts"
+import * as MemoryWire from "./support/memoryWire.ts"
+
+type Handler = PeerHandler.PeerHandler["Service"]
+
+describe("the transport suite finds", () => {
+  const planted = (
+    what: string,
+    decorate: {
+      readonly handler?: (handler: Handler, replica: ReplicaId.ReplicaId) => Handler
+      readonly transport?: (
+        transport: PeerTransport.PeerTransport["Service"]
+      ) => Effect.Effect<PeerTransport.PeerTransport["Service"], never, Scope.Scope>
+    },
+    expected: Finds
+  ) => it.live(what, () => finds(TransportConformance.cases, brokenWire(decorate), expected), 30_000)
+
+  const client = (decorate: (client: PeerProtocol.PeerClient) => Partial<PeerProtocol.PeerClient>) => ({
+    transport: (transport: PeerTransport.PeerTransport["Service"]) =>
+      Effect.succeed({
+        ...transport,
+        connect: (peer: ReplicaId.ReplicaId) =>
+          Effect.map(transport.connect(peer), (inner) => ({ ...inner, ...decorate(inner) }))
+      })
+  })
+
+  planted(
+    "an ack before the append",
+    {
+      handler: (handler, replica) => ({
+        ...handler,
+        push: (request) =>
+          Effect.as(Effect.forkDetach(Effect.ignore(handler.push(request))), {
+            replica,
+            ...EntryBatch.watermark(request.batch)
+          })
+      })
+    },
+    [
+      ["an ack comes only when the peer's store holds the entries", /acked before it was held/],
+      [
+        "a replicator delivers everything, and counts nothing that is not held, while its peer dies again and again",
+        /./
+      ]
+    ]
+  )
+
+  planted(
+    "an ack without its chain",
+    client((inner) => ({
+      push: (request) => Effect.map(inner.push(request), (ack) => ({ ...ack, chain: Chain.empty }))
+    })),
+    [["an ack echoes the replica, the log, the place and the chain", /AssertionError/]]
+  )
+
+  planted(
+    "a gap that is acked",
+    {
+      handler: (handler, replica) => ({
+        ...handler,
+        push: (request) =>
+          Effect.catchIf(
+            handler.push(request),
+            (error) => error._tag === "AppendGap",
+            () => Effect.succeed({ replica, ...EntryBatch.watermark(request.batch) })
+          )
+      })
+    },
+    [["a gap is answered with the head that the peer has", /a gap was accepted/]]
+  )
+
+  planted(
+    "a drift that is acked",
+    {
+      handler: (handler, replica) => ({
+        ...handler,
+        push: (request) =>
+          Effect.catchIf(
+            handler.push(request),
+            (error) => error._tag === "AppendDrift",
+            () => Effect.succeed({ replica, ...EntryBatch.watermark(request.batch) })
+          )
+      })
+    },
+    [["a drift is answered as one, and overwrites nothing", /a drift was accepted/]]
+  )
+
+  planted(
+    "a handshake that accepts the replica itself",
+    {
+      handler: (handler, replica) => ({
+        ...handler,
+        hello: (request) =>
+          handler.hello(request.replica === replica ? { ...request, replica: "a" as ReplicaId.ReplicaId } : request)
+      })
+    },
+    [["a handshake of the replica that is called is refused as self", /the handshake was accepted/]]
+  )
+
+  planted(
+    "a push that is lost when the connection breaks, and waited for ever after",
+    client((inner) => ({
+      push: (request) =>
+        Effect.catchIf(
+          inner.push(request),
+          (error) => error._tag === "PeerUnreachable",
+          () => Effect.never
+        )
+    })),
+    [
+      [
+        "a push under way when the peer dies fails, and what was not acked is made good on the next connection",
+        /the push under way did not end/
+      ]
+    ]
+  )
+
+  planted(
+    "a push that is lost when the connection breaks, and taken for acked",
+    client((inner) => ({
+      push: (request) =>
+        Effect.catchIf(
+          inner.push(request),
+          (error) => error._tag === "PeerUnreachable",
+          () => Effect.succeed({ replica: "b" as ReplicaId.ReplicaId, ...EntryBatch.watermark(request.batch) })
+        )
+    })),
+    [
+      [
+        "a push under way when the peer dies fails, and what was not acked is made good on the next connection",
+        /it was answered/
+      ],
+      [
+        "a replicator delivers everything, and counts nothing that is not held, while its peer dies again and again",
+        /AssertionError/
+      ]
+    ]
+  )
+
+  it.live("pushes that overtake each other", () =>
+    Effect.gen(function* () {
+      let pushes = 0
+      const faults = FaultyPeerTransport.faults((call) =>
+        call.method === "push" && ++pushes % 4 === 0 ? FaultyPeerTransport.reorder() : undefined
+      )
+      const broken = brokenWire({ transport: (inner) => Effect.succeed(FaultyPeerTransport.make(inner, faults)) })
+      yield* finds(TransportConformance.cases, broken, [
+        [
+          "pushes arrive in the order in which they were made, as many under way as the transport allows",
+          /AppendGap|log/
+        ]
+      ])
+      assert.isAbove(faults.count("Reorder"), 0)
+    })
+  )
+
+  planted(
+    "a call that cannot be given up",
+    client((inner) => ({ push: (request) => Effect.uninterruptible(inner.push(request)) })),
+    [["a call that is interrupted ends at once, and the connection goes on", /interrupting the push did not end/]]
+  )
+
+  planted(
+    "a fiber that is left behind",
+    {
+      transport: (transport) => Effect.as(Effect.forkDetach(Effect.sleep(30_000)), transport)
+    },
+    [
+      [
+        "no fiber and no listener is left when the scopes of a transport and a server have closed",
+        /all fibers have ended/
+      ]
+    ]
+  )
+})
+
+const brokenWire = (decorate: {
+  readonly handler?: (handler: Handler, replica: ReplicaId.ReplicaId) => Handler
+  readonly transport?: (
+    transport: PeerTransport.PeerTransport["Service"]
+  ) => Effect.Effect<PeerTransport.PeerTransport["Service"], never, Scope.Scope>
+}): Layer.Layer<Wire.Wire> =>
+  Layer.effect(
+    Wire.Wire,
+    Effect.map(Wire.Wire, (wire) =>
+      Wire.Wire.of({
+        serve: (replica, handler) => wire.serve(replica, decorate.handler?.(handler, replica) ?? handler),
+        transport: (members, portOf) =>
+          Effect.flatMap(wire.transport(members, portOf), (transport) =>
+            decorate.transport === undefined ? Effect.succeed(transport) : decorate.transport(transport)
+          )
+      })
+    )
+  ).pipe(Layer.provide(MemoryWire.wire))

@@ -1,0 +1,2 @@
+/** The store in memory is the README's example. */
+import "./readme/store.ts"

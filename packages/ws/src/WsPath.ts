@@ -1,0 +1,2 @@
+/** Where a replica answers its peers' WebSockets; the server and the transport have to agree on it. */
+export const path = "/peer"

@@ -1,0 +1,44 @@
+/** The two ends of the transport over WebSocket, on real sockets. */
+import { NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { PeerHandler, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
+import { Wire } from "@quorum/testing"
+import { Context, Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
+import type { Socket } from "effect/socket"
+import * as Http from "node:http"
+import { WsPeerServer, WsPeerTransport } from "../../src/index.ts"
+
+/** The most that a peer may send in one message, and how long it may take to answer a goodbye. */
+const websocket = { maxPayload: PeerProtocol.maxMessageBytes(), closeTimeout: 1000 }
+
+/** A wire whose callers use the given WebSocket: that of the package ws unless another is given. */
+export const make = (
+  webSocket: Layer.Layer<Socket.WebSocketConstructor> = NodeWS.layerWebSocketConstructor
+): Wire.Wire["Service"] =>
+  Wire.Wire.of({
+    serve: (_, handler) =>
+      WsPeerServer.serve().pipe(
+        Layer.provide(Layer.succeed(PeerHandler.PeerHandler, handler)),
+        Layer.provideMerge(
+          NodeHttpServer.layerServer(() => Http.createServer(), {
+            host: "127.0.0.1",
+            port: 0,
+            websocket
+          })
+        ),
+        Layer.build,
+        Effect.map((context) => {
+          const { address } = Context.get(context, HttpServer.HttpServer)
+          return "port" in address ? address.port : undefined
+        })
+      ),
+    transport: (members, portOf) =>
+      WsPeerTransport.layer({
+        peers: Object.fromEntries(members.peers.map((peer) => [peer, `ws://127.0.0.1:${portOf(peer)}`]))
+      }).pipe(
+        Layer.provide(webSocket),
+        Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
+        Layer.build,
+        Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))
+      )
+  })

@@ -1,0 +1,36 @@
+// A user of @quorum/ws with @quorum/sqlite: three replicas on loopback, a write through one and read on another.
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { NodeHttpServer, NodeSocket } from "@effect/platform-node"
+import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { SqliteStore } from "@quorum/sqlite"
+import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
+import { Context, Effect, Layer, Logger, Option, Result } from "effect"
+
+const ports = { a: 23_421, b: 23_422, c: 23_423 }
+const peers = Object.fromEntries(Object.entries(ports).map(([id, port]) => [id, `ws://127.0.0.1:${port}`]))
+const folder = mkdtempSync(join(tmpdir(), "quorum-outside-"))
+
+const replica = (self: keyof typeof ports) =>
+  WsPeerServer.serve().pipe(
+    Layer.provideMerge(Replica.layer({ policy: Result.getOrThrow(QuorumPolicy.majority(3)) })),
+    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: ports[self] })),
+    Layer.provide(WsPeerTransport.layer({ peers })),
+    Layer.provide(SqliteStore.layer({ folder: join(folder, self), cluster: "outside", replica: ReplicaId.make(self) })),
+    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) })),
+    Layer.provide(NodeSocket.layerWebSocketConstructor)
+  )
+
+const program = Effect.gen(function* () {
+  const b = yield* Layer.build(replica("b"))
+  yield* Layer.build(replica("c"))
+  const a = yield* Layer.build(replica("a"))
+  const receipt = yield* Context.get(a, QuorumWriter.QuorumWriter).commit(Entry.put("notes", "greeting", "hello"))
+  const record = yield* Context.get(b, Records.Records).read("notes", "greeting", { atLeast: receipt.writeId })
+  return `committed on ${receipt.acked.length} of ${receipt.n}, read back ${new TextDecoder().decode(Option.getOrThrow(record).value)}`
+}).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+
+console.log(await Effect.runPromise(program))
+rmSync(folder, { recursive: true })
