@@ -12,17 +12,10 @@ import {
   ReplicaStore
 } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const put = (key: string, value = "v", namespace = "notes") => Entry.put(namespace, key, value)
-
-/** Runs an effect while virtual time passes, until it is done. */
-const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    yield* TestClock.adjust(millis)
-    return yield* Fiber.join(fiber)
-  })
 
 const exitOf = <A, E>(effect: Effect.Effect<A, E>, millis: number) => during(Effect.result(effect), millis)
 

@@ -3,15 +3,9 @@ import { Effect, Fiber, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, EntryBatch, HybridLogicalClock, Log, PeerProtocol, Watermark } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
 
 const put = (key: string, value = "v") => Entry.put("notes", key, value)
-
-const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    yield* TestClock.adjust(millis)
-    return yield* Fiber.join(fiber)
-  })
 
 const three = Effect.gen(function* () {
   const cluster = yield* Cluster.make(["a", "b", "c"], 2)

@@ -1,55 +1,20 @@
 /** What core does when something around it fails: stores and peers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Fiber, Option, Result } from "effect"
+import { Clock, Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, EntryBatch, HybridLogicalClock, Log, PeerProtocol, ReplicaStore, Watermark } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
 const [idA, idB, idC] = [Cluster.id("a"), Cluster.id("b"), Cluster.id("c")]
 const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no space left" })
 
-/** Runs an effect while virtual time passes; it has to be done then. */
-const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    yield* TestClock.adjust(millis)
-    const exit = fiber.pollUnsafe()
-    if (exit === undefined) throw new Error(`not done after ${millis} ms`)
-    return yield* exit
-  })
-
-/** The error of an effect that has to fail with this tag. */
-const failure = <A, E extends { readonly _tag: string }, T extends E["_tag"]>(effect: Effect.Effect<A, E>, tag: T) =>
-  Effect.map(Effect.result(effect), (result): Extract<E, { readonly _tag: T }> => {
-    if (Result.isSuccess(result)) throw new Error(`it succeeded: ${JSON.stringify(result.success)}`)
-    if (result.failure._tag !== tag) throw result.failure
-    return result.failure as Extract<E, { readonly _tag: T }>
-  })
-
-/** Starts replicas of a replica set; those that are not named in `up` stay down. */
-const running = Effect.fnUntraced(function* (ids: string, w: number, up = ids) {
-  const cluster = yield* Cluster.make([...ids], w)
-  const replicas = yield* Effect.forEach([...up], (id) => cluster.start(id))
-  yield* TestClock.adjust(1000)
-  return { cluster, replicas, a: replicas[0]!, b: replicas[1]!, c: replicas[2]! }
-})
-
-/** Replaces a replica's store before it starts. */
-const withStore = Effect.fnUntraced(function* (
-  cluster: Effect.Success<ReturnType<typeof Cluster.make>>,
-  name: string,
-  append: (append: ReplicaStore.ReplicaStore["Service"]["append"]) => typeof append
-) {
-  const store = yield* cluster.storeOf(name)
-  cluster.stores.set(name, { ...store, append: append(store.append) })
-})
-
 /** Starts `a` on a store that has lost all, and says how the peers' copies of its log are read. */
 const emptied = Effect.fnUntraced(function* (
   pull: (n: number) => Effect.Effect<void, PeerProtocol.PullError | PeerProtocol.PeerUnreachable>
 ) {
-  const { a, b, cluster } = yield* running("abc", 2, "ab")
+  const { a, b, cluster } = yield* Cluster.running("abc", 2, "ab")
   const { identity } = yield* cluster.storeOf("a")
   yield* during(a.writer.commit(put("k")), 2000)
   yield* during(a.stop, 4000)
@@ -91,7 +56,7 @@ describe("start", () => {
     "a write is answered although the rest of the own log cannot be fetched, and nothing of it is written",
     () =>
       Effect.gen(function* () {
-        const { a, cluster } = yield* running("abc", 2, "ab")
+        const { a, cluster } = yield* Cluster.running("abc", 2, "ab")
         const { identity } = yield* cluster.storeOf("a")
         yield* during(a.writer.commit(put("k")), 2000)
         yield* during(a.stop, 4000)
@@ -131,7 +96,7 @@ describe("a store that fails", () => {
       const uncertain = new ReplicaStore.StoreError({ reason: "uncertain", detail: "the file is gone" })
       for (const outcome of [Effect.die("the worker crashed"), Effect.fail(uncertain)]) {
         const cluster = yield* Cluster.make(["a"], 1)
-        yield* withStore(
+        yield* Cluster.withStore(
           cluster,
           "a",
           (append) => (batch) => (batch.from === 1 ? Effect.andThen(append(batch), outcome) : append(batch))
@@ -157,7 +122,7 @@ describe("a store that fails", () => {
       const cluster = yield* Cluster.make(["a"], 1)
       const gate = yield* Deferred.make<void>()
       let appends = 0
-      yield* withStore(
+      yield* Cluster.withStore(
         cluster,
         "a",
         (append) => (batch) =>
@@ -179,7 +144,11 @@ describe("a store that fails", () => {
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a"], 1)
       let appends = 0
-      yield* withStore(cluster, "a", (append) => (batch) => (appends++ === 0 ? Effect.fail(full) : append(batch)))
+      yield* Cluster.withStore(
+        cluster,
+        "a",
+        (append) => (batch) => (appends++ === 0 ? Effect.fail(full) : append(batch))
+      )
       const a = yield* cluster.start("a")
       yield* failure(a.writer.commit(put("k")), "LocalWriteFailed")
       assert.strictEqual((yield* a.writer.commit(put("later"))).writeId, `${a.logs.own}:1`)
@@ -189,7 +158,7 @@ describe("a store that fails", () => {
   it.effect("L22 a peer that cannot store is asked ever less often, and counts as down after the time of a write", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b"], 2)
-      yield* withStore(cluster, "b", () => () => Effect.fail(full))
+      yield* Cluster.withStore(cluster, "b", () => () => Effect.fail(full))
       const pushes: Array<number> = []
       cluster.faults.set("a>b", (client) => ({
         ...client,
@@ -217,7 +186,7 @@ describe("a store that fails", () => {
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)
       let room = false
-      yield* withStore(cluster, "c", (append) => (batch) => (room ? append(batch) : Effect.fail(full)))
+      yield* Cluster.withStore(cluster, "c", (append) => (batch) => (room ? append(batch) : Effect.fail(full)))
       const [a, , c] = [yield* cluster.start("a"), yield* cluster.start("b"), yield* cluster.start("c")]
       yield* TestClock.adjust(1000)
       yield* during(a.writer.commit(put("k")), 10_000)
@@ -252,7 +221,7 @@ describe("a peer that fails", () => {
 
   it.effect("L28 a peer whose copy of another's log is damaged still gets pushes, and commits go on", () =>
     Effect.gen(function* () {
-      const { a, b, c, cluster } = yield* running("abc", 2)
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
       let damaged = 0
       for (const [from, to] of ["ab", "ba", "cb"] as const) cluster.cut(from!, to!)
       cluster.faults.set("b>c", (client) => ({
@@ -286,7 +255,7 @@ describe("a peer that fails", () => {
 
   it.effect("Liveness: a link that is too slow for large batches carries smaller ones", () =>
     Effect.gen(function* () {
-      const { a, cluster } = yield* running("ab", 1, "a")
+      const { a, cluster } = yield* Cluster.running("ab", 1, "a")
       for (let i = 0; i < 20; i++) yield* during(a.writer.commit(put(`k${i}`, new Uint8Array(100_000))), 1000)
       const bytesPerMilli = 300
       const sent: Array<number> = []
@@ -353,7 +322,7 @@ describe("a peer that fails", () => {
 describe("sessions", () => {
   it.effect("L39 a session is of no use to a connection that proves another identity", () =>
     Effect.gen(function* () {
-      const { a, cluster } = yield* running("abc", 2, "a")
+      const { a, cluster } = yield* Cluster.running("abc", 2, "a")
       const client = yield* cluster.network.connect(idA)
       const incarnation = "00000000000000bb" as Log.Incarnation
       const { session } = yield* client.hello({

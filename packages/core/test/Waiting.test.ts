@@ -1,6 +1,6 @@
 /** What callers learn of their writes: while they wait, when a replica closes, later, and when clocks are set. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger, Result } from "effect"
+import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Entry,
@@ -14,52 +14,17 @@ import {
   ReplicaStore
 } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
 const [idA, idB, idC] = [Cluster.id("a"), Cluster.id("b"), Cluster.id("c")]
-
-/** Runs an effect while virtual time passes; it has to be done then. */
-const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    yield* TestClock.adjust(millis)
-    const exit = fiber.pollUnsafe()
-    if (exit === undefined) throw new Error(`not done after ${millis} ms`)
-    return yield* exit
-  })
-
-/** The error of an effect that has to fail with this tag. */
-const failure = <A, E extends { readonly _tag: string }, T extends E["_tag"]>(effect: Effect.Effect<A, E>, tag: T) =>
-  Effect.map(Effect.result(effect), (result): Extract<E, { readonly _tag: T }> => {
-    if (Result.isSuccess(result)) throw new Error(`it succeeded: ${JSON.stringify(result.success)}`)
-    if (result.failure._tag !== tag) throw result.failure
-    return result.failure as Extract<E, { readonly _tag: T }>
-  })
-
-/** Starts replicas of a replica set; those that are not named in `up` stay down. */
-const running = Effect.fnUntraced(function* (ids: string, w: number, up = ids) {
-  const cluster = yield* Cluster.make([...ids], w)
-  const replicas = yield* Effect.forEach([...up], (id) => cluster.start(id))
-  yield* TestClock.adjust(1000)
-  return { cluster, replicas, a: replicas[0]!, b: replicas[1]!, c: replicas[2]! }
-})
-
-/** Replaces a replica's store before it starts. */
-const withStore = Effect.fnUntraced(function* (
-  cluster: Effect.Success<ReturnType<typeof Cluster.make>>,
-  name: string,
-  append: (append: ReplicaStore.ReplicaStore["Service"]["append"]) => typeof append
-) {
-  const store = yield* cluster.storeOf(name)
-  cluster.stores.set(name, { ...store, append: append(store.append) })
-})
 
 describe("callers and closing", () => {
   it.effect("closing while an append is under way waits for it, and its caller gets an answer", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b"], 2)
       const gate = yield* Deferred.make<void>()
-      yield* withStore(
+      yield* Cluster.withStore(
         cluster,
         "a",
         (append) => (batch) => (batch.from === 1 ? append(batch) : Effect.andThen(Deferred.await(gate), append(batch)))
@@ -88,7 +53,7 @@ describe("callers and closing", () => {
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a"], 1)
       const gate = yield* Deferred.make<void>()
-      yield* withStore(cluster, "a", (append) => (batch) => Effect.andThen(Deferred.await(gate), append(batch)))
+      yield* Cluster.withStore(cluster, "a", (append) => (batch) => Effect.andThen(Deferred.await(gate), append(batch)))
       const a = yield* cluster.start("a")
       const write = yield* Effect.forkChild(failure(a.writer.commit(put("k")), "QuorumNotMet"))
       yield* TestClock.adjust(1)
@@ -105,7 +70,7 @@ describe("callers and closing", () => {
     "a write is resumed at once after closing, and one who resumes in a loop does not hold up the closing",
     () =>
       Effect.gen(function* () {
-        const { a } = yield* running("ab", 2, "a")
+        const { a } = yield* Cluster.running("ab", 2, "a")
         const { writeId } = yield* during(failure(a.writer.commit(put("k")), "QuorumNotMet"), 3500)
         let [resumes, stopped] = [0, false]
         const again: Effect.Effect<unknown, unknown> = Effect.suspend(() =>
@@ -128,7 +93,7 @@ describe("callers and closing", () => {
     "Bounded: more writes than may wait for acks are rejected as overloaded",
     () =>
       Effect.gen(function* () {
-        const { a, cluster } = yield* running("ab", 2)
+        const { a, cluster } = yield* Cluster.running("ab", 2)
         cluster.cut("a", "b")
         const write = put("k")
         const commit = a.writer.commit(write, { policy: Cluster.policy(2, 2, { ackTimeout: 10_000 }) })
@@ -184,7 +149,7 @@ describe("what is known of a write", () => {
 
   it.effect("a replica that always lags a little behind a busy owner still learns who holds what", () =>
     Effect.gen(function* () {
-      const { a, b, cluster } = yield* running("abc", 2)
+      const { a, b, cluster } = yield* Cluster.running("abc", 2)
       cluster.cut("a", "b")
       cluster.faults.set("a>b", (client) => ({ ...client, push: (request) => Effect.delay(client.push(request), 100) }))
       yield* TestClock.adjust(4000)
@@ -201,7 +166,7 @@ describe("what is known of a write", () => {
 
   it.effect("a peer that is down is no holder of what it held, and is one again when it is back", () =>
     Effect.gen(function* () {
-      const { a, c, cluster } = yield* running("abc", 2)
+      const { a, c, cluster } = yield* Cluster.running("abc", 2)
       const { writeId } = yield* during(a.writer.commit(put("k")), 10)
       const holders = Effect.map(a.writer.status(writeId), (status) => [...status.holders].sort())
       assert.deepStrictEqual(yield* holders, [idA, idB, idC])
@@ -252,7 +217,7 @@ describe("clocks", () => {
     Effect.gen(function* () {
       for (const jump of jumps) {
         const { set, wall } = yield* settable
-        const { cluster } = yield* running("ab", 2, "")
+        const { cluster } = yield* Cluster.running("ab", 2, "")
         const a = yield* Effect.provideService(cluster.start("a"), Clock.Clock, wall)
         yield* TestClock.adjust(1000)
         set(jump)
@@ -268,7 +233,7 @@ describe("clocks", () => {
   it.effect("how long a peer has been silent does not follow a wall clock that is set back", () =>
     Effect.gen(function* () {
       const { set, wall } = yield* settable
-      const { cluster } = yield* running("ab", 2, "")
+      const { cluster } = yield* Cluster.running("ab", 2, "")
       yield* Effect.provideService(cluster.start("a"), Clock.Clock, wall)
       const client = yield* cluster.network.connect(idA)
       const hello = (incarnation: string) =>

@@ -14,6 +14,7 @@ import {
   ReplicaStore
 } from "../../src/index.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
+import { TestClock } from "effect/testing"
 
 export type Services =
   | QuorumWriter.QuorumWriter
@@ -111,4 +112,22 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
     cut: (from: string, to: string) => void cut.add(`${from}>${to}`),
     heal: () => cut.clear()
   }
+})
+
+/** Starts replicas of a replica set; those that are not named in `up` stay down. */
+export const running = Effect.fnUntraced(function* (ids: string, w: number, up = ids) {
+  const cluster = yield* make([...ids], w)
+  const replicas = yield* Effect.forEach([...up], (id) => cluster.start(id))
+  yield* TestClock.adjust(1000)
+  return { cluster, replicas, a: replicas[0]!, b: replicas[1]!, c: replicas[2]! }
+})
+
+/** Replaces a replica's store before it starts. */
+export const withStore = Effect.fnUntraced(function* (
+  cluster: Effect.Success<ReturnType<typeof make>>,
+  name: string,
+  append: (append: ReplicaStore.ReplicaStore["Service"]["append"]) => typeof append
+) {
+  const store = yield* cluster.storeOf(name)
+  cluster.stores.set(name, { ...store, append: append(store.append) })
 })
