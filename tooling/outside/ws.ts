@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeHttpServer, NodeSocket } from "@effect/platform-node"
+import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
@@ -20,7 +20,7 @@ const replica = (self: keyof typeof ports) =>
     Layer.provide(WsPeerTransport.layer({ peers })),
     Layer.provide(SqliteStore.layer({ folder: join(folder, self), cluster: "outside", replica: ReplicaId.make(self) })),
     Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) })),
-    Layer.provide(NodeSocket.layerWebSocketConstructor)
+    Layer.provide(NodeWS.layerWebSocketConstructor)
   )
 
 const program = Effect.gen(function* () {

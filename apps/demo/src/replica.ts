@@ -6,8 +6,8 @@
  */
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices, NodeSocket } from "@effect/platform-node"
-import { Replica, ReplicaSet } from "@quorum/core"
+import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices, NodeWS } from "@effect/platform-node"
+import { PeerProtocol, Replica, ReplicaSet } from "@quorum/core"
 import { ClientApiServer, HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
@@ -26,15 +26,18 @@ const transports = {
     server: WsPeerServer.layer(),
     transport: (members: ReplicaConfig["members"]) => {
       const peers = Object.fromEntries(Object.entries(members).map(([id, url]) => [id, url.replace("http:", "ws:")]))
-      return Layer.provide(WsPeerTransport.layer({ peers }), NodeSocket.layerWebSocketConstructor)
+      return Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)
     }
   }
 }
 
+/** The package `ws` takes messages of 100 MiB otherwise. */
+const websocket = { maxPayload: PeerProtocol.maxMessageBytes() }
+
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
   HttpReplicaServer.serve(Layer.mergeAll(transports[transport].server, ClientApiServer.layer)).pipe(
-    Layer.provide(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "3 seconds" })),
+    Layer.provide(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "3 seconds", websocket })),
     Layer.provide(Replica.layer({ policy })),
     Layer.provide(transports[transport].transport(members)),
     Layer.provide(SqliteStore.layer({ folder, cluster, replica: id })),

@@ -8,7 +8,7 @@ import * as MemoryPlace from "./support/memoryPlace.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
 
-describe("the store suite finds", () => {
+describe("the store suite finds", { concurrent: true }, () => {
   const planted = (what: string, decorate: (store: Store) => Store, expected: Finds) =>
     it.live(what, () => finds(ReplicaStoreConformance.cases, MemoryPlace.place(decorate), expected))
 

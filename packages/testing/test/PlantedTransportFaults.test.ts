@@ -15,7 +15,7 @@ import * as MemoryWire from "./support/memoryWire.ts"
 
 type Handler = PeerHandler.PeerHandler["Service"]
 
-describe("the transport suite finds", () => {
+describe("the transport suite finds", { concurrent: true }, () => {
   const planted = (
     what: string,
     decorate: {
