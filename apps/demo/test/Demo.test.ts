@@ -170,7 +170,7 @@ describe("the demo, as a process", () => {
             assert.deepStrictEqual(children.filter(Program.runs), [])
             assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
           }),
-        { concurrency: 2, discard: true }
+        { concurrency: "unbounded", discard: true }
       ).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     minutes
   )

@@ -111,23 +111,23 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
    */
   const commit = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch): void => {
     try {
-      HeldLog.insert(log, batch)
+      HeldLog.insert(log, db, batch)
     } catch (cause) {
-      if (!endedBeforeCommit.has(Database.resultCode(cause))) {
-        try {
-          if (db.isTransaction) db.exec("ROLLBACK")
+      try {
+        if (db.isTransaction) db.exec("ROLLBACK")
+        if (!endedBeforeCommit.has(Database.resultCode(cause))) {
           undo.run()
           if (log.rows.get(log.head.seq) !== undefined) throw cause
-        } catch {
-          refusal = new ReplicaStore.StoreError({
-            reason: "uncertain",
-            detail:
-              `writing ${file} failed and could not be undone, so whether entries ${batch.from} to ` +
-              `${EntryBatch.last(batch)} of ${batch.log} are held is not known; check the disk, then restart`,
-            cause
-          })
-          throw refusal
         }
+      } catch {
+        refusal = new ReplicaStore.StoreError({
+          reason: "uncertain",
+          detail:
+            `writing ${file} failed and could not be undone, so whether entries ${batch.from} to ` +
+            `${EntryBatch.last(batch)} of ${batch.log} are held is not known; check the disk, then restart`,
+          cause
+        })
+        throw refusal
       }
       throw cause
     }

@@ -45,9 +45,22 @@ export const verify = (log: HeldLog, db: DatabaseSync, id: number): void => {
   log.head = EntryBatch.watermark(batch)
 }
 
-/** Writes a row; durable when it returns. */
-export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
-  log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)
+/**
+ * Writes a batch; durable when it returns, all of it or nothing. A large one, as catch-up brings them, is cut into
+ * several rows: whoever reads one entry reads and checks the row that it is in.
+ */
+export const insert = (log: HeldLog, db: DatabaseSync, batch: EntryBatch.EntryBatch): void => {
+  if (batch.bytes.length <= maxRowBytes) return insertRow(log, batch)
+  db.exec("BEGIN")
+  let rest = batch
+  let row = EntryBatch.take(rest, maxRowBytes)
+  while (row.count < rest.count) {
+    insertRow(log, row)
+    rest = EntryBatch.after(rest, EntryBatch.last(row))
+    row = EntryBatch.take(rest, maxRowBytes)
+  }
+  insertRow(log, row)
+  db.exec("COMMIT")
 }
 
 /** The chain after an entry that is held. */
@@ -83,6 +96,13 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The most bytes of entries in a row, unless one entry is larger. */
+const maxRowBytes = 32 * 1024
+
+const insertRow = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
+  log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)
+}
 
 interface Row {
   readonly last: number
