@@ -276,6 +276,8 @@ export const make = Effect.fnUntraced(function* (options: {
         restIfIdle()
         more.closeUnsafe()
         yield* more.await
+        // Writers that wake together commit together: without this the first of them would get a batch of its own.
+        yield* Effect.yieldNow
       }
     }
   })

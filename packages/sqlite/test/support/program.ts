@@ -74,8 +74,15 @@ const index = Effect.gen(function* () {
   }
 }).pipe(Effect.provide(SqliteStore.layer({ ...options, folder })))
 
-/** Opens the store and prints the error. */
+/**
+ * Opens the store and prints the error. Root may write everything, so it becomes somebody else first; only now, because
+ * somebody else may not be allowed to read this program.
+ */
 const fail = Effect.gen(function* () {
+  if (process.getuid?.() === 0) {
+    process.setgid?.(65534)
+    process.setuid?.(65534)
+  }
   const opened = yield* Effect.result(SqliteReplicaStore.make({ ...options, folder }))
   print(Result.isFailure(opened) ? `${opened.failure.reason} ${opened.failure.detail}` : "opened")
 })

@@ -84,13 +84,12 @@ export const valuesOf = Effect.fnUntraced(function* (
 })
 
 /** Starts a program of this folder. `line` waits for its next line of output. It is killed with the scope. */
-export const child = (program: string, args: ReadonlyArray<string>, options?: { readonly uid: number }) =>
+export const child = (program: string, args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const file = fileURLToPath(new URL(program, import.meta.url))
       const started = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", file, ...args], {
-        stdio: ["pipe", "pipe", "inherit"],
-        ...(options === undefined ? {} : { uid: options.uid, gid: options.uid })
+        stdio: ["pipe", "pipe", "inherit"]
       })
       const lines: Array<string> = []
       const ended = new Promise<void>((resolve) => started.on("close", () => resolve()))
