@@ -276,7 +276,7 @@ export const make = Effect.fnUntraced(function* (options: {
         restIfIdle()
         more.closeUnsafe()
         yield* more.await
-        // Writers that wake together commit together: without this the first of them would get a batch of its own.
+        // Gives writers that wake together a chance to be in the same batch.
         yield* Effect.yieldNow
       }
     }
