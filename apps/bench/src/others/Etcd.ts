@@ -12,19 +12,20 @@ import type { Config } from "./client/etcd.ts"
 import type { Other } from "./Other.ts"
 import * as Program from "./Program.ts"
 
-const command = "etcd"
+const server: Program.Package = { command: "etcd", debianPackage: "etcd-server" }
 
 /** Three members of etcd. */
 export const etcd: Other = {
   name: "etcd",
   get description() {
     return (
-      `etcd ${Program.version(command) ?? ""}: 3 members, fsync before a member counts; ` +
+      `etcd ${Program.version(server) ?? ""}: 3 members, fsync before a member counts; ` +
       `etcd3 puts to the one that leads, from a 4th process; cpu is the client's`
     )
   },
-  missing: () => Program.missing(command, "etcd-server"),
+  missing: () => Program.missing(server),
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
+    const command = yield* Program.find(server)
     mkdirSync(folder, { recursive: true })
     const members = yield* Effect.forEach(["a", "b", "c"], (id) =>
       Effect.all({ id: Effect.succeed(id), port: Ports.free, peerPort: Ports.free })
@@ -45,7 +46,7 @@ export const etcd: Other = {
         }
         const program: Program.Program = {
           name: `etcd ${id}`,
-          command: Program.find(command) ?? command,
+          command,
           args: Object.entries(options).map(([option, value]) => `--${option}=${value}`),
           folder
         }

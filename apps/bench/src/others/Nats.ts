@@ -1,5 +1,6 @@
 /**
- * NATS JetStream with a stream on three servers' files. With `sync_interval: always` a server calls fsync for every
+ * NATS JetStream with a stream on three servers' files, which keeps every write (a key-value bucket would be a stream that
+ * keeps the last one of each key). With `sync_interval: always` a server calls fsync for every
  * write; before 2.10 there is no such setting, and fsync happens every two minutes.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -11,22 +12,23 @@ import type { Config } from "./client/nats.ts"
 import type { Other } from "./Other.ts"
 import * as Program from "./Program.ts"
 
-const command = "nats-server"
+const server: Program.Package = { command: "nats-server", debianPackage: "nats-server" }
 
 /** Three servers of NATS with JetStream. */
 export const nats: Other = {
   name: "nats",
   get description() {
-    const version = Program.version(command)
+    const version = Program.version(server)
     return (
       `NATS JetStream ${version ?? ""}: a stream on 3 servers' files (R3), ` +
       `${canSyncAlways(version) ? "sync_interval always" : "no fsync per write (sync_interval always needs 2.10)"}; ` +
       `publish with ack to the server that leads the stream, a subject per key, from a 4th process; cpu is the client's`
     )
   },
-  missing: () => Program.missing(command, "nats-server"),
+  missing: () => Program.missing(server),
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
-    const sync = canSyncAlways(Program.version(command)) ? { sync_interval: "always" } : {}
+    const command = yield* Program.find(server)
+    const sync = canSyncAlways(Program.version(server)) ? { sync_interval: "always" } : {}
     const members = yield* Effect.forEach(["a", "b", "c"], (id) =>
       Effect.all({ id: Effect.succeed(id), port: Ports.free, routePort: Ports.free })
     )
@@ -49,7 +51,7 @@ export const nats: Other = {
         writeFileSync(file, JSON.stringify(settings))
         const program: Program.Program = {
           name: `nats ${id}`,
-          command: Program.find(command) ?? command,
+          command,
           args: ["--config", file],
           folder: home
         }

@@ -19,12 +19,12 @@ export const postgres: Other = {
   name: "postgres",
   get description() {
     return (
-      `PostgreSQL ${Program.version("postgres", programFolders()) ?? ""}: primary + 2 standbys, fsync, ` +
+      `PostgreSQL ${Program.version(part("postgres")) ?? ""}: primary + 2 standbys, fsync, ` +
       `synchronous_commit on, ANY 1; pg, upserts by prepared statement, up to 256 connections, from a 4th process`
     )
   },
   missing: () =>
-    Program.missing("postgres", "postgresql", programFolders()) ??
+    Program.missing(part("postgres")) ??
     (runsAsRoot && packageUser() === undefined
       ? "postgres does not run as root, and its package's user `postgres` is not there: run as another user"
       : undefined),
@@ -40,16 +40,18 @@ export const postgres: Other = {
       const parent = dirname(folder)
       chmodSync(parent, statSync(parent).mode | 0o001)
     }
-    const program = (name: string, command: string, args: ReadonlyArray<string>): Program.Program => ({
-      name,
-      command: Program.find(command, programFolders()) ?? command,
-      args,
-      folder,
-      // All of them find the password here, the standbys for their connection to the primary too.
-      env: { LC_ALL: "C", PGPASSWORD: password },
-      user,
-      // Ends at once; SIGTERM would wait for connections to close.
-      endSignal: "SIGINT"
+    const program = Effect.fnUntraced(function* (name: string, args: ReadonlyArray<string>, id = "") {
+      return {
+        name: `${name} ${id}`.trimEnd(),
+        command: yield* Program.find(part(name)),
+        args,
+        folder,
+        // All of them find the password here, the standbys for their connection to the primary too.
+        env: { LC_ALL: "C", PGPASSWORD: password },
+        user,
+        // Ends at once; SIGTERM would wait for connections to close.
+        endSignal: "SIGINT"
+      } satisfies Program.Program
     })
     const start = Effect.fnUntraced(function* (id: string, port: number, options: Record<string, string>) {
       const all = {
@@ -62,13 +64,13 @@ export const postgres: Other = {
         ...options
       }
       const args = ["-D", join(folder, id), ...Object.entries(all).flatMap(([key, value]) => ["-c", `${key}=${value}`])]
-      return { pid: yield* Program.start(program(`postgres ${id}`, "postgres", args), /ready to accept/), port }
+      return { pid: yield* Program.start(yield* program("postgres", args, id), /ready to accept/), port }
     })
 
     const primaryPort = yield* Ports.free
     const login = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`]
     const initdb = ["-D", join(folder, "a"), ...login, "--encoding=UTF8", "--locale=C", "--no-sync"]
-    yield* Program.run(program("initdb", "initdb", initdb))
+    yield* Program.run(yield* program("initdb", initdb))
     const primary = yield* start("a", primaryPort, { synchronous_standby_names: "ANY 1 (b, c)" })
     const standbys = yield* Effect.forEach(
       ["b", "c"],
@@ -76,7 +78,7 @@ export const postgres: Other = {
         const conninfo = `host=127.0.0.1 port=${primaryPort} user=postgres application_name=${id}`
         const home = join(folder, id)
         const args = ["-D", home, "-d", conninfo, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
-        yield* Program.run(program(`pg_basebackup ${id}`, "pg_basebackup", args))
+        yield* Program.run(yield* program("pg_basebackup", args, id))
         return yield* start(id, yield* Ports.free, { primary_conninfo: conninfo })
       }),
       { concurrency: "unbounded" }
@@ -90,6 +92,13 @@ export const postgres: Other = {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const runsAsRoot = process.getuid?.() === 0
+
+/** One of the programs of PostgreSQL. */
+const part = (command: string): Program.Package => ({
+  command,
+  debianPackage: "postgresql",
+  folders: programFolders()
+})
 
 /** Where Debian puts the programs, newest version first. */
 const programFolders = (): ReadonlyArray<string> => {

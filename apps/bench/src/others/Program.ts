@@ -24,23 +24,30 @@ export interface Program {
   readonly endSignal?: NodeJS.Signals | undefined
 }
 
-/** The path of an installed command; `folders` are searched before the usual ones. */
-export const find = (command: string, folders: ReadonlyArray<string> = []): string | undefined =>
-  [...folders, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]
-    .map((folder) => join(folder, command))
-    .find(isExecutable)
+/** A command, and how it comes to a machine. */
+export interface Package {
+  readonly command: string
+  /** Debian's. */
+  readonly debianPackage: string
+  /** Where to look first, before the usual places. */
+  readonly folders?: ReadonlyArray<string>
+}
 
 /** What to say about a command that is not installed; undefined if it is. */
-export const missing = (
-  command: string,
-  debianPackage: string,
-  folders: ReadonlyArray<string> = []
-): string | undefined =>
-  find(command, folders) === undefined ? `${command} is not installed: apt-get install ${debianPackage}` : undefined
+export const missing = (from: Package): string | undefined =>
+  pathOf(from) === undefined ? `${from.command} is not installed: apt-get install ${from.debianPackage}` : undefined
 
-/** The version that `command --version` prints, as "3.4.23"; undefined if it is not installed. */
-export const version = (command: string, folders: ReadonlyArray<string> = []): string | undefined => {
-  const path = find(command, folders)
+/** The path of an installed command. */
+export const find = (from: Package): Effect.Effect<string, ProcessFailed> => {
+  const path = pathOf(from)
+  return path === undefined
+    ? Effect.fail(new ProcessFailed({ script: from.command, detail: missing(from)! }))
+    : Effect.succeed(path)
+}
+
+/** The version that an installed command prints, as "3.4.23". */
+export const version = (from: Package): string | undefined => {
+  const path = pathOf(from)
   if (path === undefined) return undefined
   const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 })
   return /\d+(\.\d+)+/.exec(stdout)?.[0]
@@ -78,6 +85,11 @@ export const run = (program: Program): Effect.Effect<void, ProcessFailed> =>
 
 const outputLength = 2000
 
+const pathOf = ({ command, folders = [] }: Package): string | undefined =>
+  [...folders, ...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]
+    .map((folder) => join(folder, command))
+    .find(isExecutable)
+
 const isExecutable = (path: string): boolean => {
   try {
     accessSync(path, constants.X_OK)
@@ -89,7 +101,7 @@ const isExecutable = (path: string): boolean => {
 
 /** Becomes the program after it has asked Linux to kill it with its parent: not even `kill -9` leaves a server behind. */
 const leashed = (command: string, args: ReadonlyArray<string>): [string, ReadonlyArray<string>] => {
-  const setpriv = process.platform === "linux" ? find("setpriv") : undefined
+  const setpriv = process.platform === "linux" ? pathOf({ command: "setpriv", debianPackage: "util-linux" }) : undefined
   return setpriv === undefined ? [command, args] : [setpriv, ["--pdeathsig", "KILL", "--", command, ...args]]
 }
 

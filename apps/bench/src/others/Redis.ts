@@ -12,19 +12,20 @@ import type { Config } from "./client/redis.ts"
 import type { Other } from "./Other.ts"
 import * as Program from "./Program.ts"
 
-const command = "redis-server"
+const server: Program.Package = { command: "redis-server", debianPackage: "redis-server" }
 
 /** A Redis primary with two replicas. */
 export const redis: Other = {
   name: "redis",
   get description() {
     return (
-      `Redis ${Program.version(command) ?? ""}: primary + 2 replicas, appendfsync always; ioredis, SET and WAIT 1 ` +
+      `Redis ${Program.version(server) ?? ""}: primary + 2 replicas, appendfsync always; ioredis, SET and WAIT 1 ` +
       `in one round trip (WAIT is for a replica's memory, not its disk), a connection per writer, from a 4th process`
     )
   },
-  missing: () => Program.missing(command, "redis-server"),
+  missing: () => Program.missing(server),
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
+    const command = yield* Program.find(server)
     const start = Effect.fnUntraced(function* (id: string, primary?: number) {
       const port = yield* Ports.free
       const home = join(folder, id)
@@ -42,7 +43,7 @@ export const redis: Other = {
       }
       const program: Program.Program = {
         name: `redis ${id}`,
-        command: Program.find(command) ?? command,
+        command,
         args: [
           ...Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)]),
           ...(primary === undefined ? [] : ["--replicaof", `127.0.0.1 ${primary}`])
