@@ -31,7 +31,7 @@ export const growth = ({ parameters, part, samples }: Outcome, note: string): Ch
         values: ({ points }) => Course.slices(points, Number(parameters["slice"]))
       }
     ],
-    { field: "writes", title: "entries in the log" }
+    { field: "writes", title: "commits since counting began" }
   )
 
 /** Memory, and what the peer that is down lacks. */
