@@ -25,7 +25,7 @@ export const catchUp: Part = {
     const run = { writers: Parts.writers, valueBytes: 128, keys: Parts.keys, everyMillis: 100 }
     const missed = Parts.commits(settings, 300_000)
     const seconds = Parts.seconds(settings, 5)
-    const longest = settings.quick ? 5 : 30
+    const longest = settings.quick ? 5 : 20
 
     const oneRound = Effect.fnUntraced(function* (round: number) {
       const replicas = yield* Replicas.make({ ...Replicas.usual, folder: yield* Bench.folder })
@@ -67,6 +67,7 @@ export const catchUp: Part = {
       const figures = [
         figure("catch-up", "entries/s", course.entriesPerSecond),
         figure("commits meanwhile", "writes/s", course.writesPerSecond),
+        figure("catch-up against commits before", "times", course.entriesPerSecond / before.writesPerSecond),
         figure("catch-up against commits meanwhile", "times", course.entriesPerSecond / course.writesPerSecond),
         figure("commits meanwhile, of those before", "share", course.writesPerSecond / before.writesPerSecond),
         figure("p99 of 0.1 s before, median", "ms", p99Before),
