@@ -43,7 +43,7 @@ export const folder = Effect.flatMap(FileSystem.FileSystem, (fs) =>
 
 /** One line about a sample. */
 export const line = ({ failed, failure, round, system, writers, writesPerSecond }: Measured): string =>
-  `round ${round}, ${writers} writers, ${system}: ${Math.round(writesPerSecond).toLocaleString("en-US")} writes/s` +
+  `round ${round}, ${writers} writer${writers === 1 ? "" : "s"}, ${system}: ${Math.round(writesPerSecond).toLocaleString("en-US")} writes/s` +
   (failed === 0 ? "" : `, ${failed} FAILED: ${failure}`)
 
 // ---------------------------------------------------------------------------------------------------------------------
