@@ -1,20 +1,20 @@
 /**
- * The measurement: in every round all systems are started afresh, and take turns at every number of writers, so that
- * what the machine does besides hits all of them.
+ * The measurement of a table: in every round all systems are started afresh, and take turns at every number of writers,
+ * so that what the machine does besides hits all of them. Every second round goes through them backwards, so that none
+ * always comes after the same.
  */
 import { join } from "node:path"
 import { Effect, FileSystem } from "effect"
-import type { Sample } from "./ClosedLoop.ts"
-import type { System } from "./Systems.ts"
+import type { Run, Sample } from "./ClosedLoop.ts"
+import type { System } from "./System.ts"
 
 /** What to measure. */
-export interface Options {
+export interface Options extends Omit<Run, "writers"> {
   readonly systems: ReadonlyArray<System>
   readonly writers: ReadonlyArray<number>
   readonly rounds: number
-  readonly warmup: number
-  readonly seconds: number
-  readonly valueBytes: number
+  /** Seconds that every system runs before its first measurement, so that its code is compiled. */
+  readonly rehearsal: number
   /** Where CPU profiles of the processes that commit go. */
   readonly profile: string | undefined
   readonly say: (line: string) => Effect.Effect<void>
@@ -36,12 +36,23 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   return measured
 })
 
+/** A folder for the files of a round, which ends with the scope. */
+export const folder = Effect.flatMap(FileSystem.FileSystem, (fs) =>
+  fs.makeTempDirectoryScoped({ prefix: "quorum-bench-" })
+)
+
+/** One line about a sample. */
+export const line = ({ failed, failure, round, system, writers, writesPerSecond }: Measured): string =>
+  `round ${round}, ${writers} writer${writers === 1 ? "" : "s"}, ${system}: ${Math.round(writesPerSecond).toLocaleString("en-US")} writes/s` +
+  (failed === 0 ? "" : `, ${failed} FAILED: ${failure}`)
+
 // ---------------------------------------------------------------------------------------------------------------------
 
+const rehearsalWriters = 64
+
 const oneRound = Effect.fnUntraced(function* (options: Options, round: number) {
-  const { profile, rounds, say, seconds, systems, valueBytes, warmup } = options
-  const fs = yield* FileSystem.FileSystem
-  const folder = yield* fs.makeTempDirectoryScoped({ prefix: "quorum-bench-" })
+  const { profile, rehearsal, rounds: _, say, systems, writers: numbers, ...usual } = options
+  const files = yield* folder
   const measured: Array<Measured> = []
   const children = []
   for (const system of systems) {
@@ -49,17 +60,20 @@ const oneRound = Effect.fnUntraced(function* (options: Options, round: number) {
       profile === undefined
         ? []
         : ["--cpu-prof", `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${system.name}-${round}.cpuprofile`]
-    children.push({ system, child: yield* system.start(join(folder, system.name), flags) })
+    children.push({ system, child: yield* system.start(join(files, system.name), flags) })
   }
-  for (const writers of options.writers) {
+  if (round % 2 === 0) children.reverse()
+  if (rehearsal > 0) {
+    for (const { child } of children) {
+      yield* child.measure({ ...usual, writers: rehearsalWriters, warmup: 0, seconds: rehearsal })
+    }
+  }
+  for (const writers of numbers) {
     for (const { child, system } of children) {
-      const sample = yield* child.measure({ writers, warmup, seconds, valueBytes })
-      measured.push({ system: system.name, writers, round, ...sample })
-      const failures = sample.failed === 0 ? "" : `, ${sample.failed} FAILED: ${sample.failure}`
-      yield* say(
-        `round ${round} of ${rounds}, ${writers} writers, ${system.name}: ` +
-          `${Math.round(sample.writesPerSecond).toLocaleString("en-US")} writes/s${failures}`
-      )
+      const sample = yield* child.measure({ ...usual, writers })
+      const found = { system: system.name, writers, round, ...sample }
+      measured.push(found)
+      yield* say(line(found))
     }
   }
   return measured

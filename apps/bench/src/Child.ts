@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
 import { CliError } from "effect/cli"
 import type { Run, Sample } from "./ClosedLoop.ts"
+import type { Status } from "./Lines.ts"
 
-/** A process did not start, or ended early. */
+/** A process did not start, ended early, or did not answer. */
 export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessFailed", {
   script: Schema.String,
   detail: Schema.String
@@ -27,6 +28,10 @@ export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessF
 export interface Child {
   readonly pid: number
   readonly measure: (run: Run) => Effect.Effect<Sample, ProcessFailed>
+  /** For replica processes. Waits for the measurement under way. */
+  readonly status: Effect.Effect<Status, ProcessFailed>
+  /** Stops it in order, as an operator does: SIGTERM, and wait. */
+  readonly stop: Effect.Effect<void>
 }
 
 /** Starts a script of this folder, by its name without extension, and waits until it is ready. */
@@ -39,29 +44,34 @@ export const start = (
     const path = fileURLToPath(new URL(`./${script}${extname(import.meta.url)}`, import.meta.url))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => spawn(process.execPath, [...nodeFlags, path, JSON.stringify(config)])),
-      (child) => end(child)
+      (child) => ended(child, () => child.stdin?.end())
     )
     let complaint = ""
     child.stderr.on("data", (chunk) => (complaint = (complaint + String(chunk)).slice(-complaintLength)))
+    // A process that is gone is noticed when its output ends.
+    child.stdin.on("error", () => undefined)
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-    const next = Effect.callback<string, ProcessFailed>((resume) => {
-      const failed = (detail: string) => Effect.fail(new ProcessFailed({ script, detail: `${detail}\n${complaint}` }))
-      lines.next().then(
-        (line) => resume(line.done === true ? failed("ended") : Effect.succeed(line.value)),
-        (cause) => resume(failed(String(cause)))
+    const failed = (detail: string) => Effect.fail(new ProcessFailed({ script, detail: `${detail}\n${complaint}` }))
+    const next = (seconds: number) =>
+      Effect.callback<string, ProcessFailed>((resume) => {
+        lines.next().then(
+          (line) => resume(line.done === true ? failed("ended") : Effect.succeed(line.value)),
+          (cause) => resume(failed(String(cause)))
+        )
+      }).pipe(
+        Effect.timeoutOrElse({ duration: seconds * 1000, orElse: () => failed(`has not answered in ${seconds} s`) })
       )
-    })
-    yield* Effect.timeoutOrElse(next, {
-      duration: "30 seconds",
-      orElse: () => Effect.fail(new ProcessFailed({ script, detail: `is not ready after 30 s\n${complaint}` }))
-    })
+    const ask = <A>(line: unknown, seconds: number) =>
+      Effect.suspend(() => {
+        child.stdin.write(`${JSON.stringify(line)}\n`)
+        return Effect.map(next(seconds), (answer): A => JSON.parse(answer))
+      })
+    yield* next(readySeconds)
     return {
       pid: child.pid!,
-      measure: (run) =>
-        Effect.suspend(() => {
-          child.stdin.write(`${JSON.stringify(run)}\n`)
-          return Effect.map(next, (line): Sample => JSON.parse(line))
-        })
+      measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
+      status: ask<Status>("status", graceSeconds),
+      stop: ended(child, () => child.kill("SIGTERM"))
     }
   })
 
@@ -69,8 +79,14 @@ export const start = (
 
 const complaintLength = 2000
 
-/** A process ends by itself when its input does; one that does not is killed. */
-const end = (child: ChildProcess): Effect.Effect<void> =>
+/** A replica may have an index to build before it is ready. */
+const readySeconds = 120
+
+/** How much longer than it should an answer may take. */
+const graceSeconds = 60
+
+/** A process ends when it is told to; one that does not is killed. */
+const ended = (child: ChildProcess, tell: () => void): Effect.Effect<void> =>
   Effect.callback((resume) => {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
     const timer = setTimeout(() => child.kill("SIGKILL"), 5000)
@@ -78,5 +94,5 @@ const end = (child: ChildProcess): Effect.Effect<void> =>
       clearTimeout(timer)
       resume(Effect.void)
     })
-    child.stdin?.end()
+    tell()
   })

@@ -2,15 +2,23 @@
  * The closed loop that every system runs: each writer makes its next write when the last was answered. No framework
  * here, because the ceiling uses it too.
  */
-import { percentile } from "./Statistics.ts"
+import { createHistogram } from "node:perf_hooks"
+import * as Points from "./Points.ts"
 
 /** What one measurement is asked to do. */
 export interface Run {
   readonly writers: number
   /** Seconds before anything is counted. */
   readonly warmup: number
+  /** How long to count. With `commits`, the longest. */
   readonly seconds: number
+  /** Ends the measurement when so many writes were counted. */
+  readonly commits?: number
   readonly valueBytes: number
+  /** Keys are drawn at random from so many. */
+  readonly keys: number
+  /** Looks at throughput, memory and delay so often, in milliseconds; never unless given. */
+  readonly everyMillis?: number
 }
 
 /** What one measurement found. */
@@ -19,29 +27,39 @@ export interface Sample {
   readonly failed: number
   /** The first failure, as text. */
   readonly failure: string | undefined
+  /** How long it counted. */
+  readonly seconds: number
   readonly writesPerSecond: number
-  /** Latency in milliseconds. */
+  /** Latency in milliseconds, to three digits. */
   readonly p50: number
   readonly p99: number
   /** Processor time of this process per write, all its threads, in microseconds. */
   readonly cpuMicros: number
+  /** What this process allocated in V8's heap per write; only where that is measured. */
+  readonly allocatedBytes?: number
+  /** The course of it; empty unless it was asked for. */
+  readonly points: ReadonlyArray<Points.Point>
 }
 
-/** Keys are drawn from so many, the same for all systems. */
-const keys = 100_000
+/** A random key of so many. */
+export const randomKey = (keys: number): string => `key-${Math.floor(Math.random() * keys)}`
 
-/** A random key. */
-export const randomKey = (): string => `key-${Math.floor(Math.random() * keys)}`
-
-/** Counts the answers of one measurement. It starts when this is called. */
-export const recorder = ({ seconds, warmup }: Run) => {
-  const begin = performance.now() + warmup * 1000
-  const end = begin + seconds * 1000
-  const latencies: Array<number> = []
+/**
+ * Counts the answers of one measurement. It starts when this is called. Latencies go into a histogram of fixed size
+ * (30 ns a value), so that memory over time is that of the system and not of its measurement.
+ */
+export const recorder = (run: Run, observe?: Points.Observe) => {
+  const begin = performance.now() + run.warmup * 1000
+  const limit = run.commits ?? Number.POSITIVE_INFINITY
+  const latencies = createHistogram({ figures: 3 })
+  let end = begin + run.seconds * 1000
+  let writes = 0
   let failed = 0
   let failure: string | undefined
   let cpuAtBegin: NodeJS.CpuUsage | undefined
   let cpu: NodeJS.CpuUsage | undefined
+  const points =
+    run.everyMillis === undefined ? undefined : Points.collect(run.everyMillis, begin, () => writes, observe)
   return {
     /** An answer to the write that was made at `startedAt` (performance.now()). Returns whether to go on. */
     answered: (startedAt: number, error?: string): boolean => {
@@ -53,24 +71,31 @@ export const recorder = ({ seconds, warmup }: Run) => {
       if (now < begin) return true
       cpuAtBegin ??= process.cpuUsage()
       if (now < end) {
-        if (error === undefined) latencies.push(now - startedAt)
+        if (error === undefined) {
+          const nanos = Math.round((now - startedAt) * 1e6)
+          latencies.record(Math.max(1, nanos))
+          points?.latency(nanos)
+          if (++writes === limit) end = now
+        }
         return true
       }
       cpu ??= process.cpuUsage(cpuAtBegin)
       return false
     },
-    /** What was found, after the end. */
-    sample: (): Sample => {
-      const sorted = Float64Array.from(latencies).sort()
+    /** What was found, after the last writer was told to stop. */
+    sample: async (): Promise<Sample> => {
       const { system, user } = cpu ?? { system: Number.NaN, user: Number.NaN }
+      const seconds = (end - begin) / 1000
       return {
-        writes: sorted.length,
+        writes,
         failed,
         failure,
-        writesPerSecond: sorted.length / seconds,
-        p50: percentile(sorted, 0.5),
-        p99: percentile(sorted, 0.99),
-        cpuMicros: (system + user) / sorted.length
+        seconds,
+        writesPerSecond: writes / seconds,
+        p50: writes === 0 ? Number.NaN : latencies.percentile(50) / 1e6,
+        p99: writes === 0 ? Number.NaN : latencies.percentile(99) / 1e6,
+        cpuMicros: (system + user) / writes,
+        points: (await points?.end()) ?? []
       }
     }
   }
@@ -82,7 +107,7 @@ export const run = async (options: Run, write: (key: string) => Promise<unknown>
   const writer = async (): Promise<void> => {
     while (true) {
       const startedAt = performance.now()
-      const error = await write(randomKey()).then(() => undefined, String)
+      const error = await write(randomKey(options.keys)).then(() => undefined, String)
       if (!answered(startedAt, error)) return
     }
   }

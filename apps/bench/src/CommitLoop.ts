@@ -1,45 +1,76 @@
 /**
  * The closed loop on a `QuorumWriter` of this process: one fiber per writer.
  */
-import { Entry, QuorumPolicy, QuorumWriter } from "@quorum/core"
+import { Entry, Peers, QuorumPolicy, QuorumWriter, RecordIndex, ReplicaLogs } from "@quorum/core"
 import { Effect, Result } from "effect"
 import { randomKey, recorder, type Run, type Sample } from "./ClosedLoop.ts"
+import type { Status } from "./Lines.ts"
+import * as Points from "./Points.ts"
 
-/** `w` of three. */
-export const policy = (w: number): QuorumPolicy.QuorumPolicy => Result.getOrThrow(QuorumPolicy.make({ n: 3, w }))
+/** How long a writer waits after a failure. */
+const pauseMillis = 5
 
-/** How long a record index may take to follow what was measured, in milliseconds. */
-const indexMillis = 300
+/** `w` of `n`. */
+export const policy = (n: number, w: number): QuorumPolicy.QuorumPolicy =>
+  Result.getOrThrow(QuorumPolicy.make({ n, w }))
 
-/** Makes measurements. One ends when all three replicas hold all of it, so that the next one starts in peace. */
-export const make: Effect.Effect<(run: Run) => Promise<Sample>, never, QuorumWriter.QuorumWriter> = Effect.gen(
-  function* () {
-    const { commit, resume } = yield* QuorumWriter.QuorumWriter
-    const context = yield* Effect.context<never>()
-    const everywhere = policy(3)
+/** How a replica of this process is doing. */
+const status = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs.ReplicaLogs
+  const index = yield* RecordIndex.RecordIndex
+  return Effect.map(index.progress, (progress): Status => {
+    const vector = logs.vector()
+    return {
+      at: Date.now(),
+      held: vector.reduce((sum, { seq }) => sum + seq, 0),
+      indexDelay: vector.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (progress.get(log) ?? 0)), 0),
+      ...Points.memory()
+    }
+  })
+})
 
-    const measure = Effect.fnUntraced(function* (run: Run) {
-      const value = new Uint8Array(run.valueBytes).fill(120)
-      const { answered, sample } = recorder(run)
-      const writer = Effect.gen(function* () {
-        while (true) {
-          const startedAt = performance.now()
-          const error = yield* Effect.match(commit(Entry.put("bench", randomKey(), value)), {
-            onFailure: (error) => error.message,
-            onSuccess: () => undefined
-          })
-          if (!answered(startedAt, error)) return
-        }
-      })
-      yield* Effect.all(
-        Array.from({ length: run.writers }, () => writer),
-        { concurrency: "unbounded", discard: true }
-      )
-      const last = yield* commit(Entry.put("bench", randomKey(), value))
-      yield* Effect.retry(resume(last.writeId, { policy: everywhere }), { times: 10 })
-      yield* Effect.sleep(indexMillis)
-      return sample()
-    })
-    return (run) => Effect.runPromiseWith(context)(measure(run))
+/** Entries of the own log that the peer which has the fewest is not known to hold. */
+const lag = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs.ReplicaLogs
+  const peers = yield* Peers.Peers
+  return (): number => {
+    const held = peers.all().map(({ watermarks }) => watermarks.get(logs.own)?.seq ?? 0)
+    return logs.head(logs.own).seq - Math.min(...held)
   }
-)
+})
+
+/** Makes measurements, and says how the replica is doing. */
+export const make = Effect.gen(function* () {
+  const { commit } = yield* QuorumWriter.QuorumWriter
+  const context = yield* Effect.context<never>()
+  const run = Effect.runPromiseWith(context)
+  const statusNow = yield* status
+  const lagNow = yield* lag
+  const observe = () => run(Effect.map(statusNow, ({ indexDelay }) => ({ indexDelay, lag: lagNow() })))
+
+  const loop = Effect.fnUntraced(function* (options: Run) {
+    const value = new Uint8Array(options.valueBytes).fill(120)
+    const { answered, sample } = recorder(options, observe)
+    const writer = Effect.gen(function* () {
+      while (true) {
+        const startedAt = performance.now()
+        const error = yield* Effect.match(commit(Entry.put("bench", randomKey(options.keys), value)), {
+          onFailure: (error) => error.message,
+          onSuccess: () => undefined
+        })
+        if (!answered(startedAt, error)) return
+        // What fails at once would leave no time for what it fails for.
+        if (error !== undefined) yield* Effect.sleep(pauseMillis)
+      }
+    })
+    yield* Effect.all(
+      Array.from({ length: options.writers }, () => writer),
+      { concurrency: "unbounded", discard: true }
+    )
+    return yield* Effect.promise(sample)
+  })
+  return {
+    measure: (options: Run): Promise<Sample> => run(loop(options)),
+    status: (): Promise<Status> => run(statusNow)
+  }
+})

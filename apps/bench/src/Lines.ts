@@ -1,16 +1,28 @@
 /**
  * The child's end of how the benchmark talks to its processes: one JSON line says that it is ready, then every line it
- * reads is a measurement to make, and is answered with one. It ends when its standard input does.
+ * reads is a measurement to make or the word "status", and is answered with one. It ends when its standard input does.
  */
 import { createInterface } from "node:readline"
 import type { Run, Sample } from "./ClosedLoop.ts"
+import type { Point } from "./Points.ts"
+
+/** How a replica process is doing. */
+export interface Status extends Pick<Point, "at" | "rssMiB" | "heapMiB"> {
+  /** Entries that it holds durably, of all logs. */
+  readonly held: number
+  /** Entries of those that its record index does not cover yet. */
+  readonly indexDelay: number
+}
 
 /** Says that this process is ready, and makes the measurements that it is asked for. */
-export const serve = (measure: (run: Run) => Promise<Sample>): void => {
+export const serve = (measure: (run: Run) => Promise<Sample>, status: () => Promise<Status> = noStatus): void => {
   const lines = createInterface({ input: process.stdin })
   let last = Promise.resolve()
   lines.on("line", (line) => {
-    last = last.then(async () => say(await measure(JSON.parse(line))))
+    last = last.then(async () => {
+      const asked: "status" | Run = JSON.parse(line)
+      say(asked === "status" ? await status() : await measure(asked))
+    })
   })
   lines.on("close", () => process.exit(0))
   say({ ready: true })
@@ -18,5 +30,7 @@ export const serve = (measure: (run: Run) => Promise<Sample>): void => {
 
 /** For processes that are only peers. */
 export const peerOnly = (): Promise<Sample> => Promise.reject(new Error("this process makes no writes"))
+
+const noStatus = (): Promise<Status> => Promise.reject(new Error("this process is no replica"))
 
 const say = (line: unknown): void => void process.stdout.write(`${JSON.stringify(line)}\n`)

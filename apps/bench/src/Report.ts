@@ -1,71 +1,65 @@
 /**
- * The outcome as a table: medians over the rounds with their spread, and the ratio to the ceiling of the same round.
+ * What was found, as Markdown tables that are aligned for a terminal too.
  */
-import type { Measured } from "./Bench.ts"
-import { type Spread, spread } from "./Statistics.ts"
+import type { Verdict } from "./Goals.ts"
+import type { FigureRow, Row } from "./Rows.ts"
+import type { Spread } from "./Statistics.ts"
 
-/** One line of the table. */
-export interface Row {
-  readonly writers: number
-  readonly system: string
-  readonly writesPerSecond: Spread
-  /** Throughput as a share of the ceiling's in the same round; absent when the ceiling was not measured. */
-  readonly ratio: Spread | undefined
-  readonly p50: Spread
-  readonly p99: Spread
-  readonly cpuMicros: Spread
-  readonly failed: number
-}
-
-/** Brings the samples together, by writers and then in the order in which the systems ran. */
-export const rows = (measured: ReadonlyArray<Measured>, ceiling: string): ReadonlyArray<Row> => {
-  const groups = new Map<string, Array<Measured>>()
-  for (const sample of measured) {
-    const key = `${sample.writers} ${sample.system}`
-    groups.set(key, [...(groups.get(key) ?? []), sample])
-  }
-  return Array.from(groups.values(), (samples) => {
-    const { system, writers } = samples[0]!
-    const ratios = samples.flatMap(({ round, writesPerSecond }) => {
-      const same = measured.find(
-        (other) => other.system === ceiling && other.writers === writers && other.round === round
-      )
-      return same === undefined ? [] : [writesPerSecond / same.writesPerSecond]
-    })
-    return {
-      writers,
-      system,
-      writesPerSecond: spread(samples.map((sample) => sample.writesPerSecond)),
-      ratio: ratios.length === 0 ? undefined : spread(ratios),
-      p50: spread(samples.map((sample) => sample.p50)),
-      p99: spread(samples.map((sample) => sample.p99)),
-      cpuMicros: spread(samples.map((sample) => sample.cpuMicros)),
-      failed: samples.reduce((sum, sample) => sum + sample.failed, 0)
-    }
-  })
-}
-
-/** The rows as a Markdown table that is aligned for a terminal too. */
-export const table = (lines: ReadonlyArray<Row>): string => {
-  const cells = [
-    ["writers", "system", "writes/s", "of the ceiling", "p50 ms", "p99 ms", "cpu µs/write", "failed"],
-    ...lines.map(({ cpuMicros, failed, p50, p99, ratio, system, writers, writesPerSecond }) => [
+/** The rows of a table. `against` is the system that the ratios are to. */
+export const table = (lines: ReadonlyArray<Row>, against: string): string => {
+  const compares = lines.some(({ ratio }) => ratio !== undefined)
+  const allocates = lines.some(({ allocatedBytes }) => allocatedBytes !== undefined)
+  return markdown(
+    [
+      "writers",
+      "system",
+      "writes/s",
+      ...(compares ? [`of ${against}`] : []),
+      "p50 ms",
+      "p99 ms",
+      "cpu µs/write",
+      ...(allocates ? ["heap bytes/write"] : []),
+      "failed"
+    ],
+    lines.map(({ allocatedBytes, cpuMicros, failed, p50, p99, ratio, system, writers, writesPerSecond }) => [
       String(writers),
       system,
       show(writesPerSecond, whole),
-      ratio === undefined ? "" : show(ratio, percent),
+      ...(compares ? [ratio === undefined ? "" : show(ratio, percent)] : []),
       show(p50, digits),
       show(p99, digits),
       show(cpuMicros, digits),
+      ...(allocates ? [allocatedBytes === undefined ? "" : show(allocatedBytes, whole)] : []),
       String(failed)
-    ])
-  ]
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
-  const line = (row: ReadonlyArray<string>): string =>
-    `| ${row.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(" | ")} |`
-  const rule = `| ${widths.map((width, i) => (i === 1 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`
-  return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join("\n")
+    ]),
+    1
+  )
 }
+
+/** Numbers with a name. */
+export const figures = (lines: ReadonlyArray<FigureRow>): string =>
+  markdown(
+    ["figure", "value", "unit"],
+    lines.map(({ name, unit, value }) => [
+      name,
+      show(value, unit === "share" ? percent : readable),
+      unit === "share" ? "" : unit
+    ]),
+    0
+  )
+
+/** The goals and what became of them. */
+export const goals = (verdicts: ReadonlyArray<Verdict>): string =>
+  markdown(
+    ["goal", "bound", "measured", "holds"],
+    verdicts.map(({ goal, holds, value }) => [
+      goal.name,
+      `${goal.is === "at least" ? "≥" : "≤"} ${goal.bound} ${goal.unit}`,
+      show(value, digits),
+      holds ? "yes" : "NO"
+    ]),
+    0
+  )
 
 /** "median (min–max)", or the value alone when there is only one. */
 export const show = ({ max, median, min }: Spread, format: (value: number) => string): string =>
@@ -74,5 +68,20 @@ export const show = ({ max, median, min }: Spread, format: (value: number) => st
 // ---------------------------------------------------------------------------------------------------------------------
 
 const whole = (value: number): string => Math.round(value).toLocaleString("en-US")
-const percent = (value: number): string => `${Math.round(value * 100)} %`
-const digits = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(1))
+const percent = (value: number): string => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)} %`
+const digits = (value: number): string => (Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1))
+const readable = (value: number): string => (Math.abs(value) < 100 ? digits(value) : whole(value))
+
+/** One column is aligned to the left, the others to the right. */
+const markdown = (
+  head: ReadonlyArray<string>,
+  body: ReadonlyArray<ReadonlyArray<string>>,
+  leftColumn: number
+): string => {
+  const cells = [head, ...body]
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)))
+  const line = (row: ReadonlyArray<string>): string =>
+    `| ${row.map((cell, i) => (i === leftColumn ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(" | ")} |`
+  const rule = widths.map((width, i) => (i === leftColumn ? "-".repeat(width) : `${"-".repeat(width - 1)}:`))
+  return [line(head), `| ${rule.join(" | ")} |`, ...body.map(line)].join("\n")
+}

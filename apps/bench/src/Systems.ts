@@ -1,22 +1,14 @@
 /**
- * What is measured. Each system starts its processes in a folder of its own, and says which of them to ask.
+ * Quorum in its variants, and the ceiling, as systems.
  */
 import { join } from "node:path"
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import * as Child from "./Child.ts"
 import * as Ports from "./Ports.ts"
-import type { Config } from "./replica.ts"
+import * as Replicas from "./Replicas.ts"
+import type { System } from "./System.ts"
 
-/** Something that commits writes on two of three replicas. */
-export interface System {
-  readonly name: string
-  readonly description: string
-  /** Starts it. `nodeFlags` are for the process that commits. */
-  readonly start: (
-    folder: string,
-    nodeFlags: ReadonlyArray<string>
-  ) => Effect.Effect<Child.Child, Child.ProcessFailed, Scope.Scope>
-}
+export type { System } from "./System.ts"
 
 /** The system that the others are compared with. */
 export const ceiling: System = {
@@ -33,53 +25,56 @@ export const ceiling: System = {
   })
 }
 
-/** Three replica processes; the last one to start is the one that is asked. */
-const replicas = Effect.fnUntraced(function* (
-  folder: string,
-  transport: Config["transport"],
-  nodeFlags: ReadonlyArray<string>,
-  index: Config["index"] = "sqlite"
-) {
-  const ports = { a: yield* Ports.free, b: yield* Ports.free, c: yield* Ports.free }
-  const start = (id: keyof typeof ports, flags: ReadonlyArray<string>) =>
-    Child.start("replica", { id, folder: join(folder, id), transport, index, ports } satisfies Config, flags)
-  yield* start("b", [])
-  yield* start("c", [])
-  return { child: yield* start("a", nodeFlags), url: `http://127.0.0.1:${ports.a}` }
+/** A replica set; the loop runs in one of its processes. A measurement ends when all replicas are at rest. */
+export const quorum = (
+  name: string,
+  description: string,
+  options: Pick<Replicas.Options, "transport" | "index" | "n" | "w">
+): System => ({
+  name,
+  description,
+  start: Effect.fnUntraced(function* (folder, nodeFlags) {
+    const replicas = yield* Replicas.make({ ...options, folder, nodeFlags })
+    const { measure } = yield* Replicas.startAll(replicas)
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+  })
 })
 
-const overTransport = (transport: Config["transport"]): System => ({
-  name: transport,
-  description: `Quorum over ${transport} + @quorum/sqlite; 3 processes, loop in one of them, on its QuorumWriter`,
-  start: (folder, nodeFlags) => Effect.map(replicas(folder, transport, nodeFlags), ({ child }) => child)
-})
+/** Three replicas over WebSocket, W = 2: what the goals are about. */
+export const ws = quorum(
+  "ws",
+  "Quorum over ws + @quorum/sqlite; 3 processes, loop in one of them, on its QuorumWriter",
+  Replicas.usual
+)
 
-/** What is measured unless something else is asked for, the ceiling first. */
-export const usual: ReadonlyArray<System> = [
-  ceiling,
-  overTransport("ws"),
-  overTransport("http"),
-  {
-    name: "core",
-    description: "core alone: 3 replicas in one process, store, index and transport in memory, nothing durable",
-    start: (_, nodeFlags) => Child.start("core", {}, nodeFlags)
-  },
-  {
-    name: "client",
-    description: "PUT through the HTTP client API from a 4th process (undici), replicas over ws; cpu is the client's",
-    start: Effect.fnUntraced(function* (folder, nodeFlags) {
-      const { url } = yield* replicas(folder, "ws", nodeFlags)
-      return yield* Child.start("client", { url })
-    })
-  }
-]
+/** The same over HTTP. */
+export const http = quorum("http", "as ws, over HTTP", { ...Replicas.usual, transport: "http" })
 
-/** All systems: the usual ones, and variants that show what a part costs. */
-export const all: ReadonlyArray<System> = [
-  ...usual,
-  {
-    name: "ws-memory-index",
-    description: "as ws, with the record index in memory: what the index in SQLite costs",
-    start: (folder, nodeFlags) => Effect.map(replicas(folder, "ws", nodeFlags, "memory"), ({ child }) => child)
-  }
-]
+/** The same with the index in memory. */
+export const wsMemoryIndex = quorum(
+  "ws-memory-index",
+  "as ws, with the record index in memory: what the index in SQLite costs",
+  { ...Replicas.usual, index: "memory" }
+)
+
+/** No disk and no sockets. */
+export const core: System = {
+  name: "core",
+  description: "core alone: 3 replicas in one process, store, index and transport in memory, nothing durable",
+  start: (_, nodeFlags) => Child.start("core", {}, nodeFlags)
+}
+
+/** From another process. */
+export const client: System = {
+  name: "client",
+  description: "PUT through the HTTP client API from a 4th process (undici), replicas over ws; cpu is the client's",
+  start: Effect.fnUntraced(function* (folder, nodeFlags) {
+    const replicas = yield* Replicas.make({ ...Replicas.usual, folder, nodeFlags })
+    yield* Replicas.startAll(replicas)
+    const { measure } = yield* Child.start("client", { url: replicas[0]!.url })
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+  })
+}
+
+/** All of these. */
+export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex]

@@ -1,7 +1,6 @@
 /**
  * A client of the HTTP API, as a process: PUTs to one replica over a pool with one connection per writer.
  */
-import { setTimeout } from "node:timers/promises"
 import { Pool } from "undici"
 import { run as closedLoop, type Run } from "./ClosedLoop.ts"
 import * as Lines from "./Lines.ts"
@@ -17,6 +16,5 @@ Lines.serve(async (run: Run) => {
     if (statusCode !== 201) throw new Error(`${statusCode} ${text}`)
   })
   await pool.close()
-  await setTimeout(500)
   return sample
 })

@@ -1,9 +1,12 @@
 /**
  * Core alone, as a process: three replicas in it, in memory, no disk and no sockets.
  */
+import { setTimeout } from "node:timers/promises"
 import { NodeRuntime } from "@effect/platform-node"
 import { PeerTransport, RecordIndex, Replica, ReplicaId, ReplicaSet, ReplicaStore } from "@quorum/core"
 import { Effect, Layer, References } from "effect"
+import * as Allocations from "./Allocations.ts"
+import type { Run } from "./ClosedLoop.ts"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
 
@@ -12,20 +15,39 @@ const members = ["a", "b", "c"]
 
 const replica = (self: string) =>
   PeerTransport.layerMemoryServer.pipe(
-    Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(2) })),
-    Layer.provide([
-      PeerTransport.layerMemory,
-      RecordIndex.layerMemory,
-      ReplicaStore.layerMemory({ cluster, replica: ReplicaId.make(self) })
-    ]),
+    Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(members.length, 2) })),
+    Layer.provide(PeerTransport.layerMemory),
+    Layer.provideMerge(RecordIndex.layerMemory),
+    Layer.provide(ReplicaStore.layerMemory({ cluster, replica: ReplicaId.make(self) })),
     Layer.provideMerge(ReplicaSet.layer({ cluster, self, members }))
   )
 
+const start = (self: string) =>
+  Effect.flatMap(Layer.build(replica(self)), (services) => Effect.provide(CommitLoop.make, services))
+
 Effect.gen(function* () {
-  yield* Layer.build(replica("b"))
-  yield* Layer.build(replica("c"))
-  const services = yield* Layer.build(replica("a"))
-  Lines.serve(yield* Effect.provide(CommitLoop.make, services))
+  const b = yield* start("b")
+  const c = yield* start("c")
+  const a = yield* start("a")
+
+  const rest = async (): Promise<void> => {
+    const [first, ...others] = await Promise.all([a, b, c].map(({ status }) => status()))
+    if (first!.indexDelay + others[0]!.indexDelay + others[1]!.indexDelay === 0) {
+      if (others.every(({ held }) => held === first!.held)) return
+    }
+    await setTimeout(10)
+    return rest()
+  }
+
+  Lines.serve(async (run: Run) => {
+    const measuring = a.measure(run)
+    await setTimeout(run.warmup * 1000)
+    const allocated = Allocations.start()
+    const sample = await measuring
+    const bytes = allocated()
+    await rest()
+    return { ...sample, allocatedBytes: bytes / sample.writes }
+  })
   return yield* Effect.never
 }).pipe(
   Effect.scoped,

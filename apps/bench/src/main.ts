@@ -1,21 +1,32 @@
 /**
  * The command line of the benchmarks.
  */
-import { execFileSync } from "node:child_process"
-import { cpus, loadavg, totalmem } from "node:os"
 import { resolve } from "node:path"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Option, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
-import * as Bench from "./Bench.ts"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import * as Catalogue from "./Catalogue.ts"
+import * as Charts from "./Charts.ts"
+import * as Machine from "./Machine.ts"
+import type { Outcome } from "./Part.ts"
+import * as Parts from "./Parts.ts"
+import * as RegressionCheck from "./RegressionCheck.ts"
 import * as Report from "./Report.ts"
-import * as Systems from "./Systems.ts"
+import * as Result from "./Result.ts"
+import * as Svg from "./Svg.ts"
+
+/** Something that the benchmark was given cannot be used. */
+class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+  override get [CliError.userMessage](): string {
+    return this.detail
+  }
+}
 
 const between = (minimum: number, maximum: number) =>
   Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
-
-const names = Systems.all.map(({ name }) => name)
-const usual = Systems.usual.map(({ name }) => name).join(",")
 
 /** A list of numbers of writers. */
 const numbers = (text: string): ReadonlyArray<number> =>
@@ -25,123 +36,150 @@ const numbers = (text: string): ReadonlyArray<number> =>
     return value
   })
 
-/** A list of systems. */
-const systems = (text: string): ReadonlyArray<Systems.System> => {
-  const asked = text.split(",")
-  const unknown = asked.find((name) => !names.includes(name))
-  if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${names.join(", ")}`)
-  return Systems.all.filter(({ name }) => asked.includes(name))
-}
+/** A list of names out of those that there are, in their order. */
+const namesOf =
+  (known: ReadonlyArray<string>) =>
+  (text: string): ReadonlyArray<string> => {
+    const asked = text.split(",")
+    const unknown = asked.find((name) => !known.includes(name))
+    if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${known.join(", ")}`)
+    return known.filter((name) => asked.includes(name))
+  }
 
 const detail = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
+const partNames = Parts.all.map(({ name }) => name)
+const systemNames = Catalogue.all.map(({ name }) => name)
+
 const flags = {
-  seconds: Flag.Int("seconds").pipe(
-    between(1, 600),
-    Flag.withDescription("How long each measurement takes, after one second that does not count (default: 3)"),
-    Flag.withDefault(3)
-  ),
-  rounds: Flag.Int("rounds").pipe(
-    between(1, 100),
-    Flag.withDescription("How often everything is measured (default: 3)"),
-    Flag.withDefault(3)
-  ),
-  writers: Flag.String("writers").pipe(
-    Flag.withMetavar("N,…"),
-    Flag.withDescription("How many writes are under way at once (default: 1,16,64,256,1024)"),
-    Flag.withDefault("1,16,64,256,1024"),
-    Flag.mapTryCatch(numbers, detail)
-  ),
-  valueBytes: Flag.Int("value-bytes").pipe(
-    between(0, 1_048_576),
-    Flag.withDescription("The size of a value (default: 128)"),
-    Flag.withDefault(128)
+  part: Flag.String("part").pipe(
+    Flag.withMetavar("NAME,…"),
+    Flag.withDescription(`What to measure, of ${partNames.join(", ")} (default: all)`),
+    Flag.withDefault(partNames.join(",")),
+    Flag.mapTryCatch(namesOf(partNames), detail)
   ),
   only: Flag.String("only").pipe(
     Flag.withMetavar("NAME,…"),
-    Flag.withDescription(`What to measure, of ${names.join(", ")} (default: ${usual})`),
-    Flag.withDefault(usual),
-    Flag.mapTryCatch(systems, detail)
+    Flag.withDescription(
+      `The systems in commits, values, hot and sustained, of ${systemNames.join(", ")} (default: those of the part)`
+    ),
+    Flag.mapTryCatch(namesOf(systemNames), detail),
+    Flag.optional
+  ),
+  writers: Flag.String("writers").pipe(
+    Flag.withMetavar("N,…"),
+    Flag.withDescription("How many writes are under way at once in the tables (default: those of the part)"),
+    Flag.mapTryCatch(numbers, detail),
+    Flag.optional
+  ),
+  seconds: Flag.Int("seconds").pipe(
+    between(1, 600),
+    Flag.withDescription("How long each measurement takes, where it is not a number of commits (default: the part's)"),
+    Flag.optional
+  ),
+  rounds: Flag.Int("rounds").pipe(
+    between(1, 100),
+    Flag.withDescription("How often everything is measured (default: 3, and 1 in sustained and growth)"),
+    Flag.optional
+  ),
+  quick: Flag.Boolean("quick").pipe(
+    Flag.withDescription("Try everything in a short time; what it finds means nothing"),
+    Flag.withDefault(false)
   ),
   json: Flag.String("json").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Write the machine, the parameters and every sample to FILE"),
+    Flag.withDescription("Write the machine, the parameters and every sample to FILE, after every part"),
+    Flag.optional
+  ),
+  charts: Flag.String("charts").pipe(
+    Flag.withMetavar("FOLDER"),
+    Flag.withDescription("Draw charts into FOLDER, as SVG"),
     Flag.optional
   ),
   profile: Flag.String("profile").pipe(
     Flag.withMetavar("FOLDER"),
-    Flag.withDescription("Write a CPU profile of every process that commits to FOLDER; this slows it down"),
+    Flag.withDescription("Write a CPU profile of every process that commits in a table to FOLDER; this slows it down"),
     Flag.optional
   )
 }
 
-const warmup = 1
-
-/** What else could be measured, and is not yet. */
-const others = ["etcd", "postgres", "redis-server", "nats-server"]
-
-const installed = (command: string): boolean => {
-  try {
-    execFileSync("which", [command], { stdio: "ignore" })
-    return true
-  } catch {
-    return false
-  }
-}
+const describe = (items: ReadonlyArray<{ readonly name: string; readonly description: string }>): string =>
+  items.map(({ description, name }) => `  ${name.padEnd(16)}${description}`).join("\n")
 
 const bench = Command.make(
   "bench",
   flags,
-  Effect.fnUntraced(function* ({ json, only, profile, rounds, seconds, valueBytes, writers }) {
-    const machine = {
-      cpus: cpus().length,
-      cpu: cpus()[0]?.model ?? "unknown",
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      node: process.version,
-      loadAtStart: loadavg().map((load) => Math.round(load * 100) / 100),
-      startedAt: new Date().toISOString()
+  Effect.fnUntraced(function* (given) {
+    const fs = yield* FileSystem.FileSystem
+    const parts = Parts.all.filter(({ name }) => given.part.includes(name))
+    const begin = Machine.now()
+    const command = ["bench", ...process.argv.slice(2)].join(" ")
+    yield* Console.log(`${Machine.line(begin)}\n${command}\n\n${describe(Catalogue.all)}`)
+
+    const settings = {
+      quick: given.quick,
+      only: Option.getOrUndefined(given.only),
+      writers: Option.getOrUndefined(given.writers),
+      seconds: Option.getOrUndefined(given.seconds),
+      rounds: Option.getOrUndefined(given.rounds),
+      profile: Option.getOrUndefined(Option.map(given.profile, (folder) => resolve(folder))),
+      say: (line: string) => Console.error(line)
     }
-    yield* Console.log(
-      [
-        `${machine.startedAt}, node ${machine.node}, ${machine.cpus} × ${machine.cpu}, ${machine.memoryGiB} GiB, ` +
-          `load ${machine.loadAtStart.join(" ")}`,
-        `bench --seconds ${seconds} --rounds ${rounds} --writers ${writers.join(",")} --value-bytes ${valueBytes} ` +
-          `--only ${only.map(({ name }) => name).join(",")}`,
-        ...only.map(({ description, name }) => `  ${name.padEnd(16)}${description}`),
-        ...others.map(
-          (name) => `  ${name.padEnd(16)}${installed(name) ? "installed, not measured yet" : "not installed"}`
-        )
-      ].join("\n")
-    )
-    const measured = yield* Bench.run({
-      systems: only,
-      writers,
-      rounds,
-      warmup,
-      seconds,
-      valueBytes,
-      profile: Option.getOrUndefined(Option.map(profile, (folder) => resolve(folder))),
-      say: (line) => Console.error(line)
+    const outcomes: Array<Outcome> = []
+    const result = (): Result.Result => ({ command, machine: { begin, end: Machine.now() }, outcomes })
+    for (const { description, name, run } of parts) {
+      yield* Console.log(`\n## ${name}: ${description}\n`)
+      const outcome = yield* run(settings)
+      outcomes.push(outcome)
+      yield* Console.log(`\n${Result.tables(outcome)}`)
+      if (Option.isSome(given.json)) yield* fs.writeFileString(resolve(given.json.value), Result.encode(result()))
+    }
+    const goals = Result.goals(result())
+    if (goals.length > 0) yield* Console.log(`\n## goals\n\n${Report.goals(goals)}`)
+    if (Option.isSome(given.charts)) yield* draw(result(), given.charts.value)
+  })
+)
+
+/** Draws what can be drawn of a run. */
+const draw = Effect.fnUntraced(function* (result: Result.Result, folder: string) {
+  for (const file of yield* Svg.write(Charts.of(result), resolve(folder))) yield* Console.log(file)
+})
+
+const charts = Command.make(
+  "charts",
+  {
+    file: Argument.String("FILE").pipe(Argument.withDescription("What --json wrote")),
+    folder: Argument.String("FOLDER").pipe(Argument.withDescription("Where the charts go"))
+  },
+  Effect.fnUntraced(function* ({ file, folder }) {
+    const fs = yield* FileSystem.FileSystem
+    const text = yield* fs.readFileString(resolve(file))
+    const result = yield* Effect.try({
+      try: () => JSON.parse(text) as Result.Result,
+      catch: () => new Unusable({ detail: `${file} is not what --json writes` })
     })
-    const rows = Report.rows(measured, Systems.ceiling.name)
-    yield* Console.log(`\n${Report.table(rows)}`)
-    if (Option.isSome(json)) {
-      const fs = yield* FileSystem.FileSystem
-      const parameters = { seconds, warmup, rounds, writers, valueBytes }
-      yield* fs.writeFileString(
-        resolve(json.value),
-        `${JSON.stringify({ machine, parameters, rows, samples: measured }, undefined, 2)}\n`
-      )
-    }
-  }, Effect.scoped)
-).pipe(
+    yield* draw(result, folder)
+  })
+).pipe(Command.withDescription("Draws the charts of an earlier run from its JSON"))
+
+const check = Command.make("check", {}, () => RegressionCheck.run).pipe(
+  Command.withDescription("Fails when ws or core alone is much slower than it was, against the ceiling; in a minute")
+)
+
+const program = bench.pipe(
+  Command.withSubcommands([check, charts]),
   Command.withDescription(
-    "Measures commits on two of three replicas in a closed loop, against a ceiling without a framework, in one run"
+    `Measures commits in a closed loop, against a ceiling without a framework, in one run. The parts:\n\n` +
+      describe(Parts.all)
   ),
   Command.withExamples([
-    { command: "npx -y pnpm@12 bench", description: "Everything; takes about seven minutes" },
-    { command: "npx -y pnpm@12 bench --only ceiling,ws --writers 64,256", description: "A comparison in a minute" }
+    { command: "npx -y pnpm@12 bench --json result.json --charts charts", description: "Everything" },
+    { command: "npx -y pnpm@12 bench --part commits --only ceiling,ws --writers 64,256", description: "A comparison" }
   ])
 )
 
-Command.run(bench, { version: "0.0.0" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+Command.run(program, { version: "0.0.0" }).pipe(
+  Effect.catchTag("PlatformError", (error) => new Unusable({ detail: error.message })),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain
+)

@@ -17,13 +17,15 @@ export interface Config {
   readonly id: string
   readonly folder: string
   readonly transport: "http" | "ws"
+  /** How many replicas must hold a write. */
+  readonly w: number
   /** Where the record index is; only the store is durable in any case. */
   readonly index: "sqlite" | "memory"
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, ports, transport }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const self = ReplicaId.make(id)
 const cluster = "bench"
@@ -50,16 +52,16 @@ const store =
 
 const replica = HttpReplicaServer.serve(Layer.mergeAll(transports[transport].server, ClientApiServer.layer)).pipe(
   Layer.provide(NodeHttpServer.layer(createServer, { host, port: ports[id]! })),
-  Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(2) })),
+  Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w) })),
   Layer.provide(transports[transport].transport),
-  Layer.provide(store),
+  Layer.provideMerge(store),
   Layer.provide(ReplicaSet.layer({ cluster, self, members: Object.keys(ports) }))
 )
 
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
-  const measure = yield* Effect.provide(CommitLoop.make, services)
-  Lines.serve(measure)
+  const { measure, status } = yield* Effect.provide(CommitLoop.make, services)
+  Lines.serve(measure, status)
   return yield* Effect.never
 }).pipe(
   Effect.scoped,

@@ -95,7 +95,7 @@ describe.each(Others.all.map((other) => [other.name, other] as const))("%s", (na
       const { measure, pid, servers } = yield* other.start(folder, [])
       const pids = [pid, ...servers.map((server) => server.pid)]
       expect(pids.filter(isAlive)).toHaveLength(4)
-      const sample = yield* measure({ writers: 4, warmup: 0, seconds: 0.5, valueBytes: 5 })
+      const sample = yield* measure({ writers: 4, warmup: 0, seconds: 0.5, valueBytes: 5, keys: 100 })
       const value = yield* Effect.promise(() => readers[name]!(servers))
       return { pids, sample, value }
     }).pipe(Effect.scoped, Effect.runPromise)

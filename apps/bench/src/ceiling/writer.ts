@@ -18,9 +18,9 @@ const measure = async (run: Run) => {
       const done = (): void => {
         if (!answered(startedAt)) return resolve()
         startedAt = performance.now()
-        commit(`bench/${randomKey()}`, value, done)
+        commit(`bench/${randomKey(run.keys)}`, value, done)
       }
-      commit(`bench/${randomKey()}`, value, done)
+      commit(`bench/${randomKey(run.keys)}`, value, done)
     })
   await Promise.all(Array.from({ length: run.writers }, writer))
   while (!quiet()) await setTimeout(10)

@@ -1,0 +1,24 @@
+/**
+ * All parts of the benchmark, in the order in which they run.
+ */
+import type { Part } from "./Part.ts"
+import { catchUp } from "./parts/CatchUp.ts"
+import { growth } from "./parts/Growth.ts"
+import { peerDown } from "./parts/PeerDown.ts"
+import { rebuild, start } from "./parts/Start.ts"
+import { sustained } from "./parts/Sustained.ts"
+import * as Tables from "./parts/Tables.ts"
+
+/** All parts. */
+export const all: ReadonlyArray<Part> = [
+  Tables.commits,
+  Tables.values,
+  Tables.hot,
+  Tables.policies,
+  sustained,
+  catchUp,
+  peerDown,
+  growth,
+  rebuild,
+  start
+]

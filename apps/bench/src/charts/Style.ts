@@ -1,0 +1,32 @@
+/**
+ * How all charts look: legible on white, with a title, and a note about the machine under it.
+ */
+import type { Measured } from "../Bench.ts"
+
+const config = {
+  background: "white",
+  font: "DejaVu Sans, Helvetica, Arial, sans-serif",
+  axis: { labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal", gridColor: "#e5e5e5" },
+  legend: { labelFontSize: 12, titleFontSize: 12, labelLimit: 240 },
+  title: { fontSize: 16, subtitleFontSize: 11, subtitleColor: "#666", anchor: "start", offset: 12 },
+  view: { stroke: "#ccc" }
+} as const
+
+/** What a mark is drawn from. */
+export type Datum = Record<string, unknown>
+
+/** What the charts have in common. */
+export const base = (title: string, note: string) =>
+  ({
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    config,
+    title: { text: title, subtitle: note }
+  }) as const
+
+/** Systems keep the order in which they were measured, and so their colours. */
+export const colour = (samples: ReadonlyArray<Measured>) => ({
+  field: "system",
+  type: "nominal",
+  title: null,
+  scale: { domain: Array.from(new Set(samples.map(({ system }) => system))), scheme: "category10" }
+})

@@ -1,0 +1,82 @@
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { afterEach, beforeEach, expect, it } from "vitest"
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "quorum-bench-test-"))
+  mkdirSync(join(folder, "tmp"))
+})
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const start = (...flags: ReadonlyArray<string>) =>
+  spawn(process.execPath, [main, ...flags], {
+    env: { ...process.env, TMPDIR: join(folder, "tmp") },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+
+/** The processes that were told of the folder. */
+const left = (): ReadonlyArray<string> =>
+  execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })
+    .split("\n")
+    .filter((args) => args.includes(join(folder, "tmp")))
+
+it("measures, and writes tables, samples and charts", { timeout: 120_000 }, async () => {
+  const json = join(folder, "result.json")
+  const charts = join(folder, "charts")
+  const table = ["--part", "commits,rebuild", "--only", "ceiling,ws", "--writers", "4"]
+  const child = start(...table, "--quick", "--json", json, "--charts", charts)
+  let output = ""
+  child.stdout.on("data", (chunk) => (output += String(chunk)))
+  const [code] = await once(child, "close")
+
+  expect(code).toBe(0)
+  expect(output).toMatch(/\| +4 \| ceiling \|/)
+  expect(output).toMatch(/\| +4 \| ws {6}\|/)
+  const { machine, outcomes } = JSON.parse(readFileSync(json, "utf8"))
+  expect(machine.begin.cpus).toBeGreaterThan(0)
+  expect(outcomes[0]).toMatchObject({ part: "commits", parameters: { writers: [4], seconds: 1, rounds: 1 } })
+  expect(outcomes[0].samples).toMatchObject([
+    { system: "ceiling", writers: 4, round: 1, failed: 0 },
+    { system: "ws", writers: 4, round: 1, failed: 0 }
+  ])
+  expect(outcomes[1].figures.map(({ name }: { name: string }) => name)).toContain("entries")
+  expect(readdirSync(charts)).toContain("commits.svg")
+  expect(readFileSync(join(charts, "commits.svg"), "utf8")).toContain("</svg>")
+  expect(left()).toEqual([])
+  expect(readdirSync(join(folder, "tmp"))).toEqual([])
+})
+
+it("ends its processes and removes its files when it is told to stop", { timeout: 120_000 }, async () => {
+  const child = start("--part", "commits", "--only", "ws", "--writers", "4,4,4,4", "--quick")
+  const exited = once(child, "exit")
+  await once(createInterface({ input: child.stderr }), "line")
+  expect(left()).toHaveLength(3)
+  child.kill("SIGTERM")
+  await exited
+  expect(left()).toEqual([])
+  expect(readdirSync(join(folder, "tmp"))).toEqual([])
+})
+
+it("refuses parts and systems that there are not", async () => {
+  for (const [flag, name] of [
+    ["--part", "commit"],
+    ["--only", "mysql"]
+  ] as const) {
+    const child = start(flag, name)
+    let output = ""
+    child.stderr.on("data", (chunk) => (output += String(chunk)))
+    const [code] = await once(child, "close")
+    expect(code).not.toBe(0)
+    expect(output).toContain(`there is no ${name}`)
+  }
+})
