@@ -1,11 +1,12 @@
 /**
  * All systems that can be measured: Quorum's, the ceiling, and what a user would pick instead.
  */
+import * as Others from "./others/Others.ts"
 import type { System } from "./System.ts"
 import * as Systems from "./Systems.ts"
 
 /** What a user would pick instead. */
-export const others: ReadonlyArray<System> = []
+export const others: ReadonlyArray<System> = Others.all
 
 /** All systems. */
 export const all: ReadonlyArray<System> = [...Systems.all, ...others]

@@ -34,6 +34,8 @@ export interface Outcome {
   readonly against: string
   readonly samples: ReadonlyArray<Measured>
   readonly figures: ReadonlyArray<Figure>
+  /** What the systems are, and which could not be measured, a line each. */
+  readonly legend?: ReadonlyArray<string>
 }
 
 /** A part of the benchmark. */

@@ -16,11 +16,12 @@ export interface Result {
   readonly outcomes: ReadonlyArray<Outcome>
 }
 
-/** The tables of a part. */
-export const tables = ({ against, figures, samples }: Outcome): string =>
+/** The tables of a part, and what is in them. */
+export const tables = ({ against, figures, legend, samples }: Outcome): string =>
   [
     ...(samples.length === 0 ? [] : [Report.table(Rows.rows(samples, against), against)]),
-    ...(figures.length === 0 ? [] : [Report.figures(Rows.figureRows(figures))])
+    ...(figures.length === 0 ? [] : [Report.figures(Rows.figureRows(figures))]),
+    ...(legend === undefined ? [] : [legend.map((line) => `- ${line}`).join("\n")])
   ].join("\n\n")
 
 /** The goals that a run says something about. */

@@ -7,6 +7,7 @@ import type * as Child from "./Child.ts"
 /** How to start it in a folder of its own, and what to call it. */
 export interface System {
   readonly name: string
+  /** Reading it may run a program to learn its version: only for systems that are measured. */
   readonly description: string
   /** Starts it; it ends with the scope. `nodeFlags` are for the process that commits. */
   readonly start: (

@@ -8,8 +8,6 @@ import * as Ports from "./Ports.ts"
 import * as Replicas from "./Replicas.ts"
 import type { System } from "./System.ts"
 
-export type { System } from "./System.ts"
-
 /** The system that the others are compared with. */
 export const ceiling: System = {
   name: "ceiling",

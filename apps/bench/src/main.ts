@@ -114,7 +114,7 @@ const bench = Command.make(
     const parts = Parts.all.filter(({ name }) => given.part.includes(name))
     const begin = Machine.now()
     const command = ["bench", ...process.argv.slice(2)].join(" ")
-    yield* Console.log(`${Machine.line(begin)}\n${command}\n\n${describe(Catalogue.all)}`)
+    yield* Console.log(`${Machine.line(begin)}\n${command}`)
 
     const settings = {
       quick: given.quick,

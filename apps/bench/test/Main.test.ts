@@ -42,6 +42,8 @@ it("measures, and writes tables, samples and charts", { timeout: 120_000 }, asyn
   expect(code).toBe(0)
   expect(output).toMatch(/\| +4 \| ceiling \|/)
   expect(output).toMatch(/\| +4 \| ws {6}\|/)
+  expect(output).toContain("- ceiling: raw ws")
+  expect(output).not.toContain("PostgreSQL")
   const { machine, outcomes } = JSON.parse(readFileSync(json, "utf8"))
   expect(machine.begin.cpus).toBeGreaterThan(0)
   expect(outcomes[0]).toMatchObject({ part: "commits", parameters: { writers: [4], seconds: 1, rounds: 1 } })

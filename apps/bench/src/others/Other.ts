@@ -4,7 +4,7 @@
  */
 import type { Effect, Scope } from "effect"
 import type { Child, ProcessFailed } from "../Child.ts"
-import type { System } from "../Systems.ts"
+import type { System } from "../System.ts"
 
 /** A server that runs. */
 export interface Server {

@@ -26,7 +26,7 @@ interface Table extends Omit<Part, "run"> {
 }
 
 /** The systems that a table measures when `only` is given. */
-export const chosen = ({ fixed, systems }: Pick<Table, "fixed" | "systems">, only: Settings["only"]) =>
+const chosen = ({ fixed, systems }: Pick<Table, "fixed" | "systems">, only: Settings["only"]) =>
   only === undefined || fixed === true ? systems : Catalogue.all.filter(({ name }) => only.includes(name))
 
 /** A part that measures a table. */
@@ -50,7 +50,8 @@ export const part = (table: Table): Part => ({
     const samples = yield* Bench.run({ ...options, systems: here, profile, say })
     const parameters = { ...options, systems: here.map(({ name }) => name), missing }
     const against = table.against ?? Systems.ceiling.name
-    return { part: table.name, parameters, against, samples, figures: [] } satisfies Outcome
+    const legend = [...here.map(({ description, name }) => `${name}: ${description}`), ...missing]
+    return { part: table.name, parameters, against, samples, figures: [], legend } satisfies Outcome
   })
 })
 
