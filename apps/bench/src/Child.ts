@@ -44,7 +44,7 @@ export const start = (
     const path = fileURLToPath(new URL(`./${script}${extname(import.meta.url)}`, import.meta.url))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => spawn(process.execPath, [...nodeFlags, path, JSON.stringify(config)])),
-      (child) => ended(child, () => child.stdin?.end())
+      (child) => end(child, () => child.stdin?.end())
     )
     let complaint = ""
     child.stderr.on("data", (chunk) => (complaint = (complaint + String(chunk)).slice(-complaintLength)))
@@ -71,8 +71,20 @@ export const start = (
       pid: child.pid!,
       measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
       status: ask<Status>("status", graceSeconds),
-      stop: ended(child, () => child.kill("SIGTERM"))
+      stop: end(child, () => child.kill("SIGTERM"))
     }
+  })
+
+/** Tells a process to end, and waits until it has; one that does not is killed. */
+export const end = (child: ChildProcess, tell: () => void): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
+    const timer = setTimeout(() => child.kill("SIGKILL"), 5000)
+    child.once("exit", () => {
+      clearTimeout(timer)
+      resume(Effect.void)
+    })
+    tell()
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -84,15 +96,3 @@ const readySeconds = 120
 
 /** How much longer than it should an answer may take. */
 const graceSeconds = 60
-
-/** A process ends when it is told to; one that does not is killed. */
-const ended = (child: ChildProcess, tell: () => void): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
-    const timer = setTimeout(() => child.kill("SIGKILL"), 5000)
-    child.once("exit", () => {
-      clearTimeout(timer)
-      resume(Effect.void)
-    })
-    tell()
-  })

@@ -2,11 +2,11 @@
  * Programs that are not ours: found where distributions put them, started by command, ready when they say so, and ended
  * by their id with the scope, whatever happens.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { accessSync, constants } from "node:fs"
 import { delimiter, join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { ProcessFailed } from "../Child.ts"
+import { end, ProcessFailed } from "../Child.ts"
 
 /** How to start a program. */
 export interface Program {
@@ -132,17 +132,5 @@ const spawned = (program: Program, ready?: RegExp) =>
       })
       return { child, ended, said, output: () => output }
     }),
-    ({ child }) => end(child, program.endSignal ?? "SIGTERM")
+    ({ child }) => end(child, () => child.kill(program.endSignal ?? "SIGTERM"))
   )
-
-/** A program that does not end when it is asked to is killed. */
-const end = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
-    const timer = setTimeout(() => child.kill("SIGKILL"), 5000)
-    child.once("exit", () => {
-      clearTimeout(timer)
-      resume(Effect.void)
-    })
-    child.kill(signal)
-  })
