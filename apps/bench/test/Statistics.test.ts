@@ -1,20 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { percentile, spread } from "../src/Statistics.ts"
-
-describe("percentile", () => {
-  it("is the nearest rank", () => {
-    const sorted = Array.from({ length: 100 }, (_, i) => i + 1)
-    expect(percentile(sorted, 0.5)).toBe(50)
-    expect(percentile(sorted, 0.99)).toBe(99)
-    expect(percentile(sorted, 1)).toBe(100)
-    expect(percentile(sorted, 0)).toBe(1)
-    expect(percentile([7], 0.99)).toBe(7)
-  })
-
-  it("is unknown without values", () => {
-    expect(percentile([], 0.5)).toBeNaN()
-  })
-})
+import { spread } from "../src/Statistics.ts"
 
 describe("spread", () => {
   it("takes the middle, and the mean of two middles", () => {
@@ -30,5 +15,11 @@ describe("spread", () => {
 
   it("is unknown without values", () => {
     expect(spread([]).median).toBeNaN()
+  })
+
+  it("is unknown when one of the values is", () => {
+    const unknown = { median: Number.NaN, min: Number.NaN, max: Number.NaN }
+    expect(spread([Number.NaN, 1, 2])).toEqual(unknown)
+    expect(spread([1, 2, Number.NaN])).toEqual(unknown)
   })
 })

@@ -44,7 +44,8 @@ export const growth: Part = {
       yield* settings.say(Bench.line(found))
       const slices = Course.slices(sample.points, slice).map(({ writesPerSecond }) => writesPerSecond)
       const first = slices[0] ?? Number.NaN
-      const last = slices[slices.length - 1] ?? Number.NaN
+      // Not the last one there is: a log that did not get to its length says nothing about it.
+      const last = slices[slicesOfAll - 1] ?? Number.NaN
       figures.push(
         { name: "first slice", unit: "writes/s", value: first, round },
         { name: "slowest slice", unit: "writes/s", value: Math.min(...slices), round },
