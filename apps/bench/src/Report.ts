@@ -48,14 +48,14 @@ export const figures = (lines: ReadonlyArray<FigureRow>): string =>
     0
   )
 
-/** The goals and what became of them. */
+/** The goals and what became of them. Values are rounded against the goal: none looks kept that is not. */
 export const goals = (verdicts: ReadonlyArray<Verdict>): string =>
   markdown(
     ["goal", "bound", "measured", "holds"],
     verdicts.map(({ goal, holds, value }) => [
       goal.name,
       `${goal.is === "at least" ? "≥" : "≤"} ${goal.bound} ${goal.unit}`,
-      show(value, digits),
+      show(value, goal.is === "at least" ? roundedDown : roundedUp),
       holds ? "yes" : "NO"
     ]),
     0
@@ -68,9 +68,14 @@ export const show = ({ max, median, min }: Spread, format: (value: number) => st
 // ---------------------------------------------------------------------------------------------------------------------
 
 const whole = (value: number): string => Math.round(value).toLocaleString("en-US")
-const percent = (value: number): string => `${(value * 100).toFixed(Math.abs(value) < 0.1 ? 1 : 0)} %`
+const percent = (value: number): string => `${(value * 100).toFixed(Math.abs(value) < 10 ? 1 : 0)} %`
 const digits = (value: number): string => (Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1))
 const readable = (value: number): string => (Math.abs(value) < 100 ? digits(value) : whole(value))
+
+/** In thousandths, but for the error of binary fractions. */
+const thousandths = (value: number): number => Number((value * 1000).toPrecision(12))
+const roundedDown = (value: number): string => (Math.floor(thousandths(value)) / 1000).toFixed(3)
+const roundedUp = (value: number): string => (Math.ceil(thousandths(value)) / 1000).toFixed(3)
 
 /** One column is aligned to the left, the others to the right. */
 const markdown = (

@@ -16,7 +16,7 @@ describe("table", () => {
     expect(lines).toHaveLength(4)
     expect(new Set(lines.map((line) => line.length)).size).toBe(1)
     expect(lines[2]).toContain("15,000 (10,000–20,000)")
-    expect(lines[3]).toMatch(/\| +45 % \|/)
+    expect(lines[3]).toMatch(/\| +45.0 % \|/)
   })
 
   it("has no column for what was not measured", () => {
@@ -32,7 +32,7 @@ describe("figures", () => {
       { name: "commits meanwhile", unit: "share", value: { median: 0.7, min: 0.7, max: 0.7 } },
       { name: "catch-up", unit: "entries/s", value: { median: 50_000, min: 40_000, max: 60_000 } }
     ])
-    expect(text).toMatch(/70 % \| +\|/)
+    expect(text).toMatch(/70.0 % \| +\|/)
     expect(text).toContain("50,000 (40,000–60,000) | entries/s |")
   })
 })
@@ -40,6 +40,16 @@ describe("figures", () => {
 describe("goals", () => {
   it("shows the bound, what was measured, and whether it holds", () => {
     const text = Report.goals(Goals.verdicts([outcome({ part: "commits", samples })]))
-    expect(text).toMatch(/ws, 256 writers: throughput of the ceiling's \| +≥ 0.75 × \| +0.45 \| +NO \|/)
+    expect(text).toMatch(/ws, 256 writers: throughput of the ceiling's \| +≥ 0.75 × \| +0.450 \| +NO \|/)
+  })
+  it("does not round a goal that is missed to its bound", () => {
+    const goal = Goals.all.find(({ name }) => name === "ws, 256 writers: throughput of the ceiling's")!
+    const shown = (is: Goals.Goal["is"], value: number) => {
+      const values = { median: value, min: value, max: value }
+      return Report.goals([{ goal: { ...goal, is }, value: values, holds: false }])
+    }
+    expect(shown("at least", 0.749_99)).toMatch(/ 0\.749 \|/)
+    expect(shown("at least", 0.75)).toMatch(/ 0\.750 \|/)
+    expect(shown("at most", 0.750_01)).toMatch(/ 0\.751 \|/)
   })
 })
