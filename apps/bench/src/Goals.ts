@@ -156,8 +156,8 @@ export const all: ReadonlyArray<Goal> = [
     part: "peer-down",
     is: "at most",
     bound: 20,
-    unit: "MiB",
-    values: figure("memory, half its range")
+    unit: "MB",
+    values: (outcome) => figure("memory, half its range")(outcome).map((mebibytes) => (mebibytes * 2 ** 20) / 1e6)
   },
   {
     name: "a peer down during a million commits: throughput of that with all up",
