@@ -2,14 +2,12 @@
  * The parts that start replicas: on empty folders, on grown ones, and without the record index.
  */
 import { join } from "node:path"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, type PlatformError, type Scope } from "effect"
 import * as Bench from "../Bench.ts"
+import type * as Child from "../Child.ts"
 import type { Figure, Part } from "../Part.ts"
 import * as Parts from "../Part.ts"
 import * as Replicas from "../Replicas.ts"
-
-/** The names of the parts. */
-const names = { rebuild: "rebuild", start: "start" }
 
 const load = { writers: Parts.writers, warmup: 0, seconds: 600, valueBytes: 128, keys: Parts.keys }
 
@@ -38,66 +36,73 @@ const firstCommit = Effect.fnUntraced(function* (replicas: ReadonlyArray<Replica
   yield* child!.measure({ ...load, writers: 1, seconds: 60, commits: 1 })
 })
 
-/** Time from the start of three processes to the first commit. */
-export const start: Part = {
-  name: names.start,
-  description: "from the start of three processes to the first commit: on empty folders, and with a million entries",
+/** A part that finds figures of a fresh replica set in every round. */
+const part = (
+  name: string,
+  description: string,
+  oneRound: (
+    replicas: ReadonlyArray<Replicas.Replica>,
+    commits: number
+  ) => Effect.Effect<
+    ReadonlyArray<Omit<Figure, "round">>,
+    Child.ProcessFailed | PlatformError.PlatformError,
+    FileSystem.FileSystem | Scope.Scope
+  >
+): Part => ({
+  name,
+  description,
   run: Effect.fnUntraced(function* (settings) {
     const commits = Parts.commits(settings, 1_000_000)
     const figures: Array<Figure> = []
     for (let round = 1; round <= Parts.rounds(settings, 3); round++) {
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const replicas = yield* Replicas.make({ ...Replicas.usual, folder: yield* Bench.folder })
-          const empty = yield* timed(firstCommit(replicas))
-          yield* grow(replicas, commits)
-          const grown = yield* timed(firstCommit(replicas))
-          figures.push(
-            { name: "to the first commit, empty", unit: "s", value: empty, round },
-            { name: "to the first commit, grown", unit: "s", value: grown, round }
-          )
-          yield* settings.say(`round ${round}, first commit: ${empty.toFixed(2)} s empty, ${grown.toFixed(2)} s grown`)
-        })
-      )
+      const replicas = Effect.flatMap(Bench.folder, (folder) => Replicas.make({ ...Replicas.usual, folder }))
+      const found = yield* Effect.scoped(Effect.flatMap(replicas, (replicas) => oneRound(replicas, commits)))
+      figures.push(...found.map((figure) => ({ ...figure, round })))
+      const values = found.map(({ name, unit, value }) => `${name} ${value.toFixed(2)} ${unit}`)
+      yield* settings.say(`round ${round}: ${values.join(", ")}`)
     }
-    return { part: names.start, parameters: { ...load, commits }, against: "", samples: [], figures }
+    return { part: name, parameters: { ...load, commits }, against: "", samples: [], figures }
   })
-}
+})
+
+/** Time from the start of three processes to the first commit. */
+export const start = part(
+  "start",
+  "from the start of three processes to the first commit: on empty folders, and with a million entries",
+  Effect.fnUntraced(function* (replicas, commits) {
+    const empty = yield* timed(firstCommit(replicas))
+    yield* grow(replicas, commits)
+    const grown = yield* timed(firstCommit(replicas))
+    return [
+      { name: "to the first commit, empty", unit: "s", value: empty },
+      { name: "to the first commit, grown", unit: "s", value: grown }
+    ]
+  })
+)
 
 /** The record index, built again from the logs. */
-export const rebuild: Part = {
-  name: names.rebuild,
-  description: "a replica with a million entries starts without its record index: until the index is complete",
-  run: Effect.fnUntraced(function* (settings) {
+export const rebuild = part(
+  "rebuild",
+  "a replica with a million entries starts without its record index: until the index is complete",
+  Effect.fnUntraced(function* (replicas, commits) {
     const fs = yield* FileSystem.FileSystem
-    const commits = Parts.commits(settings, 1_000_000)
-    const figures: Array<Figure> = []
-    for (let round = 1; round <= Parts.rounds(settings, 3); round++) {
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const replicas = yield* Replicas.make({ ...Replicas.usual, folder: yield* Bench.folder })
-          yield* Replicas.startAll(replicas)
-          yield* grow(replicas, commits)
-          const first = replicas[0]!
-          const startAndRest = Effect.andThen(first.start, Replicas.rest([first]))
+    yield* Replicas.startAll(replicas)
+    yield* grow(replicas, commits)
+    const first = replicas[0]!
+    const startAndRest = Effect.andThen(first.start, Replicas.rest([first]))
 
-          const intact = yield* timed(startAndRest)
-          yield* first.stop
-          for (const suffix of ["", "-wal", "-shm"]) {
-            yield* fs.remove(join(first.folder, `index.db${suffix}`), { force: true })
-          }
-          const missing = yield* timed(startAndRest)
-          const { held } = yield* Effect.flatMap(first.running, ({ status }) => status)
-          figures.push(
-            { name: "entries", unit: "entries", value: held, round },
-            { name: "start with the index", unit: "s", value: intact, round },
-            { name: "start without the index, until it is complete", unit: "s", value: missing, round },
-            { name: "rebuild, start of the process included", unit: "entries/s", value: held / missing, round }
-          )
-          yield* settings.say(`round ${round}, rebuild of ${held} entries: ${missing.toFixed(2)} s`)
-        })
-      )
+    const intact = yield* timed(startAndRest)
+    yield* first.stop
+    for (const suffix of ["", "-wal", "-shm"]) {
+      yield* fs.remove(join(first.folder, `index.db${suffix}`), { force: true })
     }
-    return { part: names.rebuild, parameters: { ...load, commits }, against: "", samples: [], figures }
+    const missing = yield* timed(startAndRest)
+    const { held } = yield* Effect.flatMap(first.running, ({ status }) => status)
+    return [
+      { name: "entries", unit: "entries", value: held },
+      { name: "start with the index", unit: "s", value: intact },
+      { name: "start without the index, until it is complete", unit: "s", value: missing },
+      { name: "rebuild, start of the process included", unit: "entries/s", value: held / missing }
+    ]
   })
-}
+)
