@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { Effect } from "effect"
 import * as Child from "../Child.ts"
@@ -20,14 +21,12 @@ export const postgres: Other = {
   get description() {
     return (
       `PostgreSQL ${Program.version(part("postgres")) ?? ""}: primary + 2 standbys, fsync, ` +
-      `synchronous_commit on, ANY 1; pg, upserts by prepared statement, up to 256 connections, from a 4th process`
+      `synchronous_commit on, ANY 1; pg, upserts by prepared statement, up to 256 connections, from a 4th process; cpu is the client's`
     )
   },
   missing: () =>
-    Program.missing(part("postgres")) ??
-    (runsAsRoot && packageUser() === undefined
-      ? "postgres does not run as root, and its package's user `postgres` is not there: run as another user"
-      : undefined),
+    ["postgres", "initdb", "pg_basebackup"].map((command) => Program.missing(part(command))).find(Boolean) ??
+    (runsAsRoot ? barred() : undefined),
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
     const user = runsAsRoot ? packageUser() : undefined
     const password = randomBytes(16).toString("hex")
@@ -107,6 +106,19 @@ const programFolders = (): ReadonlyArray<string> => {
   return readdirSync(versions)
     .toSorted((a, b) => Number(b) - Number(a))
     .map((version) => join(versions, version, "bin"))
+}
+
+/** Why the package's user cannot take root's place; undefined when it can. */
+const barred = (): string | undefined => {
+  if (packageUser() === undefined) {
+    return "postgres does not run as root, and its package's user `postgres` is not there: run as another user"
+  }
+  for (let folder = tmpdir(); folder !== dirname(folder); folder = dirname(folder)) {
+    if ((statSync(folder).mode & 0o001) === 0) {
+      return `postgres does not run as root, and its package's user cannot pass through ${folder}: set TMPDIR`
+    }
+  }
+  return undefined
 }
 
 /** The user that the package makes. */

@@ -20,7 +20,7 @@ export const redis: Other = {
   get description() {
     return (
       `Redis ${Program.version(server) ?? ""}: primary + 2 replicas, appendfsync always; ioredis, SET and WAIT 1 ` +
-      `in one round trip (WAIT is for a replica's memory, not its disk), a connection per writer, from a 4th process`
+      `in one round trip (WAIT is for a replica's memory, not its disk), a connection per writer, from a 4th process; cpu is the client's`
     )
   },
   missing: () => Program.missing(server),
