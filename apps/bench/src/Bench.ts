@@ -5,7 +5,7 @@
  */
 import { join } from "node:path"
 import { Effect, FileSystem } from "effect"
-import type { Run, Sample } from "./ClosedLoop.ts"
+import { inWords, type Run, type Sample } from "./ClosedLoop.ts"
 import type { System } from "./System.ts"
 
 /** What to measure. */
@@ -43,7 +43,7 @@ export const folder = Effect.flatMap(FileSystem.FileSystem, (fs) =>
 
 /** One line about a sample. */
 export const line = ({ failed, failure, round, system, writers, writesPerSecond }: Measured): string =>
-  `round ${round}, ${writers} writer${writers === 1 ? "" : "s"}, ${system}: ${Math.round(writesPerSecond).toLocaleString("en-US")} writes/s` +
+  `round ${round}, ${inWords(writers)}, ${system}: ${Math.round(writesPerSecond).toLocaleString("en-US")} writes/s` +
   (failed === 0 ? "" : `, ${failed} FAILED: ${failure}`)
 
 // ---------------------------------------------------------------------------------------------------------------------

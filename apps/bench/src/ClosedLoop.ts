@@ -41,6 +41,9 @@ export interface Sample {
   readonly points: ReadonlyArray<Points.Point>
 }
 
+/** "1 writer", "2 writers". */
+export const inWords = (writers: number): string => `${writers} writer${writers === 1 ? "" : "s"}`
+
 /** A random key of so many. */
 export const randomKey = (keys: number): string => `key-${Math.floor(Math.random() * keys)}`
 

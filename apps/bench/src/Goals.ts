@@ -2,6 +2,7 @@
  * What the benchmark must show, as data: which ratio of which part, and what it has to be.
  */
 import type { Measured } from "./Bench.ts"
+import { inWords } from "./ClosedLoop.ts"
 import type { Outcome } from "./Part.ts"
 import * as Rows from "./Rows.ts"
 import { type Spread, spread } from "./Statistics.ts"
@@ -42,7 +43,7 @@ const figure =
     figures.filter((figure) => figure.name === name).map(({ value }) => value)
 
 const ofCeiling = (system: string, writers: number, bound: number): Goal => ({
-  name: `${system}, ${writers} writers: throughput of the ceiling's`,
+  name: `${system}, ${inWords(writers)}: throughput of the ceiling's`,
   part: "commits",
   is: "at least",
   bound,
@@ -57,7 +58,7 @@ const latencyOfCeiling = (
   of: (sample: Measured) => number,
   bound: number
 ): Goal => ({
-  name: `${system}, ${writers} writer${writers === 1 ? "" : "s"}: ${what} of the ceiling's`,
+  name: `${system}, ${inWords(writers)}: ${what} of the ceiling's`,
   part: "commits",
   is: "at most",
   bound,

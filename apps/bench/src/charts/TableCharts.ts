@@ -2,6 +2,7 @@
  * Charts of a table: by numbers of writers, or bars when there is only one.
  */
 import type { TopLevelSpec } from "vega-lite"
+import { inWords } from "../ClosedLoop.ts"
 import type { Outcome } from "../Part.ts"
 import * as Rows from "../Rows.ts"
 import type { Spread } from "../Statistics.ts"
@@ -29,7 +30,7 @@ export const of = ({ against, part, samples }: Outcome, note: string): ReadonlyA
     ...flat("p99", row.p99)
   }))
   const numbers = Array.from(new Set(rows.map(({ writers }) => writers)))
-  const writers = numbers.length === 1 ? `, ${numbers[0]} writers` : ""
+  const writers = numbers.length === 1 ? `, ${inWords(numbers[0]!)}` : ""
   const draw = (suffix: string, field: string, title: string, unit: string): Chart => {
     const name = `${part}${suffix}`
     const subject = {
@@ -75,7 +76,7 @@ const byWriters = (
         type: "quantitative",
         title: "writers (writes under way at once)",
         scale: { type: "log", base: 2 },
-        axis: { values: values.map(({ writers }) => writers) }
+        axis: { values: Array.from(new Set(values.map(({ writers }) => writers))) }
       },
       color
     },
