@@ -135,7 +135,11 @@ const bench = Command.make(
       if (Option.isSome(given.json)) yield* fs.writeFileString(resolve(given.json.value), Result.encode(result()))
     }
     const goals = Result.goals(result())
-    if (goals.length > 0) yield* Console.log(`\n## goals\n\n${Report.goals(goals)}`)
+    if (goals.length > 0) {
+      const shortened = settings.quick || settings.seconds !== undefined
+      const caveat = shortened ? "The run was not as long as the goals ask, and does not decide them.\n\n" : ""
+      yield* Console.log(`\n## goals\n\n${caveat}${Report.goals(goals)}`)
+    }
     if (Option.isSome(given.charts)) yield* draw(result(), given.charts.value)
   })
 )
