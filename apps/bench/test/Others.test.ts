@@ -23,7 +23,7 @@ afterEach(() => {
 
 /** Waits, within bounds, for what servers do behind a write. */
 const eventually = <A>(read: () => Promise<A>): Promise<NonNullable<A>> =>
-  vi.waitFor(async () => (await read()) ?? expect.fail("nothing is there yet"), { timeout: 20_000, interval: 100 })
+  vi.waitFor(async () => (await read()) ?? expect.fail("nothing is there yet"), { timeout: 40_000, interval: 100 })
 
 type Read = (servers: ReadonlyArray<Others.Server>) => Promise<Uint8Array>
 
@@ -87,7 +87,7 @@ const isAlive = (pid: number): boolean => {
 }
 
 describe.each(Others.all.map((other) => [other.name, other] as const))("%s", (name, other) => {
-  it("writes to two of three real servers, and leaves none of them behind", { timeout: 60_000 }, async ({ skip }) => {
+  it("writes to two of three real servers, and leaves none of them behind", { timeout: 120_000 }, async ({ skip }) => {
     const missing = other.missing()
     skip(missing !== undefined, missing)
 
