@@ -6,6 +6,7 @@
  * algorithm L) over the bytes of the entries; the keys come out in order by a quicksort (C. A. R. Hoare, 1962) that
  * sorts no more than what is asked for.
  */
+import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import type * as Log from "./Log.ts"
@@ -36,40 +37,39 @@ export interface PointerTable {
 /** An empty table. */
 export const make = (): PointerTable => {
   let count = 0
-  /** The fixed part, the namespace and the key of every entry kept, one after the other, as a log has them. */
-  let heads = new Uint8Array(1024)
+  /**
+   * One after the other, for every key its newest write: the number of its log (4 bytes) and its sequence (8), then the
+   * entry as the log has it, up to its value. Together, because a table is larger than what a processor has at hand.
+   */
+  let records = new Uint8Array(4096)
+  let view = Chain.viewOf(records)
   let used = 0
-  /** Per key: where its head starts, the hash of the key, and the place of the write. */
-  let starts = new Uint32Array(32)
-  let hashes = new Int32Array(32)
-  let seqs = new Float64Array(32)
-  let logs = new Uint32Array(32)
   const names: Array<Log.LogId> = []
-  /** Key number + 1 by hash; 0 is free. Never more than half full. */
-  let slots = new Int32Array(64)
+  /** By hash, two numbers: the hash, and 1 + where the record starts; 0 is free. Never more than half full. */
+  let slots = new Int32Array(256)
 
   const grow = (): void => {
-    starts = grown(starts, new Uint32Array(count * 2))
-    hashes = grown(hashes, new Int32Array(count * 2))
-    seqs = grown(seqs, new Float64Array(count * 2))
-    logs = grown(logs, new Uint32Array(count * 2))
-    slots = new Int32Array(count * 4)
-    const mask = slots.length - 1
-    for (let i = 0; i < count; i++) {
-      let slot = hashes[i]! & mask
-      while (slots[slot] !== 0) slot = (slot + 1) & mask
-      slots[slot] = i + 1
+    const before = slots
+    slots = new Int32Array(before.length * 2)
+    for (let i = 0; i < before.length; i += 2) {
+      if (before[i + 1] === 0) continue
+      let slot = firstSlot(before[i]!)
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & (slots.length - 1)
+      slots[slot] = before[i]!
+      slots[slot + 1] = before[i + 1]!
     }
   }
 
+  const firstSlot = (hash: number): number => (hash << 1) & (slots.length - 1)
+
   /** The slot of the key of the entry at `offset`: the one that has it, or the free one where it belongs. */
   const find = (bytes: Uint8Array, offset: number, length: number, hash: number): number => {
-    const mask = slots.length - 1
-    let slot = hash & mask
+    let slot = firstSlot(hash)
     while (true) {
-      const i = slots[slot]! - 1
-      if (i < 0 || (hashes[i] === hash && isSameKey(bytes, offset, heads, starts[i]!, length))) return slot
-      slot = (slot + 1) & mask
+      const start = slots[slot + 1]! - 1
+      if (start < 0) return slot
+      if (slots[slot] === hash && isSameKey(bytes, offset, records, start + placeBytes, length)) return slot
+      slot = (slot + 2) & (slots.length - 1)
     }
   }
 
@@ -78,44 +78,64 @@ export const make = (): PointerTable => {
     return known >= 0 ? known : names.push(log) - 1
   }
 
+  const put = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number, length: number): void => {
+    view.setUint32(start, log)
+    view.setFloat64(start + 4, seq)
+    // Heads are short, and a loop beats the call that copies a range.
+    for (let i = 0; i < length; i++) records[start + placeBytes + i] = bytes[offset + i]!
+  }
+
+  const isNewer = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number): boolean => {
+    const order = Entry.compareClocks(bytes, offset, records, start + placeBytes)
+    if (order !== 0) return order > 0
+    const heldLog = view.getUint32(start)
+    return log === heldLog ? seq > view.getFloat64(start + 4) : names[log]! > names[heldLog]!
+  }
+
   const add = (bytes: Uint8Array, offset: number, log: number, seq: number): void => {
     const length = Entry.headLength(bytes, offset)
     const hash = hashKey(bytes, offset, length)
     const slot = find(bytes, offset, length, hash)
-    const held = slots[slot]! - 1
+    const held = slots[slot + 1]! - 1
     if (held >= 0) {
-      const at = starts[held]!
-      const order =
-        Entry.compareClocks(bytes, offset, heads, at) ||
-        (log === logs[held] ? seq - seqs[held]! : names[log]! < names[logs[held]!]! ? -1 : 1)
-      if (order <= 0) return
-      copy(bytes, offset, heads, at, length)
-      seqs[held] = seq
-      logs[held] = log
+      if (isNewer(held, log, seq, bytes, offset)) put(held, log, seq, bytes, offset, Entry.headerBytes)
       return
     }
-    if (used + length > heads.length) heads = grown(heads, new Uint8Array((used + length) * 2))
-    copy(bytes, offset, heads, used, length)
-    starts[count] = used
-    hashes[count] = hash
-    seqs[count] = seq
-    logs[count] = log
-    used += length
-    slots[slot] = ++count
-    if (count === starts.length) grow()
+    if (used + placeBytes + length > records.length) {
+      const room = new Uint8Array((used + placeBytes + length) * 2)
+      room.set(records)
+      records = room
+      view = Chain.viewOf(records)
+    }
+    put(used, log, seq, bytes, offset, length)
+    slots[slot] = hash
+    slots[slot + 1] = used + 1
+    used += placeBytes + length
+    count++
+    if (count * 4 > slots.length) grow()
   }
 
-  const pointer = (i: number): Pointer => {
-    const { clock, key, kind, namespace } = Entry.headerAt(heads, starts[i]!)
-    return { namespace, key, log: names[logs[i]!]!, seq: seqs[i]!, clock, deleted: kind === "delete" }
+  const pointer = (start: number): Pointer => {
+    const { clock, key, kind, namespace } = Entry.headerAt(records, start + placeBytes)
+    const log = names[view.getUint32(start)]!
+    return { namespace, key, log, seq: view.getFloat64(start + 4), clock, deleted: kind === "delete" }
+  }
+
+  const starts = (): Uint32Array => {
+    const found = new Uint32Array(count)
+    for (let i = 0, at = 0; i < count; i++) {
+      found[i] = at
+      at += placeBytes + Entry.headLength(records, at + placeBytes)
+    }
+    return found
   }
 
   /** Asks about the order of a key of the table and the given one. */
-  const comparison = (key: Key, is: (order: number) => boolean): ((i: number) => boolean) => {
+  const comparison = (key: Key, is: (order: number) => boolean): ((start: number) => boolean) => {
     const head = headOf(key)
     return head === undefined
-      ? (i) => is(compareKeys(pointer(i), key))
-      : (i) => is(Entry.compareKeys(heads, starts[i]!, head, 0))
+      ? (start) => is(compareKeys(pointer(start), key))
+      : (start) => is(Entry.compareKeys(records, start + placeBytes, head, 0))
   }
 
   return {
@@ -129,22 +149,20 @@ export const make = (): PointerTable => {
       }
     },
     get: (namespace, key) => {
-      const bytes = headOf({ namespace, key })
-      if (bytes === undefined) return undefined
-      const i = slots[find(bytes, 0, bytes.length, hashKey(bytes, 0, bytes.length))]! - 1
-      return i < 0 ? undefined : pointer(i)
+      const head = headOf({ namespace, key })
+      if (head === undefined) return undefined
+      const start = slots[find(head, 0, head.length, hashKey(head, 0, head.length)) + 1]! - 1
+      return start < 0 ? undefined : pointer(start)
     },
     *inOrder() {
-      const order = Uint32Array.from({ length: count }, (_, i) => i)
-      for (const i of quicksort(order, (a, b) => Entry.compareKeys(heads, starts[a]!, heads, starts[b]!))) {
-        yield pointer(i)
-      }
+      const compare = (a: number, b: number) => Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
+      for (const start of quicksort(starts(), compare)) yield pointer(start)
     },
     within: (after, end) => {
       const isAfter = after === undefined ? () => true : comparison(after, (order) => order > 0)
       const isWithin = end === undefined ? () => true : comparison(end, (order) => order <= 0)
       const found: Array<Pointer> = []
-      for (let i = 0; i < count; i++) if (isAfter(i) && isWithin(i)) found.push(pointer(i))
+      for (const start of starts()) if (isAfter(start) && isWithin(start)) found.push(pointer(start))
       return found
     }
   }
@@ -152,10 +170,8 @@ export const make = (): PointerTable => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const grown = <A extends { readonly length: number }>(from: A, to: A & { set: (from: A) => void }): A => {
-  to.set(from)
-  return to
-}
+/** Bytes of a record before the entry's. */
+const placeBytes = 12
 
 /** A key as the head of an entry; `undefined` when it is longer than an entry can hold. */
 const headOf = ({ key, namespace }: Key): Uint8Array | undefined => {
@@ -163,11 +179,6 @@ const headOf = ({ key, namespace }: Key): Uint8Array | undefined => {
   const bytes = new Uint8Array(Entry.maxSize(write))
   const length = Entry.encodeInto(bytes, 0, write, { wallTime: 0, logical: 0 })
   return Entry.headLength(bytes, 0) === length ? bytes.subarray(0, length) : undefined
-}
-
-/** Heads are short, and a loop beats the call that copies a range. */
-const copy = (from: Uint8Array, offset: number, to: Uint8Array, at: number, length: number): void => {
-  for (let i = 0; i < length; i++) to[at + i] = from[offset + i]!
 }
 
 /** From where on a head is about the key alone: its two lengths, then its text. */

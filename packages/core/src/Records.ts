@@ -59,8 +59,8 @@ export class Records extends Context.Service<
   }
 >()("@quorum/core/Records") {}
 
-/** How many pointers one step of the index takes: a millisecond or two of work. */
-const stepPointers = 512
+/** How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long. */
+const stepPointers = 128
 
 /**
  * How many pointers collect in memory before they are merged into the index, and how long they may wait for that, in
@@ -68,9 +68,6 @@ const stepPointers = 512
  */
 const maxPointers = 131_072
 const maxWaitMillis = 5000
-
-/** The most bytes of appended entries that wait to be looked at: a fraction of a millisecond of work. */
-const maxUnreadBytes = 256 * 1024
 
 /** How much of a log is read at once when the index has to catch up with it. */
 const rebuildBytes = 1024 * 1024
@@ -83,8 +80,8 @@ export const make = Effect.gen(function* () {
   let recent = makeOverlay(yield* index.progress)
   let flushing: Overlay | undefined
   let unread: Array<EntryBatch.EntryBatch> = []
-  let unreadBytes = 0
-  const more = Latch.makeUnsafe(false)
+  const appended = Latch.makeUnsafe(false)
+  const some = Latch.makeUnsafe(false)
   const enough = Latch.makeUnsafe(false)
   const waiters = new Set<() => void>()
 
@@ -93,8 +90,8 @@ export const make = Effect.gen(function* () {
     if (unread.length === 0) return
     const batches = unread
     unread = []
-    unreadBytes = 0
     for (const batch of batches) addBatch(recent, batch)
+    some.openUnsafe()
     if (recent.pointers.size() >= maxPointers) enough.openUnsafe()
   }
 
@@ -120,10 +117,7 @@ export const make = Effect.gen(function* () {
     Effect.sync(() =>
       logs.onAppend((batch) => {
         unread.push(batch)
-        unreadBytes += batch.bytes.length
-        // Pointers take less room than entries.
-        if (unreadBytes > maxUnreadBytes) drain()
-        more.openUnsafe()
+        appended.openUnsafe()
         for (const wake of waiters) wake()
       })
     ),
@@ -142,12 +136,22 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  if (recent.pointers.size() > 0) more.openUnsafe()
+  if (recent.pointers.size() > 0) some.openUnsafe()
 
   yield* Effect.gen(function* () {
     while (true) {
-      yield* more.await
-      more.closeUnsafe()
+      yield* appended.await
+      appended.closeUnsafe()
+      // What was appended is pushed, or acked, first; this is done while the answer is awaited.
+      yield* Effect.yieldNow
+      drain()
+    }
+  }).pipe(Effect.forkScoped)
+
+  yield* Effect.gen(function* () {
+    while (true) {
+      yield* some.await
+      some.closeUnsafe()
       yield* Effect.raceFirst(Effect.sleep(maxWaitMillis), enough.await)
       // Nothing is lost while the index cannot be written: reads see the pointers in memory.
       yield* flush.pipe(
