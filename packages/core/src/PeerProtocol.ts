@@ -239,6 +239,16 @@ export const fromRpcClient = (
   }
 }
 
+/** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
+export const explain = (error: unknown): string => {
+  const messages = new Set<string>()
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
+    if (at.message !== "") messages.add(at.message)
+    at = "reason" in at && at.reason instanceof Error ? at.reason : at.cause
+  }
+  return Array.from(messages).join(": ")
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 const isRpcClientError = (error: { readonly _tag: string }): error is RpcClientError.RpcClientError =>
@@ -248,14 +258,4 @@ const transportFailure = (peer: ReplicaId.ReplicaId, error: RpcClientError.RpcCl
   const { reason } = error
   const invalid = reason._tag === "RpcClientDefect" || (reason._tag === "HttpError" && reason.kind !== "TransportError")
   return new PeerUnreachable({ peer, reason: invalid ? "invalid_answer" : "refused", detail: explain(error) })
-}
-
-/** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
-const explain = (error: unknown): string => {
-  const messages = new Set<string>()
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
-    if (at.message !== "") messages.add(at.message)
-    at = "reason" in at && at.reason instanceof Error ? at.reason : at.cause
-  }
-  return Array.from(messages).join(": ")
 }
