@@ -13,7 +13,7 @@
  * A text is its length (1 byte) and its ASCII characters. A batch is log (text), from (6), count (4), chain before (8),
  * chain after (8), and the bytes of its entries; an ack is replica (text), log (text), seq (6), chain (8).
  */
-import { Result, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import * as Chain from "./Chain.ts"
 import type * as EntryBatch from "./EntryBatch.ts"
 import * as Log from "./Log.ts"
@@ -149,6 +149,29 @@ export const decodeAnswer = (frame: Uint8Array): Result.Result<Numbered<Answer>,
         throw new Error(`${kind} is no kind of answer`)
     }
   })
+
+/** Makes a client of the protocol from a way to have requests answered. An answer to another question is none. */
+export const clientOf = (
+  peer: ReplicaId.ReplicaId,
+  call: (request: Request) => Effect.Effect<Answer, PeerProtocol.PeerUnreachable>
+): PeerProtocol.PeerClient => {
+  const ask = <A, E>(
+    request: Request,
+    pick: (answer: Answer) => Result.Result<A, E> | undefined
+  ): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> =>
+    Effect.flatMap(call(request), (answer): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> => {
+      const result = pick(answer)
+      if (result !== undefined) return Effect.fromResult(result)
+      const detail = `a ${request._tag} is answered as a ${answer._tag}`
+      return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail }))
+    })
+  return {
+    hello: (payload) =>
+      ask({ _tag: "hello", payload }, (answer) => (answer._tag === "hello" ? answer.result : undefined)),
+    push: (payload) => ask({ _tag: "push", payload }, (answer) => (answer._tag === "push" ? answer.result : undefined)),
+    pull: (payload) => ask({ _tag: "pull", payload }, (answer) => (answer._tag === "pull" ? answer.result : undefined))
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 

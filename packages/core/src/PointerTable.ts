@@ -8,7 +8,7 @@
  */
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
-import * as EntryBatch from "./EntryBatch.ts"
+import type * as EntryBatch from "./EntryBatch.ts"
 import type * as Log from "./Log.ts"
 import { compareKeys, type Pointer } from "./RecordIndex.ts"
 

@@ -69,6 +69,9 @@ const stepPointers = 128
 const maxPointers = 131_072
 const maxWaitMillis = 5000
 
+/** The most bytes of appended entries that wait to be looked at. */
+const maxUnreadBytes = 1024 * 1024
+
 /** How much of a log is read at once when the index has to catch up with it. */
 const rebuildBytes = 1024 * 1024
 
@@ -80,6 +83,7 @@ export const make = Effect.gen(function* () {
   let recent = makeOverlay(yield* index.progress)
   let flushing: Overlay | undefined
   let unread: Array<EntryBatch.EntryBatch> = []
+  let unreadBytes = 0
   const appended = Latch.makeUnsafe(false)
   const some = Latch.makeUnsafe(false)
   const enough = Latch.makeUnsafe(false)
@@ -90,6 +94,7 @@ export const make = Effect.gen(function* () {
     if (unread.length === 0) return
     const batches = unread
     unread = []
+    unreadBytes = 0
     for (const batch of batches) addBatch(recent, batch)
     some.openUnsafe()
     if (recent.pointers.size() >= maxPointers) enough.openUnsafe()
@@ -117,6 +122,8 @@ export const make = Effect.gen(function* () {
     Effect.sync(() =>
       logs.onAppend((batch) => {
         unread.push(batch)
+        unreadBytes += batch.bytes.length
+        if (unreadBytes > maxUnreadBytes) drain()
         appended.openUnsafe()
         for (const wake of waiters) wake()
       })

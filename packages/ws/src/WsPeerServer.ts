@@ -90,7 +90,9 @@ const serveOn = (socket: Socket.Socket, handler: PeerHandler.PeerHandler["Servic
         yield* slots.take(1)
         // Started in the order of the requests, so that pushes take effect in the order in which they were made.
         yield* Effect.forkIn(
-          Effect.flatMap(answer(handler, message), (said) => writer.write(PeerFrame.encodeAnswer(number, said))).pipe(
+          Effect.flatMap(PeerHandler.answer(handler, message), (said) =>
+            writer.write(PeerFrame.encodeAnswer(number, said))
+          ).pipe(
             Effect.catchDefect(() => writer.write(new Socket.CloseEvent(1011, "the request could not be answered"))),
             Effect.ensuring(slots.release(1))
           ),
@@ -100,20 +102,6 @@ const serveOn = (socket: Socket.Socket, handler: PeerHandler.PeerHandler["Servic
       }
     }
   }).pipe(Effect.scoped, Effect.ignore)
-
-const answer = (
-  handler: PeerHandler.PeerHandler["Service"],
-  request: PeerFrame.Request
-): Effect.Effect<PeerFrame.Answer> => {
-  switch (request._tag) {
-    case "hello":
-      return Effect.map(Effect.result(handler.hello(request.payload)), (result) => ({ _tag: "hello", result }))
-    case "push":
-      return Effect.map(Effect.result(handler.push(request.payload)), (result) => ({ _tag: "push", result }))
-    case "pull":
-      return Effect.map(Effect.result(handler.pull(request.payload)), (result) => ({ _tag: "pull", result }))
-  }
-}
 
 const upgradeRequired = HttpServerResponse.jsonUnsafe(
   { error: "upgrade_required", message: "peers connect here with a WebSocket" },

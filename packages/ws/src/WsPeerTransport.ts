@@ -118,24 +118,7 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
       )
     })
 
-  const ask = <A, E>(
-    request: PeerFrame.Request,
-    pick: (answer: PeerFrame.Answer) => Result.Result<A, E> | undefined
-  ): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> =>
-    Effect.flatMap(call(request), (answer): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> => {
-      const result = pick(answer)
-      return result === undefined
-        ? Effect.fail(invalid(`a ${request._tag} is answered as a ${answer._tag}`))
-        : Effect.fromResult(result)
-    })
-
-  const client: PeerProtocol.PeerClient = {
-    hello: (payload) =>
-      ask({ _tag: "hello", payload }, (answer) => (answer._tag === "hello" ? answer.result : undefined)),
-    push: (payload) => ask({ _tag: "push", payload }, (answer) => (answer._tag === "push" ? answer.result : undefined)),
-    pull: (payload) => ask({ _tag: "pull", payload }, (answer) => (answer._tag === "pull" ? answer.result : undefined))
-  }
-  return client
+  return PeerFrame.clientOf(peer, call)
 })
 
 const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnreachable =>
