@@ -33,22 +33,25 @@ export const state = (from: Chain): State => ({
   low: Number.parseInt(from.slice(8), 16)
 })
 
+/** Bytes as {@link extend} reads them: whole words at any place, several times as fast as from single bytes. */
+export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 /** Extends the chain by one entry: the bytes from `start` up to, not including, `end`. */
-export const extend = (chain: State, bytes: Uint8Array, start: number, end: number): void => {
+export const extend = (chain: State, bytes: DataView, start: number, end: number): void => {
   let high = chain.high
   let low = chain.low
   const length = end - start
   const whole = start + (length & ~3)
   let i = start
   for (; i < whole; i += 4) {
-    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
+    const word = bytes.getInt32(i, true)
     high ^= Math.imul(rotate(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593)
     high = (Math.imul(rotate(high, 13), 5) + 0xe6546b64) | 0
     low ^= Math.imul(rotate(Math.imul(word, 0x239b961b), 16), 0xab0e9789)
     low = (Math.imul(rotate(low, 17), 5) + 0x561ccd1b) | 0
   }
   let tail = 0
-  for (let shift = 0; i < end; i++, shift += 8) tail |= bytes[i]! << shift
+  for (let shift = 0; i < end; i++, shift += 8) tail |= bytes.getUint8(i) << shift
   high ^= Math.imul(rotate(Math.imul(tail, 0xcc9e2d51), 15), 0x1b873593) ^ length
   low ^= Math.imul(rotate(Math.imul(tail, 0x239b961b), 16), 0xab0e9789) ^ length
   high = (high + low) | 0

@@ -122,6 +122,23 @@ export const end = (bytes: Uint8Array, offset: number): Result.Result<number, Ma
 /** The offset after an entry that is known to be well-formed. */
 export const endUnsafe = (bytes: Uint8Array, offset: number): number => offset + 4 + readUint32(bytes, offset)
 
+/** Bytes of a well-formed entry before its value. */
+export const headLength = (bytes: Uint8Array, offset: number): number =>
+  headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16)
+
+/** Order of the keys of two well-formed entries: namespace, then key, by their bytes. */
+export const compareKeys = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number => {
+  const namespaces = compareBytes(a, aAt + headerBytes, a[aAt + 15]!, b, bAt + headerBytes, b[bAt + 15]!)
+  if (namespaces !== 0) return namespaces
+  const aKey = aAt + headerBytes + a[aAt + 15]!
+  const bKey = bAt + headerBytes + b[bAt + 15]!
+  return compareBytes(a, aKey, readUint16(a, aAt + 16), b, bKey, readUint16(b, bAt + 16))
+}
+
+/** Order of the clocks of two well-formed entries: their bytes order as the clocks do. */
+export const compareClocks = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number =>
+  compareBytes(a, aAt + 5, 10, b, bAt + 5, 10)
+
 /** The clock of a well-formed entry. */
 export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.HybridLogicalClock => ({
   wallTime: readUint16(bytes, offset + 5) * 0x1_0000_0000 + readUint32(bytes, offset + 7),
@@ -143,10 +160,7 @@ export const headerAt = (bytes: Uint8Array, offset: number): Header => {
 /** A well-formed entry with its value; the value shares memory with `bytes`. */
 export const decodeAt = (bytes: Uint8Array, offset: number): Entry => ({
   ...headerAt(bytes, offset),
-  value: bytes.subarray(
-    offset + headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16),
-    endUnsafe(bytes, offset)
-  )
+  value: bytes.subarray(offset + headLength(bytes, offset), endUnsafe(bytes, offset))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -181,6 +195,22 @@ const decodeText = (bytes: Uint8Array, start: number, end: number): string => {
     if (i === end) return text
   }
   return decoder.decode(bytes.subarray(start, end))
+}
+
+const compareBytes = (
+  a: Uint8Array,
+  aAt: number,
+  aLength: number,
+  b: Uint8Array,
+  bAt: number,
+  bLength: number
+): number => {
+  const length = Math.min(aLength, bLength)
+  for (let i = 0; i < length; i++) {
+    const difference = a[aAt + i]! - b[bAt + i]!
+    if (difference !== 0) return difference
+  }
+  return aLength - bLength
 }
 
 const writeUint32 = (target: Uint8Array, offset: number, value: number): void => {

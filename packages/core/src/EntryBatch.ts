@@ -45,12 +45,13 @@ export const encode = (
   let room = 0
   for (let i = 0; i < writes.length; i++) room += Entry.maxSize(writes[i]!)
   const bytes = new Uint8Array(room)
+  const view = Chain.viewOf(bytes)
   const chain = Chain.state(head.chain)
   let at = 0
   for (let i = 0; i < writes.length; i++) {
     clock = HybridLogicalClock.tick(clock, now)
     const end = Entry.encodeInto(bytes, at, writes[i]!, clock)
-    Chain.extend(chain, bytes, at, end)
+    Chain.extend(chain, view, at, end)
     at = end
   }
   return {
@@ -72,12 +73,13 @@ export const encode = (
  * says. Whoever receives a batch does this once, before anything else.
  */
 export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
+  const view = Chain.viewOf(batch.bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
   for (let i = 0; i < batch.count; i++) {
     const end = Entry.end(batch.bytes, at)
     if (Result.isFailure(end)) return Result.fail(end.failure)
-    Chain.extend(chain, batch.bytes, at, end.success)
+    Chain.extend(chain, view, at, end.success)
     at = end.success
   }
   if (at !== batch.bytes.length) {
@@ -112,17 +114,44 @@ export const after = (batch: EntryBatch, seq: number): EntryBatch => {
 /** The longest beginning of a batch that fits in `maxBytes`, but at least its first entry. The bytes are shared. */
 export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
   if (batch.bytes.length <= maxBytes) return batch
+  const view = Chain.viewOf(batch.bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
   let count = 0
   while (count < batch.count) {
     const end = Entry.endUnsafe(batch.bytes, at)
     if (count > 0 && end > maxBytes) break
-    Chain.extend(chain, batch.bytes, at, end)
+    Chain.extend(chain, view, at, end)
     at = end
     count++
   }
   return { ...batch, count, chain: Chain.format(chain), bytes: batch.bytes.subarray(0, at) }
+}
+
+/** The batch in parts that each fit in `maxBytes`, unless one entry is larger. The bytes are shared. */
+export const split = (batch: EntryBatch, maxBytes: number): ReadonlyArray<EntryBatch> => {
+  if (batch.bytes.length <= maxBytes) return [batch]
+  const parts: Array<EntryBatch> = []
+  const view = Chain.viewOf(batch.bytes)
+  const chain = Chain.state(batch.prevChain)
+  let { from, prevChain } = batch
+  let start = 0
+  let at = 0
+  for (let seq = batch.from; seq <= last(batch); seq++) {
+    const end = Entry.endUnsafe(batch.bytes, at)
+    if (seq > from && end - start > maxBytes) {
+      const ended = Chain.format(chain)
+      const bytes = batch.bytes.subarray(start, at)
+      parts.push({ log: batch.log, from, count: seq - from, prevChain, chain: ended, bytes })
+      from = seq
+      prevChain = ended
+      start = at
+    }
+    Chain.extend(chain, view, at, end)
+    at = end
+  }
+  parts.push({ ...batch, from, count: last(batch) - from + 1, prevChain, bytes: batch.bytes.subarray(start) })
+  return parts
 }
 
 /** Joins batches that follow one another. */
@@ -163,11 +192,12 @@ export const lastClock = (batch: EntryBatch): HybridLogicalClock.HybridLogicalCl
 // ---------------------------------------------------------------------------------------------------------------------
 
 const walk = (batch: EntryBatch, count: number): { readonly at: number; readonly chain: Chain.Chain } => {
+  const view = Chain.viewOf(batch.bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
   for (let i = 0; i < count; i++) {
     const end = Entry.endUnsafe(batch.bytes, at)
-    Chain.extend(chain, batch.bytes, at, end)
+    Chain.extend(chain, view, at, end)
     at = end
   }
   return { at, chain: Chain.format(chain) }

@@ -5,6 +5,7 @@ import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Log from "./Log.ts"
+import type * as PeerFrame from "./PeerFrame.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
 import type * as ReplicaId from "./ReplicaId.ts"
@@ -135,10 +136,20 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
 /** {@link make} as a layer. */
 export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet> = Layer.effect(PeerHandler, make)
 
-/** The handlers of {@link PeerProtocol.PeerRpcs}, for a transport that serves RPC. */
-export const layerRpc = PeerProtocol.PeerRpcs.toLayer(
-  Effect.map(PeerHandler, (handler) => ({ hello: handler.hello, push: handler.push, pull: handler.pull }))
-)
+/** Has a request of a frame answered, for a transport that carries frames. */
+export const answer = (
+  handler: PeerHandler["Service"],
+  request: PeerFrame.Request
+): Effect.Effect<PeerFrame.Answer> => {
+  switch (request._tag) {
+    case "hello":
+      return Effect.map(Effect.result(handler.hello(request.payload)), (result) => ({ _tag: "hello", result }))
+    case "push":
+      return Effect.map(Effect.result(handler.push(request.payload)), (result) => ({ _tag: "push", result }))
+    case "pull":
+      return Effect.map(Effect.result(handler.pull(request.payload)), (result) => ({ _tag: "pull", result }))
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 

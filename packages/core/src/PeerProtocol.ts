@@ -1,11 +1,10 @@
 /**
  * What replicas say to each other: a handshake, pushes of the sender's own log, and pulls of any log.
  *
- * The protocol is data. A transport carries it unchanged: it provides an RPC protocol for {@link PeerRpcs} (or calls
- * the handler directly, as the in-memory transport does) and decides nothing.
+ * The protocol is data. A transport carries it unchanged, as the frames of `PeerFrame` (or calls the handler directly,
+ * as the in-memory transport does), and decides nothing.
  */
-import { Cause, Context, Effect, Exit, Option, Schema } from "effect"
-import { Rpc, type RpcClient, type RpcClientError, RpcGroup } from "effect/rpc"
+import { Context, type Effect, Option, Schema } from "effect"
 import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Limits from "./Limits.ts"
@@ -172,13 +171,6 @@ export interface PeerProtocol<E> {
   readonly pull: (request: Pull) => Effect.Effect<Pulled, PullError | E>
 }
 
-/** The protocol as an RPC group, for transports that carry RPC. */
-export class PeerRpcs extends RpcGroup.make(
-  Rpc.make("hello", { payload: Hello, success: Welcome, error: HandshakeRefused }),
-  Rpc.make("push", { payload: Push, success: Ack, error: PushError }),
-  Rpc.make("pull", { payload: Pull, success: Pulled, error: PullError })
-) {}
-
 /**
  * The identity that the transport has proved for the caller of the current request (a client certificate, say). None
  * when the transport proves nothing. A transport provides it around each request.
@@ -207,51 +199,8 @@ export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("Peer
 /** A client of one peer. */
 export type PeerClient = PeerProtocol<PeerUnreachable>
 
-/**
- * Makes a client of the protocol from an RPC client. Anything that is not a decoded answer of the protocol — another
- * body, a defect, an interruption on the other side — is `PeerUnreachable`, never an ack.
- */
-export const fromRpcClient = (
-  peer: ReplicaId.ReplicaId,
-  client: RpcClient.FromGroup<typeof PeerRpcs, RpcClientError.RpcClientError>
-): PeerClient => {
-  const call = <A, E extends { readonly _tag: string }>(
-    request: Effect.Effect<A, E | RpcClientError.RpcClientError>
-  ): Effect.Effect<A, Exclude<E, RpcClientError.RpcClientError> | PeerUnreachable> =>
-    Effect.flatMap(
-      Effect.exit(request),
-      (exit): Effect.Effect<A, Exclude<E, RpcClientError.RpcClientError> | PeerUnreachable> => {
-        if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
-        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (error === undefined) {
-          const detail = `the call ended without an answer: ${Cause.pretty(exit.cause)}`
-          return Effect.fail(new PeerUnreachable({ peer, reason: "invalid_answer", detail }))
-        }
-        return Effect.fail(
-          isRpcClientError(error) ? transportFailure(peer, error) : (error as Exclude<E, RpcClientError.RpcClientError>)
-        )
-      }
-    )
-  return {
-    hello: (request) => call(client.hello(request)),
-    push: (request) => call(client.push(request)),
-    pull: (request) => call(client.pull(request))
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const isRpcClientError = (error: { readonly _tag: string }): error is RpcClientError.RpcClientError =>
-  error._tag === "RpcClientError"
-
-const transportFailure = (peer: ReplicaId.ReplicaId, error: RpcClientError.RpcClientError): PeerUnreachable => {
-  const { reason } = error
-  const invalid = reason._tag === "RpcClientDefect" || (reason._tag === "HttpError" && reason.kind !== "TransportError")
-  return new PeerUnreachable({ peer, reason: invalid ? "invalid_answer" : "refused", detail: explain(error) })
-}
-
 /** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
-const explain = (error: unknown): string => {
+export const explain = (error: unknown): string => {
   const messages = new Set<string>()
   for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
     if (at.message !== "") messages.add(at.message)

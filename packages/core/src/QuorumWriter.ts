@@ -9,7 +9,7 @@ import * as Entry from "./Entry.ts"
 import * as InFlight from "./InFlight.ts"
 import * as Limits from "./Limits.ts"
 import * as Log from "./Log.ts"
-import { Peers } from "./Peers.ts"
+import { type Link, Peers } from "./Peers.ts"
 import * as QuorumError from "./QuorumError.ts"
 import * as QuorumPolicy from "./QuorumPolicy.ts"
 import type * as ReplicaId from "./ReplicaId.ts"
@@ -163,10 +163,11 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Known before writing that too few are alive: down for longer than a write would wait, or drifted. */
   const unavailable = (policy: QuorumPolicy.QuorumPolicy): QuorumError.QuorumUnavailable | undefined => {
     if (policy.w === 1) return undefined
-    const since = inFlight.now() - Duration.toMillis(policy.ackTimeout)
+    const isGone = (link: Link) =>
+      link._tag === "Down" && link.at < inFlight.now() - Duration.toMillis(policy.ackTimeout)
     let alive = 1
     for (const { drifted, link, rejected } of peers.all()) {
-      if (!drifted.has(logs.own) && !rejected.has(logs.own) && !(link._tag === "Down" && link.at < since)) alive++
+      if (!drifted.has(logs.own) && !rejected.has(logs.own) && !isGone(link)) alive++
     }
     if (alive >= policy.w) return undefined
     const verdicts: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }

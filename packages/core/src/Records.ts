@@ -9,6 +9,7 @@ import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as Log from "./Log.ts"
+import * as PointerTable from "./PointerTable.ts"
 import * as RecordIndex from "./RecordIndex.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
 import { StoreError } from "./ReplicaStore.ts"
@@ -58,11 +59,15 @@ export class Records extends Context.Service<
   }
 >()("@quorum/core/Records") {}
 
-/** How many pointers one step of the index takes: a few milliseconds of work. */
-const stepPointers = 1000
+/** How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long. */
+const stepPointers = 128
 
-/** How long pointers may wait in memory for a larger step, in milliseconds. */
-const flushDelayMillis = 20
+/**
+ * How many pointers collect in memory before they are merged into the index, and how long they may wait for that, in
+ * milliseconds. Many at once share the pages that they change, and of several writes of a key one is left to merge.
+ */
+const maxPointers = 131_072
+const maxWaitMillis = 5000
 
 /** The most bytes of appended entries that wait to be looked at. */
 const maxUnreadBytes = 1024 * 1024
@@ -79,7 +84,9 @@ export const make = Effect.gen(function* () {
   let flushing: Overlay | undefined
   let unread: Array<EntryBatch.EntryBatch> = []
   let unreadBytes = 0
-  const more = Latch.makeUnsafe(false)
+  const appended = Latch.makeUnsafe(false)
+  const some = Latch.makeUnsafe(false)
+  const enough = Latch.makeUnsafe(false)
   const waiters = new Set<() => void>()
 
   /** Takes in what was appended since. Costs a read what the appends did not have to pay. */
@@ -89,20 +96,23 @@ export const make = Effect.gen(function* () {
     unread = []
     unreadBytes = 0
     for (const batch of batches) addBatch(recent, batch)
+    some.openUnsafe()
+    if (recent.pointers.size() >= maxPointers) enough.openUnsafe()
   }
 
   const flush = Effect.gen(function* () {
     if (flushing === undefined) {
       drain()
-      if (recent.pointers.size === 0) return
+      if (recent.pointers.size() === 0) return
       flushing = recent
       recent = makeOverlay(flushing.progress)
+      enough.closeUnsafe()
     }
     const { pointers, progress } = flushing
-    const sorted = Array.from(pointers.values()).sort(RecordIndex.compareKeys)
-    for (let i = 0; i < sorted.length; i += stepPointers) {
-      const last = i + stepPointers >= sorted.length
-      yield* index.merge(sorted.slice(i, i + stepPointers), last ? progress : noProgress)
+    const inOrder = pointers.inOrder()
+    for (let left = pointers.size(); left > 0; left -= stepPointers) {
+      const step = Array.from({ length: Math.min(left, stepPointers) }, () => inOrder.next().value!)
+      yield* index.merge(step, left > stepPointers ? noProgress : progress)
       yield* Effect.yieldNow
     }
     flushing = undefined
@@ -113,9 +123,8 @@ export const make = Effect.gen(function* () {
       logs.onAppend((batch) => {
         unread.push(batch)
         unreadBytes += batch.bytes.length
-        // Pointers take less room than entries, above all when the index cannot be written for a while.
         if (unreadBytes > maxUnreadBytes) drain()
-        more.openUnsafe()
+        appended.openUnsafe()
         for (const wake of waiters) wake()
       })
     ),
@@ -130,15 +139,27 @@ export const make = Effect.gen(function* () {
       if (Option.isNone(batch)) return yield* Effect.die(`entry ${at + 1} of ${log} is missing`)
       addBatch(recent, batch.value)
       at = EntryBatch.last(batch.value)
-      yield* flush
+      if (recent.pointers.size() >= maxPointers) yield* flush
     }
   }
 
+  if (recent.pointers.size() > 0) some.openUnsafe()
+
   yield* Effect.gen(function* () {
     while (true) {
-      yield* more.await
-      more.closeUnsafe()
-      yield* Effect.sleep(flushDelayMillis)
+      yield* appended.await
+      appended.closeUnsafe()
+      // What was appended is pushed, or acked, first; this is done while the answer is awaited.
+      yield* Effect.yieldNow
+      drain()
+    }
+  }).pipe(Effect.forkScoped)
+
+  yield* Effect.gen(function* () {
+    while (true) {
+      yield* some.await
+      some.closeUnsafe()
+      yield* Effect.raceFirst(Effect.sleep(maxWaitMillis), enough.await)
       // Nothing is lost while the index cannot be written: reads see the pointers in memory.
       yield* flush.pipe(
         Effect.tapError((error) => Effect.logError(`the record index cannot be written: ${error.message}`)),
@@ -151,8 +172,7 @@ export const make = Effect.gen(function* () {
   const pointerOf = (namespace: string, key: string) =>
     Effect.suspend(() => {
       drain()
-      const id = RecordIndex.keyOf(namespace, key)
-      const pointer = newer(recent.pointers.get(id), flushing?.pointers.get(id))
+      const pointer = newer(recent.pointers.get(namespace, key), flushing?.pointers.get(namespace, key))
       return Effect.map(index.get(namespace, key), (indexed) => newer(pointer, Option.getOrUndefined(indexed)))
     })
 
@@ -213,13 +233,9 @@ export const make = Effect.gen(function* () {
       const overlays = [flushing, recent]
       const indexed = yield* index.scan({ after, limit })
       const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
-      const within = (key: RecordIndex.Pointer) =>
-        (after === undefined || RecordIndex.compareKeys(key, after) > 0) &&
-        (end === undefined || RecordIndex.compareKeys(key, end) <= 0)
       const found = new Map<string, RecordIndex.Pointer>()
-      for (const source of [indexed, ...overlays.map((overlay) => overlay?.pointers.values() ?? [])]) {
+      for (const source of [indexed, ...overlays.map((overlay) => overlay?.pointers.within(after, end) ?? [])]) {
         for (const pointer of source) {
-          if (!within(pointer)) continue
           const id = RecordIndex.keyOf(pointer.namespace, pointer.key)
           found.set(id, newer(found.get(id), pointer)!)
         }
@@ -245,22 +261,19 @@ export const layer = Layer.effect(Records, make)
 
 /** Pointers that the index does not have yet, and how far the logs are covered with them. */
 interface Overlay {
-  readonly pointers: Map<string, RecordIndex.Pointer>
+  readonly pointers: PointerTable.PointerTable
   readonly progress: Map<Log.LogId, number>
 }
 
 const noProgress: RecordIndex.Progress = new Map()
 
-const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({ pointers: new Map(), progress: new Map(progress) })
+const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({
+  pointers: PointerTable.make(),
+  progress: new Map(progress)
+})
 
 const addBatch = (overlay: Overlay, batch: EntryBatch.EntryBatch): void => {
-  EntryBatch.forEach(batch, (seq, offset) => {
-    const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
-    const pointer = { namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" }
-    const id = RecordIndex.keyOf(namespace, key)
-    const held = overlay.pointers.get(id)
-    if (held === undefined || RecordIndex.compare(pointer, held) > 0) overlay.pointers.set(id, pointer)
-  })
+  overlay.pointers.add(batch)
   overlay.progress.set(batch.log, EntryBatch.last(batch))
 }
 

@@ -56,20 +56,16 @@ export const make = Effect.gen(function* () {
     if (untried.size === 0 && logs.head(logs.own).seq >= Math.max(0, ...ownEnds.values())) recovered.openUnsafe()
   }
 
+  const silent = (peer: ReplicaId.ReplicaId) =>
+    new PeerProtocol.PeerUnreachable({ peer, reason: "timed_out", detail: `no answer within ${requestTimeout} ms` })
+
   const bounded = <A, E, R>(
     peer: ReplicaId.ReplicaId,
     request: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | PeerProtocol.PeerUnreachable, R> =>
     Effect.timeoutOrElse(request, {
       duration: requestTimeout,
-      orElse: () =>
-        Effect.fail(
-          new PeerProtocol.PeerUnreachable({
-            peer,
-            reason: "timed_out",
-            detail: `no answer within ${requestTimeout} ms`
-          })
-        )
+      orElse: () => Effect.fail(silent(peer))
     })
 
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
@@ -104,7 +100,8 @@ export const make = Effect.gen(function* () {
 
   const bound = (peer: ReplicaId.ReplicaId, client: PeerProtocol.PeerClient): PeerProtocol.PeerClient => ({
     hello: (request) => bounded(peer, client.hello(request)),
-    push: (request) => bounded(peer, client.push(request)),
+    // One timer watches over all pushes of a connection; see `pushes`.
+    push: client.push,
     pull: (request) => bounded(peer, client.pull(request))
   })
 
@@ -176,14 +173,41 @@ export const make = Effect.gen(function* () {
       return Deferred.fail(failure, error)
     }
 
-    const push = (batch: EntryBatch.EntryBatch) =>
-      Effect.matchEffect(client.push({ session, batch }), {
+    /** When each push that is under way was made, the oldest first. */
+    const underWay = new Map<EntryBatch.EntryBatch, number>()
+    const pushing = Latch.makeUnsafe(false)
+
+    const push = (batch: EntryBatch.EntryBatch) => {
+      underWay.set(batch, at())
+      pushing.openUnsafe()
+      return Effect.matchEffect(client.push({ session, batch }), {
         onSuccess: (ack) => acked(batch, ack),
         onFailure: (error) => refused(batch, error)
       }).pipe(
         Effect.catchDefect((defect) => Deferred.fail(failure, broken(peer, defect))),
-        Effect.ensuring(slots.release(1))
+        Effect.ensuring(
+          Effect.suspend(() => {
+            underWay.delete(batch)
+            return slots.release(1)
+          })
+        )
       )
+    }
+
+    /** Fails when a push stays without an answer for too long. */
+    const watch = Effect.gen(function* () {
+      while (true) {
+        const [oldest] = underWay.values()
+        if (oldest === undefined) {
+          pushing.closeUnsafe()
+          yield* pushing.await
+          continue
+        }
+        const left = oldest + requestTimeout - at()
+        if (left <= 0) return yield* silent(peer)
+        yield* Effect.sleep(left)
+      }
+    })
 
     const send = Effect.gen(function* () {
       while (true) {
@@ -203,7 +227,7 @@ export const make = Effect.gen(function* () {
         yield* Effect.forkIn(push(batch.value), scope, { startImmediately: true })
       }
     })
-    return yield* Effect.raceFirst(send, Deferred.await(failure))
+    return yield* Effect.raceAllFirst([send, watch, Deferred.await(failure)])
   })
 
   /** Compares version vectors and pulls, now and on every heartbeat. Ends only by failing. */

@@ -8,7 +8,7 @@ const bytesOf = (text: string) => utf8.encode(text)
 /** The chain after the given entries. */
 const chainOf = (entries: ReadonlyArray<Uint8Array>, from: Chain.Chain = Chain.empty): Chain.Chain => {
   const state = Chain.state(from)
-  for (const bytes of entries) Chain.extend(state, bytes, 0, bytes.length)
+  for (const bytes of entries) Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
   return Chain.format(state)
 }
 
@@ -92,7 +92,7 @@ describe("Chain", () => {
   it("only the bytes between start and end count", () => {
     const bytes = bytesOf("xxabcdeyy")
     const state = Chain.state(Chain.empty)
-    Chain.extend(state, bytes, 2, 7)
+    Chain.extend(state, Chain.viewOf(bytes), 2, 7)
     assert.strictEqual(Chain.format(state), texts("abcde"))
   })
 
@@ -126,7 +126,7 @@ describe("Chain", () => {
     const bytes = new Uint8Array(18)
     const seen = new Set<Chain.Chain>([Chain.empty])
     for (let i = 0; i < 10_000; i++) {
-      Chain.extend(state, bytes, 0, bytes.length)
+      Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
       seen.add(Chain.format(state))
     }
     assert.strictEqual(seen.size, 10_001)

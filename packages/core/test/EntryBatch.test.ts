@@ -27,7 +27,7 @@ const modelOf = (head: Watermark.Watermark, writes: ReadonlyArray<Entry.Write>, 
   const state = Chain.state(head.chain)
   const chains = [head.chain]
   for (const bytes of entries) {
-    Chain.extend(state, bytes, 0, bytes.length)
+    Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
     chains.push(Chain.format(state))
   }
   return { from: head.seq + 1, entries, chains }

@@ -65,7 +65,7 @@ describe("Records", () => {
       yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
       const before = yield* records.read("n", "k")
       assert.isTrue(Option.isNone(yield* index.get("n", "k")))
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       assert.isTrue(Option.isSome(yield* index.get("n", "k")))
       assert.deepStrictEqual(yield* records.read("n", "k"), before)
       assert.strictEqual(text(Option.getOrThrow(before).value), "1")
@@ -76,11 +76,11 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
       yield* logs.appendWrites([Entry.put("n", "gone", "1"), Entry.put("n", "kept", "2")], 1)
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       yield* logs.appendWrites([Entry.remove("n", "gone")], 2)
       assert.isTrue(Option.isNone(yield* records.read("n", "gone")))
       assert.strictEqual((yield* dump(records)).length, 1)
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       assert.isTrue(Option.isNone(yield* records.read("n", "gone")))
       assert.strictEqual((yield* dump(records)).length, 1)
     })
@@ -90,10 +90,10 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
       yield* logs.append(batch(Watermark.none(logOf("b")), 20, Entry.remove("n", "k")))
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       yield* logs.append(batch(Watermark.none(logOf("c")), 10, Entry.put("n", "k", "old")))
       assert.isTrue(Option.isNone(yield* records.read("n", "k")))
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       assert.isTrue(Option.isNone(yield* records.read("n", "k")))
     })
   )
@@ -129,7 +129,7 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { index, logs, records, store } = yield* fresh
       yield* logs.appendWrites([Entry.put("n", "x", "1")], 1)
-      yield* TestClock.adjust(1000)
+      yield* TestClock.adjust(5000)
       yield* logs.appendWrites([Entry.put("n", "y", "2"), Entry.put("n", "x", "3")], 2)
       const expected = yield* dump(records)
       assert.deepStrictEqual(yield* dump((yield* open(store, index)).records), expected)
@@ -189,7 +189,7 @@ describe("Records", () => {
             const open = queues.filter((queue) => queue.length > 0)
             const pick = picks[i % Math.max(1, picks.length)] ?? 0
             yield* logs.append(open[pick % open.length]!.shift()!)
-            if (pick % 3 === 0) yield* TestClock.adjust(100)
+            if (pick % 3 === 0) yield* TestClock.adjust(6000)
           }
           dumps.push(yield* dump(records, 2))
         }

@@ -254,10 +254,10 @@ describe("reads of the logs", () => {
       const index = yield* RecordIndex.makeMemory
       const { logs, records } = yield* open(yield* memory, {
         ...index,
-        scan: (options) => Effect.tap(index.scan(options), () => Effect.sleep(100))
+        scan: (options) => Effect.tap(index.scan(options), () => Effect.sleep(6000))
       })
       yield* logs.appendWrites([put("k")], 1)
-      const page = yield* during(records.page({ limit: 10 }), 100)
+      const page = yield* during(records.page({ limit: 10 }), 6000)
       assert.isTrue(Option.isSome(yield* index.get("notes", "k")))
       assert.deepStrictEqual(
         page.records.map(({ key }) => key),

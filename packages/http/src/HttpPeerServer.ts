@@ -1,10 +1,9 @@
 /**
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
-import { type Limits, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
-import { ByteSize, Effect, Layer, type Option } from "effect"
-import { type HttpBody, HttpIncomingMessage, HttpRouter, type HttpServerRequest } from "effect/http"
-import { RpcServer } from "effect/rpc"
+import { type Limits, PeerFrame, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
+import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
+import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
 import * as PlainError from "./PlainError.ts"
 
@@ -22,8 +21,7 @@ export interface Options {
 
 /**
  * Serves the peer protocol on the router. Another content type is answered with 415, a body beyond
- * `PeerProtocol.maxMessageBytes` with 413 and without keeping it, bytes that are no whole message with 400, and a message that
- * does not decode with a defect of the protocol, which no peer takes for an ack.
+ * `PeerProtocol.maxMessageBytes` with 413 and without keeping it, and bytes that are no frame of the protocol with 400.
  *
  * Not authenticated by itself: let only peers reach it, by the network or by client certificates and `identify`.
  */
@@ -32,34 +30,40 @@ export const layer = (
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | PeerHandler.PeerHandler> =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
-      const rpc = yield* RpcServer.toHttpEffect(PeerProtocol.PeerRpcs, {
-        disableTracing: true,
-        disableFatalDefects: true
-      })
+      const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
-      const answer = rpc.pipe(
-        Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
-        // Nothing was asked: the body was not one whole message.
-        Effect.map((response) => (isEmpty(response.body) ? incomplete : response))
-      )
       const unsupported = PlainError.make(415, "unsupported_media_type", `peers speak ${PeerMessage.contentType}`)
       const tooLarge = PlainError.make(413, "request_too_large", `the limit is ${maxBytes} bytes`)
-      const incomplete = PlainError.make(400, "invalid_request", "the body is not a message of the protocol", {
-        field: "body",
-        detail: "it is not a message of the protocol"
-      })
+      const invalid = (detail: string) =>
+        PlainError.make(400, "invalid_request", "the body is not a message of the protocol", { field: "body", detail })
+
+      const answer = (body: ArrayBuffer) => {
+        const request = PeerFrame.decodeRequest(new Uint8Array(body))
+        if (Result.isFailure(request)) return Effect.succeed(invalid(request.failure.message))
+        const { message, number } = request.success
+        return Effect.map(PeerHandler.answer(handler, message), (said) =>
+          HttpServerResponse.uint8Array(PeerFrame.encodeAnswer(number, said), { contentType: PeerMessage.contentType })
+        )
+      }
       const { identify } = options
       yield* router.add("POST", PeerMessage.path, (request) => {
         if (request.headers["content-type"] !== PeerMessage.contentType) return Effect.succeed(unsupported)
         if (Number(request.headers["content-length"]) > maxBytes) return Effect.succeed(tooLarge)
+        const answered = request.arrayBuffer.pipe(
+          Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
+          Effect.matchEffect({
+            onSuccess: answer,
+            onFailure: ({ reason }) =>
+              Effect.succeed(
+                reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+                  ? tooLarge
+                  : invalid("it cannot be read")
+              )
+          })
+        )
         return identify === undefined
-          ? answer
-          : Effect.provideService(answer, PeerProtocol.ProvenIdentity, identify(request))
+          ? answered
+          : Effect.provideService(answered, PeerProtocol.ProvenIdentity, identify(request))
       })
     })
-  ).pipe(Layer.provide([PeerHandler.layerRpc, PeerMessage.layerSerialization(options.limits)]))
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const isEmpty = (body: HttpBody.HttpBody): boolean =>
-  body._tag === "Empty" || (body._tag === "Uint8Array" && body.contentLength === 0)
+  )

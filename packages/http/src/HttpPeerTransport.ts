@@ -4,10 +4,16 @@
  * Only an answer with status 200, from the address that was asked, of the protocol's content type and within the size
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
-import { type Limits, PeerProtocol, PeerTransport, PeerUrls, ReplicaSet } from "@quorum/core"
+import { type Limits, PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaSet } from "@quorum/core"
 import { Effect, Layer, Stream } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
-import { RpcClient } from "effect/rpc"
+import {
+  FetchHttpClient,
+  HttpBody,
+  HttpClient,
+  HttpClientError,
+  HttpClientRequest,
+  type HttpClientResponse
+} from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
 
 /** How a replica is told where its peers are. */
@@ -31,40 +37,36 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["http:", "https:"]))
   const client = yield* HttpClient.HttpClient
   const fetch = yield* FetchHttpClient.Fetch
-  const serialization = yield* Layer.build(PeerMessage.layerSerialization(options.limits))
   const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
   const fetchWithoutRedirects: typeof globalThis.fetch = (input, init) => fetch(input, { ...init, redirect: "manual" })
 
-  const clientOf = (url: string) =>
-    client.pipe(
-      HttpClient.mapRequest(HttpClientRequest.setUrl(url)),
-      HttpClient.transformResponse((send) =>
-        Effect.flatMap(send, (response) => accept(response, url, maxBytes)).pipe(
+  return PeerTransport.PeerTransport.of({
+    maxInFlight: 1,
+    connect: (peer) => {
+      const url = urls.get(peer)
+      const unreachable = (reason: PeerProtocol.PeerUnreachable["reason"], detail: string) =>
+        new PeerProtocol.PeerUnreachable({ peer, reason, detail })
+      if (url === undefined) return Effect.fail(unreachable("refused", "not a peer of this replica"))
+      const address = url + PeerMessage.path
+      const call = (request: PeerFrame.Request) => {
+        const body = HttpBody.uint8Array(PeerFrame.encodeRequest(0, request), PeerMessage.contentType)
+        return client.execute(HttpClientRequest.post(address, { body })).pipe(
+          Effect.flatMap((response) => bodyOf(response, address, maxBytes)),
+          Effect.mapError((error) =>
+            unreachable(
+              error.reason._tag === "TransportError" ? "refused" : "invalid_answer",
+              PeerProtocol.explain(error)
+            )
+          ),
+          Effect.flatMap((frame) => Effect.fromResult(PeerFrame.decodeAnswer(frame))),
+          Effect.map(({ message }) => message),
+          Effect.catchTag("MalformedFrame", (error) => Effect.fail(unreachable("invalid_answer", error.message))),
           Effect.provideService(FetchHttpClient.Fetch, fetchWithoutRedirects),
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
-      )
-    )
-
-  return PeerTransport.PeerTransport.of({
-    maxInFlight: 1,
-    connect: Effect.fnUntraced(function* (peer) {
-      const url = urls.get(peer)
-      if (url === undefined) {
-        const detail = "not a peer of this replica"
-        return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail })
       }
-      const protocol = yield* Effect.provideContext(
-        RpcClient.makeProtocolHttp(clientOf(url + PeerMessage.path)),
-        serialization
-      )
-      const rpc = yield* Effect.provideService(
-        RpcClient.make(PeerProtocol.PeerRpcs, { disableTracing: true }),
-        RpcClient.Protocol,
-        protocol
-      )
-      return PeerProtocol.fromRpcClient(peer, rpc)
-    })
+      return Effect.succeed(PeerFrame.clientOf(peer, call))
+    }
   })
 })
 
@@ -79,42 +81,46 @@ export const layer = (
 /** How long the rest of an answer that does not count may take, in milliseconds, before its connection is closed. */
 const discardMillis = 100
 
-/** Lets an answer of the protocol through, its body limited; fails for everything else before it is decoded. */
-const accept = (
+/** The body of an answer of the protocol, limited; fails for everything else before it is decoded. */
+const bodyOf = (
   response: HttpClientResponse.HttpClientResponse,
   url: string,
   maxBytes: number
-): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> => {
-  const tooLarge = () =>
-    new HttpClientError.HttpClientError({
-      reason: new HttpClientError.DecodeError({
-        request: response.request,
-        response,
-        description: `the answer is larger than ${maxBytes} bytes`
-      })
-    })
-  const stream = Stream.suspend(() => {
-    let bytes = 0
-    return Stream.mapEffect(response.stream, (chunk) => {
-      bytes += chunk.length
-      return bytes > maxBytes ? Effect.fail(tooLarge()) : Effect.succeed(chunk)
-    })
+): Effect.Effect<Uint8Array, HttpClientError.HttpClientError> => {
+  const { request } = response
+  const fail = (reason: HttpClientError.HttpClientErrorReason) =>
+    Effect.fail(new HttpClientError.HttpClientError({ reason }))
+  const description = `the answer is larger than ${maxBytes} bytes`
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  const limited = Stream.runForEach(response.stream, (chunk) => {
+    chunks.push(chunk)
+    length += chunk.length
+    return length > maxBytes ? fail(new HttpClientError.DecodeError({ request, response, description })) : Effect.void
   })
   const refusal = notTheProtocol(response, url)
   if (refusal !== undefined) {
     // Reading the answer to its end, or giving up on it, frees the connection.
-    return Effect.ignore(Stream.runDrain(stream)).pipe(
+    return Effect.ignore(limited).pipe(
       Effect.timeoutOption(discardMillis),
-      Effect.andThen(
-        Effect.fail(
-          new HttpClientError.HttpClientError({
-            reason: new HttpClientError.StatusCodeError({ request: response.request, response, description: refusal })
-          })
-        )
-      )
+      Effect.andThen(fail(new HttpClientError.StatusCodeError({ request, response, description: refusal })))
     )
   }
-  return Effect.succeed(Object.create(response, { stream: { value: stream } }) as HttpClientResponse.HttpClientResponse)
+  // A body ends where its head says that it does.
+  if (Number(response.headers["content-length"]) <= maxBytes) {
+    return Effect.map(response.arrayBuffer, (body) => new Uint8Array(body))
+  }
+  return Effect.map(limited, () => concat(chunks, length))
+}
+
+const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
 }
 
 const notTheProtocol = (response: HttpClientResponse.HttpClientResponse, url: string): string | undefined => {

@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chain, Log, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
-import { RpcSerialization } from "effect/rpc"
 import type * as Http from "node:http"
 import { HttpPeerTransport, PeerMessage } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -145,7 +144,7 @@ describe("L42 answers are read with a limit", () => {
     Effect.gen(function* () {
       let sent = 0
       let closed = false
-      const chunk = Buffer.concat(Array.from({ length: 10_000 }, () => pong))
+      const chunk = Buffer.alloc(64 * 1024, 4)
       const url = yield* Cluster.serve((_, response) => {
         response.setHeader("content-type", PeerMessage.contentType)
         response.on("close", () => (closed = true))
@@ -159,18 +158,6 @@ describe("L42 answers are read with a limit", () => {
       assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
       yield* Cluster.until("the connection is closed", () => closed)
       assert.isBelow(sent, PeerProtocol.maxMessageBytes() + 8 * 1024 * 1024)
-    })
-  )
-
-  it.live("a frame that announces more than the limit is refused at once", () =>
-    Effect.gen(function* () {
-      const url = yield* Cluster.serve((_, response) => {
-        response.writeHead(200, { "content-type": PeerMessage.contentType })
-        // A varint length of 2^28 and a little of the frame; the answer never ends.
-        response.write(Buffer.concat([Buffer.from([0x80, 0x80, 0x80, 0x80, 0x01]), Buffer.alloc(100)]))
-      })
-      const client = yield* connect(url)
-      assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
     })
   )
 })
@@ -210,17 +197,6 @@ describe("the addresses of the peers", () => {
     })
   )
 })
-
-/** A message of the protocol that answers nothing. */
-const pong = Effect.runSync(
-  Effect.scoped(
-    Effect.map(Layer.build(PeerMessage.layerSerialization()), (context) =>
-      Buffer.from(
-        Context.get(context, RpcSerialization.RpcSerialization).makeUnsafe().encode({ _tag: "Pong" }) as Uint8Array
-      )
-    )
-  )
-)
 
 const relay = async (request: Http.IncomingMessage, url: string): Promise<Uint8Array> => {
   const body: Array<Uint8Array> = []

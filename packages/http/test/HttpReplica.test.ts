@@ -191,9 +191,7 @@ describe("POST /peer", () => {
       assert.strictEqual((yield* post(b.url, "")).status, 400)
       for (let length = 1; length < 200; length += 13) {
         const bytes = Uint8Array.from({ length }, (_, i) => (i * 37 + length) & 0xff)
-        const answer = yield* post(b.url, bytes)
-        // Either no whole message, or a defect of the protocol; never an answer that a peer would take.
-        if (answer.status !== 400) assert.notInclude(answer.text, "a@")
+        assert.strictEqual((yield* post(b.url, bytes)).status, 400)
       }
       const receipt = yield* a.writer.commit(Entry.put("n", "k", "v"))
       assert.strictEqual(receipt.acked.length, 3)

@@ -179,8 +179,7 @@ const opened = (file: string, db: DatabaseSync) => {
       call(() => {
         try {
           Database.transaction(db, () => {
-            // In the order of the keys, so that neighbours share a page.
-            for (const { namespace, key, log, seq, clock, deleted } of pointers.toSorted(RecordIndex.compareKeys)) {
+            for (const { namespace, key, log, seq, clock, deleted } of pointers) {
               upsert.run(namespace, key, idOf(log), seq, clock.wallTime, clock.logical, deleted ? 1 : 0)
             }
             for (const [log, seq] of progress) setProgress.run(seq, idOf(log))

@@ -2,10 +2,10 @@
  * Answers peers over WebSocket: the server side of the peer protocol, at `GET /peer`, on the router that may serve the
  * client API too.
  */
-import { type Limits, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
-import { Deferred, Effect, Layer, type Option } from "effect"
+import { type Limits, PeerFrame, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
+import { Deferred, Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { RpcSerialization, RpcServer } from "effect/rpc"
+import { Socket } from "effect/socket"
 import * as WsPath from "./WsPath.ts"
 
 /** How a replica answers its peers. */
@@ -53,47 +53,55 @@ export const layer = (
 const route = (options: Options, closing: Effect.Effect<void>) =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
-      const rpc = yield* RpcServer.toHttpEffectWebsocket(PeerProtocol.PeerRpcs, {
-        disableTracing: true,
-        disableFatalDefects: true
-      })
+      const handler = yield* PeerHandler.PeerHandler
+      const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
       const { identify } = options
-      const connection = Effect.raceFirst(rpc, Effect.as(closing, HttpServerResponse.empty()))
+      const ended = Effect.as(closing, HttpServerResponse.empty())
       yield* router.add("GET", WsPath.path, (request) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
-        return identify === undefined
-          ? connection
-          : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
+        const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) => serveOn(socket, handler, maxBytes))
+        const identified =
+          identify === undefined
+            ? connection
+            : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
+        return Effect.raceFirst(Effect.as(identified, HttpServerResponse.empty()), ended)
       })
     })
-  ).pipe(Layer.provide([PeerHandler.layerRpc, strict(PeerProtocol.maxMessageBytes(options.limits))]))
+  )
 
-/**
- * The encoding of the protocol, for a server. A stream that could not be decoded once cannot be decoded any more, and
- * Effect's server ends a connection for this one error only.
- */
-const strict = (maxFrameSize: number) =>
-  Layer.effect(
-    RpcSerialization.RpcSerialization,
-    Effect.map(RpcSerialization.RpcSerialization, (serialization) =>
-      RpcSerialization.RpcSerialization.of({
-        ...serialization,
-        makeUnsafe: () => {
-          const parser = serialization.makeUnsafe()
-          return {
-            encode: parser.encode,
-            decode: (data) => {
-              try {
-                return parser.decode(data)
-              } catch {
-                throw new RpcSerialization.MaxBufferSizeExceeded({ maxBufferSize: maxFrameSize })
-              }
-            }
-          }
-        }
-      })
-    )
-  ).pipe(Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize })))
+/** How many requests of one connection are worked on at once; further ones are not read before one is answered. */
+const maxConcurrent = 16
+
+/** Answers what comes on a connection, until it ends or something comes that is not the protocol. */
+const serveOn = (socket: Socket.Socket, handler: PeerHandler.PeerHandler["Service"], maxBytes: number) =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const writer = yield* socket.writer
+    const { pull } = yield* socket.reader
+    const slots = yield* Semaphore.make(maxConcurrent)
+    while (true) {
+      for (const frame of yield* pull) {
+        const request =
+          typeof frame === "string" || frame.length > maxBytes
+            ? Result.fail(new PeerFrame.MalformedFrame({ detail: "it is text, or beyond the limit" }))
+            : PeerFrame.decodeRequest(frame)
+        if (Result.isFailure(request)) return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
+        const { message, number } = request.success
+        yield* slots.take(1)
+        // Started in the order of the requests, so that pushes take effect in the order in which they were made.
+        yield* Effect.forkIn(
+          Effect.flatMap(PeerHandler.answer(handler, message), (said) =>
+            writer.write(PeerFrame.encodeAnswer(number, said))
+          ).pipe(
+            Effect.catchDefect(() => writer.write(new Socket.CloseEvent(1011, "the request could not be answered"))),
+            Effect.ensuring(slots.release(1))
+          ),
+          scope,
+          { startImmediately: true }
+        )
+      }
+    }
+  }).pipe(Effect.scoped, Effect.ignore)
 
 const upgradeRequired = HttpServerResponse.jsonUnsafe(
   { error: "upgrade_required", message: "peers connect here with a WebSocket" },

@@ -1,9 +1,8 @@
 /**
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
-import { type Limits, PeerProtocol, PeerTransport, PeerUrls, ReplicaSet } from "@quorum/core"
-import { Effect, Layer, Schedule } from "effect"
-import { RpcClient, RpcSerialization } from "effect/rpc"
+import { type Limits, PeerFrame, PeerProtocol, PeerTransport, PeerUrls, type ReplicaId, ReplicaSet } from "@quorum/core"
+import { Cause, Deferred, Effect, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
 import * as WsPath from "./WsPath.ts"
 
@@ -11,7 +10,7 @@ import * as WsPath from "./WsPath.ts"
 export interface Options {
   /** Where each replica answers, by replica id: `ws://host:port` or `wss://…`. */
   readonly peers: PeerUrls.PeerUrls
-  /** The limits of writes, the same on all members; they decide how large a frame may be. */
+  /** The limits of writes, the same on all members; they decide how large an answer may be. */
   readonly limits?: Limits.Limits
 }
 
@@ -26,8 +25,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["ws:", "wss:"]))
   const webSocket = yield* Socket.WebSocketConstructor
-  const maxFrameSize = PeerProtocol.maxMessageBytes(options.limits)
-  const serialization = yield* Layer.build(RpcSerialization.layerSchemaBinary({ maxFrameSize }))
+  const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
 
   return PeerTransport.PeerTransport.of({
     maxInFlight,
@@ -43,16 +41,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
           (connection) => Effect.sync(() => hangUp(connection))
         )
       )
-      const protocol = yield* RpcClient.makeProtocolSocket({ retryPolicy: never }).pipe(
-        Effect.provideContext(serialization),
-        Effect.provideService(Socket.Socket, socket)
-      )
-      const rpc = yield* Effect.provideService(
-        RpcClient.make(PeerProtocol.PeerRpcs, { disableTracing: true }),
-        RpcClient.Protocol,
-        protocol
-      )
-      return PeerProtocol.fromRpcClient(peer, rpc)
+      return yield* clientOf(peer, socket, maxBytes)
     })
   })
 })
@@ -71,8 +60,71 @@ export const layer = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Connecting anew is the replicator's decision: a broken connection stays broken. */
-const never = Schedule.recurs(0)
+/** Sends requests as frames, and hands each answer to the call that has its number. */
+const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket: Socket.Socket, maxBytes: number) {
+  const writer = yield* socket.writer
+  const waiting = new Map<number, Deferred.Deferred<PeerFrame.Answer, PeerProtocol.PeerUnreachable>>()
+  const opened = Deferred.makeUnsafe<void, PeerProtocol.PeerUnreachable>()
+  let requests = 0
+  let ended: PeerProtocol.PeerUnreachable | undefined
+
+  const invalid = (detail: string) => new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+
+  const received = (frame: Uint8Array | string): PeerProtocol.PeerUnreachable | undefined => {
+    if (typeof frame === "string") return invalid("it answers with text")
+    if (frame.length > maxBytes) return invalid(`an answer has ${frame.length} bytes, the limit is ${maxBytes}`)
+    const answer = PeerFrame.decodeAnswer(frame)
+    if (Result.isFailure(answer)) return invalid(answer.failure.message)
+    const { message, number } = answer.success
+    const call = waiting.get(number)
+    // An answer that nobody waits for any more is no news.
+    if (call !== undefined) Deferred.doneUnsafe(call, Effect.succeed(message))
+    return undefined
+  }
+
+  /** However the connection ends, every call on it fails, those that are made later too. */
+  const end = (error: PeerProtocol.PeerUnreachable): void => {
+    ended ??= error
+    Deferred.doneUnsafe(opened, Effect.fail(ended))
+    for (const call of waiting.values()) Deferred.doneUnsafe(call, Effect.fail(ended))
+  }
+
+  yield* Effect.gen(function* () {
+    const { pull } = yield* socket.reader
+    Deferred.doneUnsafe(opened, Effect.void)
+    while (true) {
+      for (const frame of yield* pull) {
+        const error = received(frame)
+        if (error !== undefined) return yield* error
+      }
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.catchCause((cause) => Effect.sync(() => end(broken(peer, Cause.squash(cause))))),
+    Effect.forkScoped
+  )
+
+  const call = (request: PeerFrame.Request) =>
+    Effect.suspend(() => {
+      if (ended !== undefined) return Effect.fail(ended)
+      const number = (requests = (requests + 1) >>> 0)
+      const answer = Deferred.makeUnsafe<PeerFrame.Answer, PeerProtocol.PeerUnreachable>()
+      waiting.set(number, answer)
+      return Deferred.await(opened).pipe(
+        Effect.andThen(writer.write(PeerFrame.encodeRequest(number, request))),
+        Effect.mapError((error) => ended ?? broken(peer, error)),
+        Effect.andThen(Deferred.await(answer)),
+        Effect.ensuring(Effect.sync(() => waiting.delete(number)))
+      )
+    })
+
+  return PeerFrame.clientOf(peer, call)
+})
+
+const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnreachable =>
+  error instanceof PeerProtocol.PeerUnreachable
+    ? error
+    : new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail: PeerProtocol.explain(error) })
 
 /** Ends a connection at once where that can be done: a peer that has fallen silent never answers a goodbye. */
 const hangUp = (connection: Socket.WebSocketLike): void => {

@@ -50,16 +50,11 @@ export const verify = (log: HeldLog, db: DatabaseSync, id: number): void => {
  * several rows: whoever reads one entry reads and checks the row that it is in.
  */
 export const insert = (log: HeldLog, db: DatabaseSync, batch: EntryBatch.EntryBatch): void => {
-  if (batch.bytes.length <= maxRowBytes) return insertRow(log, batch)
+  const [row, ...more] = EntryBatch.split(batch, maxRowBytes)
+  if (more.length === 0) return insertRow(log, batch)
   db.exec("BEGIN")
-  let rest = batch
-  let row = EntryBatch.take(rest, maxRowBytes)
-  while (row.count < rest.count) {
-    insertRow(log, row)
-    rest = EntryBatch.after(rest, EntryBatch.last(row))
-    row = EntryBatch.take(rest, maxRowBytes)
-  }
-  insertRow(log, row)
+  insertRow(log, row!)
+  for (const row of more) insertRow(log, row)
   db.exec("COMMIT")
 }
 
@@ -98,7 +93,7 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The most bytes of entries in a row, unless one entry is larger. */
-const maxRowBytes = 32 * 1024
+const maxRowBytes = 64 * 1024
 
 const insertRow = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
   log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)

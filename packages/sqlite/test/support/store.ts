@@ -74,9 +74,10 @@ export const valuesOf = Effect.fnUntraced(function* (
   while (true) {
     const page = yield* store.read(log, values.length, maxBytes)
     if (Option.isNone(page)) break
+    const view = Chain.viewOf(page.value.bytes)
     EntryBatch.forEach(page.value, (_, offset) => {
       const entry = Entry.decodeAt(page.value.bytes, offset)
-      Chain.extend(chain, page.value.bytes, offset, Entry.endUnsafe(page.value.bytes, offset))
+      Chain.extend(chain, view, offset, Entry.endUnsafe(page.value.bytes, offset))
       values.push(new TextDecoder().decode(entry.value))
     })
   }

@@ -1,0 +1,240 @@
+/**
+ * The newest write of each of many keys, in memory and without an object per key: what the record index does not have
+ * yet. Taking in an entry costs a hash of its key and, when the key is new, a copy of the entry without its value.
+ *
+ * A hash table with open addressing and linear probing (Knuth, The Art of Computer Programming, volume 3, section 6.4,
+ * algorithm L) over the bytes of the entries; the keys come out in order by a quicksort (C. A. R. Hoare, 1962) that
+ * sorts no more than what is asked for.
+ */
+import * as Chain from "./Chain.ts"
+import * as Entry from "./Entry.ts"
+import type * as EntryBatch from "./EntryBatch.ts"
+import type * as Log from "./Log.ts"
+import { compareKeys, type Pointer } from "./RecordIndex.ts"
+
+/** A key, as {@link PointerTable.within} takes it. */
+export interface Key {
+  readonly namespace: string
+  readonly key: string
+}
+
+/** The newest write of each of many keys. */
+export interface PointerTable {
+  /** How many keys. */
+  readonly size: () => number
+  /** Takes in the entries of a batch: of two writes of a key the newer stays, by `RecordIndex.compare`. */
+  readonly add: (batch: EntryBatch.EntryBatch) => void
+  /** The newest write of a key that was taken in. */
+  readonly get: (namespace: string, key: string) => Pointer | undefined
+  /**
+   * All pointers in the order of `RecordIndex.compareKeys`, sorted as they are taken. Nothing may be added meanwhile.
+   */
+  readonly inOrder: () => Generator<Pointer, void>
+  /** The pointers whose keys come after `after` and not after `end`, in no order. */
+  readonly within: (after: Key | undefined, end: Key | undefined) => ReadonlyArray<Pointer>
+}
+
+/** An empty table. */
+export const make = (): PointerTable => {
+  let count = 0
+  /**
+   * One after the other, for every key its newest write: the number of its log (4 bytes) and its sequence (8), then the
+   * entry as the log has it, up to its value. Together, because a table is larger than what a processor has at hand.
+   */
+  let records = new Uint8Array(4096)
+  let view = Chain.viewOf(records)
+  let used = 0
+  const names: Array<Log.LogId> = []
+  /** By hash, two numbers: the hash, and 1 + where the record starts; 0 is free. Never more than half full. */
+  let slots = new Int32Array(256)
+
+  const grow = (): void => {
+    const before = slots
+    slots = new Int32Array(before.length * 2)
+    for (let i = 0; i < before.length; i += 2) {
+      if (before[i + 1] === 0) continue
+      let slot = firstSlot(before[i]!)
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & (slots.length - 1)
+      slots[slot] = before[i]!
+      slots[slot + 1] = before[i + 1]!
+    }
+  }
+
+  const firstSlot = (hash: number): number => (hash << 1) & (slots.length - 1)
+
+  /** The slot of the key of the entry at `offset`: the one that has it, or the free one where it belongs. */
+  const find = (bytes: Uint8Array, offset: number, length: number, hash: number): number => {
+    let slot = firstSlot(hash)
+    while (true) {
+      const start = slots[slot + 1]! - 1
+      if (start < 0) return slot
+      if (slots[slot] === hash && isSameKey(bytes, offset, records, start + placeBytes, length)) return slot
+      slot = (slot + 2) & (slots.length - 1)
+    }
+  }
+
+  const logNumber = (log: Log.LogId): number => {
+    const known = names.indexOf(log)
+    return known >= 0 ? known : names.push(log) - 1
+  }
+
+  const put = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number, length: number): void => {
+    view.setUint32(start, log)
+    view.setFloat64(start + 4, seq)
+    // Heads are short, and a loop beats the call that copies a range.
+    for (let i = 0; i < length; i++) records[start + placeBytes + i] = bytes[offset + i]!
+  }
+
+  const isNewer = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number): boolean => {
+    const order = Entry.compareClocks(bytes, offset, records, start + placeBytes)
+    if (order !== 0) return order > 0
+    const heldLog = view.getUint32(start)
+    return log === heldLog ? seq > view.getFloat64(start + 4) : names[log]! > names[heldLog]!
+  }
+
+  const add = (bytes: Uint8Array, offset: number, log: number, seq: number): void => {
+    const length = Entry.headLength(bytes, offset)
+    const hash = hashKey(bytes, offset, length)
+    const slot = find(bytes, offset, length, hash)
+    const held = slots[slot + 1]! - 1
+    if (held >= 0) {
+      if (isNewer(held, log, seq, bytes, offset)) put(held, log, seq, bytes, offset, Entry.headerBytes)
+      return
+    }
+    if (used + placeBytes + length > records.length) {
+      const room = new Uint8Array((used + placeBytes + length) * 2)
+      room.set(records)
+      records = room
+      view = Chain.viewOf(records)
+    }
+    put(used, log, seq, bytes, offset, length)
+    slots[slot] = hash
+    slots[slot + 1] = used + 1
+    used += placeBytes + length
+    count++
+    if (count * 4 > slots.length) grow()
+  }
+
+  const pointer = (start: number): Pointer => {
+    const { clock, key, kind, namespace } = Entry.headerAt(records, start + placeBytes)
+    const log = names[view.getUint32(start)]!
+    return { namespace, key, log, seq: view.getFloat64(start + 4), clock, deleted: kind === "delete" }
+  }
+
+  const starts = (): Uint32Array => {
+    const found = new Uint32Array(count)
+    for (let i = 0, at = 0; i < count; i++) {
+      found[i] = at
+      at += placeBytes + Entry.headLength(records, at + placeBytes)
+    }
+    return found
+  }
+
+  /** Asks about the order of a key of the table and the given one. */
+  const comparison = (key: Key, is: (order: number) => boolean): ((start: number) => boolean) => {
+    const head = headOf(key)
+    return head === undefined
+      ? (start) => is(compareKeys(pointer(start), key))
+      : (start) => is(Entry.compareKeys(records, start + placeBytes, head, 0))
+  }
+
+  return {
+    size: () => count,
+    add: (batch) => {
+      const log = logNumber(batch.log)
+      let at = 0
+      for (let i = 0; i < batch.count; i++) {
+        add(batch.bytes, at, log, batch.from + i)
+        at = Entry.endUnsafe(batch.bytes, at)
+      }
+    },
+    get: (namespace, key) => {
+      const head = headOf({ namespace, key })
+      if (head === undefined) return undefined
+      const start = slots[find(head, 0, head.length, hashKey(head, 0, head.length)) + 1]! - 1
+      return start < 0 ? undefined : pointer(start)
+    },
+    *inOrder() {
+      const compare = (a: number, b: number) => Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
+      for (const start of quicksort(starts(), compare)) yield pointer(start)
+    },
+    within: (after, end) => {
+      const isAfter = after === undefined ? () => true : comparison(after, (order) => order > 0)
+      const isWithin = end === undefined ? () => true : comparison(end, (order) => order <= 0)
+      const found: Array<Pointer> = []
+      for (const start of starts()) if (isAfter(start) && isWithin(start)) found.push(pointer(start))
+      return found
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Bytes of a record before the entry's. */
+const placeBytes = 12
+
+/** A key as the head of an entry; `undefined` when it is longer than an entry can hold. */
+const headOf = ({ key, namespace }: Key): Uint8Array | undefined => {
+  const write = Entry.remove(namespace, key)
+  const bytes = new Uint8Array(Entry.maxSize(write))
+  const length = Entry.encodeInto(bytes, 0, write, { wallTime: 0, logical: 0 })
+  return Entry.headLength(bytes, 0) === length ? bytes.subarray(0, length) : undefined
+}
+
+/** From where on a head is about the key alone: its two lengths, then its text. */
+const keyPart = Entry.headerBytes - 3
+
+/** Whether two heads have the same key; `length` is that of the first. Equal lengths in them make equal ends. */
+const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, length: number): boolean => {
+  for (let i = keyPart; i < length; i++) if (a[aAt + i] !== b[bAt + i]) return false
+  return true
+}
+
+/** FNV-1a (Fowler, Noll, Vo), 32 bits, its high bits folded into the low ones that are used. */
+const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
+  let hash = 0x811c9dc5 | 0
+  for (let i = keyPart; i < length; i++) hash = Math.imul(hash ^ bytes[offset + i]!, 0x01000193)
+  return hash ^ (hash >>> 15)
+}
+
+/** Yields distinct items in order, and sorts only as far as it is asked. */
+function* quicksort(items: Uint32Array, compare: (a: number, b: number) => number): Generator<number, void> {
+  const ranges: Array<readonly [start: number, end: number]> = [[0, items.length]]
+  for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
+    const [start, end] = range
+    if (end - start <= 8) {
+      insertionSort(items, start, end, compare)
+      for (let i = start; i < end; i++) yield items[i]!
+      continue
+    }
+    const pivot = items[(start + end) >>> 1]!
+    let i = start
+    let j = end - 1
+    while (i <= j) {
+      while (compare(items[i]!, pivot) < 0) i++
+      while (compare(items[j]!, pivot) > 0) j--
+      if (i > j) break
+      const swapped = items[i]!
+      items[i++] = items[j]!
+      items[j--] = swapped
+    }
+    // Between j and i there is at most the pivot, in its place.
+    ranges.push([i, end])
+    if (i - j > 1) ranges.push([j + 1, i])
+    ranges.push([start, j + 1])
+  }
+}
+
+const insertionSort = (
+  items: Uint32Array,
+  start: number,
+  end: number,
+  compare: (a: number, b: number) => number
+): void => {
+  for (let i = start + 1; i < end; i++) {
+    const item = items[i]!
+    let j = i
+    for (; j > start && compare(items[j - 1]!, item) > 0; j--) items[j] = items[j - 1]!
+    items[j] = item
+  }
+}
