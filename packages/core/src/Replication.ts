@@ -224,7 +224,9 @@ export const make = Effect.gen(function* () {
         const batch = yield* logs.read(logs.own, sent, state.batchBytes)
         if (Option.isNone(batch)) return yield* Effect.die(`entry ${sent + 1} of the own log is missing`)
         sent = EntryBatch.last(batch.value)
-        yield* Effect.forkIn(push(batch.value), scope, { startImmediately: true })
+        // A peer that is far behind gets one large batch at a time, so that commits come first.
+        if (batch.value.bytes.length > state.batchBytes / 2) yield* push(batch.value)
+        else yield* Effect.forkIn(push(batch.value), scope, { startImmediately: true })
       }
     })
     return yield* Effect.raceAllFirst([send, watch, Deferred.await(failure)])
