@@ -268,18 +268,15 @@ export const make = Effect.fnUntraced(function* (options: {
     yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
     recovered = true
     while (true) {
-      const batch = take()
-      if (batch.length > 0) {
-        yield* append(batch)
-        // Lets the replicators send what was appended before the next append takes the thread.
-        yield* Effect.yieldNow
-      } else if (pending.length === 0) {
+      if (pending.length === 0) {
         restIfIdle()
         more.closeUnsafe()
         yield* more.await
-        // Gives writers that wake together a chance to be in the same batch.
-        yield* Effect.yieldNow
       }
+      // One turn, in which acks are heard, and writers that wake together come into the same batch.
+      yield* Effect.yieldNow
+      const batch = take()
+      if (batch.length > 0) yield* append(batch)
     }
   })
   yield* Effect.forkScoped(appender)

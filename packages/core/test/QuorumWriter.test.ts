@@ -47,6 +47,24 @@ describe("QuorumWriter", () => {
     })
   )
 
+  it.effect("writers that wake together share an append, again and again", () =>
+    Effect.gen(function* () {
+      const { replicas } = yield* running(["a", "b", "c"], 2)
+      const [a] = replicas
+      const counts: Array<number> = []
+      a!.logs.onAppend(({ count, log }) => void (log === a!.logs.own && counts.push(count)))
+      const writer = Effect.andThen(a!.writer.commit(put("k")), a!.writer.commit(put("k")))
+      yield* during(
+        Effect.all(
+          Array.from({ length: 20 }, () => writer),
+          { concurrency: "unbounded", discard: true }
+        ),
+        3000
+      )
+      assert.deepStrictEqual(counts, [20, 20])
+    })
+  )
+
   it.effect("L7 answers a write with w = 1 without waiting for any peer", () =>
     Effect.gen(function* () {
       const { cluster, replicas } = yield* running(["a", "b", "c"], 1)
