@@ -4,27 +4,24 @@
  * A batch carries the chain checksum before its first entry and after its last, so that a receiver can tell a gap from
  * a drift and damaged bytes from both.
  */
-import { Result, Schema } from "effect"
+import { Result } from "effect"
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as Log from "./Log.ts"
+import type * as Log from "./Log.ts"
 import type { Watermark } from "./Watermark.ts"
 
-/** Entries `from … from + count - 1` of `log`, their bytes one after the other. */
-export const EntryBatch = Schema.Struct({
-  log: Log.LogId,
-  from: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
-  count: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+/** A contiguous range of one log: entries `from … from + count - 1`, at least one, their bytes one after the other. */
+export interface EntryBatch {
+  readonly log: Log.LogId
+  readonly from: number
+  readonly count: number
   /** The chain before the first entry. */
-  prevChain: Chain.Chain,
+  readonly prevChain: Chain.Chain
   /** The chain after the last entry. */
-  chain: Chain.Chain,
-  bytes: Schema.Uint8Array
-})
-
-/** A contiguous range of one log. */
-export type EntryBatch = typeof EntryBatch.Type
+  readonly chain: Chain.Chain
+  readonly bytes: Uint8Array
+}
 
 /** The sequence of the last entry. */
 export const last = (batch: EntryBatch): number => batch.from + batch.count - 1

@@ -6,7 +6,7 @@
  */
 import { Context, type Effect, Option, Schema } from "effect"
 import * as Entry from "./Entry.ts"
-import * as EntryBatch from "./EntryBatch.ts"
+import type * as EntryBatch from "./EntryBatch.ts"
 import * as Limits from "./Limits.ts"
 import * as Log from "./Log.ts"
 import * as ReplicaId from "./ReplicaId.ts"
@@ -63,7 +63,9 @@ export const Welcome = Schema.Struct({
   replica: ReplicaId.ReplicaId,
   incarnation: Log.Incarnation,
   vector: Watermark.VersionVector,
-  session: Schema.String,
+  session: Schema.String.check(
+    Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
+  ),
   /** The answering replica's clock when the request came in and when the answer left, in milliseconds. */
   receivedAt: Schema.Finite,
   sentAt: Schema.Finite
@@ -114,16 +116,15 @@ export class PushRejected extends Schema.TaggedError<PushRejected>()("PushReject
 }
 
 /** Entries of the sender's own log, in order. */
-export const Push = Schema.Struct({ session: Schema.String, batch: EntryBatch.EntryBatch })
-
-/** Entries of the sender's own log, in order. */
-export type Push = typeof Push.Type
+export interface Push {
+  readonly session: string
+  readonly batch: EntryBatch.EntryBatch
+}
 
 /** "I, `replica`, hold the log durably up to `seq`, and the chain there is `chain`." */
-export const Ack = Schema.Struct({ replica: ReplicaId.ReplicaId, ...Watermark.Watermark.fields })
-
-/** "I hold the log durably up to here." */
-export type Ack = typeof Ack.Type
+export interface Ack extends Watermark.Watermark {
+  readonly replica: ReplicaId.ReplicaId
+}
 
 /** Asks for the entries of a log after a place. */
 export const Pull = Schema.Struct({
@@ -137,10 +138,9 @@ export const Pull = Schema.Struct({
 export type Pull = typeof Pull.Type
 
 /** The entries asked for; `null` when there are none after that place. */
-export const Pulled = Schema.Struct({ batch: Schema.NullOr(EntryBatch.EntryBatch) })
-
-/** The entries asked for. */
-export type Pulled = typeof Pulled.Type
+export interface Pulled {
+  readonly batch: EntryBatch.EntryBatch | null
+}
 
 /** Why a push was not acked. */
 export const PushError = Schema.Union([

@@ -3,8 +3,9 @@
  * yet. Taking in an entry costs a hash of its key and, when the key is new, a copy of the entry without its value.
  *
  * A hash table with open addressing and linear probing (Knuth, The Art of Computer Programming, volume 3, section 6.4,
- * algorithm L) over the bytes of the entries; the keys come out in order by a quicksort (C. A. R. Hoare, 1962) that
- * sorts no more than what is asked for.
+ * algorithm L) over the bytes of the entries. Keys are chosen by clients, so the hash has a secret of this process
+ * (HalfSipHash-1-3, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012). The keys come
+ * out in order by a quicksort (C. A. R. Hoare, 1962) with random pivots that sorts no more than what is asked for.
  */
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
@@ -30,8 +31,8 @@ export interface PointerTable {
    * All pointers in the order of `RecordIndex.compareKeys`, sorted as they are taken. Nothing may be added meanwhile.
    */
   readonly inOrder: () => Generator<Pointer, void>
-  /** The pointers whose keys come after `after` and not after `end`, in no order. */
-  readonly within: (after: Key | undefined, end: Key | undefined) => ReadonlyArray<Pointer>
+  /** The first `limit` pointers, in order, of those whose keys come after `after` and not after `end`. */
+  readonly within: (after: Key | undefined, end: Key | undefined, limit: number) => ReadonlyArray<Pointer>
 }
 
 /** An empty table. */
@@ -130,6 +131,9 @@ export const make = (): PointerTable => {
     return found
   }
 
+  const compareRecords = (a: number, b: number): number =>
+    Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
+
   /** Asks about the order of a key of the table and the given one. */
   const comparison = (key: Key, is: (order: number) => boolean): ((start: number) => boolean) => {
     const head = headOf(key)
@@ -155,14 +159,17 @@ export const make = (): PointerTable => {
       return start < 0 ? undefined : pointer(start)
     },
     *inOrder() {
-      const compare = (a: number, b: number) => Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
-      for (const start of quicksort(starts(), compare)) yield pointer(start)
+      for (const start of quicksort(starts(), compareRecords)) yield pointer(start)
     },
-    within: (after, end) => {
+    within: (after, end, limit) => {
       const isAfter = after === undefined ? () => true : comparison(after, (order) => order > 0)
       const isWithin = end === undefined ? () => true : comparison(end, (order) => order <= 0)
+      const candidates = starts().filter((start) => isAfter(start) && isWithin(start))
       const found: Array<Pointer> = []
-      for (const start of starts()) if (isAfter(start) && isWithin(start)) found.push(pointer(start))
+      for (const start of quicksort(candidates, compareRecords)) {
+        if (found.length === limit) break
+        found.push(pointer(start))
+      }
       return found
     }
   }
@@ -190,11 +197,49 @@ const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, lengt
   return true
 }
 
-/** FNV-1a (Fowler, Noll, Vo), 32 bits, its high bits folded into the low ones that are used. */
+/** The secret of the hash. Nothing that a table says depends on it. */
+const [secretLow, secretHigh] = crypto.getRandomValues(new Int32Array(2)) as unknown as readonly [number, number]
+
+/** HalfSipHash-1-3 of the key part, 32 bits. */
 const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
-  let hash = 0x811c9dc5 | 0
-  for (let i = keyPart; i < length; i++) hash = Math.imul(hash ^ bytes[offset + i]!, 0x01000193)
-  return hash ^ (hash >>> 15)
+  let v0 = secretLow
+  let v1 = secretHigh
+  let v2 = secretLow ^ 0x6c796765
+  let v3 = secretHigh ^ 0x74656462
+  const round = (): void => {
+    v0 = (v0 + v1) | 0
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
+    v0 = (v0 << 16) | (v0 >>> 16)
+    v2 = (v2 + v3) | 0
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
+    v0 = (v0 + v3) | 0
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
+    v2 = (v2 + v1) | 0
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
+    v2 = (v2 << 16) | (v2 >>> 16)
+  }
+  let word = 0
+  let filled = 0
+  for (let i = offset + keyPart; i < offset + length; i++) {
+    word |= bytes[i]! << filled
+    filled += 8
+    if (filled === 32) {
+      v3 ^= word
+      round()
+      v0 ^= word
+      word = 0
+      filled = 0
+    }
+  }
+  word |= (length - keyPart) << 24
+  v3 ^= word
+  round()
+  v0 ^= word
+  v2 ^= 0xff
+  round()
+  round()
+  round()
+  return v1 ^ v3
 }
 
 /** Yields distinct items in order, and sorts only as far as it is asked. */
@@ -207,7 +252,8 @@ function* quicksort(items: Uint32Array, compare: (a: number, b: number) => numbe
       for (let i = start; i < end; i++) yield items[i]!
       continue
     }
-    const pivot = items[(start + end) >>> 1]!
+    // Drawn, because keys often come in runs, for which any fixed choice is a bad one. The order does not depend on it.
+    const pivot = items[start + Math.floor(Math.random() * (end - start))]!
     let i = start
     let j = end - 1
     while (i <= j) {

@@ -59,7 +59,10 @@ export class Records extends Context.Service<
   }
 >()("@quorum/core/Records") {}
 
-/** How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long. */
+/**
+ * How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long. The
+ * first step of many sorts more than its own, and takes some milliseconds.
+ */
 const stepPointers = 128
 
 /**
@@ -128,7 +131,8 @@ export const make = Effect.gen(function* () {
         for (const wake of waiters) wake()
       })
     ),
-    (stop) => Effect.andThen(Effect.sync(stop), Effect.ignore(flush))
+    // Twice: the first may only finish a flush that was under way.
+    (stop) => Effect.andThen(Effect.sync(stop), Effect.ignore(Effect.andThen(flush, flush)))
   )
 
   for (const { log, seq } of logs.vector()) {
@@ -234,7 +238,10 @@ export const make = Effect.gen(function* () {
       const indexed = yield* index.scan({ after, limit })
       const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
       const found = new Map<string, RecordIndex.Pointer>()
-      for (const source of [indexed, ...overlays.map((overlay) => overlay?.pointers.within(after, end) ?? [])]) {
+      for (const source of [
+        indexed,
+        ...overlays.map((overlay) => overlay?.pointers.within(after, end, limit + 1) ?? [])
+      ]) {
         for (const pointer of source) {
           const id = RecordIndex.keyOf(pointer.namespace, pointer.key)
           found.set(id, newer(found.get(id), pointer)!)

@@ -2,7 +2,7 @@
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
 import { type Limits, PeerFrame, PeerProtocol, PeerTransport, PeerUrls, type ReplicaId, ReplicaSet } from "@quorum/core"
-import { Cause, Deferred, Effect, Layer, Result } from "effect"
+import { Cause, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
 import * as WsPath from "./WsPath.ts"
 
@@ -100,7 +100,10 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
     }
   }).pipe(
     Effect.scoped,
-    Effect.catchCause((cause) => Effect.sync(() => end(broken(peer, Cause.squash(cause))))),
+    Effect.onExit((exit) =>
+      Effect.sync(() => end(broken(peer, Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit)))
+    ),
+    Effect.ignoreCause,
     Effect.forkScoped
   )
 
@@ -108,10 +111,11 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
     Effect.suspend(() => {
       if (ended !== undefined) return Effect.fail(ended)
       const number = (requests = (requests + 1) >>> 0)
+      const frame = PeerFrame.encodeRequest(number, request)
       const answer = Deferred.makeUnsafe<PeerFrame.Answer, PeerProtocol.PeerUnreachable>()
       waiting.set(number, answer)
       return Deferred.await(opened).pipe(
-        Effect.andThen(writer.write(PeerFrame.encodeRequest(number, request))),
+        Effect.andThen(writer.write(frame)),
         Effect.mapError((error) => ended ?? broken(peer, error)),
         Effect.andThen(Deferred.await(answer)),
         Effect.ensuring(Effect.sync(() => waiting.delete(number)))
