@@ -178,6 +178,9 @@ export const clientOf = (
 /** Bytes before what a kind says. */
 const headBytes = 5
 
+/** The greatest sequence of a batch or an ack. One that wrapped would be another place. */
+const maxSequence = 2 ** 48 - 1
+
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true })
 
@@ -257,10 +260,16 @@ const begin = (kind: number, number: number, room: number) => {
     bytes,
     uint32,
     text: (value: string): void => {
+      if (value.length > 0xff) throw new Error(`a text of ${value.length} characters does not fit in a frame`)
       bytes[at++] = value.length
-      for (let i = 0; i < value.length; i++) bytes[at++] = value.charCodeAt(i)
+      for (let i = 0; i < value.length; i++) {
+        const code = value.charCodeAt(i)
+        if (code > 0x7f) throw new Error(`${JSON.stringify(value)} is not ASCII`)
+        bytes[at++] = code
+      }
     },
     sequence: (value: number): void => {
+      if (value > maxSequence) throw new Error(`the sequence ${value} does not fit in a frame`)
       view.setUint16(at, Math.floor(value / 0x1_0000_0000))
       at += 2
       uint32(value % 0x1_0000_0000)

@@ -134,8 +134,47 @@ describe("EntryBatch", () => {
     assert.strictEqual(EntryBatch.take(batch, batch.bytes.length), batch)
   })
 
+  it.prop("split makes parts that join to the whole, as take and after would", [Head, Writes], ([head, writes]) => {
+    const batch = encode(head, writes)
+    const model = modelOf(head, writes, start.wallTime)
+    for (let maxBytes = 1; maxBytes <= batch.bytes.length + 1; maxBytes++) {
+      const parts = EntryBatch.split(batch, maxBytes)
+      let rest = batch
+      for (const [i, part] of parts.entries()) {
+        assert.deepStrictEqual(part, EntryBatch.take(rest, maxBytes))
+        assert.strictEqual(part.bytes.buffer, batch.bytes.buffer)
+        assert.isTrue(part.bytes.length <= maxBytes || part.count === 1)
+        const last = EntryBatch.last(part)
+        if (i < parts.length - 1) rest = EntryBatch.after(rest, last)
+        else assert.strictEqual(last, EntryBatch.last(batch))
+      }
+      const [first, ...others] = parts
+      same(EntryBatch.concat([first!, ...others]), model)
+    }
+    assert.strictEqual(EntryBatch.split(batch, batch.bytes.length)[0], batch)
+  })
+
+  it("split leaves an entry that is larger than the limit alone", () => {
+    const sizes = [3, 3, 500, 3, 600, 700, 3]
+    const batch = encode(
+      none,
+      sizes.map((size, i) => Entry.put("ns", `k${i}`, new Uint8Array(size)))
+    )
+    assert.deepStrictEqual(
+      EntryBatch.split(batch, 60).map(({ count, from }) => [from, count]),
+      [
+        [1, 2],
+        [3, 1],
+        [4, 1],
+        [5, 1],
+        [6, 1],
+        [7, 1]
+      ]
+    )
+  })
+
   it.prop(
-    "concat undoes every split",
+    "concat undoes every way to take it apart",
     { head: Head, writes: Writes, cuts: Arbitrary.array(Arbitrary.schema(Schema.Boolean), { maxLength: 12 }) },
     ({ cuts, head, writes }) => {
       const batch = encode(head, writes)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Option, Result, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Entry,
@@ -153,6 +153,100 @@ describe("Records", () => {
       broken = false
       yield* TestClock.adjust(5000)
       assert.isTrue(Option.isSome(yield* index.get("n", "k")))
+    })
+  )
+
+  it.effect("the index follows five seconds after the first write, and not before", () =>
+    Effect.gen(function* () {
+      const { index, logs } = yield* fresh
+      const has = (key: string) => Effect.map(index.get("n", key), Option.isSome)
+      yield* logs.appendWrites([Entry.put("n", "first", "1")], 1)
+      yield* TestClock.adjust(4000)
+      yield* logs.appendWrites([Entry.put("n", "second", "2")], 2)
+      yield* TestClock.adjust(999)
+      assert.deepStrictEqual([yield* has("first"), yield* has("second")], [false, false])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual([yield* has("first"), yield* has("second")], [true, true])
+      assert.deepStrictEqual(yield* index.progress, new Map([[logs.own, 2]]))
+      yield* logs.appendWrites([Entry.put("n", "third", "3")], 3)
+      yield* TestClock.adjust(4999)
+      assert.isFalse(yield* has("third"))
+      yield* TestClock.adjust(1)
+      assert.isTrue(yield* has("third"))
+    })
+  )
+
+  it.effect("the index follows at once when many keys wait, in small sorted steps", () =>
+    Effect.gen(function* () {
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const index = yield* RecordIndex.makeMemory
+      const done = yield* Deferred.make<void>()
+      const steps: Array<{ readonly keys: ReadonlyArray<string>; readonly progress: RecordIndex.Progress }> = []
+      const { logs } = yield* open(store, {
+        ...index,
+        merge: (pointers, progress) =>
+          Effect.suspend(() => {
+            steps.push({ keys: pointers.map(({ key }) => key), progress })
+            return progress.size > 0 ? Deferred.succeed(done, undefined) : Effect.void
+          })
+      })
+      const keys = Array.from({ length: 131_072 }, (_, i) => `k${(i * 7919) % 131_072}`)
+      const append = (keys: ReadonlyArray<string>) =>
+        Effect.andThen(
+          logs.appendWrites(
+            keys.map((key) => Entry.put("n", key, "")),
+            1
+          ),
+          TestClock.adjust(0)
+        )
+      yield* append(keys.slice(1))
+      // Keys count, and not writes.
+      yield* append(keys.slice(1, 1000))
+      assert.lengthOf(steps, 0)
+      yield* append(keys.slice(0, 1))
+      yield* Deferred.await(done)
+      assert.isTrue(steps.every((step) => step.keys.length <= 128))
+      // Joined, for a difference that can be read.
+      assert.strictEqual(steps.flatMap((step) => step.keys).join(), [...keys].sort().join())
+      // An index that dies between two steps must not believe that it covers the logs.
+      assert.isTrue(steps.slice(0, -1).every((step) => step.progress.size === 0))
+      assert.deepStrictEqual(steps[steps.length - 1]!.progress, new Map([[logs.own, 131_072 + 999]]))
+    })
+  )
+
+  it.effect("a page and a read see what is in the index, what is being merged and what came since", () =>
+    Effect.gen(function* () {
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const index = yield* RecordIndex.makeMemory
+      const gate = yield* Latch.make(true)
+      const { logs, records } = yield* open(store, {
+        ...index,
+        merge: (pointers, progress) => Effect.andThen(gate.await, index.merge(pointers, progress))
+      })
+      const puts = (...pairs: ReadonlyArray<readonly [key: string, value: string]>) =>
+        logs.appendWrites(
+          pairs.map(([key, value]) => Entry.put("n", key, value)),
+          1
+        )
+      yield* puts(["a", "1"], ["b", "1"], ["c", "1"], ["e", "1"])
+      yield* TestClock.adjust(5000)
+      yield* gate.close
+      yield* puts(["b", "2"], ["c", "2"], ["d", "2"])
+      yield* TestClock.adjust(5000)
+      yield* puts(["c", "3"], ["a0", "3"], ["f", "3"])
+      yield* logs.appendWrites([Entry.remove("n", "e")], 1)
+      const expected = ["a=1", "a0=3", "b=2", "c=3", "d=2", "f=3"]
+      const seen = (limit: number) =>
+        Effect.map(dump(records, limit), (all) => all.map((record) => record.slice(2, record.indexOf(" "))))
+      for (const limit of [1, 2, 3, 100]) assert.deepStrictEqual(yield* seen(limit), expected)
+      for (const record of expected) {
+        const [key, value] = record.split("=")
+        assert.strictEqual(text(Option.getOrThrow(yield* records.read("n", key!)).value), value)
+      }
+      assert.isTrue(Option.isNone(yield* records.read("n", "e")))
+      yield* gate.open
+      yield* TestClock.adjust(10_000)
+      for (const limit of [1, 100]) assert.deepStrictEqual(yield* seen(limit), expected)
     })
   )
 

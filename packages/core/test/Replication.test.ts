@@ -162,6 +162,60 @@ describe("Replication", () => {
       })
   )
 
+  /** Pushes of single entries from `a` to `b`, each answered after as long as `answer` says, or never. */
+  const slowPushes = Effect.fnUntraced(function* (answer: (seq: number) => number) {
+    const cluster = yield* Cluster.make(["a", "b"], 1)
+    let connections = 0
+    cluster.faults.set("a>b", (client) => {
+      connections++
+      return {
+        ...client,
+        push: (request) =>
+          Effect.andThen(client.push(request), (ack) => {
+            const millis = connections === 1 ? answer(request.batch.from) : 0
+            return Effect.as(millis === Infinity ? Effect.never : Effect.sleep(millis), ack)
+          })
+      }
+    })
+    const a = yield* cluster.start("a")
+    const b = yield* cluster.start("b")
+    yield* TestClock.adjust(1000)
+    assert.strictEqual(connections, 1)
+    return { a, b, connections: () => connections }
+  })
+
+  it.effect("one push without an answer ends the connection, though later ones are answered", () =>
+    Effect.gen(function* () {
+      const { a, b, connections } = yield* slowPushes((seq) => (seq === 2 ? Infinity : seq === 1 ? 0 : 1000))
+      yield* during(a.writer.commit(put("k1")), 10)
+      // The second is pushed now; others follow it every 100 ms, are answered after a second, and overlap.
+      for (let i = 2; i < 20; i++) yield* during(a.writer.commit(put(`k${i}`)), 100)
+      yield* TestClock.adjust(199)
+      assert.strictEqual(connections(), 1)
+      assert.strictEqual(a.peers.get(b.id).link._tag, "Up")
+      yield* TestClock.adjust(1)
+      const { link } = a.peers.get(b.id)
+      assert.deepStrictEqual(link._tag === "Down" ? link.verdict : link, { _tag: "timed_out" })
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(connections(), 2)
+    })
+  )
+
+  it.effect("pushes that are each answered in time keep their connection, however long all of them take", () =>
+    Effect.gen(function* () {
+      const { a, b, connections } = yield* slowPushes(() => 1999)
+      for (let i = 0; i < 100; i++) yield* during(a.writer.commit(put(`k${i}`)), 150)
+      yield* TestClock.adjust(4000)
+      assert.strictEqual(connections(), 1)
+      assert.strictEqual(a.peers.get(b.id).link._tag, "Up")
+      assert.strictEqual(a.peers.get(b.id).watermarks.get(a.logs.own)?.seq, 100)
+      // Time without a push counts for nothing.
+      yield* TestClock.adjust(60_000)
+      yield* during(a.writer.commit(put("later")), 2100)
+      assert.strictEqual(connections(), 1)
+    })
+  )
+
   it.effect("measures the difference of the clocks at the handshake", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b"], 1)

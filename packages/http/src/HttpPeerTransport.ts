@@ -106,8 +106,8 @@ const bodyOf = (
       Effect.andThen(fail(new HttpClientError.StatusCodeError({ request, response, description: refusal })))
     )
   }
-  // A body ends where its head says that it does.
-  if (Number(response.headers["content-length"]) <= maxBytes) {
+  // A body ends where its head says that it does, unless it is packed: that is the length before it was unpacked.
+  if (Number(response.headers["content-length"]) <= maxBytes && response.headers["content-encoding"] === undefined) {
     return Effect.map(response.arrayBuffer, (body) => new Uint8Array(body))
   }
   return Effect.map(limited, () => concat(chunks, length))

@@ -4,6 +4,7 @@ import { Chain, Log, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/cor
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"
+import { gzipSync } from "node:zlib"
 import { HttpPeerTransport, PeerMessage } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 
@@ -158,6 +159,25 @@ describe("L42 answers are read with a limit", () => {
       assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
       yield* Cluster.until("the connection is closed", () => closed)
       assert.isBelow(sent, PeerProtocol.maxMessageBytes() + 8 * 1024 * 1024)
+    })
+  )
+
+  it.live("a small answer that unpacks to a large one is given up at the limit (fetch)", () =>
+    Effect.gen(function* () {
+      const packed = gzipSync(Buffer.alloc(64 * PeerProtocol.maxMessageBytes()))
+      const url = yield* Cluster.serve((_, response) =>
+        response
+          .writeHead(200, {
+            "content-type": PeerMessage.contentType,
+            "content-encoding": "gzip",
+            "content-length": packed.length
+          })
+          .end(packed)
+      )
+      const error = yield* Effect.flip((yield* connect(url, FetchHttpClient.layer)).hello(hello))
+      assert(error._tag === "PeerUnreachable")
+      assert.strictEqual(error.reason, "invalid_answer")
+      assert.match(error.detail, /larger than/)
     })
   )
 })

@@ -1,0 +1,146 @@
+import { NodeWS } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Chain, Log, PeerFrame, PeerProtocol, PeerTransport, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Context, Effect, Fiber, Layer, Result } from "effect"
+import type { AddressInfo } from "node:net"
+import { WsPeerTransport } from "../src/index.ts"
+
+const [a, b] = [ReplicaId.make("a"), ReplicaId.make("b")]
+const incarnation = "00000000000000aa" as Log.Incarnation
+const log = Log.logId(a, incarnation)
+const hello: PeerProtocol.Hello = {
+  version: PeerProtocol.version,
+  cluster: "test",
+  replica: a,
+  incarnation,
+  vector: [],
+  sentAt: 0
+}
+const push: PeerProtocol.Push = {
+  session: "s",
+  batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }
+}
+const pull: PeerProtocol.Pull = { session: "s", log, after: 0, maxBytes: 1000 }
+const ack: PeerProtocol.Ack = { replica: b, log, seq: 1, chain: Chain.empty }
+const acked = (number: number) => PeerFrame.encodeAnswer(number, { _tag: "push", result: Result.succeed(ack) })
+const nothing = (number: number) =>
+  PeerFrame.encodeAnswer(number, { _tag: "pull", result: Result.succeed({ batch: null }) })
+
+/** A frame like any other, and beyond the limit. */
+const tooLarge = (number: number) => {
+  const bytes = new Uint8Array(PeerProtocol.maxMessageBytes())
+  return PeerFrame.encodeAnswer(number, { _tag: "pull", result: Result.succeed({ batch: { ...push.batch, bytes } }) })
+}
+
+type Say = (answer: Uint8Array | string) => void
+
+/** A client of the peer `b`, which is a plain server that answers as it is told to. */
+const connect = Effect.fnUntraced(function* (
+  answer: (request: PeerFrame.Numbered<PeerFrame.Request>, say: Say, hangUp: () => void) => void
+) {
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<NodeWS.WebSocketServer>((resume) => {
+      const server: NodeWS.WebSocketServer = new NodeWS.WebSocketServer({ host: "127.0.0.1", port: 0 }, () =>
+        resume(Effect.succeed(server))
+      )
+      server.on("connection", (socket) =>
+        socket.on("message", (data: Buffer) =>
+          answer(
+            Result.getOrThrow(PeerFrame.decodeRequest(data)),
+            (answer) => socket.send(answer),
+            () => socket.terminate()
+          )
+        )
+      )
+    }),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        for (const socket of server.clients) socket.terminate()
+        server.close(() => resume(Effect.void))
+      })
+  )
+  const { port } = server.address() as AddressInfo
+  const context = yield* WsPeerTransport.layer({ peers: { b: `ws://127.0.0.1:${port}` } }).pipe(
+    Layer.provide(NodeWS.layerWebSocketConstructor),
+    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })),
+    Layer.build
+  )
+  return yield* Context.get(context, PeerTransport.PeerTransport).connect(b)
+})
+
+const reasonOf = <A>(call: Effect.Effect<A, { readonly _tag: string }>) =>
+  Effect.map(Effect.flip(call), (error) =>
+    error instanceof PeerProtocol.PeerUnreachable ? error.reason : `not PeerUnreachable but ${error._tag}`
+  )
+
+describe("L11 nothing but an answer of the protocol is an answer", () => {
+  for (const [what, answer] of [
+    ["bytes that are no frame", Uint8Array.of(1, 2, 3)],
+    ["an empty frame", new Uint8Array(0)],
+    ["text", '{"seq":1}'],
+    ["a request", PeerFrame.encodeRequest(2, { _tag: "push", payload: push })],
+    ["an ack with a byte too many", Uint8Array.of(...acked(2), 0)],
+    ["an ack that is cut off", acked(2).subarray(0, -1)],
+    ["an answer beyond the limit", tooLarge(2)]
+  ] as const) {
+    it.live(`${what} ends every call of the connection as an invalid answer, later ones too`, () =>
+      Effect.gen(function* () {
+        const peer = yield* connect(({ message }, say) => message._tag === "push" && say(answer))
+        const waiting = yield* Effect.forkChild(reasonOf(peer.hello(hello)), { startImmediately: true })
+        assert.strictEqual(yield* reasonOf(peer.push(push)), "invalid_answer")
+        assert.strictEqual(yield* Fiber.join(waiting), "invalid_answer")
+        assert.strictEqual(yield* reasonOf(peer.pull(pull)), "invalid_answer")
+      })
+    )
+  }
+
+  it.live("an answer to another question fails its own call, and the connection goes on", () =>
+    Effect.gen(function* () {
+      const peer = yield* connect(({ message, number }, say) =>
+        say(message._tag === "hello" ? nothing(number) : acked(number))
+      )
+      assert.strictEqual(yield* reasonOf(peer.hello(hello)), "invalid_answer")
+      assert.deepStrictEqual(yield* peer.push(push), ack)
+    })
+  )
+})
+
+describe("answers and calls", () => {
+  it.live("an answer goes to the call that has its number, in whatever order answers come", () =>
+    Effect.gen(function* () {
+      let first: number | undefined
+      const peer = yield* connect(({ message, number }, say) => {
+        if (message._tag === "push") first = number
+        else {
+          say(nothing(number))
+          say(acked(first!))
+        }
+      })
+      const pushing = yield* Effect.forkChild(peer.push(push), { startImmediately: true })
+      assert.deepStrictEqual(yield* peer.pull(pull), { batch: null })
+      assert.deepStrictEqual(yield* Fiber.join(pushing), ack)
+    })
+  )
+
+  it.live("an answer that nobody waits for is passed over", () =>
+    Effect.gen(function* () {
+      const peer = yield* connect(({ number }, say) => {
+        say(nothing(number + 1000))
+        say(acked(number))
+        say(acked(number))
+      })
+      assert.deepStrictEqual(yield* peer.push(push), ack)
+      assert.deepStrictEqual(yield* peer.push(push), ack)
+    })
+  )
+
+  it.live("a connection that breaks fails every call of it as refused, later ones too", () =>
+    Effect.gen(function* () {
+      const peer = yield* connect(({ message }, _, hangUp) => message._tag === "push" && hangUp())
+      const waiting = yield* Effect.forkChild(reasonOf(peer.hello(hello)), { startImmediately: true })
+      assert.strictEqual(yield* reasonOf(peer.push(push)), "refused")
+      assert.strictEqual(yield* Fiber.join(waiting), "refused")
+      assert.strictEqual(yield* reasonOf(peer.pull(pull)), "refused")
+    })
+  )
+})
