@@ -23,6 +23,8 @@ export interface Key {
 export interface PointerTable {
   /** How many keys. */
   readonly size: () => number
+  /** Bytes of memory that their writes take. */
+  readonly bytes: () => number
   /** Takes in the entries of a batch: of two writes of a key the newer stays, by `RecordIndex.compare`. */
   readonly add: (batch: EntryBatch.EntryBatch) => void
   /** The newest write of a key that was taken in. */
@@ -144,6 +146,7 @@ export const make = (): PointerTable => {
 
   return {
     size: () => count,
+    bytes: () => used,
     add: (batch) => {
       const log = logNumber(batch.log)
       let at = 0

@@ -66,10 +66,11 @@ export class Records extends Context.Service<
 const stepPointers = 128
 
 /**
- * How many pointers collect in memory before they are merged into the index, and how long they may wait for that, in
- * milliseconds. Many at once share the pages that they change, and of several writes of a key one is left to merge.
+ * How many pointers, or bytes of them, collect in memory before they are merged into the index, and how long they may
+ * wait for that, in milliseconds. Many at once share the pages that they change, and of several writes of a key one is left to merge.
  */
 const maxPointers = 131_072
+const maxPointerBytes = 32 * 1024 * 1024
 const maxWaitMillis = 5000
 
 /** The most bytes of appended entries that wait to be looked at. */
@@ -100,7 +101,7 @@ export const make = Effect.gen(function* () {
     unreadBytes = 0
     for (const batch of batches) addBatch(recent, batch)
     some.openUnsafe()
-    if (recent.pointers.size() >= maxPointers) enough.openUnsafe()
+    if (isFull(recent)) enough.openUnsafe()
   }
 
   const flush = Effect.gen(function* () {
@@ -143,7 +144,7 @@ export const make = Effect.gen(function* () {
       if (Option.isNone(batch)) return yield* Effect.die(`entry ${at + 1} of ${log} is missing`)
       addBatch(recent, batch.value)
       at = EntryBatch.last(batch.value)
-      if (recent.pointers.size() >= maxPointers) yield* flush
+      if (isFull(recent)) yield* flush
     }
   }
 
@@ -278,6 +279,8 @@ const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({
   pointers: PointerTable.make(),
   progress: new Map(progress)
 })
+
+const isFull = ({ pointers }: Overlay): boolean => pointers.size() >= maxPointers || pointers.bytes() >= maxPointerBytes
 
 const addBatch = (overlay: Overlay, batch: EntryBatch.EntryBatch): void => {
   overlay.pointers.add(batch)

@@ -321,14 +321,4 @@ describe("EntryBatch", () => {
     )
     assert.deepStrictEqual(clock, { wallTime: start.wallTime, logical: 2 })
   })
-
-  it("the schema carries a batch through JSON and refuses places below 1", () => {
-    const codec = Schema.toCodecJson(EntryBatch.EntryBatch)
-    const batch = encode({ log, seq: 41, chain: "0123456789abcdef" as Chain.Chain }, puts(3))
-    const json = JSON.parse(JSON.stringify(Schema.encodeSync(codec)(batch)))
-    assert.deepStrictEqual(Schema.decodeUnknownSync(codec)(json), { ...batch, bytes: batch.bytes.slice() })
-    for (const wrong of [{ from: 0 }, { count: 0 }, { from: 1.5 }, { chain: "x" }, { log: "a" }]) {
-      assert.isTrue(Result.isFailure(Schema.decodeUnknownResult(codec)({ ...json, ...wrong })), JSON.stringify(wrong))
-    }
-  })
 })

@@ -132,7 +132,9 @@ describe("PointerTable", () => {
             (after === undefined || RecordIndex.compareKeys(pointer, after) > 0) &&
             (end === undefined || RecordIndex.compareKeys(pointer, end) <= 0)
         )
-        assert.deepStrictEqual([...table.within(after, end)].sort(RecordIndex.compareKeys), expected)
+        for (const limit of [1, 3, all.length]) {
+          assert.deepStrictEqual(table.within(after, end, limit), expected.slice(0, limit))
+        }
       }
     }
   })
