@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
 import { CliError } from "effect/cli"
 import type { Run, Sample } from "./ClosedLoop.ts"
-import type { Status } from "./Lines.ts"
+import { ready, type Status } from "./Lines.ts"
 
 /** A process did not start, ended early, or did not answer. */
 export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessFailed", {
@@ -66,7 +66,8 @@ export const start = (
         child.stdin.write(`${JSON.stringify(line)}\n`)
         return Effect.map(next(seconds), (answer): A => JSON.parse(answer))
       })
-    yield* next(readySeconds)
+    const said = yield* next(readySeconds)
+    if (said !== ready) return yield* failed(`cannot start: ${said}`)
     return {
       pid: child.pid!,
       measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),

@@ -14,6 +14,9 @@ export interface Status extends Pick<Point, "at" | "rssMiB" | "heapMiB"> {
   readonly indexDelay: number
 }
 
+/** The first line of a process that is ready. */
+export const ready = JSON.stringify({ ready: true })
+
 /** Says that this process is ready, and makes the measurements that it is asked for. */
 export const serve = (measure: (run: Run) => Promise<Sample>, status: () => Promise<Status> = noStatus): void => {
   const lines = createInterface({ input: process.stdin })
@@ -25,7 +28,7 @@ export const serve = (measure: (run: Run) => Promise<Sample>, status: () => Prom
     })
   })
   lines.on("close", () => process.exit(0))
-  say({ ready: true })
+  process.stdout.write(`${ready}\n`)
 }
 
 /** For processes that are only peers. */
