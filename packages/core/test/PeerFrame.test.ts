@@ -47,10 +47,12 @@ const welcome: PeerProtocol.Welcome = {
   replica: b,
   incarnation,
   vector,
-  session: "s é",
+  session: "k2j3h4",
   receivedAt: -1,
   sentAt: 0.5
 }
+
+const utf8 = new TextEncoder()
 
 const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request]> = [
   ["a handshake", { _tag: "hello", payload: hello }],
@@ -170,6 +172,16 @@ describe("PeerFrame", () => {
     }
     for (const session of ["s".repeat(256), "é", "\u0173"]) {
       assert.throws(() => PeerFrame.encodeRequest(1, { _tag: "push", payload: { session, batch } }))
+    }
+  })
+
+  it("a welcome whose session no push could carry back is malformed", () => {
+    const said = utf8.encode(JSON.stringify(welcome))
+    const frame = (body: Uint8Array) => Uint8Array.of(PeerFrame.kinds.welcome, 0, 0, 0, 1, ...body)
+    assert.isTrue(Result.isSuccess(PeerFrame.decodeAnswer(frame(said))))
+    for (const session of ["", "s é", "s".repeat(65)]) {
+      const other = utf8.encode(JSON.stringify({ ...welcome, session }))
+      assert.isTrue(Result.isFailure(PeerFrame.decodeAnswer(frame(other))), session)
     }
   })
 
