@@ -201,14 +201,14 @@ const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, lengt
 }
 
 /** The secret of the hash. Nothing that a table says depends on it. */
-const [secretLow, secretHigh] = crypto.getRandomValues(new Int32Array(2)) as unknown as readonly [number, number]
+const secret = crypto.getRandomValues(new Int32Array(2))
 
 /** HalfSipHash-1-3 of the key part, 32 bits. */
 const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
-  let v0 = secretLow
-  let v1 = secretHigh
-  let v2 = secretLow ^ 0x6c796765
-  let v3 = secretHigh ^ 0x74656462
+  let v0 = secret[0]!
+  let v1 = secret[1]!
+  let v2 = v0 ^ 0x6c796765
+  let v3 = v1 ^ 0x74656462
   const round = (): void => {
     v0 = (v0 + v1) | 0
     v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
