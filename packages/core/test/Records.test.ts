@@ -72,6 +72,24 @@ describe("Records", () => {
     })
   )
 
+  it.effect("an orderly stop leaves everything in the index, also when a merge was under way", () =>
+    Effect.gen(function* () {
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const index = yield* RecordIndex.makeMemory
+      let stuck = true
+      yield* Effect.gen(function* () {
+        const merge: typeof index.merge = (...step) => (stuck ? Effect.never : index.merge(...step))
+        const { logs } = yield* open(store, { ...index, merge })
+        yield* logs.appendWrites([Entry.put("n", "first", "1")], 1)
+        yield* TestClock.adjust(5000)
+        yield* logs.appendWrites([Entry.put("n", "second", "2")], 2)
+        stuck = false
+      }).pipe(Effect.scoped)
+      assert.isTrue(Option.isSome(yield* index.get("n", "first")))
+      assert.isTrue(Option.isSome(yield* index.get("n", "second")))
+    })
+  )
+
   it.effect("a deleted key reads as nothing and is left out of pages", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
