@@ -2,7 +2,7 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import { Log, type Entry, type Records } from "@quorum/core"
+import { WriteId, type Entry, type Records } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -10,11 +10,11 @@ import type { Member } from "./Cluster.ts"
 
 /** What is known about a write after a request. */
 export type Answer =
-  | { readonly _tag: "Committed"; readonly writeId: Log.WriteId }
+  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId }
   /** Held by the replica that answered, not known to be on enough others. */
   | {
       readonly _tag: "NotMet"
-      readonly writeId: Log.WriteId
+      readonly writeId: WriteId.WriteId
       readonly got: number
       readonly needed: number
       readonly reason: string
@@ -46,9 +46,9 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 export interface Client {
   readonly put: (member: Member, write: Entry.Write) => Effect.Effect<Answer>
   /** Waits for the quorum of a write that the member holds. */
-  readonly resume: (member: Member, writeId: Log.WriteId) => Effect.Effect<Answer>
+  readonly resume: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<Answer>
   /** Whether the member knows that a write is committed. */
-  readonly isCommitted: (member: Member, writeId: Log.WriteId) => Effect.Effect<boolean, AskFailed>
+  readonly isCommitted: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<boolean, AskFailed>
   readonly status: (member: Member) => Effect.Effect<Status, AskFailed>
   /** All records of a member, in order. */
   readonly records: (member: Member) => Stream.Stream<Records.Record, AskFailed>
@@ -95,14 +95,14 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
 /** How long a request may take, in milliseconds. A replica answers a write within its deadline, 2 seconds. */
 const patienceMillis = 10_000
 
-const isWriteId = Schema.is(Log.WriteId)
+const isWriteId = Schema.is(WriteId.WriteId)
 
 type Failure =
   | Effect.Error<ReturnType<ClientApiClient.Methods["records"]["put"]>>
   | Effect.Error<ReturnType<ClientApiClient.Methods["writes"]["resume"]>>
   | Cause.TimeoutError
 
-const answer = (request: Effect.Effect<{ readonly writeId: Log.WriteId }, Failure>): Effect.Effect<Answer> =>
+const answer = (request: Effect.Effect<{ readonly writeId: WriteId.WriteId }, Failure>): Effect.Effect<Answer> =>
   request.pipe(
     Effect.timeout(patienceMillis),
     Effect.match({

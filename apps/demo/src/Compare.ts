@@ -3,7 +3,7 @@
  * acknowledged write with what is there, by id and by the bytes of its value.
  */
 import { createHash } from "node:crypto"
-import { type Log, RecordIndex, type Records, type Watermark } from "@quorum/core"
+import { type LogId, RecordIndex, type Records, type Watermark } from "@quorum/core"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Client, Status } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
@@ -72,7 +72,7 @@ export const content = <E, R>(
 /** The logs of which a replica misses acknowledged writes. */
 export const missing = (
   vector: Watermark.VersionVector,
-  acknowledgedUpTo: ReadonlyMap<Log.LogId, number>
+  acknowledgedUpTo: ReadonlyMap<LogId.LogId, number>
 ): ReadonlyArray<string> => {
   const held = new Map(vector.map(({ log, seq }) => [log, seq]))
   return Array.from(acknowledgedUpTo)

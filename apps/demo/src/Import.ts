@@ -5,7 +5,8 @@
  * Lines with the same key go to the same writer, one after the other, so the last of them in the file wins.
  */
 import { createHash } from "node:crypto"
-import { type Entry, Log, RecordIndex } from "@quorum/core"
+import type { LogId } from "@quorum/core"
+import { type Entry, WriteId, RecordIndex } from "@quorum/core"
 import { type Cause, Clock, Effect, Queue, Semaphore, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
@@ -39,9 +40,9 @@ export interface Import {
   /** The newest acknowledged write of every key. */
   readonly acknowledged: Map<string, Acknowledged>
   /** The last acknowledged write of every log. */
-  readonly acknowledgedUpTo: Map<Log.LogId, number>
+  readonly acknowledgedUpTo: Map<LogId.LogId, number>
   /** The write that was acknowledged last. */
-  newest: Log.WriteId | undefined
+  newest: WriteId.WriteId | undefined
   /** Requests that wait for an answer now, by replica. */
   readonly inFlight: Map<Member, number>
 }
@@ -68,8 +69,8 @@ export const inFlight = (state: Import): number =>
   Array.from(state.inFlight.values()).reduce((sum, count) => sum + count, 0)
 
 /** Notes that a write was acknowledged. */
-export const acknowledge = (state: Import, write: Entry.Write, writeId: Log.WriteId): void => {
-  const { log, seq } = Log.place(writeId)
+export const acknowledge = (state: Import, write: Entry.Write, writeId: WriteId.WriteId): void => {
+  const { log, seq } = WriteId.place(writeId)
   state.newest = writeId
   state.acknowledgedUpTo.set(log, Math.max(seq, state.acknowledgedUpTo.get(log) ?? 0))
   const sha256 = createHash("sha256").update(write.value).digest("base64")

@@ -1,7 +1,7 @@
 /**
  * The steps of the demo. Each says what it does, and returns what it saw.
  */
-import { Entry, type Log } from "@quorum/core"
+import { Entry, type WriteId } from "@quorum/core"
 import { Clock, Duration, Effect, Option } from "effect"
 import type { Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
@@ -179,7 +179,7 @@ const start = Effect.fnUntraced(function* ({ client, cluster }: Context, dead: R
 })
 
 /** Waits for the quorum of a write, again and again for a while. */
-const resume = (client: Client, member: Member, writeId: Log.WriteId): Effect.Effect<boolean> =>
+const resume = (client: Client, member: Member, writeId: WriteId.WriteId): Effect.Effect<boolean> =>
   client.resume(member, writeId).pipe(
     Effect.tap(Effect.sleep(pollMillis)),
     Effect.repeat({ until: (answer) => answer._tag === "Committed" }),

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import type { Chain } from "@quorum/core"
-import { Log, RecordIndex } from "@quorum/core"
+import type { Chain, LogId } from "@quorum/core"
+import { WriteId, RecordIndex } from "@quorum/core"
 import { Effect, Stream } from "effect"
 import * as Compare from "../src/Compare.ts"
 
-const log = (name: string) => `${name}@0000000000000001` as Log.LogId
+const log = (name: string) => `${name}@0000000000000001` as LogId.LogId
 const watermark = (name: string, seq: number, chain = "00000000000000aa") => ({
   log: log(name),
   seq,
@@ -16,7 +16,7 @@ const record = (key: string, value: string, seq: number, namespace = "n"): Compa
   namespace,
   key,
   value: new TextEncoder().encode(value),
-  writeId: Log.writeId(log("a"), seq)
+  writeId: WriteId.make(log("a"), seq)
 })
 
 const acknowledged = (records: ReadonlyArray<Compare.Compared>) =>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, Log, QuorumPolicy, RecordIndex, ReplicaId } from "@quorum/core"
+import type { LogId } from "@quorum/core"
+import { Entry, WriteId, QuorumPolicy, RecordIndex, ReplicaId } from "@quorum/core"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
 import type { Cluster, Member } from "../src/Cluster.ts"
@@ -17,7 +18,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   let seq = 0
   const committed = (member: Member): Answer => ({
     _tag: "Committed",
-    writeId: Log.writeId(`${member.id}@0000000000000001` as Log.LogId, ++seq)
+    writeId: WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq)
   })
   const cluster: Cluster = {
     members: [a, b, c],
@@ -177,7 +178,7 @@ describe("an import", () => {
 
   it.live("resumes a write whose quorum was not met, and never writes it a second time", () =>
     Effect.gen(function* () {
-      const writeId = Log.writeId("a@0000000000000001" as Log.LogId, 77)
+      const writeId = WriteId.make("a@0000000000000001" as LogId.LogId, 77)
       const replicas = makeReplicas((_, key) =>
         key === "k1" ? { _tag: "NotMet", writeId, got: 1, needed: 2, reason: "timeout", verdicts: {} } : undefined
       )
@@ -189,7 +190,7 @@ describe("an import", () => {
       assert.strictEqual(state.notMet, 1)
       assert.strictEqual(state.committed, 1)
       assert.strictEqual(state.acknowledged.get(RecordIndex.keyOf("n", "k1"))!.writeId, writeId)
-      assert.strictEqual(state.acknowledgedUpTo.get("a@0000000000000001" as Log.LogId), 77)
+      assert.strictEqual(state.acknowledgedUpTo.get("a@0000000000000001" as LogId.LogId), 77)
     })
   )
 

@@ -5,13 +5,13 @@
  * its layer.
  */
 import { Duration, Layer } from "effect"
-import * as PeerHandler from "./PeerHandler.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
-import * as Peers from "./Peers.ts"
-import * as QuorumWriter from "./QuorumWriter.ts"
-import * as Records from "./Records.ts"
-import * as ReplicaLogs from "./ReplicaLogs.ts"
-import * as Replication from "./Replication.ts"
+import * as PeerHandler from "./peer/PeerHandler.ts"
+import * as PeerProtocol from "./peer/PeerProtocol.ts"
+import * as Peers from "./peer/Peers.ts"
+import * as QuorumWriter from "./write/QuorumWriter.ts"
+import * as Records from "./record/Records.ts"
+import * as ReplicaLogs from "./log/ReplicaLogs.ts"
+import * as Replication from "./peer/Replication.ts"
 
 /**
  * The services of a replica. What remains to be provided: `ReplicaSet`, `ReplicaStore`, `RecordIndex` and

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { pipe, Result, Schema } from "effect"
-import * as AckTracker from "../src/AckTracker.ts"
-import * as QuorumError from "../src/QuorumError.ts"
-import * as QuorumPolicy from "../src/QuorumPolicy.ts"
-import * as ReplicaId from "../src/ReplicaId.ts"
+import * as AckTracker from "../src/quorum/AckTracker.ts"
+import * as QuorumError from "../src/quorum/QuorumError.ts"
+import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
+import * as ReplicaId from "../src/identity/ReplicaId.ts"
 
 // The deadline of every tracker here: an ack at 1100 is in time, one at 1101 is late.
 const T0 = 1000

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { readFileSync } from "node:fs"
-import * as AckTracker from "../src/AckTracker.ts"
-import * as QuorumPolicy from "../src/QuorumPolicy.ts"
-import * as ReplicaId from "../src/ReplicaId.ts"
+import * as AckTracker from "../src/quorum/AckTracker.ts"
+import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
+import * as ReplicaId from "../src/identity/ReplicaId.ts"
 import * as NaiveTracker from "./support/NaiveTracker.ts"
 
 const DEADLINE = 10

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
-import { Chain, Entry, EntryBatch, HybridLogicalClock, type Log, type Watermark } from "../src/index.ts"
+import { Chain, Entry, EntryBatch, HybridLogicalClock, type LogId, type Watermark } from "../src/index.ts"
 
-const log = "a@9f3c52d0b1e44a07" as Log.LogId
+const log = "a@9f3c52d0b1e44a07" as LogId.LogId
 const start: HybridLogicalClock.HybridLogicalClock = { wallTime: 1_700_000_000_000, logical: 0 }
 
 /** The naive model of a batch: its entries one by one, and the chain at every place. */

@@ -5,7 +5,7 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  Log,
+  LogId,
   PeerFrame,
   PeerProtocol,
   ReplicaId,
@@ -14,10 +14,10 @@ import {
 } from "../src/index.ts"
 
 const b = ReplicaId.make("b")
-const incarnation = "9f3c52d0b1e44a07" as Log.Incarnation
-const log = Log.logId(ReplicaId.make("a"), incarnation)
+const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation
+const log = LogId.make(ReplicaId.make("a"), incarnation)
 const longest = ReplicaId.make(`Z${"._-9".repeat(15)}xyz`)
-const longestLog = Log.logId(longest, incarnation)
+const longestLog = LogId.make(longest, incarnation)
 const chain = "0123456789abcdef" as Chain.Chain
 /** The greatest sequence that a frame holds. */
 const greatest = 2 ** 48 - 1

@@ -1,16 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { Entry, EntryBatch, HybridLogicalClock, type Log, RecordIndex, Watermark } from "../src/index.ts"
-import * as PointerTable from "../src/PointerTable.ts"
+import { Entry, EntryBatch, HybridLogicalClock, type LogId, RecordIndex, Watermark } from "../src/index.ts"
+import * as PointerTable from "../src/record/internal/PointerTable.ts"
 
-const logs = ["a@9f3c52d0b1e44a07", "a@9f3c52d0b1e44a08", "b@0000000000000000"].map((name) => name as Log.LogId)
+const logs = ["a@9f3c52d0b1e44a07", "a@9f3c52d0b1e44a08", "b@0000000000000000"].map((name) => name as LogId.LogId)
 
 /** Namespaces and keys whose order differs by UTF-16 units and by bytes, that begin one another, or are long. */
 const namespaces = ["n", "na", "é", "\u{10000}", "\uffee", "x".repeat(255)]
 const keys = ["", "k", "k1", "k1\u0001", "kk", "é", "\uffee", "\u{10000}", "😀a", "y".repeat(70), "z".repeat(65_535)]
 
 interface Step {
-  readonly log: Log.LogId
+  readonly log: LogId.LogId
   readonly namespace: string
   readonly key: string
   readonly remove: boolean
@@ -19,7 +19,7 @@ interface Step {
 
 /** The writes as one batch each. In a log the clock goes on; between logs clocks are often equal. */
 const batchesOf = (steps: ReadonlyArray<Step>): ReadonlyArray<EntryBatch.EntryBatch> => {
-  const heads = new Map<Log.LogId, { head: Watermark.Watermark; clock: HybridLogicalClock.HybridLogicalClock }>()
+  const heads = new Map<LogId.LogId, { head: Watermark.Watermark; clock: HybridLogicalClock.HybridLogicalClock }>()
   return steps.map(({ key, log, namespace, remove, wallTime }) => {
     const { clock, head } = heads.get(log) ?? { head: Watermark.none(log), clock: HybridLogicalClock.zero }
     const write = remove ? Entry.remove(namespace, key) : Entry.put(namespace, key, `value of ${key.slice(0, 9)}`)
@@ -30,7 +30,7 @@ const batchesOf = (steps: ReadonlyArray<Step>): ReadonlyArray<EntryBatch.EntryBa
 }
 
 /** One batch that repeats no clock rules: the same clock for all its entries, as no log of one replica has. */
-const batchAt = (log: Log.LogId, from: number, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch => {
+const batchAt = (log: LogId.LogId, from: number, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch => {
   const { batch } = EntryBatch.encode(Watermark.none(log), writes, HybridLogicalClock.zero, 1)
   const bytes = batch.bytes.slice()
   EntryBatch.forEach(batch, (_, offset) => bytes.fill(0, offset + 5, offset + 15))

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration, Effect, Result, Schema } from "effect"
-import * as QuorumError from "../src/QuorumError.ts"
-import * as QuorumPolicy from "../src/QuorumPolicy.ts"
-import * as ReplicaId from "../src/ReplicaId.ts"
+import * as QuorumError from "../src/quorum/QuorumError.ts"
+import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
+import * as ReplicaId from "../src/identity/ReplicaId.ts"
 
 const decode = Schema.decodeUnknownResult(QuorumPolicy.QuorumPolicy)
 const encode = Schema.encodeSync(QuorumPolicy.QuorumPolicy)

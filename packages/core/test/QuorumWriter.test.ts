@@ -4,7 +4,8 @@ import { TestClock } from "effect/testing"
 import {
   Entry,
   type EntryBatch,
-  Log,
+  LogId,
+  WriteId,
   PeerProtocol,
   type QuorumError,
   type QuorumWriter,
@@ -91,7 +92,7 @@ describe("QuorumWriter", () => {
       assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
 
       yield* cluster.start("b")
-      const receipt = yield* during(a.writer.resume(error.writeId as Log.WriteId), 2000)
+      const receipt = yield* during(a.writer.resume(error.writeId as WriteId.WriteId), 2000)
       assert.strictEqual(receipt.writeId, error.writeId)
       assert.deepStrictEqual<ReadonlyArray<string>>(receipt.acked, ["a", "b"])
     })
@@ -312,7 +313,7 @@ describe("QuorumWriter", () => {
     Effect.gen(function* () {
       const { replicas } = yield* running(["a", "b", "c"], 2)
       const a = replicas[0]!
-      const result = yield* Effect.result(a.writer.status(Log.writeId(a.logs.own, 7)))
+      const result = yield* Effect.result(a.writer.status(WriteId.make(a.logs.own, 7)))
       assert.isTrue(Result.isFailure(result) && result.failure._tag === "WriteUnknown")
     })
   )
@@ -352,7 +353,7 @@ describe("acks", () => {
         (ack: PeerProtocol.Ack): PeerProtocol.Ack => ({ ...ack, replica: Cluster.id("c") }),
         (ack: PeerProtocol.Ack): PeerProtocol.Ack => ({
           ...ack,
-          log: Log.logId(Cluster.id("b"), "0".repeat(16) as never)
+          log: LogId.make(Cluster.id("b"), "0".repeat(16) as never)
         }),
         (ack: PeerProtocol.Ack): PeerProtocol.Ack => ({ ...ack, seq: ack.seq + 1 })
       ]) {

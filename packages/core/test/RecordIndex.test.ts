@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Schema } from "effect"
-import { HybridLogicalClock, type Log, RecordIndex } from "../src/index.ts"
+import { HybridLogicalClock, type LogId, RecordIndex } from "../src/index.ts"
 
 const { compare, compareKeys, keyOf } = RecordIndex
 
@@ -46,7 +46,7 @@ const pointer = (
   namespace = "n",
   key = "k",
   deleted = false
-): RecordIndex.Pointer => ({ namespace, key, log: log as Log.LogId, seq, clock, deleted })
+): RecordIndex.Pointer => ({ namespace, key, log: log as LogId.LogId, seq, clock, deleted })
 
 const Pointers = Arbitrary.array(
   Arbitrary.map(
@@ -204,8 +204,8 @@ describe("RecordIndex", () => {
     it.effect("progress is what was merged last for each log, and a copy", () =>
       Effect.gen(function* () {
         const index = yield* RecordIndex.makeMemory
-        const a = "a@0000000000000001" as Log.LogId
-        const b = "b@0000000000000001" as Log.LogId
+        const a = "a@0000000000000001" as LogId.LogId
+        const b = "b@0000000000000001" as LogId.LogId
         assert.strictEqual((yield* index.progress).size, 0)
         yield* index.merge([], new Map([[a, 5]]))
         yield* index.merge([], new Map([[b, 2]]))

@@ -5,7 +5,8 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  Log,
+  LogId,
+  WriteId,
   RecordIndex,
   Records,
   ReplicaId,
@@ -16,7 +17,7 @@ import {
 } from "../src/index.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
-const logOf = (replica: string) => Log.logId(ReplicaId.make(replica), "0000000000000001" as Log.Incarnation)
+const logOf = (replica: string) => LogId.make(ReplicaId.make(replica), "0000000000000001" as LogId.Incarnation)
 
 /** The reads of one replica on a store and an index that the test keeps. */
 const open = Effect.fnUntraced(function* (
@@ -129,7 +130,7 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
       const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
-      const atLeast = Log.writeId(logOf("b"), 1)
+      const atLeast = WriteId.make(logOf("b"), 1)
       const late = yield* Effect.forkChild(Effect.result(records.read("n", "k", { atLeast, withinMillis: 100 })))
       yield* TestClock.adjust(100)
       const result = yield* Fiber.join(late)

@@ -7,7 +7,7 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  Log,
+  LogId,
   RecordIndex,
   Records,
   ReplicaId,
@@ -23,10 +23,10 @@ type Store = ReplicaStore.ReplicaStore["Service"]
 const mebibyte = 1024 * 1024
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
-const peerLog = Log.logId(ReplicaId.make("b"), "0000000000000001" as Log.Incarnation)
+const peerLog = LogId.make(ReplicaId.make("b"), "0000000000000001" as LogId.Incarnation)
 
 /** The batches of one log, an entry each. */
-const batches = (log: Log.LogId, ...writes: ReadonlyArray<Entry.Write>): ReadonlyArray<EntryBatch.EntryBatch> => {
+const batches = (log: LogId.LogId, ...writes: ReadonlyArray<Entry.Write>): ReadonlyArray<EntryBatch.EntryBatch> => {
   let head = Watermark.none(log)
   return writes.map((write, i) => {
     const { batch } = EntryBatch.encode(head, [write], HybridLogicalClock.zero, i + 1)
@@ -39,7 +39,7 @@ const memory = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.mak
 
 /** A store that says yes and keeps nothing, so that only the services can hold what was appended. */
 const forgetful: Store = {
-  identity: { cluster: "test", replica: ReplicaId.make("a"), incarnation: "0000000000000002" as Log.Incarnation },
+  identity: { cluster: "test", replica: ReplicaId.make("a"), incarnation: "0000000000000002" as LogId.Incarnation },
   append: (batch) => Effect.succeed(EntryBatch.watermark(batch)),
   read: () => Effect.succeedNone,
   chainAt: () => Effect.succeedNone,
@@ -146,7 +146,7 @@ describe("ReplicaLogs", () => {
         append: (batch) =>
           Effect.tap(store.append(batch), () => (batch.log === peerLog ? Deferred.await(acked) : Effect.void))
       })
-      const other = Log.logId(ReplicaId.make("c"), "0000000000000001" as Log.Incarnation)
+      const other = LogId.make(ReplicaId.make("c"), "0000000000000001" as LogId.Incarnation)
       const slow = yield* Effect.forkChild(logs.append(batches(peerLog, put("k"))[0]!))
       yield* during(logs.append(batches(other, put("k"))[0]!), 1)
       assert.deepStrictEqual([logs.head(other).seq, logs.head(peerLog).seq], [1, 0])

@@ -5,14 +5,14 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  type Log,
+  type LogId,
   ReplicaId,
   ReplicaStore,
   Watermark
 } from "../src/index.ts"
 
-const log = "a@9f3c52d0b1e44a07" as Log.LogId
-const otherLog = "b@0000000000000001" as Log.LogId
+const log = "a@9f3c52d0b1e44a07" as LogId.LogId
+const otherLog = "b@0000000000000001" as LogId.LogId
 const replica = ReplicaId.make("c")
 
 /** A log of `length` entries; two of different names differ from entry `same + 1` on. */
@@ -46,7 +46,7 @@ const chainsOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Chain.Chain> =>
 
 const make = ReplicaStore.makeMemory({ cluster: "main", replica })
 
-const readAll = (store: ReplicaStore.ReplicaStore["Service"], of: Log.LogId = log) =>
+const readAll = (store: ReplicaStore.ReplicaStore["Service"], of: LogId.LogId = log) =>
   Effect.map(store.read(of, 0, Number.MAX_SAFE_INTEGER), (batch) =>
     Option.match(batch, { onNone: () => [], onSome: entriesOf })
   )
@@ -284,7 +284,7 @@ describe("ReplicaStore", () => {
         { ...first.identity, incarnation: "" },
         { cluster: "main", replica, incarnation: "" }
       )
-      const incarnation = "9f3c52d0b1e44a07" as Log.Incarnation
+      const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation
       const given = yield* ReplicaStore.makeMemory({ cluster: "main", replica, incarnation })
       assert.strictEqual(given.identity.incarnation, incarnation)
     })

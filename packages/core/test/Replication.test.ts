@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, EntryBatch, HybridLogicalClock, Log, PeerProtocol, Watermark } from "../src/index.ts"
+import { Entry, EntryBatch, HybridLogicalClock, LogId, PeerProtocol, Watermark } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
 
@@ -295,7 +295,7 @@ describe("PeerHandler", () => {
     version: PeerProtocol.version,
     cluster: "test",
     replica: Cluster.id("b"),
-    incarnation: "00000000000000bb" as Log.Incarnation,
+    incarnation: "00000000000000bb" as LogId.Incarnation,
     vector: [],
     sentAt: 0,
     ...change
@@ -307,7 +307,7 @@ describe("PeerHandler", () => {
     return { a, client: yield* cluster.network.connect(a.id) }
   })
 
-  const batchOf = (log: Log.LogId, ...keys: ReadonlyArray<string>) =>
+  const batchOf = (log: LogId.LogId, ...keys: ReadonlyArray<string>) =>
     EntryBatch.encode(
       Watermark.none(log),
       keys.map((key) => put(key)),
@@ -343,7 +343,7 @@ describe("PeerHandler", () => {
     Effect.gen(function* () {
       const { client } = yield* alone
       yield* client.hello(hello())
-      const other = hello({ incarnation: "00000000000000cc" as Log.Incarnation })
+      const other = hello({ incarnation: "00000000000000cc" as LogId.Incarnation })
       assert.deepInclude({ ...(yield* Effect.flip(client.hello(other))) }, { reason: "duplicate" })
       yield* TestClock.adjust(3001)
       yield* client.hello(other)
@@ -353,7 +353,7 @@ describe("PeerHandler", () => {
   it.effect("answers nothing before the handshake", () =>
     Effect.gen(function* () {
       const { a, client } = yield* alone
-      const batch = batchOf(Log.logId(Cluster.id("b"), hello().incarnation), "k")
+      const batch = batchOf(LogId.make(Cluster.id("b"), hello().incarnation), "k")
       const push = yield* Effect.flip(client.push({ session: "?", batch }))
       const pull = yield* Effect.flip(client.pull({ session: "?", log: a.logs.own, after: 0, maxBytes: 10 }))
       assert.deepStrictEqual([push._tag, pull._tag], ["SessionUnknown", "SessionUnknown"])
@@ -364,7 +364,7 @@ describe("PeerHandler", () => {
     Effect.gen(function* () {
       const { a, client } = yield* alone
       const { session } = yield* client.hello(hello())
-      for (const log of [a.logs.own, Log.logId(Cluster.id("c"), hello().incarnation)]) {
+      for (const log of [a.logs.own, LogId.make(Cluster.id("c"), hello().incarnation)]) {
         const error = yield* Effect.flip(client.push({ session, batch: batchOf(log, "k") }))
         assert.strictEqual(error._tag, "PushRejected")
         assert.strictEqual(a.logs.head(log).seq, 0)
@@ -378,7 +378,7 @@ describe("PeerHandler", () => {
       Effect.gen(function* () {
         const { a, client } = yield* alone
         const { session } = yield* client.hello(hello())
-        const log = Log.logId(Cluster.id("b"), hello().incarnation)
+        const log = LogId.make(Cluster.id("b"), hello().incarnation)
         const batch = batchOf(log, "x", "y", "z")
         const ack = yield* client.push({ session, batch })
         assert.deepStrictEqual(ack, { replica: a.id, log, seq: 3, chain: batch.chain })

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, EntryBatch, HybridLogicalClock, Log, PeerProtocol, ReplicaStore, Watermark } from "../src/index.ts"
+import { Entry, EntryBatch, HybridLogicalClock, LogId, PeerProtocol, ReplicaStore, Watermark } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -324,7 +324,7 @@ describe("sessions", () => {
     Effect.gen(function* () {
       const { a, cluster } = yield* Cluster.running("abc", 2, "a")
       const client = yield* cluster.network.connect(idA)
-      const incarnation = "00000000000000bb" as Log.Incarnation
+      const incarnation = "00000000000000bb" as LogId.Incarnation
       const { session } = yield* client.hello({
         version: PeerProtocol.version,
         cluster: "test",
@@ -333,7 +333,7 @@ describe("sessions", () => {
         vector: [],
         sentAt: 0
       })
-      const log = Log.logId(idB, incarnation)
+      const log = LogId.make(idB, incarnation)
       const { batch } = EntryBatch.encode(Watermark.none(log), [put("k")], HybridLogicalClock.zero, 1)
       const push = client.push({ session, batch })
       const pull = client.pull({ session, log, after: 0, maxBytes: 1000 })

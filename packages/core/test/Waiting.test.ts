@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
+import type { LogId } from "../src/index.ts"
 import {
   Entry,
-  Log,
+  WriteId,
   PeerProtocol,
   PeerTransport,
   QuorumWriter,
@@ -74,7 +75,7 @@ describe("callers and closing", () => {
         const { writeId } = yield* during(failure(a.writer.commit(put("k")), "QuorumNotMet"), 3500)
         let [resumes, stopped] = [0, false]
         const again: Effect.Effect<unknown, unknown> = Effect.suspend(() =>
-          stopped || ++resumes === 5000 ? Effect.void : a.writer.resume(writeId as Log.WriteId)
+          stopped || ++resumes === 5000 ? Effect.void : a.writer.resume(writeId as WriteId.WriteId)
         ).pipe(Effect.catchTag("QuorumNotMet", () => again))
         const loop = yield* Effect.forkChild(again)
         const stop = yield* Effect.forkChild(Effect.tap(a.stop, () => Effect.sync(() => void (stopped = true))))
@@ -84,7 +85,7 @@ describe("callers and closing", () => {
         yield* Fiber.join(stop)
         yield* Fiber.join(loop)
         assert.isBelow(resumes, 1000)
-        const closed = yield* failure(a.writer.resume(writeId as Log.WriteId), "QuorumNotMet")
+        const closed = yield* failure(a.writer.resume(writeId as WriteId.WriteId), "QuorumNotMet")
         assert.deepInclude({ ...closed }, { got: 1, needed: 2, reason: "in_flight" })
       })
   )
@@ -129,7 +130,7 @@ describe("what is known of a write", () => {
       const writer = Context.get(yield* Layer.build(layer), QuorumWriter.QuorumWriter)
       yield* during(writer.commit(put("usual")), 2500)
       const error = yield* during(failure(writer.commit(Entry.put("critical", "k", "v")), "QuorumNotMet"), 7000)
-      const writeId = error.writeId as Log.WriteId
+      const writeId = error.writeId as WriteId.WriteId
       const resumed = yield* during(failure(writer.resume(writeId), "QuorumNotMet"), 7000)
       assert.deepStrictEqual(
         [error, resumed].map(({ got, needed }) => [got, needed]),
@@ -159,7 +160,7 @@ describe("what is known of a write", () => {
         yield* TestClock.adjust(1000)
         assert.isBelow(b.logs.head(a.logs.own).seq, a.logs.head(a.logs.own).seq)
       }
-      const { holders } = yield* b.writer.status(Log.writeId(a.logs.own, 1))
+      const { holders } = yield* b.writer.status(WriteId.make(a.logs.own, 1))
       assert.deepStrictEqual([...holders].sort(), [idA, idB, idC])
     })
   )
@@ -241,7 +242,7 @@ describe("clocks", () => {
           version: PeerProtocol.version,
           cluster: "test",
           replica: idB,
-          incarnation: incarnation as Log.Incarnation,
+          incarnation: incarnation as LogId.Incarnation,
           vector: [],
           sentAt: 0
         })

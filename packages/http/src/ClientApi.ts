@@ -6,7 +6,8 @@
  */
 import {
   HybridLogicalClock,
-  Log,
+  LogId,
+  WriteId,
   QuorumError,
   QuorumPolicy,
   type QuorumWriter,
@@ -53,7 +54,7 @@ export const RecordJson = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
   value: Schema.Uint8Array,
-  writeId: Log.WriteId,
+  writeId: WriteId.WriteId,
   clock: HybridLogicalClock.HybridLogicalClock
 })
 
@@ -70,10 +71,10 @@ export const PeerStatus = Schema.Struct({
   verdict: Schema.NullOr(QuorumError.Verdict),
   detail: Schema.NullOr(Schema.String),
   /** How far the peer holds the log of the replica that answers, and how many entries it is behind. */
-  watermark: Log.Sequence,
-  lag: Log.Sequence,
+  watermark: LogId.Sequence,
+  lag: LogId.Sequence,
   /** The logs of which the peer's copy differs; an operator has to look. */
-  drifted: Schema.Array(Log.LogId),
+  drifted: Schema.Array(LogId.LogId),
   /** The peer's clock minus this replica's; null before the first handshake. */
   clockSkewMillis: Schema.NullOr(Schema.Finite)
 })
@@ -82,7 +83,7 @@ export const PeerStatus = Schema.Struct({
 export const Status = Schema.Struct({
   identity: ReplicaStore.StoreIdentity,
   /** The log that this replica writes. */
-  log: Log.LogId,
+  log: LogId.LogId,
   protocolVersion: Schema.Int,
   /** The policy of writes whose namespace has none of its own. */
   policy: QuorumPolicy.QuorumPolicy,
@@ -115,10 +116,10 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("get", "/v1/records/:namespace/:key", {
       params: place,
       query: {
-        atLeast: Schema.optionalKey(Log.WriteId),
+        atLeast: Schema.optionalKey(WriteId.WriteId),
         withinMillis: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 })))
       },
-      success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": Log.WriteId }),
+      success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId }),
       error: Errors.ofRead
     }).annotateMerge(
       OpenApi.annotations({
@@ -155,12 +156,12 @@ export class RecordsGroup extends HttpApiGroup.make("records")
 export class WritesGroup extends HttpApiGroup.make("writes")
   .add(
     HttpApiEndpoint.get("status", "/v1/writes/:id", {
-      params: { id: Log.WriteId },
+      params: { id: WriteId.WriteId },
       success: Receipt.WriteStatus,
       error: Errors.ofWriteStatus
     }).annotateMerge(OpenApi.annotations({ summary: "What is known about a write" })),
     HttpApiEndpoint.post("resume", "/v1/writes/:id/resume", {
-      params: { id: Log.WriteId },
+      params: { id: WriteId.WriteId },
       query: { w },
       success: Receipt.Receipt,
       error: Errors.ofResume

@@ -5,7 +5,7 @@
  * branches on), `message` (for people) and what else is known, and with every 503 a `Retry-After` header in seconds. A
  * typed client gets core's error classes back.
  */
-import { Log, QuorumError, QuorumWriter, Records, ReplicaStore } from "@quorum/core"
+import { WriteId, QuorumError, QuorumWriter, Records, ReplicaStore } from "@quorum/core"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 
@@ -142,7 +142,7 @@ const writeUnknown = withStatus(
 const notYetVisible = travel(
   Records.NotYetVisible,
   "not_yet_visible",
-  { writeId: Log.WriteId },
+  { writeId: WriteId.WriteId },
   (body) => new Records.NotYetVisible(body)
 )
 

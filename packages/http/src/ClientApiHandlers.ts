@@ -3,7 +3,7 @@
  */
 import {
   Entry,
-  type Log,
+  type LogId,
   PeerProtocol,
   Peers,
   QuorumError,
@@ -178,7 +178,7 @@ export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, replicaHand
 
 const peerStatus = (
   { clockSkewMillis, drifted, id, link, watermarks }: Peers.PeerState,
-  own: Log.LogId,
+  own: LogId.LogId,
   head: number
 ): typeof PeerStatus.Type => {
   const watermark = watermarks.get(own)?.seq ?? 0

@@ -1,6 +1,6 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, Limits, Log } from "@quorum/core"
+import { Entry, Limits, WriteId } from "@quorum/core"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { ClientApiClient } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -184,7 +184,7 @@ describe("records", () => {
       const { writeId } = (yield* put(a, "k")).json as { writeId: string }
       const read = yield* get(c, `/v1/records/notes/k?atLeast=${encodeURIComponent(writeId)}`)
       assert.strictEqual(read.text, "v")
-      const later = Log.writeId(a.logs.own, 99)
+      const later = WriteId.make(a.logs.own, 99)
       const notYet = yield* get(c, `/v1/records/notes/k?atLeast=${later}&withinMillis=20`)
       assert.strictEqual(notYet.status, 503)
       assert.strictEqual(notYet.headers.get("retry-after"), "1")
@@ -257,7 +257,7 @@ describe("writes", () => {
       const failed = yield* put(a, "k")
       assert.strictEqual(failed.status, 503)
       assert.strictEqual(failed.headers.get("retry-after"), "1")
-      const writeId = Log.writeId(a.logs.own, 1)
+      const writeId = WriteId.make(a.logs.own, 1)
       const { message, verdicts, ...rest } = failed.json
       assert.deepStrictEqual(rest, { error: "quorum_not_met", got: 1, needed: 2, reason: "unreachable", writeId })
       assert.strictEqual(message, "quorum not met (got 1, need 2, reason unreachable)")
@@ -297,7 +297,7 @@ describe("writes", () => {
   it.live("a write that is not held here is 404, and an id that is none 400", () =>
     Effect.gen(function* () {
       const a = yield* single()
-      const unknown = Log.writeId(a.logs.own, 1)
+      const unknown = WriteId.make(a.logs.own, 1)
       for (const answer of [
         yield* get(a, `/v1/writes/${unknown}`),
         yield* request("POST", `${a.url}/v1/writes/${unknown}/resume`)
@@ -412,7 +412,7 @@ describe("the typed client", () => {
       const client = Context.get(context, ClientApiClient.ClientApiClient)
       const params = { namespace: "n/ü", key: "k/1 %" }
       const receipt = yield* client.records.put({ params, query: { w: 3 }, payload: new TextEncoder().encode("v") })
-      assert.strictEqual(receipt.writeId, Log.writeId(a.logs.own, 1))
+      assert.strictEqual(receipt.writeId, WriteId.make(a.logs.own, 1))
       const read = yield* client.records.get({ params, query: { atLeast: receipt.writeId } })
       assert.strictEqual(new TextDecoder().decode(read.body), "v")
       assert.strictEqual(read.headers["quorum-write-id"], receipt.writeId)
@@ -429,7 +429,7 @@ describe("the typed client", () => {
       yield* c.stop
       const notMet = yield* Effect.flip(client.records.remove({ params, query: {} }))
       assert.strictEqual(notMet._tag, "QuorumNotMet")
-      if (notMet._tag === "QuorumNotMet") assert.strictEqual(notMet.writeId, Log.writeId(a.logs.own, 2))
+      if (notMet._tag === "QuorumNotMet") assert.strictEqual(notMet.writeId, WriteId.make(a.logs.own, 2))
     })
   )
 })

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Log, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaStore } from "@quorum/core"
+import { type WriteId, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaStore } from "@quorum/core"
 import { Effect } from "effect"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
-const writeId = "a@0123456789abcdef:7" as Log.WriteId
+const writeId = "a@0123456789abcdef:7" as WriteId.WriteId
 const verdicts = { [ReplicaId.make("a")]: { _tag: "acked" as const } }
 const secret = "/var/lib/quorum/a/log.db"
 

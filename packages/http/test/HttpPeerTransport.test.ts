@@ -1,6 +1,6 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Chain, Log, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
+import { Chain, LogId, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"
@@ -11,8 +11,8 @@ import * as Cluster from "./support/cluster.ts"
 const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
 
 const b = Cluster.id("b")
-const incarnation = "0123456789abcdef" as Log.Incarnation
-const log = Log.logId(Cluster.id("a"), incarnation)
+const incarnation = "0123456789abcdef" as LogId.Incarnation
+const log = LogId.make(Cluster.id("a"), incarnation)
 const hello: PeerProtocol.Hello = {
   version: PeerProtocol.version,
   cluster: "test",

@@ -7,7 +7,7 @@
  * operating system it was left open: found open from another run, it is thrown away and built again from the logs.
  */
 import { ReplicaStore, RecordIndex } from "@quorum/core"
-import type { Log } from "@quorum/core"
+import type { LogId } from "@quorum/core"
 import { Effect, Layer, Option } from "effect"
 import type { Scope } from "effect"
 import * as crypto from "node:crypto"
@@ -114,18 +114,18 @@ const opened = (file: string, db: DatabaseSync) => {
   db.exec("PRAGMA synchronous = OFF")
 
   const ids = new Map<string, number>()
-  const names = new Map<number, Log.LogId>()
+  const names = new Map<number, LogId.LogId>()
   const loadLogs = (): void => {
     ids.clear()
     names.clear()
     for (const row of db.prepare("SELECT id, name FROM log").all()) {
       ids.set(String(row["name"]), Number(row["id"]))
-      names.set(Number(row["id"]), row["name"] as Log.LogId)
+      names.set(Number(row["id"]), row["name"] as LogId.LogId)
     }
   }
   loadLogs()
   const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
-  const idOf = (log: Log.LogId): number => {
+  const idOf = (log: LogId.LogId): number => {
     const known = ids.get(log)
     if (known !== undefined) return known
     const id = Number(insertLog.run(log).lastInsertRowid)
@@ -186,7 +186,7 @@ const opened = (file: string, db: DatabaseSync) => {
     })
 
   const service: RecordIndex.RecordIndex["Service"] = {
-    progress: call(() => new Map(getProgress.all().map((row) => [row["name"] as Log.LogId, Number(row["seq"])]))),
+    progress: call(() => new Map(getProgress.all().map((row) => [row["name"] as LogId.LogId, Number(row["seq"])]))),
     merge: (pointers, progress) =>
       call(() => {
         try {

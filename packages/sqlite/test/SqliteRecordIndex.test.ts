@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, type Log, RecordIndex, ReplicaStore } from "@quorum/core"
+import { EntryBatch, type LogId, RecordIndex, ReplicaStore } from "@quorum/core"
 import { Effect, Logger, Option, Schema } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -33,7 +33,7 @@ const using = <A, E>(
   )
 }
 
-const pointer = (key: string, seq: number, wallTime = seq, log: Log.LogId = logA): RecordIndex.Pointer => ({
+const pointer = (key: string, seq: number, wallTime = seq, log: LogId.LogId = logA): RecordIndex.Pointer => ({
   namespace: "ns",
   key,
   log,
@@ -107,7 +107,7 @@ describe("SqliteRecordIndex", () => {
         const index = yield* openIndex(folder, store)
         const pointers = drawn.map(({ wallTime, logical, log, ...rest }) => ({
           ...rest,
-          log: log as Log.LogId,
+          log: log as LogId.LogId,
           clock: { wallTime, logical },
           deleted: rest.seq % 2 === 0
         }))

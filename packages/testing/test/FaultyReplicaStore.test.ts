@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, Entry, HybridLogicalClock, type Log, ReplicaId, ReplicaStore, Watermark } from "@quorum/core"
+import { EntryBatch, Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaStore, Watermark } from "@quorum/core"
 import { Context, Effect, Fiber, Latch, Layer } from "effect"
 import { FaultyReplicaStore } from "../src/index.ts"
 
-const log = "a@00000000000000aa" as Log.LogId
+const log = "a@00000000000000aa" as LogId.LogId
 const batch = EntryBatch.encode(Watermark.none(log), [Entry.put("ns", "k", "v")], HybridLogicalClock.zero, 1).batch
 const watermark = EntryBatch.watermark(batch)
 

@@ -1,6 +1,6 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { describe, it } from "@effect/vitest"
-import { Chain, EntryBatch, type Log, RecordIndex, ReplicaStore } from "@quorum/core"
+import { Chain, EntryBatch, type LogId, RecordIndex, ReplicaStore } from "@quorum/core"
 import { Effect, Layer } from "effect"
 import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
@@ -165,7 +165,7 @@ const overwriting = (first: Store): Store => {
 /** Makes indexes in which the last write to come in wins. */
 const arrivalIndex = Effect.sync(() => () => {
   const pointers = new Map<string, RecordIndex.Pointer>()
-  const progress = new Map<Log.LogId, number>()
+  const progress = new Map<LogId.LogId, number>()
   return RecordIndex.RecordIndex.of({
     progress: Effect.sync(() => new Map(progress)),
     merge: (updates, to) =>

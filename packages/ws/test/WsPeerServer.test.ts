@@ -2,7 +2,7 @@ import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Chain,
-  Log,
+  LogId,
   PeerFrame,
   PeerHandler,
   PeerProtocol,
@@ -24,7 +24,7 @@ const hello = (replica: string): PeerProtocol.Hello => ({
   version: PeerProtocol.version,
   cluster: "test",
   replica: id(replica),
-  incarnation: "00000000000000aa" as Log.Incarnation,
+  incarnation: "00000000000000aa" as LogId.Incarnation,
   vector: [],
   sentAt: 0
 })
@@ -84,7 +84,7 @@ const open = (port: number) =>
     (socket) => Effect.sync(() => socket.terminate())
   )
 
-const log = Log.logId(id("a"), "00000000000000aa" as Log.Incarnation)
+const log = LogId.make(id("a"), "00000000000000aa" as LogId.Incarnation)
 const pushOf = (number: number, bytes: Uint8Array) =>
   PeerFrame.encodeRequest(number, {
     _tag: "push",

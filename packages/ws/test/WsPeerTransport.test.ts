@@ -1,13 +1,13 @@
 import { NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Chain, Log, PeerFrame, PeerProtocol, PeerTransport, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Chain, LogId, PeerFrame, PeerProtocol, PeerTransport, ReplicaId, ReplicaSet } from "@quorum/core"
 import { Context, Effect, Fiber, Layer, Result } from "effect"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"
 
 const [a, b] = [ReplicaId.make("a"), ReplicaId.make("b")]
-const incarnation = "00000000000000aa" as Log.Incarnation
-const log = Log.logId(a, incarnation)
+const incarnation = "00000000000000aa" as LogId.Incarnation
+const log = LogId.make(a, incarnation)
 const hello: PeerProtocol.Hello = {
   version: PeerProtocol.version,
   cluster: "test",

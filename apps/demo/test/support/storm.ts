@@ -1,6 +1,6 @@
 /** Writers that never stop, and replicas that are killed under them. */
 import { assert } from "@effect/vitest"
-import { Entry, Log, QuorumPolicy } from "@quorum/core"
+import { Entry, LogId, WriteId, QuorumPolicy } from "@quorum/core"
 import { Effect, FileSystem, Option, Result, Stream } from "effect"
 import * as Client from "../../src/Client.ts"
 import * as Cluster from "../../src/Cluster.ts"
@@ -54,7 +54,7 @@ export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>, tr
   const choose = ({ kill, wipe }: Round): ReadonlyArray<Cluster.Member> => {
     if (kill === "all") return members
     // Who has just acknowledged a write is the one whose loss would show that nobody else holds it.
-    const newest = Log.owner(Log.place(state.newest!).log)
+    const newest = LogId.owner(WriteId.place(state.newest!).log)
     return wipe === true ? members.filter(({ id }) => id === newest) : [members[random(members.length)]!]
   }
 

@@ -2,7 +2,7 @@
  * A deliberately naive twin of `AckTracker`: it keeps the raw list of events and works everything out from scratch,
  * by the words of the design instead of by state. Slow, and simple enough to check by reading.
  */
-import type * as QuorumError from "../../src/QuorumError.ts"
+import type * as QuorumError from "../../src/quorum/QuorumError.ts"
 
 export type Event =
   | { readonly _tag: "local"; readonly at: number }

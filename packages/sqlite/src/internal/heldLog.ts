@@ -5,7 +5,7 @@
  * its neighbours.
  */
 import { Chain, Entry, EntryBatch, Watermark } from "@quorum/core"
-import type { Log } from "@quorum/core"
+import type { LogId } from "@quorum/core"
 import { Result } from "effect"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import * as Database from "./database.ts"
@@ -25,7 +25,7 @@ export const createTable = (id: number): string =>
     chain TEXT NOT NULL, bytes BLOB NOT NULL) STRICT`
 
 /** Prepares the statements of a log; it looks at what is held only in {@link verify}. */
-export const make = (file: string, db: DatabaseSync, id: number, name: Log.LogId): HeldLog => ({
+export const make = (file: string, db: DatabaseSync, id: number, name: LogId.LogId): HeldLog => ({
   file,
   head: Watermark.none(name),
   insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?)`),

@@ -3,7 +3,7 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  Log,
+  LogId,
   RecordIndex,
   ReplicaId,
   ReplicaStore,
@@ -33,7 +33,7 @@ const hold = Effect.gen(function* () {
 /** Appends batches for ever, and prints the last sequence of each after `append` returned. */
 const append = Effect.gen(function* () {
   const store = yield* SqliteReplicaStore.make({ ...options, folder })
-  const log = Log.logId(store.identity.replica, store.identity.incarnation)
+  const log = LogId.make(store.identity.replica, store.identity.incarnation)
   let head = (yield* store.watermarks)[0] ?? Watermark.none(log)
   while (true) {
     const writes = Array.from({ length: 1 + (head.seq % 7) }, (_, i) =>
@@ -63,7 +63,7 @@ const create = Effect.gen(function* () {
 const index = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
   const records = yield* RecordIndex.RecordIndex
-  const log = Log.logId(store.identity.replica, store.identity.incarnation)
+  const log = LogId.make(store.identity.replica, store.identity.incarnation)
   const clock = { wallTime: 1, logical: 0 }
   let head = Watermark.none(log)
   while (true) {

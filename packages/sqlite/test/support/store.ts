@@ -4,7 +4,7 @@ import {
   Entry,
   EntryBatch,
   HybridLogicalClock,
-  type Log,
+  type LogId,
   ReplicaId,
   type ReplicaStore,
   Watermark
@@ -18,8 +18,8 @@ import { fileURLToPath } from "node:url"
 import * as SqliteReplicaStore from "../../src/SqliteReplicaStore.ts"
 
 export const a = ReplicaId.make("a")
-export const logA = "a@00000000000000aa" as Log.LogId
-export const logB = "b@00000000000000bb" as Log.LogId
+export const logA = "a@00000000000000aa" as LogId.LogId
+export const logB = "b@00000000000000bb" as LogId.LogId
 
 /** A new folder, removed with the scope. */
 export const tempFolder = Effect.acquireRelease(
@@ -60,13 +60,13 @@ export const batchAfter = (
   ).batch
 
 /** The first entries of a log. */
-export const firstBatch = (log: Log.LogId, values: ReadonlyArray<string | Uint8Array>) =>
+export const firstBatch = (log: LogId.LogId, values: ReadonlyArray<string | Uint8Array>) =>
   batchAfter(Watermark.none(log), values)
 
 /** The values of a log as text, read in pages of `maxBytes`; the chain is computed anew from the bytes. */
 export const valuesOf = Effect.fnUntraced(function* (
   store: ReplicaStore.ReplicaStore["Service"],
-  log: Log.LogId,
+  log: LogId.LogId,
   maxBytes = 1 << 20
 ) {
   const values: Array<string> = []

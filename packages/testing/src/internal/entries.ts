@@ -1,7 +1,7 @@
 /**
  * Logs to append and push, and what is compared of them.
  */
-import { Entry, EntryBatch, HybridLogicalClock, type Log, type ReplicaStore, Watermark } from "@quorum/core"
+import { Entry, EntryBatch, HybridLogicalClock, type LogId, type ReplicaStore, Watermark } from "@quorum/core"
 import { Effect, Option } from "effect"
 
 /** The entries that follow a watermark, one per write. */
@@ -9,11 +9,11 @@ export const following = (head: Watermark.Watermark, writes: ReadonlyArray<Entry
   EntryBatch.encode(head, writes, HybridLogicalClock.zero, 1_700_000_000_000 + head.seq).batch
 
 /** The first entries of a log. */
-export const first = (log: Log.LogId, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch =>
+export const first = (log: LogId.LogId, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch =>
   following(Watermark.none(log), writes)
 
 /** A log of `length` entries; two of different names differ from entry `same + 1` on. */
-export const source = (log: Log.LogId, length: number, name = "x", same = 0): EntryBatch.EntryBatch =>
+export const source = (log: LogId.LogId, length: number, name = "x", same = 0): EntryBatch.EntryBatch =>
   first(
     log,
     Array.from({ length }, (_, i) => Entry.put("ns", `k${i}`, i < same ? `both ${i}` : `${name} ${i}`))
@@ -48,7 +48,7 @@ export const texts = (batch: EntryBatch.EntryBatch): ReadonlyArray<string> => {
 /** All that a store holds of a log, read in pages of at most `maxBytes`. */
 export const held = Effect.fnUntraced(function* (
   store: ReplicaStore.ReplicaStore["Service"],
-  log: Log.LogId,
+  log: LogId.LogId,
   maxBytes = 1024 * 1024
 ) {
   const found: Array<string> = []
@@ -65,5 +65,5 @@ export const held = Effect.fnUntraced(function* (
 })
 
 /** How far a store holds a log. */
-export const head = (store: ReplicaStore.ReplicaStore["Service"], log: Log.LogId) =>
+export const head = (store: ReplicaStore.ReplicaStore["Service"], log: LogId.LogId) =>
   Effect.map(store.watermarks, (all) => all.find((watermark) => watermark.log === log) ?? Watermark.none(log))

@@ -1,6 +1,6 @@
 /** What the record index does: whatever order the writes come in, the newest of every key. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, HybridLogicalClock, type Log, RecordIndex, Watermark } from "@quorum/core"
+import { Entry, EntryBatch, HybridLogicalClock, type LogId, RecordIndex, Watermark } from "@quorum/core"
 import { Effect, Option } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as Faults from "../../Faults.ts"
@@ -178,7 +178,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   Conformance.make(
     "an index that is ahead of its logs starts over",
     Effect.gen(function* () {
-      const short = source(logA as Log.LogId, 3)
+      const short = source(logA as LogId.LogId, 3)
       yield* using(({ index, store }) =>
         Effect.gen(function* () {
           yield* store.append(short)

@@ -1,12 +1,12 @@
 /** What the store's cases share: opening the store of a place, and whose it is. */
-import { type Log, RecordIndex, ReplicaId, ReplicaStore } from "@quorum/core"
+import { type LogId, RecordIndex, ReplicaId, ReplicaStore } from "@quorum/core"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { type Owner, StorePlace } from "../../StorePlace.ts"
 
 export const owner: Owner = { cluster: "conformance", replica: ReplicaId.make("a") }
-export const logA = "a@9f3c52d0b1e44a07" as Log.LogId
-export const logB = "b@0000000000000001" as Log.LogId
-export const logC = "c@00000000000000c0" as Log.LogId
+export const logA = "a@9f3c52d0b1e44a07" as LogId.LogId
+export const logB = "b@0000000000000001" as LogId.LogId
+export const logC = "c@00000000000000c0" as LogId.LogId
 
 /** An open store, and how it is closed before the case ends. */
 export interface Open {

@@ -1,6 +1,6 @@
 /** Answers that are no acks: of other replicas, and of replicas that are wrong about themselves. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, type Log, type PeerProtocol, type ReplicaStore } from "@quorum/core"
+import { Entry, EntryBatch, type LogId, type PeerProtocol, type ReplicaStore } from "@quorum/core"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"
@@ -16,7 +16,7 @@ const lies: ReadonlyArray<readonly [what: string, lie: (batch: EntryBatch.EntryB
   ["in the name of the caller", (batch) => ({ replica: Rig.a, ...EntryBatch.watermark(batch) })],
   [
     "for another log",
-    (batch) => ({ replica: Rig.b, ...EntryBatch.watermark(batch), log: "c@00000000000000cc" as Log.LogId })
+    (batch) => ({ replica: Rig.b, ...EntryBatch.watermark(batch), log: "c@00000000000000cc" as LogId.LogId })
   ],
   [
     "for another place",

@@ -1,6 +1,6 @@
 /** Pushes and pulls between replicas that are well: what is asked arrives, and what is answered comes back. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, Limits, type Log, PeerProtocol, ReplicaStore } from "@quorum/core"
+import { Entry, EntryBatch, Limits, type LogId, PeerProtocol, ReplicaStore } from "@quorum/core"
 import { Effect, Fiber, Latch, Result, Semaphore } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
@@ -131,7 +131,7 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
       const { push } = yield* Rig.connect(yield* rig.transport())
       const damaged = { ...log, bytes: log.bytes.slice() }
       damaged.bytes[damaged.bytes.length - 1]! ^= 1
-      const stolen = source("c@00000000000000cc" as Log.LogId, 2)
+      const stolen = source("c@00000000000000cc" as LogId.LogId, 2)
       for (const batch of [damaged, { ...log, count: 11 }, stolen]) {
         const rejected = yield* refused("the push", within("the push")(push(batch)))
         assert.instanceOf(rejected, PeerProtocol.PushRejected)
@@ -169,7 +169,7 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
     Effect.gen(function* () {
       const rig = yield* Rig.make
       const peer = yield* rig.serve(Rig.b)
-      const other = source("c@00000000000000cc" as Log.LogId, 30)
+      const other = source("c@00000000000000cc" as LogId.LogId, 30)
       yield* peer.logs.append(other)
       const { pull } = yield* Rig.connect(yield* rig.transport())
       const found: Array<string> = []

@@ -1,6 +1,6 @@
 /** What a connection begins with: who is asking, and who is refused. */
 import { assert } from "@effect/vitest"
-import { EntryBatch, type Log, PeerProtocol, ReplicaId } from "@quorum/core"
+import { EntryBatch, type LogId, PeerProtocol, ReplicaId } from "@quorum/core"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"
@@ -40,10 +40,10 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
     Effect.gen(function* () {
       const rig = yield* Rig.make
       const peer = yield* rig.replica(Rig.b)
-      const own = first(`b@${peer.store.identity.incarnation}` as Log.LogId, [
+      const own = first(`b@${peer.store.identity.incarnation}` as LogId.LogId, [
         { kind: "put", namespace: "ns", key: "k", value: new Uint8Array(3) }
       ])
-      const copy = source("c@00000000000000cc" as Log.LogId, 5)
+      const copy = source("c@00000000000000cc" as LogId.LogId, 5)
       yield* peer.store.append(own)
       yield* peer.store.append(copy)
       yield* peer.start
@@ -63,7 +63,7 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
   refusing(
     "a second replica with the id of a live one",
     "duplicate",
-    { incarnation: "00000000000000ab" as Log.Incarnation },
+    { incarnation: "00000000000000ab" as LogId.Incarnation },
     [Rig.hello]
   ),
 

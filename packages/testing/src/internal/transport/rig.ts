@@ -1,7 +1,7 @@
 /** What the transport's cases share: replicas that are served, started again and killed, and a caller. */
 import {
   type EntryBatch,
-  type Log,
+  type LogId,
   PeerHandler,
   PeerProtocol,
   Peers,
@@ -24,8 +24,8 @@ export const b = ReplicaId.make("b")
 export const c = ReplicaId.make("c")
 
 /** The caller's store and log. */
-export const incarnation = "00000000000000aa" as Log.Incarnation
-export const logA = `a@${incarnation}` as Log.LogId
+export const incarnation = "00000000000000aa" as LogId.Incarnation
+export const logA = `a@${incarnation}` as LogId.LogId
 
 export const membersAs = (self: ReplicaId.ReplicaId): ReplicaSet.Members =>
   Result.getOrThrow(ReplicaSet.make({ cluster, self, members: ["a", "b", "c"] }))
@@ -139,7 +139,7 @@ export const connect = Effect.fnUntraced(function* (
     client,
     welcome,
     push: (batch: EntryBatch.EntryBatch) => client.push({ session: welcome.session, batch }),
-    pull: (log: Log.LogId, after: number, maxBytes = PeerProtocol.maxBatchBytes) =>
+    pull: (log: LogId.LogId, after: number, maxBytes = PeerProtocol.maxBatchBytes) =>
       client.pull({ session: welcome.session, log, after, maxBytes })
   }
 })

@@ -2,13 +2,13 @@
  * What a caller of a commit gets, and what can be asked about a write later.
  */
 import { Schema } from "effect"
-import * as Log from "./Log.ts"
+import * as WriteId from "../identity/WriteId.ts"
 import * as QuorumError from "./QuorumError.ts"
-import * as ReplicaId from "./ReplicaId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
 
 /** A committed write: W replicas hold it durably. */
 export const Receipt = Schema.Struct({
-  writeId: Log.WriteId,
+  writeId: WriteId.WriteId,
   /** The replicas that were counted, this one first. */
   acked: Schema.Array(ReplicaId.ReplicaId),
   /** How many were needed, of how many. */
@@ -21,7 +21,7 @@ export type Receipt = typeof Receipt.Type
 
 /** What is known now about a write that this replica holds. */
 export const WriteStatus = Schema.Struct({
-  writeId: Log.WriteId,
+  writeId: WriteId.WriteId,
   /** Whether the holders are at least `w` of the writer's policy. */
   committed: Schema.Boolean,
   /** The replicas known to hold the write durably, this one included. */

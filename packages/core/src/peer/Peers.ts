@@ -4,11 +4,11 @@
  * The replicators write it; the writer and the status read it and listen to it.
  */
 import { Context, Effect, Layer } from "effect"
-import type * as Log from "./Log.ts"
-import type * as QuorumError from "./QuorumError.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
-import type { Watermark } from "./Watermark.ts"
+import type * as LogId from "../identity/LogId.ts"
+import type * as QuorumError from "../quorum/QuorumError.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import type { Watermark } from "../log/Watermark.ts"
 
 /** Whether a peer can be reached. Times are milliseconds since the epoch. */
 export type Link =
@@ -30,11 +30,11 @@ export interface PeerState {
   readonly id: ReplicaId.ReplicaId
   readonly link: Link
   /** How far it durably holds each log, as far as it said and the chain agreed. */
-  readonly watermarks: ReadonlyMap<Log.LogId, Watermark>
+  readonly watermarks: ReadonlyMap<LogId.LogId, Watermark>
   /** The logs of which its copy differs from ours. */
-  readonly drifted: ReadonlySet<Log.LogId>
+  readonly drifted: ReadonlySet<LogId.LogId>
   /** The first entry of a log that it rejected; it takes nothing of that log from there on. */
-  readonly rejected: ReadonlyMap<Log.LogId, { readonly seq: number; readonly detail: string }>
+  readonly rejected: ReadonlyMap<LogId.LogId, { readonly seq: number; readonly detail: string }>
   /** Its clock minus ours in milliseconds, measured at the last handshake; `undefined` before the first. */
   readonly clockSkewMillis: number | undefined
 }
@@ -42,11 +42,11 @@ export interface PeerState {
 /** Something that was learnt about a peer. `at` is when, in milliseconds of a monotonic clock. */
 export type PeerEvent =
   | { readonly _tag: "Ack"; readonly peer: ReplicaId.ReplicaId; readonly watermark: Watermark; readonly at: number }
-  | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: Log.LogId; readonly at: number }
+  | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: LogId.LogId; readonly at: number }
   | {
       readonly _tag: "Rejected"
       readonly peer: ReplicaId.ReplicaId
-      readonly log: Log.LogId
+      readonly log: LogId.LogId
       /** The entry that was rejected, and with it all that follow. */
       readonly seq: number
       readonly detail: string
@@ -82,9 +82,9 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
   interface Mutable {
     readonly id: ReplicaId.ReplicaId
     link: Link
-    readonly watermarks: Map<Log.LogId, Watermark>
-    readonly drifted: Set<Log.LogId>
-    readonly rejected: Map<Log.LogId, { readonly seq: number; readonly detail: string }>
+    readonly watermarks: Map<LogId.LogId, Watermark>
+    readonly drifted: Set<LogId.LogId>
+    readonly rejected: Map<LogId.LogId, { readonly seq: number; readonly detail: string }>
     clockSkewMillis: number | undefined
   }
   const states = new Map<ReplicaId.ReplicaId, Mutable>()

@@ -5,16 +5,16 @@
  * (key → place in a log), never values.
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
-import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as Log from "./Log.ts"
-import type { StoreError } from "./ReplicaStore.ts"
+import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import * as LogId from "../identity/LogId.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
 
 /** The newest known write of a key: its place, its clock, and whether it is a delete. */
 export const Pointer = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
-  log: Log.LogId,
-  seq: Log.Sequence,
+  log: LogId.LogId,
+  seq: LogId.Sequence,
   clock: HybridLogicalClock.HybridLogicalClock,
   deleted: Schema.Boolean
 })
@@ -23,7 +23,7 @@ export const Pointer = Schema.Struct({
 export type Pointer = typeof Pointer.Type
 
 /** How far the index covers the logs: log → sequence. */
-export type Progress = ReadonlyMap<Log.LogId, number>
+export type Progress = ReadonlyMap<LogId.LogId, number>
 
 /**
  * Order of the writes of one key: last write wins by hybrid logical clock, ties by the name of the log (its owner and
@@ -68,7 +68,7 @@ export class RecordIndex extends Context.Service<
 /** An index in memory. */
 export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() => {
   const pointers = new Map<string, Pointer>()
-  const progress = new Map<Log.LogId, number>()
+  const progress = new Map<LogId.LogId, number>()
   return RecordIndex.of({
     progress: Effect.sync(() => new Map(progress)),
     merge: (updates, to) =>

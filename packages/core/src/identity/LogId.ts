@@ -1,9 +1,8 @@
 /**
- * Names of logs and of writes.
+ * Names of logs.
  *
  * Every replica appends its own writes to its own log, numbered 1, 2, 3 … A log belongs to a replica and to one
- * *incarnation* of its store, so that a wiped store never reuses a place of the old one. The id of a write is its
- * place: the log and the sequence.
+ * *incarnation* of its store, so that a wiped store never reuses a place of the old one.
  */
 import { Effect, Random, Schema } from "effect"
 import type * as ReplicaId from "./ReplicaId.ts"
@@ -29,31 +28,12 @@ export type LogId = typeof LogId.Type
 /** A place in a log: a whole number, 1 for the first entry; 0 stands for "none". */
 export const Sequence = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The id of a write, its place: `replica@incarnation:sequence`. */
-export const WriteId = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[0-9a-f]{16}:[1-9][0-9]{0,15}$/, {
-    message: "a write id is replica@incarnation:sequence, for example a@9f3c52d0b1e44a07:41"
-  })
-).pipe(Schema.brand("@quorum/core/WriteId"))
-
-/** The id of a write. */
-export type WriteId = typeof WriteId.Type
-
 /** The name of the log that a replica writes with the store of this incarnation. */
-export const logId = (replica: ReplicaId.ReplicaId, incarnation: Incarnation): LogId =>
+export const make = (replica: ReplicaId.ReplicaId, incarnation: Incarnation): LogId =>
   `${replica}@${incarnation}` as LogId
 
 /** The replica that owns a log. */
 export const owner = (log: LogId): ReplicaId.ReplicaId => log.slice(0, log.lastIndexOf("@")) as ReplicaId.ReplicaId
-
-/** The id of the write at a place. */
-export const writeId = (log: LogId, seq: number): WriteId => `${log}:${seq}` as WriteId
-
-/** The place that a write id names. */
-export const place = (id: WriteId): { readonly log: LogId; readonly seq: number } => {
-  const colon = id.lastIndexOf(":")
-  return { log: id.slice(0, colon) as LogId, seq: Number(id.slice(colon + 1)) }
-}
 
 /** Draws a new incarnation from the `Random` service. */
 export const makeIncarnation: Effect.Effect<Incarnation> = Effect.gen(function* () {

@@ -7,11 +7,11 @@
  * (HalfSipHash-1-3, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012). The keys come
  * out in order by a quicksort (C. A. R. Hoare, 1962) with random pivots that sorts no more than what is asked for.
  */
-import * as Chain from "./Chain.ts"
-import * as Entry from "./Entry.ts"
-import type * as EntryBatch from "./EntryBatch.ts"
-import type * as Log from "./Log.ts"
-import { compareKeys, type Pointer } from "./RecordIndex.ts"
+import * as Chain from "../../log/Chain.ts"
+import * as Entry from "../../log/Entry.ts"
+import type * as EntryBatch from "../../log/EntryBatch.ts"
+import type * as LogId from "../../identity/LogId.ts"
+import { compareKeys, type Pointer } from "../RecordIndex.ts"
 
 /** A key, as {@link PointerTable.within} takes it. */
 export interface Key {
@@ -47,7 +47,7 @@ export const make = (): PointerTable => {
   let records = new Uint8Array(4096)
   let view = Chain.viewOf(records)
   let used = 0
-  const names: Array<Log.LogId> = []
+  const names: Array<LogId.LogId> = []
   /** By hash, two numbers: the hash, and 1 + where the record starts; 0 is free. Never more than half full. */
   let slots = new Int32Array(256)
 
@@ -76,7 +76,7 @@ export const make = (): PointerTable => {
     }
   }
 
-  const logNumber = (log: Log.LogId): number => {
+  const logNumber = (log: LogId.LogId): number => {
     const known = names.indexOf(log)
     return known >= 0 ? known : names.push(log) - 1
   }

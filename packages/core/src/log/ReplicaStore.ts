@@ -4,8 +4,8 @@
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import type * as Chain from "./Chain.ts"
 import * as EntryBatch from "./EntryBatch.ts"
-import * as Log from "./Log.ts"
-import * as ReplicaId from "./ReplicaId.ts"
+import * as LogId from "../identity/LogId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
 import * as Watermark from "./Watermark.ts"
 
 /** Whose store it is. All three are written when the store is created and never change. */
@@ -13,7 +13,7 @@ export const StoreIdentity = Schema.Struct({
   /** The replica set that the store belongs to. */
   cluster: Schema.NonEmptyString,
   replica: ReplicaId.ReplicaId,
-  incarnation: Log.Incarnation
+  incarnation: LogId.Incarnation
 })
 
 /** Whose store it is. */
@@ -28,9 +28,9 @@ export class AppendGap extends Schema.TaggedError<AppendGap>()("AppendGap", { he
 
 /** An entry differs from the one held at the same place. Nothing was written; an operator has to look. */
 export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift", {
-  log: Log.LogId,
+  log: LogId.LogId,
   /** The place up to which the two copies were compared and found different. */
-  seq: Log.Sequence
+  seq: LogId.Sequence
 }) {
   override get message(): string {
     return `the log ${this.log} differs from the copy held here, at or before entry ${this.seq}`
@@ -93,12 +93,12 @@ export class ReplicaStore extends Context.Service<
      * last.
      */
     readonly read: (
-      log: Log.LogId,
+      log: LogId.LogId,
       after: number,
       maxBytes: number
     ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, StoreError>
     /** The chain after entry `seq`; none when `seq` is beyond what is held. `chainAt(log, 0)` is the empty chain. */
-    readonly chainAt: (log: Log.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
+    readonly chainAt: (log: LogId.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
     /** How far every log is held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
   }
@@ -145,16 +145,16 @@ export const decideAppend = (
 export const makeMemory = (identity: {
   readonly cluster: string
   readonly replica: ReplicaId.ReplicaId
-  readonly incarnation?: Log.Incarnation
+  readonly incarnation?: LogId.Incarnation
 }): Effect.Effect<ReplicaStore["Service"]> =>
   Effect.gen(function* () {
-    const incarnation = identity.incarnation ?? (yield* Log.makeIncarnation)
-    const logs = new Map<Log.LogId, Array<EntryBatch.EntryBatch>>()
-    const headOf = (log: Log.LogId): Watermark.Watermark => {
+    const incarnation = identity.incarnation ?? (yield* LogId.makeIncarnation)
+    const logs = new Map<LogId.LogId, Array<EntryBatch.EntryBatch>>()
+    const headOf = (log: LogId.LogId): Watermark.Watermark => {
       const batches = logs.get(log)
       return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
     }
-    const chainAt = (log: Log.LogId, seq: number): Chain.Chain => {
+    const chainAt = (log: LogId.LogId, seq: number): Chain.Chain => {
       const batch = logs.get(log)![indexOf(logs.get(log)!, Math.max(1, seq))]!
       return EntryBatch.chainAt(batch, seq)
     }

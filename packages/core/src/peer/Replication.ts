@@ -6,17 +6,17 @@
  * watermark, read from the log.
  */
 import { Clock, Context, Deferred, Effect, Latch, Layer, Option, Random, Scope, Semaphore } from "effect"
-import * as CatchUp from "./CatchUp.ts"
-import * as EntryBatch from "./EntryBatch.ts"
-import * as Monotonic from "./Monotonic.ts"
+import * as CatchUp from "./internal/CatchUp.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Monotonic from "../log/Monotonic.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
 import { PeerTransport } from "./PeerTransport.ts"
-import type * as QuorumError from "./QuorumError.ts"
-import { ReplicaLogs } from "./ReplicaLogs.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
-import type * as ReplicaStore from "./ReplicaStore.ts"
+import type * as QuorumError from "../quorum/QuorumError.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import type * as ReplicaStore from "../log/ReplicaStore.ts"
 
 /** The background work of replication. */
 export class Replication extends Context.Service<

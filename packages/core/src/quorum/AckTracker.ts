@@ -30,7 +30,7 @@ import * as Result from "effect/Result"
 import { LocalWriteFailed, QuorumNotMet } from "./QuorumError.ts"
 import type { Reason, Verdict, Verdicts } from "./QuorumError.ts"
 import type { QuorumPolicy } from "./QuorumPolicy.ts"
-import type { ReplicaId } from "./ReplicaId.ts"
+import type { ReplicaId } from "../identity/ReplicaId.ts"
 
 // -----------------------------------------------------------------------------
 // models

@@ -3,19 +3,19 @@
  * it. Together with the pushes of the owner, this is what makes every replica end with every log (anti-entropy).
  */
 import { Clock, Effect, Option, Result } from "effect"
-import * as EntryBatch from "./EntryBatch.ts"
-import * as Log from "./Log.ts"
-import * as Monotonic from "./Monotonic.ts"
-import type * as PeerProtocol from "./PeerProtocol.ts"
-import type { Peers } from "./Peers.ts"
-import type { ReplicaLogs } from "./ReplicaLogs.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import type * as Watermark from "./Watermark.ts"
+import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as LogId from "../../identity/LogId.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
+import type * as PeerProtocol from "../PeerProtocol.ts"
+import type { Peers } from "../Peers.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type * as ReplicaId from "../../identity/ReplicaId.ts"
+import type * as Watermark from "../../log/Watermark.ts"
 
 /** Catch-up of one replica, shared by its replicators. */
 export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
   /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
-  const pulling = new Set<Log.LogId>()
+  const pulling = new Set<LogId.LogId>()
   /** What peers said of logs that were shorter here then, and is compared once they have grown. */
   const ahead = new Map<string, Watermark.Watermark>()
   const reported = new Set<string>()
@@ -42,7 +42,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
     }
   })
 
-  const drifted = (peer: ReplicaId.ReplicaId, log: Log.LogId, at: number) =>
+  const drifted = (peer: ReplicaId.ReplicaId, log: LogId.LogId, at: number) =>
     Effect.suspend(() => {
       if (peers.get(peer).drifted.has(log)) return Effect.void
       peers.report({ _tag: "Drift", peer, log, at })
@@ -136,7 +136,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
       before: PeerProtocol.Welcome | undefined,
       maxBytes: () => number
     ) {
-      const pushed = Log.logId(welcome.replica, welcome.incarnation)
+      const pushed = LogId.make(welcome.replica, welcome.incarnation)
       for (const target of welcome.vector) {
         const head = logs.head(target.log).seq
         if (target.seq <= head || peers.get(peer).drifted.has(target.log)) continue

@@ -2,15 +2,15 @@
  * The receiving side of the peer protocol: the handshake, pushes into the store, pulls out of it.
  */
 import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
-import * as EntryBatch from "./EntryBatch.ts"
-import * as Monotonic from "./Monotonic.ts"
-import * as Log from "./Log.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Monotonic from "../log/Monotonic.ts"
+import * as LogId from "../identity/LogId.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
-import { ReplicaLogs } from "./ReplicaLogs.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
-import * as ReplicaStore from "./ReplicaStore.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as ReplicaStore from "../log/ReplicaStore.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
 export class PeerHandler extends Context.Service<PeerHandler, PeerProtocol.PeerProtocol<never>>()(
@@ -29,7 +29,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
   interface Session {
     readonly id: string
     readonly peer: ReplicaId.ReplicaId
-    readonly incarnation: Log.Incarnation
+    readonly incarnation: LogId.Incarnation
     lastSeen: number
   }
   const sessions = new Map<string, Session>()
@@ -110,7 +110,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
       }),
     push: ({ batch, session: id }) =>
       Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-        if (batch.log !== Log.logId(session.peer, session.incarnation)) {
+        if (batch.log !== LogId.make(session.peer, session.incarnation)) {
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
           return Effect.fail(new PeerProtocol.PushRejected({ detail }))
         }

@@ -12,7 +12,7 @@
  * All of them encode to JSON and decode by their own schema.
  */
 import * as Schema from "effect/Schema"
-import { ReplicaId } from "./ReplicaId.ts"
+import { ReplicaId } from "../identity/ReplicaId.ts"
 
 // -----------------------------------------------------------------------------
 // models

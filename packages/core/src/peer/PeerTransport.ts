@@ -5,8 +5,8 @@ import type { Scope } from "effect"
 import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import * as PeerHandler from "./PeerHandler.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
 
 /**
  * How this replica reaches its peers.

@@ -2,8 +2,8 @@
  * Where peers answer, for transports that find them by url.
  */
 import { Result, Schema } from "effect"
-import type * as ReplicaId from "./ReplicaId.ts"
-import type { Members } from "./ReplicaSet.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import type { Members } from "../identity/ReplicaSet.ts"
 
 /** The addresses of the peers are not usable as configured. `detail` names the replica and what is wrong. */
 export class InvalidPeerUrls extends Schema.TaggedError<InvalidPeerUrls>()("InvalidPeerUrls", {

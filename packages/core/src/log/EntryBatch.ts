@@ -8,12 +8,12 @@ import { Result } from "effect"
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import type * as Log from "./Log.ts"
+import type * as LogId from "../identity/LogId.ts"
 import type { Watermark } from "./Watermark.ts"
 
 /** A contiguous range of one log: entries `from … from + count - 1`, at least one, their bytes one after the other. */
 export interface EntryBatch {
-  readonly log: Log.LogId
+  readonly log: LogId.LogId
   readonly from: number
   readonly count: number
   /** The chain before the first entry. */

@@ -14,11 +14,11 @@
  * chain after (8), and the bytes of its entries; an ack is replica (text), log (text), seq (6), chain (8).
  */
 import { Effect, Result, Schema } from "effect"
-import * as Chain from "./Chain.ts"
-import type * as EntryBatch from "./EntryBatch.ts"
-import * as Log from "./Log.ts"
+import * as Chain from "../log/Chain.ts"
+import type * as EntryBatch from "../log/EntryBatch.ts"
+import * as LogId from "../identity/LogId.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
-import * as ReplicaId from "./ReplicaId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
 
 /** What a caller asks. */
 export type Request =
@@ -285,7 +285,7 @@ const begin = (kind: number, number: number, room: number) => {
 
 type Reader = ReturnType<typeof read>
 
-const isLog = Schema.is(Log.LogId)
+const isLog = Schema.is(LogId.LogId)
 const isReplica = Schema.is(ReplicaId.ReplicaId)
 
 /** Reads from the front; throws at the end of the bytes, and at what is not what is asked for. */
@@ -313,7 +313,7 @@ const read = (bytes: Uint8Array) => {
     uint32,
     text,
     rest,
-    log: (): Log.LogId => {
+    log: (): LogId.LogId => {
       const value = text()
       if (!isLog(value)) throw new Error(`${JSON.stringify(value)} does not name a log`)
       return value

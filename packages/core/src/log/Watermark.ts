@@ -4,10 +4,10 @@
  */
 import { Schema } from "effect"
 import * as Chain from "./Chain.ts"
-import * as Log from "./Log.ts"
+import * as LogId from "../identity/LogId.ts"
 
 /** How far a replica durably holds a log. */
-export const Watermark = Schema.Struct({ log: Log.LogId, seq: Log.Sequence, chain: Chain.Chain })
+export const Watermark = Schema.Struct({ log: LogId.LogId, seq: LogId.Sequence, chain: Chain.Chain })
 
 /** How far a replica durably holds a log. */
 export type Watermark = typeof Watermark.Type
@@ -19,4 +19,4 @@ export const VersionVector = Schema.Array(Watermark)
 export type VersionVector = typeof VersionVector.Type
 
 /** The watermark of a log of which nothing is held. */
-export const none = (log: Log.LogId): Watermark => ({ log, seq: 0, chain: Chain.empty })
+export const none = (log: LogId.LogId): Watermark => ({ log, seq: 0, chain: Chain.empty })

@@ -2,7 +2,7 @@
  * What a write may be at most, and the check of a write against it.
  */
 import * as Entry from "./Entry.ts"
-import { WriteRejected } from "./QuorumError.ts"
+import { WriteRejected } from "../quorum/QuorumError.ts"
 
 /** What a write may be at most. */
 export interface Limits {

@@ -5,26 +5,27 @@
  * cover yet is kept in memory as pointers, so a read sees everything that is durably appended here.
  */
 import { Context, Effect, Latch, Layer, Option, Schedule, Schema } from "effect"
-import * as Entry from "./Entry.ts"
-import * as EntryBatch from "./EntryBatch.ts"
-import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as Log from "./Log.ts"
-import * as PointerTable from "./PointerTable.ts"
+import * as Entry from "../log/Entry.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import type * as LogId from "../identity/LogId.ts"
+import * as WriteId from "../identity/WriteId.ts"
+import * as PointerTable from "./internal/PointerTable.ts"
 import * as RecordIndex from "./RecordIndex.ts"
-import { ReplicaLogs } from "./ReplicaLogs.ts"
-import { StoreError } from "./ReplicaStore.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import { StoreError } from "../log/ReplicaStore.ts"
 
 /** The newest write of a key. */
 export interface Record {
   readonly namespace: string
   readonly key: string
   readonly value: Uint8Array
-  readonly writeId: Log.WriteId
+  readonly writeId: WriteId.WriteId
   readonly clock: HybridLogicalClock.HybridLogicalClock
 }
 
 /** The write of a receipt has not reached this replica in the time that the read was given. */
-export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVisible", { writeId: Log.WriteId }) {
+export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVisible", { writeId: WriteId.WriteId }) {
   override get message(): string {
     return `the write ${this.writeId} has not reached this replica yet; ask another replica, or again later`
   }
@@ -43,7 +44,7 @@ export class Records extends Context.Service<
     readonly read: (
       namespace: string,
       key: string,
-      options?: { readonly atLeast?: Log.WriteId; readonly withinMillis?: number }
+      options?: { readonly atLeast?: WriteId.WriteId; readonly withinMillis?: number }
     ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible>
     /**
      * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
@@ -202,13 +203,13 @@ export const make = Effect.gen(function* () {
       namespace,
       key,
       value: value.slice(),
-      writeId: Log.writeId(pointer.log, pointer.seq),
+      writeId: WriteId.make(pointer.log, pointer.seq),
       clock
     })
   })
 
-  const arrival = (writeId: Log.WriteId, withinMillis: number) => {
-    const { log, seq } = Log.place(writeId)
+  const arrival = (writeId: WriteId.WriteId, withinMillis: number) => {
+    const { log, seq } = WriteId.place(writeId)
     const arrived = () => logs.head(log).seq >= seq
     return Effect.callback<void>((resume) => {
       if (arrived()) return resume(Effect.void)
@@ -270,7 +271,7 @@ export const layer = Layer.effect(Records, make)
 /** Pointers that the index does not have yet, and how far the logs are covered with them. */
 interface Overlay {
   readonly pointers: PointerTable.PointerTable
-  readonly progress: Map<Log.LogId, number>
+  readonly progress: Map<LogId.LogId, number>
 }
 
 const noProgress: RecordIndex.Progress = new Map()

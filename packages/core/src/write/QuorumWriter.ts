@@ -5,19 +5,19 @@
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Latch, Layer, Option, Schema } from "effect"
-import * as Entry from "./Entry.ts"
-import * as InFlight from "./InFlight.ts"
-import * as Limits from "./Limits.ts"
-import * as Log from "./Log.ts"
-import { type Link, Peers } from "./Peers.ts"
-import * as QuorumError from "./QuorumError.ts"
-import * as QuorumPolicy from "./QuorumPolicy.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import type { Receipt, WriteStatus } from "./Receipt.ts"
-import { ReplicaLogs } from "./ReplicaLogs.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
-import { Replication } from "./Replication.ts"
-import type { StoreError } from "./ReplicaStore.ts"
+import * as Entry from "../log/Entry.ts"
+import * as InFlight from "./internal/InFlight.ts"
+import * as Limits from "../log/Limits.ts"
+import * as WriteId from "../identity/WriteId.ts"
+import { type Link, Peers } from "../peer/Peers.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
+import type { Receipt, WriteStatus } from "../quorum/Receipt.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import { Replication } from "../peer/Replication.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
 
 /** This replica does not hold the write. It may exist on the replica that its id names, or may never have existed. */
 export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnknown", { writeId: Schema.String }) {
@@ -59,14 +59,14 @@ export class QuorumWriter extends Context.Service<
      * write that was committed with a policy of its own needs it here too.
      */
     readonly resume: (
-      writeId: Log.WriteId,
+      writeId: WriteId.WriteId,
       options?: { readonly policy?: QuorumPolicy.QuorumPolicy }
     ) => Effect.Effect<Receipt, QuorumError.QuorumNotMet | QuorumError.InvalidPolicy | WriteUnknown>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before.
      */
-    readonly status: (writeId: Log.WriteId) => Effect.Effect<WriteStatus, WriteUnknown>
+    readonly status: (writeId: WriteId.WriteId) => Effect.Effect<WriteStatus, WriteUnknown>
   }
 >()("@quorum/core/QuorumWriter") {}
 
@@ -245,7 +245,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const verdicts = Object.fromEntries([self, ...peerIds].map((id) => [id, { _tag: "not_tried" } as const]))
     for (let i = 0; i < batch.length; i++) {
       const { policy, resume } = batch[i]!
-      const writeId = Log.writeId(logs.own, seq + 1 + i)
+      const writeId = WriteId.make(logs.own, seq + 1 + i)
       const needed = policy.w
       resume(Effect.fail(new QuorumError.QuorumNotMet({ got: 0, needed, reason: "in_flight", writeId, verdicts })))
     }
@@ -320,8 +320,8 @@ export const make = Effect.fnUntraced(function* (options: {
   const policyOf = (namespace: string) => namespaces.get(namespace) ?? options.policy
 
   /** The place of a write that is held here, and the policy of its namespace. */
-  const held = Effect.fnUntraced(function* (writeId: Log.WriteId) {
-    const { log, seq } = Log.place(writeId)
+  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId) {
+    const { log, seq } = WriteId.place(writeId)
     if (seq > logs.head(log).seq) return yield* new WriteUnknown({ writeId })
     const batch = yield* Effect.orDie(logs.read(log, seq - 1, 1))
     if (Option.isNone(batch)) return yield* new WriteUnknown({ writeId })

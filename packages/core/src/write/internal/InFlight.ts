@@ -3,15 +3,16 @@
  * batch, and one timer for all deadlines.
  */
 import { Clock, Effect, FiberHandle, Result } from "effect"
-import * as AckTracker from "./AckTracker.ts"
-import * as Log from "./Log.ts"
-import * as Monotonic from "./Monotonic.ts"
-import { type PeerEvent, Peers } from "./Peers.ts"
-import * as QuorumError from "./QuorumError.ts"
-import type * as QuorumPolicy from "./QuorumPolicy.ts"
-import type * as ReplicaId from "./ReplicaId.ts"
-import type { Receipt } from "./Receipt.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
+import * as AckTracker from "../../quorum/AckTracker.ts"
+import type * as LogId from "../../identity/LogId.ts"
+import * as WriteId from "../../identity/WriteId.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
+import { type PeerEvent, Peers } from "../../peer/Peers.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
+import type * as ReplicaId from "../../identity/ReplicaId.ts"
+import type { Receipt } from "../../quorum/Receipt.ts"
+import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
 /** Somebody who waits for the quorum of the write at `seq`. */
 export interface Waiter {
@@ -23,7 +24,7 @@ export interface Waiter {
 
 /** Writes of one log that share a fate: all are covered by the watermark `seq`. */
 interface Group {
-  readonly log: Log.LogId
+  readonly log: LogId.LogId
   /** The greatest sequence among the waiters. */
   readonly seq: number
   readonly policy: QuorumPolicy.QuorumPolicy
@@ -44,7 +45,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   let timerAt = Number.POSITIVE_INFINITY
 
   const start = (
-    log: Log.LogId,
+    log: LogId.LogId,
     policy: QuorumPolicy.QuorumPolicy,
     waiters: ReadonlyArray<Waiter>,
     seq: number,
@@ -74,7 +75,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
       const { n, w } = group.policy
       for (const { cancelled, resume, seq } of group.waiters) {
-        if (!cancelled) resume(Effect.succeed({ writeId: Log.writeId(group.log, seq), acked, w, n }))
+        if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq), acked, w, n }))
       }
     } else {
       group.tracker = AckTracker.seal(group.tracker, at)
@@ -89,14 +90,14 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     const { got, needed, reason, verdicts } = result.failure
     for (const { cancelled, resume, seq } of group.waiters) {
       if (cancelled) continue
-      const writeId = Log.writeId(group.log, seq)
+      const writeId = WriteId.make(group.log, seq)
       const lagging = withLag(verdicts, group.log, seq)
       resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts: lagging })))
     }
   }
 
   /** A peer that is connected and silent about a write is lagging; the tracker cannot know by how much. */
-  const withLag = (verdicts: QuorumError.Verdicts, log: Log.LogId, seq: number): QuorumError.Verdicts => {
+  const withLag = (verdicts: QuorumError.Verdicts, log: LogId.LogId, seq: number): QuorumError.Verdicts => {
     const result: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { ...verdicts }
     for (const { id, link, watermarks } of peers.all()) {
       const verdict = result[id]?._tag
@@ -141,7 +142,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     now,
     /** Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done. */
     watch: (
-      log: Log.LogId,
+      log: LogId.LogId,
       policy: QuorumPolicy.QuorumPolicy,
       waiters: ReadonlyArray<Waiter>,
       startedAt: number
@@ -154,7 +155,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       if (groups.has(group)) arm(group.tracker.deadline)
     },
     /** Who is known to hold a write, and what is known of the others. */
-    holders: (log: Log.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
+    holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
       const at = now()
       const { tracker } = start(log, policy, [], seq, at)
       return {

@@ -5,13 +5,13 @@
  * as the in-memory transport does), and decides nothing.
  */
 import { Context, type Effect, Option, Schema } from "effect"
-import * as Entry from "./Entry.ts"
-import type * as EntryBatch from "./EntryBatch.ts"
-import * as Limits from "./Limits.ts"
-import * as Log from "./Log.ts"
-import * as ReplicaId from "./ReplicaId.ts"
-import * as ReplicaStore from "./ReplicaStore.ts"
-import * as Watermark from "./Watermark.ts"
+import * as Entry from "../log/Entry.ts"
+import type * as EntryBatch from "../log/EntryBatch.ts"
+import * as Limits from "../log/Limits.ts"
+import * as LogId from "../identity/LogId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
+import * as ReplicaStore from "../log/ReplicaStore.ts"
+import * as Watermark from "../log/Watermark.ts"
 
 /** The version of this protocol. Replicas of different versions refuse each other. */
 export const version = 1
@@ -49,7 +49,7 @@ export const Hello = Schema.Struct({
   version: Schema.Int,
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
-  incarnation: Log.Incarnation,
+  incarnation: LogId.Incarnation,
   vector: Watermark.VersionVector,
   sentAt: Schema.Finite
 })
@@ -61,7 +61,7 @@ export type Hello = typeof Hello.Type
 export const Welcome = Schema.Struct({
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
-  incarnation: Log.Incarnation,
+  incarnation: LogId.Incarnation,
   vector: Watermark.VersionVector,
   session: Schema.String.check(
     Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
@@ -129,8 +129,8 @@ export interface Ack extends Watermark.Watermark {
 /** Asks for the entries of a log after a place. */
 export const Pull = Schema.Struct({
   session: Schema.String,
-  log: Log.LogId,
-  after: Log.Sequence,
+  log: LogId.LogId,
+  after: LogId.Sequence,
   maxBytes: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 })
 

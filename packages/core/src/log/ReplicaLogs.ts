@@ -9,8 +9,8 @@ import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as Log from "./Log.ts"
-import { ReplicaSet } from "./ReplicaSet.ts"
+import * as LogId from "../identity/LogId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
 
@@ -19,10 +19,10 @@ export class ReplicaLogs extends Context.Service<
   ReplicaLogs,
   {
     /** The log that this replica writes. */
-    readonly own: Log.LogId
+    readonly own: LogId.LogId
     readonly identity: ReplicaStore.StoreIdentity
     /** How far a log is durably held here. */
-    readonly head: (log: Log.LogId) => Watermark.Watermark
+    readonly head: (log: LogId.LogId) => Watermark.Watermark
     /** How far every log is durably held here. */
     readonly vector: () => Watermark.VersionVector
     /**
@@ -39,13 +39,13 @@ export class ReplicaLogs extends Context.Service<
     ) => Effect.Effect<Watermark.Watermark, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
     /** The entries after `after`, as many as fit in `maxBytes` but at least one. */
     readonly read: (
-      log: Log.LogId,
+      log: LogId.LogId,
       after: number,
       maxBytes: number
     ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, ReplicaStore.StoreError>
     /** The chain after entry `seq`; none beyond what is held. */
     readonly chainAt: (
-      log: Log.LogId,
+      log: LogId.LogId,
       seq: number
     ) => Effect.Effect<Option.Option<Chain.Chain>, ReplicaStore.StoreError>
     /**
@@ -75,18 +75,18 @@ export const make: Effect.Effect<
         members.cluster
     })
   }
-  const own = Log.logId(store.identity.replica, store.identity.incarnation)
-  const heads = new Map<Log.LogId, Watermark.Watermark>()
+  const own = LogId.make(store.identity.replica, store.identity.incarnation)
+  const heads = new Map<LogId.LogId, Watermark.Watermark>()
   let clock = HybridLogicalClock.zero
   for (const watermark of yield* store.watermarks) {
     heads.set(watermark.log, watermark)
     const newest = yield* store.read(watermark.log, watermark.seq - 1, 1)
     if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
   }
-  const head = (log: Log.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
+  const head = (log: LogId.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
   /** Appends to one log are announced in the order in which they were made durable. */
-  const locks = new Map<Log.LogId, Semaphore.Semaphore>()
-  const lockOf = (log: Log.LogId): Semaphore.Semaphore => {
+  const locks = new Map<LogId.LogId, Semaphore.Semaphore>()
+  const lockOf = (log: LogId.LogId): Semaphore.Semaphore => {
     const known = locks.get(log)
     if (known !== undefined) return known
     const lock = Semaphore.makeUnsafe(1)
