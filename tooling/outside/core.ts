@@ -1,15 +1,6 @@
 // A user of @quorum/core alone: three replicas in one process.
-import {
-  Entry,
-  PeerTransport,
-  QuorumPolicy,
-  QuorumWriter,
-  RecordIndex,
-  Replica,
-  ReplicaId,
-  ReplicaSet,
-  ReplicaStore
-} from "@quorum/core"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, Logger, Result } from "effect"
 
 const members = ["a", "b", "c"]

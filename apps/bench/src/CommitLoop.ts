@@ -1,7 +1,8 @@
 /**
  * The closed loop on a `QuorumWriter` of this process: one fiber per writer.
  */
-import { Entry, Peers, QuorumPolicy, QuorumWriter, RecordIndex, ReplicaLogs } from "@quorum/core"
+import { Entry, QuorumPolicy, QuorumWriter } from "@quorum/core"
+import { Peers, RecordIndex, ReplicaLogs } from "@quorum/core/adapter"
 import { Effect, Result } from "effect"
 import { randomKey, recorder, type Run, type Sample } from "./ClosedLoop.ts"
 import type { Status } from "./Lines.ts"

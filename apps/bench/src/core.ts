@@ -3,7 +3,8 @@
  */
 import { setTimeout } from "node:timers/promises"
 import { NodeRuntime } from "@effect/platform-node"
-import { PeerTransport, RecordIndex, Replica, ReplicaId, ReplicaSet, ReplicaStore } from "@quorum/core"
+import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, References } from "effect"
 import * as Allocations from "./Allocations.ts"
 import type { Run } from "./ClosedLoop.ts"

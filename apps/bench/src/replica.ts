@@ -4,7 +4,8 @@
  */
 import { createServer } from "node:http"
 import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeWS } from "@effect/platform-node"
-import { RecordIndex, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer, HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsPeerServer, WsPeerTransport } from "@quorum/ws"

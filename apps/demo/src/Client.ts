@@ -2,7 +2,8 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import { WriteId, type Entry, type Records } from "@quorum/core"
+import type { WriteId } from "@quorum/core"
+import { type Entry, type Records } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -95,8 +96,6 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
 /** How long a request may take, in milliseconds. A replica answers a write within its deadline, 2 seconds. */
 const patienceMillis = 10_000
 
-const isWriteId = Schema.is(WriteId.WriteId)
-
 type Failure =
   | Effect.Error<ReturnType<ClientApiClient.Methods["records"]["put"]>>
   | Effect.Error<ReturnType<ClientApiClient.Methods["writes"]["resume"]>>
@@ -116,18 +115,17 @@ const answerOf = (error: Failure): Answer => {
   switch (error._tag) {
     case "QuorumNotMet": {
       const { got, needed, reason, writeId } = error
-      if (!isWriteId(writeId)) return { _tag: "Unknown", detail }
       const verdicts = Record.map(error.verdicts, ({ _tag }) => _tag)
       return { _tag: "NotMet", writeId, got, needed, reason, verdicts }
     }
     case "QuorumUnavailable":
     case "LocalWriteFailed":
       return { _tag: "Unavailable", detail }
+    case "Overloaded":
+    case "ReplicaClosing":
+    case "NotReady":
+      return { _tag: "Unavailable", detail }
     case "WriteRejected":
-      return {
-        _tag: error.reason === "overloaded" ? "Unavailable" : "Refused",
-        detail: `${error.field}: ${error.detail}`
-      }
     case "InvalidRequest":
       return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
     case "HttpClientError":
@@ -135,6 +133,7 @@ const answerOf = (error: Failure): Answer => {
     case "SchemaError":
     case "TimeoutError":
     case "WriteUnknown":
+    case "WriteUncertain":
       return { _tag: "Unknown", detail }
   }
 }

@@ -3,7 +3,8 @@
  * acknowledged write with what is there, by id and by the bytes of its value.
  */
 import { createHash } from "node:crypto"
-import { type LogId, RecordIndex, type Records, type Watermark } from "@quorum/core"
+import { type LogId, type Records } from "@quorum/core"
+import { RecordIndex, type Watermark } from "@quorum/core/adapter"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Client, Status } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"

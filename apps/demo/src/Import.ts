@@ -5,8 +5,8 @@
  * Lines with the same key go to the same writer, one after the other, so the last of them in the file wins.
  */
 import { createHash } from "node:crypto"
-import type { LogId } from "@quorum/core"
-import { type Entry, WriteId, RecordIndex } from "@quorum/core"
+import { type LogId, type Entry, WriteId } from "@quorum/core"
+import { RecordIndex } from "@quorum/core/adapter"
 import { type Cause, Clock, Effect, Queue, Semaphore, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"

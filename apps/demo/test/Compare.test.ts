@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import type { Chain, LogId } from "@quorum/core"
-import { WriteId, RecordIndex } from "@quorum/core"
+import type { LogId } from "@quorum/core"
+import type { Chain } from "@quorum/core/adapter"
+import { WriteId } from "@quorum/core"
+import { RecordIndex } from "@quorum/core/adapter"
 import { Effect, Stream } from "effect"
 import * as Compare from "../src/Compare.ts"
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { LogId } from "@quorum/core"
-import { Entry, WriteId, QuorumPolicy, RecordIndex, ReplicaId } from "@quorum/core"
+import { Entry, WriteId, QuorumPolicy, ReplicaId } from "@quorum/core"
+import { RecordIndex } from "@quorum/core/adapter"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
 import type { Cluster, Member } from "../src/Cluster.ts"

@@ -1,30 +1,21 @@
 /**
  * Quorum writes: a write is committed when W of N replicas hold it durably.
+ *
+ * This is the face for applications. Whoever writes a store or a transport finds the ports, the bytes and the protocol
+ * in `@quorum/core/adapter`.
  */
-export * as AckTracker from "./quorum/AckTracker.ts"
-export * as Chain from "./log/Chain.ts"
 export * as Entry from "./log/Entry.ts"
-export * as EntryBatch from "./log/EntryBatch.ts"
 export * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 export * as Limits from "./log/Limits.ts"
 export * as LogId from "./identity/LogId.ts"
-export * as WriteId from "./identity/WriteId.ts"
-export * as PeerFrame from "./peer/PeerFrame.ts"
-export * as PeerHandler from "./peer/PeerHandler.ts"
-export * as PeerProtocol from "./peer/PeerProtocol.ts"
-export * as PeerTransport from "./peer/PeerTransport.ts"
-export * as PeerUrls from "./peer/PeerUrls.ts"
-export * as Peers from "./peer/Peers.ts"
 export * as QuorumError from "./quorum/QuorumError.ts"
 export * as QuorumPolicy from "./quorum/QuorumPolicy.ts"
 export * as QuorumWriter from "./write/QuorumWriter.ts"
 export * as Receipt from "./quorum/Receipt.ts"
-export * as RecordIndex from "./record/RecordIndex.ts"
 export * as Records from "./record/Records.ts"
 export * as Replica from "./Replica.ts"
+export * as ReplicaEvents from "./events/ReplicaEvents.ts"
 export * as ReplicaId from "./identity/ReplicaId.ts"
-export * as ReplicaLogs from "./log/ReplicaLogs.ts"
 export * as ReplicaSet from "./identity/ReplicaSet.ts"
-export * as ReplicaStore from "./log/ReplicaStore.ts"
-export * as Replication from "./peer/Replication.ts"
-export * as Watermark from "./log/Watermark.ts"
+export * as ReplicaStatus from "./ReplicaStatus.ts"
+export * as WriteId from "./identity/WriteId.ts"

@@ -3,6 +3,7 @@ import { pipe, Result, Schema } from "effect"
 import * as AckTracker from "../src/quorum/AckTracker.ts"
 import * as QuorumError from "../src/quorum/QuorumError.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
+import * as WriteId from "../src/identity/WriteId.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
 
 // The deadline of every tracker here: an ack at 1100 is in time, one at 1101 is late.
@@ -246,14 +247,14 @@ describe("AckTracker", () => {
 
   it("fails with an error that survives JSON and takes a write id", () => {
     const error = failureOf(AckTracker.recordFailure(started(3, 2), b, refused, T0), LATER)
-    const named = new QuorumError.QuorumNotMet({ ...error, writeId: "a/1:42" })
+    const named = new QuorumError.QuorumNotMet({ ...error, writeId: WriteId.WriteId.make("a@00000000000000aa:42") })
     const back = Schema.decodeUnknownSync(QuorumError.QuorumNotMet)(
       JSON.parse(JSON.stringify(Schema.encodeSync(QuorumError.QuorumNotMet)(named)))
     )
     assert.deepStrictEqual(back.verdicts, error.verdicts)
     assert.deepStrictEqual(
       [back.writeId, back.message],
-      ["a/1:42", "quorum not met (got 1, need 2, reason unreachable)"]
+      ["a@00000000000000aa:42", "quorum not met (got 1, need 2, reason unreachable)"]
     )
   })
 })

@@ -46,7 +46,7 @@ const see = (tracker: AckTracker.AckTracker) => ({
     } else if (outcome._tag === "Met") {
       assert.deepStrictEqual(end, Result.succeed(outcome.got))
     } else {
-      assert(Result.isFailure(end) && end.failure._tag === "QuorumNotMet")
+      assert(Result.isFailure(end) && end.failure._tag === "Unmet")
       assert.strictEqual(end.failure.reason, outcome._tag === "Failed" ? outcome.reason : "in_flight")
       assert.isBelow(end.failure.got, end.failure.needed)
       assert.deepStrictEqual(end.failure.verdicts, verdicts)

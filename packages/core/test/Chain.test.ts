@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import { Chain } from "../src/index.ts"
+import { Chain } from "../src/adapter.ts"
 
 const utf8 = new TextEncoder()
 const bytesOf = (text: string) => utf8.encode(text)

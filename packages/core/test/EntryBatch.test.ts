@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
-import { Chain, Entry, EntryBatch, HybridLogicalClock, type LogId, type Watermark } from "../src/index.ts"
+import { Entry, HybridLogicalClock, type LogId } from "../src/index.ts"
+import { Chain, EntryBatch, type Watermark } from "../src/adapter.ts"
 
 const log = "a@9f3c52d0b1e44a07" as LogId.LogId
 const start: HybridLogicalClock.HybridLogicalClock = { wallTime: 1_700_000_000_000, logical: 0 }

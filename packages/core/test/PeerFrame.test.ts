@@ -1,17 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import {
-  Chain,
-  Entry,
-  EntryBatch,
-  HybridLogicalClock,
-  LogId,
-  PeerFrame,
-  PeerProtocol,
-  ReplicaId,
-  ReplicaStore,
-  type Watermark
-} from "../src/index.ts"
+import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
+import { Chain, EntryBatch, PeerFrame, PeerProtocol, ReplicaStore, type Watermark } from "../src/adapter.ts"
 
 const b = ReplicaId.make("b")
 const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation

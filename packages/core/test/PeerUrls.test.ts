@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { PeerUrls, ReplicaSet } from "../src/index.ts"
+import { ReplicaSet } from "../src/index.ts"
+import { PeerUrls } from "../src/adapter.ts"
 
 const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
 

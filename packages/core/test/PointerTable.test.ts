@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { Entry, EntryBatch, HybridLogicalClock, type LogId, RecordIndex, Watermark } from "../src/index.ts"
+import { Entry, HybridLogicalClock, type LogId } from "../src/index.ts"
+import { EntryBatch, RecordIndex, Watermark } from "../src/adapter.ts"
 import * as PointerTable from "../src/record/internal/PointerTable.ts"
 
 const logs = ["a@9f3c52d0b1e44a07", "a@9f3c52d0b1e44a08", "b@0000000000000000"].map((name) => name as LogId.LogId)

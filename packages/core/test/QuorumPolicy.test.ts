@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration, Effect, Result, Schema } from "effect"
 import * as QuorumError from "../src/quorum/QuorumError.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
+import * as WriteId from "../src/identity/WriteId.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
 
 const decode = Schema.decodeUnknownResult(QuorumPolicy.QuorumPolicy)
@@ -178,7 +179,8 @@ describe("QuorumError", () => {
     [ReplicaId.make("c")]: { _tag: "refused", detail: "ECONNREFUSED" },
     [ReplicaId.make("d")]: { _tag: "timed_out" }
   }
-  const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 3, reason: "timeout", verdicts })
+  const writeId = WriteId.WriteId.make("a@00000000000000aa:7")
+  const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 3, reason: "timeout", verdicts, writeId })
 
   it("quorum error is displayable and is an error", () => {
     assert.instanceOf(notMet, Error)
@@ -226,10 +228,10 @@ describe("QuorumError", () => {
     }
     const back = roundTrip(
       QuorumError.QuorumNotMet,
-      new QuorumError.QuorumNotMet({ ...notMet, reason: "id_drift", writeId: "a/1:7" })
+      new QuorumError.QuorumNotMet({ ...notMet, reason: "id_drift" })
     ) as QuorumError.QuorumNotMet
     assert.instanceOf(back, QuorumError.QuorumNotMet)
-    assert.deepStrictEqual([back.got, back.needed, back.reason, back.writeId], [1, 3, "id_drift", "a/1:7"])
+    assert.deepStrictEqual([back.got, back.needed, back.reason, back.writeId], [1, 3, "id_drift", writeId])
     assert.deepStrictEqual(back.verdicts, verdicts)
     assert.notProperty(Schema.encodeSync(QuorumError.QuorumNotMet)(notMet), "writeId")
     roundTrip(QuorumError.InvalidPolicy, new QuorumError.InvalidPolicy({ detail: "n" }))

@@ -1,17 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Entry,
-  type EntryBatch,
-  LogId,
-  WriteId,
-  PeerProtocol,
-  type QuorumError,
-  type QuorumWriter,
-  type Receipt,
-  ReplicaStore
-} from "../src/index.ts"
+import { Entry, LogId, WriteId, type QuorumError, type QuorumWriter, type Receipt } from "../src/index.ts"
+import { type EntryBatch, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
 
@@ -87,12 +78,15 @@ describe("QuorumWriter", () => {
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust(1)
       const error = notMet(yield* Fiber.join(fiber))
-      assert.deepInclude({ ...error }, { got: 1, needed: 2, reason: "unreachable", writeId: `${a.logs.own}:1` })
+      assert.deepInclude(
+        { ...error },
+        { got: 1, needed: 2, reason: "unreachable", writeId: WriteId.make(a.logs.own, 1) }
+      )
       assert.strictEqual(error.verdicts["b" as never]?._tag, "refused")
       assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
 
       yield* cluster.start("b")
-      const receipt = yield* during(a.writer.resume(error.writeId as WriteId.WriteId), 2000)
+      const receipt = yield* during(a.writer.resume(error.writeId), 2000)
       assert.strictEqual(receipt.writeId, error.writeId)
       assert.deepStrictEqual<ReadonlyArray<string>>(receipt.acked, ["a", "b"])
     })
@@ -105,8 +99,7 @@ describe("QuorumWriter", () => {
       const [a] = [yield* cluster.start("a"), yield* cluster.start("b"), yield* cluster.start("c")]
       yield* TestClock.adjust(1000)
       yield* during(a.writer.commit(put("first")), 10)
-      const all = Cluster.policy(3, 3, { ackTimeout: 500 })
-      const error = notMet(yield* exitOf(a.writer.commit(put("second"), { policy: all }), 501))
+      const error = notMet(yield* exitOf(a.writer.commit(put("second"), { w: "all" }), 501))
       assert.strictEqual(error.reason, "timeout")
       assert.deepStrictEqual(error.verdicts, {
         [a.id]: { _tag: "acked" },
@@ -229,9 +222,9 @@ describe("QuorumWriter", () => {
     Effect.gen(function* () {
       const { replicas } = yield* running(["a", "b", "c"], 2)
       const a = replicas[0]!
-      const all = yield* during(a.writer.commit(put("k"), { policy: Cluster.policy(3, 3) }), 10)
+      const all = yield* during(a.writer.commit(put("k"), { w: 3 }), 10)
       assert.deepStrictEqual<ReadonlyArray<string>>(all.acked, ["a", "b", "c"])
-      const result = yield* Effect.result(a.writer.commit(put("k"), { policy: Cluster.policy(5, 3) }))
+      const result = yield* Effect.result(a.writer.commit(put("k"), { w: 5 }))
       assert.isTrue(Result.isFailure(result) && result.failure._tag === "InvalidPolicy")
     })
   )
@@ -243,10 +236,7 @@ describe("QuorumWriter", () => {
       cluster.cut("a", "c")
       const receipt = yield* during(a.writer.commit(put("k")), 10)
       cluster.heal()
-      const further = yield* during(
-        a.writer.resume(receipt.writeId, { policy: Cluster.policy(3, 3, { ackTimeout: 9000 }) }),
-        9000
-      )
+      const further = yield* during(a.writer.resume(receipt.writeId, { w: 3 }), 9000)
       assert.deepStrictEqual<ReadonlyArray<string>>([...further.acked].sort(), ["a", "b", "c"])
     })
   )

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Schema } from "effect"
-import { HybridLogicalClock, type LogId, RecordIndex } from "../src/index.ts"
+import { HybridLogicalClock, type LogId } from "../src/index.ts"
+import { RecordIndex } from "../src/adapter.ts"
 
 const { compare, compareKeys, keyOf } = RecordIndex
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger } from "effect"
-import { PeerTransport, RecordIndex, Replica, ReplicaId, ReplicaLogs, ReplicaSet, ReplicaStore } from "../src/index.ts"
+import { Replica, ReplicaId, ReplicaSet } from "../src/index.ts"
+import { PeerTransport, RecordIndex, ReplicaLogs, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const members = ["a", "b"]

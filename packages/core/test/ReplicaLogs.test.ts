@@ -3,19 +3,8 @@ import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import {
-  Entry,
-  EntryBatch,
-  HybridLogicalClock,
-  LogId,
-  RecordIndex,
-  Records,
-  ReplicaId,
-  ReplicaLogs,
-  ReplicaSet,
-  ReplicaStore,
-  Watermark
-} from "../src/index.ts"
+import { Entry, HybridLogicalClock, LogId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
+import { EntryBatch, RecordIndex, ReplicaLogs, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
@@ -43,7 +32,8 @@ const forgetful: Store = {
   append: (batch) => Effect.succeed(EntryBatch.watermark(batch)),
   read: () => Effect.succeedNone,
   chainAt: () => Effect.succeedNone,
-  watermarks: Effect.succeed([])
+  watermarks: Effect.succeed([]),
+  damaged: () => []
 }
 
 const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {

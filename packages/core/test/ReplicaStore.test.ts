@@ -1,15 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Result, Schema } from "effect"
-import {
-  Chain,
-  Entry,
-  EntryBatch,
-  HybridLogicalClock,
-  type LogId,
-  ReplicaId,
-  ReplicaStore,
-  Watermark
-} from "../src/index.ts"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "../src/index.ts"
+import { Chain, EntryBatch, ReplicaStore, Watermark } from "../src/adapter.ts"
 
 const log = "a@9f3c52d0b1e44a07" as LogId.LogId
 const otherLog = "b@0000000000000001" as LogId.LogId

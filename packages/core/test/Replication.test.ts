@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, EntryBatch, HybridLogicalClock, LogId, PeerProtocol, Watermark } from "../src/index.ts"
+import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
 
@@ -150,9 +151,7 @@ describe("Replication", () => {
         const a = yield* cluster.start("a")
         const b = yield* cluster.start("b")
         yield* TestClock.adjust(1000)
-        const fiber = yield* Effect.forkChild(
-          a.writer.commit(put("k"), { policy: Cluster.policy(2, 2, { ackTimeout: 60_000 }) })
-        )
+        const fiber = yield* Effect.forkChild(a.writer.commit(put("k"), { w: 2 }))
         yield* TestClock.adjust(500)
         assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
         yield* TestClock.adjust(5000)

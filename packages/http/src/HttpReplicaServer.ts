@@ -3,12 +3,13 @@
  *
  * Each layer needs an `HttpServer`, which a platform provides, and the services of `Replica.layer`.
  */
-import type { PeerHandler, Peers, QuorumWriter, Records, ReplicaLogs } from "@quorum/core"
+import type { QuorumWriter, Records } from "@quorum/core"
+import type { PeerHandler, Peers, ReplicaLogs } from "@quorum/core/adapter"
 import { Deferred, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, type HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
-import * as ClientApiServer from "./ClientApiServer.ts"
-import * as HttpPeerServer from "./HttpPeerServer.ts"
-import * as PeerMessage from "./PeerMessage.ts"
+import * as ClientApiServer from "./api/ClientApiServer.ts"
+import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
+import * as PeerMessage from "./peer/PeerMessage.ts"
 
 /** The services of a replica that clients are answered from. */
 type ClientServices = QuorumWriter.QuorumWriter | Records.Records | ReplicaLogs.ReplicaLogs | Peers.Peers

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type WriteId, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaStore } from "@quorum/core"
+import { type QuorumWriter, type WriteId, QuorumError, Records, ReplicaId } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
@@ -37,8 +38,8 @@ const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.
     { status: 413, error: "write_rejected", rest: { field: "key", detail: "so it is", reason: "too_large" } }
   ],
   [
-    rejected("overloaded"),
-    { status: 503, error: "write_rejected", rest: { field: "key", detail: "so it is", reason: "overloaded" } }
+    new QuorumError.Overloaded({ detail: "so it is" }),
+    { status: 503, error: "overloaded", rest: { detail: "so it is" } }
   ]
 ]
 
@@ -69,7 +70,7 @@ describe("L17 one error contract", () => {
     Effect.gen(function* () {
       const failing = yield* Stub.serve({ resume: () => Effect.fail(notMet) })
       assertAnswer(yield* request("POST", `${failing.url}/v1/writes/${writeId}/resume`), ofCommit[0]![1])
-      const { url } = yield* Stub.serve({ resume: () => new QuorumWriter.WriteUnknown({ writeId }) })
+      const { url } = yield* Stub.serve({ resume: () => new QuorumError.WriteUnknown({ writeId }) })
       const expected = { status: 404, error: "write_unknown", rest: { writeId } }
       assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), expected)
       assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), expected)

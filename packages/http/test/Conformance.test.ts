@@ -1,5 +1,6 @@
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import { PeerHandler, PeerTransport, ReplicaSet } from "@quorum/core"
+import { ReplicaSet } from "@quorum/core"
+import { PeerHandler, PeerTransport } from "@quorum/core/adapter"
 import { TransportConformance, Wire } from "@quorum/testing"
 import { Context, Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"

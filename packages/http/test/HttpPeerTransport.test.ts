@@ -1,6 +1,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Chain, LogId, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
+import { LogId, ReplicaSet } from "@quorum/core"
+import { Chain, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"

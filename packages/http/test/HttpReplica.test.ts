@@ -1,6 +1,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, Limits, PeerProtocol } from "@quorum/core"
+import { Entry, Limits } from "@quorum/core"
+import { PeerProtocol } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { PeerMessage } from "../src/index.ts"

@@ -1,6 +1,7 @@
 // The example of the README, so that it is type-checked; Readme.test.ts compares the two.
 import { NodeHttpClient, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { QuorumPolicy, RecordIndex, Replica, ReplicaId, ReplicaSet, ReplicaStore } from "@quorum/core"
+import { QuorumPolicy, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { HttpPeerTransport, HttpReplicaServer } from "../src/index.ts"
 import { Layer, Result } from "effect"
 import { createServer } from "node:http"

@@ -6,7 +6,7 @@
  * A power loss may leave it damaged in ways that nobody can see, so the file remembers, durably, in which run of the
  * operating system it was left open: found open from another run, it is thrown away and built again from the logs.
  */
-import { ReplicaStore, RecordIndex } from "@quorum/core"
+import { ReplicaStore, RecordIndex } from "@quorum/core/adapter"
 import type { LogId } from "@quorum/core"
 import { Effect, Layer, Option } from "effect"
 import type { Scope } from "effect"

@@ -1,7 +1,7 @@
 /**
  * Both services of a replica's folder: the durable logs in `log.db`, the record index in `index.db`.
  */
-import type { RecordIndex, ReplicaStore } from "@quorum/core"
+import type { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Layer } from "effect"
 import * as SqliteRecordIndex from "./SqliteRecordIndex.ts"
 import * as SqliteReplicaStore from "./SqliteReplicaStore.ts"

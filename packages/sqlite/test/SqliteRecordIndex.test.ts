@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, type LogId, RecordIndex, ReplicaStore } from "@quorum/core"
+import { type LogId } from "@quorum/core"
+import { EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Logger, Option, Schema } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"

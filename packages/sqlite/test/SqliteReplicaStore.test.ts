@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chain, Entry, EntryBatch, HybridLogicalClock, ReplicaId, ReplicaStore, Watermark } from "@quorum/core"
+import { Entry, HybridLogicalClock, ReplicaId } from "@quorum/core"
+import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, Watermark } from "@quorum/core"
+import { EntryBatch, Watermark } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,6 +1,6 @@
 /** Large batches, as catch-up brings them, and the rows they are cut into. */
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, type ReplicaStore } from "@quorum/core"
+import { EntryBatch, type ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import * as path from "node:path"
 import { DatabaseSync, StatementSync } from "node:sqlite"

@@ -2,7 +2,8 @@
  * A transport on a bad network: calls and answers are lost, late, doubled or overtaken, connections break, and nothing
  * passes in one direction or in both.
  */
-import { PeerProtocol, PeerTransport, type ReplicaId } from "@quorum/core"
+import { type ReplicaId } from "@quorum/core"
+import { PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
 import * as Faults from "./Faults.ts"
 

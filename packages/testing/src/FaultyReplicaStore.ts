@@ -1,7 +1,7 @@
 /**
  * A replica store whose disk fails: slow, full, or an fsync after which nobody knows what is held.
  */
-import { type EntryBatch, ReplicaStore } from "@quorum/core"
+import { type EntryBatch, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import * as Faults from "./Faults.ts"
 
@@ -82,7 +82,8 @@ export const make = (
       ),
     read: (log, after, maxBytes) => unlessRefused(store.read(log, after, maxBytes)),
     chainAt: (log, seq) => unlessRefused(store.chainAt(log, seq)),
-    watermarks: unlessRefused(store.watermarks)
+    watermarks: unlessRefused(store.watermarks),
+    damaged: store.damaged
   })
 }
 

@@ -1,7 +1,8 @@
 /**
  * What the store suite needs to know of a store: how it is opened, and opened again.
  */
-import type { RecordIndex, ReplicaId, ReplicaStore } from "@quorum/core"
+import type { ReplicaId } from "@quorum/core"
+import type { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Context, type Layer } from "effect"
 
 /** Whose store is opened. */

@@ -1,7 +1,8 @@
 /**
  * What the transport suite needs to know of a transport: how a replica is served, and how it is reached.
  */
-import type { PeerHandler, PeerTransport, ReplicaId, ReplicaSet } from "@quorum/core"
+import type { ReplicaId, ReplicaSet } from "@quorum/core"
+import type { PeerHandler, PeerTransport } from "@quorum/core/adapter"
 import { Context, type Effect, type Scope } from "effect"
 
 /**

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type PeerProtocol, PeerTransport, ReplicaId } from "@quorum/core"
+import { ReplicaId } from "@quorum/core"
+import { type PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Fiber, Layer, Latch } from "effect"
 import { FaultyPeerTransport } from "../src/index.ts"
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaStore, Watermark } from "@quorum/core"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "@quorum/core"
+import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Latch, Layer } from "effect"
 import { FaultyReplicaStore } from "../src/index.ts"
 

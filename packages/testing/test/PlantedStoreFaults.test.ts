@@ -1,6 +1,7 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { describe, it } from "@effect/vitest"
-import { Chain, EntryBatch, type LogId, RecordIndex, ReplicaStore } from "@quorum/core"
+import { type LogId } from "@quorum/core"
+import { Chain, EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
@@ -158,7 +159,8 @@ const overwriting = (first: Store): Store => {
       ),
     read: (log, after, maxBytes) => Effect.suspend(() => current.read(log, after, maxBytes)),
     chainAt: (log, seq) => Effect.suspend(() => current.chainAt(log, seq)),
-    watermarks: Effect.suspend(() => current.watermarks)
+    watermarks: Effect.suspend(() => current.watermarks),
+    damaged: () => []
   }
 }
 

@@ -2,7 +2,8 @@
  * Answers peers over WebSocket: the server side of the peer protocol, at `GET /peer`, on the router that may serve the
  * client API too.
  */
-import { type Limits, PeerFrame, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
+import { type Limits, type ReplicaId } from "@quorum/core"
+import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
 import { Deferred, Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"

@@ -1,7 +1,8 @@
 /**
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
-import { type Limits, PeerFrame, PeerProtocol, PeerTransport, PeerUrls, type ReplicaId, ReplicaSet } from "@quorum/core"
+import { type Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
 import * as WsPath from "./WsPath.ts"

@@ -1,6 +1,6 @@
 /** Faults of a real socket, planted to see that the transport suite finds them. */
 import { assert, describe, it } from "@effect/vitest"
-import type { PeerTransport } from "@quorum/core"
+import type { PeerTransport } from "@quorum/core/adapter"
 import { Conformance, TransportConformance, Wire } from "@quorum/testing"
 import { Cause, Effect, Exit, Layer, Scope } from "effect"
 import * as WsWire from "./support/wire.ts"

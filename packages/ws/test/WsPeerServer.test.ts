@@ -1,17 +1,15 @@
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import {
   Chain,
-  LogId,
   PeerFrame,
   PeerHandler,
   PeerProtocol,
   PeerTransport,
-  ReplicaId,
   ReplicaLogs,
-  ReplicaSet,
   ReplicaStore
-} from "@quorum/core"
+} from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"

@@ -1,6 +1,7 @@
 import { NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Chain, LogId, PeerFrame, PeerProtocol, PeerTransport, ReplicaId, ReplicaSet } from "@quorum/core"
+import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Chain, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Layer, Result } from "effect"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"

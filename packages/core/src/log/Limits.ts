@@ -1,6 +1,7 @@
 /**
  * What a write may be at most, and the check of a write against it.
  */
+import { Context, Schema } from "effect"
 import * as Entry from "./Entry.ts"
 import { WriteRejected } from "../quorum/QuorumError.ts"
 
@@ -14,8 +15,21 @@ export interface Limits {
   readonly valueBytes: number
 }
 
+/** {@link Limits} as JSON, for the wire and the status. */
+export const LimitsJson = Schema.Struct({
+  namespaceBytes: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Entry.maxNamespaceBytes })),
+  keyBytes: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Entry.maxKeyBytes })),
+  valueBytes: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+})
+
 /** 255 bytes for a namespace, 1 KiB for a key, 1 MiB for a value. */
 export const defaults: Limits = { namespaceBytes: 255, keyBytes: 1024, valueBytes: 1024 * 1024 }
+
+/**
+ * The limits of a replica set: the one place from which writer, transports and servers have them. They are the same on
+ * all members, which the handshake checks: a member that took less would never get large writes (law L25).
+ */
+export const Limits = Context.Reference<Limits>("@quorum/core/Limits", { defaultValue: () => defaults })
 
 /** Why a write cannot be taken, naming the field; `undefined` when it can. */
 export const check = (write: Entry.Write, limits: Limits): WriteRejected | undefined =>

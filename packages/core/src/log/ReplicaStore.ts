@@ -37,6 +37,12 @@ export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift"
   }
 }
 
+/** Entries `from … to` of a log that are held and cannot be read: their bytes do not fit the chain. */
+export const DamagedRange = Schema.Struct({ log: LogId.LogId, from: LogId.Sequence, to: LogId.Sequence })
+
+/** Entries of a log that are held and cannot be read. */
+export type DamagedRange = typeof DamagedRange.Type
+
 /** Why a store could not do what was asked. */
 export const StoreErrorReason = Schema.Literals([
   "locked",
@@ -55,7 +61,8 @@ export const StoreErrorReason = Schema.Literals([
  * - `wrong_identity`: the store belongs to another replica or another replica set
  * - `corrupt`: what is stored is damaged
  * - `disk_full`, `read_only`: nothing can be written
- * - `uncertain`: an append failed and could not be undone, so whether it is held is not known; nothing works any more
+ * - `uncertain`: this append failed and could not be undone, so whether it is held is not known. It is said of that
+ *   append alone: the calls after it, which were never tried, fail with `unavailable`
  * - `unavailable`: anything else, and a store that was closed
  */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
@@ -101,6 +108,8 @@ export class ReplicaStore extends Context.Service<
     readonly chainAt: (log: LogId.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
     /** How far every log is held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
+    /** The damage that was found so far, by reads or at the start. What is damaged is not held. */
+    readonly damaged: () => ReadonlyArray<DamagedRange>
   }
 >()("@quorum/core/ReplicaStore") {}
 
@@ -189,7 +198,8 @@ export const makeMemory = (identity: {
           if (seq === 0) return Option.some(Watermark.none(log).chain)
           return seq > headOf(log).seq ? Option.none() : Option.some(chainAt(log, seq))
         }),
-      watermarks: Effect.sync(() => Array.from(logs.keys(), headOf))
+      watermarks: Effect.sync(() => Array.from(logs.keys(), headOf)),
+      damaged: () => []
     })
   })
 

@@ -27,7 +27,7 @@
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
 import * as Result from "effect/Result"
-import { LocalWriteFailed, QuorumNotMet } from "./QuorumError.ts"
+import { LocalWriteFailed } from "./QuorumError.ts"
 import type { Reason, Verdict, Verdicts } from "./QuorumError.ts"
 import type { QuorumPolicy } from "./QuorumPolicy.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
@@ -217,36 +217,37 @@ export const decision: {
   }
 })
 
+/** A quorum that was not met, as far as a tracker knows: what a `QuorumNotMet` says beside the id of a write. */
+export interface Unmet {
+  readonly _tag: "Unmet"
+  readonly got: number
+  readonly needed: number
+  readonly reason: Reason
+  readonly verdicts: Verdicts
+}
+
 /**
  * Ends the write as of `now`: the count of distinct acks, the local one included, or why not. Fails with
- * `LocalWriteFailed` without the local commit, and with `QuorumNotMet` otherwise; its reason is `in_flight` while the
+ * `LocalWriteFailed` without the local commit, and with {@link Unmet} otherwise; its reason is `in_flight` while the
  * decision is `Pending`. Who answers a caller with the failure keeps `seal(tracker, now)`.
  */
 export const finalise: {
-  (now: number): (self: AckTracker) => Result.Result<number, QuorumNotMet | LocalWriteFailed>
-  (self: AckTracker, now: number): Result.Result<number, QuorumNotMet | LocalWriteFailed>
-} = dual(2, (self: AckTracker, now: number): Result.Result<number, QuorumNotMet | LocalWriteFailed> => {
+  (now: number): (self: AckTracker) => Result.Result<number, Unmet | LocalWriteFailed>
+  (self: AckTracker, now: number): Result.Result<number, Unmet | LocalWriteFailed>
+} = dual(2, (self: AckTracker, now: number): Result.Result<number, Unmet | LocalWriteFailed> => {
   if (self.localAt === undefined) {
     return Result.fail(new LocalWriteFailed({ detail: "local commit not recorded before finalise" }))
   }
   const outcome = decision(self, now)
-  switch (outcome._tag) {
-    case "Met":
-      return Result.succeed(outcome.got)
-    case "Pending":
-      return Result.fail(
-        new QuorumNotMet({
-          got: gotOf(self),
-          needed: self.policy.w,
-          reason: "in_flight",
-          verdicts: verdicts(self, now)
-        })
-      )
-    case "Failed": {
-      const { got, needed, reason, verdicts } = outcome
-      return Result.fail(new QuorumNotMet({ got, needed, reason, verdicts }))
-    }
-  }
+  if (outcome._tag === "Met") return Result.succeed(outcome.got)
+  const reason = outcome._tag === "Pending" ? "in_flight" : outcome.reason
+  return Result.fail({
+    _tag: "Unmet",
+    got: gotOf(self),
+    needed: self.policy.w,
+    reason,
+    verdicts: verdicts(self, now)
+  })
 })
 
 // -----------------------------------------------------------------------------

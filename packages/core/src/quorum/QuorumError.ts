@@ -4,7 +4,9 @@
  * Each error answers the two questions a caller has: is the write anywhere, and may I try again?
  *
  * - `InvalidPolicy`: a configuration mistake. Nothing was attempted.
- * - `WriteRejected`, `QuorumUnavailable`, `LocalWriteFailed`: nothing was written anywhere.
+ * - `WriteRejected`, `Overloaded`, `ReplicaClosing`, `NotReady`, `QuorumUnavailable`, `LocalWriteFailed`: nothing was
+ *   written anywhere.
+ * - `WriteUncertain`: the local append failed, and nobody can know whether it took place.
  * - `QuorumNotMet`: durable on the local replica, not known to be on W replicas. It may still spread; retrying it as
  *   a new write could write it twice, so wait for the same write id again instead.
  *
@@ -13,6 +15,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ReplicaId } from "../identity/ReplicaId.ts"
+import { WriteId } from "../identity/WriteId.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -110,7 +113,7 @@ export class QuorumNotMet extends Schema.TaggedError<QuorumNotMet>()("QuorumNotM
   got: Count,
   needed: Count,
   reason: Reason,
-  writeId: Schema.optionalKey(Schema.String),
+  writeId: WriteId,
   verdicts: Verdicts
 }) {
   override get message(): string {
@@ -133,16 +136,58 @@ export class QuorumUnavailable extends Schema.TaggedError<QuorumUnavailable>()("
 }
 
 /**
- * The write was refused before anything was done with it: `invalid` and `too_large` need the write changed,
- * `overloaded` needs patience. `field` names the part of the write, or of the limits, that was the matter. Nothing was
- * written.
+ * The write itself has to be mended: `field` names the part of it that is the matter. Nothing was written.
+ *
+ * - `invalid`: it is not a write, or not one that an entry can hold
+ * - `too_large`: it is beyond the limits of this replica set
  */
 export class WriteRejected extends Schema.TaggedError<WriteRejected>()("WriteRejected", {
   field: Schema.String,
   detail: Schema.String,
-  reason: Schema.Literals(["invalid", "too_large", "overloaded"])
+  reason: Schema.Literals(["invalid", "too_large"])
 }) {
   override get message(): string {
     return `write rejected (${this.reason}, field ${this.field}): ${this.detail}; nothing was written`
+  }
+}
+
+/** Too many writes wait already. Nothing was written: try again a little later. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", { detail: Schema.String }) {
+  override get message(): string {
+    return `overloaded: ${this.detail}; nothing was written, try again later`
+  }
+}
+
+/** This replica is closing. Nothing was written: use another one. */
+export class ReplicaClosing extends Schema.TaggedError<ReplicaClosing>()("ReplicaClosing", {}) {
+  override get message(): string {
+    return "this replica is closing; nothing was written, use another one"
+  }
+}
+
+/** This replica has started and may not append yet. Nothing was written: use another one, or try again later. */
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { detail: Schema.String }) {
+  override get message(): string {
+    return `this replica is not ready: ${this.detail}; nothing was written, use another one or try again later`
+  }
+}
+
+/**
+ * The local append failed in a way that leaves open whether it took place. There is no write id, because the place may
+ * become another write's. It may still appear; it is known on no other replica.
+ */
+export class WriteUncertain extends Schema.TaggedError<WriteUncertain>()("WriteUncertain", {
+  detail: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `it is not known whether the write took place: ${this.detail}`
+  }
+}
+
+/** This replica does not hold the write. It may exist on the replica that its id names, or may never have existed. */
+export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnknown", { writeId: WriteId }) {
+  override get message(): string {
+    return `the write ${this.writeId} is not held by this replica`
   }
 }

@@ -151,6 +151,25 @@ export const all = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => ma
  */
 export const one = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => make({ n, w: 1 })
 
+/**
+ * How many replicas have to hold one write, where it is not what the policy says: a number, more than half, every
+ * replica, or all but so many.
+ */
+export type W = number | "majority" | "all" | { readonly allBut: number }
+
+/**
+ * The policy with another `w`. Strict: fails with `InvalidPolicy`, its detail naming `w`, for anything that is not a
+ * whole number from 1 to n.
+ */
+export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, InvalidPolicy> => {
+  const { n } = policy
+  const asked =
+    w === "majority" ? Math.floor(n / 2) + 1 : w === "all" ? n : typeof w === "object" && w !== null ? n - w.allBut : w
+  return Number.isSafeInteger(asked) && asked >= 1 && asked <= n
+    ? Result.succeed({ ...policy, w: asked, requestedW: asked })
+    : invalid(`w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${JSON.stringify(w)}`)
+}
+
 // -----------------------------------------------------------------------------
 // guards
 // -----------------------------------------------------------------------------

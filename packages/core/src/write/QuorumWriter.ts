@@ -4,7 +4,7 @@
  * Writes that come while an append is under way go into the next batch together (group commit), and a batch never waits
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, Latch, Layer, Option, Schema } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Latch, Layer, Option, Result } from "effect"
 import * as Entry from "../log/Entry.ts"
 import * as InFlight from "./internal/InFlight.ts"
 import * as Limits from "../log/Limits.ts"
@@ -19,18 +19,15 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import { Replication } from "../peer/Replication.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 
-/** This replica does not hold the write. It may exist on the replica that its id names, or may never have existed. */
-export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnknown", { writeId: Schema.String }) {
-  override get message(): string {
-    return `the write ${this.writeId} is not held by this replica`
-  }
-}
-
 /** Why a commit was not answered with a receipt. */
 export type CommitError =
   | QuorumError.QuorumUnavailable
   | QuorumError.LocalWriteFailed
   | QuorumError.WriteRejected
+  | QuorumError.Overloaded
+  | QuorumError.ReplicaClosing
+  | QuorumError.NotReady
+  | QuorumError.WriteUncertain
   | QuorumError.QuorumNotMet
   | QuorumError.InvalidPolicy
 
@@ -51,22 +48,22 @@ export class QuorumWriter extends Context.Service<
      */
     readonly commit: (
       write: Entry.Write,
-      options?: { readonly policy?: QuorumPolicy.QuorumPolicy }
+      options?: { readonly w?: QuorumPolicy.W }
     ) => Effect.Effect<Receipt, CommitError>
     /**
      * Waits for the quorum of a write that is already held here, with a new deadline: after `QuorumNotMet`, or to
-     * reach further than a receipt says by a policy with a greater W. Without a policy it is that of the namespace: a
-     * write that was committed with a policy of its own needs it here too.
+     * reach further than a receipt says by a greater `w`. Without `w` it is that of the namespace: a write that was
+     * committed with a `w` of its own needs it here too.
      */
     readonly resume: (
       writeId: WriteId.WriteId,
-      options?: { readonly policy?: QuorumPolicy.QuorumPolicy }
-    ) => Effect.Effect<Receipt, QuorumError.QuorumNotMet | QuorumError.InvalidPolicy | WriteUnknown>
+      options?: { readonly w?: QuorumPolicy.W }
+    ) => Effect.Effect<Receipt, QuorumError.QuorumNotMet | QuorumError.InvalidPolicy | QuorumError.WriteUnknown>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before.
      */
-    readonly status: (writeId: WriteId.WriteId) => Effect.Effect<WriteStatus, WriteUnknown>
+    readonly status: (writeId: WriteId.WriteId) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown>
   }
 >()("@quorum/core/QuorumWriter") {}
 
@@ -143,19 +140,15 @@ export const make = Effect.fnUntraced(function* (options: {
     if (pending.length === 0 && appending.length === 0 && inFlight.size() === 0) idle.openUnsafe()
   }
 
-  const rejected = (field: string, reason: QuorumError.WriteRejected["reason"], detail: string) =>
-    new QuorumError.WriteRejected({ field, reason, detail })
-
   const refusal = (write: Entry.Write, policy: QuorumPolicy.QuorumPolicy): CommitError | undefined => {
-    if (closing) return rejected("replica", "overloaded", "this replica is closing; use another one")
+    if (closing) return new QuorumError.ReplicaClosing()
     if (broken !== undefined) return broken
     const waiting = pending.length + appending.length + inFlight.waiting()
     return (
       Limits.check(write, limits) ??
       (waiting >= maxWaitingWrites || pendingBytes + write.value.length > maxPendingBytes
-        ? rejected("replica", "overloaded", `${waiting} writes wait already; try again later`)
+        ? new QuorumError.Overloaded({ detail: `${waiting} writes wait already` })
         : undefined) ??
-      misfit(policy) ??
       unavailable(policy)
     )
   }
@@ -235,20 +228,14 @@ export const make = Effect.fnUntraced(function* (options: {
       return Effect.void
     }
     broken = new QuorumError.LocalWriteFailed({ detail: `an earlier append failed, restart this replica: ${detail}` })
-    unknown(batch)
+    unknown(batch, detail)
     return Effect.logError(broken.message)
   }
 
   /** Answers writes of which it is not known whether they were appended. */
-  const unknown = (batch: ReadonlyArray<Commit>): void => {
-    const { seq } = logs.head(logs.own)
-    const verdicts = Object.fromEntries([self, ...peerIds].map((id) => [id, { _tag: "not_tried" } as const]))
-    for (let i = 0; i < batch.length; i++) {
-      const { policy, resume } = batch[i]!
-      const writeId = WriteId.make(logs.own, seq + 1 + i)
-      const needed = policy.w
-      resume(Effect.fail(new QuorumError.QuorumNotMet({ got: 0, needed, reason: "in_flight", writeId, verdicts })))
-    }
+  const unknown = (batch: ReadonlyArray<Commit>, detail: string): void => {
+    const uncertain = new QuorumError.WriteUncertain({ detail })
+    for (const { resume } of batch) resume(Effect.fail(uncertain))
   }
 
   /** Answers writes that have waited for long while this replica may not append yet. */
@@ -256,10 +243,10 @@ export const make = Effect.fnUntraced(function* (options: {
     const now = inFlight.now()
     const overdue = pending.filter(({ at, policy }) => now - at > startMillis + Duration.toMillis(policy.ackTimeout))
     pending = pending.filter((commit) => !overdue.includes(commit))
-    const detail = "this replica has not fetched the rest of its own log from its peers yet; use another one"
+    const detail = "it has not fetched the rest of its own log from its peers yet"
     for (const { resume, write } of overdue) {
       pendingBytes -= write!.value.length
-      resume(Effect.fail(rejected("replica", "overloaded", detail)))
+      resume(Effect.fail(new QuorumError.NotReady({ detail })))
     }
     restIfIdle()
   })
@@ -307,8 +294,8 @@ export const make = Effect.fnUntraced(function* (options: {
         Effect.andThen(
           Effect.sync(() => {
             inFlight.close()
-            unknown(appending)
-            const gone = rejected("replica", "overloaded", "this replica was closed before the write was appended")
+            unknown(appending, "this replica was closed while it was appended")
+            const gone = new QuorumError.ReplicaClosing()
             for (const commit of pending) commit.resume(Effect.fail(gone))
             pending = []
           })
@@ -317,14 +304,27 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   )
 
+  /** A policy with another `w`; the same one is the same object, because writes are grouped by it. */
+  const policies = new Map<QuorumPolicy.QuorumPolicy, Map<number, QuorumPolicy.QuorumPolicy>>()
+  const policyFor = (base: QuorumPolicy.QuorumPolicy, w: QuorumPolicy.W | undefined) => {
+    if (w === undefined || w === base.w) return Result.succeed(base)
+    const made = QuorumPolicy.withW(base, w)
+    if (Result.isFailure(made)) return made
+    const known = policies.get(base) ?? new Map<number, QuorumPolicy.QuorumPolicy>()
+    policies.set(base, known)
+    const same = known.get(made.success.w) ?? made.success
+    known.set(same.w, same)
+    return Result.succeed(same)
+  }
+
   const policyOf = (namespace: string) => namespaces.get(namespace) ?? options.policy
 
   /** The place of a write that is held here, and the policy of its namespace. */
   const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId) {
     const { log, seq } = WriteId.place(writeId)
-    if (seq > logs.head(log).seq) return yield* new WriteUnknown({ writeId })
+    if (seq > logs.head(log).seq) return yield* new QuorumError.WriteUnknown({ writeId })
     const batch = yield* Effect.orDie(logs.read(log, seq - 1, 1))
-    if (Option.isNone(batch)) return yield* new WriteUnknown({ writeId })
+    if (Option.isNone(batch)) return yield* new QuorumError.WriteUnknown({ writeId })
     return { log, seq, policy: policyOf(Entry.headerAt(batch.value.bytes, 0).namespace) }
   })
 
@@ -332,12 +332,13 @@ export const make = Effect.fnUntraced(function* (options: {
     policy: options.policy,
     policyOf,
     limits,
-    commit: (write, overrides) => submit(write, overrides?.policy ?? policyOf(write.namespace)),
+    commit: (write, overrides) => {
+      const policy = policyFor(policyOf(write.namespace), overrides?.w)
+      return Result.isFailure(policy) ? Effect.fail(policy.failure) : submit(write, policy.success)
+    },
     resume: Effect.fnUntraced(function* (writeId, overrides) {
       const { log, policy: usual, seq } = yield* held(writeId)
-      const policy = overrides?.policy ?? usual
-      const invalid = misfit(policy)
-      if (invalid !== undefined) return yield* invalid
+      const policy = yield* Effect.fromResult(policyFor(usual, overrides?.w))
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
         idle.closeUnsafe()

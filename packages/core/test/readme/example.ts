@@ -1,14 +1,5 @@
-import {
-  Entry,
-  PeerTransport,
-  QuorumPolicy,
-  QuorumWriter,
-  RecordIndex,
-  Replica,
-  ReplicaId,
-  ReplicaSet,
-  ReplicaStore
-} from "../../src/index.ts"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "../../src/index.ts"
+import { PeerTransport, RecordIndex, ReplicaStore } from "../../src/adapter.ts"
 import { Effect, Layer, Result } from "effect"
 
 const members = ["a", "b", "c"]

@@ -1,18 +1,7 @@
 /** A replica set in one process, on virtual time: production code over the in-memory store and network. */
-import type { PeerHandler, PeerProtocol } from "../../src/index.ts"
-import {
-  PeerTransport,
-  Peers,
-  QuorumPolicy,
-  QuorumWriter,
-  RecordIndex,
-  Records,
-  Replica,
-  ReplicaId,
-  ReplicaLogs,
-  ReplicaSet,
-  ReplicaStore
-} from "../../src/index.ts"
+import type { PeerHandler, PeerProtocol } from "../../src/adapter.ts"
+import { QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "../../src/index.ts"
+import { PeerTransport, Peers, RecordIndex, ReplicaLogs, ReplicaStore } from "../../src/adapter.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 

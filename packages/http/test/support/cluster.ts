@@ -1,19 +1,7 @@
 /** A replica set over real sockets on loopback: production code over the in-memory store. */
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import {
-  type Limits,
-  PeerProtocol,
-  Peers,
-  QuorumPolicy,
-  QuorumWriter,
-  RecordIndex,
-  Records,
-  Replica,
-  ReplicaId,
-  ReplicaLogs,
-  ReplicaSet,
-  ReplicaStore
-} from "@quorum/core"
+import { type Limits, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerProtocol, Peers, RecordIndex, ReplicaLogs, ReplicaStore } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Logger, Result, Schedule, Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Http from "node:http"

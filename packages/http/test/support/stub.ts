@@ -1,6 +1,7 @@
 /** The client API on a real socket, with services that answer as told: for what a replica seldom answers. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Limits, Peers, QuorumWriter, Records, ReplicaId, ReplicaLogs, ReplicaSet, ReplicaStore } from "@quorum/core"
+import { Limits, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Peers, ReplicaLogs, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, Logger, Option, Result } from "effect"
 import * as Http from "node:http"
 import { HttpReplicaServer } from "../../src/index.ts"
@@ -22,7 +23,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
     limits: Limits.defaults,
     commit: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),
-    status: (writeId) => new QuorumWriter.WriteUnknown({ writeId }),
+    status: (writeId) => new QuorumError.WriteUnknown({ writeId }),
     ...answers
   })
   const records = Records.Records.of({

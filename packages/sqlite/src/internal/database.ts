@@ -3,7 +3,7 @@
  *
  * What is synchronous here throws; {@link storeError} turns whatever was thrown into a `StoreError`.
  */
-import { ReplicaStore } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as fs from "node:fs"

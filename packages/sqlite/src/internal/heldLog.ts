@@ -4,7 +4,8 @@
  * Nothing is taken for granted that was read: a row is checked against the chain checksum stored with it, and against
  * its neighbours.
  */
-import { Chain, Entry, EntryBatch, Watermark } from "@quorum/core"
+import { Entry } from "@quorum/core"
+import { Chain, EntryBatch, Watermark } from "@quorum/core/adapter"
 import type { LogId } from "@quorum/core"
 import { Result } from "effect"
 import type { DatabaseSync, StatementSync } from "node:sqlite"

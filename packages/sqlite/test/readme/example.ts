@@ -1,4 +1,5 @@
-import { Entry, PeerTransport, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerTransport } from "@quorum/core/adapter"
 import { SqliteStore } from "../../src/index.ts"
 import { Effect, Layer, Result } from "effect"
 

@@ -1,14 +1,6 @@
 /** A program that uses a store and says what it does; its first argument chooses what. Started by the tests. */
-import {
-  Entry,
-  EntryBatch,
-  HybridLogicalClock,
-  LogId,
-  RecordIndex,
-  ReplicaId,
-  ReplicaStore,
-  Watermark
-} from "@quorum/core"
+import { Entry, HybridLogicalClock, LogId, ReplicaId } from "@quorum/core"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Result, type Scope } from "effect"
 import * as fs from "node:fs"
 import { DatabaseSync, StatementSync } from "node:sqlite"

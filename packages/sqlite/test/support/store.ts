@@ -1,14 +1,6 @@
 /** What the tests share: folders that go away, batches, and child processes that are ended by their pid. */
-import {
-  Chain,
-  Entry,
-  EntryBatch,
-  HybridLogicalClock,
-  type LogId,
-  ReplicaId,
-  type ReplicaStore,
-  Watermark
-} from "@quorum/core"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "@quorum/core"
+import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Exit, Option, Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"

@@ -1,7 +1,8 @@
 /**
  * Logs to append and push, and what is compared of them.
  */
-import { Entry, EntryBatch, HybridLogicalClock, type LogId, type ReplicaStore, Watermark } from "@quorum/core"
+import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
+import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 
 /** The entries that follow a watermark, one per write. */

@@ -1,14 +1,5 @@
-import {
-  Entry,
-  PeerTransport,
-  QuorumPolicy,
-  QuorumWriter,
-  RecordIndex,
-  Replica,
-  ReplicaId,
-  ReplicaSet,
-  ReplicaStore
-} from "@quorum/core"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Faults, FaultyPeerTransport } from "../../src/index.ts"
 import { Context, Effect, Layer, Result } from "effect"
 

@@ -1,4 +1,4 @@
-import { RecordIndex, ReplicaStore } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ReplicaStoreConformance, StorePlace } from "../../src/index.ts"
 import { Effect, Layer } from "effect"
 

@@ -1,4 +1,5 @@
-import { PeerTransport, ReplicaSet } from "@quorum/core"
+import { ReplicaSet } from "@quorum/core"
+import { PeerTransport } from "@quorum/core/adapter"
 import { TransportConformance, Wire } from "../../src/index.ts"
 import { Context, Effect, Layer } from "effect"
 

@@ -1,5 +1,5 @@
 /** The stores in memory, kept by whoever made the place: what a reopen finds is what is still referred to. */
-import { RecordIndex, ReplicaStore } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { StorePlace } from "../../src/index.ts"
 

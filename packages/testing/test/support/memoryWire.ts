@@ -1,5 +1,6 @@
 /** The network in memory, as a wire. */
-import { PeerTransport, ReplicaSet } from "@quorum/core"
+import { ReplicaSet } from "@quorum/core"
+import { PeerTransport } from "@quorum/core/adapter"
 import { Context, Effect, Layer } from "effect"
 import { Wire } from "../../src/index.ts"
 

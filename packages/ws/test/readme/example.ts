@@ -1,6 +1,7 @@
 import { createServer } from "node:http"
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
-import { PeerProtocol, QuorumPolicy, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { QuorumPolicy, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { PeerProtocol } from "@quorum/core/adapter"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsPeerServer, WsPeerTransport } from "../../src/index.ts"
 import { Layer, Result } from "effect"

@@ -1,6 +1,7 @@
 /** The two ends of the transport over WebSocket, on real sockets. */
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
-import { PeerHandler, PeerProtocol, PeerTransport, ReplicaSet } from "@quorum/core"
+import { ReplicaSet } from "@quorum/core"
+import { PeerHandler, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Wire } from "@quorum/testing"
 import { Context, Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"

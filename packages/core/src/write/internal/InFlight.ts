@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
 
   const fail = (group: Group, at: number): void => {
     const result = AckTracker.finalise(group.tracker, at)
-    if (Result.isSuccess(result) || result.failure._tag !== "QuorumNotMet") return
+    if (Result.isSuccess(result) || result.failure._tag !== "Unmet") return
     const { got, needed, reason, verdicts } = result.failure
     for (const { cancelled, resume, seq } of group.waiters) {
       if (cancelled) continue

@@ -1,6 +1,6 @@
 /** What an append does: durable, atomic, idempotent, and never over what is held. */
 import { assert } from "@effect/vitest"
-import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core"
+import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Fiber, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as Faults from "../../Faults.ts"

@@ -1,6 +1,7 @@
 /** What opening and closing do: one identity for ever, one opener at a time, nothing half done. */
 import { assert } from "@effect/vitest"
-import { EntryBatch, ReplicaId, ReplicaStore } from "@quorum/core"
+import { ReplicaId } from "@quorum/core"
+import { EntryBatch, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Exit, Fiber, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { StorePlace } from "../../StorePlace.ts"

@@ -1,6 +1,7 @@
 /** What is read back: the same bytes in the same order, in ranges, whatever they are. */
 import { assert } from "@effect/vitest"
-import { Chain, Entry, EntryBatch } from "@quorum/core"
+import { Entry } from "@quorum/core"
+import { Chain, EntryBatch } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { StorePlace } from "../../StorePlace.ts"

@@ -1,6 +1,7 @@
 /** What the record index does: whatever order the writes come in, the newest of every key. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, HybridLogicalClock, type LogId, RecordIndex, Watermark } from "@quorum/core"
+import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
+import { EntryBatch, RecordIndex, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as Faults from "../../Faults.ts"

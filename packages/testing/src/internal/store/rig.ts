@@ -1,5 +1,6 @@
 /** What the store's cases share: opening the store of a place, and whose it is. */
-import { type LogId, RecordIndex, ReplicaId, ReplicaStore } from "@quorum/core"
+import { type LogId, ReplicaId } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { type Owner, StorePlace } from "../../StorePlace.ts"
 

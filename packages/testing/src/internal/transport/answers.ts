@@ -1,6 +1,7 @@
 /** Answers that are no acks: of other replicas, and of replicas that are wrong about themselves. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, type LogId, type PeerProtocol, type ReplicaStore } from "@quorum/core"
+import { Entry, type LogId } from "@quorum/core"
+import { EntryBatch, type PeerProtocol, type ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"

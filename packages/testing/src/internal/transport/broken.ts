@@ -1,6 +1,6 @@
 /** What the cases about broken connections share. */
 import { assert } from "@effect/vitest"
-import { PeerProtocol } from "@quorum/core"
+import { PeerProtocol } from "@quorum/core/adapter"
 import { Cause, Effect, Exit, Latch, Option } from "effect"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
 import { until } from "../waiting.ts"

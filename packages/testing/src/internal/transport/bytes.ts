@@ -1,6 +1,7 @@
 /** Bytes that no replica sends, and connections on which none are sent. Needs a port. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, PeerProtocol } from "@quorum/core"
+import { Entry } from "@quorum/core"
+import { EntryBatch, PeerProtocol } from "@quorum/core/adapter"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"

@@ -1,6 +1,7 @@
 /** Pushes and pulls between replicas that are well: what is asked arrives, and what is answered comes back. */
 import { assert } from "@effect/vitest"
-import { Entry, EntryBatch, Limits, type LogId, PeerProtocol, ReplicaStore } from "@quorum/core"
+import { Entry, Limits, type LogId } from "@quorum/core"
+import { EntryBatch, PeerProtocol, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Fiber, Latch, Result, Semaphore } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"

@@ -1,6 +1,6 @@
 /** Peers that are away, die, restart, are slow or never answer. */
 import { assert } from "@effect/vitest"
-import { EntryBatch } from "@quorum/core"
+import { EntryBatch } from "@quorum/core/adapter"
 import { Effect, Exit, Fiber } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"

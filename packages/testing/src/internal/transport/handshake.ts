@@ -1,6 +1,7 @@
 /** What a connection begins with: who is asking, and who is refused. */
 import { assert } from "@effect/vitest"
-import { EntryBatch, type LogId, PeerProtocol, ReplicaId } from "@quorum/core"
+import { type LogId, ReplicaId } from "@quorum/core"
+import { EntryBatch, PeerProtocol } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"

@@ -1,17 +1,15 @@
 /** What the transport's cases share: replicas that are served, started again and killed, and a caller. */
+import { type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import {
   type EntryBatch,
-  type LogId,
   PeerHandler,
   PeerProtocol,
   Peers,
   PeerTransport,
-  ReplicaId,
   ReplicaLogs,
-  ReplicaSet,
   ReplicaStore,
   Replication
-} from "@quorum/core"
+} from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
 import { Wire } from "../../Wire.ts"

@@ -10,13 +10,11 @@ import {
   WriteId,
   QuorumError,
   QuorumPolicy,
-  type QuorumWriter,
   Receipt,
   type Records,
-  ReplicaId,
-  ReplicaStore,
-  Watermark
+  ReplicaId
 } from "@quorum/core"
+import { ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
@@ -27,7 +25,11 @@ export type ClientApiError =
   | QuorumError.QuorumUnavailable
   | QuorumError.LocalWriteFailed
   | QuorumError.WriteRejected
-  | QuorumWriter.WriteUnknown
+  | QuorumError.WriteUnknown
+  | QuorumError.Overloaded
+  | QuorumError.ReplicaClosing
+  | QuorumError.NotReady
+  | QuorumError.WriteUncertain
   | Records.NotYetVisible
   | ReplicaStore.StoreError
   | Errors.RecordNotFound

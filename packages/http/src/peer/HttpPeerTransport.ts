@@ -4,7 +4,8 @@
  * Only an answer with status 200, from the address that was asked, of the protocol's content type and within the size
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
-import { type Limits, PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaSet } from "@quorum/core"
+import { type Limits, ReplicaSet } from "@quorum/core"
+import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
 import { Effect, Layer, Stream } from "effect"
 import {
   FetchHttpClient,

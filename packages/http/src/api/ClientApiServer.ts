@@ -2,14 +2,15 @@
  * Serves the client API on a router, and its OpenAPI document, and gives every other answer of that router the shape
  * that all errors have.
  */
-import type { Peers, QuorumWriter, Records, ReplicaLogs } from "@quorum/core"
+import type { QuorumWriter, Records } from "@quorum/core"
+import type { Peers, ReplicaLogs } from "@quorum/core/adapter"
 import { Cause, Effect, Layer, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, type HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
-import * as PlainError from "./PlainError.ts"
+import * as PlainError from "../PlainError.ts"
 
 /** Where the OpenAPI document is. */
 export const openApiPath = "/openapi.json"

@@ -1,11 +1,12 @@
 /**
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
-import { type Limits, PeerFrame, PeerHandler, PeerProtocol, type ReplicaId } from "@quorum/core"
+import { type Limits, type ReplicaId } from "@quorum/core"
+import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
-import * as PlainError from "./PlainError.ts"
+import * as PlainError from "../PlainError.ts"
 
 /** How a replica answers its peers. */
 export interface Options {

@@ -1,18 +1,9 @@
 /**
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
-import {
-  Entry,
-  type LogId,
-  PeerProtocol,
-  Peers,
-  QuorumError,
-  QuorumPolicy,
-  QuorumWriter,
-  Records,
-  ReplicaLogs
-} from "@quorum/core"
-import { ByteSize, Effect, Layer, Option, Result } from "effect"
+import { Entry, type LogId, QuorumError, QuorumWriter, Records } from "@quorum/core"
+import { PeerProtocol, Peers, ReplicaLogs } from "@quorum/core/adapter"
+import { ByteSize, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { ClientApi, type Cursor, type PeerStatus } from "./ClientApi.ts"
@@ -24,27 +15,6 @@ const pageBytes = 4 * 1024 * 1024
 
 /** How many keys are read at once for a page, so that a page of large values is never all in memory. */
 const pageStep = 16
-
-/** What `?w=` asks for, as a policy. The same policy is the same object, because core groups writes by it. */
-const makePolicies = () => {
-  const cache = new Map<QuorumPolicy.QuorumPolicy, Map<number, QuorumPolicy.QuorumPolicy>>()
-  return (
-    base: QuorumPolicy.QuorumPolicy,
-    w: number | undefined
-  ): Result.Result<QuorumPolicy.QuorumPolicy, ClientApiErrors.InvalidRequest> => {
-    if (w === undefined) return Result.succeed(base)
-    const known = cache.get(base)?.get(w)
-    if (known !== undefined) return Result.succeed(known)
-    const { ackTimeout, clockSkewWarn, n } = base
-    const made = QuorumPolicy.make({ n, w, ackTimeout, clockSkewWarn })
-    if (Result.isFailure(made) || QuorumPolicy.isClamped(made.success)) {
-      const detail = `it has to be a whole number from 1 to ${n}, and is ${w}`
-      return Result.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail }))
-    }
-    cache.set(base, (cache.get(base) ?? new Map<number, QuorumPolicy.QuorumPolicy>()).set(w, made.success))
-    return Result.succeed(made.success)
-  }
-}
 
 /** Reads the value of a put, and no more of it than a value may be (law L42). */
 const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
@@ -64,15 +34,18 @@ const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) 
   )
 }
 
-/** A policy that core does not take was not made by {@link makePolicies}: a defect. */
-const orDieOfPolicy = <A, E, R>(
-  effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>
-): Effect.Effect<A, Exclude<E, QuorumError.InvalidPolicy>, R> =>
-  Effect.catch(effect, (error) =>
-    error instanceof QuorumError.InvalidPolicy
-      ? Effect.die(error)
-      : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
+/** The one policy that a request can get wrong is `?w=`. */
+const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
+  Effect.catch(
+    effect,
+    (error): Effect.Effect<never, Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest> =>
+      error instanceof QuorumError.InvalidPolicy
+        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail }))
+        : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
   )
+
+/** What a request asks of `w`, for core to decide. */
+const asked = (w: number | undefined) => (w === undefined ? {} : { w })
 
 /** What went wrong in the store is for the operator; the client is told that it did. Once per failure of a batch. */
 const makeReport = () => {
@@ -90,12 +63,9 @@ const recordsHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const records = yield* Records.Records
-    const policyFor = makePolicies()
     const report = makeReport()
     const commit = (write: Entry.Write, w: number | undefined) =>
-      Effect.flatMap(Effect.fromResult(policyFor(writer.policyOf(write.namespace), w)), (policy) =>
-        writer.commit(write, { policy }).pipe(orDieOfPolicy, Effect.tapError(report))
-      )
+      writer.commit(write, asked(w)).pipe(namingW, Effect.tapError(report))
     const page = Effect.fnUntraced(function* (after: typeof Cursor.Type | undefined, limit: number) {
       const found: Array<Records.Record> = []
       let next = after
@@ -138,14 +108,9 @@ const writesHandlers = HttpApiBuilder.group(
   "writes",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
-    const policyFor = makePolicies()
     return handlers
       .handle("status", ({ params }) => writer.status(params.id))
-      .handle("resume", ({ params, query }) =>
-        Effect.flatMap(Effect.fromResult(policyFor(writer.policy, query.w)), (policy) =>
-          orDieOfPolicy(writer.resume(params.id, { policy }))
-        )
-      )
+      .handle("resume", ({ params, query }) => namingW(writer.resume(params.id, asked(query.w))))
   })
 )
 

@@ -5,7 +5,8 @@
  * branches on), `message` (for people) and what else is known, and with every 503 a `Retry-After` header in seconds. A
  * typed client gets core's error classes back.
  */
-import { WriteId, QuorumError, QuorumWriter, Records, ReplicaStore } from "@quorum/core"
+import { WriteId, QuorumError, Records } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 
@@ -131,10 +132,10 @@ const recordNotFound = withStatus(
 const writeUnknown = withStatus(
   404,
   travel(
-    QuorumWriter.WriteUnknown,
+    QuorumError.WriteUnknown,
     "write_unknown",
-    { writeId: Schema.String },
-    (body) => new QuorumWriter.WriteUnknown(body)
+    { writeId: WriteId.WriteId },
+    (body) => new QuorumError.WriteUnknown(body)
   )
 )
 
@@ -163,7 +164,7 @@ const quorumNotMet = travel(
     got: Schema.Int,
     needed: Schema.Int,
     reason: QuorumError.Reason,
-    writeId: Schema.optionalKey(Schema.String),
+    writeId: WriteId.WriteId,
     verdicts: QuorumError.Verdicts
   },
   (body) => new QuorumError.QuorumNotMet(body)
@@ -195,9 +196,37 @@ const writeRejected = (reason: QuorumError.WriteRejected["reason"]) =>
     (body) => new QuorumError.WriteRejected(body)
   )
 
+/** Too many writes wait already; nothing was written. */
+const overloaded = travel(
+  QuorumError.Overloaded,
+  "overloaded",
+  { detail: Schema.String },
+  (body) => new QuorumError.Overloaded(body)
+)
+
+/** This replica is closing; nothing was written. */
+const replicaClosing = travel(QuorumError.ReplicaClosing, "replica_closing", {}, () => new QuorumError.ReplicaClosing())
+
+/** This replica has started and may not append yet; nothing was written. */
+const notReady = travel(
+  QuorumError.NotReady,
+  "not_ready",
+  { detail: Schema.String },
+  (body) => new QuorumError.NotReady(body)
+)
+
+/** It is not known whether the write took place. What exactly is in this replica's log, because it names files. */
+const writeUncertain = travel(
+  QuorumError.WriteUncertain,
+  "write_uncertain",
+  {},
+  () => new QuorumError.WriteUncertain({ detail: "the replica's own log says more" }),
+  "this replica cannot say whether the write took place; its log says why"
+)
+
 /** What a commit may be answered with instead of a receipt. */
 export const ofCommit = [
-  unavailable(quorumNotMet, quorumUnavailable, localWriteFailed, writeRejected("overloaded")),
+  unavailable(quorumNotMet, quorumUnavailable, localWriteFailed, overloaded, replicaClosing, notReady, writeUncertain),
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))
 ] as const

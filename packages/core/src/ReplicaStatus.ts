@@ -1,0 +1,65 @@
+/**
+ * The state of this replica, to be read and not to be changed: who it is, what it holds, how its peers are.
+ */
+import { Context, Schema } from "effect"
+import * as LogId from "./identity/LogId.ts"
+import * as ReplicaId from "./identity/ReplicaId.ts"
+import * as Limits from "./log/Limits.ts"
+import * as ReplicaStore from "./log/ReplicaStore.ts"
+import * as Watermark from "./log/Watermark.ts"
+import * as QuorumError from "./quorum/QuorumError.ts"
+import * as QuorumPolicy from "./quorum/QuorumPolicy.ts"
+
+/** What a replica knows about one of its peers. Times are milliseconds since the epoch. */
+export const PeerStatus = Schema.Struct({
+  replica: ReplicaId.ReplicaId,
+  link: Schema.Literals(["connecting", "up", "down"]),
+  /** Since when the link is up, or when the first of the failed tries in a row was; null while connecting. */
+  since: Schema.NullOr(Schema.Finite),
+  /** Why the link is down; null otherwise. */
+  verdict: Schema.NullOr(QuorumError.Verdict),
+  detail: Schema.NullOr(Schema.String),
+  /** How far the peer holds the log of the replica that answers, and how many entries it is behind. */
+  watermark: LogId.Sequence,
+  lag: LogId.Sequence,
+  /** The logs of which the peer's copy differs; an operator has to look. */
+  drifted: Schema.Array(LogId.LogId),
+  /** The peer's clock minus this replica's; null before the first handshake. */
+  clockSkewMillis: Schema.NullOr(Schema.Finite)
+})
+
+/** What a replica knows about one of its peers. */
+export type PeerStatus = typeof PeerStatus.Type
+
+/** The state of a replica. */
+export const Status = Schema.Struct({
+  identity: ReplicaStore.StoreIdentity,
+  /** The log that this replica writes. */
+  log: LogId.LogId,
+  /** The versions of the peer protocol that this replica speaks. */
+  protocolVersions: Schema.Array(Schema.Int),
+  /** The policy of writes whose namespace has none of its own. */
+  policy: QuorumPolicy.QuorumPolicy,
+  limits: Limits.LimitsJson,
+  /** Whether this replica may append: it has heard of the end of its own log since it started. */
+  recovered: Schema.Boolean,
+  /** Why the store failed last, as long as it has not worked since; null when it works. */
+  storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
+  /** Entries that are held here and cannot be read any more. They do not count as held. */
+  damaged: Schema.Array(ReplicaStore.DamagedRange),
+  /** How far this replica holds every log. */
+  vector: Watermark.VersionVector,
+  peers: Schema.Array(PeerStatus),
+  /** Writes that wait for an append or for acks. */
+  waitingWrites: Schema.Int,
+  /** Entries that the record index does not have yet; reads see them all the same. */
+  unindexedEntries: Schema.Int
+})
+
+/** The state of a replica. */
+export type Status = typeof Status.Type
+
+/** The state of this replica. Every call looks anew. */
+export class ReplicaStatus extends Context.Service<ReplicaStatus, { readonly current: () => Status }>()(
+  "@quorum/core/ReplicaStatus"
+) {}

@@ -1,0 +1,159 @@
+/**
+ * What happens on a replica, told as values to whoever listens: metrics, traces, a log, a test.
+ *
+ * Listeners cannot take part: they get values, answer nothing, and what they throw is swallowed. Telling costs nothing
+ * while nobody listens, and is done per batch, per peer or per change of state, never per write that goes well.
+ */
+import { Context, Effect, Layer, Queue, Stream } from "effect"
+import type { LogId } from "../identity/LogId.ts"
+import type { ReplicaId } from "../identity/ReplicaId.ts"
+import type { Reason } from "../quorum/QuorumError.ts"
+import { EventSink } from "./EventSink.ts"
+
+/** How a commit ended: with a receipt, or with the error of this name. */
+export type CommitOutcome =
+  | "committed"
+  | "quorum_not_met"
+  | "quorum_unavailable"
+  | "local_write_failed"
+  | "write_uncertain"
+  | "write_rejected"
+  | "overloaded"
+  | "not_ready"
+  | "replica_closing"
+  | "invalid_policy"
+
+/** What a peer answered about the writes of one batch. */
+export type PeerAnswer = "ack" | "late" | "id_drift" | "rejected" | "failed"
+
+/** Something that happened. Durations are milliseconds of a monotonic clock, sizes bytes of entries. */
+export type ReplicaEvent =
+  /** Commits that were answered together. `durationMillis` runs from the append on; 0 when it was refused before. */
+  | {
+      readonly _tag: "CommitsEnded"
+      readonly outcome: CommitOutcome
+      /** Only of `quorum_not_met`. */
+      readonly reason: Reason | undefined
+      readonly writes: number
+      readonly durationMillis: number
+    }
+  /** A batch is durable here. `own` is whether this replica wrote it. */
+  | {
+      readonly _tag: "Appended"
+      readonly log: LogId
+      readonly own: boolean
+      readonly entries: number
+      readonly bytes: number
+      readonly durationMillis: number
+    }
+  /** An append failed. `reason` is the store's. */
+  | { readonly _tag: "AppendFailed"; readonly log: LogId; readonly reason: string; readonly detail: string }
+  /** A peer's answer about writes that wait, or that have their answer already (`late`). */
+  | {
+      readonly _tag: "PeerAnswered"
+      readonly peer: ReplicaId
+      readonly answer: PeerAnswer
+      readonly writes: number
+      readonly afterMillis: number
+    }
+  /** A peer is known to hold a log durably up to `seq`. */
+  | { readonly _tag: "Acked"; readonly peer: ReplicaId; readonly log: LogId; readonly seq: number }
+  /** A peer's copy of a log differs from the one here. */
+  | { readonly _tag: "Drifted"; readonly peer: ReplicaId; readonly log: LogId }
+  /** A peer will not take an entry, and so none after it. */
+  | {
+      readonly _tag: "Rejected"
+      readonly peer: ReplicaId
+      readonly log: LogId
+      readonly seq: number
+      readonly detail: string
+    }
+  /** A peer can be reached, or cannot any more. */
+  | { readonly _tag: "LinkChanged"; readonly peer: ReplicaId; readonly link: "up" | "down"; readonly detail: string }
+  /** A handshake was refused: ours by a peer (`peer` is whom we called), or a caller's here (`peer` is who it claims to be, if a member). */
+  | {
+      readonly _tag: "HandshakeRefused"
+      readonly direction: "incoming" | "outgoing"
+      readonly peer: ReplicaId | undefined
+      readonly reason: string
+    }
+  /** A peer's clock minus this replica's, from the four timestamps of a handshake. */
+  | {
+      readonly _tag: "SkewMeasured"
+      readonly peer: ReplicaId
+      readonly skewMillis: number
+      readonly roundTripMillis: number
+    }
+  /** Entries were pulled from a peer. */
+  | {
+      readonly _tag: "CaughtUp"
+      readonly peer: ReplicaId
+      readonly log: LogId
+      readonly entries: number
+      readonly bytes: number
+      readonly durationMillis: number
+    }
+  /** Pointers were merged into the record index. */
+  | { readonly _tag: "IndexMerged"; readonly pointers: number; readonly durationMillis: number }
+  /** Entries that were held cannot be read any more. */
+  | { readonly _tag: "DamageFound"; readonly log: LogId; readonly from: number; readonly to: number }
+  /** This replica may append now: it has heard of the end of its own log. */
+  | { readonly _tag: "Recovered" }
+
+/** What happens on this replica. */
+export class ReplicaEvents extends Context.Service<
+  ReplicaEvents,
+  {
+    /**
+     * Calls `listener` for every event, in order, from inside the work that it tells of: it has to be quick. What it
+     * throws is swallowed. Returns how to stop it.
+     */
+    readonly listen: (listener: (event: ReplicaEvent) => void) => () => void
+    /** The events from now on. A reader that is slower than what happens misses the oldest of more than 4,096. */
+    readonly stream: Stream.Stream<ReplicaEvent>
+  }
+>()("@quorum/core/ReplicaEvents") {}
+
+/** Both sides: what the rooms of core tell, and what listeners hear. */
+export const layer: Layer.Layer<ReplicaEvents> = Layer.syncContext(() => {
+  const listeners = new Set<(event: ReplicaEvent) => void>()
+  const sink = EventSink.of({
+    active: () => listeners.size > 0,
+    tell: (event) => {
+      for (const listener of listeners) {
+        try {
+          listener(event)
+        } catch {
+          // A listener cannot take part, and so cannot fail what it listens to.
+        }
+      }
+    }
+  })
+  const listen = (listener: (event: ReplicaEvent) => void): (() => void) => {
+    // Each call is a listener of its own, also with the same function.
+    const own = (event: ReplicaEvent): void => listener(event)
+    listeners.add(own)
+    return () => void listeners.delete(own)
+  }
+  return Context.make(EventSink, sink).pipe(
+    Context.add(
+      ReplicaEvents,
+      ReplicaEvents.of({
+        listen,
+        stream: Stream.callback<ReplicaEvent>(
+          (queue) =>
+            Effect.acquireRelease(
+              Effect.sync(() => listen((event) => void Queue.offerUnsafe(queue, event))),
+              (stop) => Effect.sync(stop)
+            ),
+          { bufferSize: streamBuffer, strategy: "sliding" }
+        )
+      })
+    )
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Events that wait for one slow reader of the stream. */
+const streamBuffer = 4096
