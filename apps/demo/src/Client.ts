@@ -2,8 +2,7 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import type { WriteId } from "@quorum/core"
-import { type Entry, type Records } from "@quorum/core"
+import type { Entry, Records, WriteId } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"

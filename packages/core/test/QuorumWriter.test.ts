@@ -96,7 +96,8 @@ describe("QuorumWriter", () => {
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)
       cluster.faults.set("a>c", (client) => ({ ...client, push: () => Effect.never }))
-      const [a] = [yield* cluster.start("a"), yield* cluster.start("b"), yield* cluster.start("c")]
+      const policy = Cluster.policy(3, 2, { ackTimeout: 500 })
+      const [a] = [yield* cluster.start("a", { policy }), yield* cluster.start("b"), yield* cluster.start("c")]
       yield* TestClock.adjust(1000)
       yield* during(a.writer.commit(put("first")), 10)
       const error = notMet(yield* exitOf(a.writer.commit(put("second"), { w: "all" }), 501))
@@ -218,7 +219,7 @@ describe("QuorumWriter", () => {
     })
   )
 
-  it.effect("takes a policy per write, and refuses one that does not fit the replica set", () =>
+  it.effect("takes a w per write, and refuses one that does not fit the replica set", () =>
     Effect.gen(function* () {
       const { replicas } = yield* running(["a", "b", "c"], 2)
       const a = replicas[0]!
@@ -231,8 +232,9 @@ describe("QuorumWriter", () => {
 
   it.effect("a receipt can be asked to reach further", () =>
     Effect.gen(function* () {
-      const { cluster, replicas } = yield* running(["a", "b", "c"], 2)
-      const a = replicas[0]!
+      const { cluster } = yield* running(["a", "b", "c"], 2)
+      const a = yield* cluster.start("a", { policy: Cluster.policy(3, 2, { ackTimeout: 9000 }) })
+      yield* TestClock.adjust(1000)
       cluster.cut("a", "c")
       const receipt = yield* during(a.writer.commit(put("k")), 10)
       cluster.heal()
@@ -292,7 +294,7 @@ describe("QuorumWriter", () => {
       const closing = yield* Effect.forkChild(a.stop)
       yield* TestClock.adjust(10)
       const late = yield* Effect.result(a.writer.commit(put("late")))
-      assert.isTrue(Result.isFailure(late) && late.failure._tag === "WriteRejected")
+      assert.isTrue(Result.isFailure(late) && late.failure._tag === "ReplicaClosing")
       yield* TestClock.adjust(4000)
       notMet(yield* Fiber.join(inFlight))
       yield* Fiber.join(closing)

@@ -148,10 +148,10 @@ describe("Replication", () => {
           ...client,
           push: (request) => (lost++ < 1 ? Effect.andThen(client.push(request), Effect.never) : client.push(request))
         }))
-        const a = yield* cluster.start("a")
+        const a = yield* cluster.start("a", { policy: Cluster.policy(2, 2, { ackTimeout: 60_000 }) })
         const b = yield* cluster.start("b")
         yield* TestClock.adjust(1000)
-        const fiber = yield* Effect.forkChild(a.writer.commit(put("k"), { w: 2 }))
+        const fiber = yield* Effect.forkChild(a.writer.commit(put("k")))
         yield* TestClock.adjust(500)
         assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
         yield* TestClock.adjust(5000)

@@ -21,10 +21,11 @@ describe("callers and closing", () => {
         "a",
         (append) => (batch) => (batch.from === 1 ? append(batch) : Effect.andThen(Deferred.await(gate), append(batch)))
       )
-      const [a] = [yield* cluster.start("a"), yield* cluster.start("b")]
+      const namespaces = { brief: Cluster.policy(2, 2, { ackTimeout: 100 }) }
+      const [a] = [yield* cluster.start("a", { namespaces }), yield* cluster.start("b")]
       yield* TestClock.adjust(1000)
       cluster.cut("a", "b")
-      const first = yield* Effect.forkChild(failure(a.writer.commit(put("first")), "WriteUncertain"))
+      const first = yield* Effect.forkChild(failure(a.writer.commit(Entry.put("brief", "first", "v")), "QuorumNotMet"))
       yield* TestClock.adjust(50)
       const second = yield* Effect.forkChild(a.writer.commit(put("second")))
       const stop = yield* Effect.forkChild(a.stop)
@@ -84,10 +85,12 @@ describe("callers and closing", () => {
     "Bounded: more writes than may wait for acks are rejected as overloaded",
     () =>
       Effect.gen(function* () {
-        const { a, cluster } = yield* Cluster.running("ab", 2)
+        const { cluster } = yield* Cluster.running("ab", 2, "b")
+        const a = yield* cluster.start("a", { policy: Cluster.policy(2, 2, { ackTimeout: 10_000 }) })
+        yield* TestClock.adjust(1000)
         cluster.cut("a", "b")
         const write = put("k")
-        const commit = a.writer.commit(write, { w: 2 })
+        const commit = a.writer.commit(write)
         const waiting = yield* Effect.replicateEffect(Effect.forkChild(commit, { startImmediately: true }), 65_536)
         yield* TestClock.adjust(1)
         assert.strictEqual(a.logs.head(a.logs.own).seq, 65_536)
@@ -163,7 +166,7 @@ describe("what is known of a write", () => {
       assert.deepStrictEqual(yield* holders, [idA, idB, idC])
       yield* during(c.stop, 4000)
       assert.deepStrictEqual(yield* holders, [idA, idB])
-      const error = yield* during(failure(a.writer.resume(writeId, { w: "all" }), "QuorumNotMet"), 101)
+      const error = yield* during(failure(a.writer.resume(writeId, { w: "all" }), "QuorumNotMet"), 2001)
       assert.strictEqual(error.verdicts[idC]?._tag, "refused")
       yield* cluster.start("c")
       yield* TestClock.adjust(2000)
@@ -191,7 +194,7 @@ describe("clocks", () => {
         yield* cluster.start("b")
         yield* TestClock.adjust(1000)
         cluster.cut("a", "b")
-        const write = yield* Effect.forkChild(failure(a.writer.commit(put("k")), "WriteUncertain"))
+        const write = yield* Effect.forkChild(failure(a.writer.commit(put("k")), "QuorumNotMet"))
         yield* TestClock.adjust(500)
         set(jump)
         yield* TestClock.adjust(1500)
@@ -211,7 +214,7 @@ describe("clocks", () => {
         const a = yield* Effect.provideService(cluster.start("a"), Clock.Clock, wall)
         yield* TestClock.adjust(1000)
         set(jump)
-        const early = yield* Effect.forkChild(failure(a.writer.commit(put("k")), "WriteUncertain"))
+        const early = yield* Effect.forkChild(failure(a.writer.commit(put("k")), "QuorumNotMet"))
         yield* TestClock.adjust(4000)
         yield* Fiber.join(early)
         yield* failure(a.writer.commit(put("k")), "QuorumUnavailable")

@@ -9,7 +9,12 @@ const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf
 describe("README", () => {
   it("shows the example that is tested here", () => {
     const shown = /```ts\n(.*?)```/s.exec(read("../README.md"))?.[1]
-    assert.strictEqual(shown, read("./readme/example.ts").replaceAll("../../src/index.ts", "@quorum/core"))
+    assert.strictEqual(
+      shown,
+      read("./readme/example.ts")
+        .replaceAll("../../src/index.ts", "@quorum/core")
+        .replaceAll("../../src/adapter.ts", "@quorum/core/adapter")
+    )
   })
 
   it.effect("the example commits a write on two of three replicas", () =>

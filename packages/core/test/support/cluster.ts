@@ -64,11 +64,17 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
 
   const start = Effect.fnUntraced(function* (
     name: string,
-    options: { readonly policy?: QuorumPolicy.QuorumPolicy; readonly logger?: Layer.Layer<never> } = {}
+    options: {
+      readonly policy?: QuorumPolicy.QuorumPolicy
+      readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
+      readonly logger?: Layer.Layer<never>
+    } = {}
   ) {
     const scope = yield* Scope.make()
     const layer = PeerTransport.layerMemoryServer.pipe(
-      Layer.provideMerge(Replica.layer({ policy: options.policy ?? policy(ids.length, w) })),
+      Layer.provideMerge(
+        Replica.layer({ policy: options.policy ?? policy(ids.length, w), namespaces: options.namespaces ?? {} })
+      ),
       Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(name)))),
       Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),
       Layer.provide(RecordIndex.layerMemory),
