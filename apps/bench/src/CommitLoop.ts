@@ -1,8 +1,8 @@
 /**
  * The closed loop on a `QuorumWriter` of this process: one fiber per writer.
  */
-import { Entry, QuorumPolicy, QuorumWriter } from "@quorum/core"
-import { Peers, RecordIndex, ReplicaLogs } from "@quorum/core/adapter"
+import { Entry, QuorumPolicy, QuorumWriter, ReplicaStatus } from "@quorum/core"
+import { RecordIndex } from "@quorum/core/adapter"
 import { Effect, Result } from "effect"
 import { randomKey, recorder, type Run, type Sample } from "./ClosedLoop.ts"
 import type { Status } from "./Lines.ts"
@@ -17,10 +17,10 @@ export const policy = (n: number, w: number): QuorumPolicy.QuorumPolicy =>
 
 /** How a replica of this process is doing. */
 const status = Effect.gen(function* () {
-  const logs = yield* ReplicaLogs.ReplicaLogs
+  const { current } = yield* ReplicaStatus.ReplicaStatus
   const index = yield* RecordIndex.RecordIndex
   return Effect.map(index.progress, (progress): Status => {
-    const vector = logs.vector()
+    const { vector } = current()
     return {
       at: Date.now(),
       held: vector.reduce((sum, { seq }) => sum + seq, 0),
@@ -32,12 +32,8 @@ const status = Effect.gen(function* () {
 
 /** Entries of the own log that the peer which has the fewest is not known to hold. */
 const lag = Effect.gen(function* () {
-  const logs = yield* ReplicaLogs.ReplicaLogs
-  const peers = yield* Peers.Peers
-  return (): number => {
-    const held = peers.all().map(({ watermarks }) => watermarks.get(logs.own)?.seq ?? 0)
-    return logs.head(logs.own).seq - Math.min(...held)
-  }
+  const { current } = yield* ReplicaStatus.ReplicaStatus
+  return (): number => Math.max(...current().peers.map(({ lag }) => lag))
 })
 
 /** Makes measurements, and says how the replica is doing. */

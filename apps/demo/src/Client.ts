@@ -2,7 +2,7 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import type { Entry, Records, WriteId } from "@quorum/core"
+import type { Entry, Records, ReplicaStatus, WriteId } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -30,7 +30,7 @@ export type Answer =
   | { readonly _tag: "Unknown"; readonly detail: string }
 
 /** The state of a replica. */
-export type Status = typeof ClientApi.Status.Type
+export type Status = ReplicaStatus.Status
 
 /** A replica could not be asked. */
 export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
@@ -133,6 +133,7 @@ const answerOf = (error: Failure): Answer => {
     case "TimeoutError":
     case "WriteUnknown":
     case "WriteUncertain":
+    case "StoreError":
       return { _tag: "Unknown", detail }
   }
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { type LogId, type Records } from "@quorum/core"
-import { RecordIndex, type Watermark } from "@quorum/core/adapter"
+import { RecordKey, type Watermark } from "@quorum/core/adapter"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Client, Status } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
@@ -42,9 +42,9 @@ export const content = <E, R>(
     let count = 0
     let previous: { readonly namespace: string; readonly key: string } | undefined
     const visit = (record: Compared): void => {
-      const id = RecordIndex.keyOf(record.namespace, record.key)
+      const id = RecordKey.keyOf(record.namespace, record.key)
       const name = `${record.namespace}/${record.key}`
-      if (previous !== undefined && RecordIndex.compareKeys(previous, record) >= 0) wrong.push(`${name}: out of order`)
+      if (previous !== undefined && RecordKey.compare(previous, record) >= 0) wrong.push(`${name}: out of order`)
       previous = record
       count++
       for (const field of [record.namespace, record.key, record.writeId]) addField(hash, Buffer.from(field))

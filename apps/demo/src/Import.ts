@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto"
 import { type LogId, type Entry, WriteId } from "@quorum/core"
-import { RecordIndex } from "@quorum/core/adapter"
+import { RecordKey } from "@quorum/core/adapter"
 import { type Cause, Clock, Effect, Queue, Semaphore, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
@@ -74,7 +74,7 @@ export const acknowledge = (state: Import, write: Entry.Write, writeId: WriteId.
   state.newest = writeId
   state.acknowledgedUpTo.set(log, Math.max(seq, state.acknowledgedUpTo.get(log) ?? 0))
   const sha256 = createHash("sha256").update(write.value).digest("base64")
-  state.acknowledged.set(RecordIndex.keyOf(write.namespace, write.key), { writeId, sha256 })
+  state.acknowledged.set(RecordKey.keyOf(write.namespace, write.key), { writeId, sha256 })
 }
 
 /** Imports all lines. `onProgress` runs whenever a write was sent or has got its answer, and must be quick. */
@@ -229,7 +229,7 @@ const choose = (cluster: Cluster, start: number): Member | undefined => {
 /** The writer of a key: FNV-1a over its UTF-16 units. */
 const lane = ({ key, namespace }: Entry.Write, lanes: number): number => {
   let hash = 0x811c9dc5
-  const text = RecordIndex.keyOf(namespace, key)
+  const text = RecordKey.keyOf(namespace, key)
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   return (hash >>> 0) % lanes
 }

@@ -63,9 +63,9 @@ export const parse = (number: number, text: string): Line => {
   const value = Result.try(() => JSON.stringify(place.value))
   if (Result.isFailure(value)) return rejected("value: it is nested too deeply")
   const write = Entry.put(place.namespace, place.key, value.success)
-  const refused = Limits.check(write, Limits.defaults)
-  if (refused !== undefined) return rejected(`${refused.field}: ${refused.detail}`)
-  return { _tag: "Write", number, write }
+  const checked = Limits.checkWrite(write, Limits.defaults)
+  if (Result.isFailure(checked)) return rejected(`${checked.failure.field}: ${checked.failure.detail}`)
+  return { _tag: "Write", number, write: checked.success }
 }
 
 /** Cuts bytes into lines and parses them. What is longer than `maxBytes` is dropped while it is read. */

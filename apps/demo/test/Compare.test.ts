@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import type { LogId } from "@quorum/core"
 import type { Chain } from "@quorum/core/adapter"
 import { WriteId } from "@quorum/core"
-import { RecordIndex } from "@quorum/core/adapter"
+import { RecordKey } from "@quorum/core/adapter"
 import { Effect, Stream } from "effect"
 import * as Compare from "../src/Compare.ts"
 
@@ -24,7 +24,7 @@ const record = (key: string, value: string, seq: number, namespace = "n"): Compa
 const acknowledged = (records: ReadonlyArray<Compare.Compared>) =>
   new Map(
     records.map(({ key, namespace, value, writeId }) => [
-      RecordIndex.keyOf(namespace, key),
+      RecordKey.keyOf(namespace, key),
       { writeId, sha256: createHash("sha256").update(value).digest("base64") }
     ])
   )

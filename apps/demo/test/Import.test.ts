@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { LogId } from "@quorum/core"
 import { Entry, WriteId, QuorumPolicy, ReplicaId } from "@quorum/core"
-import { RecordIndex } from "@quorum/core/adapter"
+import { RecordKey } from "@quorum/core/adapter"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
 import type { Cluster, Member } from "../src/Cluster.ts"
@@ -173,7 +173,7 @@ describe("an import", () => {
       const [first, second] = replicas.asked.map((text) => text.split(" "))
       assert.notStrictEqual(first![1], second![1])
       assert.deepStrictEqual(first!.slice(2), second!.slice(2))
-      assert.isTrue(state.acknowledged.get(RecordIndex.keyOf("n", "k1"))!.writeId.startsWith(second![1]!))
+      assert.isTrue(state.acknowledged.get(RecordKey.keyOf("n", "k1"))!.writeId.startsWith(second![1]!))
     })
   )
 
@@ -190,7 +190,7 @@ describe("an import", () => {
       )
       assert.strictEqual(state.notMet, 1)
       assert.strictEqual(state.committed, 1)
-      assert.strictEqual(state.acknowledged.get(RecordIndex.keyOf("n", "k1"))!.writeId, writeId)
+      assert.strictEqual(state.acknowledged.get(RecordKey.keyOf("n", "k1"))!.writeId, writeId)
       assert.strictEqual(state.acknowledgedUpTo.get("a@0000000000000001" as LogId.LogId), 77)
     })
   )

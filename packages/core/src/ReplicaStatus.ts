@@ -1,14 +1,20 @@
 /**
  * The state of this replica, to be read and not to be changed: who it is, what it holds, how its peers are.
  */
-import { Context, Schema } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import * as LogId from "./identity/LogId.ts"
 import * as ReplicaId from "./identity/ReplicaId.ts"
 import * as Limits from "./log/Limits.ts"
+import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Watermark from "./log/Watermark.ts"
+import * as PeerProtocol from "./peer/PeerProtocol.ts"
+import { Peers, type PeerState } from "./peer/Peers.ts"
+import { Replication } from "./peer/Replication.ts"
 import * as QuorumError from "./quorum/QuorumError.ts"
 import * as QuorumPolicy from "./quorum/QuorumPolicy.ts"
+import { IndexFollower } from "./record/IndexFollower.ts"
+import { QuorumWriter } from "./write/QuorumWriter.ts"
 
 /** What a replica knows about one of its peers. Times are milliseconds since the epoch. */
 export const PeerStatus = Schema.Struct({
@@ -32,34 +38,87 @@ export const PeerStatus = Schema.Struct({
 export type PeerStatus = typeof PeerStatus.Type
 
 /** The state of a replica. */
-export const Status = Schema.Struct({
-  identity: ReplicaStore.StoreIdentity,
-  /** The log that this replica writes. */
-  log: LogId.LogId,
-  /** The versions of the peer protocol that this replica speaks. */
-  protocolVersions: Schema.Array(Schema.Int),
-  /** The policy of writes whose namespace has none of its own. */
-  policy: QuorumPolicy.QuorumPolicy,
-  limits: Limits.LimitsJson,
-  /** Whether this replica may append: it has heard of the end of its own log since it started. */
-  recovered: Schema.Boolean,
-  /** Why the store failed last, as long as it has not worked since; null when it works. */
-  storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
-  /** Entries that are held here and cannot be read any more. They do not count as held. */
-  damaged: Schema.Array(ReplicaStore.DamagedRange),
-  /** How far this replica holds every log. */
-  vector: Watermark.VersionVector,
-  peers: Schema.Array(PeerStatus),
-  /** Writes that wait for an append or for acks. */
-  waitingWrites: Schema.Int,
-  /** Entries that the record index does not have yet; reads see them all the same. */
-  unindexedEntries: Schema.Int
-})
-
-/** The state of a replica. */
-export type Status = typeof Status.Type
+export class Status extends Schema.Opaque<Status>()(
+  Schema.Struct({
+    identity: ReplicaStore.StoreIdentity,
+    /** The log that this replica writes. */
+    log: LogId.LogId,
+    /** The versions of the peer protocol that this replica speaks. */
+    protocolVersions: Schema.Array(Schema.Int),
+    /** The policy of writes whose namespace has none of its own. */
+    policy: QuorumPolicy.QuorumPolicy,
+    limits: Limits.LimitsJson,
+    /** Whether this replica may append: it has heard of the end of its own log since it started. */
+    recovered: Schema.Boolean,
+    /** Why the store failed last, as long as it has not worked since; null when it works. */
+    storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
+    /** Entries that are held here and cannot be read any more. They do not count as held. */
+    damaged: Schema.Array(ReplicaStore.DamagedRange),
+    /** How far this replica holds every log. */
+    vector: Watermark.VersionVector,
+    peers: Schema.Array(PeerStatus),
+    /** Writes that wait for an append or for acks. */
+    waitingWrites: Schema.Int,
+    /** Keys whose newest write the record index does not have yet; reads see them all the same. */
+    unindexedKeys: Schema.Int
+  })
+) {}
 
 /** The state of this replica. Every call looks anew. */
 export class ReplicaStatus extends Context.Service<ReplicaStatus, { readonly current: () => Status }>()(
   "@quorum/core/ReplicaStatus"
 ) {}
+
+/** Looks at the parts of a replica. */
+export const layer = Layer.effect(
+  ReplicaStatus,
+  Effect.gen(function* () {
+    const writer = yield* QuorumWriter
+    const logs = yield* ReplicaLogs
+    const peers = yield* Peers
+    const replication = yield* Replication
+    const follower = yield* IndexFollower
+    const limits = yield* Limits.Limits
+    return ReplicaStatus.of({
+      current: () => {
+        const fault = logs.fault()
+        return {
+          identity: logs.identity,
+          log: logs.own,
+          protocolVersions: PeerProtocol.versions,
+          policy: writer.policy,
+          limits,
+          recovered: replication.isRecovered(),
+          storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
+          damaged: logs.damaged(),
+          vector: logs.vector(),
+          peers: peers.all().map((peer) => statusOf(peer, logs.own, logs.head(logs.own).seq)),
+          waitingWrites: writer.waiting(),
+          unindexedKeys: follower.unindexed()
+        }
+      }
+    })
+  })
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const statusOf = (
+  { clockSkewMillis, drifted, id, link, watermarks }: PeerState,
+  own: LogId.LogId,
+  head: number
+): PeerStatus => {
+  const watermark = watermarks.get(own)?.seq ?? 0
+  const down = link._tag === "Down"
+  return {
+    replica: id,
+    link: down ? "down" : link._tag === "Up" ? "up" : "connecting",
+    since: link._tag === "Connecting" ? null : link.since,
+    verdict: down ? link.verdict : null,
+    detail: down ? link.detail : null,
+    watermark,
+    lag: Math.max(0, head - watermark),
+    drifted: Array.from(drifted),
+    clockSkewMillis: clockSkewMillis ?? null
+  }
+}

@@ -1,10 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Option, Result } from "effect"
 import { Entry, Limits } from "../src/index.ts"
 
 const limits: Limits.Limits = { namespaceBytes: 8, keyBytes: 10, valueBytes: 4 }
 
+const rejection = (write: unknown, within: Limits.Limits = limits) =>
+  Option.getOrUndefined(Result.getFailure(Limits.checkWrite(write, within)))
+
 const check = (write: Entry.Write, within: Limits.Limits = limits) => {
-  const rejected = Limits.check(write, within)
+  const rejected = rejection(write, within)
   return rejected === undefined ? undefined : { field: rejected.field, reason: rejected.reason }
 }
 
@@ -36,9 +40,9 @@ describe("Limits", () => {
   })
 
   it("the detail says how much it is and how much it may be", () => {
-    assert.strictEqual(Limits.check(Entry.put("n", "k", "vvvvv"), limits)?.detail, "5 bytes, the limit is 4")
+    assert.strictEqual(rejection(Entry.put("n", "k", "vvvvv"), limits)?.detail, "5 bytes, the limit is 4")
     assert.strictEqual(
-      Limits.check(Entry.put("n", "k".repeat(11), "v"), limits)?.detail,
+      rejection(Entry.put("n", "k".repeat(11), "v"), limits)?.detail,
       "11 bytes of UTF-8, the limit is 10"
     )
   })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import { Entry, HybridLogicalClock, type LogId } from "../src/index.ts"
-import { EntryBatch, RecordIndex, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, RecordKey, Watermark } from "../src/adapter.ts"
 import * as PointerTable from "../src/record/internal/PointerTable.ts"
 
 const logs = ["a@9f3c52d0b1e44a07", "a@9f3c52d0b1e44a08", "b@0000000000000000"].map((name) => name as LogId.LogId)
@@ -45,13 +45,13 @@ const twinOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>): ReadonlyArray<Re
     EntryBatch.forEach(batch, (seq, offset) => {
       const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
       const pointer = { namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" }
-      const held = newest.get(RecordIndex.keyOf(namespace, key))
+      const held = newest.get(RecordKey.keyOf(namespace, key))
       if (held === undefined || RecordIndex.compare(pointer, held) > 0) {
-        newest.set(RecordIndex.keyOf(namespace, key), pointer)
+        newest.set(RecordKey.keyOf(namespace, key), pointer)
       }
     })
   }
-  return [...newest.values()].sort(RecordIndex.compareKeys)
+  return [...newest.values()].sort(RecordKey.compare)
 }
 
 const tableOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>): PointerTable.PointerTable => {
@@ -130,8 +130,8 @@ describe("PointerTable", () => {
       for (const end of [undefined, bounds[2], bounds[9], bounds[bounds.length - 1]]) {
         const expected = all.filter(
           (pointer) =>
-            (after === undefined || RecordIndex.compareKeys(pointer, after) > 0) &&
-            (end === undefined || RecordIndex.compareKeys(pointer, end) <= 0)
+            (after === undefined || RecordKey.compare(pointer, after) > 0) &&
+            (end === undefined || RecordKey.compare(pointer, end) <= 0)
         )
         for (const limit of [1, 3, all.length]) {
           assert.deepStrictEqual(table.within(after, end, limit), expected.slice(0, limit))

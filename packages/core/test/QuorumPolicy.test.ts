@@ -20,7 +20,7 @@ const issueOf = (input: unknown): string => {
   return String(result.failure)
 }
 
-const json = { n: 3, w: 2, ackTimeoutMillis: 2000, clockSkewWarnMillis: 30000 }
+const json = { n: 3, w: 2, ackTimeoutMillis: 2000 }
 
 describe("QuorumPolicy", () => {
   it("policy rejects zero n", () => {
@@ -42,14 +42,13 @@ describe("QuorumPolicy", () => {
   it("quorum policy serde roundtrip", () => {
     const policy = Result.getOrThrow(QuorumPolicy.make({ n: 5, w: 3, ackTimeout: "1500 micros" }))
     const text = JSON.stringify(encode(policy))
-    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"clockSkewWarnMillis":30000}`)
+    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5}`)
     assert.deepStrictEqual(Result.getOrThrow(decode(JSON.parse(text))), policy)
   })
 
   it("durations default to 2 seconds and 30 seconds", () => {
     const policy = Result.getOrThrow(QuorumPolicy.majority(3))
     assert.strictEqual(Duration.toMillis(policy.ackTimeout), 2000)
-    assert.strictEqual(Duration.toMillis(policy.clockSkewWarn), 30000)
   })
 
   it("all asks every replica and one asks the local one", () => {
@@ -71,7 +70,6 @@ describe("QuorumPolicy", () => {
     }
     for (const span of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "Infinity", "soon" as "1 second"] as const) {
       assert.match(detailOf(QuorumPolicy.make({ n: 3, w: 2, ackTimeout: span })), /^ackTimeout must be/)
-      assert.match(detailOf(QuorumPolicy.make({ n: 3, w: 2, clockSkewWarn: span })), /^clockSkewWarn must be/)
     }
   })
 
@@ -106,11 +104,7 @@ describe("QuorumPolicy", () => {
       ["ackTimeoutMillis", Number.NaN],
       ["ackTimeoutMillis", Number.POSITIVE_INFINITY],
       ["ackTimeoutMillis", "2 seconds"],
-      ["ackTimeoutMillis", undefined],
-      ["clockSkewWarnMillis", 0],
-      ["clockSkewWarnMillis", -5],
-      ["clockSkewWarnMillis", null],
-      ["clockSkewWarnMillis", undefined]
+      ["ackTimeoutMillis", undefined]
     ]
     for (const [field, value] of wrong) {
       const { [field as "n"]: _, ...rest } = json
@@ -122,7 +116,7 @@ describe("QuorumPolicy", () => {
 
   it("L4 a policy written by hand cannot be encoded past the checks", () => {
     const policy = Result.getOrThrow(QuorumPolicy.majority(3))
-    const wrong = [{ n: 0 }, { w: 4 }, { w: 0 }, { ackTimeout: Duration.infinity }, { clockSkewWarn: Duration.zero }]
+    const wrong = [{ n: 0 }, { w: 4 }, { w: 0 }, { ackTimeout: Duration.infinity }]
     for (const part of wrong) assert.throws(() => encode({ ...policy, ...part }))
   })
 

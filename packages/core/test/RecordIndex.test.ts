@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Schema } from "effect"
 import { HybridLogicalClock, type LogId } from "../src/index.ts"
-import { RecordIndex } from "../src/adapter.ts"
+import { RecordIndex, RecordKey } from "../src/adapter.ts"
 
-const { compare, compareKeys, keyOf } = RecordIndex
+const { compare } = RecordIndex
+const { compare: compareKeys, keyOf } = RecordKey
 
 /** Names that share beginnings, hold each other, and lie where UTF-16 and UTF-8 order differ. */
 const Name = Arbitrary.map(

@@ -1,3 +1,4 @@
+import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -14,6 +15,7 @@ const open = Effect.fnUntraced(function* (
 ) {
   const context = yield* Layer.build(
     Records.layer.pipe(
+      Layer.provide(IndexFollower.layer),
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),

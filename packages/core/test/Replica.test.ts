@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger } from "effect"
-import { Replica, ReplicaId, ReplicaSet } from "../src/index.ts"
-import { PeerTransport, RecordIndex, ReplicaLogs, ReplicaStore } from "../src/adapter.ts"
+import { Replica, ReplicaId, ReplicaSet, ReplicaStatus } from "../src/index.ts"
+import { PeerTransport, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const members = ["a", "b"]
@@ -20,11 +20,11 @@ const replica = (self: string) =>
 describe("Replica", () => {
   it.effect("two replicas that one program builds share nothing but the network", () =>
     Effect.gen(function* () {
-      const a = yield* ReplicaLogs.ReplicaLogs
+      const a = (yield* ReplicaStatus.ReplicaStatus).current()
       const network = yield* PeerTransport.MemoryNetwork
-      const b = Context.get(yield* Layer.build(replica("b")), ReplicaLogs.ReplicaLogs)
-      assert.match(a.own, /^a@/)
-      assert.match(b.own, /^b@/)
+      const b = Context.get(yield* Layer.build(replica("b")), ReplicaStatus.ReplicaStatus).current()
+      assert.match(a.log, /^a@/)
+      assert.match(b.log, /^b@/)
       for (const id of members) yield* network.connect(ReplicaId.make(id))
     }).pipe(
       Effect.provide(replica("a")),

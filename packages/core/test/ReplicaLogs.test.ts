@@ -1,3 +1,4 @@
+import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
@@ -39,6 +40,7 @@ const forgetful: Store = {
 const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {
   const context = yield* Layer.build(
     Records.layer.pipe(
+      Layer.provide(IndexFollower.layer),
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),

@@ -259,7 +259,7 @@ describe("clocks", () => {
     }))
     const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
     yield* cluster.start("b")
-    const a = yield* cluster.start("a", { policy: Cluster.policy(2, 1, { clockSkewWarn }), logger })
+    const a = yield* cluster.start("a", { policy: Cluster.policy(2, 1), replica: { clockSkewWarn }, logger })
     yield* TestClock.adjust(5000)
     assert.strictEqual(a.peers.get(idB).clockSkewMillis, 40_000)
     return said.filter((line) => line.includes("the clock of b differs by 40000 ms"))

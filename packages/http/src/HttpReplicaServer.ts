@@ -3,8 +3,8 @@
  *
  * Each layer needs an `HttpServer`, which a platform provides, and the services of `Replica.layer`.
  */
-import type { QuorumWriter, Records } from "@quorum/core"
-import type { PeerHandler, Peers, ReplicaLogs } from "@quorum/core/adapter"
+import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import type { PeerHandler } from "@quorum/core/adapter"
 import { Deferred, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, type HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
@@ -12,7 +12,7 @@ import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
 import * as PeerMessage from "./peer/PeerMessage.ts"
 
 /** The services of a replica that clients are answered from. */
-type ClientServices = QuorumWriter.QuorumWriter | Records.Records | ReplicaLogs.ReplicaLogs | Peers.Peers
+type ClientServices = QuorumWriter.QuorumWriter | Records.Records | ReplicaStatus.ReplicaStatus
 
 /**
  * Characters of a namespace or a key in a path. More than keys may have by any limits, so that too long a key is
@@ -47,7 +47,7 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
     )
     const server = HttpRouter.serve(Layer.provideMerge(routes, goodbye), {
       disableLogger: true,
-      routerConfig: { maxParamLength }
+      routerConfig: { maxParamLength, caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }
     }).pipe(Layer.provide(HttpMiddleware.layerTracerDisabledForUrls([PeerMessage.path, "/healthz"])))
     // Built after the server, so it is closed before it.
     const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))

@@ -26,7 +26,7 @@ interface Expected {
 }
 
 const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.CommitError, Expected]> = [
-  [notMet, { status: 503, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts } }],
+  [notMet, { status: 504, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts } }],
   [unavailable, { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, verdicts } }],
   [localFailed, { status: 503, error: "local_write_failed" }],
   [
@@ -47,6 +47,7 @@ const assertAnswer = (answer: Effect.Success<ReturnType<typeof request>>, { erro
   assert.strictEqual(answer.status, status)
   assert.strictEqual(answer.headers.get("content-type"), "application/json")
   assert.strictEqual(answer.headers.get("retry-after"), status === 503 ? "1" : null)
+  assert.strictEqual(answer.headers.get("location") !== null, status === 504)
   const { message, ...body } = answer.json
   assert.isString(message)
   assert.deepStrictEqual(body, { error, ...rest })

@@ -11,7 +11,12 @@ describe("the readme", () => {
   })
 
   it("names every error that an answer may carry", () => {
-    const sources = ["../src/ClientApiErrors.ts", "../src/ClientApiServer.ts", "../src/HttpPeerServer.ts"]
+    const sources = [
+      "../src/api/ClientApiErrors.ts",
+      "../src/api/ClientApiServer.ts",
+      "../src/api/RequestRules.ts",
+      "../src/peer/HttpPeerServer.ts"
+    ]
       .map(read)
       .join("\n")
     const codes = new Set(Array.from(sources.matchAll(/"([a-z]+_[a-z_]+|internal)"/g), ([, code]) => code!))

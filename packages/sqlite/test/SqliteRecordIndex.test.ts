@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Logger, Option, Schema } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -113,9 +113,7 @@ describe("SqliteRecordIndex", () => {
           deleted: rest.seq % 2 === 0
         }))
         for (let i = 0; i < pointers.length; i += step) {
-          const part = new Map(
-            pointers.slice(i, i + step).map((one) => [RecordIndex.keyOf(one.namespace, one.key), one])
-          )
+          const part = new Map(pointers.slice(i, i + step).map((one) => [RecordKey.keyOf(one.namespace, one.key), one]))
           const progress = new Map([...part.values()].map(({ log, seq }) => [log, seq] as const))
           yield* index.merge([...part.values()], progress)
         }

@@ -1,7 +1,7 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { describe, it } from "@effect/vitest"
 import { type LogId } from "@quorum/core"
-import { Chain, EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Chain, EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
@@ -172,15 +172,15 @@ const arrivalIndex = Effect.sync(() => () => {
     progress: Effect.sync(() => new Map(progress)),
     merge: (updates, to) =>
       Effect.sync(() => {
-        for (const pointer of updates) pointers.set(RecordIndex.keyOf(pointer.namespace, pointer.key), pointer)
+        for (const pointer of updates) pointers.set(RecordKey.keyOf(pointer.namespace, pointer.key), pointer)
         for (const [log, seq] of to) progress.set(log, seq)
       }),
     get: () => Effect.succeedNone,
     scan: ({ after, limit }) =>
       Effect.sync(() =>
         Array.from(pointers.values())
-          .filter((pointer) => after === undefined || RecordIndex.compareKeys(pointer, after) > 0)
-          .sort(RecordIndex.compareKeys)
+          .filter((pointer) => after === undefined || RecordKey.compare(pointer, after) > 0)
+          .sort(RecordKey.compare)
           .slice(0, limit)
       )
   })

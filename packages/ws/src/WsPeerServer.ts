@@ -2,7 +2,7 @@
  * Answers peers over WebSocket: the server side of the peer protocol, at `GET /peer`, on the router that may serve the
  * client API too.
  */
-import { type Limits, type ReplicaId } from "@quorum/core"
+import { Limits, type ReplicaId } from "@quorum/core"
 import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
 import { Deferred, Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -11,8 +11,6 @@ import * as WsPath from "./WsPath.ts"
 
 /** How a replica answers its peers. */
 export interface Options {
-  /** The limits of writes, the same on all members; they decide how large a frame may be. */
-  readonly limits?: Limits.Limits
   /**
    * The identity that the transport has proved for a connection, a client certificate's subject for example; none when
    * it proves nothing. A handshake that claims another id is refused. It must not be taken from a header that the
@@ -55,7 +53,7 @@ const route = (options: Options, closing: Effect.Effect<void>) =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
       const handler = yield* PeerHandler.PeerHandler
-      const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
+      const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const { identify } = options
       const ended = Effect.as(closing, HttpServerResponse.empty())
       yield* router.add("GET", WsPath.path, (request) => {

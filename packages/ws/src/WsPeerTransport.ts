@@ -1,7 +1,7 @@
 /**
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
-import { type Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
+import { Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
 import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
@@ -11,8 +11,6 @@ import * as WsPath from "./WsPath.ts"
 export interface Options {
   /** Where each replica answers, by replica id: `ws://host:port` or `wss://…`. */
   readonly peers: PeerUrls.PeerUrls
-  /** The limits of writes, the same on all members; they decide how large an answer may be. */
-  readonly limits?: Limits.Limits
 }
 
 /** Pushes under way to one peer. Enough that the next batch is on its way while the peer's disk works. */
@@ -26,7 +24,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["ws:", "wss:"]))
   const webSocket = yield* Socket.WebSocketConstructor
-  const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
+  const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
 
   return PeerTransport.PeerTransport.of({
     maxInFlight,

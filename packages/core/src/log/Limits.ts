@@ -1,7 +1,7 @@
 /**
  * What a write may be at most, and the check of a write against it.
  */
-import { Context, Schema } from "effect"
+import { Context, Result, Schema } from "effect"
 import * as Entry from "./Entry.ts"
 import { WriteRejected } from "../quorum/QuorumError.ts"
 
@@ -31,50 +31,77 @@ export const defaults: Limits = { namespaceBytes: 255, keyBytes: 1024, valueByte
  */
 export const Limits = Context.Reference<Limits>("@quorum/core/Limits", { defaultValue: () => defaults })
 
-/** Why a write cannot be taken, naming the field; `undefined` when it can. */
-export const check = (write: Entry.Write, limits: Limits): WriteRejected | undefined =>
-  checkKind(write) ??
-  checkText("namespace", write.namespace, Math.min(limits.namespaceBytes, Entry.maxNamespaceBytes)) ??
-  checkText("key", write.key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
-  (write.value.length > limits.valueBytes
-    ? new WriteRejected({
-        field: "value",
-        reason: "too_large",
-        detail: `${write.value.length} bytes, the limit is ${limits.valueBytes}`
-      })
-    : undefined)
+/**
+ * A write as a plain value, or why it cannot be taken, naming the field. Takes anything at all: fields are read once,
+ * and what throws while they are read is a reason too.
+ */
+export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.Write, WriteRejected> => {
+  try {
+    if (typeof write !== "object" || write === null) return invalid("write", "it is not an object")
+    const { key, kind, namespace, value } = write as Record<keyof Entry.Write, unknown>
+    if (kind !== "put" && kind !== "delete") return invalid("kind", "it is neither put nor delete")
+    return (
+      checkText("namespace", namespace, Math.min(limits.namespaceBytes, Entry.maxNamespaceBytes)) ??
+      checkText("key", key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
+      checkValue(kind, value, limits.valueBytes) ??
+      Result.succeed({ kind, namespace: namespace as string, key: key as string, value: plainBytes(value) })
+    )
+  } catch (cause) {
+    return invalid("write", `it cannot be read: ${String(cause)}`)
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+const invalid = (field: string, detail: string) => Result.fail(new WriteRejected({ field, reason: "invalid", detail }))
+
+const tooLarge = (field: string, detail: string) =>
+  Result.fail(new WriteRejected({ field, reason: "too_large", detail }))
+
+/** Which typed array a value is, whatever it claims and whichever realm it comes from; `undefined` when it is none. */
+const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object
+const getterOf = (name: string | symbol) => {
+  const { get } = Object.getOwnPropertyDescriptor(typedArrayPrototype, name)!
+  return (value: unknown): unknown => get!.call(value)
+}
+const kindOfArray = getterOf(Symbol.toStringTag)
+const bufferOf = getterOf("buffer") as (value: unknown) => ArrayBuffer
+const offsetOf = getterOf("byteOffset") as (value: unknown) => number
+const lengthOf = getterOf("byteLength") as (value: unknown) => number
+
+/** The bytes of a `Uint8Array`, without what a class derived from it may have made of them. */
+const plainBytes = (value: unknown): Uint8Array =>
+  Object.getPrototypeOf(value) === Uint8Array.prototype
+    ? (value as Uint8Array)
+    : new Uint8Array(bufferOf(value), offsetOf(value), lengthOf(value))
+
 /** What an entry cannot hold would be refused by every peer, and with it all that follows. */
-const checkKind = (write: Entry.Write): WriteRejected | undefined => {
-  if (write.kind !== "put" && write.kind !== "delete") {
-    return new WriteRejected({ field: "kind", reason: "invalid", detail: "it is neither put nor delete" })
+const checkValue = (kind: Entry.Write["kind"], value: unknown, limit: number) => {
+  if (kindOfArray(value) !== "Uint8Array") {
+    return invalid(
+      "value",
+      "it is not a Uint8Array; encode text with a TextEncoder, and numbers in an order of your own"
+    )
   }
-  return write.kind === "delete" && write.value.length > 0
-    ? new WriteRejected({ field: "value", reason: "invalid", detail: "a delete has no value" })
-    : undefined
+  if (bufferOf(value).detached) return invalid("value", "its buffer is detached")
+  const bytes = lengthOf(value)
+  if (kind === "delete" && bytes > 0) return invalid("value", "a delete has no value")
+  return bytes > limit ? tooLarge("value", `${bytes} bytes, the limit is ${limit}`) : undefined
 }
 
 const utf8 = new TextEncoder()
 
-const checkText = (field: string, text: string, limit: number): WriteRejected | undefined => {
-  if (text.length === 0) return new WriteRejected({ field, reason: "invalid", detail: "it is empty" })
+const checkText = (field: string, text: unknown, limit: number) => {
+  if (typeof text !== "string") return invalid(field, "it is not a string")
+  if (text.length === 0) return invalid(field, "it is empty")
   if (text.length * 3 > limit) {
     const bytes = utf8.encode(text).length
-    if (bytes > limit) {
-      const detail = `${bytes} bytes of UTF-8, the limit is ${limit}`
-      return new WriteRejected({ field, reason: "too_large", detail })
-    }
+    if (bytes > limit) return tooLarge(field, `${bytes} bytes of UTF-8, the limit is ${limit}`)
   }
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
-    if (unit === 0) {
-      return new WriteRejected({ field, reason: "invalid", detail: "it contains a NUL character" })
-    }
-    if (unit >= 0xd800 && unit <= 0xdfff && !text.isWellFormed()) {
-      return new WriteRejected({ field, reason: "invalid", detail: "it is not well-formed Unicode" })
-    }
+    if (unit === 0) return invalid(field, "it contains a NUL character")
+    if (unit >= 0xd800 && unit <= 0xdfff && !text.isWellFormed()) return invalid(field, "it is not well-formed Unicode")
   }
   return undefined
 }

@@ -4,7 +4,9 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Context, Effect, Layer, Option, Semaphore } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Option, Semaphore } from "effect"
+import { EventSink } from "../events/EventSink.ts"
+import * as Monotonic from "./Monotonic.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
@@ -23,8 +25,18 @@ export class ReplicaLogs extends Context.Service<
     readonly identity: ReplicaStore.StoreIdentity
     /** How far a log is durably held here. */
     readonly head: (log: LogId.LogId) => Watermark.Watermark
-    /** How far every log is durably held here. */
+    /** How far every log goes here, damaged entries included. */
+    readonly heads: () => Watermark.VersionVector
+    /**
+     * How far every log is durably held here: what is announced to peers. A log that is damaged is held up to the entry
+     * before.
+     */
     readonly vector: () => Watermark.VersionVector
+    /** The damage that holds an entry; `undefined` where there is none that was found. */
+    readonly damageAt: (log: LogId.LogId, seq: number) => ReplicaStore.DamagedRange | undefined
+    readonly damaged: () => ReadonlyArray<ReplicaStore.DamagedRange>
+    /** Why the store failed last, as long as it has not worked since. Damage of single entries is not such a failure. */
+    readonly fault: () => ReplicaStore.StoreError | undefined
     /**
      * Appends writes to the own log as one batch and returns it; durable when it returns. One call at a time: the
      * caller does not start a second before the first is done.
@@ -67,6 +79,8 @@ export const make: Effect.Effect<
 > = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
   const members = yield* ReplicaSet
+  const time = yield* Clock.Clock
+  const sink = yield* EventSink
   if (store.identity.replica !== members.self || store.identity.cluster !== members.cluster) {
     return yield* new ReplicaStore.StoreError({
       reason: "wrong_identity",
@@ -95,22 +109,59 @@ export const make: Effect.Effect<
   }
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
   const tail = makeTail()
+  const damage = makeDamage(store, sink)
+  let appendFault: ReplicaStore.StoreError | undefined
+  let readFault: ReplicaStore.StoreError | undefined
 
-  const appended = (batch: EntryBatch.EntryBatch): void => {
+  const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
+    appendFault = undefined
     heads.set(batch.log, EntryBatch.watermark(batch))
     clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
     for (const listener of listeners) listener(batch)
+    if (!sink.active()) return
+    const durationMillis = Monotonic.millis(time) - startedAt
+    const { bytes, count, log } = batch
+    sink.tell({ _tag: "Appended", log, own: log === own, entries: count, bytes: bytes.length, durationMillis })
   }
+
+  const notAppended = (log: LogId.LogId, error: ReplicaStore.StoreError): void => {
+    appendFault = error
+    if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
+  }
+
+  const appendToStore = (batch: EntryBatch.EntryBatch) =>
+    Effect.tapError(store.append(batch), (error) =>
+      Effect.sync(() => {
+        if (error._tag === "StoreError") notAppended(batch.log, error)
+      })
+    )
+
+  /** What is read shows damage, whether the read went well or not. */
+  const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
+    Effect.onExit(read, (exit) => {
+      if (damage.isNews()) return damage.lookUp
+      if (Exit.isSuccess(exit)) readFault = undefined
+      else {
+        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+        if (error !== undefined && !(error.reason === "corrupt" && store.damaged().length > 0)) readFault = error
+      }
+      return Effect.void
+    })
 
   return ReplicaLogs.of({
     own,
     identity: store.identity,
     head,
-    vector: () => Array.from(heads.values()),
+    heads: () => Array.from(heads.values()),
+    vector: () => Array.from(heads.values(), (known) => damage.heldOf(known)),
+    damageAt: damage.at,
+    damaged: store.damaged,
+    fault: () => appendFault ?? readFault,
     appendWrites: (writes, now) =>
       Effect.suspend(() => {
+        const startedAt = Monotonic.millis(time)
         const { batch } = EntryBatch.encode(head(own), writes, clock, now)
-        return Effect.matchEffect(store.append(batch), {
+        return Effect.matchEffect(appendToStore(batch), {
           onFailure: (error) =>
             Effect.fail(
               error._tag === "StoreError"
@@ -122,7 +173,7 @@ export const make: Effect.Effect<
             ),
           onSuccess: () => {
             tail.push(batch)
-            appended(batch)
+            appended(batch, startedAt)
             return Effect.succeed(batch)
           }
         })
@@ -131,20 +182,24 @@ export const make: Effect.Effect<
       lockOf(batch.log).withPermit(
         // What is durable has to be announced, whoever has stopped waiting for it.
         Effect.uninterruptible(
-          Effect.map(store.append(batch), (watermark) => {
-            const held = head(batch.log).seq
-            if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held))
-            return watermark
+          Effect.suspend(() => {
+            const startedAt = Monotonic.millis(time)
+            return Effect.flatMap(appendToStore(batch), (watermark) => {
+              const held = head(batch.log).seq
+              if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
+              const refused = damage.of(batch.log)
+              return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+            })
           })
         )
       ),
     read: (log, after, maxBytes) => {
       const batch = log === own ? tail.read(after, maxBytes) : undefined
-      return batch === undefined ? store.read(log, after, maxBytes) : Effect.succeed(Option.some(batch))
+      return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeed(Option.some(batch))
     },
     chainAt: (log, seq) => {
       const known = head(log)
-      return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : store.chainAt(log, seq)
+      return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
     },
     onAppend: (listener) => {
       listeners.add(listener)
@@ -158,6 +213,45 @@ export const layer: Layer.Layer<ReplicaLogs, ReplicaStore.StoreError, ReplicaSto
   Layer.effect(ReplicaLogs, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What is known of the damage in a store: it is held up to the first damaged entry of a log, and no further. */
+const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink) => {
+  let known = 0
+  /** How far damaged logs are held, by the entry before the first that is damaged. */
+  const held = new Map<LogId.LogId, Watermark.Watermark>()
+  const find = (log: LogId.LogId, is: (range: ReplicaStore.DamagedRange) => boolean) =>
+    known === 0 ? undefined : store.damaged().find((range) => range.log === log && is(range))
+  return {
+    /** Whether the store has found more of it. */
+    isNews: (): boolean => store.damaged().length > known,
+    /** Takes in what the store has found. */
+    lookUp: Effect.suspend(() => {
+      const news = store.damaged().slice(known)
+      known = store.damaged().length
+      return Effect.forEach(
+        news,
+        Effect.fnUntraced(function* ({ from, log, to }) {
+          if (sink.active()) sink.tell({ _tag: "DamageFound", log, from, to })
+          yield* Effect.logError(`entries ${from} to ${to} of ${log} are damaged here and do not count as held`)
+          const before = held.get(log)
+          if (before !== undefined && before.seq < from) return
+          const chain = Option.getOrUndefined(Option.flatten(yield* Effect.option(store.chainAt(log, from - 1))))
+          held.set(log, chain === undefined ? Watermark.none(log) : { log, seq: from - 1, chain })
+        }),
+        { discard: true }
+      )
+    }),
+    at: (log: LogId.LogId, seq: number) => find(log, ({ from, to }) => from <= seq && seq <= to),
+    heldOf: (head: Watermark.Watermark): Watermark.Watermark => held.get(head.log) ?? head,
+    /** Why no more of a log can be said to be held. */
+    of: (log: LogId.LogId): ReplicaStore.StoreError | undefined => {
+      const first = find(log, () => true)
+      if (first === undefined) return undefined
+      const detail = `entries ${first.from} to ${first.to} of ${log} are damaged, so what follows does not count as held`
+      return new ReplicaStore.StoreError({ reason: "corrupt", detail })
+    }
+  }
+}
 
 /** The newest batches of the own log, oldest first, dropped from the front when they take too many bytes. */
 const makeTail = () => {

@@ -16,6 +16,9 @@ import * as Watermark from "../log/Watermark.ts"
 /** The version of this protocol. Replicas of different versions refuse each other. */
 export const version = 1
 
+/** The versions of the protocol that this replica speaks. */
+export const versions: ReadonlyArray<number> = [version]
+
 /** The most bytes of entries in one push or pull, unless a single entry is larger. */
 export const maxBatchBytes = 1024 * 1024
 

@@ -4,6 +4,7 @@
  * The replicators write it; the writer and the status read it and listen to it.
  */
 import { Context, Effect, Layer } from "effect"
+import { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
@@ -79,6 +80,7 @@ export class Peers extends Context.Service<
 /** Starts with every peer `Connecting`. */
 export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.gen(function* () {
   const { peers } = yield* ReplicaSet
+  const sink = yield* EventSink
   interface Mutable {
     readonly id: ReplicaId.ReplicaId
     link: Link
@@ -132,6 +134,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       const state = states.get(event.peer)
       if (state === undefined || !apply(state, event)) return
       for (const listener of listeners) listener(event)
+      if (sink.active()) tell(sink, event)
     },
     reportSkew: (peer, millis) => {
       const state = states.get(peer)
@@ -148,6 +151,26 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     }
   })
 })
+
+/** Tells listeners what was learnt. A peer that connects again and again without success changes nothing. */
+const tell = (sink: EventSink, event: PeerEvent): void => {
+  const { peer } = event
+  switch (event._tag) {
+    case "Ack":
+      return sink.tell({ _tag: "Acked", peer, log: event.watermark.log, seq: event.watermark.seq })
+    case "Drift":
+      return sink.tell({ _tag: "Drifted", peer, log: event.log })
+    case "Rejected":
+      return sink.tell({ _tag: "Rejected", peer, log: event.log, seq: event.seq, detail: event.detail })
+    case "Link":
+      switch (event.link._tag) {
+        case "Up":
+          return sink.tell({ _tag: "LinkChanged", peer, link: "up", detail: "" })
+        case "Down":
+          return sink.tell({ _tag: "LinkChanged", peer, link: "down", detail: event.link.detail })
+      }
+  }
+}
 
 /** {@link make} as a layer. */
 export const layer: Layer.Layer<Peers, never, ReplicaSet> = Layer.effect(Peers, make)

@@ -28,6 +28,8 @@ export class Replication extends Context.Service<
      * places away twice.
      */
     readonly recovered: Effect.Effect<void>
+    /** Whether that is so already. */
+    readonly isRecovered: () => boolean
   }
 >()("@quorum/core/Replication") {}
 
@@ -338,7 +340,7 @@ export const make = Effect.gen(function* () {
     const state: State = { peer, failures: 0, failsToStore: false, batchBytes: PeerProtocol.maxBatchBytes }
     yield* Effect.forkScoped(replicator(state))
   }
-  return Replication.of({ recovered: recovered.await })
+  return Replication.of({ recovered: recovered.await, isRecovered: () => recovered.isOpen() })
 })
 
 /** {@link make} as a layer. */

@@ -39,11 +39,13 @@ import type { ReplicaId } from "../identity/ReplicaId.ts"
 /**
  * What a tracker holds of one peer: its last answer that changed anything, and the time of that answer.
  */
-export interface PeerState {
+export interface TrackedPeer {
   readonly id: ReplicaId
   /** `undefined` until something was recorded of the peer. */
   readonly verdict: Verdict | undefined
   readonly at: number
+  /** It was connected when it was last heard of: lagging, and not refused since. */
+  readonly isConnected: boolean
 }
 
 /**
@@ -58,7 +60,7 @@ export interface AckTracker {
   /** When the local commit was durable, `undefined` until then. */
   readonly localAt: number | undefined
   /** The members other than self, each once, in the order given. */
-  readonly peers: ReadonlyArray<PeerState>
+  readonly peers: ReadonlyArray<TrackedPeer>
   /** The reason of a failure that nothing can revert any more. */
   readonly failed: Reason | undefined
 }
@@ -109,7 +111,7 @@ export const make = (options: {
     startedAt,
     deadline: startedAt + Duration.toMillis(policy.ackTimeout),
     localAt: undefined,
-    peers: distinct.map((id) => ({ id, verdict: undefined, at: startedAt })),
+    peers: distinct.map((id) => ({ id, verdict: undefined, at: startedAt, isConnected: false })),
     failed: undefined
   }
   return failIfImpossible(tracker, startedAt)
@@ -144,7 +146,7 @@ export const recordPeerAck: {
   const before = self.peers.find((state) => state.id === peer)
   if (before === undefined || isSettled(before.verdict)) return self
   const verdict = self.failed === undefined && at <= self.deadline ? acked : late
-  return isLate(before.verdict) && verdict === late ? self : withPeer(self, { id: peer, verdict, at })
+  return isLate(before.verdict) && verdict === late ? self : withPeer(self, { ...before, verdict, at })
 })
 
 /**
@@ -167,7 +169,8 @@ export const recordFailure: {
   const before = self.peers.find((state) => state.id === peer)
   if (before === undefined || isSettled(before.verdict) || isLate(before.verdict)) return self
   if (before.verdict !== undefined && isSame(before.verdict, verdict)) return self
-  return failIfImpossible(withPeer(self, { id: peer, verdict, at }), at)
+  const isConnected = verdict._tag === "lagging" || (verdict._tag !== "refused" && before.isConnected)
+  return failIfImpossible(withPeer(self, { id: peer, verdict, at, isConnected }), at)
 })
 
 /**
@@ -200,7 +203,7 @@ export const isQuorumMet: {
  * local commit alone. Without the local commit nothing is met, and after the deadline that is `Failed` too.
  *
  * The reason of a failure: `id_drift` when the peers that drifted would have made the difference, otherwise
- * `unreachable` without any ack of a peer in time, otherwise `timeout`.
+ * `unreachable` when no peer acked in time and none was connected, otherwise `timeout`.
  */
 export const decision: {
   (now: number): (self: AckTracker) => Decision
@@ -315,7 +318,7 @@ const isSame = (a: Verdict, b: Verdict): boolean =>
   (a._tag !== "lagging" || b._tag !== "lagging" || a.by === b.by) &&
   (a._tag !== "refused" || b._tag !== "refused" || a.detail === b.detail)
 
-const withPeer = (self: AckTracker, state: PeerState): AckTracker => ({
+const withPeer = (self: AckTracker, state: TrackedPeer): AckTracker => ({
   ...self,
   peers: self.peers.map((peer) => (peer.id === state.id ? state : peer))
 })
@@ -337,10 +340,12 @@ const reasonOf = (self: AckTracker, now: number): Reason => {
   const acks = count(self, "acked")
   let drifts = 0
   let open = 0
-  for (const { at, verdict } of self.peers) {
+  let connected = 0
+  for (const { at, isConnected, verdict } of self.peers) {
+    if (isConnected) connected++
     if (verdict?._tag === "drifted") drifts += at <= self.deadline ? 1 : 0
     else if (!isSettled(verdict) && !isLate(verdict)) open += now <= self.deadline ? 1 : 0
   }
   if (1 + acks < self.policy.w && 1 + acks + open + drifts >= self.policy.w) return "id_drift"
-  return acks === 0 ? "unreachable" : "timeout"
+  return acks + connected === 0 ? "unreachable" : "timeout"
 }

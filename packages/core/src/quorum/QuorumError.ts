@@ -25,8 +25,8 @@ import { WriteId } from "../identity/WriteId.ts"
  * Why a quorum was not met.
  *
  * - `in_flight`: asked before the deadline while the quorum was still possible. Not a failure yet; ask again.
- * - `unreachable`: no peer acked in time.
- * - `timeout`: some peers acked in time, too few.
+ * - `unreachable`: no peer acked in time, and none was connected.
+ * - `timeout`: too few peers acked in time, though some were connected.
  * - `id_drift`: the replicas whose log differs from ours would have made the difference. An operator has to act;
  *   retrying does not help.
  *

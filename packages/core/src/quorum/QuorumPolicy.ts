@@ -28,8 +28,6 @@ export interface QuorumPolicy {
   readonly w: number
   /** How long peers may take to ack, from the start of the write. */
   readonly ackTimeout: Duration.Duration
-  /** Clock skew between replicas above which a warning is due. It never fails a write. */
-  readonly clockSkewWarn: Duration.Duration
   /** The `w` that was asked for. Differs from `w` only when it was clamped. */
   readonly requestedW: number
 }
@@ -42,7 +40,6 @@ export interface Encoded {
   readonly n: number
   readonly w: number
   readonly ackTimeoutMillis: number
-  readonly clockSkewWarnMillis: number
 }
 
 const isSpan = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
@@ -62,8 +59,7 @@ const wWithinN = Schema.makeFilter((policy: { readonly n: number; readonly w: nu
 export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
   n: AtLeastOne,
   w: AtLeastOne,
-  ackTimeoutMillis: Millis,
-  clockSkewWarnMillis: Millis
+  ackTimeoutMillis: Millis
 })
   .check(wWithinN)
   .pipe(
@@ -72,22 +68,19 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
         n: AtLeastOne,
         w: AtLeastOne,
         ackTimeout: Span,
-        clockSkewWarn: Span,
         requestedW: Schema.Int
       }).check(wWithinN),
       SchemaTransformation.transform<QuorumPolicy, Encoded>({
-        decode: ({ n, w, ackTimeoutMillis, clockSkewWarnMillis }) => ({
+        decode: ({ n, w, ackTimeoutMillis }) => ({
           n,
           w,
           ackTimeout: Duration.millis(ackTimeoutMillis),
-          clockSkewWarn: Duration.millis(clockSkewWarnMillis),
           requestedW: w
         }),
-        encode: ({ n, w, ackTimeout, clockSkewWarn }) => ({
+        encode: ({ n, w, ackTimeout }) => ({
           n,
           w,
-          ackTimeoutMillis: Duration.toMillis(ackTimeout),
-          clockSkewWarnMillis: Duration.toMillis(clockSkewWarn)
+          ackTimeoutMillis: Duration.toMillis(ackTimeout)
         })
       })
     )
@@ -98,18 +91,17 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds,
- * `clockSkewWarn` to 30 seconds; a number is milliseconds.
+ * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds;
+ * a number is milliseconds.
  *
  * A whole `w` outside `[1, n]` is clamped and remembered as `requestedW`; who uses the policy has to tell somebody
  * when `isClamped`. Fails with `InvalidPolicy`, its detail naming the field, when `n` is not a whole number >= 1, when
- * `w` is not a whole number, or when a duration is unreadable, not finite, or not greater than zero.
+ * `w` is not a whole number, or when the timeout is unreadable, not finite, or not greater than zero.
  */
 export const make = (options: {
   readonly n: number
   readonly w: number
   readonly ackTimeout?: Duration.Input | undefined
-  readonly clockSkewWarn?: Duration.Input | undefined
 }): Result.Result<QuorumPolicy, InvalidPolicy> => {
   const { n, w } = options
   if (!Number.isSafeInteger(n) || n < 1) {
@@ -122,15 +114,10 @@ export const make = (options: {
   if (Option.isNone(ackTimeout) || !isSpan(ackTimeout.value)) {
     return invalid(`ackTimeout must be a finite duration greater than zero, got ${String(options.ackTimeout)}`)
   }
-  const clockSkewWarn = Duration.fromInput(options.clockSkewWarn ?? defaultClockSkewWarn)
-  if (Option.isNone(clockSkewWarn) || !isSpan(clockSkewWarn.value)) {
-    return invalid(`clockSkewWarn must be a finite duration greater than zero, got ${String(options.clockSkewWarn)}`)
-  }
   return Result.succeed({
     n,
     w: Math.min(Math.max(w, 1), n),
     ackTimeout: ackTimeout.value,
-    clockSkewWarn: clockSkewWarn.value,
     requestedW: w
   })
 }
@@ -163,11 +150,12 @@ export type W = number | "majority" | "all" | { readonly allBut: number }
  */
 export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, InvalidPolicy> => {
   const { n } = policy
-  const asked =
-    w === "majority" ? Math.floor(n / 2) + 1 : w === "all" ? n : typeof w === "object" && w !== null ? n - w.allBut : w
+  const asked = w === "majority" ? Math.floor(n / 2) + 1 : w === "all" ? n : typeof w === "number" ? w : n - allBut(w)
   return Number.isSafeInteger(asked) && asked >= 1 && asked <= n
     ? Result.succeed({ ...policy, w: asked, requestedW: asked })
-    : invalid(`w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${JSON.stringify(w)}`)
+    : invalid(
+        `w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${typeof w === "object" ? `{ allBut: ${String(allBut(w))} }` : String(w)}`
+      )
 }
 
 // -----------------------------------------------------------------------------
@@ -183,7 +171,10 @@ export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.
 // internals
 // -----------------------------------------------------------------------------
 
+/** From whatever a caller passes: what has no such number asks for no number of replicas. */
+const allBut = (w: unknown): number =>
+  typeof w === "object" && w !== null && "allBut" in w && typeof w.allBut === "number" ? w.allBut : Number.NaN
+
 const defaultAckTimeout = Duration.seconds(2)
-const defaultClockSkewWarn = Duration.seconds(30)
 
 const invalid = (detail: string): Result.Result<never, InvalidPolicy> => Result.fail(new InvalidPolicy({ detail }))

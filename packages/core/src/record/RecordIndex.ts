@@ -7,6 +7,7 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
+import * as RecordKey from "./RecordKey.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 
 /** The newest known write of a key: its place, its clock, and whether it is a delete. */
@@ -74,18 +75,18 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
     merge: (updates, to) =>
       Effect.sync(() => {
         for (const pointer of updates) {
-          const id = keyOf(pointer.namespace, pointer.key)
+          const id = RecordKey.keyOf(pointer.namespace, pointer.key)
           const held = pointers.get(id)
           if (held === undefined || compare(pointer, held) > 0) pointers.set(id, pointer)
         }
         for (const [log, seq] of to) progress.set(log, seq)
       }),
-    get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(keyOf(namespace, key)))),
+    get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(RecordKey.keyOf(namespace, key)))),
     scan: ({ after, limit }) =>
       Effect.sync(() =>
         Array.from(pointers.values())
-          .filter((pointer) => after === undefined || compareKeys(pointer, after) > 0)
-          .sort(compareKeys)
+          .filter((pointer) => after === undefined || RecordKey.compare(pointer, after) > 0)
+          .sort(RecordKey.compare)
           .slice(0, limit)
       )
   })
@@ -93,27 +94,3 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
 
 /** {@link makeMemory} as a layer; a new index each time it is built. */
 export const layerMemory: Layer.Layer<RecordIndex> = Layer.fresh(Layer.effect(RecordIndex, makeMemory))
-
-/** One text for a namespace and a key; the separator cannot occur in a namespace. */
-export const keyOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`
-
-/** Order of keys: namespace, then key, by their UTF-8 bytes (code points). */
-export const compareKeys = (
-  a: { readonly namespace: string; readonly key: string },
-  b: { readonly namespace: string; readonly key: string }
-): number => compareText(a.namespace, b.namespace) || compareText(a.key, b.key)
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** UTF-16 order differs from UTF-8 order only where surrogates meet U+E000 … U+FFFF. */
-const compareText = (a: string, b: string): number => {
-  const length = Math.min(a.length, b.length)
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    if (x !== y) return fixSurrogate(x) - fixSurrogate(y)
-  }
-  return a.length - b.length
-}
-
-const fixSurrogate = (unit: number): number => (unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit)

@@ -89,12 +89,22 @@ export const verdicts = (t: NaiveTracker, now: number): Record<string, QuorumErr
   return out
 }
 
+/** The last that was heard of its connection, before it concluded, is that it is there and slow. */
+const isConnected = (t: NaiveTracker, peer: string): boolean => {
+  const end = conclusion(t, peer)
+  const before = end === undefined ? t.events : t.events.slice(0, t.events.indexOf(end))
+  const heard = before.findLast(
+    (e) => e._tag === "failure" && e.peer === peer && (e.verdict._tag === "lagging" || e.verdict._tag === "refused")
+  )
+  return heard?._tag === "failure" && heard.verdict._tag === "lagging"
+}
+
 const reason = (t: NaiveTracker, now: number): QuorumError.Reason => {
   const acks = acksInTime(t).length
   const drifts = concludedAs(t, "drifted").filter((e) => e.at <= t.deadline).length
   const silent = now > t.deadline ? 0 : members(t).filter((peer) => conclusion(t, peer) === undefined).length
   if (1 + acks < t.w && 1 + acks + silent + drifts >= t.w) return "id_drift"
-  return acks === 0 ? "unreachable" : "timeout"
+  return acks === 0 && !members(t).some((peer) => isConnected(t, peer)) ? "unreachable" : "timeout"
 }
 
 export const decision = (

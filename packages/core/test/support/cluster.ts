@@ -1,7 +1,8 @@
 /** A replica set in one process, on virtual time: production code over the in-memory store and network. */
 import type { PeerHandler, PeerProtocol } from "../../src/adapter.ts"
-import { QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "../../src/index.ts"
+import { QuorumPolicy, QuorumWriter, Records, ReplicaId, ReplicaSet } from "../../src/index.ts"
 import { PeerTransport, Peers, RecordIndex, ReplicaLogs, ReplicaStore } from "../../src/adapter.ts"
+import { type Options, parts } from "../../src/internal/parts.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -67,13 +68,18 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
     options: {
       readonly policy?: QuorumPolicy.QuorumPolicy
       readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
+      readonly replica?: Options
       readonly logger?: Layer.Layer<never>
     } = {}
   ) {
     const scope = yield* Scope.make()
     const layer = PeerTransport.layerMemoryServer.pipe(
       Layer.provideMerge(
-        Replica.layer({ policy: options.policy ?? policy(ids.length, w), namespaces: options.namespaces ?? {} })
+        parts({
+          policy: options.policy ?? policy(ids.length, w),
+          namespaces: options.namespaces ?? {},
+          ...options.replica
+        })
       ),
       Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(name)))),
       Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),

@@ -4,17 +4,8 @@
  * Only schemas, so that a client can share it. The server is `ClientApiServer`, a typed client `ClientApiClient`, and
  * the same schemas make the OpenAPI document at `/openapi.json`.
  */
-import {
-  HybridLogicalClock,
-  LogId,
-  WriteId,
-  QuorumError,
-  QuorumPolicy,
-  Receipt,
-  type Records,
-  ReplicaId
-} from "@quorum/core"
-import { ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { HybridLogicalClock, type QuorumError, WriteId, Receipt, type Records, ReplicaStatus } from "@quorum/core"
+import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
@@ -33,20 +24,34 @@ export type ClientApiError =
   | Records.NotYetVisible
   | ReplicaStore.StoreError
   | Errors.RecordNotFound
+  | Errors.Unhealthy
   | Errors.InvalidRequest
 
+/** A byte order mark is a character of a name like any other. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** The two names in a cursor; `undefined` for bytes that are none. */
+const namesOf = (bytes: Uint8Array): readonly [string, string] | undefined => {
+  try {
+    const [namespace, key, ...rest] = utf8.decode(bytes).split("\0")
+    return namespace && key && rest.length === 0 ? [namespace, key] : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Where a page of records goes on: opaque text, made of the namespace and key of the last record seen. */
-export const Cursor = Schema.StringFromBase64Url.check(
-  Schema.isPattern(/^[^\0]+\0[^\0]+$/, { expected: "the `next` of an earlier page" })
+export const Cursor = Schema.Uint8ArrayFromBase64Url.check(
+  Schema.makeFilter((bytes) => namesOf(bytes) !== undefined, { expected: "the `next` of an earlier page" })
 ).pipe(
   Schema.decodeTo(
     Schema.Struct({ namespace: Schema.String, key: Schema.String }),
     SchemaTransformation.transform({
-      decode: (text) => {
-        const end = text.indexOf("\0")
-        return { namespace: text.slice(0, end), key: text.slice(end + 1) }
+      decode: (bytes) => {
+        const [namespace, key] = namesOf(bytes)!
+        return { namespace, key }
       },
-      encode: ({ key, namespace }) => `${namespace}\0${key}`
+      encode: ({ key, namespace }) => new TextEncoder().encode(`${namespace}\0${key}`)
     })
   )
 )
@@ -62,36 +67,6 @@ export const RecordJson = Schema.Struct({
 
 /** A page of records in the order of namespace and key. It may be shorter than asked for; without `next` it is the last. */
 export const RecordPage = Schema.Struct({ records: Schema.Array(RecordJson), next: Schema.optionalKey(Cursor) })
-
-/** What a replica knows about one of its peers. Times are milliseconds since the epoch. */
-export const PeerStatus = Schema.Struct({
-  replica: ReplicaId.ReplicaId,
-  link: Schema.Literals(["connecting", "up", "down"]),
-  /** Since when the link is up, or when the first of the failed tries in a row was; null while connecting. */
-  since: Schema.NullOr(Schema.Finite),
-  /** Why the link is down; null otherwise. */
-  verdict: Schema.NullOr(QuorumError.Verdict),
-  detail: Schema.NullOr(Schema.String),
-  /** How far the peer holds the log of the replica that answers, and how many entries it is behind. */
-  watermark: LogId.Sequence,
-  lag: LogId.Sequence,
-  /** The logs of which the peer's copy differs; an operator has to look. */
-  drifted: Schema.Array(LogId.LogId),
-  /** The peer's clock minus this replica's; null before the first handshake. */
-  clockSkewMillis: Schema.NullOr(Schema.Finite)
-})
-
-/** The state of a replica. */
-export const Status = Schema.Struct({
-  identity: ReplicaStore.StoreIdentity,
-  /** The log that this replica writes. */
-  log: LogId.LogId,
-  protocolVersion: Schema.Int,
-  /** The policy of writes whose namespace has none of its own. */
-  policy: QuorumPolicy.QuorumPolicy,
-  vector: Watermark.VersionVector,
-  peers: Schema.Array(PeerStatus)
-})
 
 const place = { namespace: Schema.String, key: Schema.String }
 
@@ -152,7 +127,8 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       })
     )
   )
-  .middleware(Errors.InvalidRequests) {}
+  .middleware(Errors.InvalidRequests)
+  .middleware(Errors.StrictRequests) {}
 
 /** Writes, by their ids. */
 export class WritesGroup extends HttpApiGroup.make("writes")
@@ -174,16 +150,24 @@ export class WritesGroup extends HttpApiGroup.make("writes")
       })
     )
   )
-  .middleware(Errors.InvalidRequests) {}
+  .middleware(Errors.InvalidRequests)
+  .middleware(Errors.StrictRequests) {}
+
+const Ok = Schema.Struct({ status: Schema.Literal("ok") })
 
 /** The replica itself. */
 export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true }).add(
-  HttpApiEndpoint.get("status", "/v1/status", { success: Status }).annotateMerge(
+  HttpApiEndpoint.get("status", "/v1/status", { success: ReplicaStatus.Status }).annotateMerge(
     OpenApi.annotations({ summary: "The state of the replica and of its peers, as it sees them" })
   ),
-  HttpApiEndpoint.get("healthz", "/healthz", {
-    success: Schema.Struct({ status: Schema.Literal("ok") })
-  }).annotateMerge(OpenApi.annotations({ summary: "Whether the process answers" }))
+  HttpApiEndpoint.get("healthz", "/healthz", { success: Ok, error: Errors.ofHealth }).annotateMerge(
+    OpenApi.annotations({ summary: "Whether the replica works: the process answers, and its store does not fail" })
+  ),
+  HttpApiEndpoint.get("readyz", "/readyz", { success: Ok, error: Errors.ofReadiness }).annotateMerge(
+    OpenApi.annotations({
+      summary: "Whether writes can be committed here: the replica may append, and W members are up"
+    })
+  )
 ) {}
 
 /** The whole API. */

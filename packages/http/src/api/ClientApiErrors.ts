@@ -30,6 +30,15 @@ export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("Record
   }
 }
 
+/** The replica answers and does not work. `reason` is its store's; what exactly is in this replica's log. */
+export class Unhealthy extends Schema.TaggedError<Unhealthy>()("Unhealthy", {
+  reason: ReplicaStore.StoreErrorReason
+}) {
+  override get message(): string {
+    return `the store of this replica fails (${this.reason}); its log says why`
+  }
+}
+
 /** Seconds after which it makes sense to ask again. */
 const retryAfterSeconds = 1
 
@@ -62,12 +71,22 @@ const travel = <E extends Error, F extends Schema.Struct.Fields>(
     const known: Record<string, unknown> = { error: code, message: message ?? e.message }
     for (const field of Object.keys(fields)) {
       const value = (e as unknown as Record<string, unknown>)[field]
-      if (value !== undefined) known[field] = value
+      if (value !== undefined) known[field] = field === "verdicts" ? withoutDetails(value) : value
     }
     return known
   },
   fromBody: (body) => fromBody(body as unknown as Schema.Struct.Type<F>)
 })
+
+/** The details of verdicts name addresses and libraries: they are in the replica's status and log, not for clients. */
+const withoutDetails = (verdicts: unknown): object =>
+  Object.fromEntries(
+    Object.entries(verdicts as QuorumError.Verdicts).map(([id, verdict]) => {
+      if (!("detail" in verdict)) return [id, verdict]
+      const { detail: _, ...rest } = verdict
+      return [id, rest]
+    })
+  )
 
 /** An error that is final: the request has to change. */
 const withStatus = <E extends Error>(
@@ -101,6 +120,26 @@ const unavailable = <const T extends ReadonlyArray<Pick<Travel<Error>, "error">>
   ) as never
 }
 
+/**
+ * The write is durable here and may still spread: 504, with where to ask about it. Without `Retry-After`: a client that
+ * obeys one would send the write again, which is another write (law L69).
+ */
+const unmet = <E extends Error & { readonly writeId: string }>({
+  body,
+  error,
+  fromBody,
+  toBody
+}: Travel<E>): Schema.Codec<E, unknown> =>
+  error.pipe(
+    HttpApiSchema.encodeToWithHeaders(
+      { body: body.pipe(HttpApiSchema.status(504)), headers: { location: Schema.String } },
+      {
+        decode: (answer) => fromBody(answer.body),
+        encode: (e) => ({ body: toBody(e), headers: { location: `/v1/writes/${encodeURIComponent(e.writeId)}` } })
+      }
+    )
+  ) as never
+
 /** Every endpoint answers parameters that do not decode with 400 `invalid_request`, naming the field. */
 export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>()(
   "@quorum/http/ClientApi/InvalidRequests",
@@ -115,6 +154,11 @@ export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>(
       )
     )
   }
+) {}
+
+/** Every endpoint refuses what it would not look at: see `RequestRules`. The answers are those of {@link InvalidRequests}. */
+export class StrictRequests extends HttpApiMiddleware.Service<StrictRequests>()(
+  "@quorum/http/ClientApi/StrictRequests"
 ) {}
 
 /** The record is not there. */
@@ -226,7 +270,9 @@ const writeUncertain = travel(
 
 /** What a commit may be answered with instead of a receipt. */
 export const ofCommit = [
-  unavailable(quorumNotMet, quorumUnavailable, localWriteFailed, overloaded, replicaClosing, notReady, writeUncertain),
+  unmet(quorumNotMet),
+  withStatus(500, writeUncertain),
+  unavailable(quorumUnavailable, localWriteFailed, overloaded, replicaClosing, notReady),
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))
 ] as const
@@ -238,7 +284,15 @@ export const ofRead = [recordNotFound, unavailable(notYetVisible, storeFailed)] 
 export const ofPage = unavailable(storeFailed)
 
 /** What a question about a write may be answered with. */
-export const ofWriteStatus = writeUnknown
+export const ofWriteStatus = [writeUnknown, unavailable(storeFailed)] as const
 
 /** What a resumed write may be answered with instead of its receipt. */
-export const ofResume = [writeUnknown, unavailable(quorumNotMet)] as const
+export const ofResume = [writeUnknown, unmet(quorumNotMet), unavailable(storeFailed)] as const
+
+/** What a question about the replica's health may be answered with. */
+export const ofHealth = unavailable(
+  travel(Unhealthy, "unhealthy", { reason: ReplicaStore.StoreErrorReason }, (body) => new Unhealthy(body))
+)
+
+/** What a question about its readiness may be answered with. */
+export const ofReadiness = unavailable(notReady)

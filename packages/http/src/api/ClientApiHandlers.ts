@@ -1,20 +1,15 @@
 /**
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
-import { Entry, type LogId, QuorumError, QuorumWriter, Records } from "@quorum/core"
-import { PeerProtocol, Peers, ReplicaLogs } from "@quorum/core/adapter"
+import { Entry, Limits, QuorumError, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { ByteSize, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
-import { ClientApi, type Cursor, type PeerStatus } from "./ClientApi.ts"
+import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 
-/** How many records a page holds when nothing is asked for, and bytes of values after which a page ends early. */
+/** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
-const pageBytes = 4 * 1024 * 1024
-
-/** How many keys are read at once for a page, so that a page of large values is never all in memory. */
-const pageStep = 16
 
 /** Reads the value of a put, and no more of it than a value may be (law L42). */
 const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
@@ -63,28 +58,13 @@ const recordsHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const records = yield* Records.Records
+    const { valueBytes } = yield* Limits.Limits
     const report = makeReport()
     const commit = (write: Entry.Write, w: number | undefined) =>
       writer.commit(write, asked(w)).pipe(namingW, Effect.tapError(report))
-    const page = Effect.fnUntraced(function* (after: typeof Cursor.Type | undefined, limit: number) {
-      const found: Array<Records.Record> = []
-      let next = after
-      let bytes = 0
-      for (let left = limit; left > 0 && bytes < pageBytes; left -= pageStep) {
-        const step = Math.min(left, pageStep)
-        const part = yield* records.page({ limit: step, ...(next === undefined ? {} : { after: next }) })
-        for (const record of part.records) {
-          found.push(record)
-          bytes += record.value.length
-        }
-        next = Option.getOrUndefined(part.next)
-        if (next === undefined) return { records: found }
-      }
-      return { records: found, ...(next === undefined ? {} : { next }) }
-    })
     return handlers
       .handleRaw("put", ({ params: { key, namespace }, query, request }) =>
-        Effect.flatMap(readValue(request, writer.limits.valueBytes), (value) =>
+        Effect.flatMap(readValue(request, valueBytes), (value) =>
           commit({ kind: "put", namespace, key, value }, query.w)
         )
       )
@@ -99,7 +79,15 @@ const recordsHandlers = HttpApiBuilder.group(
         )
       )
       .handle("remove", ({ params: { key, namespace }, query }) => commit(Entry.remove(namespace, key), query.w))
-      .handle("list", ({ query }) => Effect.tapError(page(query.after, query.limit ?? defaultPageLimit), report))
+      .handle("list", ({ query }) =>
+        Effect.tapError(
+          Effect.map(records.page({ limit: defaultPageLimit, ...query }), ({ next, records }) => ({
+            records,
+            ...(Option.isNone(next) ? {} : { next: next.value })
+          })),
+          report
+        )
+      )
   })
 )
 
@@ -118,21 +106,25 @@ const replicaHandlers = HttpApiBuilder.group(
   ClientApi,
   "replica",
   Effect.fnUntraced(function* (handlers) {
-    const writer = yield* QuorumWriter.QuorumWriter
-    const logs = yield* ReplicaLogs.ReplicaLogs
-    const peers = yield* Peers.Peers
+    const status = yield* ReplicaStatus.ReplicaStatus
     return handlers
-      .handle("status", () =>
-        Effect.sync(() => ({
-          identity: logs.identity,
-          log: logs.own,
-          protocolVersion: PeerProtocol.version,
-          policy: writer.policy,
-          vector: logs.vector(),
-          peers: peers.all().map((peer) => peerStatus(peer, logs.own, logs.head(logs.own).seq))
-        }))
+      .handle("status", () => Effect.sync(status.current))
+      .handle("healthz", () =>
+        Effect.suspend(() => {
+          const { storeFault } = status.current()
+          return storeFault === null
+            ? Effect.succeed({ status: "ok" as const })
+            : Effect.fail(new ClientApiErrors.Unhealthy({ reason: storeFault.reason }))
+        })
       )
-      .handle("healthz", () => Effect.succeed({ status: "ok" as const }))
+      .handle("readyz", () =>
+        Effect.suspend(() => {
+          const detail = notReady(status.current())
+          return detail === undefined
+            ? Effect.succeed({ status: "ok" as const })
+            : Effect.fail(new QuorumError.NotReady({ detail }))
+        })
+      )
   })
 )
 
@@ -141,22 +133,10 @@ export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, replicaHand
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const peerStatus = (
-  { clockSkewMillis, drifted, id, link, watermarks }: Peers.PeerState,
-  own: LogId.LogId,
-  head: number
-): typeof PeerStatus.Type => {
-  const watermark = watermarks.get(own)?.seq ?? 0
-  const down = link._tag === "Down"
-  return {
-    replica: id,
-    link: down ? "down" : link._tag === "Up" ? "up" : "connecting",
-    since: link._tag === "Connecting" ? null : link.since,
-    verdict: down ? link.verdict : null,
-    detail: down ? link.detail : null,
-    watermark,
-    lag: Math.max(0, head - watermark),
-    drifted: Array.from(drifted),
-    clockSkewMillis: clockSkewMillis ?? null
-  }
+/** Why a write with the usual policy could not be committed here now; `undefined` when it could. */
+const notReady = ({ peers, policy, recovered, storeFault }: ReplicaStatus.Status): string | undefined => {
+  if (storeFault !== null) return `its store fails (${storeFault.reason})`
+  if (!recovered) return "it has not heard of the end of its own log yet"
+  const alive = 1 + peers.filter(({ link }) => link === "up").length
+  return alive >= policy.w ? undefined : `${alive} of ${policy.n} replicas are up, and a write needs ${policy.w}`
 }

@@ -2,15 +2,15 @@
  * Serves the client API on a router, and its OpenAPI document, and gives every other answer of that router the shape
  * that all errors have.
  */
-import type { QuorumWriter, Records } from "@quorum/core"
-import type { Peers, ReplicaLogs } from "@quorum/core/adapter"
-import { Cause, Effect, Layer, SchemaIssue, type Types } from "effect"
+import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, type HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
-import { InvalidRequest, InvalidRequests } from "./ClientApiErrors.ts"
+import { InvalidRequest, InvalidRequests, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
 import * as PlainError from "../PlainError.ts"
+import * as RequestRules from "./RequestRules.ts"
 
 /** Where the OpenAPI document is. */
 export const openApiPath = "/openapi.json"
@@ -66,6 +66,34 @@ const isDecodable = (path: string): boolean => {
   }
 }
 
+const objected = ({ detail, error, field, status }: RequestRules.Objection) =>
+  PlainError.make(status, error, `${field}: ${detail}`, { field, detail })
+
+/** The parameters that an endpoint decodes. */
+const parameterNames = ({ query }: HttpApiEndpoint.Top): ReadonlyArray<string> =>
+  query !== undefined && SchemaAST.isObjects(query.ast)
+    ? query.ast.propertySignatures.map(({ name }) => String(name))
+    : []
+
+/** Refuses what an endpoint would not look at. */
+const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, method, url }) => {
+    const names = parameterNames(endpoint)
+    const objection = RequestRules.ofQuery(url, names) ?? RequestRules.ofHeaders(method, headers)
+    return objection === undefined ? answer : Effect.succeed(objected(objection))
+  })
+)
+
+/** Refuses paths that the router would take for others. */
+const strictPaths = HttpRouter.use((router) =>
+  router.addGlobalMiddleware((answer) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }): Answer => {
+      const objection = RequestRules.ofPath(url)
+      return objection === undefined ? answer : Effect.succeed(objected(objection))
+    })
+  )
+)
+
 /** Nothing leaves the router but answers and `{ error, message }`. */
 const errorContract = HttpRouter.use((router) =>
   router.addGlobalMiddleware((answer) =>
@@ -87,12 +115,14 @@ type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandl
 export const layer: Layer.Layer<
   never,
   never,
-  HttpRouter.HttpRouter | QuorumWriter.QuorumWriter | Records.Records | ReplicaLogs.ReplicaLogs | Peers.Peers
+  HttpRouter.HttpRouter | QuorumWriter.QuorumWriter | Records.Records | ReplicaStatus.ReplicaStatus
 > = Layer.mergeAll(
   HttpApiBuilder.layer(ClientApi, { openapiPath: openApiPath }).pipe(
     Layer.provide(ClientApiHandlers.layer),
     Layer.provide(invalidRequests),
+    Layer.provide(strictRequests),
     Layer.provide(HttpServer.layerServices)
   ),
-  errorContract
+  errorContract,
+  strictPaths
 )

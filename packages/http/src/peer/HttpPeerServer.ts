@@ -1,7 +1,7 @@
 /**
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
-import { type Limits, type ReplicaId } from "@quorum/core"
+import { Limits, type ReplicaId } from "@quorum/core"
 import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -10,8 +10,6 @@ import * as PlainError from "../PlainError.ts"
 
 /** How a replica answers its peers. */
 export interface Options {
-  /** The limits of writes, the same on all members; they decide how large a request may be. */
-  readonly limits?: Limits.Limits
   /**
    * The identity that the transport has proved for a request, a client certificate's subject for example; none when it
    * proves nothing. A handshake that claims another id is refused. It must not be taken from a header or the body that
@@ -32,7 +30,7 @@ export const layer = (
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
       const handler = yield* PeerHandler.PeerHandler
-      const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
+      const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const unsupported = PlainError.make(415, "unsupported_media_type", `peers speak ${PeerMessage.contentType}`)
       const tooLarge = PlainError.make(413, "request_too_large", `the limit is ${maxBytes} bytes`)
       const invalid = (detail: string) =>

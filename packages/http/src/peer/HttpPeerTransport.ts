@@ -4,7 +4,7 @@
  * Only an answer with status 200, from the address that was asked, of the protocol's content type and within the size
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
-import { type Limits, ReplicaSet } from "@quorum/core"
+import { Limits, ReplicaSet } from "@quorum/core"
 import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
 import { Effect, Layer, Stream } from "effect"
 import {
@@ -21,8 +21,6 @@ import * as PeerMessage from "./PeerMessage.ts"
 export interface Options {
   /** Where each replica answers, by replica id: `http://host:port` or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
-  /** The limits of writes, the same on all members; they decide how large an answer may be. */
-  readonly limits?: Limits.Limits
 }
 
 /**
@@ -38,7 +36,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["http:", "https:"]))
   const client = yield* HttpClient.HttpClient
   const fetch = yield* FetchHttpClient.Fetch
-  const maxBytes = PeerProtocol.maxMessageBytes(options.limits)
+  const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
   const fetchWithoutRedirects: typeof globalThis.fetch = (input, init) => fetch(input, { ...init, redirect: "manual" })
 
   return PeerTransport.PeerTransport.of({

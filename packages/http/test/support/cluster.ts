@@ -1,7 +1,17 @@
 /** A replica set over real sockets on loopback: production code over the in-memory store. */
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import { type Limits, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerProtocol, Peers, RecordIndex, ReplicaLogs, ReplicaStore } from "@quorum/core/adapter"
+import {
+  Limits,
+  type LogId,
+  QuorumPolicy,
+  QuorumWriter,
+  Records,
+  Replica,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus
+} from "@quorum/core"
+import { PeerProtocol, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Logger, Result, Schedule, Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Http from "node:http"
@@ -20,8 +30,13 @@ export interface Running {
   readonly connections: () => number
   readonly writer: QuorumWriter.QuorumWriter["Service"]
   readonly records: Records.Records["Service"]
-  readonly logs: ReplicaLogs.ReplicaLogs["Service"]
-  readonly peers: Peers.Peers["Service"]
+  readonly status: () => ReplicaStatus.Status
+  /** The log that it writes. */
+  readonly own: LogId.LogId
+  /** How far it holds a log. */
+  readonly head: (log: LogId.LogId) => Watermark.Watermark
+  /** What it knows of a peer. */
+  readonly peer: (peer: string) => ReplicaStatus.PeerStatus
   readonly stop: Effect.Effect<void>
 }
 
@@ -91,36 +106,38 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, def
     const scope = yield* Scope.make()
     let connections = 0
     const createServer = () => Http.createServer().on("connection", () => connections++)
-    const limits = options.limits === undefined ? {} : { limits: options.limits }
     const urls = { ...Object.fromEntries(ids.map((each) => [each, urlOf(each)])), ...options.peers }
     const n = ids.length
-    const layer = HttpReplicaServer.layer({ ...limits, ...options.server }).pipe(
+    const layer = HttpReplicaServer.layer(options.server).pipe(
       Layer.provide(NodeHttpServer.layerServer(createServer, { host: "127.0.0.1", port: ports.get(name)! })),
       Layer.provideMerge(
         Replica.layer({
           policy: policy(n, options.w ?? Math.floor(n / 2) + 1, options.ackTimeout),
-          ...(options.namespaces === undefined ? {} : { namespaces: options.namespaces }),
-          ...limits
+          ...(options.namespaces === undefined ? {} : { namespaces: options.namespaces })
         })
       ),
-      Layer.provide(HttpPeerTransport.layer({ peers: urls, ...limits })),
+      Layer.provide(HttpPeerTransport.layer({ peers: urls })),
       Layer.provide(options.client ?? NodeHttpClient.layerUndici),
       Layer.provide(RecordIndex.layerMemory),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, options.store ?? stores.get(name)!)),
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
+      Layer.provide(Layer.succeed(Limits.Limits, options.limits ?? Limits.defaults)),
       Layer.provide(Layer.succeed(PeerProtocol.RequestTimeout, 300)),
       Layer.provide(Layer.succeed(PeerProtocol.HeartbeatInterval, 100)),
       Layer.provide(Logger.layer([]))
     )
     const context = yield* Layer.buildWithScope(layer, scope)
+    const status = Context.get(context, ReplicaStatus.ReplicaStatus).current
     const running: Running = {
       id: id(name),
       url: urlOf(name),
       connections: () => connections,
       writer: Context.get(context, QuorumWriter.QuorumWriter),
       records: Context.get(context, Records.Records),
-      logs: Context.get(context, ReplicaLogs.ReplicaLogs),
-      peers: Context.get(context, Peers.Peers),
+      status,
+      own: status().log,
+      head: (log) => status().vector.find((watermark) => watermark.log === log) ?? Watermark.none(log),
+      peer: (peer) => status().peers.find(({ replica }) => replica === peer)!,
       stop: Scope.close(scope, Exit.void)
     }
     yield* Effect.addFinalizer(() => running.stop)
@@ -132,13 +149,25 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, def
 
 /** Waits until a replica is connected to a peer. */
 export const connected = (replica: Running, peer: string) =>
-  until(`${replica.id} is connected to ${peer}`, () => replica.peers.get(id(peer)).link._tag === "Up")
+  until(`${replica.id} is connected to ${peer}`, () => replica.peer(peer).link === "up")
 
 /** Waits until a replica has given up on a peer at least once, and returns how. */
 export const lost = (replica: Running, peer: string) =>
-  until(`${replica.id} cannot reach ${peer}`, () => replica.peers.get(id(peer)).link._tag === "Down").pipe(
+  until(`${replica.id} cannot reach ${peer}`, () => replica.peer(peer).link === "down").pipe(
     Effect.map(() => {
-      const { link } = replica.peers.get(id(peer))
-      return link._tag === "Down" ? { verdict: link.verdict, detail: link.detail } : undefined
+      const { detail, verdict } = replica.peer(peer)
+      return { detail: detail!, verdict: verdict! }
     })
   )
+
+/** A replica of its own whose disk is full when the test says so. */
+export const failing = Effect.fnUntraced(function* () {
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: id("a") })
+  let isFull = false
+  const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no room" })
+  const set = yield* make(["a"], {
+    store: { ...store, append: (batch) => (isFull ? Effect.fail(full) : store.append(batch)) }
+  })
+  const faults = { always: () => void (isFull = true), never: () => void (isFull = false) }
+  return { replica: yield* set.start("a"), faults }
+})

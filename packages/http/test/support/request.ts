@@ -20,7 +20,7 @@ export const request = (
     const init = { method, signal, redirect: "manual", duplex: "half", ...options } as RequestInit
     const response = await fetch(url, init)
     const bytes = new Uint8Array(await response.arrayBuffer())
-    const text = new TextDecoder().decode(bytes)
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
     const isJson = text !== "" && response.headers.get("content-type")?.startsWith("application/json") === true
     return { status: response.status, headers: response.headers, bytes, text, json: isJson ? JSON.parse(text) : {} }
   })

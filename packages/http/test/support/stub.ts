@@ -1,17 +1,35 @@
 /** The client API on a real socket, with services that answer as told: for what a replica seldom answers. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Limits, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaSet } from "@quorum/core"
-import { Peers, ReplicaLogs, ReplicaStore } from "@quorum/core/adapter"
+import { Limits, LogId, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaSet, ReplicaStatus } from "@quorum/core"
 import { Effect, Layer, Logger, Option, Result } from "effect"
 import * as Http from "node:http"
 import { HttpReplicaServer } from "../../src/index.ts"
 import { freePort, policy } from "./cluster.ts"
+
+const incarnation = LogId.Incarnation.make("0123456789abcdef")
+
+/** A replica that is well. */
+export const status: ReplicaStatus.Status = {
+  identity: { cluster: "test", replica: ReplicaId.make("a"), incarnation },
+  log: LogId.make(ReplicaId.make("a"), incarnation),
+  protocolVersions: [1],
+  policy: policy(3, 2),
+  limits: Limits.defaults,
+  recovered: true,
+  storeFault: null,
+  damaged: [],
+  vector: [],
+  peers: [],
+  waitingWrites: 0,
+  unindexedKeys: 0
+}
 
 /** Serves the API; `log` collects what the replica writes to its log. */
 export const serve = Effect.fnUntraced(function* (answers: {
   readonly commit?: QuorumWriter.QuorumWriter["Service"]["commit"]
   readonly resume?: QuorumWriter.QuorumWriter["Service"]["resume"]
   readonly read?: Records.Records["Service"]["read"]
+  readonly replica?: ReplicaStatus.Status
   readonly page?: Records.Records["Service"]["page"]
 }) {
   const port = yield* freePort
@@ -19,8 +37,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
   const writer = QuorumWriter.QuorumWriter.of({
     policy: policy(3, 2),
-    policyOf: () => policy(3, 2),
-    limits: Limits.defaults,
+    waiting: () => 0,
     commit: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),
     status: (writeId) => new QuorumError.WriteUnknown({ writeId }),
@@ -37,9 +54,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
       Layer.provide(NodeHttpServer.layerServer(() => Http.createServer(), { host: "127.0.0.1", port })),
       Layer.provide(Layer.succeed(QuorumWriter.QuorumWriter, writer)),
       Layer.provide(Layer.succeed(Records.Records, records)),
-      Layer.provide(ReplicaLogs.layer),
-      Layer.provide(ReplicaStore.layerMemory({ cluster: "test", replica: ReplicaId.make("a") })),
-      Layer.provide(Peers.layer),
+      Layer.provide(Layer.succeed(ReplicaStatus.ReplicaStatus, { current: () => answers.replica ?? status })),
       Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
       Layer.provide(Logger.layer([logger]))
     )

@@ -11,13 +11,8 @@ import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type * as LogId from "../../identity/LogId.ts"
-import { compareKeys, type Pointer } from "../RecordIndex.ts"
-
-/** A key, as {@link PointerTable.within} takes it. */
-export interface Key {
-  readonly namespace: string
-  readonly key: string
-}
+import type { Pointer } from "../RecordIndex.ts"
+import * as RecordKey from "../RecordKey.ts"
 
 /** The newest write of each of many keys. */
 export interface PointerTable {
@@ -30,11 +25,15 @@ export interface PointerTable {
   /** The newest write of a key that was taken in. */
   readonly get: (namespace: string, key: string) => Pointer | undefined
   /**
-   * All pointers in the order of `RecordIndex.compareKeys`, sorted as they are taken. Nothing may be added meanwhile.
+   * All pointers in the order of `RecordKey.compare`, sorted as they are taken. Nothing may be added meanwhile.
    */
   readonly inOrder: () => Generator<Pointer, void>
   /** The first `limit` pointers, in order, of those whose keys come after `after` and not after `end`. */
-  readonly within: (after: Key | undefined, end: Key | undefined, limit: number) => ReadonlyArray<Pointer>
+  readonly within: (
+    after: RecordKey.RecordKey | undefined,
+    end: RecordKey.RecordKey | undefined,
+    limit: number
+  ) => ReadonlyArray<Pointer>
 }
 
 /** An empty table. */
@@ -137,10 +136,10 @@ export const make = (): PointerTable => {
     Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
 
   /** Asks about the order of a key of the table and the given one. */
-  const comparison = (key: Key, is: (order: number) => boolean): ((start: number) => boolean) => {
+  const comparison = (key: RecordKey.RecordKey, is: (order: number) => boolean): ((start: number) => boolean) => {
     const head = headOf(key)
     return head === undefined
-      ? (start) => is(compareKeys(pointer(start), key))
+      ? (start) => is(RecordKey.compare(pointer(start), key))
       : (start) => is(Entry.compareKeys(records, start + placeBytes, head, 0))
   }
 
@@ -184,7 +183,7 @@ export const make = (): PointerTable => {
 const placeBytes = 12
 
 /** A key as the head of an entry; `undefined` when it is longer than an entry can hold. */
-const headOf = ({ key, namespace }: Key): Uint8Array | undefined => {
+const headOf = ({ key, namespace }: RecordKey.RecordKey): Uint8Array | undefined => {
   const write = Entry.remove(namespace, key)
   const bytes = new Uint8Array(Entry.maxSize(write))
   const length = Entry.encodeInto(bytes, 0, write, { wallTime: 0, logical: 0 })

@@ -3,6 +3,9 @@
  * batch, and one timer for all deadlines.
  */
 import { Clock, Effect, FiberHandle, Result } from "effect"
+import { EventSink } from "../../events/EventSink.ts"
+import type { CommitOutcome, PeerAnswer } from "../../events/ReplicaEvents.ts"
+import * as LateAnswers from "./LateAnswers.ts"
 import * as AckTracker from "../../quorum/AckTracker.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
@@ -37,6 +40,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   const { peers: peerIds, self } = yield* ReplicaSet
   const peers = yield* Peers
   const clock = yield* Clock.Clock
+  const sink = yield* EventSink
+  const lateAnswers = LateAnswers.make(sink)
   const now = () => Monotonic.millis(clock)
   let waiting = 0
   let closed = false
@@ -61,6 +66,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const watermark = watermarks.get(log)
       // A peer that cannot be asked may have been wiped since it said so.
       if (watermark !== undefined && link._tag === "Up") record(group, { _tag: "Ack", peer: id, watermark, at })
+      if (link._tag === "Up") lag(group, id, watermark?.seq ?? 0, at)
       if (link._tag === "Down") record(group, { _tag: "Link", peer: id, link, at })
     }
     return group
@@ -71,13 +77,16 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     if (decision._tag === "Pending") return
     groups.delete(group)
     waiting -= group.waiters.length
+    for (const { id, verdict } of group.tracker.peers) if (verdict?._tag !== "acked") remember(id, group)
     if (decision._tag === "Met") {
+      tell(group, "committed", undefined, at)
       const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
       const { n, w } = group.policy
       for (const { cancelled, resume, seq } of group.waiters) {
         if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq), acked, w, n }))
       }
     } else {
+      lagging(group, at)
       group.tracker = AckTracker.seal(group.tracker, at)
       fail(group, at)
     }
@@ -88,24 +97,38 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     const result = AckTracker.finalise(group.tracker, at)
     if (Result.isSuccess(result) || result.failure._tag !== "Unmet") return
     const { got, needed, reason, verdicts } = result.failure
+    tell(group, "quorum_not_met", reason, at)
     for (const { cancelled, resume, seq } of group.waiters) {
       if (cancelled) continue
       const writeId = WriteId.make(group.log, seq)
-      const lagging = withLag(verdicts, group.log, seq)
-      resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts: lagging })))
+      resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
     }
   }
 
-  /** A peer that is connected and silent about a write is lagging; the tracker cannot know by how much. */
-  const withLag = (verdicts: QuorumError.Verdicts, log: LogId.LogId, seq: number): QuorumError.Verdicts => {
-    const result: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { ...verdicts }
+  /** A peer that is connected and silent about the writes is lagging, and by how much shows when they are answered. */
+  const lagging = (group: Group, at: number): void => {
     for (const { id, link, watermarks } of peers.all()) {
-      const verdict = result[id]?._tag
-      if (link._tag !== "Up" || (verdict !== "timed_out" && verdict !== "not_tried")) continue
-      const held = watermarks.get(log)?.seq ?? 0
-      if (held < seq) result[id] = { _tag: "lagging", by: seq - held }
+      if (link._tag === "Up") lag(group, id, watermarks.get(group.log)?.seq ?? 0, at)
     }
-    return result
+  }
+
+  const remember = (peer: ReplicaId.ReplicaId, { log, seq, tracker, waiters }: Group): void => {
+    const { deadline, startedAt } = tracker
+    lateAnswers.remember(peer, { log, seq, writes: waiters.length, startedAt, deadline })
+  }
+
+  const tell = (group: Group, outcome: CommitOutcome, reason: QuorumError.Reason | undefined, at: number): void => {
+    if (!sink.active()) return
+    const durationMillis = Math.max(0, at - group.tracker.startedAt)
+    sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: group.waiters.length, durationMillis })
+  }
+
+  const tellAnswer = (group: Group, event: PeerEvent): void => {
+    const answer = answerOf(event)
+    if (answer === undefined || !sink.active()) return
+    const { startedAt } = group.tracker
+    const afterMillis = Math.max(0, event.at - startedAt)
+    sink.tell({ _tag: "PeerAnswered", peer: event.peer, answer, writes: group.waiters.length, afterMillis })
   }
 
   /** Sleeps until the earliest deadline of all groups. */
@@ -126,7 +149,12 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   }
 
   const onPeerEvent = (event: PeerEvent): void => {
-    for (const group of groups) if (record(group, event)) settle(group, event.at)
+    lateAnswers.hear(event)
+    for (const group of groups) {
+      if (!record(group, event)) continue
+      tellAnswer(group, event)
+      settle(group, event.at)
+    }
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => peers.listen(onPeerEvent)),
@@ -160,7 +188,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const { tracker } = start(log, policy, [], seq, at)
       return {
         holders: [self, ...AckTracker.ackedPeerIds(tracker)],
-        verdicts: withLag(AckTracker.verdicts(tracker, at), log, seq)
+        verdicts: AckTracker.verdicts(tracker, at)
       }
     },
     /** Fails everybody who still waits, and whoever comes later, with what is known then. */
@@ -169,7 +197,10 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const left = Array.from(groups)
       groups.clear()
       waiting = 0
-      for (const group of left) fail(group, now())
+      for (const group of left) {
+        lagging(group, now())
+        fail(group, now())
+      }
     }
   }
 })
@@ -203,6 +234,26 @@ const record = (group: Group, event: PeerEvent): boolean => {
   return group.tracker !== before
 }
 
+const lag = (group: Group, peer: ReplicaId.ReplicaId, held: number, at: number): void => {
+  if (held >= group.seq) return
+  const verdict = { _tag: "lagging", by: group.seq - held } as const
+  group.tracker = AckTracker.recordFailure(group.tracker, peer, verdict, at)
+}
+
+/** What an event that concerns a group is to listeners; a connection that comes up is no answer. */
+const answerOf = (event: PeerEvent): PeerAnswer | undefined => {
+  switch (event._tag) {
+    case "Ack":
+      return "ack"
+    case "Drift":
+      return "id_drift"
+    case "Rejected":
+      return "rejected"
+    case "Link":
+      return event.link._tag === "Down" ? "failed" : undefined
+  }
+}
+
 /** A broken connection says nothing final about a write, whatever broke it. */
 const nonDefinitive = (verdict: QuorumError.Verdict): AckTracker.Failure => {
   switch (verdict._tag) {
@@ -213,3 +264,6 @@ const nonDefinitive = (verdict: QuorumError.Verdict): AckTracker.Failure => {
       return { _tag: "refused" }
   }
 }
+
+/** The writes that wait for their quorum. */
+export type InFlight = Effect.Success<ReturnType<typeof make>>

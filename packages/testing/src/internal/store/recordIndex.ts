@@ -1,7 +1,7 @@
 /** What the record index does: whatever order the writes come in, the newest of every key. */
 import { assert } from "@effect/vitest"
 import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, RecordIndex, RecordKey, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as Faults from "../../Faults.ts"
@@ -50,11 +50,11 @@ const pointersOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Poi
 const fold = (pointers: ReadonlyArray<RecordIndex.Pointer>): ReadonlyArray<RecordIndex.Pointer> => {
   const newest = new Map<string, RecordIndex.Pointer>()
   for (const pointer of pointers) {
-    const id = RecordIndex.keyOf(pointer.namespace, pointer.key)
+    const id = RecordKey.keyOf(pointer.namespace, pointer.key)
     const known = newest.get(id)
     if (known === undefined || RecordIndex.compare(pointer, known) > 0) newest.set(id, pointer)
   }
-  return Array.from(newest.values()).sort(RecordIndex.compareKeys)
+  return Array.from(newest.values()).sort(RecordKey.compare)
 }
 
 const shuffled = <A>(items: ReadonlyArray<A>, seed: number): ReadonlyArray<A> => {

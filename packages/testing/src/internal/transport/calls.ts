@@ -169,9 +169,10 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
     "a pull gives any log, page after page, and nothing after its end",
     Effect.gen(function* () {
       const rig = yield* Rig.make
-      const peer = yield* rig.serve(Rig.b)
+      const peer = yield* rig.replica(Rig.b)
       const other = source("c@00000000000000cc" as LogId.LogId, 30)
-      yield* peer.logs.append(other)
+      yield* peer.store.append(other)
+      yield* peer.start
       const { pull } = yield* Rig.connect(yield* rig.transport())
       const found: Array<string> = []
       while (found.length < other.count) {

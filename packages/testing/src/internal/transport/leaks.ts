@@ -45,35 +45,35 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
       const rig = yield* Rig.make
       const peer = yield* rig.replica(Rig.b)
       let running = yield* peer.start
-      const { logs, peers } = yield* Rig.replicators(yield* rig.transport())
+      const { append, events, head: ownHead, peer: seen } = yield* Rig.observer(yield* rig.transport())
       const phantoms: Array<string> = []
       let heldUpTo = 0
       const copy = Effect.map(head(peer.store, Rig.logA), ({ seq }) => (heldUpTo = seq))
-      peers.listen((event) => {
-        if (event._tag !== "Ack" || event.peer !== Rig.b || event.watermark.log !== logs.own) return
+      events.listen((event) => {
+        if (event._tag !== "Acked" || event.peer !== Rig.b || event.log !== Rig.logA) return
         Effect.runSync(copy)
-        if (event.watermark.seq > heldUpTo) phantoms.push(`acked ${event.watermark.seq}, held ${heldUpTo}`)
+        if (event.seq > heldUpTo) phantoms.push(`acked ${event.seq}, held ${heldUpTo}`)
       })
-      const acked = () => peers.get(Rig.b).watermarks.get(logs.own)?.seq ?? 0
+      const acked = () => seen(Rig.b).watermark
       for (let round = 0; round < 4; round++) {
-        const goal = logs.head(logs.own).seq + 25
-        for (let i = 0; i < 25; i++) yield* logs.appendWrites([Entry.put("ns", `k${i}`, `${round}`)], i)
+        const goal = ownHead().seq + 25
+        for (let i = 0; i < 25; i++) yield* append(Entry.put("ns", `k${i}`, `${round}`))
         yield* until("some of it was acked", () => acked() > goal - 25)
         if (round === 3) break
         // In the middle of a push: the disk has been asked, and will never answer this process.
         const disk = Latch.makeUnsafe()
         const before = peer.faults.count("SlowDisk")
         peer.faults.inject(FaultyReplicaStore.slowDiskUntil(disk.await))
-        yield* logs.appendWrites([Entry.put("ns", "during", `${round}`)], 1)
+        yield* append(Entry.put("ns", "during", `${round}`))
         yield* until("a push is under way", () => peer.faults.count("SlowDisk") > before)
         yield* running.die
         disk.openUnsafe()
         running = yield* peer.start
       }
-      const total = logs.head(logs.own).seq
+      const total = ownHead().seq
       yield* until("everything was acked", () => acked() === total)
       assert.deepStrictEqual(phantoms, [])
-      assert.deepStrictEqual(yield* head(peer.store, Rig.logA), logs.head(logs.own))
+      assert.deepStrictEqual(yield* head(peer.store, Rig.logA), ownHead())
       assert.strictEqual((yield* held(peer.store, Rig.logA)).length, total)
     })
   )

@@ -1,16 +1,25 @@
 /** What the transport's cases share: replicas that are served, started again and killed, and a caller. */
-import { type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
+import {
+  type Entry,
+  Replica as QuorumReplica,
+  QuorumWriter,
+  type Receipt,
+  ReplicaEvents,
+  ReplicaStatus,
+  type LogId,
+  ReplicaId,
+  ReplicaSet
+} from "@quorum/core"
 import {
   type EntryBatch,
   PeerHandler,
   PeerProtocol,
-  Peers,
   PeerTransport,
-  ReplicaLogs,
+  RecordIndex,
   ReplicaStore,
-  Replication
+  Watermark
 } from "@quorum/core/adapter"
-import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
 import { Wire } from "../../Wire.ts"
 import { within } from "../waiting.ts"
@@ -51,7 +60,6 @@ export interface Replica {
 
 /** A replica that is served. */
 export interface Running {
-  readonly logs: ReplicaLogs.ReplicaLogs["Service"]
   /** The port of its server, without the proxy. Fails the case when the transport has none. */
   readonly port: Effect.Effect<number>
   /** Stops it in order. */
@@ -78,8 +86,8 @@ export const make = Effect.gen(function* () {
     const faults = FaultyReplicaStore.faults()
     const start = Effect.gen(function* () {
       const scope = yield* Scope.fork(caseScope)
-      const context = yield* PeerHandler.layer.pipe(
-        Layer.provideMerge(ReplicaLogs.layer),
+      const context = yield* QuorumReplica.layer().pipe(
+        Layer.provide([RecordIndex.layerMemory, aloneInTheNetwork, Logger.layer([])]),
         Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, FaultyReplicaStore.make(store, faults))),
         Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, membersAs(id))),
         Layer.buildWithScope(scope),
@@ -89,7 +97,6 @@ export const make = Effect.gen(function* () {
       const port = yield* Effect.orDie(Scope.provide(wire.serve(at, handler), scope))
       if (port !== undefined) proxy(at).set({ _tag: "Forward", port })
       const running: Running = {
-        logs: Context.get(context, ReplicaLogs.ReplicaLogs),
         port: port === undefined ? noPort : Effect.succeed(port),
         stop: Scope.close(scope, Exit.void),
         die: Effect.gen(function* () {
@@ -142,27 +149,48 @@ export const connect = Effect.fnUntraced(function* (
   }
 })
 
-/** Core's replicators over a transport: what they count is what a writer counts. */
-export const replicators = Effect.fnUntraced(function* (
+/** A whole replica, the caller, watched from outside. */
+export interface Observer {
+  /** Appends a write, and waits for no peer. */
+  readonly append: (write: Entry.Write) => Effect.Effect<Receipt.Receipt, QuorumWriter.CommitError>
+  /** How far its own log goes. */
+  readonly head: () => Watermark.Watermark
+  /** What it knows of a peer. */
+  readonly peer: (id: ReplicaId.ReplicaId) => ReplicaStatus.PeerStatus
+  readonly events: ReplicaEvents.ReplicaEvents["Service"]
+}
+
+/** A whole replica over a transport: what it counts is what a writer counts. */
+export const observer = Effect.fnUntraced(function* (
   transport: PeerTransport.PeerTransport["Service"]
-): Effect.fn.Return<
-  { readonly logs: ReplicaLogs.ReplicaLogs["Service"]; readonly peers: Peers.Peers["Service"] },
-  ReplicaStore.StoreError,
-  Scope.Scope
-> {
+): Effect.fn.Return<Observer, never, Scope.Scope> {
   const store = yield* ReplicaStore.makeMemory({ cluster, replica: a, incarnation })
   const context = yield* Layer.build(
-    Replication.layer.pipe(
-      Layer.provideMerge(Layer.merge(ReplicaLogs.layer, Peers.layer)),
+    QuorumReplica.layer().pipe(
+      Layer.provide([RecordIndex.layerMemory, Logger.layer([])]),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
       Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport)),
       Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, membersAs(a))),
       Layer.provide(Layer.succeed(PeerProtocol.RequestTimeout, 300)),
-      Layer.provide(Layer.succeed(PeerProtocol.HeartbeatInterval, 100))
+      Layer.provide(Layer.succeed(PeerProtocol.HeartbeatInterval, 100)),
+      Layer.orDie
     )
   )
+  const writer = Context.get(context, QuorumWriter.QuorumWriter)
+  const status = Context.get(context, ReplicaStatus.ReplicaStatus)
   return {
-    logs: Context.get(context, ReplicaLogs.ReplicaLogs),
-    peers: Context.get(context, Peers.Peers)
+    append: (write) => writer.commit(write, { w: 1 }),
+    head: () => status.current().vector.find(({ log }) => log === logA) ?? Watermark.none(logA),
+    peer: (id) => status.current().peers.find(({ replica }) => replica === id)!,
+    events: Context.get(context, ReplicaEvents.ReplicaEvents)
   }
 })
+
+/** Reaches nobody: for a replica that only answers. */
+const aloneInTheNetwork = Layer.succeed(
+  PeerTransport.PeerTransport,
+  PeerTransport.PeerTransport.of({
+    maxInFlight: 1,
+    connect: (peer) => Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail: "no network" }))
+  })
+)

@@ -1,0 +1,44 @@
+/**
+ * All services of a replica, those that applications never see among them.
+ */
+import { Duration, Effect, Layer } from "effect"
+import * as ReplicaEvents from "../events/ReplicaEvents.ts"
+import * as ReplicaLogs from "../log/ReplicaLogs.ts"
+import * as PeerHandler from "../peer/PeerHandler.ts"
+import * as PeerProtocol from "../peer/PeerProtocol.ts"
+import * as Peers from "../peer/Peers.ts"
+import * as Replication from "../peer/Replication.ts"
+import * as IndexFollower from "../record/IndexFollower.ts"
+import * as Records from "../record/Records.ts"
+import * as ReplicaStatus from "../ReplicaStatus.ts"
+import * as QuorumWriter from "../write/QuorumWriter.ts"
+
+/** How a replica is built. */
+export interface Options extends QuorumWriter.Options {
+  /** How far a peer's clock may differ before that is said in the log; 30 seconds unless given. */
+  readonly clockSkewWarn?: Duration.Input
+}
+
+/**
+ * The services of a replica. When its scope closes, the writer stops taking writes and finishes those under way, then
+ * replication stops, then the index is brought up to the logs.
+ */
+export const parts = ({ clockSkewWarn, ...options }: Options = {}) =>
+  ReplicaStatus.layer.pipe(
+    Layer.provideMerge(QuorumWriter.layer(options)),
+    Layer.provideMerge(Replication.layer),
+    Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
+    Layer.provideMerge(IndexFollower.layer),
+    Layer.provideMerge(ReplicaLogs.layer),
+    Layer.provideMerge(ReplicaEvents.layer),
+    Layer.provide(
+      clockSkewWarn === undefined
+        ? Layer.empty
+        : Layer.effect(
+            PeerProtocol.ClockSkewWarn,
+            Effect.sync(() => Duration.toMillis(Duration.fromInputUnsafe(clockSkewWarn)))
+          )
+    ),
+    // Several replicas in one program must not share any of it, as layers that are used twice would.
+    Layer.fresh
+  )

@@ -1,0 +1,95 @@
+/**
+ * Admission: what is decided about a write before anything is done with it. Pure.
+ */
+import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { LogId } from "../../identity/LogId.ts"
+import type * as Entry from "../../log/Entry.ts"
+import * as Limits from "../../log/Limits.ts"
+import type { PeerState } from "../../peer/Peers.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+
+/** The most writes that wait for an append or for acks before further ones are refused. */
+export const maxWaitingWrites = 65_536
+
+/** The most bytes of values that wait for an append; once appended, the log has them. */
+export const maxPendingBytes = 64 * 1024 * 1024
+
+/** What a replica is like when a write comes. */
+export interface Situation {
+  readonly self: ReplicaId
+  /** The log that this replica writes. */
+  readonly own: LogId
+  readonly limits: Limits.Limits
+  readonly closing: boolean
+  /** Set when this replica does not know where its log ends. */
+  readonly broken: QuorumError.LocalWriteFailed | undefined
+  /** Writes that wait for an append or for acks. */
+  readonly waiting: number
+  /** Bytes of values that wait for an append. */
+  readonly pendingBytes: number
+  readonly peers: ReadonlyArray<PeerState>
+  readonly monotonicMillis: number
+}
+
+/** Why a write was not admitted. Nothing was written. */
+export type Refusal =
+  | QuorumError.ReplicaClosing
+  | QuorumError.LocalWriteFailed
+  | QuorumError.WriteRejected
+  | QuorumError.Overloaded
+  | QuorumError.InvalidPolicy
+  | QuorumError.QuorumUnavailable
+
+/** A write that may be appended, and the policy that it waits by. */
+export interface Admitted {
+  readonly write: Entry.Write
+  readonly policy: QuorumPolicy
+}
+
+/**
+ * Admits a write, as a plain value whose fields have been read once and are what they should be; or says why not. What
+ * a caller passes may be anything at all: whatever is wrong with it must show here, where it harms nobody (law L70).
+ */
+export const admit = (
+  write: unknown,
+  policyOf: (namespace: string) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
+  situation: Situation
+): Result.Result<Admitted, Refusal> => {
+  if (situation.closing) return Result.fail(new QuorumError.ReplicaClosing())
+  if (situation.broken !== undefined) return Result.fail(situation.broken)
+  const checked = Limits.checkWrite(write, situation.limits)
+  if (Result.isFailure(checked)) return Result.fail(checked.failure)
+  const { pendingBytes, waiting } = situation
+  if (waiting >= maxWaitingWrites || pendingBytes + checked.success.value.length > maxPendingBytes) {
+    return Result.fail(new QuorumError.Overloaded({ detail: `${waiting} writes wait already` }))
+  }
+  const policy = policyOf(checked.success.namespace)
+  if (Result.isFailure(policy)) return Result.fail(policy.failure)
+  const refused = unavailable(policy.success, situation)
+  return refused === undefined
+    ? Result.succeed({ write: checked.success, policy: policy.success })
+    : Result.fail(refused)
+}
+
+/** Known before writing that too few are alive: down for longer than a write would wait, drifted, or rejecting. */
+export const unavailable = (
+  policy: QuorumPolicy,
+  { monotonicMillis, own, peers, self }: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self">
+): QuorumError.QuorumUnavailable | undefined => {
+  if (policy.w === 1) return undefined
+  const goneSince = monotonicMillis - Duration.toMillis(policy.ackTimeout)
+  let alive = 1
+  for (const { drifted, link, rejected } of peers) {
+    const isGone = link._tag === "Down" && link.at < goneSince
+    if (!drifted.has(own) && !rejected.has(own) && !isGone) alive++
+  }
+  if (alive >= policy.w) return undefined
+  const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
+  for (const { drifted, id, link } of peers) {
+    verdicts[id] = drifted.has(own) ? { _tag: "drifted" } : link._tag === "Down" ? link.verdict : { _tag: "not_tried" }
+  }
+  return new QuorumError.QuorumUnavailable({ alive, needed: policy.w, verdicts })
+}

@@ -1,0 +1,165 @@
+/**
+ * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
+ */
+import { Cause, Clock, Duration, Effect, Exit, Latch, Option } from "effect"
+import { EventSink } from "../../events/EventSink.ts"
+import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type { StoreError } from "../../log/ReplicaStore.ts"
+import { Replication } from "../../peer/Replication.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import type { CommitError } from "../QuorumWriter.ts"
+import * as CommitQueue from "./CommitQueue.ts"
+import type * as InFlight from "./InFlight.ts"
+
+/**
+ * How long, beyond its deadline's worth, a write waits for a replica that has just started and may not append yet, in
+ * milliseconds. Peers that are silent, and what they hold of its log, take some seconds.
+ */
+const startMillis = 10_000
+
+/** Starts with nothing to append; appends in the background until the scope closes. */
+export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
+  const logs = yield* ReplicaLogs
+  const replication = yield* Replication
+  const clock = yield* Clock.Clock
+  const sink = yield* EventSink
+  const queue = CommitQueue.make()
+  const more = Latch.makeUnsafe(false)
+  /** Taken from the queue and not yet in flight: an append is under way. */
+  let appending: ReadonlyArray<CommitQueue.Commit> = []
+  /** Set when it is not known whether an append took place. */
+  let broken: QuorumError.LocalWriteFailed | undefined
+
+  /** Answers writes with an error. */
+  const refuse = (commits: ReadonlyArray<CommitQueue.Commit>, outcome: CommitOutcome, error: CommitError): void => {
+    if (commits.length === 0) return
+    const failed = Effect.fail(error)
+    for (const { resume } of commits) resume(failed)
+    if (!sink.active()) return
+    sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: commits.length, durationMillis: 0 })
+  }
+
+  /** Writes that share what decides about them wait together. */
+  const watch = (commits: ReadonlyArray<CommitQueue.Commit>, from: number, startedAt: number): void => {
+    const groups: Array<{ readonly policy: QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> = []
+    for (let i = 0; i < commits.length; i++) {
+      const commit = commits[i]!
+      commit.seq = from + i
+      // The log has it now; what waits for acks needs no copy.
+      commit.write = undefined
+      const group = groups.find(({ policy }) => isSame(policy, commit.policy))
+      if (group === undefined) groups.push({ policy: commit.policy, waiters: [commit] })
+      else group.waiters.push(commit)
+    }
+    for (const { policy, waiters } of groups) inFlight.watch(logs.own, policy, waiters, startedAt)
+  }
+
+  /**
+   * Only a typed error of the store says that nothing was written. After anything else the writes may be there, so
+   * they are answered as not known, and this replica takes no further ones: it does not know where its log ends.
+   */
+  const notAppended = (commits: ReadonlyArray<CommitQueue.Commit>, cause: Cause.Cause<StoreError>) => {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    const detail = error === undefined ? Cause.pretty(cause) : error.message
+    const because = error === undefined ? {} : { cause: error }
+    if (error !== undefined && error.reason !== "uncertain") {
+      refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, ...because }))
+      return Effect.void
+    }
+    broken = new QuorumError.LocalWriteFailed({
+      detail: `an earlier append failed, restart this replica: ${detail}`,
+      ...because
+    })
+    refuse(commits, "write_uncertain", new QuorumError.WriteUncertain({ detail, ...because }))
+    return Effect.logError(broken.message)
+  }
+
+  const append = Effect.fnUntraced(function* (batch: ReadonlyArray<CommitQueue.Commit>) {
+    if (broken !== undefined) return refuse(batch, "local_write_failed", broken)
+    const { odd, sound } = sortOut(batch)
+    for (const [commit, error] of odd) refuse([commit], "write_rejected", error)
+    if (sound.length === 0) return
+    appending = sound
+    const startedAt = inFlight.now()
+    const writes = sound.map(({ write }) => write!)
+    const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe()))
+    appending = []
+    if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
+    watch(sound, appended.value.from, startedAt)
+  })
+
+  /** Answers writes that have waited for long while this replica may not append yet. */
+  const refuseWaiting = Effect.sync(() => {
+    const now = inFlight.now()
+    const detail = "it has not fetched the rest of its own log from its peers yet"
+    const overdue = queue.takeOverdue(
+      ({ monotonicMillis, policy }) => now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
+    )
+    refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
+    onIdle()
+  })
+
+  yield* Effect.gen(function* () {
+    yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
+    while (true) {
+      if (queue.size() === 0) {
+        onIdle()
+        more.closeUnsafe()
+        yield* more.await
+      }
+      // One turn, in which acks are heard, and writers that wake together come into the same batch.
+      yield* Effect.yieldNow
+      const batch = queue.takeBatch()
+      if (batch.length > 0) yield* append(batch)
+    }
+  }).pipe(Effect.forkScoped)
+
+  return {
+    /** Why nothing is appended any more; `undefined` while all is well. */
+    broken: () => broken,
+    /** How many writes wait for an append. */
+    waiting: () => queue.size() + appending.length,
+    /** Bytes of values that wait for an append. */
+    bytes: queue.bytes,
+    offer: (commit: CommitQueue.Commit): void => {
+      queue.offer(commit)
+      more.openUnsafe()
+    },
+    /** Answers everybody whose write is not appended. */
+    close: (): void => {
+      const detail = "this replica was closed while it was appended"
+      refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))
+      refuse(
+        queue.takeOverdue(() => true),
+        "replica_closing",
+        new QuorumError.ReplicaClosing()
+      )
+    }
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isSame = (a: QuorumPolicy, b: QuorumPolicy): boolean =>
+  a === b || (a.w === b.w && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
+
+/**
+ * What an entry cannot be made of must not fail the append of its batch (law L70): a buffer that was detached or made
+ * shorter since the write was admitted, say. Looked for one by one only where that shows.
+ */
+const sortOut = (batch: ReadonlyArray<CommitQueue.Commit>) => {
+  const odd: Array<readonly [CommitQueue.Commit, QuorumError.WriteRejected]> = []
+  const sound = batch.filter((commit) => {
+    const { value } = commit.write!
+    if (value.length === commit.valueBytes) return true
+    const detail = "its bytes were changed before the write was appended"
+    odd.push([commit, new QuorumError.WriteRejected({ field: "value", reason: "invalid", detail })])
+    return false
+  })
+  return { odd, sound }
+}
+
+/** Appends the writes that wait. */
+export type Appender = Effect.Success<ReturnType<typeof make>>

@@ -1,0 +1,73 @@
+/**
+ * The writes that wait for an append, in the order in which they came.
+ */
+import type { Effect } from "effect"
+import * as Entry from "../../log/Entry.ts"
+import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import type { Receipt } from "../../quorum/Receipt.ts"
+import type { CommitError } from "../QuorumWriter.ts"
+import type * as InFlight from "./InFlight.ts"
+
+/** A write that somebody waits for. */
+export interface Commit extends InFlight.Waiter {
+  /** When it came, in milliseconds of a monotonic clock; 0 when nothing holds appends back. */
+  readonly monotonicMillis: number
+  /** Absent once it is appended: the log has it then. */
+  write: Entry.Write | undefined
+  /** Bytes of its value when it was admitted. */
+  readonly valueBytes: number
+  readonly policy: QuorumPolicy
+  readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
+}
+
+/** The most bytes in one append, unless one write is larger. */
+const maxAppendBytes = 512 * 1024
+
+/** The writes that wait for an append. */
+export interface CommitQueue {
+  readonly size: () => number
+  /** Bytes of the values that wait. */
+  readonly bytes: () => number
+  readonly offer: (commit: Commit) => void
+  /** Takes the next writes for one append. Those that nobody waits for any more are left out, and are never written. */
+  readonly takeBatch: () => ReadonlyArray<Commit>
+  /** Takes out the writes that `isOverdue`. */
+  readonly takeOverdue: (isOverdue: (commit: Commit) => boolean) => ReadonlyArray<Commit>
+}
+
+/** Starts empty. */
+export const make = (): CommitQueue => {
+  let pending: Array<Commit> = []
+  let bytes = 0
+  return {
+    size: () => pending.length,
+    bytes: () => bytes,
+    offer: (commit) => {
+      pending.push(commit)
+      bytes += commit.valueBytes
+    },
+    takeBatch: () => {
+      const batch: Array<Commit> = []
+      let size = 0
+      let i = 0
+      for (; i < pending.length; i++) {
+        const commit = pending[i]!
+        const write = commit.write!
+        const room = Entry.maxSize(write)
+        if (batch.length > 0 && size + room > maxAppendBytes) break
+        size += room
+        bytes -= commit.valueBytes
+        if (!commit.cancelled) batch.push(commit)
+      }
+      pending = pending.slice(i)
+      return batch
+    },
+    takeOverdue: (isOverdue) => {
+      const overdue = pending.filter(isOverdue)
+      if (overdue.length === 0) return overdue
+      pending = pending.filter((commit) => !overdue.includes(commit))
+      for (const { valueBytes } of overdue) bytes -= valueBytes
+      return overdue
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What a request may not be, before anybody decodes it: a path that could be taken for another one, a parameter or a
+ * header that nobody would look at (laws L64, L66). Pure.
+ */
+
+/** A request that is answered with an error. `field` names the part of it. */
+export interface Objection {
+  readonly status: 400 | 404 | 415 | 501
+  readonly error: "invalid_request" | "route_unknown" | "unsupported_media_type" | "not_implemented"
+  readonly field: string
+  readonly detail: string
+}
+
+/** The path of a request's target, as it was sent. */
+export const pathOf = (target: string): string => {
+  const end = target.search(/[?#]/)
+  return end < 0 ? target : target.slice(0, end)
+}
+
+/**
+ * What is wrong with a path. Each record has one spelling of its path but for the percent-encoding of its name: nothing
+ * is cut off, joined or normalised into another record. `.` and `..` cannot be part of a path, because clients and
+ * proxies resolve them.
+ */
+export const ofPath = (target: string): Objection | undefined => {
+  const path = pathOf(target)
+  if (path.includes(";")) return invalid("path", "a semicolon is part of a name only when it is written %3B")
+  const [first, ...segments] = path.split("/")
+  if (first !== "") return unknown(path)
+  for (const [i, segment] of segments.entries()) {
+    const text = decoded(segment)
+    if (text === undefined) return invalid("path", "it is not well-formed")
+    if (text === "." || text === "..") return invalid("path", "`.` and `..` cannot be part of it")
+    // The part that names no record: `/v1`, what it is about, `/peer` and so on.
+    if (i < 2 && segment !== text) return unknown(path)
+    if (text === "" && path !== "/") return unknown(path)
+  }
+  return undefined
+}
+
+/** What is wrong with the parameters of a query, of which only these names mean anything. */
+export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection | undefined => {
+  const at = target.indexOf("?")
+  if (at < 0) return undefined
+  const seen = new Set<string>()
+  for (const [name] of new URLSearchParams(target.slice(at))) {
+    if (!names.includes(name)) {
+      const known = names.length === 0 ? "there is none here" : `known are ${names.join(", ")}`
+      return invalid(name, `there is no such parameter; ${known}`)
+    }
+    if (seen.has(name)) return invalid(name, "it is given twice")
+    seen.add(name)
+  }
+  return undefined
+}
+
+/** What is wrong with the headers: those that would change what a request means, and are not supported. */
+export const ofHeaders = (
+  method: string,
+  headers: { readonly [name: string]: string | undefined }
+): Objection | undefined => {
+  const encoding = headers["content-encoding"]
+  if (encoding !== undefined && encoding !== "identity") {
+    const detail = `a body that is packed (${encoding}) would be stored as it is; send it unpacked`
+    return { status: 415, error: "unsupported_media_type", field: "content-encoding", detail }
+  }
+  const conditional = conditionals.find((name) => headers[name] !== undefined)
+  if (conditional !== undefined && method !== "GET" && method !== "HEAD") {
+    const detail = "a write cannot depend on what is there; there is no compare-and-set"
+    return { status: 501, error: "not_implemented", field: conditional, detail }
+  }
+  if (headers["range"] !== undefined && method === "PUT") {
+    return { status: 501, error: "not_implemented", field: "range", detail: "a value is written as a whole" }
+  }
+  if (headers["content-range"] !== undefined) {
+    return { status: 501, error: "not_implemented", field: "content-range", detail: "a value is written as a whole" }
+  }
+  // Node hands the connection over and reads no body then.
+  return headers["upgrade"] === undefined ? undefined : invalid("upgrade", "there is nothing here to upgrade to")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const conditionals = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
+
+const invalid = (field: string, detail: string): Objection => ({
+  status: 400,
+  error: "invalid_request",
+  field,
+  detail
+})
+
+const unknown = (path: string): Objection => ({
+  status: 404,
+  error: "route_unknown",
+  field: "path",
+  detail: `there is nothing at ${path}`
+})
+
+const decoded = (segment: string): string | undefined => {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,203 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Schema } from "effect"
+import * as Net from "node:net"
+import * as ClientApi from "../src/api/ClientApi.ts"
+import * as RequestRules from "../src/api/RequestRules.ts"
+import * as Cluster from "./support/cluster.ts"
+import { type Answer, request } from "./support/request.ts"
+
+/** Sends a request as it is spelled, which no URL parser has been near, and returns the status line. */
+const raw = (url: string, head: string, body = "") =>
+  Effect.callback<string>((resume) => {
+    const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
+      socket.write(`${head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    })
+    let said = ""
+    socket.on("data", (data) => (said += data.toString()))
+    socket.on("close", () => resume(Effect.succeed(said.split("\r\n")[0]!)))
+    socket.on("error", (error) => resume(Effect.die(error)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+const single = Effect.fnUntraced(function* () {
+  const set = yield* Cluster.make(["a"])
+  return yield* set.start("a")
+})
+
+const keys = (a: Cluster.Running) =>
+  Effect.map(a.records.page({ limit: 100 }), ({ records }) =>
+    records.map(({ key, namespace }) => `${namespace} ${key}`)
+  )
+
+describe("paths", () => {
+  it.live("L64 no other spelling of a path writes, deletes or reads a record", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v" })
+      for (const [path, status] of [
+        ["/v1/records/s/a;v=2", 400],
+        ["/v1/records/s/a;w=1", 400],
+        ["/v1/records/s/a/", 404],
+        ["/v1/records//s/a", 404],
+        ["//v1/records/s/a", 404],
+        ["/v1/records/s//a", 404],
+        ["/V1/records/s/a", 404],
+        ["/v1/Records/s/a", 404],
+        ["/v1/%72ecords/s/a", 404],
+        ["/%761/records/s/a", 404],
+        ["/v1/records/s/x/../a", 400],
+        ["/v1/records/s/%2e%2e", 400],
+        ["/v1/records/s/.", 400],
+        ["/v1/records/s/%zz", 400],
+        ["/v1/records/s/%00", 400]
+      ] as const) {
+        for (const method of ["PUT", "DELETE"]) {
+          const line = yield* raw(a.url, `${method} ${path} HTTP/1.1`, method === "PUT" ? "x" : "")
+          assert.include(line, ` ${status} `, `${method} ${path}`)
+        }
+      }
+      assert.deepStrictEqual(yield* keys(a), ["s a"])
+      assert.strictEqual(a.head(a.own).seq, 1)
+    })
+  )
+
+  it.live("a name may hold anything that is percent-encoded, and is read under the same path", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const key of ["a/b", "a;v=2", "a?b", "a#b", "a%2Fb", "Ä €", "\uFEFFa", "a ", "..a"]) {
+        const path = `${a.url}/v1/records/s/${encodeURIComponent(key)}`
+        assert.strictEqual((yield* request("PUT", path, { body: key })).status, 201, key)
+        assert.strictEqual((yield* request("GET", path)).text, key)
+      }
+      assert.strictEqual((yield* keys(a)).length, 9)
+    })
+  )
+})
+
+describe("what nobody would look at", () => {
+  it.live("L66 an unknown, misspelt or repeated parameter is refused by its name, and nothing is written", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const [method, path, field] of [
+        ["GET", "/v1/records?prefix=a", "prefix"],
+        ["GET", "/v1/records?Limit=2", "Limit"],
+        ["PUT", "/v1/records/s/a?W=1", "W"],
+        ["PUT", "/v1/records/s/a?w=1&w=1", "w"],
+        ["DELETE", "/v1/records/s/a?atLeast=x", "atLeast"],
+        ["GET", "/v1/records/s/a?w=1", "w"]
+      ] as const) {
+        const answer = yield* request(method, a.url + path, method === "PUT" ? { body: "x" } : {})
+        assert.deepInclude(answer.json, { error: "invalid_request", field }, path)
+        assert.strictEqual(answer.status, 400)
+      }
+      assert.strictEqual(a.head(a.own).seq, 0)
+    })
+  )
+
+  it.live("L66 a header that would change what a write means is refused, and nothing is written", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const [headers, status, field] of [
+        [{ "if-match": '"x"' }, 501, "if-match"],
+        [{ "if-none-match": "*" }, 501, "if-none-match"],
+        [{ "if-unmodified-since": new Date().toUTCString() }, 501, "if-unmodified-since"],
+        [{ "content-range": "bytes 0-1/2" }, 501, "content-range"],
+        [{ "content-encoding": "gzip" }, 415, "content-encoding"]
+      ] as const) {
+        const answer = yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "xy", headers })
+        assert.deepStrictEqual([answer.status, answer.json.field], [status, field])
+      }
+      assert.strictEqual(a.head(a.own).seq, 0)
+      const plain = { "content-encoding": "identity" }
+      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v", headers: plain })).status, 201)
+    })
+  )
+
+  it.live("a put that asks for an upgrade is refused: its body would not be read", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const line = yield* raw(a.url, "PUT /v1/records/s/a HTTP/1.1\r\nUpgrade: websocket", "value")
+      assert.include(line, " 400 ")
+      assert.strictEqual(a.head(a.own).seq, 0)
+    })
+  )
+
+  it("headers that change nothing are left alone", () => {
+    for (const headers of [{}, { "if-match": undefined }, { "content-type": "text/plain" }, { range: "bytes=0-1" }]) {
+      assert.isUndefined(RequestRules.ofHeaders("GET", headers))
+    }
+    assert.isUndefined(RequestRules.ofHeaders("GET", { "if-none-match": '"x"' }))
+  })
+})
+
+const characters = ["a", "\uFEFF", "é", "\u20ac", "\uffff", "\u{10000}", "😀", " ", "/", "="] as const
+const Name = Arbitrary.map(
+  Arbitrary.array(Arbitrary.schema(Schema.Literals(characters)), { minLength: 1, maxLength: 12 }),
+  (all) => all.join("")
+)
+
+describe("cursors", () => {
+  const decode = Schema.decodeUnknownSync(ClientApi.Cursor)
+  const encode = Schema.encodeSync(ClientApi.Cursor)
+
+  it.prop("L65 a cursor decodes to what it encoded, whatever the names are", [Name, Name], ([namespace, key]) => {
+    assert.deepStrictEqual(decode(encode({ namespace, key })), { namespace, key })
+  })
+
+  it.live("L65 a list by single records ends, also with names that begin with a byte order mark", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const names = ["\uFEFFn", "n", "\uFEFF"]
+      for (const name of names) {
+        const path = `${a.url}/v1/records/${encodeURIComponent(name)}/${encodeURIComponent(name)}`
+        assert.strictEqual((yield* request("PUT", path, { body: "v" })).status, 201)
+      }
+      const found: Array<unknown> = []
+      let after: string | undefined = ""
+      for (let pages = 0; pages < 5 && after !== undefined; pages++) {
+        const page: Answer = yield* request("GET", `${a.url}/v1/records?limit=1${after}`)
+        found.push(...(page.json.records as ReadonlyArray<{ key: string }>).map(({ key }) => key))
+        after = page.json.next === undefined ? undefined : `&after=${page.json.next}`
+      }
+      assert.isUndefined(after)
+      assert.deepStrictEqual(found.sort(), [...names].sort())
+    })
+  )
+})
+
+describe("health", () => {
+  it.live("L68 health says why while every write fails, and says ok again after one that worked", () =>
+    Effect.gen(function* () {
+      const { faults, replica: a } = yield* Cluster.failing()
+      const health = () => request("GET", `${a.url}/healthz`)
+      assert.strictEqual((yield* health()).status, 200)
+      faults.always()
+      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 503)
+      const failing = yield* health()
+      assert.deepStrictEqual([failing.status, failing.json.error, failing.json.reason], [503, "unhealthy", "disk_full"])
+      // Reads go on, and change nothing about it.
+      assert.strictEqual((yield* request("GET", `${a.url}/v1/records/n/k`)).status, 404)
+      assert.strictEqual((yield* health()).status, 503)
+      assert.strictEqual((yield* request("GET", `${a.url}/readyz`)).status, 503)
+      faults.never()
+      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 201)
+      assert.strictEqual((yield* health()).status, 200)
+    })
+  )
+
+  it.live("readiness asks for as many replicas as a write does", () =>
+    Effect.gen(function* () {
+      const set = yield* Cluster.make(["a", "b", "c"])
+      const a = yield* set.start("a")
+      const ready = () => request("GET", `${a.url}/readyz`)
+      assert.deepInclude((yield* ready()).json, { error: "not_ready" })
+      const b = yield* set.start("b")
+      yield* Cluster.connected(a, "b")
+      yield* Cluster.until("a may append", () => a.status().recovered)
+      assert.strictEqual((yield* ready()).status, 200)
+      yield* b.stop
+      yield* Cluster.lost(a, "b")
+      assert.strictEqual((yield* ready()).status, 503)
+    })
+  )
+})
