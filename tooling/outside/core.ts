@@ -1,20 +1,15 @@
 // A user of @quorum/core alone: three replicas in one process.
-import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Layer, Logger, Result } from "effect"
+import { Entry, QuorumWriter, Replica, ReplicaSet } from "@quorum/core"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Effect, Layer, Logger } from "effect"
 
 const members = ["a", "b", "c"]
-const policy = Result.getOrThrow(QuorumPolicy.majority(members.length))
 
 const replica = (self: string) =>
-  PeerTransport.layerMemoryServer.pipe(
-    Layer.provideMerge(Replica.layer({ policy })),
-    Layer.provide([
-      PeerTransport.layerMemory,
-      RecordIndex.layerMemory,
-      ReplicaStore.layerMemory({ cluster: "outside", replica: ReplicaId.make(self) })
-    ]),
-    Layer.provideMerge(ReplicaSet.layer({ cluster: "outside", self, members }))
+  Replica.layer().pipe(
+    MemoryNetwork.serve,
+    Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members }))
   )
 
 const program = Effect.gen(function* () {
@@ -22,6 +17,6 @@ const program = Effect.gen(function* () {
   const writer = yield* QuorumWriter.QuorumWriter
   const receipt = yield* writer.commit(Entry.put("notes", "greeting", "hello"))
   return `committed on ${receipt.acked.length} of ${receipt.n}`
-}).pipe(Effect.provide(replica("a")), Effect.scoped, Effect.provide(PeerTransport.MemoryNetwork.layer))
+}).pipe(Effect.provide(replica("a")), Effect.scoped, Effect.provide(MemoryNetwork.layer))
 
 console.log(await Effect.runPromise(Effect.provide(program, Logger.layer([]))))

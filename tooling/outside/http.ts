@@ -1,26 +1,21 @@
 // A user of @quorum/http with @quorum/sqlite: three replicas on loopback, a write through one and read on another.
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
+import { Entry, QuorumWriter, Records, Replica, ReplicaSet } from "@quorum/core"
+import { HttpNode } from "@quorum/http/node"
 import { SqliteStore } from "@quorum/sqlite"
-import { Context, Effect, Layer, Logger, Option, Result } from "effect"
+import { Context, Effect, Layer, Logger, Option } from "effect"
 
 const ports = { a: 23_411, b: 23_412, c: 23_413 }
 const peers = Object.fromEntries(Object.entries(ports).map(([id, port]) => [id, `http://127.0.0.1:${port}`]))
 const folder = mkdtempSync(join(tmpdir(), "quorum-outside-"))
 
 const replica = (self: keyof typeof ports) =>
-  HttpReplicaServer.layer().pipe(
-    Layer.provideMerge(Replica.layer({ policy: Result.getOrThrow(QuorumPolicy.majority(3)) })),
-    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: ports[self] })),
-    Layer.provide(HttpPeerTransport.layer({ peers })),
-    Layer.provide(SqliteStore.layer({ folder: join(folder, self), cluster: "outside", replica: ReplicaId.make(self) })),
-    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) })),
-    Layer.provide(NodeHttpClient.layerUndici)
+  Replica.layer().pipe(
+    HttpNode.serve({ peers, port: ports[self] }),
+    Layer.provide(SqliteStore.layer({ folder: join(folder, self) })),
+    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) }))
   )
 
 const program = Effect.gen(function* () {

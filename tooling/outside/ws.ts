@@ -1,26 +1,21 @@
 // A user of @quorum/ws with @quorum/sqlite: three replicas on loopback, a write through one and read on another.
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NodeHttpServer, NodeWS } from "@effect/platform-node"
-import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Entry, QuorumWriter, Records, Replica, ReplicaSet } from "@quorum/core"
+import { WsNode } from "@quorum/ws/node"
 import { SqliteStore } from "@quorum/sqlite"
-import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
-import { Context, Effect, Layer, Logger, Option, Result } from "effect"
+import { Context, Effect, Layer, Logger, Option } from "effect"
 
 const ports = { a: 23_421, b: 23_422, c: 23_423 }
-const peers = Object.fromEntries(Object.entries(ports).map(([id, port]) => [id, `ws://127.0.0.1:${port}`]))
+const peers = Object.fromEntries(Object.entries(ports).map(([id, port]) => [id, `http://127.0.0.1:${port}`]))
 const folder = mkdtempSync(join(tmpdir(), "quorum-outside-"))
 
 const replica = (self: keyof typeof ports) =>
-  WsPeerServer.serve().pipe(
-    Layer.provideMerge(Replica.layer({ policy: Result.getOrThrow(QuorumPolicy.majority(3)) })),
-    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: ports[self] })),
-    Layer.provide(WsPeerTransport.layer({ peers })),
-    Layer.provide(SqliteStore.layer({ folder: join(folder, self), cluster: "outside", replica: ReplicaId.make(self) })),
-    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) })),
-    Layer.provide(NodeWS.layerWebSocketConstructor)
+  Replica.layer().pipe(
+    WsNode.serve({ peers, port: ports[self] }),
+    Layer.provide(SqliteStore.layer({ folder: join(folder, self) })),
+    Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) }))
   )
 
 const program = Effect.gen(function* () {

@@ -3,8 +3,8 @@
  */
 import { setTimeout } from "node:timers/promises"
 import { NodeRuntime } from "@effect/platform-node"
-import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Replica, ReplicaSet } from "@quorum/core"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, References } from "effect"
 import * as Allocations from "./Allocations.ts"
 import type { Run } from "./ClosedLoop.ts"
@@ -15,11 +15,11 @@ const cluster = "bench"
 const members = ["a", "b", "c"]
 
 const replica = (self: string) =>
-  PeerTransport.layerMemoryServer.pipe(
+  MemoryNetwork.layerServer.pipe(
     Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(members.length, 2) })),
-    Layer.provide(PeerTransport.layerMemory),
+    Layer.provide(MemoryNetwork.layerTransport),
     Layer.provideMerge(RecordIndex.layerMemory),
-    Layer.provide(ReplicaStore.layerMemory({ cluster, replica: ReplicaId.make(self) })),
+    Layer.provide(ReplicaStore.layerMemory),
     Layer.provideMerge(ReplicaSet.layer({ cluster, self, members }))
   )
 
@@ -52,7 +52,7 @@ Effect.gen(function* () {
   return yield* Effect.never
 }).pipe(
   Effect.scoped,
-  Effect.provide(PeerTransport.MemoryNetwork.layer),
+  Effect.provide(MemoryNetwork.layer),
   Effect.provideService(References.MinimumLogLevel, "None"),
   NodeRuntime.runMain
 )

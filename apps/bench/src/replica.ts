@@ -2,13 +2,13 @@
  * One replica as a process, composed as the demo composes it: a SQLite store, the peer protocol over HTTP or WebSocket,
  * and the client API on one port. Whichever is asked to runs the closed loop in itself, on its own writer.
  */
-import { createServer } from "node:http"
-import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeWS } from "@effect/platform-node"
-import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { NodeRuntime } from "@effect/platform-node"
+import { Replica, ReplicaSet } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
-import { ClientApiServer, HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
+import { ClientApiServer } from "@quorum/http"
+import { HttpNode } from "@quorum/http/node"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
-import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
+import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Logger, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
@@ -28,35 +28,22 @@ export interface Config {
 
 const { folder, id, index, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
-const self = ReplicaId.make(id)
-const cluster = "bench"
-const peers = Object.fromEntries(
-  Object.entries(ports).map(([peer, port]) => [peer, `${transport}://${host}:${port}`] as const)
-)
+const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
-const transports = {
-  http: {
-    server: HttpPeerServer.layer(),
-    transport: Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)
-  },
-  ws: {
-    server: WsPeerServer.layer(),
-    transport: Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)
-  }
+const serve = {
+  http: (options: HttpNode.Options) => HttpNode.serve(options),
+  ws: (options: HttpNode.Options) => WsNode.serve({ ...options, routes: ClientApiServer.layer })
 }
 
-const identity = { folder, cluster, replica: self }
 const store =
   index === "sqlite"
-    ? SqliteStore.layer(identity)
-    : Layer.merge(SqliteReplicaStore.layer(identity), RecordIndex.layerMemory)
+    ? SqliteStore.layer({ folder })
+    : Layer.merge(SqliteReplicaStore.layer({ folder }), RecordIndex.layerMemory)
 
-const replica = HttpReplicaServer.serve(Layer.mergeAll(transports[transport].server, ClientApiServer.layer)).pipe(
-  Layer.provide(NodeHttpServer.layer(createServer, { host, port: ports[id]! })),
-  Layer.provideMerge(Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w) })),
-  Layer.provide(transports[transport].transport),
+const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w) }).pipe(
+  serve[transport]({ host, port: ports[id]!, peers }),
   Layer.provideMerge(store),
-  Layer.provide(ReplicaSet.layer({ cluster, self, members: Object.keys(ports) }))
+  Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
 
 Effect.gen(function* () {

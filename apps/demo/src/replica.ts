@@ -4,44 +4,28 @@
  * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
  */
-import { createServer } from "node:http"
 import { join } from "node:path"
-import { NodeHttpClient, NodeHttpServer, NodeRuntime, NodeServices, NodeWS } from "@effect/platform-node"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
-import { PeerProtocol } from "@quorum/core/adapter"
-import { ClientApiServer, HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "@quorum/http"
+import { ClientApiServer } from "@quorum/http"
+import { HttpNode } from "@quorum/http/node"
 import { SqliteStore } from "@quorum/sqlite"
-import { WsPeerServer, WsPeerTransport } from "@quorum/ws"
+import { WsNode } from "@quorum/ws/node"
 import { Console, Effect, Layer, Logger, Runtime, Schema, Stdio, Stream } from "effect"
 import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
 
-/** Between http and ws two layers differ: what answers peers, and what reaches them. */
-const transports = {
-  http: {
-    server: HttpPeerServer.layer(),
-    transport: (peers: ReplicaConfig["members"]) =>
-      Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)
-  },
-  ws: {
-    server: WsPeerServer.layer(),
-    transport: (members: ReplicaConfig["members"]) => {
-      const peers = Object.fromEntries(Object.entries(members).map(([id, url]) => [id, url.replace("http:", "ws:")]))
-      return Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)
-    }
-  }
+/** Between http and ws one line differs. Clients are answered over HTTP in any case. */
+const serve = {
+  http: (options: HttpNode.Options) => HttpNode.serve(options),
+  ws: (options: HttpNode.Options) => WsNode.serve({ ...options, routes: ClientApiServer.layer })
 }
-
-/** The package `ws` takes messages of 100 MiB otherwise. */
-const websocket = { maxPayload: PeerProtocol.maxMessageBytes() }
 
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
-  HttpReplicaServer.serve(Layer.mergeAll(transports[transport].server, ClientApiServer.layer)).pipe(
-    Layer.provide(NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "3 seconds", websocket })),
-    Layer.provide(Replica.layer({ policy })),
-    Layer.provide(transports[transport].transport(members)),
-    Layer.provide(SqliteStore.layer({ folder, cluster, replica: id })),
+  Replica.layer({ policy }).pipe(
+    serve[transport]({ host, port, peers: members }),
+    Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )
 

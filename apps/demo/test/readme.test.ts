@@ -4,26 +4,44 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 import * as Ports from "../src/Ports.ts"
-import { replica, write } from "./readme/example.ts"
+import * as Http from "./readme/example.ts"
+import * as Ws from "./readme/example-ws.ts"
+
+const textOf = (name: string) => readFileSync(new URL(`./readme/${name}.ts`, import.meta.url), "utf8").split("\n")
 
 describe("the project's README", () => {
-  it("shows the example that is tested here", () => {
-    const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8")
-    assert.strictEqual(/```ts\n(.*?)```/s.exec(read("../../../README.md"))?.[1], read("./readme/example.ts"))
+  it("the example swaps its transport by one line, and the line that imports it", () => {
+    const [http, ws] = [textOf("example"), textOf("example-ws")]
+    assert.strictEqual(ws.length, http.length)
+    const changed = http.flatMap((line, i) => (line === ws[i] ? [] : [[line.trim(), ws[i]!.trim()]]))
+    assert.deepStrictEqual(
+      changed.map(([from]) => from),
+      [
+        'import { HttpNode } from "@quorum/http/node"',
+        "HttpNode.serve({ peers, port: Number(new URL(peers[self]).port) }),"
+      ]
+    )
   })
 
-  it.live("the example commits a write on a majority of three replicas", () =>
-    Effect.gen(function* () {
-      const folder = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "quorum-readme-"))),
-        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
-      )
-      const [a, b, c] = yield* Ports.free(3)
-      const url = (port: number | undefined) => `http://127.0.0.1:${port}`
-      const peers = { a: url(a), b: url(b), c: url(c) }
-      yield* Layer.build(Layer.mergeAll(replica("b", peers, join(folder, "b")), replica("c", peers, join(folder, "c"))))
-      const said = yield* Effect.provide(write, replica("a", peers, join(folder, "a")))
-      assert.match(said, /^a@[0-9a-f]{16}:1 is durable on a and [bc]/)
-    }).pipe(Effect.provide(Logger.layer([])))
-  )
+  for (const [name, { replica, write }] of [
+    ["HTTP", Http],
+    ["WebSocket", Ws]
+  ] as const) {
+    it.live(`the example commits a write on a majority of three replicas over ${name}`, () =>
+      Effect.gen(function* () {
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "quorum-readme-"))),
+          (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+        )
+        const [a, b, c] = yield* Ports.free(3)
+        const url = (port: number | undefined) => `http://127.0.0.1:${port}`
+        const peers = { a: url(a), b: url(b), c: url(c) }
+        yield* Layer.build(
+          Layer.mergeAll(replica("b", peers, join(folder, "b")), replica("c", peers, join(folder, "c")))
+        )
+        const said = yield* Effect.provide(write, replica("a", peers, join(folder, "a")))
+        assert.match(said, /^a@[0-9a-f]{16}:1 is durable on a and [bc]/)
+      }).pipe(Effect.provide(Logger.layer([])))
+    )
+  }
 })

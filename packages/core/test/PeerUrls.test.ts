@@ -7,7 +7,7 @@ const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", 
 
 describe("PeerUrls", () => {
   const check = (peers: Record<string, string>) =>
-    Result.match(PeerUrls.check(members, peers, ["http:", "https:"]), {
+    Result.match(PeerUrls.check(members, peers, "http"), {
       onSuccess: (urls) => Object.fromEntries(urls),
       onFailure: (error) => error.message
     })
@@ -34,13 +34,21 @@ describe("PeerUrls", () => {
   it("a url that is none, or of another scheme, is an error", () => {
     assert.strictEqual(
       check({ b: "b:1", c: "http://c" }),
-      'invalid peer urls: b: "b:1" is not a url that starts with http:// or https://'
+      'invalid peer urls: b: "b:1" is not a url that starts with http:// or https://, ws:// or wss://'
     )
     assert.strictEqual(
       check({ b: "", c: "http://c" }),
-      'invalid peer urls: b: "" is not a url that starts with http:// or https://'
+      'invalid peer urls: b: "" is not a url that starts with http:// or https://, ws:// or wss://'
     )
     assert.match(check({ b: "http://b/?x=1", c: "http://c" }) as string, /may not contain a query/)
+  })
+
+  it("one spelling of the addresses serves transports of either scheme", () => {
+    const urls = { b: "http://b:1", c: "wss://c:2/q" }
+    const of = (scheme: "http" | "ws") => Object.fromEntries(Result.getOrThrow(PeerUrls.check(members, urls, scheme)))
+    assert.deepStrictEqual(of("http"), { b: "http://b:1", c: "https://c:2/q" })
+    assert.deepStrictEqual(of("ws"), { b: "ws://b:1", c: "wss://c:2/q" })
+    assert.match(check({ b: "http://h:1", c: "ws://h:1" }) as string, /b and c have the same url/)
   })
 
   it("credentials in a url are an error, and are not repeated in it", () => {

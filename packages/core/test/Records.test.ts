@@ -1,9 +1,10 @@
+import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId, WriteId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
-import { EntryBatch, RecordIndex, ReplicaLogs, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const logOf = (replica: string) => LogId.make(ReplicaId.make(replica), "0000000000000001" as LogId.Incarnation)

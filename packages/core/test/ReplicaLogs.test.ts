@@ -1,3 +1,4 @@
+import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
@@ -5,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Entry, HybridLogicalClock, LogId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
-import { EntryBatch, RecordIndex, ReplicaLogs, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]

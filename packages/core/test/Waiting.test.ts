@@ -2,9 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import type { LogId } from "../src/index.ts"
-import { Entry, WriteId, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
-import { PeerProtocol, PeerTransport, RecordIndex, ReplicaStore } from "../src/adapter.ts"
+import { type LogId, Entry, WriteId, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
+import { MemoryNetwork, PeerProtocol, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -113,8 +112,8 @@ describe("what is known of a write", () => {
       yield* cluster.start("b")
       const all = Cluster.policy(3, 3, { ackTimeout: 4000 })
       const layer = Replica.layer({ policy: Cluster.policy(3, 2), namespaces: { critical: all } }).pipe(
-        Layer.provide(PeerTransport.layerMemory),
-        Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, cluster.network)),
+        Layer.provide(MemoryNetwork.layerTransport),
+        Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, cluster.network)),
         Layer.provide(RecordIndex.layerMemory),
         Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* cluster.storeOf("a"))),
         Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b", "c"] })),

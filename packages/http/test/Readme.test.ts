@@ -4,12 +4,6 @@ import { readFileSync } from "node:fs"
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8")
 
 describe("the readme", () => {
-  it("shows the example that is type-checked here", () => {
-    const [, shown] = /```ts\n(import[^]*?)```/.exec(read("../README.md"))!
-    const [, ...checked] = read("./readme.example.ts").split("\n")
-    assert.strictEqual(shown, checked.join("\n").replace("../src/index.ts", "@quorum/http"))
-  })
-
   it("names every error that an answer may carry", () => {
     const sources = [
       "../src/api/ClientApiErrors.ts",

@@ -13,7 +13,7 @@ import type { Scope } from "effect"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
 
 /** Where the index is. */
@@ -25,6 +25,9 @@ export interface Options {
 /**
  * Opens the index of the store in context, or creates it; it is closed with the scope. A file that is damaged, of
  * another version or another store, or ahead of the logs is deleted, with a warning, and the index starts empty.
+ *
+ * The index is derived, so a file that cannot be opened, on a full disk say, stops nobody: until it can be, which every
+ * merge tries, the index answers as an empty one, and merges fail.
  */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -36,9 +39,47 @@ export const make = Effect.fnUntraced(function* (
   const file = path.resolve(options.folder, "index.db")
   const store = yield* ReplicaStore.ReplicaStore
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
-  const { service, rebuilt } = yield* Database.scoped(file, () => open(file, store.identity, heads))
-  if (rebuilt !== undefined) yield* Effect.logWarning(`the record index is built again from the logs: ${rebuilt}`)
-  return RecordIndex.RecordIndex.of(service)
+  let current: Opened | undefined
+  const attempt = Effect.suspend(() => {
+    const first = Effect.try({
+      try: () => (current = open(file, store.identity, heads)),
+      catch: (cause) => Database.storeError(file, cause)
+    })
+    return Effect.tap(first, ({ rebuilt }) =>
+      rebuilt === undefined
+        ? Effect.void
+        : Effect.logWarning(`the record index is built again from the logs: ${rebuilt}`)
+    )
+  })
+  let closed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closed = true
+      return Effect.catch(
+        Effect.try({ try: () => current?.close(), catch: (cause) => Database.storeError(file, cause) }),
+        (error) => Effect.logWarning(`closing: ${error.message}`)
+      )
+    })
+  )
+  yield* Effect.catch(attempt, (error) =>
+    stopsNobody(error)
+      ? Effect.logWarning(`the record index cannot be opened, and is kept in memory until it can: ${error.message}`)
+      : Effect.fail(error)
+  )
+  const unlessClosed = <A>(effect: Effect.Effect<A, ReplicaStore.StoreError>) =>
+    Effect.suspend(() => (closed ? Effect.fail(Database.closed(file)) : effect))
+  return RecordIndex.RecordIndex.of({
+    progress: Effect.suspend(
+      (): Effect.Effect<RecordIndex.Progress, ReplicaStore.StoreError> =>
+        current?.service.progress ?? unlessClosed(Effect.succeed<RecordIndex.Progress>(new Map()))
+    ),
+    get: (namespace, key) => current?.service.get(namespace, key) ?? unlessClosed(Effect.succeedNone),
+    scan: (options) => current?.service.scan(options) ?? unlessClosed(Effect.succeed([])),
+    merge: (pointers, progress) =>
+      current === undefined
+        ? unlessClosed(Effect.flatMap(attempt, ({ service }) => service.merge(pointers, progress)))
+        : current.service.merge(pointers, progress)
+  })
 })
 
 /** {@link make} as a layer. */
@@ -48,6 +89,13 @@ export const layer = (
   Layer.effect(RecordIndex.RecordIndex, make(options))
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether a replica can do without its index for this reason, for a while. */
+const stopsNobody = ({ reason }: ReplicaStore.StoreError): boolean =>
+  reason === "disk_full" || reason === "read_only" || reason === "unavailable"
+
+/** An index that is open, and why it was built again. */
+type Opened = ReturnType<typeof open>
 
 const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: ReadonlyMap<string, number>) => {
   const kind: Database.Kind = {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type LogId } from "@quorum/core"
+import { ReplicaSet, type LogId } from "@quorum/core"
 import { EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Logger, Option, Schema } from "effect"
+import { Effect, Logger, Option, Schema, Layer } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -381,7 +381,10 @@ describe("SqliteStore", () => {
   it.effect("gives both services from one folder, and closes both with the scope", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
-      const layer = SqliteStore.layer({ folder, cluster: "test", replica: a })
+      const layer = Layer.provide(
+        SqliteStore.layer({ folder }),
+        Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+      )
       const batch = firstBatch(logA, ["1"])
       yield* Effect.gen(function* () {
         const store = yield* ReplicaStore.ReplicaStore

@@ -195,16 +195,6 @@ describe("the file of a store", () => {
     })
   )
 
-  it.effect("is corrupt when a byte of the newest batch is flipped", () =>
-    Effect.gen(function* () {
-      const folder = yield* filled
-      flipByteAt(folder, "third-value")
-      const error = yield* openError(folder)
-      assert.strictEqual(error.reason, "corrupt")
-      assert.include(error.detail, `damaged at entry 5 of ${logA}`)
-    })
-  )
-
   it.effect("is corrupt when the newest batch does not follow the one before", () =>
     Effect.gen(function* () {
       for (const sql of [

@@ -1,6 +1,6 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { describe, it } from "@effect/vitest"
-import { type LogId } from "@quorum/core"
+import type { LogId } from "@quorum/core"
 import { Chain, EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
@@ -106,7 +106,8 @@ describe("the store suite finds", { concurrent: true }, () => {
     finds(
       ReplicaStoreConformance.cases,
       Layer.succeed(StorePlace.StorePlace, {
-        open: (owner) => Layer.merge(ReplicaStore.layerMemory(owner), RecordIndex.layerMemory)
+        open: (owner) =>
+          Layer.merge(Layer.effect(ReplicaStore.ReplicaStore, ReplicaStore.makeMemory(owner)), RecordIndex.layerMemory)
       }),
       [
         ["an append is held when it returns, and after every reopen", /AssertionError/],

@@ -3,11 +3,10 @@
  * client API too.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
-import { Deferred, Effect, Layer, type Option, Result, Semaphore } from "effect"
+import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer } from "@quorum/core/adapter"
+import { Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
-import * as WsPath from "./WsPath.ts"
 
 /** How a replica answers its peers. */
 export interface Options {
@@ -20,19 +19,11 @@ export interface Options {
 }
 
 /**
- * A server for peers: the peer protocol, and other routes if any are given, on one port. When its scope closes it ends
- * the peers' connections first, so it stops at once.
+ * A server for peers: the peer protocol, and other routes if any are given, on one port; see `ReplicaServer.serve`. When
+ * its scope closes it ends the peers' connections first, so it stops at once.
  */
 export const serve = <A = never, E = never, R = never>(options: Options = {}, routes?: Layer.Layer<A, E, R>) =>
-  Layer.suspend(() => {
-    const closing = Deferred.makeUnsafe<void>()
-    const peers = route(options, Deferred.await(closing))
-    const server = HttpRouter.serve(routes === undefined ? peers : Layer.merge(peers, routes), { disableLogger: true })
-    // Built after the server, so it is closed before it.
-    const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))
-    return Layer.provideMerge(bell, server)
-    // Several replicas in one program must not share handlers, as layers that are used twice would.
-  }).pipe(Layer.fresh)
+  ReplicaServer.serve(routes === undefined ? layer(options) : Layer.merge(layer(options), routes))
 
 /**
  * Serves the peer protocol on a router. A request that is no upgrade is answered with 426. Bytes that are not the
@@ -43,30 +34,28 @@ export const serve = <A = never, E = never, R = never>(options: Options = {}, ro
  *
  * Not authenticated by itself: let only peers reach it, by the network or by client certificates and `identify`.
  */
-export const layer = (
-  options: Options = {}
-): Layer.Layer<never, never, HttpRouter.HttpRouter | PeerHandler.PeerHandler> => route(options, Effect.never)
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const route = (options: Options, closing: Effect.Effect<void>) =>
+export const layer = ({ identify }: Options = {}): Layer.Layer<
+  never,
+  never,
+  HttpRouter.HttpRouter | PeerHandler.PeerHandler
+> =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
       const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
-      const { identify } = options
-      const ended = Effect.as(closing, HttpServerResponse.empty())
-      yield* router.add("GET", WsPath.path, (request) => {
+      yield* router.add("GET", ReplicaServer.peerPath, (request) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
         const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) => serveOn(socket, handler, maxBytes))
         const identified =
           identify === undefined
             ? connection
             : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
-        return Effect.raceFirst(Effect.as(identified, HttpServerResponse.empty()), ended)
+        return Effect.as(identified, HttpServerResponse.empty())
       })
     })
   )
+
+// ---------------------------------------------------------------------------------------------------------------------
 
 /** How many requests of one connection are worked on at once; further ones are not read before one is answered. */
 const maxConcurrent = 16

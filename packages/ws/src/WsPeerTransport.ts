@@ -2,10 +2,9 @@
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
 import { Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
+import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaServer } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
-import * as WsPath from "./WsPath.ts"
 
 /** How a replica is told where its peers are. */
 export interface Options {
@@ -22,7 +21,7 @@ const maxInFlight = 4
  */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const members = yield* ReplicaSet.ReplicaSet
-  const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["ws:", "wss:"]))
+  const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
 
@@ -36,7 +35,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       }
       const socket = yield* Socket.fromWebSocket(
         Effect.acquireRelease(
-          Effect.sync(() => webSocket(url + WsPath.path)),
+          Effect.sync(() => webSocket(url + ReplicaServer.peerPath)),
           (connection) => Effect.sync(() => hangUp(connection))
         )
       )

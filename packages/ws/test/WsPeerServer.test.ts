@@ -1,13 +1,14 @@
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
+import { LogId, ReplicaId, ReplicaSet, Replica } from "@quorum/core"
 import {
   Chain,
+  MemoryNetwork,
   PeerFrame,
   PeerHandler,
   PeerProtocol,
   PeerTransport,
-  ReplicaLogs,
+  RecordIndex,
   ReplicaStore
 } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
@@ -31,9 +32,8 @@ const hello = (replica: string): PeerProtocol.Hello => ({
 const serve = Effect.fnUntraced(function* (options?: WsPeerServer.Options) {
   const health = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok"))
   const context = yield* WsPeerServer.serve(options, health).pipe(
-    Layer.provide(PeerHandler.layer),
-    Layer.provide(ReplicaLogs.layer),
-    Layer.provide(ReplicaStore.layerMemory({ cluster: "test", replica: id("b") })),
+    Layer.provide(Replica.layer()),
+    Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory, MemoryNetwork.layerAlone]),
     Layer.provide(ReplicaSet.layer({ cluster: "test", self: "b", members })),
     Layer.provideMerge(NodeHttpServer.layerServer(() => Http.createServer(), { host: "127.0.0.1", port: 0 })),
     Layer.provide(Logger.layer([])),

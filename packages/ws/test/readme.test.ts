@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -16,12 +16,6 @@ const freePort = Effect.callback<number>((resume) => {
 })
 
 describe("README", () => {
-  it("shows the example that is tested here", () => {
-    const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8")
-    const shown = /```ts\n(.*?)```/s.exec(read("../README.md"))?.[1]
-    assert.strictEqual(shown, read("./readme/example.ts").replace("../../src/index.ts", "@quorum/ws"))
-  })
-
   it.live("three replicas of the example commit a write, and stop at once with their connections open", () =>
     Effect.gen(function* () {
       const folder = yield* Effect.acquireRelease(

@@ -6,6 +6,7 @@ import type * as Chain from "./Chain.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Watermark from "./Watermark.ts"
 
 /** Whose store it is. All three are written when the store is created and never change. */
@@ -203,9 +204,13 @@ export const makeMemory = (identity: {
     })
   })
 
-/** {@link makeMemory} as a layer. */
-export const layerMemory = (identity: Parameters<typeof makeMemory>[0]): Layer.Layer<ReplicaStore> =>
-  Layer.effect(ReplicaStore, makeMemory(identity))
+/** {@link makeMemory} for this replica, as a layer; a new store each time it is built. */
+export const layerMemory: Layer.Layer<ReplicaStore, never, ReplicaSet> = Layer.fresh(
+  Layer.effect(
+    ReplicaStore,
+    Effect.flatMap(ReplicaSet, ({ cluster, self }) => makeMemory({ cluster, replica: self }))
+  )
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

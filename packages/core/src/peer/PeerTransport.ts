@@ -1,12 +1,9 @@
 /**
- * The port for reaching peers, and its in-memory twin.
+ * The port for reaching peers. Its in-memory twin is `MemoryNetwork`.
  */
-import type { Scope } from "effect"
-import { Context, Deferred, Effect, Fiber, Layer } from "effect"
-import * as PeerHandler from "./PeerHandler.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
+import { Context, type Effect, type Scope } from "effect"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
-import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import type * as PeerProtocol from "./PeerProtocol.ts"
 
 /**
  * How this replica reaches its peers.
@@ -28,89 +25,3 @@ export class PeerTransport extends Context.Service<
     ) => Effect.Effect<PeerProtocol.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
   }
 >()("@quorum/core/PeerTransport") {}
-
-/**
- * A network inside one process. Replicas that are built with the same network reach each other by id; a replica whose
- * scope closes can no longer be reached, and calls to it that are under way fail.
- */
-export class MemoryNetwork extends Context.Service<
-  MemoryNetwork,
-  {
-    readonly register: (
-      replica: ReplicaId.ReplicaId,
-      handler: PeerHandler.PeerHandler["Service"]
-    ) => Effect.Effect<void, never, Scope.Scope>
-    readonly connect: (
-      peer: ReplicaId.ReplicaId
-    ) => Effect.Effect<PeerProtocol.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
-  }
->()("@quorum/core/PeerTransport/MemoryNetwork") {
-  /** A new network without replicas. */
-  static readonly layer = Layer.sync(MemoryNetwork, () => makeNetwork())
-}
-
-/** Reaches peers over the {@link MemoryNetwork}. */
-export const layerMemory: Layer.Layer<PeerTransport, never, MemoryNetwork> = Layer.effect(
-  PeerTransport,
-  Effect.map(MemoryNetwork, (network) => PeerTransport.of({ maxInFlight: 4, connect: network.connect }))
-)
-
-/** Lets peers reach this replica over the {@link MemoryNetwork}. */
-export const layerMemoryServer: Layer.Layer<never, never, MemoryNetwork | PeerHandler.PeerHandler | ReplicaSet> =
-  Layer.fresh(
-    Layer.effectDiscard(
-      Effect.gen(function* () {
-        const network = yield* MemoryNetwork
-        const { self } = yield* ReplicaSet
-        yield* network.register(self, yield* PeerHandler.PeerHandler)
-      })
-    )
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const makeNetwork = (): MemoryNetwork["Service"] => {
-  interface Endpoint {
-    readonly handler: PeerHandler.PeerHandler["Service"]
-    readonly closed: Deferred.Deferred<void>
-  }
-  const endpoints = new Map<ReplicaId.ReplicaId, Endpoint>()
-  return MemoryNetwork.of({
-    register: (replica, handler) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const endpoint: Endpoint = { handler, closed: Deferred.makeUnsafe() }
-          endpoints.set(replica, endpoint)
-          return endpoint
-        }),
-        (endpoint) =>
-          Effect.suspend(() => {
-            if (endpoints.get(replica) === endpoint) endpoints.delete(replica)
-            return Deferred.succeed(endpoint.closed, undefined)
-          })
-      ).pipe(Effect.asVoid),
-    connect: (peer) =>
-      Effect.suspend(() => {
-        const refused = (detail: string) => new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail })
-        const endpoint = endpoints.get(peer)
-        if (endpoint === undefined) return Effect.fail(refused("no such replica in the network"))
-        const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
-        const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> =>
-          Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(apart(effect), gone)
-        return Effect.succeed<PeerProtocol.PeerClient>({
-          hello: (request) => call(endpoint.handler.hello(request)),
-          push: (request) => call(endpoint.handler.push(request)),
-          pull: (request) => call(endpoint.handler.pull(request))
-        })
-      })
-  })
-}
-
-/**
- * Runs what a peer does in a fiber of the peer's: a caller that gives up, or a peer that is gone, waits neither for the
- * peer's disk nor for anything else there that cannot be interrupted.
- */
-const apart = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) =>
-    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
-  )

@@ -22,13 +22,13 @@ export type PeerUrls = Readonly<Record<string, string>>
 
 /**
  * Checks the addresses and normalises them (no slash at the end): no peer without one, no stranger, no two spellings
- * of one address (law L13), only the given protocols (`"http:"` …), and no credentials, which would end up in logs.
- * Returns the peers only.
+ * of one address (law L13), and no credentials, which would end up in logs. Returns the peers only, with the scheme of
+ * the transport: `http` and `ws` name the same places, and so do `https` and `wss`.
  */
 export const check = (
   members: Members,
   urls: PeerUrls,
-  protocols: ReadonlyArray<string>
+  scheme: "http" | "ws"
 ): Result.Result<ReadonlyMap<ReplicaId.ReplicaId, string>, InvalidPeerUrls> => {
   const fail = (detail: string) => Result.fail(new InvalidPeerUrls({ detail }))
   const byUrl = new Map<string, string>()
@@ -37,12 +37,13 @@ export const check = (
   for (const [id, text] of Object.entries(urls)) {
     if (!known.includes(id)) return fail(`${id} is not a member of the replica set`)
     const url = URL.parse(text)
-    if (url === null || !protocols.includes(url.protocol)) {
-      return fail(`${id}: ${JSON.stringify(text)} is not a url that starts with ${protocols.join("// or ")}//`)
+    const isSecure = url?.protocol === "https:" || url?.protocol === "wss:"
+    if (url === null || !(isSecure || url.protocol === "http:" || url.protocol === "ws:")) {
+      return fail(`${id}: ${JSON.stringify(text)} is not a url that starts with http:// or https://, ws:// or wss://`)
     }
     if (url.username !== "" || url.password !== "") return fail(`${id}: a url may not contain a user or a password`)
     if (url.search !== "" || url.hash !== "") return fail(`${id}: a url may not contain a query or a fragment`)
-    const address = `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`
+    const address = `${scheme}${isSecure ? "s" : ""}://${url.host}${url.pathname.replace(/\/+$/, "")}`
     const other = byUrl.get(address)
     if (other !== undefined) return fail(`${other} and ${id} have the same url, ${address}`)
     byUrl.set(address, id)

@@ -1,20 +1,15 @@
-import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "../../src/index.ts"
-import { PeerTransport, RecordIndex, ReplicaStore } from "../../src/adapter.ts"
-import { Effect, Layer, Result } from "effect"
+import { Entry, QuorumWriter, Replica, ReplicaSet } from "../../src/index.ts"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "../../src/adapter.ts"
+import { Effect, Layer } from "effect"
 
 const members = ["a", "b", "c"]
-const policy = Result.getOrThrow(QuorumPolicy.majority(members.length))
 
 /** A replica: swap the store, the index or the transport by swapping its layer. */
 const replica = (self: string) =>
-  PeerTransport.layerMemoryServer.pipe(
-    Layer.provideMerge(Replica.layer({ policy })),
-    Layer.provide([
-      PeerTransport.layerMemory,
-      RecordIndex.layerMemory,
-      ReplicaStore.layerMemory({ cluster: "demo", replica: ReplicaId.make(self) })
-    ]),
-    Layer.provideMerge(ReplicaSet.layer({ cluster: "demo", self, members }))
+  Replica.layer().pipe(
+    MemoryNetwork.serve,
+    Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+    Layer.provide(ReplicaSet.layer({ cluster: "demo", self, members }))
   )
 
 export const program = Effect.gen(function* () {
@@ -26,4 +21,4 @@ export const program = Effect.gen(function* () {
     a
   )
   return receipt // { writeId: "a@…:1", acked: ["a", "b"], w: 2, n: 3 }
-}).pipe(Effect.scoped, Effect.provide(PeerTransport.MemoryNetwork.layer))
+}).pipe(Effect.scoped, Effect.provide(MemoryNetwork.layer))

@@ -1,7 +1,15 @@
 /** A replica set in one process, on virtual time: production code over the in-memory store and network. */
-import type { PeerHandler, PeerProtocol } from "../../src/adapter.ts"
+import * as Peers from "../../src/peer/Peers.ts"
+import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
+import {
+  type PeerHandler,
+  type PeerProtocol,
+  MemoryNetwork,
+  PeerTransport,
+  RecordIndex,
+  ReplicaStore
+} from "../../src/adapter.ts"
 import { QuorumPolicy, QuorumWriter, Records, ReplicaId, ReplicaSet } from "../../src/index.ts"
-import { PeerTransport, Peers, RecordIndex, ReplicaLogs, ReplicaStore } from "../../src/adapter.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -32,7 +40,7 @@ export const id = ReplicaId.make
 
 /** Makes a replica set; its replicas start one by one with `start`, on stores that outlive them. */
 export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: number) {
-  const network = Context.get(yield* Layer.build(PeerTransport.MemoryNetwork.layer), PeerTransport.MemoryNetwork)
+  const network = Context.get(yield* Layer.build(MemoryNetwork.layer), MemoryNetwork.MemoryNetwork)
   const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
   /** Directed links that are cut: `from>to`. */
   const cut = new Set<string>()
@@ -73,7 +81,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
     } = {}
   ) {
     const scope = yield* Scope.make()
-    const layer = PeerTransport.layerMemoryServer.pipe(
+    const layer = MemoryNetwork.layerServer.pipe(
       Layer.provideMerge(
         parts({
           policy: options.policy ?? policy(ids.length, w),
@@ -82,7 +90,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
         })
       ),
       Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(name)))),
-      Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),
+      Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
       Layer.provide(RecordIndex.layerMemory),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* storeOf(name))),
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),

@@ -2,7 +2,7 @@
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerFrame, PeerHandler, PeerProtocol } from "@quorum/core/adapter"
+import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -45,7 +45,7 @@ export const layer = (
         )
       }
       const { identify } = options
-      yield* router.add("POST", PeerMessage.path, (request) => {
+      yield* router.add("POST", ReplicaServer.peerPath, (request) => {
         if (request.headers["content-type"] !== PeerMessage.contentType) return Effect.succeed(unsupported)
         if (Number(request.headers["content-length"]) > maxBytes) return Effect.succeed(tooLarge)
         const answered = request.arrayBuffer.pipe(

@@ -5,7 +5,7 @@
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
 import { Limits, ReplicaSet } from "@quorum/core"
-import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls } from "@quorum/core/adapter"
+import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaServer } from "@quorum/core/adapter"
 import { Effect, Layer, Stream } from "effect"
 import {
   FetchHttpClient,
@@ -33,7 +33,7 @@ export interface Options {
  */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const members = yield* ReplicaSet.ReplicaSet
-  const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, ["http:", "https:"]))
+  const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "http"))
   const client = yield* HttpClient.HttpClient
   const fetch = yield* FetchHttpClient.Fetch
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       const unreachable = (reason: PeerProtocol.PeerUnreachable["reason"], detail: string) =>
         new PeerProtocol.PeerUnreachable({ peer, reason, detail })
       if (url === undefined) return Effect.fail(unreachable("refused", "not a peer of this replica"))
-      const address = url + PeerMessage.path
+      const address = url + ReplicaServer.peerPath
       const call = (request: PeerFrame.Request) => {
         const body = HttpBody.uint8Array(PeerFrame.encodeRequest(0, request), PeerMessage.contentType)
         return client.execute(HttpClientRequest.post(address, { body })).pipe(

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync } from "./nodeSqlite.ts"
 
 /** What kind of file it is, and how it is created. */
 export interface Kind {
@@ -34,12 +34,7 @@ export class ForeignFile extends Error {}
  * Never open the file in this process by other means (`fs.readFile`): closing any descriptor of it would drop the lock.
  */
 export const open = (file: string, kind: Kind): DatabaseSync => {
-  makeFolder(path.dirname(file))
-  for (const name of [path.dirname(file), file, `${file}-wal`]) {
-    // SQLite would fall back to opening read-only and fail later, with a message that names neither file nor cause.
-    if (fs.existsSync(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
-  }
-  if (fs.existsSync(file) && !fs.statSync(file).isFile()) throw new Error(`${file} is not a file; move it away`)
+  checkNames(file)
   const db = new DatabaseSync(file, { timeout: 0 })
   try {
     db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE")
@@ -65,6 +60,50 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
   } catch (cause) {
     db.close()
     throw cause
+  }
+}
+
+/**
+ * Makes durable what a start finds in a file of SQLite and its write-ahead log, and their names in the folder: what a
+ * process that was killed had written, and not synced, is read from the memory of the operating system, and a power
+ * loss after it was announced would take it back (law L54).
+ *
+ * Before the file is opened, and never while this process has it open: closing any descriptor of it drops the lock.
+ */
+export const syncFound = (file: string): void => {
+  checkNames(file)
+  if (inUse.has(fileKey(file))) throw new LockedHere()
+  for (const name of [file, `${file}-wal`]) if (fs.existsSync(name)) sync(name, "r+")
+  syncFolder(path.dirname(file))
+}
+
+/** Notes that this process has a file open; the result ends that. */
+export const noteUse = (file: string): (() => void) => {
+  const key = fileKey(file)
+  inUse.add(key)
+  return () => void inUse.delete(key)
+}
+
+/** The file is open in this process already. */
+class LockedHere extends Error {
+  readonly errcode = 5
+}
+
+/** Whether a file is still where a restart would look for it; made when it was opened (law L59). */
+export const watchPlace = (file: string) => {
+  const names = [file, `${file}-wal`]
+  const opened = names.map(placeOf)
+  return {
+    /** The first name at which there is nothing, or something else, now. */
+    missing: (): string | undefined => {
+      for (let i = 0; i < names.length; i++) {
+        const now = placeOf(names[i]!)
+        // The write-ahead log comes into being with the first write.
+        if (opened[i] === undefined) opened[i] = now
+        else if (now !== opened[i]) return names[i]
+      }
+      return undefined
+    }
   }
 }
 
@@ -149,6 +188,21 @@ export const remove = (file: string): void => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** Makes the folder, and checks that what has the names of the files can be used. */
+const checkNames = (file: string): void => {
+  makeFolder(path.dirname(file))
+  for (const name of [path.dirname(file), file, `${file}-wal`]) {
+    // SQLite would fall back to opening read-only and fail later, with a message that names neither file nor cause.
+    if (fs.existsSync(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
+  }
+  for (const name of [file, `${file}-wal`]) {
+    const found = fs.lstatSync(name, { throwIfNoEntry: false })
+    // What a link leads to may belong to somebody else, or be another one after the next restart.
+    if (found?.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
+    if (found !== undefined && !found.isFile()) throw new Error(`${name} is not a file; move it away`)
+  }
+}
+
 const read = (db: DatabaseSync) =>
   db
     .prepare("SELECT *, (SELECT count(*) FROM sqlite_schema) AS tables FROM pragma_application_id, pragma_user_version")
@@ -165,13 +219,34 @@ const makeFolder = (folder: string): void => {
   }
   const parent = path.dirname(folder)
   makeFolder(parent)
-  fs.mkdirSync(folder)
+  // What is in it is for this user alone.
+  fs.mkdirSync(folder, { mode: 0o700 })
+  syncFolder(parent)
+}
+
+const syncFolder = (folder: string): void => {
   // Windows cannot open a folder, and needs no such thing.
-  if (process.platform === "win32") return
-  const descriptor = fs.openSync(parent, "r")
+  if (process.platform !== "win32") sync(folder, "r")
+}
+
+const sync = (name: string, flags: "r" | "r+"): void => {
+  const descriptor = fs.openSync(name, flags)
   try {
     fs.fsyncSync(descriptor)
   } finally {
     fs.closeSync(descriptor)
   }
 }
+
+/** Which file a name leads to; `undefined` when to none. */
+const placeOf = (name: string): string | undefined => {
+  const found = fs.statSync(name, { throwIfNoEntry: false, bigint: true })
+  return found === undefined ? undefined : `${found.dev}:${found.ino}`
+}
+
+/** A file by what it is, or by its name while it is none. */
+const fileKey = (file: string): string => placeOf(file) ?? path.resolve(file)
+
+/** The files that this process has open, whichever copy of this package opened them. */
+const inUse: Set<string> = ((globalThis as Record<symbol, unknown>)[Symbol.for("@quorum/sqlite/inUse")] ??=
+  new Set<string>()) as Set<string>

@@ -1,15 +1,12 @@
-import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerTransport } from "@quorum/core/adapter"
+import { Entry, QuorumWriter, Records, Replica, ReplicaSet } from "@quorum/core"
+import { MemoryNetwork } from "@quorum/core/adapter"
 import { SqliteStore } from "../../src/index.ts"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Layer } from "effect"
 
 /** A replica set of one. For more, name them as members and give the replica a transport that reaches the others. */
 const replica = (folder: string) =>
-  Replica.layer({ policy: Result.getOrThrow(QuorumPolicy.majority(1)) }).pipe(
-    Layer.provide([
-      SqliteStore.layer({ folder, cluster: "demo", replica: ReplicaId.make("a") }),
-      PeerTransport.layerMemory.pipe(Layer.provide(PeerTransport.MemoryNetwork.layer))
-    ]),
+  Replica.layer().pipe(
+    Layer.provide([SqliteStore.layer({ folder }), MemoryNetwork.layerAlone]),
     Layer.provide(ReplicaSet.layer({ cluster: "demo", self: "a", members: ["a"] }))
   )
 

@@ -1,5 +1,5 @@
 /** A program that uses a store and says what it does; its first argument chooses what. Started by the tests. */
-import { Entry, HybridLogicalClock, LogId, ReplicaId } from "@quorum/core"
+import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Result, type Scope } from "effect"
 import * as fs from "node:fs"
@@ -7,16 +7,17 @@ import { DatabaseSync, StatementSync } from "node:sqlite"
 import { SqliteReplicaStore, SqliteStore } from "../../src/index.ts"
 
 const [task, folder, steps] = process.argv.slice(2) as [
-  "hold" | "append" | "create" | "index" | "fail",
+  "hold" | "append" | "create" | "index" | "fail" | "state" | "die",
   string,
   string?
 ]
-const options = { cluster: "test", replica: ReplicaId.make("a") }
+const members = { cluster: "test", self: ReplicaId.make("a"), peers: [] }
+const clockZero = HybridLogicalClock.zero
 const print = (text: string | number) => fs.writeSync(1, `${text}\n`)
 
 /** Opens the store and keeps it until it is killed. */
 const hold = Effect.gen(function* () {
-  yield* SqliteReplicaStore.make({ ...options, folder })
+  yield* SqliteReplicaStore.make({ folder })
   print("open")
   process.stdin.resume()
   yield* Effect.never
@@ -24,7 +25,7 @@ const hold = Effect.gen(function* () {
 
 /** Appends batches for ever, and prints the last sequence of each after `append` returned. */
 const append = Effect.gen(function* () {
-  const store = yield* SqliteReplicaStore.make({ ...options, folder })
+  const store = yield* SqliteReplicaStore.make({ folder })
   const log = LogId.make(store.identity.replica, store.identity.incarnation)
   let head = (yield* store.watermarks)[0] ?? Watermark.none(log)
   while (true) {
@@ -48,7 +49,7 @@ const create = Effect.gen(function* () {
   }
   step(DatabaseSync.prototype, "exec")
   step(StatementSync.prototype, "run")
-  print((yield* SqliteReplicaStore.make({ ...options, folder })).identity.incarnation)
+  print((yield* SqliteReplicaStore.make({ folder })).identity.incarnation)
 })
 
 /** Merges pointers for ever, one transaction per entry, and prints the sequence after the merge. */
@@ -64,7 +65,7 @@ const index = Effect.gen(function* () {
     yield* records.merge([pointer], new Map([[log, head.seq]]))
     print(head.seq)
   }
-}).pipe(Effect.provide(SqliteStore.layer({ ...options, folder })))
+}).pipe(Effect.provide(SqliteStore.layer({ folder })))
 
 /**
  * Opens the store and prints the error. Root may write everything, so it becomes somebody else first; only now, because
@@ -75,8 +76,31 @@ const fail = Effect.gen(function* () {
     process.setgid?.(65534)
     process.setuid?.(65534)
   }
-  const opened = yield* Effect.result(SqliteReplicaStore.make({ ...options, folder }))
+  const opened = yield* Effect.result(SqliteReplicaStore.make({ folder }))
   print(Result.isFailure(opened) ? `${opened.failure.reason} ${opened.failure.detail}` : "opened")
 })
 
-await Effect.runPromise(Effect.scoped<unknown, unknown, Scope.Scope>({ hold, append, create, index, fail }[task]!))
+/** Opens the store and prints how much it holds. */
+const state = Effect.gen(function* () {
+  const store = yield* SqliteReplicaStore.make({ folder })
+  print(`held ${(yield* store.watermarks)[0]?.seq ?? 0}`)
+})
+
+/** Appends one entry and is killed, as nobody can be who closes a file in order. */
+const die = Effect.gen(function* () {
+  const store = yield* SqliteReplicaStore.make({ folder })
+  const log = LogId.make(store.identity.replica, store.identity.incarnation)
+  yield* store.append(EntryBatch.encode(Watermark.none(log), [Entry.put("ns", "k", "v")], clockZero, 1).batch)
+  process.kill(process.pid, "SIGKILL")
+})
+
+const program: Effect.Effect<unknown, unknown, Scope.Scope | ReplicaSet.ReplicaSet> = {
+  hold,
+  append,
+  create,
+  index,
+  fail,
+  state,
+  die
+}[task]!
+await Effect.runPromise(Effect.provideService(Effect.scoped(program), ReplicaSet.ReplicaSet, members))

@@ -1,5 +1,5 @@
 /** What the tests share: folders that go away, batches, and child processes that are ended by their pid. */
-import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "@quorum/core"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Exit, Option, Scope } from "effect"
 import { spawn } from "node:child_process"
@@ -22,8 +22,17 @@ export const tempFolder = Effect.acquireRelease(
 export const fileOf = (folder: string) => path.join(folder, "log.db")
 
 /** Opens a store until the surrounding scope closes. */
-export const open = (folder: string, options?: Partial<SqliteReplicaStore.Options>) =>
-  SqliteReplicaStore.make({ folder, cluster: "test", replica: a, ...options })
+export const open = (
+  folder: string,
+  {
+    cluster = "test",
+    maxBytes,
+    replica = a
+  }: { cluster?: string; maxBytes?: number; replica?: ReplicaId.ReplicaId } = {}
+) =>
+  SqliteReplicaStore.make({ folder, ...(maxBytes === undefined ? {} : { maxBytes }) }).pipe(
+    Effect.provideService(ReplicaSet.ReplicaSet, { cluster, self: replica, peers: [] })
+  )
 
 /** Opens a store, uses it, closes it. */
 export const using = <A, E>(

@@ -1,5 +1,5 @@
-import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet } from "@quorum/core"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Faults, FaultyPeerTransport } from "../../src/index.ts"
 import { Context, Effect, Layer, Result } from "effect"
 
@@ -8,11 +8,11 @@ const policy = Result.getOrThrow(QuorumPolicy.majority(3))
 
 /** A replica whose calls to its peers go over a bad network. */
 const replica = (self: string, faults: FaultyPeerTransport.LinkFaults) =>
-  PeerTransport.layerMemoryServer.pipe(
+  MemoryNetwork.layerServer.pipe(
     Layer.provideMerge(Replica.layer({ policy })),
-    Layer.provide(FaultyPeerTransport.layer(faults).pipe(Layer.provide(PeerTransport.layerMemory))),
+    Layer.provide(FaultyPeerTransport.layer(faults).pipe(Layer.provide(MemoryNetwork.layerTransport))),
     Layer.provide(RecordIndex.layerMemory),
-    Layer.provide(ReplicaStore.layerMemory({ cluster: "test", replica: ReplicaId.make(self) })),
+    Layer.provide(ReplicaStore.layerMemory),
     Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self, members }))
   )
 
@@ -30,4 +30,4 @@ export const program = Effect.gen(function* () {
     writer.commit(Entry.put("notes", `key ${i}`, "hello"))
   )
   return { receipts, duplicated: faults.count("Duplicate"), delayed: faults.count("Delay") }
-}).pipe(Effect.scoped, Effect.provide(PeerTransport.MemoryNetwork.layer))
+}).pipe(Effect.scoped, Effect.provide(MemoryNetwork.layer))

@@ -1,24 +1,24 @@
 import { ReplicaSet } from "@quorum/core"
-import { PeerTransport } from "@quorum/core/adapter"
+import { MemoryNetwork, PeerTransport } from "@quorum/core/adapter"
 import { TransportConformance, Wire } from "../../src/index.ts"
 import { Context, Effect, Layer } from "effect"
 
 /** Both ends of a transport. One that has ports returns the port from `serve`, and reaches peers at `portOf(peer)`. */
 const wire = Layer.effect(
   Wire.Wire,
-  Effect.map(PeerTransport.MemoryNetwork, (network) =>
+  Effect.map(MemoryNetwork.MemoryNetwork, (network) =>
     Wire.Wire.of({
       serve: (replica, handler) => Effect.as(network.register(replica, handler), undefined),
       transport: (members) =>
-        PeerTransport.layerMemory.pipe(
-          Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),
+        MemoryNetwork.layerTransport.pipe(
+          Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
           Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
           Layer.build,
           Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))
         )
     })
   )
-).pipe(Layer.provide(PeerTransport.MemoryNetwork.layer))
+).pipe(Layer.provide(MemoryNetwork.layer))
 
 TransportConformance.suite("a transport in memory", wire, {
   skip: TransportConformance.needPorts.map((name) => ({ case: name, reason: "values are passed, not bytes" }))

@@ -1,22 +1,22 @@
 /** The network in memory, as a wire. */
 import { ReplicaSet } from "@quorum/core"
-import { PeerTransport } from "@quorum/core/adapter"
+import { MemoryNetwork, PeerTransport } from "@quorum/core/adapter"
 import { Context, Effect, Layer } from "effect"
 import { Wire } from "../../src/index.ts"
 
 /** A network of its own for every case. */
 export const wire: Layer.Layer<Wire.Wire> = Layer.effect(
   Wire.Wire,
-  Effect.map(PeerTransport.MemoryNetwork, (network) =>
+  Effect.map(MemoryNetwork.MemoryNetwork, (network) =>
     Wire.Wire.of({
       serve: (replica, handler) => Effect.as(network.register(replica, handler), undefined),
       transport: (members) =>
-        PeerTransport.layerMemory.pipe(
-          Layer.provide(Layer.succeed(PeerTransport.MemoryNetwork, network)),
+        MemoryNetwork.layerTransport.pipe(
+          Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
           Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
           Layer.build,
           Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))
         )
     })
   )
-).pipe(Layer.provide(PeerTransport.MemoryNetwork.layer))
+).pipe(Layer.provide(MemoryNetwork.layer))

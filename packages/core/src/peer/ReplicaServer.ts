@@ -1,0 +1,57 @@
+/**
+ * Serves the routes of a replica, for peers, for clients or for both, on one port, and ends in order.
+ */
+import { Deferred, Effect, Layer } from "effect"
+import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+
+/** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
+export const peerPath = "/peer"
+
+/** How long a server waits for requests under way when it stops, in milliseconds. */
+export const closeMillis = 3000
+
+/**
+ * Serves routes: a transport's, the client API's, an application's. Needs an `HttpServer`, which a platform provides.
+ * Without a line in the log for each request, and without a span for those of peers: a write would pay for both. A path
+ * is taken as it is spelled: another case, a trailing or a double slash is another path.
+ *
+ * A server that stops listening goes on answering on the connections that are busy, and peers keep theirs busy. So from
+ * the moment its scope closes every answer ends its connection, and what was upgraded to another protocol is ended at
+ * once; otherwise stopping takes until the server gives up waiting (20 seconds on Node).
+ */
+export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
+  Layer.suspend(() => {
+    const closing = Deferred.makeUnsafe<void>()
+    const ended = Effect.as(Deferred.await(closing), HttpServerResponse.empty())
+    const goodbye = HttpRouter.use((router) =>
+      router.addGlobalMiddleware((answer) =>
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          headers["upgrade"] === undefined
+            ? Effect.map(answer, (response) =>
+                Deferred.isDoneUnsafe(closing)
+                  ? HttpServerResponse.setHeader(response, "connection", "close")
+                  : response
+              )
+            : Effect.raceFirst(answer, ended)
+        )
+      )
+    )
+    const server = HttpRouter.serve(Layer.provideMerge(routes, goodbye), { disableLogger: true, routerConfig }).pipe(
+      Layer.provide(HttpMiddleware.layerTracerDisabledForUrls([peerPath, "/healthz", "/readyz"]))
+    )
+    // Built after the server, so it is closed before it.
+    const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))
+    return Layer.provideMerge(bell, server)
+    // Several replicas in one program must not share handlers, as layers that are used twice would.
+  }).pipe(Layer.fresh)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const routerConfig = {
+  // Characters of a namespace or a key in a path. More than keys may have by any limits, so that too long a key is
+  // answered by core and not by the router; the server's limit of a request's head (16 KiB in Node) comes first.
+  maxParamLength: 65_536,
+  caseSensitive: true,
+  ignoreTrailingSlash: false,
+  ignoreDuplicateSlashes: false
+}

@@ -1,0 +1,45 @@
+/**
+ * A replica on Node that speaks HTTP, in one line: what reaches its peers, what answers them, and what answers clients.
+ */
+import { createServer } from "node:http"
+import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import type { Replica, ReplicaSet } from "@quorum/core"
+import { type PeerTransport, type PeerUrls, ReplicaServer } from "@quorum/core/adapter"
+import { Layer } from "effect"
+import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
+import * as ClientApiServer from "./api/ClientApiServer.ts"
+import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
+import * as HttpPeerTransport from "./peer/HttpPeerTransport.ts"
+
+/** Where a replica listens, and where its peers are. */
+export interface Options extends HttpPeerServer.Options {
+  /** The port for peers and clients; 0 takes any that is free. */
+  readonly port: number
+  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Nothing here authenticates. */
+  readonly host?: string
+  /** Where each replica answers, by replica id: `http://host:port`, or `https://…`, with a path when a proxy adds one. */
+  readonly peers: PeerUrls.PeerUrls
+  /** What else is served on the port: the client API unless given. */
+  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
+}
+
+/**
+ * Gives a replica its transport, and serves it: `Replica.layer().pipe(HttpNode.serve({ port, peers }))`. The services of
+ * the replica stay available to the program. `WsNode` of `@quorum/ws` takes the same options.
+ */
+export const serve =
+  ({ host = "127.0.0.1", peers, port, routes = ClientApiServer.layer, ...options }: Options) =>
+  <E, R>(
+    replica: Layer.Layer<Replica.Services, E, R>
+  ): Layer.Layer<
+    Replica.Services | HttpServer.HttpServer,
+    E | PeerUrls.InvalidPeerUrls | HttpServerError.ServeError,
+    Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
+  > =>
+    ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(options), routes)).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: ReplicaServer.closeMillis })
+      ),
+      Layer.provideMerge(replica),
+      Layer.provide(Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici))
+    )

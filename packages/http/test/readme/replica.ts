@@ -1,0 +1,18 @@
+import { NodeRuntime } from "@effect/platform-node"
+import { Replica, ReplicaSet } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { HttpNode } from "../../src/node.ts"
+import { Layer } from "effect"
+
+const self = process.env["SELF"] ?? "a"
+const peers = { a: "http://127.0.0.1:8001", b: "http://127.0.0.1:8002", c: "http://127.0.0.1:8003" }
+const port = Number(new URL(peers[self as keyof typeof peers]).port)
+
+const replica = Replica.layer().pipe(
+  HttpNode.serve({ peers, port }),
+  // In memory, for trying it. @quorum/sqlite has the durable ones.
+  Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+  Layer.provide(ReplicaSet.layer({ cluster: "demo", self, members: Object.keys(peers) }))
+)
+
+NodeRuntime.runMain(Layer.launch(replica))

@@ -1,0 +1,261 @@
+/** What a restart finds: files that are still there, synced, and as far as they are whole. */
+import { assert, describe, it } from "@effect/vitest"
+import { ReplicaSet } from "@quorum/core"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Effect, Layer, Option } from "effect"
+import { execFileSync, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { DatabaseSync, StatementSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
+import { vi } from "vitest"
+import { SqliteStore } from "../src/index.ts"
+import { a, batchAfter, fileOf, firstBatch, logA, logB, open, tempFolder, using, valuesOf } from "./support/store.ts"
+
+const appendError = (store: ReplicaStore.ReplicaStore["Service"], batch: EntryBatch.EntryBatch) =>
+  Effect.map(Effect.flip(store.append(batch)), (error) => error as ReplicaStore.StoreError)
+
+describe("L59 files that a restart would not find", () => {
+  const losses: ReadonlyArray<readonly [string, (folder: string) => void]> = [
+    ["the folder is removed", (folder) => fs.rmSync(folder, { recursive: true })],
+    ["the folder is renamed", (folder) => fs.renameSync(folder, `${folder}-moved`)],
+    ["the file is removed", (folder) => fs.rmSync(fileOf(folder))],
+    ["the file is renamed", (folder) => fs.renameSync(fileOf(folder), path.join(folder, "other.db"))],
+    [
+      "the file is replaced by a copy of itself",
+      (folder) => {
+        fs.copyFileSync(fileOf(folder), path.join(folder, "copy"))
+        fs.renameSync(path.join(folder, "copy"), fileOf(folder))
+      }
+    ],
+    ["the write-ahead log is removed", (folder) => fs.rmSync(`${fileOf(folder)}-wal`)]
+  ]
+  for (const [what, lose] of losses) {
+    it.effect(`when ${what}, the next append fails and says why, and so does every later one`, () =>
+      Effect.gen(function* () {
+        const folder = path.join(yield* tempFolder, "store")
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => fs.rmSync(`${folder}-moved`, { recursive: true, force: true }))
+        )
+        const store = yield* open(folder)
+        const one = firstBatch(logA, ["1"])
+        yield* store.append(one)
+        lose(folder)
+        for (const batch of [batchAfter(EntryBatch.watermark(one), ["2"]), firstBatch(logB, ["1"])]) {
+          const error = yield* appendError(store, batch)
+          assert.strictEqual(error.reason, "unavailable")
+          assert.include(error.detail, folder)
+          assert.include(error.detail, "was removed, renamed or replaced while it was open")
+        }
+        assert.strictEqual((yield* Effect.flip(store.watermarks)).reason, "unavailable")
+      })
+    )
+  }
+
+  it.effect("a file that goes while a batch is written leaves the batch uncertain, and the next one untried", () =>
+    Effect.gen(function* () {
+      const folder = path.join(yield* tempFolder, "store")
+      const store = yield* open(folder)
+      const one = firstBatch(logA, ["1"])
+      yield* store.append(one)
+      const run = StatementSync.prototype.run
+      let runs = 0
+      vi.spyOn(StatementSync.prototype, "run").mockImplementation(function (
+        this: StatementSync,
+        ...args: Array<unknown>
+      ) {
+        runs++
+        const result = Reflect.apply(run, this, args)
+        fs.rmSync(folder, { recursive: true, force: true })
+        return result
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(() => vi.restoreAllMocks()))
+      const error = yield* appendError(store, batchAfter(EntryBatch.watermark(one), ["2"]))
+      assert.deepStrictEqual([runs, error.reason], [1, "uncertain"])
+      const next = yield* appendError(store, batchAfter(EntryBatch.watermark(one), ["3"]))
+      assert.strictEqual(next.reason, "unavailable")
+    }).pipe(Effect.scoped)
+  )
+})
+
+/** The calls of a program that sync files or write to a pipe, in order. */
+const traced = (folder: string): ReadonlyArray<string> => {
+  const program = fileURLToPath(new URL("./support/program.ts", import.meta.url))
+  const out = path.join(path.dirname(folder), "trace")
+  const node = [process.execPath, "--disable-warning=ExperimentalWarning", program]
+  spawnSync("strace", ["-f", "-y", "-e", "trace=fsync,fdatasync,write", "-o", out, ...node, "state", folder])
+  return fs.readFileSync(out, "utf8").split("\n")
+}
+
+const hasStrace = spawnSync("strace", ["-V"]).status === 0
+
+describe("L54 what a start finds", () => {
+  it.live.skipIf(!hasStrace)(
+    "is synced with its write-ahead log and its folder before anything of it is said (skipped without strace)",
+    () =>
+      Effect.gen(function* () {
+        const folder = path.join(yield* tempFolder, "store")
+        // As kill -9 leaves it: frames in the write-ahead log that nobody has synced since.
+        const program = fileURLToPath(new URL("./support/program.ts", import.meta.url))
+        spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", program, "die", folder])
+        assert.isAbove(fs.statSync(`${fileOf(folder)}-wal`).size, 0)
+        const calls = traced(folder)
+        const said = calls.findIndex((line) => /write\(1<.*held 1/.test(line))
+        assert.isAbove(said, 0, calls.join("\n"))
+        for (const name of ["log.db>", "log.db-wal>", "store>"]) {
+          const synced = calls.findIndex((line) => /f(data)?sync\(/.test(line) && line.includes(name))
+          assert.isAtLeast(synced, 0, `${name} is not synced`)
+          assert.isBelow(synced, said, `${name} is synced after it was announced`)
+        }
+      }),
+    60_000
+  )
+})
+
+/** Flips one bit of the value that contains a text, in the file, as a bad disk would. */
+const flip = (folder: string, text: string): void => {
+  const bytes = fs.readFileSync(fileOf(folder))
+  const at = bytes.indexOf(text)
+  if (at < 0) throw new Error(`${text} is not in the file`)
+  bytes[at]! ^= 1
+  fs.writeFileSync(fileOf(folder), bytes)
+}
+
+describe("L60 one damaged row", () => {
+  const filled = Effect.gen(function* () {
+    const folder = yield* tempFolder
+    let head = Watermark.none(logA)
+    yield* using(folder, (store) =>
+      Effect.gen(function* () {
+        for (const value of ["one-value", "two-value", "three-value", "four-value"]) {
+          head = yield* store.append(batchAfter(head, [value, `${value}-b`]))
+        }
+        yield* store.append(firstBatch(logB, ["other"]))
+      })
+    )
+    return { folder, head }
+  })
+
+  it.effect("hides neither what is before it nor what is after it, is named, and stays the only damage", () =>
+    Effect.gen(function* () {
+      const { folder, head } = yield* filled
+      flip(folder, "three-value")
+      for (let start = 0; start < 2; start++) {
+        yield* using(folder, (store) =>
+          Effect.gen(function* () {
+            assert.deepStrictEqual(store.damaged(), [])
+            const before = Option.getOrThrow(yield* store.read(logA, 0, 1 << 20))
+            assert.deepStrictEqual([before.from, EntryBatch.last(before)], [1, 4])
+            assert.deepStrictEqual(store.damaged(), [{ log: logA, from: 5, to: 6 }])
+            const error = yield* Effect.flip(store.read(logA, 4, 1 << 20))
+            assert.strictEqual(error.reason, "corrupt")
+            assert.include(error.detail, `damaged at entry 5 of ${logA}`)
+            const after = Option.getOrThrow(yield* store.read(logA, 6, 1 << 20))
+            assert.deepStrictEqual([after.from, EntryBatch.last(after)], [7, 8])
+            assert.deepStrictEqual((yield* store.chainAt(logA, 4)).pipe(Option.getOrThrow), before.chain)
+            assert.deepStrictEqual((yield* valuesOf(store, logB)).values, ["other"])
+            assert.strictEqual((yield* Effect.flip(store.chainAt(logA, 5))).reason, "corrupt")
+            assert.strictEqual(store.damaged().length, 1)
+            assert.deepStrictEqual((yield* store.watermarks)[0], head)
+          })
+        )
+      }
+      // The log goes on at its end, which is in order.
+      yield* using(folder, (store) => store.append(batchAfter(head, ["five-value"])))
+    })
+  )
+
+  it.effect("at the end of a log leaves what is before it, and lets nothing be appended to that log", () =>
+    Effect.gen(function* () {
+      const { folder, head } = yield* filled
+      flip(folder, "four-value")
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(store.damaged(), [{ log: logA, from: 7, to: 8 }])
+          const before = Option.getOrThrow(yield* store.read(logA, 0, 1 << 20))
+          assert.deepStrictEqual([before.from, EntryBatch.last(before)], [1, 6])
+          assert.strictEqual((yield* appendError(store, batchAfter(head, ["x"]))).reason, "corrupt")
+          const b = Option.getOrThrow(yield* store.read(logB, 0, 1 << 20))
+          yield* store.append(batchAfter(EntryBatch.watermark(b), ["more"]))
+        })
+      )
+    })
+  )
+})
+
+/** A file system of its own, of so many MiB. */
+const smallDisk = Effect.acquireRelease(
+  Effect.map(tempFolder, (folder) => {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder])
+    return folder
+  }),
+  (folder) => Effect.sync(() => execFileSync("umount", [folder]))
+)
+
+const canMount =
+  process.platform === "linux" && process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0
+
+describe("a full disk", () => {
+  it.live.skipIf(!canMount)(
+    "stops no start: reads go on, writes are refused, and it recovers by itself (skipped where nothing can be mounted)",
+    () =>
+      Effect.gen(function* () {
+        const disk = yield* smallDisk
+        const folder = path.join(disk, "store")
+        const one = firstBatch(logA, ["1"])
+        yield* using(folder, (store) => store.append(one))
+        const filler = path.join(disk, "filler")
+        spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4096"])
+        assert.strictEqual(fs.statfsSync(disk).bfree, 0)
+        yield* Effect.gen(function* () {
+          const store = yield* ReplicaStore.ReplicaStore
+          const index = yield* RecordIndex.RecordIndex
+          assert.deepStrictEqual((yield* valuesOf(store, logA)).values, ["1"])
+          assert.deepStrictEqual(yield* index.scan({ after: undefined, limit: 10 }), [])
+          const two = batchAfter(EntryBatch.watermark(one), ["2"])
+          assert.strictEqual((yield* appendError(store, two)).reason, "disk_full")
+          const merge = index.merge([], new Map([[logA, 1]]))
+          assert.strictEqual((yield* Effect.flip(merge)).reason, "disk_full")
+          fs.rmSync(filler)
+          yield* store.append(two)
+          yield* merge
+          assert.deepStrictEqual(Array.from(yield* index.progress), [[logA, 1]])
+        }).pipe(
+          Effect.provide(
+            Layer.provide(
+              SqliteStore.layer({ folder }),
+              Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+            )
+          )
+        )
+      }),
+    60_000
+  )
+})
+
+describe("an older Node", () => {
+  it("is told which one is needed", () => {
+    const file = fileURLToPath(new URL("../src/internal/nodeSqlite.ts", import.meta.url))
+    const source = `process.getBuiltinModule = () => undefined; await import(${JSON.stringify(file)})`
+    const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", source], { encoding: "utf8" })
+    assert.include(stderr, `@quorum/sqlite needs Node 22.19 or newer, which has SQLite built in; this is v`)
+  })
+})
+
+describe("the files", () => {
+  it.effect("are for this user alone, and a symbolic link is refused", () =>
+    Effect.gen(function* () {
+      const parent = yield* tempFolder
+      const folder = path.join(parent, "store")
+      yield* using(folder, (store) => store.append(firstBatch(logA, ["1"])))
+      assert.strictEqual(fs.statSync(folder).mode & 0o777, 0o700)
+      fs.renameSync(fileOf(folder), path.join(parent, "elsewhere.db"))
+      fs.symlinkSync(path.join(parent, "elsewhere.db"), fileOf(folder))
+      const error = yield* Effect.flip(Effect.scoped(open(folder)))
+      assert.include(error.detail, "is a symbolic link")
+      const db = new DatabaseSync(path.join(parent, "elsewhere.db"), { readOnly: true })
+      assert.strictEqual(db.prepare("SELECT count(*) AS n FROM log").get()!["n"], 1)
+      db.close()
+    })
+  )
+})

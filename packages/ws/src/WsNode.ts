@@ -1,0 +1,53 @@
+/**
+ * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
+ */
+import { createServer } from "node:http"
+import { NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { Limits, type Replica, type ReplicaSet } from "@quorum/core"
+import { PeerProtocol, type PeerTransport, type PeerUrls, ReplicaServer } from "@quorum/core/adapter"
+import { Effect, Layer } from "effect"
+import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
+import * as WsPeerServer from "./WsPeerServer.ts"
+import * as WsPeerTransport from "./WsPeerTransport.ts"
+
+/** Where a replica listens, and where its peers are. */
+export interface Options extends WsPeerServer.Options {
+  /** The port for peers, and for other routes; 0 takes any that is free. */
+  readonly port: number
+  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Nothing here authenticates. */
+  readonly host?: string
+  /** Where each replica answers, by replica id: `ws://host:port`, or `wss://…`; `http` and `https` name the same. */
+  readonly peers: PeerUrls.PeerUrls
+  /** What else is served on the port: nothing unless given. `ClientApiServer.layer` of `@quorum/http` is for clients. */
+  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
+}
+
+/**
+ * Gives a replica its transport, and serves it: `Replica.layer().pipe(WsNode.serve({ port, peers }))`. The services of
+ * the replica stay available to the program. `HttpNode` of `@quorum/http` takes the same options.
+ */
+export const serve =
+  ({ host = "127.0.0.1", peers, port, routes = Layer.empty, ...options }: Options) =>
+  <E, R>(
+    replica: Layer.Layer<Replica.Services, E, R>
+  ): Layer.Layer<
+    Replica.Services | HttpServer.HttpServer,
+    E | PeerUrls.InvalidPeerUrls | HttpServerError.ServeError,
+    Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
+  > =>
+    WsPeerServer.serve(options, routes).pipe(
+      Layer.provideMerge(Layer.unwrap(Effect.map(Limits.Limits, (limits) => server(host, port, limits)))),
+      Layer.provideMerge(replica),
+      Layer.provide(Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor))
+    )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
+const server = (host: string, port: number, limits: Limits.Limits) =>
+  NodeHttpServer.layer(createServer, {
+    host,
+    port,
+    gracefulShutdownTimeout: ReplicaServer.closeMillis,
+    websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
+  })

@@ -1,0 +1,52 @@
+// The code in the documentation is that of files which are type-checked, and run where they can be. Before every block
+// of TypeScript stands the name of its file: <!-- packages/core/test/readme/example.ts -->. This compares the two;
+// with --write it takes the text of the files.
+import { globSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** A file as a user would write it: a package is imported by its name. */
+const exampleOf = (file) => {
+  const name = `@quorum/${file.split("/")[1]}`
+  return readFileSync(join(root, file), "utf8").replaceAll(
+    /"(?:\.\.\/)+src\/(\w+)\.ts"/g,
+    (_, entry) => `"${entry === "index" ? name : `${name}/${entry}`}"`
+  )
+}
+
+/** What is wrong with the blocks of a document, and its text with the blocks of the files. */
+export const examine = (text, exampleOf) => {
+  const wrong = []
+  const right = text.replaceAll(
+    /(?:<!-- (\S+) -->\n\n)?```(?:ts|tsx|typescript)\n([^]*?)```/g,
+    (block, file, shown) => {
+      if (file === undefined) {
+        wrong.push(`a block of code names no file that tests it: ${shown.split("\n")[0]}`)
+        return block
+      }
+      const example = exampleOf(file)
+      if (example !== shown) wrong.push(`a block of code differs from ${file}`)
+      return `<!-- ${file} -->\n\n\`\`\`ts\n${example}\`\`\``
+    }
+  )
+  return { wrong, right }
+}
+
+if (import.meta.main) {
+  const write = process.argv.includes("--write")
+  let failed = false
+  for (const document of globSync("{*.md,docs/**/*.md,{packages,apps}/*/README.md}", { cwd: root }).sort()) {
+    const path = join(root, document)
+    const text = readFileSync(path, "utf8")
+    const { right, wrong } = examine(text, exampleOf)
+    if (write && right !== text) writeFileSync(path, right)
+    for (const what of write ? wrong.filter((line) => line.includes("names no file")) : wrong) {
+      console.error(`${document}: ${what}`)
+      failed = true
+    }
+  }
+  if (failed) console.error("npx -y pnpm@12 format takes the code from the files")
+  process.exitCode = failed ? 1 : 0
+}
