@@ -2,18 +2,23 @@
  * The receiving side of the peer protocol: the handshake, pushes into the store, pulls out of it.
  */
 import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
-import * as EntryBatch from "../log/EntryBatch.ts"
-import * as Monotonic from "../log/Monotonic.ts"
+import { EventSink } from "../events/EventSink.ts"
 import * as LogId from "../identity/LogId.ts"
-import type * as PeerFrame from "./PeerFrame.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
-import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Limits from "../log/Limits.ts"
+import * as Monotonic from "../log/Monotonic.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import { type Agreement, negotiate } from "./internal/negotiate.ts"
+import * as Sessions from "./internal/Sessions.ts"
+import type * as PeerFrame from "./PeerFrame.ts"
+import type * as PeerMethods from "./PeerMethods.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
-export class PeerHandler extends Context.Service<PeerHandler, PeerProtocol.PeerProtocol<never>>()(
+export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMethods<never>>()(
   "@quorum/core/PeerHandler"
 ) {}
 
@@ -25,26 +30,17 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
   const clock = yield* Clock.Clock
-  const sessionMillis = sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval)
-  interface Session {
-    readonly id: string
-    readonly peer: ReplicaId.ReplicaId
-    readonly incarnation: LogId.Incarnation
-    lastSeen: number
-  }
-  const sessions = new Map<string, Session>()
-  const sessionOf = new Map<ReplicaId.ReplicaId, Session>()
+  const random = yield* Random.Random
+  const sink = yield* EventSink
+  const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
+  const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
-  const refusal = (
+  const accept = (
     hello: PeerProtocol.Hello,
-    proven: Option.Option<ReplicaId.ReplicaId>,
-    now: number
-  ): PeerProtocol.HandshakeRefused | undefined => {
+    proven: Option.Option<ReplicaId.ReplicaId>
+  ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
     const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
-      new PeerProtocol.HandshakeRefused({ reason, detail })
-    if (hello.version !== PeerProtocol.version) {
-      return refuse("version", `protocol version ${hello.version}, here it is ${PeerProtocol.version}`)
-    }
+      Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
     if (hello.cluster !== members.cluster) {
       return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
     }
@@ -53,52 +49,43 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
     if (Option.isSome(proven) && proven.value !== hello.replica) {
       return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
     }
-    const known = sessionOf.get(hello.replica)
-    if (known !== undefined && known.incarnation !== hello.incarnation && now - known.lastSeen <= sessionMillis) {
-      return refuse("duplicate", `another live replica uses the id ${hello.replica}`)
-    }
-    return undefined
+    const agreement = negotiate(ours, hello)
+    if (Result.isFailure(agreement)) return agreement
+    return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
+      ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
+      : agreement
   }
-
-  const open = Effect.fnUntraced(function* (hello: PeerProtocol.Hello, now: number) {
-    const known = sessionOf.get(hello.replica)
-    if (known !== undefined) {
-      if (known.incarnation === hello.incarnation) {
-        known.lastSeen = now
-        return known
-      }
-      sessions.delete(known.id)
-    }
-    const session: Session = {
-      id: (yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36),
-      peer: hello.replica,
-      incarnation: hello.incarnation,
-      lastSeen: now
-    }
-    sessions.set(session.id, session)
-    sessionOf.set(hello.replica, session)
-    return session
-  })
 
   /** The session of a request, when the connection proves nothing else than the session's owner. */
   const enter = (id: string) =>
-    Effect.flatMap(PeerProtocol.ProvenIdentity, (proven): Effect.Effect<Session, PeerProtocol.SessionUnknown> => {
-      const session = sessions.get(id)
-      if (session === undefined || (Option.isSome(proven) && proven.value !== session.peer)) {
-        return Effect.fail(new PeerProtocol.SessionUnknown())
+    Effect.flatMap(
+      PeerProtocol.ProvenIdentity,
+      (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
+        const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
+        return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
       }
-      session.lastSeen = Monotonic.millis(clock)
-      return Effect.succeed(session)
-    })
+    )
+
+  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
+    if (sink.active()) {
+      const peer = members.peers.includes(replica) ? replica : undefined
+      sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
+    }
+    return Effect.fail(error)
+  }
 
   return PeerHandler.of({
     hello: (hello) =>
-      Effect.gen(function* () {
+      Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
         const receivedAt = clock.currentTimeMillisUnsafe()
-        const refused = refusal(hello, yield* PeerProtocol.ProvenIdentity, Monotonic.millis(clock))
-        if (refused !== undefined) return yield* Effect.fail(refused)
-        const session = yield* open(hello, Monotonic.millis(clock))
-        return {
+        const accepted = accept(hello, proven)
+        if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
+        const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
+          Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+        )
+        return Effect.succeed({
+          ...accepted.success,
+          limits: ours.limits,
           cluster: members.cluster,
           replica: members.self,
           incarnation: logs.identity.incarnation,
@@ -106,7 +93,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
           session: session.id,
           receivedAt,
           sentAt: clock.currentTimeMillisUnsafe()
-        }
+        })
       }),
     push: ({ batch, session: id }) =>
       Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
@@ -139,17 +126,12 @@ export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet> = 
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (
   handler: PeerHandler["Service"],
-  request: PeerFrame.Request
-): Effect.Effect<PeerFrame.Answer> => {
-  switch (request._tag) {
-    case "hello":
-      return Effect.map(Effect.result(handler.hello(request.payload)), (result) => ({ _tag: "hello", result }))
-    case "push":
-      return Effect.map(Effect.result(handler.push(request.payload)), (result) => ({ _tag: "push", result }))
-    case "pull":
-      return Effect.map(Effect.result(handler.pull(request.payload)), (result) => ({ _tag: "pull", result }))
-  }
-}
+  { _tag, payload }: PeerFrame.Request
+): Effect.Effect<PeerFrame.Answer> =>
+  Effect.map(
+    Effect.result(handler[_tag](payload as never) as PeerMethods.AnyCall<never>),
+    (result) => ({ _tag, result }) as PeerFrame.Answer
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 import * as Peers from "../../src/peer/Peers.ts"
 import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
+  PeerMethods,
   type PeerHandler,
-  type PeerProtocol,
   MemoryNetwork,
   PeerTransport,
   RecordIndex,
@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
   /** Directed links that are cut: `from>to`. */
   const cut = new Set<string>()
   /** Decorates the client that `from` uses to reach `to`. */
-  const faults = new Map<string, (client: PeerProtocol.PeerClient) => PeerProtocol.PeerClient>()
+  const faults = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
 
   const transport = (from: ReplicaId.ReplicaId) =>
     PeerTransport.PeerTransport.of({
@@ -55,11 +55,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
           const decorated = faults.get(`${from}>${peer}`)?.(client) ?? client
           const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
             Effect.suspend(() => (cut.has(`${from}>${peer}`) ? Effect.never : effect))
-          return {
-            hello: (request) => call(decorated.hello(request)),
-            push: (request) => call(decorated.push(request)),
-            pull: (request) => call(decorated.pull(request))
-          }
+          return PeerMethods.wrap(decorated, call)
         })
     })
 

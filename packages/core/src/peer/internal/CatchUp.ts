@@ -2,18 +2,24 @@
  * Catch-up: compares what a peer holds with what this replica holds, and pulls what is missing from any peer that has
  * it. Together with the pushes of the owner, this is what makes every replica end with every log (anti-entropy).
  */
+import type * as PeerMethods from "../PeerMethods.ts"
 import { Clock, Effect, Option, Result } from "effect"
+import { EventSink } from "../../events/EventSink.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as LogId from "../../identity/LogId.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
-import type { Peers } from "../Peers.ts"
-import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import { Peers } from "../Peers.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 
 /** Catch-up of one replica, shared by its replicators. */
-export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
+export const make = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const peers = yield* Peers
+  const clock = yield* Clock.Clock
+  const sink = yield* EventSink
   /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
   const pulling = new Set<LogId.LogId>()
   /** What peers said of logs that were shorter here then, and is compared once they have grown. */
@@ -35,8 +41,11 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
       if (said.seq <= head) ahead.delete(key)
       else if (before === undefined || before.seq <= head) ahead.set(key, said)
       if (watermark.seq > head || watermark.seq <= (known.get(watermark.log)?.seq ?? 0)) continue
-      const chain = yield* logs.chainAt(watermark.log, watermark.seq)
-      const at = Monotonic.millis(yield* Clock.Clock)
+      // What cannot be read here is this replica's fault, and says nothing about the peer.
+      const read = yield* Effect.result(logs.chainAt(watermark.log, watermark.seq))
+      if (Result.isFailure(read)) continue
+      const chain = read.success
+      const at = Monotonic.millis(clock)
       if (Option.getOrUndefined(chain) === watermark.chain) peers.report({ _tag: "Ack", peer, watermark, at })
       else yield* drifted(peer, watermark.log, at)
     }
@@ -58,7 +67,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
   /** Pulls one log from a peer up to `target`, page after page. */
   const pull = Effect.fnUntraced(function* (
     peer: ReplicaId.ReplicaId,
-    client: PeerProtocol.PeerClient,
+    client: PeerMethods.PeerClient,
     session: string,
     target: Watermark.Watermark,
     maxBytes: () => number
@@ -81,11 +90,17 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
         // The peer's copy of this log may be damaged; all else that it does may be in order.
         return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${detail}`)
       }
+      const startedAt = Monotonic.millis(clock)
       const appended = yield* Effect.result(logs.append(batch))
+      if (Result.isSuccess(appended) && sink.active()) {
+        const durationMillis = Monotonic.millis(clock) - startedAt
+        const { bytes, count } = batch
+        sink.tell({ _tag: "CaughtUp", peer, log, entries: count, bytes: bytes.length, durationMillis })
+      }
       if (Result.isFailure(appended)) {
         if (appended.failure._tag === "StoreError")
           return yield* Effect.logError(`cannot store ${log}: ${appended.failure.message}`)
-        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, Monotonic.millis(yield* Clock.Clock))
+        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, Monotonic.millis(clock))
         return
       }
     }
@@ -93,7 +108,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
 
   const pullOnce = (
     peer: ReplicaId.ReplicaId,
-    client: PeerProtocol.PeerClient,
+    client: PeerMethods.PeerClient,
     session: string,
     target: Watermark.Watermark,
     maxBytes: () => number
@@ -113,7 +128,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
      * Fetches what a peer holds of this replica's own log beyond its end: this store was restored from an old backup.
      * Only before the first append.
      */
-    fetchOwn: (client: PeerProtocol.PeerClient, welcome: PeerProtocol.Welcome, maxBytes: () => number) =>
+    fetchOwn: (client: PeerMethods.PeerClient, welcome: PeerProtocol.Welcome, maxBytes: () => number) =>
       Effect.suspend(() => {
         const target = welcome.vector.find((watermark) => watermark.log === logs.own)
         if (target === undefined || target.seq <= logs.head(logs.own).seq) return Effect.void
@@ -131,7 +146,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
      */
     fetchMissing: Effect.fnUntraced(function* (
       peer: ReplicaId.ReplicaId,
-      client: PeerProtocol.PeerClient,
+      client: PeerMethods.PeerClient,
       welcome: PeerProtocol.Welcome,
       before: PeerProtocol.Welcome | undefined,
       maxBytes: () => number
@@ -142,7 +157,7 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
         if (target.seq <= head || peers.get(peer).drifted.has(target.log)) continue
         if (target.log === logs.own) {
           // Entries were appended here since: the two ends of the log differ.
-          yield* drifted(peer, target.log, Monotonic.millis(yield* Clock.Clock))
+          yield* drifted(peer, target.log, Monotonic.millis(clock))
           continue
         }
         const stalled = (before?.vector.find((watermark) => watermark.log === target.log)?.seq ?? 0) > head
@@ -151,4 +166,4 @@ export const make = (logs: ReplicaLogs["Service"], peers: Peers["Service"]) => {
       }
     })
   }
-}
+})

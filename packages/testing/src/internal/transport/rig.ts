@@ -13,6 +13,7 @@ import {
 import {
   type EntryBatch,
   PeerHandler,
+  type PeerMethods,
   PeerProtocol,
   PeerTransport,
   RecordIndex,
@@ -39,7 +40,7 @@ export const membersAs = (self: ReplicaId.ReplicaId): ReplicaSet.Members =>
 
 /** The caller's handshake. */
 export const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.version,
+  version: PeerProtocol.versions[0],
   cluster,
   replica: a,
   incarnation,
@@ -133,11 +134,25 @@ const noPort = Effect.die(
   new Error("the case needs a port: let the wire name it, or skip the case, for the reason that there is none")
 )
 
+/** A connection of the caller after its handshake. */
+export interface Connected {
+  readonly client: PeerMethods.PeerClient
+  readonly welcome: PeerProtocol.Welcome
+  readonly push: (
+    batch: EntryBatch.EntryBatch
+  ) => Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError | PeerProtocol.PeerUnreachable>
+  readonly pull: (
+    log: LogId.LogId,
+    after: number,
+    maxBytes?: number
+  ) => Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError | PeerProtocol.PeerUnreachable>
+}
+
 /** Connects and makes the handshake; both in bounded time. */
 export const connect = Effect.fnUntraced(function* (
   transport: PeerTransport.PeerTransport["Service"],
   peer: ReplicaId.ReplicaId = b
-) {
+): Effect.fn.Return<Connected, PeerProtocol.PeerUnreachable | PeerProtocol.HandshakeRefused, Scope.Scope> {
   const client = yield* within(`connecting to ${peer}`)(transport.connect(peer))
   const welcome = yield* within(`the handshake with ${peer}`)(client.hello(hello))
   return {
