@@ -16,6 +16,7 @@ const maxClock = { wallTime: 2 ** 48 - 1, logical: 2 ** 32 - 1 }
 const characters = ["a", "z", "\u007f", "\u0080", "é", "\u07ff", "\u0800", "\u20ac", "\ud7ff", "\ue000", "\uffff"]
 const Text = Arbitrary.map(
   Arbitrary.array(Arbitrary.schema(Schema.Literals([...characters, "\u{10000}", "😀", "\u{10ffff}"])), {
+    minLength: 1,
     maxLength: 80
   }),
   (all) => all.join("")

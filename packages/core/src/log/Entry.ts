@@ -103,8 +103,8 @@ export const encodeInto = (
 }
 
 /**
- * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. Looks at the lengths
- * and the kind, not at the text.
+ * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. What a client may not
+ * name a record by, a peer may not either: a name is not empty, well-formed UTF-8, and without NUL.
  */
 export const end = (bytes: Uint8Array, offset: number): Result.Result<number, MalformedEntry> => {
   const fail = (detail: string) => Result.fail(new MalformedEntry({ offset, detail }))
@@ -116,8 +116,32 @@ export const end = (bytes: Uint8Array, offset: number): Result.Result<number, Ma
   const value = offset + headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16)
   if (value > after) return fail("the namespace and the key are longer than the entry")
   if (kind === 2 && value < after) return fail("a delete carries a value")
+  const key = offset + headerBytes + bytes[offset + 15]!
+  if (!isName(bytes, offset + headerBytes, key)) return fail("the namespace is not a name")
+  if (!isName(bytes, key, value)) return fail("the key is not a name")
   return Result.succeed(after)
 }
+
+/** Whether bytes are the name of a namespace or a key. Plain ASCII, which most names are, is looked at once. */
+const isName = (bytes: Uint8Array, start: number, end: number): boolean => {
+  if (start === end) return false
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!
+    if (byte === 0) return false
+    if (byte > 0x7f) return isText(bytes.subarray(start, end))
+  }
+  return true
+}
+
+const isText = (bytes: Uint8Array): boolean => {
+  try {
+    return !strict.decode(bytes).includes("\0")
+  } catch {
+    return false
+  }
+}
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** The offset after an entry that is known to be well-formed. */
 export const endUnsafe = (bytes: Uint8Array, offset: number): number => offset + 4 + readUint32(bytes, offset)
