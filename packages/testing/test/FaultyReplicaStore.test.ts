@@ -57,16 +57,18 @@ describe("FaultyReplicaStore", () => {
 
   for (const held of [true, false]) {
     it.effect(
-      `a failed fsync is uncertain and ends everything; reopened, the entries are ${held ? "" : "not "}held`,
+      `a failed fsync is uncertain, and what is called after it was not tried; reopened, the entries are ${held ? "" : "not "}held`,
       () =>
         Effect.gen(function* () {
           const { faults, inner, store } = yield* setUp
           faults.inject(FaultyReplicaStore.failedFsync(held))
+          const reasons: Array<string> = []
           for (const call of [store.append(batch), store.append(batch), store.watermarks, store.read(log, 0, 1)]) {
             const error = yield* Effect.flip<unknown, ReplicaStore.StoreError | { readonly _tag: string }, never>(call)
             assert(error instanceof ReplicaStore.StoreError)
-            assert.strictEqual(error.reason, "uncertain")
+            reasons.push(error.reason)
           }
+          assert.deepStrictEqual(reasons, ["uncertain", "unavailable", "unavailable", "unavailable"])
           assert.strictEqual(faults.count("FailedFsync"), 1)
           const reopened = FaultyReplicaStore.make(inner, faults)
           assert.deepStrictEqual(yield* reopened.watermarks, held ? [watermark] : [])
