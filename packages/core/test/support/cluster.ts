@@ -9,7 +9,7 @@ import {
   RecordIndex,
   ReplicaStore
 } from "../../src/adapter.ts"
-import { QuorumPolicy, QuorumWriter, Records, ReplicaId, ReplicaSet } from "../../src/index.ts"
+import { QuorumPolicy, QuorumWriter, Records, ReplicaEvents, ReplicaId, ReplicaSet } from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -27,6 +27,7 @@ export interface Running {
   readonly records: Records.Records["Service"]
   readonly logs: ReplicaLogs.ReplicaLogs["Service"]
   readonly peers: Peers.Peers["Service"]
+  readonly events: ReplicaEvents.ReplicaEvents["Service"]
   readonly stop: Effect.Effect<void>
 }
 
@@ -103,6 +104,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       records: Context.get(context, Records.Records),
       logs: Context.get(context, ReplicaLogs.ReplicaLogs),
       peers: Context.get(context, Peers.Peers),
+      events: Context.get(context, ReplicaEvents.ReplicaEvents),
       stop: Scope.close(scope, Exit.void)
     }
     yield* Effect.addFinalizer(() => running.stop)
