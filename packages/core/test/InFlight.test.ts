@@ -129,8 +129,8 @@ describe("InFlight", () => {
     Effect.gen(function* () {
       const { ack, reject, watch } = yield* setUp
       const all = Cluster.policy(3, 3, { ackTimeout })
-      reject(idC, 1, other)
       const [before, at] = [watch(4, 4, all), watch(5, 5, all)]
+      reject(idC, 1, other)
       reject(idB, 5)
       assert.deepStrictEqual([before.length, at.length], [0, 1])
       assert.deepStrictEqual((yield* errorOf(at)).verdicts[idB], { _tag: "rejected", detail: "no" })

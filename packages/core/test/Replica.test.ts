@@ -28,6 +28,18 @@ describe("Replica", () => {
     }).pipe(Effect.provide(replica("a")), Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
   )
 
+  it.effect("L1 without a policy writes go by a majority of the replica set", () =>
+    Effect.gen(function* () {
+      const four = ["a", "b", "c", "d"]
+      const layer = Replica.layer().pipe(
+        Layer.provide([MemoryNetwork.layerTransport, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
+        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: four }))
+      )
+      const { policy } = Context.get(yield* Layer.build(layer), ReplicaStatus.ReplicaStatus).current()
+      assert.deepStrictEqual([policy.n, policy.w], [4, 3])
+    }).pipe(Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
+  )
+
   it.effect("NoPhantomAck: what could report an ack is not to be had from outside", () =>
     Effect.gen(function* () {
       const layer = Replica.layer({ policy: Cluster.policy(2, 2) }).pipe(
