@@ -5,6 +5,7 @@ import * as QuorumError from "../src/quorum/QuorumError.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
 import * as WriteId from "../src/identity/WriteId.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
+import { lateAckPeerIds } from "./support/late.ts"
 
 // The deadline of every tracker here: an ack at 1100 is in time, one at 1101 is late.
 const T0 = 1000
@@ -112,9 +113,9 @@ describe("AckTracker", () => {
 
   it("counts an ack that arrived in time whenever it is processed, even behind a late one of the same peer", () => {
     const late = AckTracker.recordPeerAck(started(3, 2), b, LATER)
-    assert.deepStrictEqual([AckTracker.ackedPeerIds(late), AckTracker.lateAckPeerIds(late)], [[], [b]])
+    assert.deepStrictEqual([AckTracker.ackedPeerIds(late), lateAckPeerIds(late)], [[], [b]])
     const both = AckTracker.recordPeerAck(late, b, DEADLINE)
-    assert.deepStrictEqual([AckTracker.ackedPeerIds(both), AckTracker.lateAckPeerIds(both)], [[b], []])
+    assert.deepStrictEqual([AckTracker.ackedPeerIds(both), lateAckPeerIds(both)], [[b], []])
     assert.isTrue(AckTracker.isQuorumMet(both, LATER))
   })
 
@@ -131,7 +132,7 @@ describe("AckTracker", () => {
     assert.deepStrictEqual(AckTracker.decision(met, LATER), { _tag: "Met", got: 2 })
     assert.deepStrictEqual(AckTracker.decision(after, LATER), { _tag: "Met", got: 3 })
     assert.deepStrictEqual(AckTracker.ackedPeerIds(after), [b, c])
-    assert.deepStrictEqual(AckTracker.lateAckPeerIds(after), [d])
+    assert.deepStrictEqual(lateAckPeerIds(after), [d])
     assert.strictEqual(AckTracker.idDriftCount(after), 0)
   })
 
@@ -145,7 +146,7 @@ describe("AckTracker", () => {
       assert(outcome._tag === "Failed")
       assert.deepStrictEqual([outcome.got, outcome.reason], [1, "unreachable"])
     }
-    assert.deepStrictEqual(AckTracker.lateAckPeerIds(after), [b])
+    assert.deepStrictEqual(lateAckPeerIds(after), [b])
     // The same ack decides the tracker that nobody sealed.
     assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(unsealed, b, DEADLINE), LATER))
   })
@@ -270,7 +271,7 @@ describe("AckTracker, laws", () => {
     const tracker = pipe(started(3, 2), AckTracker.recordPeerAck(b, LATER), AckTracker.recordPeerAck(c, LATER))
     assert.isFalse(AckTracker.isQuorumMet(tracker, LATER))
     assert.deepStrictEqual([failureOf(tracker, LATER).reason, failureOf(tracker, LATER).got], ["unreachable", 1])
-    assert.deepStrictEqual(AckTracker.lateAckPeerIds(tracker), [b, c])
+    assert.deepStrictEqual(lateAckPeerIds(tracker), [b, c])
   })
 
   it("L3 drift that made the difference is the reason, and drift that did not is not", () => {
@@ -328,7 +329,7 @@ describe("AckTracker, laws", () => {
     for (const now of [T0, LATER]) {
       assert.deepStrictEqual([failureOf(third, now).reason, failureOf(third, now).got], ["unreachable", 1])
     }
-    assert.deepStrictEqual(AckTracker.lateAckPeerIds(third), [d])
+    assert.deepStrictEqual(lateAckPeerIds(third), [d])
     // A refused connection may come back, so it decides nothing before the deadline.
     const soft = pipe(started(3, 2), AckTracker.recordFailure(b, refused, T0), AckTracker.recordFailure(c, refused, T0))
     assert.strictEqual(AckTracker.decision(soft, DEADLINE)._tag, "Pending")
@@ -341,6 +342,26 @@ describe("AckTracker, laws", () => {
     assert.deepStrictEqual([error.verdicts[b], error.verdicts[c]], [refused, { _tag: "timed_out" }])
     const some = pipe(started(4, 3), AckTracker.recordFailure(b, refused, T0), AckTracker.recordPeerAck(c, T0))
     assert.strictEqual(failureOf(some, LATER).reason, "timeout")
+  })
+
+  it("L3 a drift at the deadline is a reason, and one a millisecond later is not", () => {
+    for (const [at, reason] of [
+      [DEADLINE, "id_drift"],
+      [DEADLINE + 1, "unreachable"]
+    ] as const) {
+      assert.strictEqual(failureOf(AckTracker.recordIdDrift(started(3, 2), b, at), LATER).reason, reason)
+      // Two drifts end the hope of 4 of 5; whether the others may still ack decides what the drifts have cost.
+      const two = pipe(started(5, 4), AckTracker.recordIdDrift(b, T0), AckTracker.recordIdDrift(c, at))
+      assert.strictEqual(failureOf(two, LATER).reason, reason)
+    }
+  })
+
+  it("L9 a silent peer that is connected makes a timeout, and one that refused since does not", () => {
+    const lagging = AckTracker.recordFailure(started(3, 2), b, { _tag: "lagging", by: 1 }, T0)
+    assert.strictEqual(failureOf(lagging, LATER).reason, "timeout")
+    assert.strictEqual(failureOf(AckTracker.recordFailure(lagging, b, refused, T0), LATER).reason, "unreachable")
+    const hung = AckTracker.recordFailure(lagging, b, { _tag: "timed_out" }, T0)
+    assert.strictEqual(failureOf(hung, LATER).reason, "timeout")
   })
 
   it("L10 a missing local commit is not a quorum that was not met, at any time", () => {

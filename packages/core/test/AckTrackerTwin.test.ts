@@ -5,6 +5,7 @@ import * as AckTracker from "../src/quorum/AckTracker.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
 import * as NaiveTracker from "./support/NaiveTracker.ts"
+import { lateAckPeerIds } from "./support/late.ts"
 
 const DEADLINE = 10
 const TIMES = [0, DEADLINE, DEADLINE + 1, 25]
@@ -60,7 +61,7 @@ const see = (tracker: AckTracker.AckTracker) => ({
     }
   }),
   acked: AckTracker.ackedPeerIds(tracker) as ReadonlyArray<string>,
-  late: AckTracker.lateAckPeerIds(tracker) as ReadonlyArray<string>,
+  late: lateAckPeerIds(tracker) as ReadonlyArray<string>,
   idDriftCount: AckTracker.idDriftCount(tracker)
 })
 

@@ -46,7 +46,7 @@ describe("QuorumPolicy", () => {
     assert.deepStrictEqual(Result.getOrThrow(decode(JSON.parse(text))), policy)
   })
 
-  it("durations default to 2 seconds and 30 seconds", () => {
+  it("the timeout defaults to 2 seconds", () => {
     const policy = Result.getOrThrow(QuorumPolicy.majority(3))
     assert.strictEqual(Duration.toMillis(policy.ackTimeout), 2000)
   })
@@ -155,6 +155,37 @@ describe("QuorumPolicy", () => {
         assert.deepStrictEqual(back, { ...policy, requestedW: policy.w })
       })
   )
+
+  it("L1 a w of one write may be a number, a majority, all, or all but so many", () => {
+    for (const [n, asked, w] of [
+      [1, "majority", 1],
+      [2, "majority", 2],
+      [3, "majority", 2],
+      [4, "majority", 3],
+      [5, "majority", 3],
+      [3, "all", 3],
+      [3, 1, 1],
+      [3, 3, 3],
+      [3, { allBut: 0 }, 3],
+      [3, { allBut: 2 }, 1]
+    ] as const) {
+      const usual = Result.getOrThrow(QuorumPolicy.make({ n, w: 9, ackTimeout: 700 }))
+      assert.deepStrictEqual(Result.getOrThrow(QuorumPolicy.withW(usual, asked)), { ...usual, w, requestedW: w })
+    }
+  })
+
+  it("L6 a w of one write that is out of range is refused and not clamped, and the detail says what it was", () => {
+    const usual = Result.getOrThrow(QuorumPolicy.majority(3))
+    for (const [asked, said] of [
+      [0, "is 0"],
+      [4, "is 4"],
+      [1.5, "is 1.5"],
+      [{ allBut: -1 }, "{ allBut: -1 }"],
+      [{ allBut: 3 }, "{ allBut: 3 }"]
+    ] as const) {
+      assert.include(detailOf(QuorumPolicy.withW(usual, asked)), said)
+    }
+  })
 })
 
 describe("ReplicaId", () => {

@@ -12,8 +12,8 @@ export type StoreFault =
   /** The append fails, and nothing of it is held. */
   | { readonly _tag: "FailedAppend"; readonly reason: ReplicaStore.StoreError["reason"] }
   /**
-   * The append fails as `uncertain`, whether it is held or not: `held` decides. From then on every call fails as
-   * `unavailable`, as the port demands; a store made anew on the same logs finds what is held.
+   * The append fails as `uncertain`, whether it is held or not: `held` decides. The calls after it, which are never
+   * tried, fail as `unavailable`, as the port demands; a store made anew on the same logs finds what is held.
    */
   | { readonly _tag: "FailedFsync"; readonly held: boolean }
 
@@ -74,8 +74,8 @@ export const make = (
               // A gap or a drift is refused before anything is written, so it does not come to an fsync.
               return Effect.flatMap(fault.held ? store.append(batch) : Effect.void, () => {
                 source.happened(fault._tag)
-                refusal = fails("unavailable", "a fault: an fsync failed before; open the store again")
-                return Effect.fail(fails("uncertain", "a fault: the fsync failed; open the store again"))
+                refusal = fails("unavailable", "an earlier append is uncertain; open the store again")
+                return Effect.fail(fails("uncertain", "a fault: the fsync failed"))
               })
           }
         })

@@ -57,7 +57,7 @@ describe("FaultyReplicaStore", () => {
 
   for (const held of [true, false]) {
     it.effect(
-      `a failed fsync is uncertain and ends everything; reopened, the entries are ${held ? "" : "not "}held`,
+      `a failed fsync is uncertain, and what is called after it was not tried; reopened, the entries are ${held ? "" : "not "}held`,
       () =>
         Effect.gen(function* () {
           const { faults, inner, store } = yield* setUp
@@ -68,7 +68,6 @@ describe("FaultyReplicaStore", () => {
             assert(error instanceof ReplicaStore.StoreError)
             reasons.push(error.reason)
           }
-          // The calls after it were never tried.
           assert.deepStrictEqual(reasons, ["uncertain", "unavailable", "unavailable", "unavailable"])
           assert.strictEqual(faults.count("FailedFsync"), 1)
           const reopened = FaultyReplicaStore.make(inner, faults)

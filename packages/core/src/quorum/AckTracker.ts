@@ -261,10 +261,8 @@ export const finalise: {
 export const idDriftCount = (self: AckTracker): number => count(self, "drifted")
 
 /** The peers whose acks count. Self is not among them. */
-export const ackedPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> => idsWith(self, "acked")
-
-/** The peers that hold the write durably and said so too late to count. */
-export const lateAckPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> => idsWith(self, "late")
+export const ackedPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> =>
+  self.peers.filter((peer) => peer.verdict?._tag === "acked").map((peer) => peer.id)
 
 /**
  * One verdict per replica as of `now`, self first. Self is `acked` with the local commit and `not_tried` without. A
@@ -297,9 +295,6 @@ const count = (self: AckTracker, tag: Verdict["_tag"]): number => {
   for (const peer of self.peers) if (peer.verdict?._tag === tag) total++
   return total
 }
-
-const idsWith = (self: AckTracker, tag: Verdict["_tag"]): ReadonlyArray<ReplicaId> =>
-  self.peers.filter((peer) => peer.verdict?._tag === tag).map((peer) => peer.id)
 
 const gotOf = (self: AckTracker): number =>
   Math.min(self.policy.n, count(self, "acked") + (self.localAt === undefined ? 0 : 1))

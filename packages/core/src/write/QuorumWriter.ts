@@ -4,7 +4,7 @@
  * Writes that come while an append is under way go into the next batch together (group commit), and a batch never waits
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
-import { Context, Effect, Latch, Layer, Option, Result } from "effect"
+import { Context, Effect, Latch, Layer, Option, Result, Schema } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -12,7 +12,7 @@ import * as WriteId from "../identity/WriteId.ts"
 import * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import type { StoreError } from "../log/ReplicaStore.ts"
+import * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
@@ -36,7 +36,17 @@ export type CommitError =
   | QuorumError.InvalidPolicy
 
 /** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
-export type ResumeError = QuorumError.QuorumNotMet | QuorumError.InvalidPolicy | QuorumError.WriteUnknown | StoreError
+export type ResumeError =
+  | QuorumError.QuorumNotMet
+  | QuorumError.InvalidPolicy
+  | QuorumError.WriteUnknown
+  | ReplicaStore.StoreError
+
+/** What one write asks for, where it is not what the policy of its namespace says. */
+export interface WriteOptions {
+  /** How many replicas have to hold it. */
+  readonly w?: QuorumPolicy.W
+}
 
 /** Commits writes on this replica. */
 export class QuorumWriter extends Context.Service<
@@ -53,24 +63,20 @@ export class QuorumWriter extends Context.Service<
      * Writes of one replica take effect in the order in which they were committed. The bytes of a value must not be
      * changed before the commit is answered.
      */
-    readonly commit: (
-      write: Entry.Write,
-      options?: { readonly w?: QuorumPolicy.W }
-    ) => Effect.Effect<Receipt, CommitError>
+    readonly commit: (write: Entry.Write, options?: WriteOptions) => Effect.Effect<Receipt, CommitError>
     /**
      * Waits for the quorum of a write that is already held here, with a new deadline: after `QuorumNotMet`, or to
      * reach further than a receipt says by a greater `w`. Without `w` it is that of the namespace: a write that was
      * committed with a `w` of its own needs it here too.
      */
-    readonly resume: (
-      writeId: WriteId.WriteId,
-      options?: { readonly w?: QuorumPolicy.W }
-    ) => Effect.Effect<Receipt, ResumeError>
+    readonly resume: (writeId: WriteId.WriteId, options?: WriteOptions) => Effect.Effect<Receipt, ResumeError>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before. An ack that came after its deadline counts here.
      */
-    readonly status: (writeId: WriteId.WriteId) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown | StoreError>
+    readonly status: (
+      writeId: WriteId.WriteId
+    ) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown | ReplicaStore.StoreError>
   }
 >()("@quorum/core/QuorumWriter") {}
 
@@ -113,9 +119,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return Effect.fail(error)
   }
 
-  const commit = (write: Entry.Write, w: QuorumPolicy.W | undefined): Effect.Effect<Receipt, CommitError> =>
+  const commit = (write: Entry.Write, options?: WriteOptions): Effect.Effect<Receipt, CommitError> =>
     Effect.callback((resume) => {
-      const admitted = Admission.admit(write, (namespace) => policies.resolve(namespace, w), {
+      const admitted = Admission.admit(write, (namespace) => policies.resolve(namespace, options), {
         self,
         own: logs.own,
         limits,
@@ -156,21 +162,28 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   )
 
   /** The place of a write that is held here, and the policy of its namespace. */
-  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, w?: QuorumPolicy.W) {
+  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, options?: WriteOptions) {
+    if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
     const { log, seq } = WriteId.place(writeId)
-    if (seq > logs.head(log).seq) return yield* new QuorumError.WriteUnknown({ writeId })
+    if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
+    // The newest own entries are in memory too, and what is damaged on disk is not held all the same.
+    const damage = logs.damageAt(log, seq)
+    if (damage !== undefined) {
+      const detail = `entries ${damage.from} to ${damage.to} of ${log} are damaged here`
+      return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
+    }
     const batch = yield* logs.read(log, seq - 1, 1)
-    if (Option.isNone(batch)) return yield* new QuorumError.WriteUnknown({ writeId })
+    if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
     const { namespace } = Entry.headerAt(batch.value.bytes, 0)
-    return { log, seq, policy: yield* Effect.fromResult(policies.resolve(namespace, w)) }
+    return { log, seq, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
   })
 
   return QuorumWriter.of({
     policy: policies.usual,
     waiting,
-    commit: (write, options) => commit(write, options?.w),
+    commit,
     resume: Effect.fnUntraced(function* (writeId, options) {
-      const { log, policy, seq } = yield* held(writeId, options?.w)
+      const { log, policy, seq } = yield* held(writeId, options)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
         idle.closeUnsafe()
@@ -197,6 +210,12 @@ export const layer = (options: Options) => Layer.effect(QuorumWriter, make(optio
 
 /** How long closing waits beyond the longest deadline, in milliseconds. */
 const closeMillis = 1000
+
+const isWriteId = Schema.is(WriteId.WriteId)
+
+/** Text that is no id is the id of no write, whatever place could be made of it. */
+const noSuchWrite = (writeId: unknown) =>
+  new QuorumError.WriteUnknown({ writeId: String(writeId) as WriteId.WriteId }, { disableChecks: true })
 
 const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
   InvalidPolicy: "invalid_policy",

@@ -9,7 +9,7 @@ import {
   RecordIndex,
   ReplicaStore
 } from "../../src/adapter.ts"
-import { QuorumPolicy, QuorumWriter, Records, ReplicaId, ReplicaSet, ReplicaEvents } from "../../src/index.ts"
+import { QuorumPolicy, QuorumWriter, Records, ReplicaEvents, ReplicaId, ReplicaSet } from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"

@@ -35,10 +35,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   /** Answers writes with an error. */
   const refuse = (commits: ReadonlyArray<CommitQueue.Commit>, outcome: CommitOutcome, error: CommitError): void => {
     if (commits.length === 0) return
+    if (sink.active()) {
+      sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: commits.length, durationMillis: 0 })
+    }
     const failed = Effect.fail(error)
     for (const { resume } of commits) resume(failed)
-    if (!sink.active()) return
-    sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: commits.length, durationMillis: 0 })
   }
 
   /** Writes that share what decides about them wait together. */

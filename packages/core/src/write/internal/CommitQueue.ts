@@ -63,9 +63,10 @@ export const make = (): CommitQueue => {
       return batch
     },
     takeOverdue: (isOverdue) => {
-      const overdue = pending.filter(isOverdue)
-      if (overdue.length === 0) return overdue
-      pending = pending.filter((commit) => !overdue.includes(commit))
+      const overdue: Array<Commit> = []
+      const left: Array<Commit> = []
+      for (const commit of pending) (isOverdue(commit) ? overdue : left).push(commit)
+      pending = left
       for (const { valueBytes } of overdue) bytes -= valueBytes
       return overdue
     }

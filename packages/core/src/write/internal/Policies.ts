@@ -10,10 +10,10 @@ export interface Policies {
   /** The policy of writes whose namespace has none of its own. */
   readonly usual: QuorumPolicy.QuorumPolicy
   readonly of: (namespace: string) => QuorumPolicy.QuorumPolicy
-  /** The policy of a write that may ask for a `w` of its own. */
+  /** The policy of a write that may ask for a `w` of its own. What throws while that is read is no `w` either. */
   readonly resolve: (
     namespace: string,
-    w: QuorumPolicy.W | undefined
+    options: { readonly w?: QuorumPolicy.W } | undefined
   ) => Result.Result<QuorumPolicy.QuorumPolicy, QuorumError.InvalidPolicy>
   /** The longest that any write may wait for acks, in milliseconds. */
   readonly longestTimeoutMillis: number
@@ -40,7 +40,14 @@ export const make = Effect.fnUntraced(function* (
   const policies: Policies = {
     usual,
     of,
-    resolve: (namespace, w) => (w === undefined ? Result.succeed(of(namespace)) : QuorumPolicy.withW(of(namespace), w)),
+    resolve: (namespace, options) => {
+      try {
+        const w = options?.w
+        return w === undefined ? Result.succeed(of(namespace)) : QuorumPolicy.withW(of(namespace), w)
+      } catch (cause) {
+        return Result.fail(new QuorumError.InvalidPolicy({ detail: `w cannot be read: ${String(cause)}` }))
+      }
+    },
     longestTimeoutMillis: Math.max(...all.map(({ ackTimeout }) => Duration.toMillis(ackTimeout)))
   }
   return policies

@@ -1,0 +1,117 @@
+/** What is decided about a write before anything is done with it, on both sides of every edge. */
+import { assert, describe, it } from "@effect/vitest"
+import { Option, Result } from "effect"
+import { Entry, LogId, Limits, QuorumError } from "../src/index.ts"
+import type { PeerState } from "../src/peer/Peers.ts"
+import * as Admission from "../src/write/internal/Admission.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const [idA, idB, idC] = [Cluster.id("a"), Cluster.id("b"), Cluster.id("c")]
+const own = LogId.make(idA, "00000000000000aa" as LogId.Incarnation)
+const other = LogId.make(idB, "00000000000000bb" as LogId.Incarnation)
+const policy = Cluster.policy(3, 2, { ackTimeout: 2000 })
+const now = 10_000
+
+const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState => ({
+  id,
+  link: { _tag: "Up", since: 0 },
+  watermarks: new Map(),
+  drifted: new Set(),
+  rejected: new Map(),
+  clockSkewMillis: undefined,
+  ...state
+})
+
+const downSince = (at: number): Partial<PeerState> => ({
+  link: { _tag: "Down", since: at, at, verdict: { _tag: "refused" }, detail: "refused" }
+})
+
+const situation: Admission.Situation = {
+  self: idA,
+  own,
+  limits: Limits.defaults,
+  closing: false,
+  broken: undefined,
+  waiting: 0,
+  pendingBytes: 0,
+  peers: [peer(idB), peer(idC)],
+  monotonicMillis: now
+}
+
+const refusal = (change: Partial<Admission.Situation> = {}, write: unknown = Entry.put("n", "k", "v"), of = policy) =>
+  Option.getOrUndefined(
+    Result.getFailure(Admission.admit(write, () => Result.succeed(of), { ...situation, ...change }))
+  )?._tag
+
+describe("Admission", () => {
+  it("admits a write with the policy of its namespace", () => {
+    const asked: Array<string> = []
+    const admitted = Admission.admit(
+      Entry.put("n", "k", "v"),
+      (namespace) => {
+        asked.push(namespace)
+        return Result.succeed(policy)
+      },
+      situation
+    )
+    assert.deepStrictEqual(asked, ["n"])
+    assert.deepStrictEqual(Result.getOrThrow(admitted), { write: Entry.put("n", "k", "v"), policy })
+  })
+
+  it("takes the last write that may wait, and not one more", () => {
+    assert.isUndefined(refusal({ waiting: Admission.maxWaitingWrites - 1 }))
+    assert.strictEqual(refusal({ waiting: Admission.maxWaitingWrites }), "Overloaded")
+  })
+
+  it("takes the last byte that may wait, and not one more", () => {
+    const room = Admission.maxPendingBytes - 3
+    assert.isUndefined(refusal({ pendingBytes: room }, Entry.put("n", "k", "vvv")))
+    assert.strictEqual(refusal({ pendingBytes: room }, Entry.put("n", "k", "vvvv")), "Overloaded")
+  })
+
+  it("a replica that closes, and one that does not know where its log ends, take nothing", () => {
+    const broken = new QuorumError.LocalWriteFailed({ detail: "broken" })
+    assert.strictEqual(refusal({ closing: true, broken }), "ReplicaClosing")
+    assert.strictEqual(refusal({ broken }), "LocalWriteFailed")
+  })
+
+  it("a peer counts as gone when it has been down for longer than a write would wait, and not before", () => {
+    const gone = peer(idC, downSince(0))
+    assert.isUndefined(refusal({ peers: [peer(idB, downSince(now - 2000)), gone] }))
+    assert.strictEqual(refusal({ peers: [peer(idB, downSince(now - 2001)), gone] }), "QuorumUnavailable")
+  })
+
+  it("a peer that drifted or rejects is no help for that log, and is for another", () => {
+    const gone = peer(idC, downSince(0))
+    const rejection = { seq: 1, detail: "no" }
+    for (const [state, answer] of [
+      [{ drifted: new Set([own]) }, "QuorumUnavailable"],
+      [{ drifted: new Set([other]) }, undefined],
+      [{ rejected: new Map([[own, rejection]]) }, "QuorumUnavailable"],
+      [{ rejected: new Map([[other, rejection]]) }, undefined]
+    ] as const) {
+      assert.strictEqual(refusal({ peers: [peer(idB, state), gone] }), answer)
+    }
+  })
+
+  it("exactly W alive are enough, and with W = 1 nobody else has to be", () => {
+    const gone = [peer(idB, downSince(0)), peer(idC, downSince(0))]
+    const write = Entry.put("n", "k", "v")
+    assert.isUndefined(refusal({ peers: gone }, write, Cluster.policy(3, 1)))
+    assert.isUndefined(refusal({}, write, Cluster.policy(3, 3)))
+    assert.strictEqual(refusal({ peers: [peer(idB), gone[1]!] }, write, Cluster.policy(3, 3)), "QuorumUnavailable")
+  })
+
+  it("says how many are alive, and of each peer why it is not counted", () => {
+    const peers = [peer(idB, { drifted: new Set([own]) }), peer(idC, downSince(0))]
+    const error = Admission.unavailable(policy, { ...situation, peers })
+    assert.deepInclude(
+      { ...error },
+      {
+        alive: 1,
+        needed: 2,
+        verdicts: { [idA]: { _tag: "not_tried" }, [idB]: { _tag: "drifted" }, [idC]: { _tag: "refused" } }
+      }
+    )
+  })
+})
