@@ -1,0 +1,196 @@
+/**
+ * Pushes the own log over one connection, from the peer's watermark on: several batches at a time in order, and never
+ * more than the link has shown that it carries.
+ */
+import { Clock, Deferred, Effect, Latch, Option, Scope, Semaphore } from "effect"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import * as PeerProtocol from "../PeerProtocol.ts"
+import type { Peers } from "../Peers.ts"
+import type * as LinkState from "./LinkState.ts"
+import type { OwnStore } from "./OwnStore.ts"
+
+/** One connection, and what pushing over it needs to know and to tell. */
+export interface Connection {
+  readonly peer: ReplicaId
+  readonly client: PeerProtocol.PeerClient
+  readonly welcome: PeerProtocol.Welcome
+  /** How many pushes may be under way at once. */
+  readonly slots: number
+  /** The most bytes of entries in one push, as of now. */
+  readonly batchBytes: () => number
+  /** A push was acked. */
+  readonly onAck: () => void
+}
+
+/** What pushing uses of this replica. */
+export interface Here {
+  readonly logs: ReplicaLogs["Service"]
+  readonly peers: Peers["Service"]
+  readonly store: OwnStore
+  readonly requestTimeoutMillis: number
+}
+
+/** What the answer to a push is worth. */
+export const judge = (peer: ReplicaId, batch: EntryBatch.EntryBatch, ack: PeerProtocol.Ack) => {
+  if (ack.replica !== peer || ack.log !== batch.log || ack.seq !== EntryBatch.last(batch)) return "invalid"
+  return ack.chain === batch.chain ? "ack" : "drift"
+}
+
+/** Pushes what the peer misses, and what is appended from now on. Ends only by failing. */
+export const run = Effect.fnUntraced(function* (here: Here, connection: Connection) {
+  const { logs, peers, requestTimeoutMillis, store } = here
+  const { client, peer, welcome } = connection
+  const { session } = welcome
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const monotonicMillis = () => Monotonic.millis(clock)
+  const failure = yield* Deferred.make<never, LinkState.LinkFailure>()
+  const slots = yield* Semaphore.make(connection.slots)
+  const more = Latch.makeUnsafe(true)
+  const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))
+  yield* Scope.addFinalizer(scope, Effect.sync(stop))
+  const watch = watchOver(peer, requestTimeoutMillis, monotonicMillis)
+  let rejection: PeerProtocol.PushRejected | undefined
+  let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
+
+  const answered = (batch: EntryBatch.EntryBatch, ack: PeerProtocol.Ack) => {
+    const worth = judge(peer, batch, ack)
+    if (worth === "invalid") return Deferred.fail(failure, invalidAck(peer))
+    if (worth === "drift") {
+      peers.report({ _tag: "Drift", peer, log: batch.log, monotonicMillis: monotonicMillis() })
+    } else {
+      connection.onAck()
+      const watermark = EntryBatch.watermark(batch)
+      peers.report({ _tag: "Ack", peer, watermark, monotonicMillis: monotonicMillis() })
+    }
+    return Effect.void
+  }
+
+  const refused = (batch: EntryBatch.EntryBatch, error: PeerProtocol.PushError | PeerProtocol.PeerUnreachable) => {
+    const { from: seq, log } = batch
+    if (error._tag === "PushRejected") {
+      // The peer will not take this entry, so nothing after it can follow; the rest of the link still works.
+      rejection = error
+      more.openUnsafe()
+      const { detail } = error
+      peers.report({ _tag: "Rejected", peer, log, seq, detail, monotonicMillis: monotonicMillis() })
+      return Effect.logError(`${peer} rejects entry ${seq} of ${log}: ${detail}`)
+    }
+    if (error._tag === "AppendDrift") {
+      peers.report({ _tag: "Drift", peer, log, monotonicMillis: monotonicMillis() })
+    }
+    return Deferred.fail(failure, error)
+  }
+
+  const push = (batch: EntryBatch.EntryBatch) => {
+    watch.began(batch)
+    return Effect.matchEffect(client.push({ session, batch }), {
+      onSuccess: (ack) => answered(batch, ack),
+      onFailure: (error) => refused(batch, error)
+    }).pipe(
+      Effect.catchDefect((defect) => Deferred.fail(failure, broken(peer, defect))),
+      Effect.ensuring(
+        Effect.suspend(() => {
+          watch.ended(batch)
+          return slots.release(1)
+        })
+      )
+    )
+  }
+
+  /**
+   * A peer that is far behind gets one large batch at a time, with pauses while there are commits: they come first,
+   * and share processors and disks with it. Measured, three replicas on two cores: entries reach it at 3.6 times the
+   * rate of the commits before, and leave half of those, without the pauses; at 2.1 times, and two thirds, with them.
+   */
+  const pushAlone = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch) {
+    const began = monotonicMillis()
+    const { seq } = logs.head(logs.own)
+    yield* push(batch)
+    if (logs.head(logs.own).seq > seq) yield* Effect.sleep((monotonicMillis() - began) * catchUpPause)
+  })
+
+  const next = Effect.suspend(() =>
+    Effect.flatMap(logs.read(logs.own, sent, connection.batchBytes()), (batch) =>
+      Option.isSome(batch) ? Effect.succeed(batch.value) : Effect.fail(missing(sent + 1))
+    )
+  )
+
+  const send = Effect.gen(function* () {
+    while (true) {
+      more.closeUnsafe()
+      if (rejection !== undefined) {
+        yield* Effect.sleep(rejectedPauseMillis)
+        return yield* rejection
+      }
+      if (logs.head(logs.own).seq <= sent || peers.get(peer).drifted.has(logs.own)) {
+        yield* more.await
+        continue
+      }
+      yield* slots.take(1)
+      const batch = yield* store.patiently("read its own log", next)
+      sent = EntryBatch.last(batch)
+      if (batch.bytes.length > connection.batchBytes() / 2) yield* pushAlone(batch)
+      else yield* Effect.forkIn(push(batch), scope, { startImmediately: true })
+    }
+  })
+  return yield* Effect.raceAllFirst([send, watch.run, Deferred.await(failure)])
+})
+
+/** A defect on the way to a peer ends the connection, not the replicator. */
+export const broken = (peer: ReplicaId, defect: unknown) =>
+  new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail: `the call failed: ${String(defect)}` })
+
+/** No answer came in time. */
+export const silent = (peer: ReplicaId, millis: number) =>
+  new PeerProtocol.PeerUnreachable({ peer, reason: "timed_out", detail: `no answer within ${millis} ms` })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long a large push is paused after, as a share of the time that it took. */
+const catchUpPause = 1.4
+
+/** How long a peer that rejected an entry is left alone before it is asked again, in milliseconds. */
+const rejectedPauseMillis = 60_000
+
+/** One timer for all pushes under way, because a timer for each costs more than the push. */
+const watchOver = (peer: ReplicaId, timeoutMillis: number, monotonicMillis: () => number) => {
+  /** When each push that is under way was made, the oldest first. */
+  const underWay = new Map<EntryBatch.EntryBatch, number>()
+  const pushing = Latch.makeUnsafe(false)
+  return {
+    began: (batch: EntryBatch.EntryBatch): void => {
+      underWay.set(batch, monotonicMillis())
+      pushing.openUnsafe()
+    },
+    ended: (batch: EntryBatch.EntryBatch): void => void underWay.delete(batch),
+    /** Fails when a push stays without an answer for too long. */
+    run: Effect.gen(function* () {
+      while (true) {
+        const [oldest] = underWay.values()
+        if (oldest === undefined) {
+          pushing.closeUnsafe()
+          yield* pushing.await
+          continue
+        }
+        const left = oldest + timeoutMillis - monotonicMillis()
+        if (left <= 0) return yield* silent(peer, timeoutMillis)
+        yield* Effect.sleep(left)
+      }
+    })
+  }
+}
+
+const invalidAck = (peer: ReplicaId) =>
+  new PeerProtocol.PeerUnreachable({
+    peer,
+    reason: "invalid_answer",
+    detail: "the answer to a push does not name the replica and the place that were asked for"
+  })
+
+const missing = (seq: number) =>
+  new ReplicaStore.StoreError({ reason: "corrupt", detail: `entry ${seq} of the own log is missing` })
