@@ -291,7 +291,7 @@ describe("Replication", () => {
 
 describe("PeerHandler", () => {
   const hello = (change: Partial<PeerProtocol.Hello> = {}): PeerProtocol.Hello => ({
-    version: PeerProtocol.version,
+    version: PeerProtocol.versions[0],
     cluster: "test",
     replica: Cluster.id("b"),
     incarnation: "00000000000000bb" as LogId.Incarnation,

@@ -327,7 +327,7 @@ describe("sessions", () => {
       const client = yield* cluster.network.connect(idA)
       const incarnation = "00000000000000bb" as LogId.Incarnation
       const { session } = yield* client.hello({
-        version: PeerProtocol.version,
+        version: PeerProtocol.versions[0],
         cluster: "test",
         replica: idB,
         incarnation,

@@ -230,7 +230,7 @@ describe("clocks", () => {
       const client = yield* cluster.network.connect(idA)
       const hello = (incarnation: string) =>
         client.hello({
-          version: PeerProtocol.version,
+          version: PeerProtocol.versions[0],
           cluster: "test",
           replica: idB,
           incarnation: incarnation as LogId.Incarnation,

@@ -15,7 +15,7 @@ const b = Cluster.id("b")
 const incarnation = "0123456789abcdef" as LogId.Incarnation
 const log = LogId.make(Cluster.id("a"), incarnation)
 const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.version,
+  version: PeerProtocol.versions[0],
   cluster: "test",
   replica: Cluster.id("a"),
   incarnation,

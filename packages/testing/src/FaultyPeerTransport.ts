@@ -3,7 +3,7 @@
  * passes in one direction or in both.
  */
 import { type ReplicaId } from "@quorum/core"
-import { PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
 import * as Faults from "./Faults.ts"
 
@@ -28,7 +28,7 @@ export type Direction = "requests" | "answers" | "both"
 /** What the faults of a transport are asked about. */
 export interface LinkCall {
   readonly peer: ReplicaId.ReplicaId
-  readonly method: "hello" | "push" | "pull"
+  readonly method: PeerMethods.Name
 }
 
 /** The source of a transport's faults. `Partition` counts the calls that a partition has swallowed. */
@@ -116,7 +116,7 @@ export const layer = (
 /** One connection and its faults. */
 const decorate = Effect.fnUntraced(function* (
   peer: ReplicaId.ReplicaId,
-  client: PeerProtocol.PeerClient,
+  client: PeerMethods.PeerClient,
   source: LinkFaults
 ) {
   const scope = yield* Effect.scope
@@ -194,7 +194,7 @@ const decorate = Effect.fnUntraced(function* (
     }
   }
 
-  const call = <A, E>(method: LinkCall["method"], send: Effect.Effect<A, E>) =>
+  const call = <A, E>(send: Effect.Effect<A, E>, method: PeerMethods.Name) =>
     Effect.suspend((): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> => {
       if (Deferred.isDoneUnsafe(broken)) return Effect.fail(gone)
       const sent = Effect.suspend((): Effect.Effect<A, E> => (blocks("requests") ? swallowed("Partition") : send))
@@ -205,10 +205,5 @@ const decorate = Effect.fnUntraced(function* (
       return Effect.raceFirst(answered, Deferred.await(broken))
     })
 
-  const decorated: PeerProtocol.PeerClient = {
-    hello: (request) => call("hello", client.hello(request)),
-    push: (request) => call("push", client.push(request)),
-    pull: (request) => call("pull", client.pull(request))
-  }
-  return decorated
+  return PeerMethods.wrap(client, call)
 })

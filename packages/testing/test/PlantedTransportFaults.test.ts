@@ -1,7 +1,7 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { assert, describe, it } from "@effect/vitest"
 import { type ReplicaId } from "@quorum/core"
-import { Chain, EntryBatch, type PeerHandler, type PeerProtocol, type PeerTransport } from "@quorum/core/adapter"
+import { Chain, EntryBatch, type PeerHandler, type PeerMethods, type PeerTransport } from "@quorum/core/adapter"
 import { Effect, Layer, type Scope } from "effect"
 import { FaultyPeerTransport, TransportConformance, Wire } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
@@ -21,7 +21,7 @@ describe("the transport suite finds", { concurrent: true }, () => {
     expected: Finds
   ) => it.live(what, () => finds(TransportConformance.cases, brokenWire(decorate), expected), 30_000)
 
-  const client = (decorate: (client: PeerProtocol.PeerClient) => Partial<PeerProtocol.PeerClient>) => ({
+  const client = (decorate: (client: PeerMethods.PeerClient) => Partial<PeerMethods.PeerClient>) => ({
     transport: (transport: PeerTransport.PeerTransport["Service"]) =>
       Effect.succeed({
         ...transport,

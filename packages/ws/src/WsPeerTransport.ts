@@ -19,7 +19,13 @@ const maxInFlight = 4
  * Builds the transport. A connection lives as long as the scope it was opened in: when it breaks, every call that is
  * under way fails, and the replicator opens a new one.
  */
-export const make = Effect.fnUntraced(function* (options: Options) {
+export const make: (
+  options: Options
+) => Effect.Effect<
+  PeerTransport.PeerTransport["Service"],
+  PeerUrls.InvalidPeerUrls,
+  Socket.WebSocketConstructor | ReplicaSet.ReplicaSet
+> = Effect.fnUntraced(function* (options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor

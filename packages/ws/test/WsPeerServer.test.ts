@@ -20,7 +20,7 @@ import { WsPeerServer, WsPeerTransport } from "../src/index.ts"
 const id = ReplicaId.make
 const members = ["a", "b", "c"]
 const hello = (replica: string): PeerProtocol.Hello => ({
-  version: PeerProtocol.version,
+  version: PeerProtocol.versions[0],
   cluster: "test",
   replica: id(replica),
   incarnation: "00000000000000aa" as LogId.Incarnation,

@@ -10,7 +10,7 @@ const [a, b] = [ReplicaId.make("a"), ReplicaId.make("b")]
 const incarnation = "00000000000000aa" as LogId.Incarnation
 const log = LogId.make(a, incarnation)
 const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.version,
+  version: PeerProtocol.versions[0],
   cluster: "test",
   replica: a,
   incarnation,

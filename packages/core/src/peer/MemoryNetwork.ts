@@ -4,6 +4,7 @@
 import { Context, Deferred, Effect, Fiber, Layer, type Scope } from "effect"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerHandler from "./PeerHandler.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { PeerTransport } from "./PeerTransport.ts"
@@ -21,7 +22,7 @@ export class MemoryNetwork extends Context.Service<
     ) => Effect.Effect<void, never, Scope.Scope>
     readonly connect: (
       peer: ReplicaId.ReplicaId
-    ) => Effect.Effect<PeerProtocol.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
+    ) => Effect.Effect<PeerMethods.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
   }
 >()("@quorum/core/MemoryNetwork") {}
 
@@ -82,13 +83,11 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
         const endpoint = endpoints.get(peer)
         if (endpoint === undefined) return Effect.fail(refused("no such replica in the network"))
         const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
-        const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> =>
-          Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(apart(effect), gone)
-        return Effect.succeed<PeerProtocol.PeerClient>({
-          hello: (request) => call(endpoint.handler.hello(request)),
-          push: (request) => call(endpoint.handler.push(request)),
-          pull: (request) => call(endpoint.handler.pull(request))
-        })
+        return Effect.succeed<PeerMethods.PeerClient>(
+          PeerMethods.wrap(endpoint.handler, (call) =>
+            Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(apart(call), gone)
+          )
+        )
       })
   })
 }

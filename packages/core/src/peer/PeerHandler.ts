@@ -2,22 +2,23 @@
  * The receiving side of the peer protocol: the handshake, pushes into the store, pulls out of it.
  */
 import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
-import * as EntryBatch from "../log/EntryBatch.ts"
-import * as Monotonic from "../log/Monotonic.ts"
+import { EventSink } from "../events/EventSink.ts"
 import * as LogId from "../identity/LogId.ts"
-import type * as PeerFrame from "./PeerFrame.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
-import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
-import { EventSink } from "../events/EventSink.ts"
-import type { ReplicaEvent } from "../events/ReplicaEvents.ts"
-import * as Handshake from "./internal/Handshake.ts"
-import * as Sessions from "./internal/Sessions.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Limits from "../log/Limits.ts"
+import * as Monotonic from "../log/Monotonic.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import { type Agreement, negotiate } from "./internal/negotiate.ts"
+import * as Sessions from "./internal/Sessions.ts"
+import type * as PeerFrame from "./PeerFrame.ts"
+import type * as PeerMethods from "./PeerMethods.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
-export class PeerHandler extends Context.Service<PeerHandler, PeerProtocol.PeerProtocol<never>>()(
+export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMethods<never>>()(
   "@quorum/core/PeerHandler"
 ) {}
 
@@ -28,66 +29,94 @@ const sessionHeartbeats = 3
 export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | ReplicaSet> = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
-  const sink = yield* EventSink
   const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const sink = yield* EventSink
+  const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
   const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
+  const accept = (
+    hello: PeerProtocol.Hello,
+    proven: Option.Option<ReplicaId.ReplicaId>
+  ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
+    const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
+      Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
+    if (hello.cluster !== members.cluster) {
+      return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
+    }
+    if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
+    if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
+    if (Option.isSome(proven) && proven.value !== hello.replica) {
+      return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
+    }
+    const agreement = negotiate(ours, hello)
+    if (Result.isFailure(agreement)) return agreement
+    return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
+      ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
+      : agreement
+  }
+
+  /** The session of a request, when the connection proves nothing else than the session's owner. */
   const enter = (id: string) =>
-    Effect.flatMap(PeerProtocol.ProvenIdentity, (proven): Effect.Effect<Sessions.Session, SessionUnknown> => {
-      const session = sessions.enter(id, proven, Monotonic.millis(clock))
-      return session === undefined ? Effect.fail(new SessionUnknown()) : Effect.succeed(session)
-    })
+    Effect.flatMap(
+      PeerProtocol.ProvenIdentity,
+      (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
+        const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
+        return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
+      }
+    )
 
-  const hello = Effect.fnUntraced(function* (said: PeerProtocol.Hello) {
-    const receivedAt = clock.currentTimeMillisUnsafe()
-    const monotonicMillis = Monotonic.millis(clock)
-    const { incarnation, replica: peer } = said
-    const isTaken = sessions.isTaken(peer, incarnation, monotonicMillis)
-    const refused = Handshake.refusalOf(said, members, yield* PeerProtocol.ProvenIdentity, isTaken)
-    if (refused !== undefined) {
-      if (sink.active()) sink.tell(refusalEvent(refused, members.peers.includes(peer) ? peer : undefined))
-      return yield* refused
+  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
+    if (sink.active()) {
+      const peer = members.peers.includes(replica) ? replica : undefined
+      sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
     }
-    const id = (yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)
-    return {
-      cluster: members.cluster,
-      replica: members.self,
-      incarnation: logs.identity.incarnation,
-      vector: logs.vector(),
-      session: sessions.open({ id, peer, incarnation }, monotonicMillis).id,
-      receivedAt,
-      sentAt: clock.currentTimeMillisUnsafe()
-    }
-  })
-
-  const pushed = (
-    session: Sessions.Session,
-    batch: EntryBatch.EntryBatch
-  ): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-    if (batch.log !== LogId.make(session.peer, session.incarnation)) {
-      const detail = `${session.peer} may push its own log only, not ${batch.log}`
-      return Effect.fail(new PeerProtocol.PushRejected({ detail }))
-    }
-    const valid = EntryBatch.validate(batch)
-    if (Result.isFailure(valid)) {
-      return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
-    }
-    return Effect.mapBoth(logs.append(batch), {
-      onSuccess: (watermark) => ({ replica: members.self, ...watermark }),
-      onFailure: withoutCause
-    })
+    return Effect.fail(error)
   }
 
   return PeerHandler.of({
-    hello,
-    push: ({ batch, session }) => Effect.flatMap(enter(session), (entered) => pushed(entered, batch)),
-    pull: ({ after, log, maxBytes, session }) =>
-      Effect.flatMap(enter(session), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> =>
-        Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
+    hello: (hello) =>
+      Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
+        const receivedAt = clock.currentTimeMillisUnsafe()
+        const accepted = accept(hello, proven)
+        if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
+        const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
+          Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+        )
+        return Effect.succeed({
+          ...accepted.success,
+          limits: ours.limits,
+          cluster: members.cluster,
+          replica: members.self,
+          incarnation: logs.identity.incarnation,
+          vector: logs.vector(),
+          session: session.id,
+          receivedAt,
+          sentAt: clock.currentTimeMillisUnsafe()
+        })
+      }),
+    push: ({ batch, session: id }) =>
+      Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
+        if (batch.log !== LogId.make(session.peer, session.incarnation)) {
+          const detail = `${session.peer} may push its own log only, not ${batch.log}`
+          return Effect.fail(new PeerProtocol.PushRejected({ detail }))
+        }
+        const valid = EntryBatch.validate(batch)
+        if (Result.isFailure(valid)) {
+          return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
+        }
+        return Effect.mapBoth(logs.append(batch), {
+          onSuccess: (watermark) => ({ replica: members.self, ...watermark }),
+          onFailure: withoutCause
+        })
+      }),
+    pull: ({ after, log, maxBytes, session: id }) =>
+      Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
+        return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
           onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
           onFailure: withoutCause
         })
-      )
+      })
   })
 })
 
@@ -97,27 +126,14 @@ export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet> = 
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (
   handler: PeerHandler["Service"],
-  request: PeerFrame.Request
-): Effect.Effect<PeerFrame.Answer> => {
-  switch (request._tag) {
-    case "hello":
-      return Effect.map(Effect.result(handler.hello(request.payload)), (result) => ({ _tag: "hello", result }))
-    case "push":
-      return Effect.map(Effect.result(handler.push(request.payload)), (result) => ({ _tag: "push", result }))
-    case "pull":
-      return Effect.map(Effect.result(handler.pull(request.payload)), (result) => ({ _tag: "pull", result }))
-  }
-}
+  { _tag, payload }: PeerFrame.Request
+): Effect.Effect<PeerFrame.Answer> =>
+  Effect.map(
+    Effect.result(handler[_tag](payload as never) as PeerMethods.AnyCall<never>),
+    (result) => ({ _tag, result }) as PeerFrame.Answer
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-const { SessionUnknown } = PeerProtocol
-type SessionUnknown = PeerProtocol.SessionUnknown
-
-const refusalEvent = (
-  { reason }: PeerProtocol.HandshakeRefused,
-  peer: ReplicaId.ReplicaId | undefined
-): ReplicaEvent => ({ _tag: "HandshakeRefused", direction: "incoming", peer, reason })
 
 /** The cause of a store error names files of this machine; a peer gets the reason and not the cause. */
 const withoutCause = <E extends { readonly _tag: string }>(

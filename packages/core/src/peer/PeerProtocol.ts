@@ -4,7 +4,7 @@
  * The protocol is data. A transport carries it unchanged, as the frames of `PeerFrame` (or calls the handler directly,
  * as the in-memory transport does), and decides nothing.
  */
-import { Context, type Effect, Option, Schema } from "effect"
+import { Context, Option, Schema } from "effect"
 import * as Entry from "../log/Entry.ts"
 import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
@@ -13,11 +13,17 @@ import * as ReplicaId from "../identity/ReplicaId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Watermark from "../log/Watermark.ts"
 
-/** The version of this protocol. Replicas of different versions refuse each other. */
-export const version = 1
+/**
+ * The versions of the protocol that this replica speaks, the oldest first. Two replicas use the highest that both speak,
+ * so that neighbouring releases work together, and refuse each other only when there is none.
+ *
+ * - 1: the first
+ * - 2: the handshake says versions, features and limits
+ */
+export const versions: readonly [number, ...ReadonlyArray<number>] = [1, 2]
 
-/** The versions of the protocol that this replica speaks. */
-export const versions: ReadonlyArray<number> = [version]
+/** The optional features that this replica speaks; one is used when both sides do. None yet. */
+export const features: ReadonlyArray<string> = []
 
 /** The most bytes of entries in one push or pull, unless a single entry is larger. */
 export const maxBatchBytes = 1024 * 1024
@@ -49,7 +55,12 @@ export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTim
  * `sentAt` is its clock in milliseconds since the epoch.
  */
 export const Hello = Schema.Struct({
+  /** The oldest version that the caller speaks: all that a replica of version 1 looks at. */
   version: Schema.Int,
+  /** All that it speaks; since version 2, as the two that follow. */
+  versions: Schema.optionalKey(Schema.Array(Schema.Int)),
+  features: Schema.optionalKey(Schema.Array(Schema.String)),
+  limits: Schema.optionalKey(Limits.LimitsJson),
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   incarnation: LogId.Incarnation,
@@ -62,6 +73,10 @@ export type Hello = typeof Hello.Type
 
 /** The answer to an accepted handshake. `session` has to come with every later request. */
 export const Welcome = Schema.Struct({
+  /** The version that is used from here on, and the features; a replica that does not say speaks version 1. */
+  version: Schema.optionalKey(Schema.Int),
+  features: Schema.optionalKey(Schema.Array(Schema.String)),
+  limits: Schema.optionalKey(Limits.LimitsJson),
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   incarnation: LogId.Incarnation,
@@ -80,7 +95,8 @@ export type Welcome = typeof Welcome.Type
 /** The handshake is refused; nothing else is answered until it is accepted. */
 export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
   /**
-   * - `version`: another version of the protocol
+   * - `version`: there is no version of the protocol that both speak
+   * - `limits_differ`: writes that one of the two takes would never get to the other (law L25)
    * - `wrong_cluster`: another replica set
    * - `self`: the caller claims the id of the replica it called
    * - `stranger`: not a member
@@ -90,6 +106,7 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
    */
   reason: Schema.Literals([
     "version",
+    "limits_differ",
     "wrong_cluster",
     "self",
     "stranger",
@@ -164,17 +181,6 @@ export const PullError = Schema.Union([SessionUnknown, ReplicaStore.StoreError])
 export type PullError = typeof PullError.Type
 
 /**
- * The protocol as calls. A handler has `E = never`; a client adds the ways in which a transport fails.
- *
- * Ordering: pushes of one caller take effect in the order they were sent, up to the transport's `maxInFlight`.
- */
-export interface PeerProtocol<E> {
-  readonly hello: (request: Hello) => Effect.Effect<Welcome, HandshakeRefused | E>
-  readonly push: (request: Push) => Effect.Effect<Ack, PushError | E>
-  readonly pull: (request: Pull) => Effect.Effect<Pulled, PullError | E>
-}
-
-/**
  * The identity that the transport has proved for the caller of the current request (a client certificate, say). None
  * when the transport proves nothing. A transport provides it around each request.
  */
@@ -198,9 +204,6 @@ export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("Peer
     return `peer ${this.peer} unreachable (${this.reason}): ${this.detail}`
   }
 }
-
-/** A client of one peer. */
-export type PeerClient = PeerProtocol<PeerUnreachable>
 
 /** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
 export const explain = (error: unknown): string => {

@@ -1,6 +1,7 @@
 /**
  * The port for reaching peers. Its in-memory twin is `MemoryNetwork`.
  */
+import type * as PeerMethods from "./PeerMethods.ts"
 import { Context, type Effect, type Scope } from "effect"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
@@ -9,7 +10,7 @@ import type * as PeerProtocol from "./PeerProtocol.ts"
  * How this replica reaches its peers.
  *
  * Duties of an implementation:
- * - It carries the calls of {@link PeerProtocol.PeerClient} and decides nothing: no retries, no acks of its own.
+ * - It carries the calls of {@link PeerMethods.PeerClient} and decides nothing: no retries, no acks of its own.
  * - It never follows a redirect, and it reads no answer beyond a limit.
  * - Pushes reach the peer in the order in which they were made, as long as no more than `maxInFlight` are under way.
  * - A connection ends with its scope and leaves nothing behind; interrupting a call abandons it.
@@ -22,6 +23,6 @@ export class PeerTransport extends Context.Service<
     /** Opens a connection to a peer. It is not authenticated yet: the caller makes the handshake. */
     readonly connect: (
       peer: ReplicaId.ReplicaId
-    ) => Effect.Effect<PeerProtocol.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
+    ) => Effect.Effect<PeerMethods.PeerClient, PeerProtocol.PeerUnreachable, Scope.Scope>
   }
 >()("@quorum/core/PeerTransport") {}

@@ -17,6 +17,7 @@ import * as LinkState from "./internal/LinkState.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
 import * as Recovery from "./internal/Recovery.ts"
+import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
 import { PeerTransport } from "./PeerTransport.ts"
@@ -86,12 +87,11 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
       orElse: () => Effect.fail(PushLoop.silent(peer, requestTimeoutMillis))
     })
 
-  const bound = (peer: ReplicaId.ReplicaId, client: PeerProtocol.PeerClient): PeerProtocol.PeerClient => ({
-    hello: (request) => bounded(peer, client.hello(request)),
-    // One timer watches over all pushes of a connection; see `PushLoop`.
-    push: client.push,
-    pull: (request) => bounded(peer, client.pull(request))
-  })
+  /** One timer watches over all calls whose limit is the connection's; see `PushLoop`. */
+  const bound = (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient): PeerMethods.PeerClient =>
+    PeerMethods.wrap(client, (call, name) =>
+      PeerMethods.methods[name].timeLimit === "call" ? bounded(peer, call) : call
+    )
 
   const connect = Effect.fnUntraced(function* (link: Link) {
     const { peer } = link

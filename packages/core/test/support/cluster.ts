@@ -3,7 +3,7 @@ import * as Peers from "../../src/peer/Peers.ts"
 import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
   type PeerHandler,
-  type PeerProtocol,
+  type PeerMethods,
   MemoryNetwork,
   PeerTransport,
   RecordIndex,
@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
   /** Directed links that are cut: `from>to`. */
   const cut = new Set<string>()
   /** Decorates the client that `from` uses to reach `to`. */
-  const faults = new Map<string, (client: PeerProtocol.PeerClient) => PeerProtocol.PeerClient>()
+  const faults = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
 
   const transport = (from: ReplicaId.ReplicaId) =>
     PeerTransport.PeerTransport.of({

@@ -31,7 +31,13 @@ export interface Options {
  * `FetchHttpClient.Fetch` has to be provided to this layer, not to `FetchHttpClient.layer`, to be used. An undici
  * dispatcher or another client that follows redirects where nobody can see it must not be given.
  */
-export const make = Effect.fnUntraced(function* (options: Options) {
+export const make: (
+  options: Options
+) => Effect.Effect<
+  PeerTransport.PeerTransport["Service"],
+  PeerUrls.InvalidPeerUrls,
+  HttpClient.HttpClient | ReplicaSet.ReplicaSet
+> = Effect.fnUntraced(function* (options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "http"))
   const client = yield* HttpClient.HttpClient

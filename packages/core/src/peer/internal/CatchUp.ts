@@ -11,6 +11,7 @@ import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
+import type * as PeerMethods from "../PeerMethods.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers } from "../Peers.ts"
 import type * as OwnStore from "./OwnStore.ts"
@@ -56,7 +57,7 @@ export const faultOf = (batch: EntryBatch.EntryBatch, log: LogId.LogId, after: n
 /** A peer, and how it is asked. */
 export interface Source {
   readonly peer: ReplicaId.ReplicaId
-  readonly client: PeerProtocol.PeerClient
+  readonly client: PeerMethods.PeerClient
   /** The most bytes of entries in one pull, as of now. */
   readonly batchBytes: () => number
 }

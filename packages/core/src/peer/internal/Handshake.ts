@@ -1,47 +1,30 @@
 /**
- * The handshake, from both ends: what is refused, and why; what the two clocks say.
+ * The caller's side of the handshake: who is there, what both speak, and how far the two clocks differ.
  */
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
+import * as Limits from "../../log/Limits.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { Peers } from "../Peers.ts"
+import { negotiate } from "./negotiate.ts"
 
-/** Why the handshake of a caller is refused; `isTaken` is whether another live replica has its id. */
+/** Why a caller does not accept the answer to its handshake: another replica answers, or they do not fit together. */
 export const refusalOf = (
-  hello: PeerProtocol.Hello,
-  members: Members,
-  proven: Option.Option<ReplicaId>,
-  isTaken: boolean
-): PeerProtocol.HandshakeRefused | undefined => {
-  if (hello.version !== PeerProtocol.version) {
-    return refuse("version", `protocol version ${hello.version}, here it is ${PeerProtocol.version}`)
-  }
-  if (hello.cluster !== members.cluster) {
-    return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
-  }
-  if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
-  if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
-  if (Option.isSome(proven) && proven.value !== hello.replica) {
-    return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
-  }
-  return isTaken ? refuse("duplicate", `another live replica uses the id ${hello.replica}`) : undefined
-}
-
-/** Why a caller does not accept the answer to its handshake. */
-export const refusalOfWelcome = (
   welcome: PeerProtocol.Welcome,
   peer: ReplicaId,
-  { cluster }: Members
-): PeerProtocol.HandshakeRefused | undefined =>
-  welcome.replica === peer && welcome.cluster === cluster
-    ? undefined
-    : refuse(
-        "wrong_replica",
-        `${welcome.replica} of ${welcome.cluster} answers where ${peer} of ${cluster} was expected`
-      )
+  { cluster }: Members,
+  ours: Parameters<typeof negotiate>[0]
+): PeerProtocol.HandshakeRefused | undefined => {
+  if (welcome.replica === peer && welcome.cluster === cluster) {
+    return Option.getOrUndefined(Result.getFailure(negotiate(ours, welcome)))
+  }
+  const detail = `${welcome.replica} of ${welcome.cluster} answers where ${peer} of ${cluster} was expected`
+  return new PeerProtocol.HandshakeRefused({ reason: "wrong_replica", detail })
+}
 
 /** The other's clock minus ours: four timestamps, as in NTP (RFC 5905, section 8); half the round trip cancels out. */
 export const skewOf = (sentAt: number, receivedAt: number, answeredAt: number, backAt: number): number =>
@@ -55,6 +38,7 @@ export const make = Effect.gen(function* () {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
   const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
+  const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
   const skewed = new Set<ReplicaId>()
 
@@ -72,10 +56,11 @@ export const make = Effect.gen(function* () {
         : Effect.void
     })
 
-  const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerProtocol.PeerClient) {
+  const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient) {
     const sentAt = clock.currentTimeMillisUnsafe()
     const welcome = yield* client.hello({
-      version: PeerProtocol.version,
+      ...ours,
+      version: ours.versions[0],
       cluster: members.cluster,
       replica: members.self,
       incarnation: logs.identity.incarnation,
@@ -83,14 +68,14 @@ export const make = Effect.gen(function* () {
       sentAt
     })
     const backAt = clock.currentTimeMillisUnsafe()
-    const refused = refusalOfWelcome(welcome, peer, members)
+    const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome
   })
 
-  return (peer: ReplicaId, client: PeerProtocol.PeerClient) =>
+  return (peer: ReplicaId, client: PeerMethods.PeerClient) =>
     Effect.tapError(ask(peer, client), (error) =>
       Effect.sync(() => {
         if (error._tag !== "HandshakeRefused" || !sink.active()) return
@@ -98,8 +83,3 @@ export const make = Effect.gen(function* () {
       })
     )
 })
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
-  new PeerProtocol.HandshakeRefused({ reason, detail })

@@ -8,6 +8,7 @@ import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers } from "../Peers.ts"
 import type * as LinkState from "./LinkState.ts"
@@ -16,7 +17,7 @@ import type { OwnStore } from "./OwnStore.ts"
 /** One connection, and what pushing over it needs to know and to tell. */
 export interface Connection {
   readonly peer: ReplicaId
-  readonly client: PeerProtocol.PeerClient
+  readonly client: PeerMethods.PeerClient
   readonly welcome: PeerProtocol.Welcome
   /** How many pushes may be under way at once. */
   readonly slots: number

@@ -1,59 +1,53 @@
 /**
- * Who has made a handshake here, and may ask: one session per member, which ends when the member comes back with another
- * incarnation.
+ * The sessions that peers have here: one per member, by which its later requests are known. Pure but for the ids, which
+ * the caller draws; times are milliseconds of a monotonic clock.
  */
-import { Option } from "effect"
 import type { Incarnation } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 
-/** A member that has made a handshake. */
+/** The session of a peer. */
 export interface Session {
   readonly id: string
   readonly peer: ReplicaId
   readonly incarnation: Incarnation
+  lastSeen: number
 }
 
-/** The sessions of one replica. */
-export type Sessions = ReturnType<typeof make>
+/** The sessions of all peers. */
+export interface Sessions {
+  /** Whether another incarnation of a peer is alive: it was heard of within the time that a session lasts. */
+  readonly isTaken: (peer: ReplicaId, incarnation: Incarnation, now: number) => boolean
+  /** The session of a peer: the one that it has, or a new one, which ends that of another incarnation. */
+  readonly open: (peer: ReplicaId, incarnation: Incarnation, now: number, newId: () => string) => Session
+  /** The session of this id. `proven` is who the connection proves to be, and has to be its owner. */
+  readonly enter: (id: string, proven: ReplicaId | undefined, now: number) => Session | undefined
+}
 
-/**
- * Starts without a session. A member that was silent for `silentMillis` has given up its id: another incarnation may
- * have it. Times are those of a monotonic clock.
- */
-export const make = (silentMillis: number) => {
-  interface Known extends Session {
-    seenMonotonicMillis: number
-  }
-  const byId = new Map<string, Known>()
-  const byPeer = new Map<ReplicaId, Known>()
+/** Starts without sessions. A silent peer keeps its session, and with it its id, for `lastsMillis`. */
+export const make = (lastsMillis: number): Sessions => {
+  const byId = new Map<string, Session>()
+  const byPeer = new Map<ReplicaId, Session>()
   return {
-    /** Whether another incarnation of the member has been heard of too lately to be gone. */
-    isTaken: (peer: ReplicaId, incarnation: Incarnation, monotonicMillis: number): boolean => {
+    isTaken: (peer, incarnation, now) => {
       const known = byPeer.get(peer)
-      return (
-        known !== undefined &&
-        known.incarnation !== incarnation &&
-        monotonicMillis - known.seenMonotonicMillis <= silentMillis
-      )
+      return known !== undefined && known.incarnation !== incarnation && now - known.lastSeen <= lastsMillis
     },
-    /** The session of a member: the one that it has, or with another incarnation a new one, which ends the old. */
-    open: (session: Session, monotonicMillis: number): Session => {
-      const known = byPeer.get(session.peer)
-      if (known?.incarnation === session.incarnation) {
-        known.seenMonotonicMillis = monotonicMillis
+    open: (peer, incarnation, now, newId) => {
+      const known = byPeer.get(peer)
+      if (known !== undefined && known.incarnation === incarnation) {
+        known.lastSeen = now
         return known
       }
       if (known !== undefined) byId.delete(known.id)
-      const opened: Known = { ...session, seenMonotonicMillis: monotonicMillis }
-      byId.set(opened.id, opened)
-      byPeer.set(opened.peer, opened)
-      return opened
+      const session: Session = { id: newId(), peer, incarnation, lastSeen: now }
+      byId.set(session.id, session)
+      byPeer.set(peer, session)
+      return session
     },
-    /** The session of a request; none when the connection proves another identity than the session's owner. */
-    enter: (id: string, proven: Option.Option<ReplicaId>, monotonicMillis: number): Session | undefined => {
+    enter: (id, proven, now) => {
       const session = byId.get(id)
-      if (session === undefined || (Option.isSome(proven) && proven.value !== session.peer)) return undefined
-      session.seenMonotonicMillis = monotonicMillis
+      if (session === undefined || (proven !== undefined && proven !== session.peer)) return undefined
+      session.lastSeen = now
       return session
     }
   }

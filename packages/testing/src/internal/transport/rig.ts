@@ -13,6 +13,7 @@ import {
 import {
   type EntryBatch,
   PeerHandler,
+  type PeerMethods,
   PeerProtocol,
   PeerTransport,
   RecordIndex,
@@ -39,7 +40,7 @@ export const membersAs = (self: ReplicaId.ReplicaId): ReplicaSet.Members =>
 
 /** The caller's handshake. */
 export const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.version,
+  version: PeerProtocol.versions[0],
   cluster,
   replica: a,
   incarnation,
@@ -133,12 +134,20 @@ const noPort = Effect.die(
   new Error("the case needs a port: let the wire name it, or skip the case, for the reason that there is none")
 )
 
+/** A connection on which the handshake was accepted. */
+export interface Connected {
+  readonly client: PeerMethods.PeerClient
+  readonly welcome: PeerProtocol.Welcome
+  readonly push: (batch: EntryBatch.EntryBatch) => ReturnType<PeerMethods.PeerClient["push"]>
+  readonly pull: (log: LogId.LogId, after: number, maxBytes?: number) => ReturnType<PeerMethods.PeerClient["pull"]>
+}
+
 /** Connects and makes the handshake; both in bounded time. */
 export const connect = Effect.fnUntraced(function* (
   transport: PeerTransport.PeerTransport["Service"],
   peer: ReplicaId.ReplicaId = b
 ) {
-  const client = yield* within(`connecting to ${peer}`)(transport.connect(peer))
+  const client: PeerMethods.PeerClient = yield* within(`connecting to ${peer}`)(transport.connect(peer))
   const welcome = yield* within(`the handshake with ${peer}`)(client.hello(hello))
   return {
     client,

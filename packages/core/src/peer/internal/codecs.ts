@@ -1,0 +1,107 @@
+/**
+ * How the messages of the protocol are laid out in frames. Pushes, acks and pulled entries are laid out by hand, so that
+ * a batch is copied once when it is sent and not at all when it is received; everything else is rare, and is JSON by its
+ * schema.
+ */
+import { Schema } from "effect"
+import type * as EntryBatch from "../../log/EntryBatch.ts"
+import type * as PeerProtocol from "../PeerProtocol.ts"
+import { begin, type Reader, type Writer } from "./FrameBytes.ts"
+
+/** How one message is laid out, and the kinds of frame that carry it. */
+export interface FrameCodec<A> {
+  readonly kinds: ReadonlyArray<number>
+  /** The frame of a message. `number` is that of its request. */
+  readonly encode: (number: number, message: A) => Uint8Array
+  /** Reads what follows the head of a frame. Throws at what is not the message. */
+  readonly decode: (kind: number, reader: Reader) => A
+}
+
+/** A message as JSON. */
+export const json = <A, I>(kind: number, schema: Schema.Codec<A, I>): FrameCodec<A> => {
+  const codec = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const encode = Schema.encodeSync(codec)
+  const decode = Schema.decodeUnknownSync(codec)
+  return {
+    kinds: [kind],
+    encode: (number, message) => {
+      const body = utf8.encode(encode(message))
+      const writer = begin(kind, number, body.length)
+      writer.tail(body)
+      return writer.bytes
+    },
+    decode: (_, reader) => decode(text.decode(reader.rest()))
+  }
+}
+
+/** A push: session (text), batch. */
+export const push = (kind: number): FrameCodec<PeerProtocol.Push> => ({
+  kinds: [kind],
+  encode: (number, { batch, session }) => {
+    const writer = begin(kind, number, 1 + session.length + batchRoom(batch))
+    writer.text(session)
+    return writeBatch(writer, batch)
+  },
+  decode: (_, reader) => ({ session: reader.text(), batch: readBatch(reader) })
+})
+
+/** An ack: replica (text), log (text), seq (6), chain (8). */
+export const ack = (kind: number): FrameCodec<PeerProtocol.Ack> => ({
+  kinds: [kind],
+  encode: (number, { chain, log, replica, seq }) => {
+    const writer = begin(kind, number, 1 + replica.length + 1 + log.length + 6 + 8)
+    writer.text(replica)
+    writer.text(log)
+    writer.sequence(seq)
+    writer.chain(chain)
+    return writer.bytes
+  },
+  decode: (_, reader) => {
+    const ack = { replica: reader.replica(), log: reader.log(), seq: reader.sequence(), chain: reader.chain() }
+    reader.end()
+    return ack
+  }
+})
+
+/** Pulled entries: a batch, or nothing at all, which has a kind of its own. */
+export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.Pulled> => ({
+  kinds: [kind, nothing],
+  encode: (number, { batch }) =>
+    batch === null ? begin(nothing, number, 0).bytes : writeBatch(begin(kind, number, batchRoom(batch)), batch),
+  decode: (found, reader) => {
+    if (found === kind) return { batch: readBatch(reader) }
+    reader.end()
+    return { batch: null }
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** log (text), from (6), count (4), chain before (8), chain after (8), and the bytes of the entries. */
+const batchRoom = (batch: EntryBatch.EntryBatch): number => 1 + batch.log.length + 6 + 4 + 8 + 8 + batch.bytes.length
+
+const writeBatch = (writer: Writer, batch: EntryBatch.EntryBatch): Uint8Array => {
+  writer.text(batch.log)
+  writer.sequence(batch.from)
+  writer.uint32(batch.count)
+  writer.chain(batch.prevChain)
+  writer.chain(batch.chain)
+  writer.tail(batch.bytes)
+  return writer.bytes
+}
+
+const readBatch = (reader: Reader): EntryBatch.EntryBatch => {
+  const batch = {
+    log: reader.log(),
+    from: reader.sequence(),
+    count: reader.uint32(),
+    prevChain: reader.chain(),
+    chain: reader.chain(),
+    bytes: reader.rest()
+  }
+  if (batch.from < 1 || batch.count < 1) throw new Error("a batch begins at 1 or later, and has an entry")
+  return batch
+}

@@ -1,0 +1,113 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { failure } from "./support/time.ts"
+
+const idB = Cluster.id("b")
+const before = "00000000000000bb" as LogId.Incarnation
+const after = "00000000000000cc" as LogId.Incarnation
+
+const hello = (incarnation: LogId.Incarnation): PeerProtocol.Hello => ({
+  version: 1,
+  cluster: "test",
+  replica: idB,
+  incarnation,
+  vector: [],
+  sentAt: 0
+})
+
+const first = (log: LogId.LogId) =>
+  EntryBatch.encode(Watermark.none(log), [Entry.put("n", "k", "v")], HybridLogicalClock.zero, 1).batch
+
+/** `b` has a session, falls silent for long enough, and comes back with another incarnation. */
+const cameBack = Effect.gen(function* () {
+  const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+  const a = yield* cluster.start("a")
+  const client = yield* cluster.network.connect(a.id)
+  const old = yield* client.hello(hello(before))
+  yield* TestClock.adjust(3001)
+  return { a, client, old: old.session, again: (yield* client.hello(hello(after))).session }
+})
+
+describe("sessions", () => {
+  it.effect(
+    "a member that comes back with another incarnation gets another session, which is that of its new log",
+    () =>
+      Effect.gen(function* () {
+        const { a, again, client, old } = yield* cameBack
+        assert.notStrictEqual(again, old)
+        const log = LogId.make(idB, after)
+        yield* client.push({ session: again, batch: first(log) })
+        assert.strictEqual(a.logs.head(log).seq, 1)
+        // The log of the incarnation before is no longer its own.
+        const { detail } = yield* failure(
+          client.push({ session: again, batch: first(LogId.make(idB, before)) }),
+          "PushRejected"
+        )
+        assert.include(detail, "its own log only")
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("the session of an incarnation that was replaced is no longer known", () =>
+    Effect.gen(function* () {
+      const { a, client, old } = yield* cameBack
+      const log = LogId.make(idB, before)
+      yield* failure(client.push({ session: old, batch: first(log) }), "SessionUnknown")
+      yield* failure(client.pull({ session: old, log, after: 0, maxBytes: 1 }), "SessionUnknown")
+      assert.strictEqual(a.logs.head(log).seq, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("an incarnation that was replaced is refused as long as the new one is alive", () =>
+    Effect.gen(function* () {
+      const { client } = yield* cameBack
+      const { reason } = yield* failure(client.hello(hello(before)), "HandshakeRefused")
+      assert.strictEqual(reason, "duplicate")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a member keeps its id for three heartbeats of silence, and not a millisecond longer", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+      yield* client.hello(hello(before))
+      yield* TestClock.adjust(3000)
+      yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      yield* TestClock.adjust(1)
+      yield* client.hello(hello(after))
+    }).pipe(Effect.scoped)
+  )
+
+  for (const what of ["handshake", "push", "pull"] as const) {
+    it.effect(`a ${what} is a sign of life`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 1)
+        const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+        const { session } = yield* client.hello(hello(before))
+        yield* TestClock.adjust(2000)
+        const log = LogId.make(idB, before)
+        if (what === "handshake") assert.strictEqual((yield* client.hello(hello(before))).session, session)
+        if (what === "push") yield* client.push({ session, batch: first(log) })
+        if (what === "pull") yield* client.pull({ session, log, after: 0, maxBytes: 1 })
+        yield* TestClock.adjust(3000)
+        yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("a handshake that is refused leaves the session as it was", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+      const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+      const { session } = yield* client.hello(hello(before))
+      yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      const proven = Effect.provideService(PeerProtocol.ProvenIdentity, Option.some(Cluster.id("c")))
+      yield* failure(proven(client.hello(hello(before))), "HandshakeRefused")
+      assert.strictEqual((yield* client.hello(hello(before))).session, session)
+      yield* client.push({ session, batch: first(LogId.make(idB, before)) })
+    }).pipe(Effect.scoped)
+  )
+})
