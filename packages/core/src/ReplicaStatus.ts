@@ -113,7 +113,7 @@ const statusOf = (
   return {
     replica: id,
     link: down ? "down" : link._tag === "Up" ? "up" : "connecting",
-    since: link._tag === "Connecting" ? null : link.since,
+    since: link._tag === "Connecting" ? null : link.sinceWallMillis,
     verdict: down ? link.verdict : null,
     detail: down ? link.detail : null,
     watermark,

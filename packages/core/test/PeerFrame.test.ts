@@ -1,7 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
 import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
-import { Chain, EntryBatch, PeerFrame, PeerProtocol, ReplicaStore, type Watermark } from "../src/adapter.ts"
+import {
+  Chain,
+  EntryBatch,
+  PeerFrame,
+  PeerMethods,
+  PeerProtocol,
+  ReplicaStore,
+  type Watermark
+} from "../src/adapter.ts"
 
 const b = ReplicaId.make("b")
 const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation
@@ -43,6 +51,9 @@ const welcome: PeerProtocol.Welcome = {
 }
 
 const utf8 = new TextEncoder()
+
+/** The first byte of a frame that carries a message of a method. */
+const kindOf = (name: PeerMethods.Name, part: "answer" | "error"): number => PeerMethods.methods[name][part].kinds[0]!
 
 const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request]> = [
   ["a handshake", { _tag: "hello", payload: hello }],
@@ -167,7 +178,7 @@ describe("PeerFrame", () => {
 
   it("a welcome whose session no push could carry back is malformed", () => {
     const said = utf8.encode(JSON.stringify(welcome))
-    const frame = (body: Uint8Array) => Uint8Array.of(4, 0, 0, 0, 1, ...body)
+    const frame = (body: Uint8Array) => Uint8Array.of(kindOf("hello", "answer"), 0, 0, 0, 1, ...body)
     assert.isTrue(Result.isSuccess(PeerFrame.decodeAnswer(frame(said))))
     for (const session of ["", "s é", "s".repeat(65)]) {
       const other = utf8.encode(JSON.stringify({ ...welcome, session }))
@@ -221,7 +232,7 @@ describe("PeerFrame", () => {
       for (let kind = 0; kind < 256; kind++) {
         if (kind === frame[0]) continue
         const read = decode(Uint8Array.of(kind, ...frame.subarray(1)))
-        const errors: ReadonlyArray<number> = [9, 10]
+        const errors: ReadonlyArray<number> = [kindOf("push", "error"), kindOf("pull", "error")]
         const isShared = errors.includes(kind) && errors.includes(frame[0]!)
         if (!isShared || Result.isFailure(read)) malformed(read, `${what} as ${kind}`)
       }

@@ -1,111 +1,113 @@
 import { assert, describe, it } from "@effect/vitest"
-import { LogId, ReplicaId } from "../src/index.ts"
-import * as Recovery from "../src/peer/internal/Recovery.ts"
-import * as Sessions from "../src/peer/internal/Sessions.ts"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { failure } from "./support/time.ts"
 
-const [a, b] = [ReplicaId.make("a"), ReplicaId.make("b")]
-const first = LogId.Incarnation.make("0000000000000001")
-const second = LogId.Incarnation.make("0000000000000002")
+const idB = Cluster.id("b")
+const before = "00000000000000bb" as LogId.Incarnation
+const after = "00000000000000cc" as LogId.Incarnation
 
-const start = () => {
-  let ids = 0
-  const sessions = Sessions.make(100)
-  return {
-    ...sessions,
-    open: (peer: ReplicaId.ReplicaId, of: LogId.Incarnation, now: number) =>
-      sessions.open(peer, of, now, () => `s${++ids}`)
-  }
-}
-
-describe("sessions", () => {
-  it("a peer keeps its session from one handshake to the next", () => {
-    const { enter, open } = start()
-    const session = open(a, first, 0)
-    assert.strictEqual(open(a, first, 50), session)
-    assert.strictEqual(enter(session.id, undefined, 60), session)
-    assert.notStrictEqual(open(b, first, 0).id, session.id)
-  })
-
-  it("a peer that comes back with another incarnation has another session, and its old one is no more", () => {
-    const { enter, open } = start()
-    const old = open(a, first, 0)
-    const now = open(a, second, 500)
-    assert.notStrictEqual(now.id, old.id)
-    assert.strictEqual(now.incarnation, second)
-    assert.isUndefined(enter(old.id, undefined, 501))
-    assert.strictEqual(enter(now.id, undefined, 501), now)
-  })
-
-  it("the id of a peer is taken for another incarnation until it was silent for longer than a session lasts", () => {
-    const { isTaken, open } = start()
-    assert.isFalse(isTaken(a, first, 0))
-    open(a, first, 0)
-    assert.isFalse(isTaken(a, first, 50))
-    assert.isTrue(isTaken(a, second, 100))
-    assert.isFalse(isTaken(a, second, 101))
-    assert.isFalse(isTaken(b, second, 50))
-  })
-
-  it("a request keeps the session alive, and one that proves to be somebody else is not let in", () => {
-    const { enter, isTaken, open } = start()
-    const { id } = open(a, first, 0)
-    assert.isUndefined(enter(id, b, 90))
-    assert.isFalse(isTaken(a, second, 101))
-    assert.isDefined(enter(id, a, 90))
-    assert.isTrue(isTaken(a, second, 190))
-    assert.isUndefined(enter("other", undefined, 90))
-  })
+const hello = (incarnation: LogId.Incarnation): PeerProtocol.Hello => ({
+  version: 1,
+  cluster: "test",
+  replica: idB,
+  incarnation,
+  vector: [],
+  sentAt: 0
 })
 
-describe("recovery before the first append", () => {
-  const make = (head: { seq: number }) => {
-    let done = 0
-    const recovery = Recovery.make({
-      peers: [a, b],
-      ownHead: () => head.seq,
-      startedAt: 1000,
-      patienceMillis: 50,
-      onDone: () => done++
-    })
-    return { ...recovery, done: () => done }
+const first = (log: LogId.LogId) =>
+  EntryBatch.encode(Watermark.none(log), [Entry.put("n", "k", "v")], HybridLogicalClock.zero, 1).batch
+
+/** `b` has a session, falls silent for long enough, and comes back with another incarnation. */
+const cameBack = Effect.gen(function* () {
+  const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+  const a = yield* cluster.start("a")
+  const client = yield* cluster.network.connect(a.id)
+  const old = yield* client.hello(hello(before))
+  yield* TestClock.adjust(3001)
+  return { a, client, old: old.session, again: (yield* client.hello(hello(after))).session }
+})
+
+describe("sessions", () => {
+  it.effect(
+    "a member that comes back with another incarnation gets another session, which is that of its new log",
+    () =>
+      Effect.gen(function* () {
+        const { a, again, client, old } = yield* cameBack
+        assert.notStrictEqual(again, old)
+        const log = LogId.make(idB, after)
+        yield* client.push({ session: again, batch: first(log) })
+        assert.strictEqual(a.logs.head(log).seq, 1)
+        // The log of the incarnation before is no longer its own.
+        const { detail } = yield* failure(
+          client.push({ session: again, batch: first(LogId.make(idB, before)) }),
+          "PushRejected"
+        )
+        assert.include(detail, "its own log only")
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("the session of an incarnation that was replaced is no longer known", () =>
+    Effect.gen(function* () {
+      const { a, client, old } = yield* cameBack
+      const log = LogId.make(idB, before)
+      yield* failure(client.push({ session: old, batch: first(log) }), "SessionUnknown")
+      yield* failure(client.pull({ session: old, log, after: 0, maxBytes: 1 }), "SessionUnknown")
+      assert.strictEqual(a.logs.head(log).seq, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("an incarnation that was replaced is refused as long as the new one is alive", () =>
+    Effect.gen(function* () {
+      const { client } = yield* cameBack
+      const { reason } = yield* failure(client.hello(hello(before)), "HandshakeRefused")
+      assert.strictEqual(reason, "duplicate")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a member keeps its id for three heartbeats of silence, and not a millisecond longer", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+      yield* client.hello(hello(before))
+      yield* TestClock.adjust(3000)
+      yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      yield* TestClock.adjust(1)
+      yield* client.hello(hello(after))
+    }).pipe(Effect.scoped)
+  )
+
+  for (const what of ["handshake", "push", "pull"] as const) {
+    it.effect(`a ${what} is a sign of life`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 1)
+        const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+        const { session } = yield* client.hello(hello(before))
+        yield* TestClock.adjust(2000)
+        const log = LogId.make(idB, before)
+        if (what === "handshake") assert.strictEqual((yield* client.hello(hello(before))).session, session)
+        if (what === "push") yield* client.push({ session, batch: first(log) })
+        if (what === "pull") yield* client.pull({ session, log, after: 0, maxBytes: 1 })
+        yield* TestClock.adjust(3000)
+        yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      }).pipe(Effect.scoped)
+    )
   }
 
-  it("is done when every peer was tried, once", () => {
-    const { done, isDone, tried } = make({ seq: 0 })
-    tried(a)
-    assert.isFalse(isDone())
-    tried(b)
-    assert.isTrue(isDone())
-    tried(b)
-    assert.strictEqual(done(), 1)
-  })
-
-  it("waits for what a peer is known to hold, unless its copy turns out to differ", () => {
-    for (const [seq, isEnough] of [
-      [4, false],
-      [5, true],
-      [6, true]
-    ] as const) {
-      const { isDone, learnt, tried } = make({ seq })
-      learnt(a, 5)
-      tried(a)
-      tried(b)
-      assert.strictEqual(isDone(), isEnough, `held up to ${seq}`)
-    }
-    const { forget, isDone, learnt, tried } = make({ seq: 0 })
-    learnt(a, 5)
-    forget(a)
-    tried(a)
-    tried(b)
-    assert.isTrue(isDone())
-  })
-
-  it("a peer that cannot be reached is waited for until patience ends", () => {
-    const { failed, isDone, tried } = make({ seq: 0 })
-    tried(a)
-    failed(b, 1049)
-    assert.isFalse(isDone())
-    failed(b, 1050)
-    assert.isTrue(isDone())
-  })
+  it.effect("a handshake that is refused leaves the session as it was", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+      const client = yield* cluster.network.connect((yield* cluster.start("a")).id)
+      const { session } = yield* client.hello(hello(before))
+      yield* failure(client.hello(hello(after)), "HandshakeRefused")
+      const proven = Effect.provideService(PeerProtocol.ProvenIdentity, Option.some(Cluster.id("c")))
+      yield* failure(proven(client.hello(hello(before))), "HandshakeRefused")
+      assert.strictEqual((yield* client.hello(hello(before))).session, session)
+      yield* client.push({ session, batch: first(LogId.make(idB, before)) })
+    }).pipe(Effect.scoped)
+  )
 })

@@ -2,7 +2,7 @@
  * A transport on a bad network: calls and answers are lost, late, doubled or overtaken, connections break, and nothing
  * passes in one direction or in both.
  */
-import type { ReplicaId } from "@quorum/core"
+import { type ReplicaId } from "@quorum/core"
 import { PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
 import * as Faults from "./Faults.ts"
@@ -194,7 +194,7 @@ const decorate = Effect.fnUntraced(function* (
     }
   }
 
-  const call = <A, E>(method: LinkCall["method"], send: Effect.Effect<A, E>) =>
+  const call = <A, E>(send: Effect.Effect<A, E>, method: PeerMethods.Name) =>
     Effect.suspend((): Effect.Effect<A, E | PeerProtocol.PeerUnreachable> => {
       if (Deferred.isDoneUnsafe(broken)) return Effect.fail(gone)
       const sent = Effect.suspend((): Effect.Effect<A, E> => (blocks("requests") ? swallowed("Partition") : send))
@@ -205,5 +205,5 @@ const decorate = Effect.fnUntraced(function* (
       return Effect.raceFirst(answered, Deferred.await(broken))
     })
 
-  return PeerMethods.wrap(client, (send, method) => call(method, send))
+  return PeerMethods.wrap(client, call)
 })

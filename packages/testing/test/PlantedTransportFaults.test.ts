@@ -1,7 +1,7 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { assert, describe, it } from "@effect/vitest"
-import type { ReplicaId } from "@quorum/core"
-import { EntryBatch, type PeerMethods, Chain, type PeerHandler, type PeerTransport } from "@quorum/core/adapter"
+import { type ReplicaId } from "@quorum/core"
+import { Chain, EntryBatch, type PeerHandler, type PeerMethods, type PeerTransport } from "@quorum/core/adapter"
 import { Effect, Layer, type Scope } from "effect"
 import { FaultyPeerTransport, TransportConformance, Wire } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"

@@ -25,7 +25,7 @@ export const make: (
   PeerTransport.PeerTransport["Service"],
   PeerUrls.InvalidPeerUrls,
   Socket.WebSocketConstructor | ReplicaSet.ReplicaSet
-> = Effect.fnUntraced(function* (options: Options) {
+> = Effect.fnUntraced(function* (options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor

@@ -49,12 +49,12 @@ export const encodeRequest = (number: number, { _tag, payload }: Request): Uint8
 
 /** Reads a request. */
 export const decodeRequest = (frame: Uint8Array): Result.Result<Numbered<Request>, MalformedFrame> =>
-  decode(frame, requests)
+  decode(frame, "request", requests)
 
 /** An answer as a frame. */
-export const encodeAnswer = (number: number, answered: Answer): Uint8Array => {
-  const { answer, error } = PeerMethods.methods[answered._tag]
-  const result: Result.Result<unknown, unknown> = answered.result
+export const encodeAnswer = (number: number, said: Answer): Uint8Array => {
+  const { answer, error } = PeerMethods.methods[said._tag]
+  const result: AnyResult = said.result
   return Result.isSuccess(result)
     ? answer.encode(number, result.success as never)
     : error.encode(number, result.failure as never)
@@ -62,7 +62,7 @@ export const encodeAnswer = (number: number, answered: Answer): Uint8Array => {
 
 /** Reads an answer. */
 export const decodeAnswer = (frame: Uint8Array): Result.Result<Numbered<Answer>, MalformedFrame> =>
-  decode(frame, answers)
+  decode(frame, "answer", answers)
 
 /** Makes a client of the protocol from a way to have requests answered. An answer to another question is none. */
 export const clientOf = (
@@ -72,15 +72,19 @@ export const clientOf = (
   PeerMethods.make((name, payload) =>
     Effect.flatMap(
       call({ _tag: name, payload } as Request),
-      ({ _tag, result }): PeerMethods.AnyCall<PeerProtocol.PeerUnreachable> => {
-        if (_tag === name) return Effect.fromResult(result as Result.Result<never, never>)
-        const detail = `a ${name} is answered as a ${_tag}`
+      (answer): PeerMethods.AnyCall<PeerProtocol.PeerUnreachable> => {
+        if (answer._tag === name) return Effect.fromResult<AnySuccess, AnyFailure>(answer.result)
+        const detail = `a ${name} is answered as a ${answer._tag}`
         return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail }))
       }
     )
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+type AnySuccess = PeerMethods.AnswerOf<PeerMethods.Name>
+type AnyFailure = PeerMethods.ErrorOf<PeerMethods.Name>
+type AnyResult = Result.Result<AnySuccess, AnyFailure>
 
 /** How each kind of frame is read. */
 type Readers<A> = ReadonlyMap<number, (kind: number, reader: FrameBytes.Reader) => A>
@@ -109,13 +113,17 @@ const answers: Readers<Answer> = new Map(
 )
 
 /** What throws while a frame is read makes it malformed. */
-const decode = <A>(frame: Uint8Array, readers: Readers<A>): Result.Result<Numbered<A>, MalformedFrame> => {
+const decode = <A>(
+  frame: Uint8Array,
+  what: "request" | "answer",
+  readers: Readers<A>
+): Result.Result<Numbered<A>, MalformedFrame> => {
   try {
     const reader = FrameBytes.read(frame)
     const kind = reader.byte()
     const number = reader.uint32()
     const read = readers.get(kind)
-    if (read === undefined) return Result.fail(new MalformedFrame({ detail: `there is no kind ${kind} here` }))
+    if (read === undefined) return Result.fail(new MalformedFrame({ detail: `${kind} is no kind of ${what}` }))
     return Result.succeed({ number, message: read(kind, reader) })
   } catch (cause) {
     return Result.fail(new MalformedFrame({ detail: cause instanceof Error ? cause.message : String(cause) }))

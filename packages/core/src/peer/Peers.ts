@@ -11,17 +11,17 @@ import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import type { Watermark } from "../log/Watermark.ts"
 
-/** Whether a peer can be reached. Times are milliseconds since the epoch. */
+/** Whether a peer can be reached. */
 export type Link =
   /** Not tried to the end yet. */
   | { readonly _tag: "Connecting" }
   /** The handshake was accepted. */
-  | { readonly _tag: "Up"; readonly since: number }
-  /** The last try failed; `since` is when the first of the failed tries in a row did, `at` the same by a monotonic clock. */
+  | { readonly _tag: "Up"; readonly sinceWallMillis: number }
+  /** The last try failed; since when the tries have failed, by the wall clock and by a monotonic one. */
   | {
       readonly _tag: "Down"
-      readonly since: number
-      readonly at: number
+      readonly sinceWallMillis: number
+      readonly sinceMonotonicMillis: number
       readonly verdict: QuorumError.Verdict
       readonly detail: string
     }
@@ -40,20 +40,14 @@ export interface PeerState {
   readonly clockSkewMillis: number | undefined
 }
 
-/** Something that was learnt about a peer. `at` is when, in milliseconds of a monotonic clock. */
-export type PeerEvent =
-  | { readonly _tag: "Ack"; readonly peer: ReplicaId.ReplicaId; readonly watermark: Watermark; readonly at: number }
-  | { readonly _tag: "Drift"; readonly peer: ReplicaId.ReplicaId; readonly log: LogId.LogId; readonly at: number }
-  | {
-      readonly _tag: "Rejected"
-      readonly peer: ReplicaId.ReplicaId
-      readonly log: LogId.LogId
-      /** The entry that was rejected, and with it all that follow. */
-      readonly seq: number
-      readonly detail: string
-      readonly at: number
-    }
-  | { readonly _tag: "Link"; readonly peer: ReplicaId.ReplicaId; readonly link: Link; readonly at: number }
+/** Something that was learnt about a peer, and when, by a monotonic clock. */
+export type PeerEvent = { readonly peer: ReplicaId.ReplicaId; readonly monotonicMillis: number } & (
+  | { readonly _tag: "Ack"; readonly watermark: Watermark }
+  | { readonly _tag: "Drift"; readonly log: LogId.LogId }
+  /** The entry that was rejected, and with it all that follow. */
+  | { readonly _tag: "Rejected"; readonly log: LogId.LogId; readonly seq: number; readonly detail: string }
+  | { readonly _tag: "Link"; readonly link: Link }
+)
 
 /** What is known about the peers. */
 export class Peers extends Context.Service<
@@ -132,9 +126,12 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     all: () => all,
     report: (event) => {
       const state = states.get(event.peer)
-      if (state === undefined || !apply(state, event)) return
+      if (state === undefined) return
+      const before = state.link._tag
+      if (!apply(state, event)) return
       for (const listener of listeners) listener(event)
-      if (sink.active()) tell(sink, event)
+      // A peer that cannot be reached again and again changes nothing.
+      if (sink.active() && !(event._tag === "Link" && event.link._tag === before)) tell(sink, event)
     },
     reportSkew: (peer, millis) => {
       const state = states.get(peer)
@@ -152,7 +149,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
   })
 })
 
-/** Tells listeners what was learnt. A peer that connects again and again without success changes nothing. */
+/** Tells listeners what was learnt. */
 const tell = (sink: EventSink, event: PeerEvent): void => {
   const { peer } = event
   switch (event._tag) {

@@ -5,7 +5,7 @@
  * compare version vectors and pull. There is no list of what to send again: what a peer misses is the range after its
  * watermark, read from the log.
  */
-import { Clock, Context, Effect, Layer, Random, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, Random } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -13,12 +13,13 @@ import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
 import * as Handshake from "./internal/Handshake.ts"
-import * as Link from "./internal/Link.ts"
+import * as LinkState from "./internal/LinkState.ts"
+import * as OwnStore from "./internal/OwnStore.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
 import * as Recovery from "./internal/Recovery.ts"
 import * as PeerMethods from "./PeerMethods.ts"
-import { Peers } from "./Peers.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
+import { Peers } from "./Peers.ts"
 import { PeerTransport } from "./PeerTransport.ts"
 
 /** The background work of replication. */
@@ -40,19 +41,17 @@ export class Replication extends Context.Service<
 export const make = Effect.gen(function* () {
   const { peers: ids } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
-  const clock = yield* Clock.Clock
   const sink = yield* EventSink
+  const heartbeatMillis = yield* PeerProtocol.HeartbeatInterval
   const recovery = Recovery.make({
     peers: ids,
-    ownHead: () => logs.head(logs.own).seq,
-    startedAt: Monotonic.millis(clock),
-    patienceMillis: yield* PeerProtocol.HeartbeatInterval,
-    onDone: () => {
-      if (sink.active()) sink.tell({ _tag: "Recovered" })
-    }
+    patienceMillis: heartbeatMillis,
+    startedMonotonicMillis: Monotonic.millis(yield* Clock.Clock),
+    ownEnd: () => logs.head(logs.own).seq,
+    onDone: () => sink.active() && sink.tell({ _tag: "Recovered" })
   })
-  const replicator = yield* makeReplicator(recovery)
-  for (const peer of ids) yield* Effect.forkScoped(replicator(Link.make(peer)))
+  const replicator = yield* makeReplicator(recovery, heartbeatMillis)
+  for (const peer of ids) yield* Effect.forkScoped(replicator(peer))
   return Replication.of({ recovered: recovery.await, isRecovered: recovery.isDone })
 })
 
@@ -64,144 +63,155 @@ export const layer: Layer.Layer<Replication, never, ReplicaSet | ReplicaLogs | P
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Makes what serves one peer for ever. */
-const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery) {
-  const logs = yield* ReplicaLogs
-  const peers = yield* Peers
-  const clock = yield* Clock.Clock
-  const monotonicMillis = () => Monotonic.millis(clock)
-  const wallMillis = () => clock.currentTimeMillisUnsafe()
+/** The link to one peer, over all its connections. */
+interface Link {
+  readonly peer: ReplicaId.ReplicaId
+  state: LinkState.LinkState
+}
 
-  /** How far a peer is known to hold the own log. */
-  const heldBy = (peer: ReplicaId.ReplicaId): number => peers.get(peer).watermarks.get(logs.own)?.seq ?? 0
-
-  /** Whether writes can count on the peer: its store did not fail, or has all of our log by now. */
-  const serves = (state: Link.LinkState): boolean =>
-    !state.failsToStore || heldBy(state.peer) >= logs.head(logs.own).seq
-
-  /** The peer does what it is for: what is done after a failure starts anew. */
-  const works = (state: Link.LinkState): void => {
-    state.failures = 0
-    state.failsToStore = false
-    const { peer } = state
-    if (peers.get(peer).link._tag === "Up") return
-    peers.report({ _tag: "Link", peer, link: { _tag: "Up", since: wallMillis() }, at: monotonicMillis() })
-  }
-
-  const failed = (state: Link.LinkState, error: Link.LinkFailure) =>
-    Effect.suspend(() => {
-      const { peer } = state
-      const at = monotonicMillis()
-      Link.noteFailure(state, error)
-      recovery.failed(peer, at)
-      const before = peers.get(peer).link
-      const first = before._tag === "Down" ? { since: before.since, at: before.at } : { since: wallMillis(), at }
-      const link = { _tag: "Down", ...first, verdict: Link.verdictOf(error), detail: error.message } as const
-      peers.report({ _tag: "Link", peer, link, at })
-      const isKnown = before._tag === "Down" && before.detail === error.message
-      return isKnown ? Effect.void : Effect.logWarning(`lost ${peer}: ${error.message}`)
-    })
-
-  const connection = yield* makeConnection({ recovery, heldBy, serves, works })
-
-  /** Connects again and again, after a pause that grows while nothing works. */
-  return (state: Link.LinkState) =>
-    connection(state).pipe(
-      Effect.catch((error) =>
-        Effect.andThen(
-          failed(state, error),
-          Effect.flatMap(Random.next, (random) => Effect.sleep(Link.pauseMillis(state.failures, random)))
-        )
-      ),
-      Effect.forever
-    )
-})
-
-/** Makes what serves one peer over one connection, from the first try to its end. */
-const makeConnection = Effect.fnUntraced(function* (options: {
-  readonly recovery: Recovery.Recovery
-  readonly heldBy: (peer: ReplicaId.ReplicaId) => number
-  readonly serves: (state: Link.LinkState) => boolean
-  readonly works: (state: Link.LinkState) => void
-}) {
-  const { heldBy, recovery, serves, works } = options
+/** What replicates to and from one peer, for ever. */
+const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery, heartbeatMillis: number) {
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const transport = yield* PeerTransport
-  const heartbeatInterval = yield* PeerProtocol.HeartbeatInterval
-  const requestTimeout = yield* PeerProtocol.RequestTimeout
+  const clock = yield* Clock.Clock
   const handshake = yield* Handshake.make
-  const pushes = yield* PushLoop.make(works)
-  const catchUp = yield* CatchUp.make
+  const store = OwnStore.make(heartbeatMillis)
+  const catchUp = yield* CatchUp.make(logs, peers, store)
+  const requestTimeoutMillis = yield* PeerProtocol.RequestTimeout
+  const monotonicMillis = () => Monotonic.millis(clock)
 
   const bounded = <A, E, R>(peer: ReplicaId.ReplicaId, request: Effect.Effect<A, E, R>) =>
     Effect.timeoutOrElse(request, {
-      duration: requestTimeout,
-      orElse: () => Effect.fail(Link.silent(peer, requestTimeout))
+      duration: requestTimeoutMillis,
+      orElse: () => Effect.fail(PushLoop.silent(peer, requestTimeoutMillis))
     })
 
-  const open = Effect.fnUntraced(function* ({ peer }: Link.LinkState) {
-    const client = yield* bounded(peer, transport.connect(peer))
-    return PeerMethods.wrap(client, (call, name) =>
+  /** One timer watches over all calls whose limit is the connection's; see `PushLoop`. */
+  const bound = (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient): PeerMethods.PeerClient =>
+    PeerMethods.wrap(client, (call, name) =>
       PeerMethods.methods[name].timeLimit === "call" ? bounded(peer, call) : call
     )
+
+  const connect = Effect.fnUntraced(function* (link: Link) {
+    const { peer } = link
+    const client = bound(peer, yield* bounded(peer, transport.connect(peer)))
+    const source: CatchUp.Source = { peer, client, batchBytes: () => link.state.batchBytes }
+    const welcome = yield* handshake(peer, client)
+    peers.reset(peer)
+    catchUp.forget(peer)
+    yield* catchUp.compare(peer, welcome.vector)
+    if (!recovery.isDone()) yield* recover(source, welcome)
+    return { source, welcome }
   })
 
-  /** Before the first append: fetches what the peer holds of our own log beyond our end of it. */
-  const recover = Effect.fnUntraced(function* (
-    state: Link.LinkState,
-    client: PeerMethods.PeerClient,
-    welcome: PeerProtocol.Welcome
-  ) {
-    const { peer } = state
-    const end = welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0
-    recovery.learnt(peer, end)
-    yield* catchUp.fetchOwn(client, welcome, () => state.batchBytes)
-    // There is nothing to fetch from a copy that differs; an operator has to look.
-    if (peers.get(peer).drifted.has(logs.own)) recovery.forget(peer)
-    else if (logs.head(logs.own).seq < end) {
-      const detail = "the rest of this replica's own log cannot be fetched from it"
-      return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
-    }
+  /** Fetches what the peer holds beyond the end of the own log, before the first append. */
+  const recover = Effect.fnUntraced(function* (source: CatchUp.Source, welcome: PeerProtocol.Welcome) {
+    const { peer } = source
+    const said = welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0
+    recovery.heard(peer, said)
+    yield* catchUp.fetchOwn(source, welcome)
+    if (peers.get(peer).drifted.has(logs.own)) recovery.differs(peer)
+    else if (logs.head(logs.own).seq < said) return yield* cannotBeFetched(peer)
     recovery.tried(peer)
   })
 
   /** Compares version vectors and pulls, now and on every heartbeat. Ends only by failing. */
-  const heartbeats = Effect.fnUntraced(function* (
-    state: Link.LinkState,
-    client: PeerMethods.PeerClient,
-    first: PeerProtocol.Welcome
-  ) {
-    const { peer } = state
+  const heartbeats = Effect.fnUntraced(function* (link: Link, source: CatchUp.Source, first: PeerProtocol.Welcome) {
+    const { peer } = link
     let before: PeerProtocol.Welcome | undefined
     let welcome = first
     while (true) {
-      yield* catchUp.fetchMissing(peer, client, welcome, before, () => state.batchBytes)
-      yield* Effect.sleep(heartbeatInterval)
+      yield* catchUp.fetchMissing(source, welcome, before)
+      yield* Effect.sleep(heartbeatMillis)
       before = welcome
-      welcome = yield* handshake(peer, client)
+      welcome = yield* handshake(peer, source.client)
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
       yield* catchUp.compare(peer, welcome.vector)
       // It has got the entry from another peer since: the log goes on from there.
       const rejected = peers.get(peer).rejected.get(logs.own)
       if (rejected !== undefined && heldBy(peer) >= rejected.seq) return yield* new PeerProtocol.SessionUnknown()
-      if (serves(state)) works(state)
+      if (serves(link)) works(link)
     }
   })
 
-  return (state: Link.LinkState): Effect.Effect<never, Link.LinkFailure> =>
-    Effect.gen(function* (): Effect.fn.Return<never, Link.LinkFailure, Scope.Scope> {
-      const client = yield* open(state)
-      const welcome = yield* handshake(state.peer, client)
-      peers.reset(state.peer)
-      yield* catchUp.compare(state.peer, welcome.vector)
-      if (!recovery.isDone()) yield* recover(state, client, welcome)
+  /** How far the peer holds the own log. */
+  const heldBy = (peer: ReplicaId.ReplicaId): number => peers.get(peer).watermarks.get(logs.own)?.seq ?? 0
+
+  /** Whether writes can count on the peer: its store did not fail, or has all of our log by now. */
+  const serves = ({ peer, state }: Link): boolean => !state.failsToStore || heldBy(peer) >= logs.head(logs.own).seq
+
+  const works = (link: Link): void => {
+    const { peer } = link
+    link.state = LinkState.works(link.state)
+    if (peers.get(peer).link._tag === "Up") return
+    const up = { _tag: "Up", sinceWallMillis: clock.currentTimeMillisUnsafe() } as const
+    peers.report({ _tag: "Link", peer, link: up, monotonicMillis: monotonicMillis() })
+  }
+
+  const failed = (link: Link, error: LinkState.LinkFailure | OwnStore.OwnFault) =>
+    Effect.suspend(() => {
+      const { peer } = link
+      const now = monotonicMillis()
+      recovery.failed(peer, now)
+      if (error._tag === "OwnFault") return Effect.sleep(heartbeatMillis)
+      link.state = LinkState.failed(link.state, error)
+      const before = peers.get(peer).link
+      const down = before._tag === "Down" ? before : undefined
+      peers.report({
+        _tag: "Link",
+        peer,
+        link: {
+          _tag: "Down",
+          sinceWallMillis: down?.sinceWallMillis ?? clock.currentTimeMillisUnsafe(),
+          sinceMonotonicMillis: down?.sinceMonotonicMillis ?? now,
+          verdict: LinkState.verdictOf(error),
+          detail: error.message
+        },
+        monotonicMillis: now
+      })
+      const said = down?.detail === error.message ? Effect.void : Effect.logWarning(`lost ${peer}: ${error.message}`)
+      return Effect.andThen(
+        said,
+        Effect.flatMap(Random.next, (random) => Effect.sleep(LinkState.pauseMillis(link.state, random)))
+      )
+    })
+
+  /** One connection, from the first try to its end. */
+  const connection = (link: Link) =>
+    Effect.gen(function* () {
+      const { source, welcome } = yield* connect(link)
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
-      if (serves(state)) works(state)
-      yield* Effect.logInfo(`connected to ${state.peer}`)
-      return yield* Effect.raceFirst(pushes(state, client, welcome), heartbeats(state, client, welcome))
+      if (serves(link)) works(link)
+      yield* Effect.logInfo(`connected to ${link.peer}`)
+      const pushes = PushLoop.run(
+        { logs, peers, store, requestTimeoutMillis },
+        {
+          ...source,
+          welcome,
+          slots: LinkState.isCautious(link.state) ? 1 : transport.maxInFlight,
+          onAck: () => {
+            works(link)
+            link.state = LinkState.grown(link.state)
+          }
+        }
+      )
+      return yield* Effect.raceFirst(pushes, heartbeats(link, source, welcome))
     }).pipe(
       Effect.scoped,
-      Effect.catchDefect((defect) => Effect.fail(Link.broken(state.peer, defect)))
+      Effect.catchDefect((defect) => Effect.fail(PushLoop.broken(link.peer, defect)))
     )
+
+  /** Connects again and again, after a pause that grows while nothing works. */
+  return (peer: ReplicaId.ReplicaId) => {
+    const link: Link = { peer, state: LinkState.make(peer) }
+    return Effect.forever(Effect.catch(connection(link), (error) => failed(link, error)))
+  }
 })
+
+const cannotBeFetched = (peer: ReplicaId.ReplicaId) =>
+  new PeerProtocol.PeerUnreachable({
+    peer,
+    reason: "invalid_answer",
+    detail: "the rest of this replica's own log cannot be fetched from it"
+  })

@@ -4,6 +4,7 @@ import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
   PeerMethods,
   type PeerHandler,
+  type PeerMethods,
   MemoryNetwork,
   PeerTransport,
   RecordIndex,

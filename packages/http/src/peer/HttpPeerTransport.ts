@@ -37,7 +37,7 @@ export const make: (
   PeerTransport.PeerTransport["Service"],
   PeerUrls.InvalidPeerUrls,
   HttpClient.HttpClient | ReplicaSet.ReplicaSet
-> = Effect.fnUntraced(function* (options: Options) {
+> = Effect.fnUntraced(function* (options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "http"))
   const client = yield* HttpClient.HttpClient

@@ -5,56 +5,85 @@
 import type * as PeerMethods from "../PeerMethods.ts"
 import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
-import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as LogId from "../../identity/LogId.ts"
-import * as Monotonic from "../../log/Monotonic.ts"
-import type * as PeerProtocol from "../PeerProtocol.ts"
-import { Peers } from "../Peers.ts"
-import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
+import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
+import type * as PeerMethods from "../PeerMethods.ts"
+import type * as PeerProtocol from "../PeerProtocol.ts"
+import type { Peers } from "../Peers.ts"
+import type * as OwnStore from "./OwnStore.ts"
+
+/**
+ * Which of a peer's words about a log can be compared with the log here, which ends at `head`: what it says now, or what
+ * it said `before` and was ahead of this replica then. A peer that is always a little ahead would never be compared by
+ * its newest word alone. Nothing when neither says more than the `known` watermark.
+ */
+export const comparable = (
+  said: Watermark.Watermark,
+  before: Watermark.Watermark | undefined,
+  head: number,
+  known: number
+): Watermark.Watermark | undefined => {
+  const watermark = said.seq <= head ? said : before
+  return watermark !== undefined && watermark.seq <= head && watermark.seq > known ? watermark : undefined
+}
+
+/** What is kept of a peer's words about a log for when this replica has caught up: the oldest that is still ahead. */
+export const stillAhead = (
+  said: Watermark.Watermark,
+  before: Watermark.Watermark | undefined,
+  head: number
+): Watermark.Watermark | undefined => {
+  if (said.seq <= head) return undefined
+  return before !== undefined && before.seq > head ? before : said
+}
+
+/** Whether a peer's push of its own log has made no progress here since the heartbeat before: it held more then already. */
+export const isStalled = (before: PeerProtocol.Welcome | undefined, log: LogId.LogId, head: number): boolean =>
+  (before?.vector.find((watermark) => watermark.log === log)?.seq ?? 0) > head
+
+/** What is wrong with an answer to a pull of the entries of a log after a place; `undefined` when nothing is. */
+export const faultOf = (batch: EntryBatch.EntryBatch, log: LogId.LogId, after: number): string | undefined => {
+  const valid = EntryBatch.validate(batch)
+  if (Result.isFailure(valid)) return valid.failure.message
+  return batch.log === log && batch.from <= after + 1 && EntryBatch.last(batch) > after
+    ? undefined
+    : `asked for entries of ${log} after ${after}, got ${batch.log} from ${batch.from}`
+}
+
+/** A peer, and how it is asked. */
+export interface Source {
+  readonly peer: ReplicaId.ReplicaId
+  readonly client: PeerMethods.PeerClient
+  /** The most bytes of entries in one pull, as of now. */
+  readonly batchBytes: () => number
+}
+
+/** Catch-up of one replica. */
+export type CatchUp = Effect.Success<ReturnType<typeof make>>
 
 /** Catch-up of one replica, shared by its replicators. */
-export const make = Effect.gen(function* () {
-  const logs = yield* ReplicaLogs
-  const peers = yield* Peers
-  const clock = yield* Clock.Clock
+export const make = Effect.fnUntraced(function* (
+  logs: ReplicaLogs["Service"],
+  peers: Peers["Service"],
+  store: OwnStore.OwnStore
+) {
   const sink = yield* EventSink
+  const clock = yield* Clock.Clock
   /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
   const pulling = new Set<LogId.LogId>()
   /** What peers said of logs that were shorter here then, and is compared once they have grown. */
-  const ahead = new Map<string, Watermark.Watermark>()
+  const ahead = new Map<ReplicaId.ReplicaId, Map<LogId.LogId, Watermark.Watermark>>()
   const reported = new Set<string>()
 
-  /**
-   * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
-   * they differ the log has drifted. A peer that is ahead cannot be compared before this replica has caught up.
-   */
-  const compare = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, vector: Watermark.VersionVector) {
-    const known = peers.get(peer).watermarks
-    for (const said of vector) {
-      const key = `${peer} ${said.log}`
-      const before = ahead.get(key)
-      const head = logs.head(said.log).seq
-      // A peer that is always a little ahead would never be compared by its newest watermark alone.
-      const watermark = said.seq > head && before !== undefined && before.seq <= head ? before : said
-      if (said.seq <= head) ahead.delete(key)
-      else if (before === undefined || before.seq <= head) ahead.set(key, said)
-      if (watermark.seq > head || watermark.seq <= (known.get(watermark.log)?.seq ?? 0)) continue
-      // What cannot be read here is this replica's fault, and says nothing about the peer.
-      const read = yield* Effect.result(logs.chainAt(watermark.log, watermark.seq))
-      if (Result.isFailure(read)) continue
-      const chain = read.success
-      const at = Monotonic.millis(clock)
-      if (Option.getOrUndefined(chain) === watermark.chain) peers.report({ _tag: "Ack", peer, watermark, at })
-      else yield* drifted(peer, watermark.log, at)
-    }
-  })
-
-  const drifted = (peer: ReplicaId.ReplicaId, log: LogId.LogId, at: number) =>
+  const drifted = (peer: ReplicaId.ReplicaId, log: LogId.LogId) =>
     Effect.suspend(() => {
       if (peers.get(peer).drifted.has(log)) return Effect.void
-      peers.report({ _tag: "Drift", peer, log, at })
+      peers.report({ _tag: "Drift", peer, log, monotonicMillis: Monotonic.millis(clock) })
       // The same drift is found again on every connection.
       if (reported.has(`${peer} ${log}`)) return Effect.void
       reported.add(`${peer} ${log}`)
@@ -64,106 +93,127 @@ export const make = Effect.gen(function* () {
       )
     })
 
-  /** Pulls one log from a peer up to `target`, page after page. */
-  const pull = Effect.fnUntraced(function* (
-    peer: ReplicaId.ReplicaId,
-    client: PeerMethods.PeerClient,
-    session: string,
-    target: Watermark.Watermark,
-    maxBytes: () => number
-  ) {
+  /** Whether the chain of a log here is that of the watermark; nothing when that cannot be read here. */
+  const agrees = Effect.fnUntraced(function* ({ chain, log, seq }: Watermark.Watermark) {
+    const read = Effect.flatMap(logs.chainAt(log, seq), (here) =>
+      Option.isSome(here) ? Effect.succeed(here.value) : Effect.fail(unreadable(log, seq))
+    )
+    return Result.map(yield* store.once(`read ${log}`, read), (here) => here === chain)
+  })
+
+  /**
+   * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
+   * they differ the log has drifted. A peer that is ahead cannot be compared before this replica has caught up.
+   */
+  const compare = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, vector: Watermark.VersionVector) {
+    const waiting = ahead.get(peer) ?? new Map<LogId.LogId, Watermark.Watermark>()
+    ahead.set(peer, waiting)
+    for (const said of vector) {
+      const before = waiting.get(said.log)
+      const head = logs.head(said.log).seq
+      const watermark = comparable(said, before, head, peers.get(peer).watermarks.get(said.log)?.seq ?? 0)
+      const later = stillAhead(said, before, head)
+      if (later === undefined) waiting.delete(said.log)
+      else waiting.set(said.log, later)
+      if (watermark === undefined) continue
+      const agreed = yield* agrees(watermark)
+      if (Result.isFailure(agreed)) continue
+      if (!agreed.success) yield* drifted(peer, watermark.log)
+      else peers.report({ _tag: "Ack", peer, watermark, monotonicMillis: Monotonic.millis(clock) })
+    }
+  })
+
+  /** Appends a page that was pulled. Returns whether there may be more. */
+  const take = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, batch: EntryBatch.EntryBatch, began: number) {
+    const { log } = batch
+    const before = logs.head(log).seq
+    const appended = yield* store.once(`store ${log}`, logs.append(batch))
+    if (Result.isFailure(appended)) {
+      if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log)
+      return appended.failure._tag === "OwnFault" ? appended.failure : false
+    }
+    if (sink.active()) {
+      const entries = logs.head(log).seq - before
+      const durationMillis = Monotonic.millis(clock) - began
+      sink.tell({ _tag: "CaughtUp", peer, log, entries, bytes: batch.bytes.length, durationMillis })
+    }
+    return true
+  })
+
+  /** Pulls one log from a peer up to `target`, page after page. An own fault ends it, and is returned. */
+  const pull = Effect.fnUntraced(function* (source: Source, session: string, target: Watermark.Watermark) {
+    const { batchBytes, client, peer } = source
     const { log } = target
     while (logs.head(log).seq < target.seq) {
+      const began = Monotonic.millis(clock)
       const after = logs.head(log).seq
-      const answer = yield* Effect.result(client.pull({ session, log, after, maxBytes: maxBytes() }))
+      const answer = yield* Effect.result(client.pull({ session, log, after, maxBytes: batchBytes() }))
       if (Result.isFailure(answer)) {
         if (answer.failure._tag !== "StoreError") return yield* answer.failure
         return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${answer.failure.message}`)
       }
       const { batch } = answer.success
       if (batch === null) return
-      const valid = EntryBatch.validate(batch)
-      if (Result.isFailure(valid) || batch.log !== log || batch.from > after + 1 || EntryBatch.last(batch) <= after) {
-        const detail = Result.isFailure(valid)
-          ? valid.failure.message
-          : `asked for entries of ${log} after ${after}, got ${batch.log} from ${batch.from}`
-        // The peer's copy of this log may be damaged; all else that it does may be in order.
-        return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${detail}`)
-      }
-      const startedAt = Monotonic.millis(clock)
-      const appended = yield* Effect.result(logs.append(batch))
-      if (Result.isSuccess(appended) && sink.active()) {
-        const durationMillis = Monotonic.millis(clock) - startedAt
-        const { bytes, count } = batch
-        sink.tell({ _tag: "CaughtUp", peer, log, entries: count, bytes: bytes.length, durationMillis })
-      }
-      if (Result.isFailure(appended)) {
-        if (appended.failure._tag === "StoreError")
-          return yield* Effect.logError(`cannot store ${log}: ${appended.failure.message}`)
-        if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log, Monotonic.millis(clock))
-        return
-      }
+      const fault = faultOf(batch, log, after)
+      // The peer's copy of this log may be damaged; all else that it does may be in order.
+      if (fault !== undefined) return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${fault}`)
+      const taken = yield* take(peer, batch, began)
+      if (taken !== true) return taken === false ? undefined : taken
     }
   })
 
-  const pullOnce = (
-    peer: ReplicaId.ReplicaId,
-    client: PeerMethods.PeerClient,
-    session: string,
-    target: Watermark.Watermark,
-    maxBytes: () => number
-  ) =>
+  const pullOnce = (source: Source, session: string, target: Watermark.Watermark) =>
     Effect.suspend(() => {
       if (pulling.has(target.log)) return Effect.void
       pulling.add(target.log)
       return Effect.ensuring(
-        pull(peer, client, session, target, maxBytes),
+        pull(source, session, target),
         Effect.sync(() => pulling.delete(target.log))
       )
     })
 
   return {
     compare,
+    /** Forgets what a peer said on another connection: it may have been wiped, restored or mended since. */
+    forget: (peer: ReplicaId.ReplicaId): void => void ahead.delete(peer),
     /**
      * Fetches what a peer holds of this replica's own log beyond its end: this store was restored from an old backup.
-     * Only before the first append.
+     * Only before the first append. Fails with `OwnFault` when what was fetched cannot be stored here.
      */
-    fetchOwn: (client: PeerMethods.PeerClient, welcome: PeerProtocol.Welcome, maxBytes: () => number) =>
-      Effect.suspend(() => {
-        const target = welcome.vector.find((watermark) => watermark.log === logs.own)
-        if (target === undefined || target.seq <= logs.head(logs.own).seq) return Effect.void
-        return Effect.andThen(
-          Effect.logWarning(
-            `${welcome.replica} holds this replica's own log up to ${target.seq}, here it ends at ` +
-              `${logs.head(logs.own).seq}: the store is an older copy; fetching the rest before accepting writes`
-          ),
-          pull(welcome.replica, client, welcome.session, target, maxBytes)
-        )
-      }),
+    fetchOwn: Effect.fnUntraced(function* (source: Source, welcome: PeerProtocol.Welcome) {
+      const target = welcome.vector.find((watermark) => watermark.log === logs.own)
+      if (target === undefined || target.seq <= logs.head(logs.own).seq) return
+      yield* Effect.logWarning(
+        `${welcome.replica} holds this replica's own log up to ${target.seq}, here it ends at ` +
+          `${logs.head(logs.own).seq}: the store is an older copy; fetching the rest before accepting writes`
+      )
+      const fault = yield* pull(source, welcome.session, target)
+      if (fault !== undefined) return yield* Effect.fail(fault)
+    }),
     /**
      * Fetches every log of which the peer holds more. The peer pushes its own log itself, so that one is pulled only
      * when it made no progress here since the heartbeat `before`.
      */
     fetchMissing: Effect.fnUntraced(function* (
-      peer: ReplicaId.ReplicaId,
-      client: PeerMethods.PeerClient,
+      source: Source,
       welcome: PeerProtocol.Welcome,
-      before: PeerProtocol.Welcome | undefined,
-      maxBytes: () => number
+      before: PeerProtocol.Welcome | undefined
     ) {
+      const { peer } = source
       const pushed = LogId.make(welcome.replica, welcome.incarnation)
       for (const target of welcome.vector) {
-        const head = logs.head(target.log).seq
-        if (target.seq <= head || peers.get(peer).drifted.has(target.log)) continue
-        if (target.log === logs.own) {
-          // Entries were appended here since: the two ends of the log differ.
-          yield* drifted(peer, target.log, Monotonic.millis(clock))
-          continue
-        }
-        const stalled = (before?.vector.find((watermark) => watermark.log === target.log)?.seq ?? 0) > head
-        if (target.log === pushed && !stalled) continue
-        yield* pullOnce(peer, client, welcome.session, target, maxBytes)
+        const { log } = target
+        const head = logs.head(log).seq
+        if (target.seq <= head || peers.get(peer).drifted.has(log)) continue
+        // Entries were appended here since: the two ends of the log differ.
+        if (log === logs.own) yield* drifted(peer, log)
+        else if (log !== pushed || isStalled(before, log, head)) yield* pullOnce(source, welcome.session, target)
       }
     })
   }
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const unreadable = (log: LogId.LogId, seq: number) =>
+  new ReplicaStore.StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} cannot be found` })

@@ -1,80 +1,85 @@
 /**
- * The caller's side of a handshake: who is there, what it speaks, and how its clock differs.
+ * The caller's side of the handshake: who is there, what both speak, and how far the two clocks differ.
  */
-import { Clock, Effect, Result } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
-import type * as ReplicaId from "../../identity/ReplicaId.ts"
-import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Limits from "../../log/Limits.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
-import { Peers } from "../Peers.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
+import { Peers } from "../Peers.ts"
 import { negotiate } from "./negotiate.ts"
 
-/** Makes the handshakes of one replica. */
+/** Why a caller does not accept the answer to its handshake: another replica answers, or they do not fit together. */
+export const refusalOf = (
+  welcome: PeerProtocol.Welcome,
+  peer: ReplicaId,
+  { cluster }: Members,
+  ours: Parameters<typeof negotiate>[0]
+): PeerProtocol.HandshakeRefused | undefined => {
+  if (welcome.replica === peer && welcome.cluster === cluster) {
+    return Option.getOrUndefined(Result.getFailure(negotiate(ours, welcome)))
+  }
+  const detail = `${welcome.replica} of ${welcome.cluster} answers where ${peer} of ${cluster} was expected`
+  return new PeerProtocol.HandshakeRefused({ reason: "wrong_replica", detail })
+}
+
+/** The other's clock minus ours: four timestamps, as in NTP (RFC 5905, section 8); half the round trip cancels out. */
+export const skewOf = (sentAt: number, receivedAt: number, answeredAt: number, backAt: number): number =>
+  (receivedAt - sentAt + (answeredAt - backAt)) / 2
+
+/** Makes the handshakes of this replica with its peers. */
 export const make = Effect.gen(function* () {
-  const { cluster, self } = yield* ReplicaSet
+  const members = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
-  const clock = yield* Clock.Clock
   const sink = yield* EventSink
+  const clock = yield* Clock.Clock
   const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
   const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
-  const now = () => clock.currentTimeMillisUnsafe()
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
-  const skewed = new Set<ReplicaId.ReplicaId>()
+  const skewed = new Set<ReplicaId>()
 
-  const measured = (peer: ReplicaId.ReplicaId, skew: number, roundTrip: number) => {
-    peers.reportSkew(peer, skew)
-    if (sink.active()) sink.tell({ _tag: "SkewMeasured", peer, skewMillis: skew, roundTripMillis: roundTrip })
-    const differs = Math.abs(skew) > clockSkewWarn
-    const isNews = differs && !skewed.has(peer)
-    if (differs) skewed.add(peer)
-    else skewed.delete(peer)
-    return isNews
-      ? Effect.logWarning(`the clock of ${peer} differs by ${Math.round(skew)} ms; check the clocks of both`)
-      : Effect.void
-  }
+  const measured = (peer: ReplicaId, skewMillis: number, roundTripMillis: number) =>
+    Effect.suspend(() => {
+      peers.reportSkew(peer, skewMillis)
+      if (sink.active()) sink.tell({ _tag: "SkewMeasured", peer, skewMillis, roundTripMillis })
+      const differs = Math.abs(skewMillis) > clockSkewWarn
+      const isNews = differs && !skewed.has(peer)
+      if (differs) skewed.add(peer)
+      else skewed.delete(peer)
+      const by = Math.round(skewMillis)
+      return isNews
+        ? Effect.logWarning(`the clock of ${peer} differs by ${by} ms; check the clocks of both`)
+        : Effect.void
+    })
 
-  /** Why what answers is not the peer that was asked for, or speaks otherwise. */
-  const objection = (peer: ReplicaId.ReplicaId, welcome: PeerProtocol.Welcome) => {
-    if (welcome.replica !== peer || welcome.cluster !== cluster) {
-      const detail = `${welcome.replica} of ${welcome.cluster} answers where ${peer} of ${cluster} was expected`
-      return new PeerProtocol.HandshakeRefused({ reason: "wrong_replica", detail })
-    }
-    const agreement = negotiate(ours, welcome)
-    return Result.isFailure(agreement) ? agreement.failure : undefined
-  }
-
-  const exchange = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient) {
-    const sentAt = now()
+  const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient) {
+    const sentAt = clock.currentTimeMillisUnsafe()
     const welcome = yield* client.hello({
-      version: PeerProtocol.versions[0],
       ...ours,
-      cluster,
-      replica: self,
+      version: ours.versions[0],
+      cluster: members.cluster,
+      replica: members.self,
       incarnation: logs.identity.incarnation,
       vector: logs.vector(),
       sentAt
     })
-    const refused = objection(peer, welcome)
+    const backAt = clock.currentTimeMillisUnsafe()
+    const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
-    // Four timestamps, as in NTP (RFC 5905, section 8): half the round trip cancels out.
-    const receivedAt = now()
-    const skew = (welcome.receivedAt - sentAt + (welcome.sentAt - receivedAt)) / 2
-    yield* measured(peer, skew, receivedAt - sentAt - (welcome.sentAt - welcome.receivedAt))
+    const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
+    yield* measured(peer, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome
   })
 
-  return (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient) =>
-    Effect.tapError(exchange(peer, client), (error) =>
+  return (peer: ReplicaId, client: PeerMethods.PeerClient) =>
+    Effect.tapError(ask(peer, client), (error) =>
       Effect.sync(() => {
         if (error._tag !== "HandshakeRefused" || !sink.active()) return
         sink.tell({ _tag: "HandshakeRefused", direction: "outgoing", peer, reason: error.reason })
       })
     )
 })
-
-/** Makes a handshake with a peer. */
-export type Handshake = Effect.Success<typeof make>

@@ -1,55 +1,58 @@
 /**
- * Before the first append: a store may have been restored from an old backup, and appending first would give places away
- * twice. So every peer is tried, and what a peer is known to hold of this replica's own log is fetched (decision 0009).
+ * Recovery before the first append (decision 0009): a replica's store may have been restored from an older copy, and an
+ * append at its end would then give a place away twice. So the replica first asks every peer how far it holds this
+ * replica's own log, and fetches what is missing here. A peer that cannot be reached is waited for only so long.
  */
-import { Latch } from "effect"
 import type { Effect } from "effect"
+import { Latch } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 
-/** Whether this replica may append. */
-export interface Recovery {
-  readonly isDone: () => boolean
-  /** Waits until it may. */
-  readonly await: Effect.Effect<void>
-  /** A peer holds the own log up to `end`. */
-  readonly learnt: (peer: ReplicaId, end: number) => void
-  /** What a peer holds of the own log cannot be told from it: its copy differs. */
-  readonly forget: (peer: ReplicaId) => void
-  /** A peer was tried: it answered and has nothing more, or it cannot be reached. */
-  readonly tried: (peer: ReplicaId) => void
-  /** A connection to a peer failed at `now`. One that was not reached for a while counts as tried. */
-  readonly failed: (peer: ReplicaId, now: number) => void
-}
+/** What is known of the end of the own log. */
+export type Recovery = ReturnType<typeof make>
 
 /**
- * Starts with every peer untried. `ownHead` is how far the own log is held here, `patienceMillis` how long a peer may be
- * out of reach before it is not waited for. Times are milliseconds of a monotonic clock.
+ * Starts with no peer tried. `ownEnd` is how far the own log is held here, `patienceMillis` how long a peer that cannot
+ * be reached is waited for from `startedMonotonicMillis` on, and `onDone` is called when this replica may append.
  */
 export const make = (options: {
   readonly peers: ReadonlyArray<ReplicaId>
-  readonly ownHead: () => number
-  readonly startedAt: number
   readonly patienceMillis: number
+  readonly startedMonotonicMillis: number
+  readonly ownEnd: () => number
   readonly onDone: () => void
-}): Recovery => {
-  const { onDone, ownHead, patienceMillis, peers, startedAt } = options
+}) => {
+  const { onDone, ownEnd, patienceMillis, peers, startedMonotonicMillis } = options
   const untried = new Set(peers)
+  /** How far peers said that they hold the own log. */
   const ends = new Map<ReplicaId, number>()
-  const done = Latch.makeUnsafe(peers.length === 0)
-  const tried = (peer: ReplicaId): void => {
-    untried.delete(peer)
-    if (done.isOpen() || untried.size > 0 || ownHead() < Math.max(0, ...ends.values())) return
+  const done = Latch.makeUnsafe(false)
+
+  const check = (): void => {
+    if (done.isOpen() || untried.size > 0 || ownEnd() < Math.max(0, ...ends.values())) return
     done.openUnsafe()
     onDone()
   }
+  check()
+
   return {
-    isDone: () => done.isOpen(),
-    await: done.await,
-    learnt: (peer, end) => void ends.set(peer, end),
-    forget: (peer) => void ends.delete(peer),
-    tried,
-    failed: (peer, now) => {
-      if (untried.has(peer) && now - startedAt >= patienceMillis) tried(peer)
+    /** Whether this replica may append. */
+    isDone: (): boolean => done.isOpen(),
+    /** Waits until this replica may append. */
+    await: done.await as Effect.Effect<void>,
+    /** A peer says how far it holds the own log. Nothing is appended before all of that is held here. */
+    heard: (peer: ReplicaId, end: number): void => void ends.set(peer, end),
+    /** A peer's copy of the own log differs: there is nothing to fetch from it, and an operator has to look. */
+    differs: (peer: ReplicaId): void => void ends.delete(peer),
+    /** A peer was asked, and what it had to give is here. */
+    tried: (peer: ReplicaId): void => {
+      untried.delete(peer)
+      check()
+    },
+    /** A peer could not be asked to the end. That is no reason to wait for it for ever, unless it said what it holds. */
+    failed: (peer: ReplicaId, monotonicMillis: number): void => {
+      if (!untried.has(peer) || monotonicMillis - startedMonotonicMillis < patienceMillis) return
+      untried.delete(peer)
+      check()
     }
   }
 }

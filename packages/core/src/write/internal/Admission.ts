@@ -83,7 +83,7 @@ export const unavailable = (
   const goneSince = monotonicMillis - Duration.toMillis(policy.ackTimeout)
   let alive = 1
   for (const { drifted, link, rejected } of peers) {
-    const isGone = link._tag === "Down" && link.at < goneSince
+    const isGone = link._tag === "Down" && link.sinceMonotonicMillis < goneSince
     if (!drifted.has(own) && !rejected.has(own) && !isGone) alive++
   }
   if (alive >= policy.w) return undefined

@@ -58,16 +58,17 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   ): Group => {
     const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
     const group: Group = { log, seq, policy, waiters, tracker: AckTracker.recordLocal(tracker, startedAt) }
-    const at = now()
-    for (const { drifted, id, link, rejected, watermarks } of peers.all()) {
-      if (drifted.has(log)) record(group, { _tag: "Drift", peer: id, log, at })
+    const monotonicMillis = now()
+    for (const { drifted, id: peer, link, rejected, watermarks } of peers.all()) {
+      if (drifted.has(log)) record(group, { _tag: "Drift", peer, log, monotonicMillis })
       const rejection = rejected.get(log)
-      if (rejection !== undefined) record(group, { _tag: "Rejected", peer: id, log, ...rejection, at })
+      if (rejection !== undefined) record(group, { _tag: "Rejected", peer, log, ...rejection, monotonicMillis })
       const watermark = watermarks.get(log)
       // A peer that cannot be asked may have been wiped since it said so.
-      if (watermark !== undefined && link._tag === "Up") record(group, { _tag: "Ack", peer: id, watermark, at })
-      if (link._tag === "Up") lag(group, id, watermark?.seq ?? 0, at)
-      if (link._tag === "Down") record(group, { _tag: "Link", peer: id, link, at })
+      if (watermark !== undefined && link._tag === "Up")
+        record(group, { _tag: "Ack", peer, watermark, monotonicMillis })
+      if (link._tag === "Up") lag(group, peer, watermark?.seq ?? 0, monotonicMillis)
+      if (link._tag === "Down") record(group, { _tag: "Link", peer, link, monotonicMillis })
     }
     return group
   }
@@ -123,10 +124,12 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: group.waiters.length, durationMillis })
   }
 
-  const tellAnswer = (group: Group, peer: ReplicaId.ReplicaId, answer: PeerAnswer, at: number): void => {
-    if (!sink.active()) return
-    const afterMillis = Math.max(0, at - group.tracker.startedAt)
-    sink.tell({ _tag: "PeerAnswered", peer, answer, writes: group.waiters.length, afterMillis })
+  const tellAnswer = (group: Group, event: PeerEvent): void => {
+    const answer = answerOf(event)
+    if (answer === undefined || !sink.active()) return
+    const { startedAt } = group.tracker
+    const afterMillis = Math.max(0, event.monotonicMillis - startedAt)
+    sink.tell({ _tag: "PeerAnswered", peer: event.peer, answer, writes: group.waiters.length, afterMillis })
   }
 
   /** Sleeps until the earliest deadline of all groups. */
@@ -150,9 +153,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     lateAnswers.hear(event)
     for (const group of groups) {
       if (!record(group, event)) continue
-      const answer = answerOf(event)
-      if (answer !== undefined) tellAnswer(group, event.peer, answer, event.at)
-      settle(group, event.at)
+      tellAnswer(group, event)
+      settle(group, event.monotonicMillis)
     }
   }
   yield* Effect.acquireRelease(
@@ -214,21 +216,26 @@ const record = (group: Group, event: PeerEvent): boolean => {
   switch (event._tag) {
     case "Ack":
       if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {
-        group.tracker = AckTracker.recordPeerAck(before, event.peer, event.at)
+        group.tracker = AckTracker.recordPeerAck(before, event.peer, event.monotonicMillis)
       }
       break
     case "Drift":
-      if (event.log === group.log) group.tracker = AckTracker.recordIdDrift(before, event.peer, event.at)
+      if (event.log === group.log) group.tracker = AckTracker.recordIdDrift(before, event.peer, event.monotonicMillis)
       break
     case "Rejected":
       if (event.log === group.log && event.seq <= group.seq) {
         const verdict = { _tag: "rejected", detail: event.detail } as const
-        group.tracker = AckTracker.recordFailure(before, event.peer, verdict, event.at)
+        group.tracker = AckTracker.recordFailure(before, event.peer, verdict, event.monotonicMillis)
       }
       break
     case "Link":
       if (event.link._tag === "Down") {
-        group.tracker = AckTracker.recordFailure(before, event.peer, nonDefinitive(event.link.verdict), event.at)
+        group.tracker = AckTracker.recordFailure(
+          before,
+          event.peer,
+          nonDefinitive(event.link.verdict),
+          event.monotonicMillis
+        )
       }
       break
   }

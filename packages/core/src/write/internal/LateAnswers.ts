@@ -42,8 +42,14 @@ export const make = (sink: EventSink) => {
         waiting.filter((answered) => !isCovered(answered))
       )
       for (const { deadline, startedAt, writes } of waiting.filter(isCovered)) {
-        const answer = event.at <= deadline ? "ack" : "late"
-        sink.tell({ _tag: "PeerAnswered", peer: event.peer, answer, writes, afterMillis: event.at - startedAt })
+        const answer = event.monotonicMillis <= deadline ? "ack" : "late"
+        sink.tell({
+          _tag: "PeerAnswered",
+          peer: event.peer,
+          answer,
+          writes,
+          afterMillis: event.monotonicMillis - startedAt
+        })
       }
     }
   }

@@ -134,26 +134,20 @@ const noPort = Effect.die(
   new Error("the case needs a port: let the wire name it, or skip the case, for the reason that there is none")
 )
 
-/** A connection of the caller after its handshake. */
+/** A connection on which the handshake was accepted. */
 export interface Connected {
   readonly client: PeerMethods.PeerClient
   readonly welcome: PeerProtocol.Welcome
-  readonly push: (
-    batch: EntryBatch.EntryBatch
-  ) => Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError | PeerProtocol.PeerUnreachable>
-  readonly pull: (
-    log: LogId.LogId,
-    after: number,
-    maxBytes?: number
-  ) => Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError | PeerProtocol.PeerUnreachable>
+  readonly push: (batch: EntryBatch.EntryBatch) => ReturnType<PeerMethods.PeerClient["push"]>
+  readonly pull: (log: LogId.LogId, after: number, maxBytes?: number) => ReturnType<PeerMethods.PeerClient["pull"]>
 }
 
 /** Connects and makes the handshake; both in bounded time. */
 export const connect = Effect.fnUntraced(function* (
   transport: PeerTransport.PeerTransport["Service"],
   peer: ReplicaId.ReplicaId = b
-): Effect.fn.Return<Connected, PeerProtocol.PeerUnreachable | PeerProtocol.HandshakeRefused, Scope.Scope> {
-  const client = yield* within(`connecting to ${peer}`)(transport.connect(peer))
+) {
+  const client: PeerMethods.PeerClient = yield* within(`connecting to ${peer}`)(transport.connect(peer))
   const welcome = yield* within(`the handshake with ${peer}`)(client.hello(hello))
   return {
     client,
