@@ -14,7 +14,7 @@ const now = 10_000
 
 const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState => ({
   id,
-  link: { _tag: "Up", since: 0 },
+  link: { _tag: "Up", sinceWallMillis: 0 },
   watermarks: new Map(),
   drifted: new Set(),
   rejected: new Map(),
@@ -23,7 +23,7 @@ const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState =>
 })
 
 const downSince = (at: number): Partial<PeerState> => ({
-  link: { _tag: "Down", since: at, at, verdict: { _tag: "refused" }, detail: "refused" }
+  link: { _tag: "Down", sinceWallMillis: at, sinceMonotonicMillis: at, verdict: { _tag: "refused" }, detail: "refused" }
 })
 
 const situation: Admission.Situation = {

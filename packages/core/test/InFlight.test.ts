@@ -19,14 +19,20 @@ const set = ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b", "
 const setUp = Effect.gen(function* () {
   const peers = yield* Peers.Peers
   const inFlight = yield* InFlight.make(() => undefined)
-  const up = (peer: typeof idB) => peers.report({ _tag: "Link", peer, link: { _tag: "Up", since: 0 }, at: 0 })
+  const up = (peer: typeof idB) =>
+    peers.report({ _tag: "Link", peer, link: { _tag: "Up", sinceWallMillis: 0 }, monotonicMillis: 0 })
   const down = (peer: typeof idB, verdict: QuorumError.Verdict = { _tag: "refused" }) =>
-    peers.report({ _tag: "Link", peer, link: { _tag: "Down", since: 0, at: 0, verdict, detail: "gone" }, at: 0 })
+    peers.report({
+      _tag: "Link",
+      peer,
+      link: { _tag: "Down", sinceWallMillis: 0, sinceMonotonicMillis: 0, verdict, detail: "gone" },
+      monotonicMillis: 0
+    })
   const ack = (peer: typeof idB, seq: number, at = 0, of = log) =>
-    peers.report({ _tag: "Ack", peer, watermark: { log: of, seq, chain }, at })
-  const drift = (peer: typeof idB, of = log) => peers.report({ _tag: "Drift", peer, log: of, at: 0 })
+    peers.report({ _tag: "Ack", peer, watermark: { log: of, seq, chain }, monotonicMillis: at })
+  const drift = (peer: typeof idB, of = log) => peers.report({ _tag: "Drift", peer, log: of, monotonicMillis: 0 })
   const reject = (peer: typeof idB, seq: number, of = log) =>
-    peers.report({ _tag: "Rejected", peer, log: of, seq, detail: "no", at: 0 })
+    peers.report({ _tag: "Rejected", peer, log: of, seq, detail: "no", monotonicMillis: 0 })
   up(idB)
   up(idC)
   /** Waits for the writes `from` to `to`; the answers come one by one. */

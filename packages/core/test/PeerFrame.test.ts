@@ -223,7 +223,7 @@ describe("PeerFrame", () => {
   it("a request is no answer, and an answer no request", () => {
     for (const [what, frame, decode] of frames) {
       const other = decode === PeerFrame.decodeRequest ? PeerFrame.decodeAnswer : PeerFrame.decodeRequest
-      assert.match(malformed(other(frame), what), /there is no kind/, what)
+      assert.match(malformed(other(frame), what), /is no kind of/, what)
     }
   })
 
@@ -247,8 +247,8 @@ describe("PeerFrame", () => {
   for (const [what, hex, detail] of [
     ["no bytes", "", /./],
     ["a head that is cut off", "0500", /./],
-    ["kind 0", head(0), /there is no kind 0/],
-    ["a kind of the future", head(11), /there is no kind 11/],
+    ["kind 0", head(0), /0 is no kind of answer/],
+    ["a kind of the future", head(11), /11 is no kind of answer/],
     ["nothing, and a byte", `${head(7)}00`, /1 bytes too many/],
     ["an ack, and two bytes", `${head(5)}${text("b")}${text(log)}${place}${chain}0000`, /2 bytes too many/],
     ["an ack of no replica", `${head(5)}${text("")}${text(log)}${place}${chain}`, /"" does not name a replica/],

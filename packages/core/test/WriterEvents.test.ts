@@ -155,7 +155,12 @@ describe("events when nobody listens", () => {
       const late = LateAnswers.make(silent)
       const log = LogId.make(Cluster.id("a"), "00000000000000aa" as LogId.Incarnation)
       late.remember(idB, { log, seq: 1, writes: 1, startedAt: 0, deadline: 10 })
-      late.hear({ _tag: "Ack", peer: idB, watermark: { log, seq: 1, chain: "0000000000000001" as never }, at: 5 })
+      late.hear({
+        _tag: "Ack",
+        peer: idB,
+        watermark: { log, seq: 1, chain: "0000000000000001" as never },
+        monotonicMillis: 5
+      })
       assert.strictEqual(told, 0)
       const context = yield* Layer.build(ReplicaEvents.layer)
       const sink = Context.get(context, EventSink)
@@ -176,7 +181,12 @@ describe("what is remembered of answered writes", () => {
     const late = LateAnswers.make({ active: () => true, tell: (event) => void told.push(event) })
     late.remember(idB, { log, seq: 5, writes: 2, startedAt: 0, deadline: 10 })
     for (const [seq, at, of = log] of acks) {
-      late.hear({ _tag: "Ack", peer: idB, watermark: { log: of, seq, chain: "0000000000000001" as never }, at })
+      late.hear({
+        _tag: "Ack",
+        peer: idB,
+        watermark: { log: of, seq, chain: "0000000000000001" as never },
+        monotonicMillis: at
+      })
     }
     return told.map((event) =>
       event._tag === "PeerAnswered" ? [event.answer, event.writes, event.afterMillis] : event

@@ -4,7 +4,6 @@ import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
   PeerMethods,
   type PeerHandler,
-  type PeerMethods,
   MemoryNetwork,
   PeerTransport,
   RecordIndex,

@@ -2,7 +2,6 @@
  * Catch-up: compares what a peer holds with what this replica holds, and pulls what is missing from any peer that has
  * it. Together with the pushes of the owner, this is what makes every replica end with every log (anti-entropy).
  */
-import type * as PeerMethods from "../PeerMethods.ts"
 import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import * as LogId from "../../identity/LogId.ts"

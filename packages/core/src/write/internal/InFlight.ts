@@ -124,12 +124,10 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: group.waiters.length, durationMillis })
   }
 
-  const tellAnswer = (group: Group, event: PeerEvent): void => {
-    const answer = answerOf(event)
-    if (answer === undefined || !sink.active()) return
-    const { startedAt } = group.tracker
-    const afterMillis = Math.max(0, event.monotonicMillis - startedAt)
-    sink.tell({ _tag: "PeerAnswered", peer: event.peer, answer, writes: group.waiters.length, afterMillis })
+  const tellAnswer = (group: Group, peer: ReplicaId.ReplicaId, answer: PeerAnswer, at: number): void => {
+    if (!sink.active()) return
+    const afterMillis = Math.max(0, at - group.tracker.startedAt)
+    sink.tell({ _tag: "PeerAnswered", peer, answer, writes: group.waiters.length, afterMillis })
   }
 
   /** Sleeps until the earliest deadline of all groups. */
@@ -153,7 +151,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     lateAnswers.hear(event)
     for (const group of groups) {
       if (!record(group, event)) continue
-      tellAnswer(group, event)
+      const answer = answerOf(event)
+      if (answer !== undefined) tellAnswer(group, event.peer, answer, event.monotonicMillis)
       settle(group, event.monotonicMillis)
     }
   }
@@ -180,8 +179,9 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       if (closed) return fail(group, now())
       groups.add(group)
       waiting += waiters.length
-      for (const { at, id, verdict } of group.tracker.peers)
+      for (const { at, id, verdict } of group.tracker.peers) {
         if (verdict?._tag === "acked") tellAnswer(group, id, "ack", at)
+      }
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
     },
