@@ -151,7 +151,7 @@ describe("entries of a peer", () => {
     const log = LogId.make(Cluster.id("b"), LogId.Incarnation.make("00000000000000bb"))
     const valid = (namespace: string, key: string) =>
       Result.isSuccess(
-        EntryBatch.validate(
+        EntryBatch.validateForeign(
           EntryBatch.encode(Watermark.none(log), [Entry.put(namespace, key, "v")], HybridLogicalClock.zero, 1).batch
         )
       )
@@ -169,7 +169,7 @@ describe("entries of a peer", () => {
     const { batch } = EntryBatch.encode(Watermark.none(log), [Entry.put("n", "é", "v")], HybridLogicalClock.zero, 1)
     const at = batch.bytes.lastIndexOf(0xa9)
     batch.bytes[at] = 0x41
-    assert.isTrue(Result.isFailure(EntryBatch.validate(batch)))
+    assert.isTrue(Result.isFailure(EntryBatch.validateForeign(batch)))
   })
 })
 

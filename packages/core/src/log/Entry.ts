@@ -103,8 +103,8 @@ export const encodeInto = (
 }
 
 /**
- * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. What a client may not
- * name a record by, a peer may not either: a name is not empty, well-formed UTF-8, and without NUL.
+ * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. Looks at the lengths
+ * and the kind, not at the text.
  */
 export const end = (bytes: Uint8Array, offset: number): Result.Result<number, MalformedEntry> => {
   const fail = (detail: string) => Result.fail(new MalformedEntry({ offset, detail }))
@@ -116,10 +116,18 @@ export const end = (bytes: Uint8Array, offset: number): Result.Result<number, Ma
   const value = offset + headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16)
   if (value > after) return fail("the namespace and the key are longer than the entry")
   if (kind === 2 && value < after) return fail("a delete carries a value")
-  const key = offset + headerBytes + bytes[offset + 15]!
-  if (!isName(bytes, offset + headerBytes, key)) return fail("the namespace is not a name")
-  if (!isName(bytes, key, value)) return fail("the key is not a name")
   return Result.succeed(after)
+}
+
+/**
+ * Why a well-formed entry cannot be taken from a peer: what a client may not name a record by, a peer may not either. A
+ * name is not empty, well-formed UTF-8, and without NUL.
+ */
+export const badName = (bytes: Uint8Array, offset: number): MalformedEntry | undefined => {
+  const key = offset + headerBytes + bytes[offset + 15]!
+  const fail = (what: string) => new MalformedEntry({ offset, detail: `the ${what} is not a name` })
+  if (!isName(bytes, offset + headerBytes, key)) return fail("namespace")
+  return isName(bytes, key, key + readUint16(bytes, offset + 16)) ? undefined : fail("key")
 }
 
 /** Whether bytes are the name of a namespace or a key. Plain ASCII, which most names are, is looked at once. */

@@ -67,7 +67,7 @@ export const encode = (
 
 /**
  * Checks a batch that came from elsewhere: every entry well-formed, as many as `count`, and the chain what the batch
- * says. Whoever receives a batch does this once, before anything else.
+ * says. Whoever reads a batch back does this once, before anything else; see also {@link validateForeign}.
  */
 export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
   const view = Chain.viewOf(batch.bytes)
@@ -86,6 +86,19 @@ export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.Mal
     return Result.fail(new Entry.MalformedEntry({ offset: 0, detail: "the chain checksum does not match the bytes" }))
   }
   return Result.succeed(batch)
+}
+
+/** {@link validate} for a batch that came from a peer: its entries name records as a client's have to. */
+export const validateForeign = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
+  const valid = validate(batch)
+  if (Result.isFailure(valid)) return valid
+  let at = 0
+  for (let i = 0; i < batch.count; i++) {
+    const bad = Entry.badName(batch.bytes, at)
+    if (bad !== undefined) return Result.fail(bad)
+    at = Entry.endUnsafe(batch.bytes, at)
+  }
+  return valid
 }
 
 /** The chain after the entry at `seq`, which is the one before the batch, or one in it. */

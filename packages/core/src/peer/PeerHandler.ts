@@ -101,7 +101,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
           return Effect.fail(new PeerProtocol.PushRejected({ detail }))
         }
-        const valid = EntryBatch.validate(batch)
+        const valid = EntryBatch.validateForeign(batch)
         if (Result.isFailure(valid)) {
           return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
         }

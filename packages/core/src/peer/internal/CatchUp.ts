@@ -47,7 +47,7 @@ export const isStalled = (before: PeerProtocol.Welcome | undefined, log: LogId.L
 
 /** What is wrong with an answer to a pull of the entries of a log after a place; `undefined` when nothing is. */
 export const faultOf = (batch: EntryBatch.EntryBatch, log: LogId.LogId, after: number): string | undefined => {
-  const valid = EntryBatch.validate(batch)
+  const valid = EntryBatch.validateForeign(batch)
   if (Result.isFailure(valid)) return valid.failure.message
   return batch.log === log && batch.from <= after + 1 && EntryBatch.last(batch) > after
     ? undefined
