@@ -1,0 +1,38 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { examine } from "./examples.mjs"
+import { objections } from "./rooms.mjs"
+
+test("an import that points downward, or stays in its room, is in order", () => {
+  assert.deepEqual(objections("write/QuorumWriter.ts", 'import { Peers } from "../peer/Peers.ts"'), [])
+  assert.deepEqual(objections("peer/Replication.ts", 'import * as Link from "./internal/LinkState.ts"'), [])
+  assert.deepEqual(objections("peer/internal/LinkState.ts", 'import type { X } from "../PeerProtocol.ts"'), [])
+})
+
+test("an import that points upward is found, also when it is for a type", () => {
+  assert.equal(objections("log/Entry.ts", 'import * as Peers from "../peer/Peers.ts"').length, 1)
+  assert.equal(objections("identity/LogId.ts", 'import type { X } from "../quorum/Receipt.ts"').length, 1)
+  assert.equal(objections("peer/Peers.ts", 'export * from "../Replica.ts"').length, 1)
+})
+
+test("an import of what is internal to another room, or of a room next door, is found", () => {
+  assert.equal(objections("write/QuorumWriter.ts", 'import { x } from "../peer/internal/PushLoop.ts"').length, 1)
+  assert.equal(objections("peer/Peers.ts", 'import { x } from "../record/Records.ts"').length, 1)
+})
+
+test("what decides a quorum may know the types of Effect, and not use it", () => {
+  assert.equal(objections("quorum/AckTracker.ts", 'import { Effect, Result } from "effect"').length, 1)
+  assert.equal(objections("quorum/AckTracker.ts", 'import * as Layer from "effect/Layer"').length, 1)
+  assert.deepEqual(objections("quorum/AckTracker.ts", 'import type { Effect } from "effect"'), [])
+  assert.deepEqual(objections("quorum/AckTracker.ts", 'import * as Result from "effect/Result"'), [])
+  assert.deepEqual(objections("log/Entry.ts", 'import { Effect } from "effect"'), [])
+})
+
+test("a block of code that names no file, or differs from its file, is found", () => {
+  const exampleOf = () => "right()\n"
+  assert.deepEqual(examine("<!-- a.ts -->\n\n```ts\nright()\n```", exampleOf).wrong, [])
+  assert.equal(examine("```ts\nright()\n```", exampleOf).wrong.length, 1)
+  const { right, wrong } = examine("<!-- a.ts -->\n\n```ts\nwrong()\n```", exampleOf)
+  assert.equal(wrong.length, 1)
+  assert.equal(right, "<!-- a.ts -->\n\n```ts\nright()\n```")
+})
