@@ -6,9 +6,10 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type QuorumPolicy, ReplicaId } from "@quorum/core"
-import { Deferred, Effect, Exit, Fiber, FileSystem, Schedule, Schema, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { CliError } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import * as Folder from "./Folder.ts"
 import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig, type Transport } from "./ReplicaConfig.ts"
 
@@ -67,7 +68,6 @@ export interface Cluster {
 
 /** Prepares the replicas; none is running yet. They end with the scope. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const fs = yield* FileSystem.FileSystem
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const members = options.ports.map((port, i): Member => {
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   /** One process from its start to its end. */
   const live = Effect.fnUntraced(function* (member: Member, process: Process) {
-    yield* fs.makeDirectory(member.folder, { recursive: true })
+    yield* Folder.make(member.folder)
     const command = ChildProcess.make(nodePath, [...nodeFlags, options.script, argument(member)], {
       // The replica ends when this pipe does, so it never outlives the demo.
       stdin: "pipe",

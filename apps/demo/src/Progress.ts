@@ -36,6 +36,17 @@ export const layerSilent: Layer.Layer<Progress> = Layer.succeed(Progress, {
   finish: Effect.void
 })
 
+/**
+ * Text as it may be printed: what comes from an input, a key say, must not move the cursor or change the title of a
+ * terminal. Control characters but for line breaks are shown as their escapes.
+ */
+export const printable = (text: string): string =>
+  Array.from(text, (character) => {
+    const code = character.codePointAt(0)!
+    const isControl = (code < 0x20 && character !== "\n") || (code >= 0x7f && code < 0xa0)
+    return isControl ? `\\u${code.toString(16).padStart(4, "0")}` : character
+  }).join("")
+
 /** A bar that fits in `columns`. */
 export const bar = (label: string, done: number, total: number, columns: number): string => {
   const part = total === 0 ? 1 : Math.min(1, done / total)
@@ -57,7 +68,7 @@ const onTerminal = (output: Output): Progress["Service"] => {
   let drawnAt = 0
   const clear = () => (shown === "" ? "" : "\r\u001b[2K")
   return {
-    say: (text) => Effect.sync(() => void output.write(`${clear()}${text}\n${shown}`)),
+    say: (text) => Effect.sync(() => void output.write(`${clear()}${printable(text)}\n${shown}`)),
     step: (label, done, total) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         if (done < total && now - drawnAt < redrawMillis) return
@@ -76,7 +87,7 @@ const onTerminal = (output: Output): Progress["Service"] => {
 const inLines = (output: Output): Progress["Service"] => {
   let said = ""
   return {
-    say: (text) => Effect.sync(() => void output.write(`${text}\n`)),
+    say: (text) => Effect.sync(() => void output.write(`${printable(text)}\n`)),
     step: (label, done, total) =>
       Effect.sync(() => {
         const tenth = total === 0 ? 10 : Math.floor((Math.min(done, total) / total) * 10)

@@ -10,6 +10,7 @@ import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
+import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
@@ -102,7 +103,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const ports = yield* port === 0 ? Ports.free(replicas) : Ports.inRow(port, replicas)
   const folder = yield* Option.match(dir, {
     onNone: () => (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix: "quorum-demo-" }),
-    onSome: (path) => Effect.succeed(resolve(path))
+    onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
   })
   const policy = yield* Effect.fromResult(QuorumPolicy.majority(replicas))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))

@@ -7,6 +7,7 @@
 import { join } from "node:path"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
+import { PeerProtocol } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { SqliteStore } from "@quorum/sqlite"
@@ -34,6 +35,9 @@ const logger = ({ folder, verbose }: ReplicaConfig) =>
     ? Layer.succeed(Logger.LogToStderr, true)
     : Logger.layer([Logger.toFile(Logger.formatLogFmt, join(folder, "replica.log"))])
 
+/** The exit code of a program that was interrupted. */
+const interrupted = 130
+
 /** Runs until the parent is gone. */
 const run = Effect.fnUntraced(function* (config: ReplicaConfig) {
   yield* Layer.build(replica(config))
@@ -48,10 +52,11 @@ Schema.decodeEffect(FromArgument)(process.argv[2] ?? "").pipe(
   Effect.flatMap((config) =>
     run(config).pipe(Effect.annotateLogs("replica", config.id), Effect.provide(logger(config)))
   ),
-  Effect.tapError((error) => Console.error(error.message)),
+  Effect.tapError((error) => Console.error(PeerProtocol.explain(error))),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     disableErrorReporting: true,
-    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code))
+    // A signal that was followed by an orderly stop is no failure.
+    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? 0 : code))
   })
 )

@@ -48,3 +48,10 @@ describe("progress", () => {
     assert.match(Progress.bar("import", 0, 0, 80), /█ 100 %/)
   })
 })
+
+describe("printable", () => {
+  it("shows what would move the cursor, and leaves line breaks and all other text alone", () => {
+    assert.strictEqual(Progress.printable("a\u001b[2Jb\u0007\u009b1m\r"), "a\\u001b[2Jb\\u0007\\u009b1m\\u000d")
+    assert.strictEqual(Progress.printable("one\ntwo é € 😀"), "one\ntwo é € 😀")
+  })
+})

@@ -210,7 +210,17 @@ export const explain = (error: unknown): string => {
   const messages = new Set<string>()
   for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
     if (at.message !== "") messages.add(at.message)
-    at = "reason" in at && at.reason instanceof Error ? at.reason : at.cause
+    at = beneath(at)
   }
   return Array.from(messages).join(": ")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What caused an error: libraries keep it as a reason, as a cause, in the event that told of it, or in a list. */
+const beneath = (error: Error): unknown => {
+  const next = "reason" in error && error.reason instanceof Error ? error.reason : error.cause
+  if (next instanceof AggregateError && next.message === "") return next.errors[0]
+  if (next instanceof Error || typeof next !== "object" || next === null) return next
+  return "error" in next ? next.error : next
 }
