@@ -47,7 +47,7 @@ const setUp = Effect.gen(function* () {
       seq: from + i,
       cancelled: false
     }))
-    inFlight.watch(log, policy, waiters, 0)
+    inFlight.watch(log, policy, waiters, 0, true)
     return answers
   }
   return { peers, inFlight, up, down, ack, drift, reject, watch }

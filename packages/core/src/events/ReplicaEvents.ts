@@ -37,11 +37,12 @@ export type ReplicaEvent =
       readonly writes: number
       readonly durationMillis: number
     }
-  /** A batch is durable here. `own` is whether this replica wrote it. */
+  /** A batch is durable here. `own` is whether this replica wrote it, `seq` the place of its last entry. */
   | {
       readonly _tag: "Appended"
       readonly log: LogId
       readonly own: boolean
+      readonly seq: number
       readonly entries: number
       readonly bytes: number
       readonly durationMillis: number

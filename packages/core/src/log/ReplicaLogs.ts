@@ -121,7 +121,8 @@ export const make: Effect.Effect<
     if (!sink.active()) return
     const durationMillis = Monotonic.millis(time) - startedAt
     const { bytes, count, log } = batch
-    sink.tell({ _tag: "Appended", log, own: log === own, entries: count, bytes: bytes.length, durationMillis })
+    const seq = EntryBatch.last(batch)
+    sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: bytes.length, durationMillis })
   }
 
   const notAppended = (log: LogId.LogId, error: ReplicaStore.StoreError): void => {

@@ -187,7 +187,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
         idle.closeUnsafe()
-        inFlight.watch(log, policy, [waiter], inFlight.now())
+        inFlight.watch(log, policy, [waiter], inFlight.now(), false)
         restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true

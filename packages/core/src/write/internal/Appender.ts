@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       if (group === undefined) groups.push({ policy: commit.policy, waiters: [commit] })
       else group.waiters.push(commit)
     }
-    for (const { policy, waiters } of groups) inFlight.watch(logs.own, policy, waiters, startedAt)
+    for (const { policy, waiters } of groups) inFlight.watch(logs.own, policy, waiters, startedAt, true)
   }
 
   /**

@@ -32,6 +32,8 @@ interface Group {
   readonly seq: number
   readonly policy: QuorumPolicy.QuorumPolicy
   readonly waiters: ReadonlyArray<Waiter>
+  /** Whether they wait for a commit. Each write is told of once, and not again when its quorum is waited for anew. */
+  readonly isNew: boolean
   tracker: AckTracker.AckTracker
 }
 
@@ -54,10 +56,11 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     policy: QuorumPolicy.QuorumPolicy,
     waiters: ReadonlyArray<Waiter>,
     seq: number,
-    startedAt: number
+    startedAt: number,
+    isNew: boolean
   ): Group => {
     const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
-    const group: Group = { log, seq, policy, waiters, tracker: AckTracker.recordLocal(tracker, startedAt) }
+    const group: Group = { log, seq, policy, waiters, isNew, tracker: AckTracker.recordLocal(tracker, startedAt) }
     const monotonicMillis = now()
     for (const { drifted, id: peer, link, rejected, watermarks } of peers.all()) {
       if (drifted.has(log)) record(group, { _tag: "Drift", peer, log, monotonicMillis })
@@ -78,7 +81,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     if (decision._tag === "Pending") return
     groups.delete(group)
     waiting -= group.waiters.length
-    for (const { id, verdict } of group.tracker.peers) if (verdict?._tag !== "acked") remember(id, group)
+    for (const { id, verdict } of group.tracker.peers) if (group.isNew && verdict?._tag !== "acked") remember(id, group)
     if (decision._tag === "Met") {
       tell(group, "committed", undefined, at)
       const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
@@ -119,13 +122,13 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   }
 
   const tell = (group: Group, outcome: CommitOutcome, reason: QuorumError.Reason | undefined, at: number): void => {
-    if (!sink.active()) return
+    if (!group.isNew || !sink.active()) return
     const durationMillis = Math.max(0, at - group.tracker.startedAt)
     sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: group.waiters.length, durationMillis })
   }
 
   const tellAnswer = (group: Group, peer: ReplicaId.ReplicaId, answer: PeerAnswer, at: number): void => {
-    if (!sink.active()) return
+    if (!group.isNew || !sink.active()) return
     const afterMillis = Math.max(0, at - group.tracker.startedAt)
     sink.tell({ _tag: "PeerAnswered", peer, answer, writes: group.waiters.length, afterMillis })
   }
@@ -168,19 +171,24 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     waiting: () => waiting,
     /** The time of `startedAt`. */
     now,
-    /** Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done. */
+    /**
+     * Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done; `isNew`
+     * says that it was done just now.
+     */
     watch: (
       log: LogId.LogId,
       policy: QuorumPolicy.QuorumPolicy,
       waiters: ReadonlyArray<Waiter>,
-      startedAt: number
+      startedAt: number,
+      isNew: boolean
     ): void => {
-      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt)
+      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt, isNew)
       if (closed) return fail(group, now())
       groups.add(group)
       waiting += waiters.length
       for (const { at, id, verdict } of group.tracker.peers) {
-        if (verdict?._tag === "acked") tellAnswer(group, id, "ack", at)
+        const answer = earlyAnswers[verdict?._tag ?? ""]
+        if (answer !== undefined) tellAnswer(group, id, answer, at)
       }
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
@@ -188,7 +196,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     /** Who is known to hold a write, and what is known of the others. */
     holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
       const at = now()
-      const { tracker } = start(log, policy, [], seq, at)
+      const { tracker } = start(log, policy, [], seq, at, false)
       return {
         holders: [self, ...AckTracker.ackedPeerIds(tracker)],
         verdicts: AckTracker.verdicts(tracker, at)
@@ -247,6 +255,9 @@ const lag = (group: Group, peer: ReplicaId.ReplicaId, held: number, at: number):
   const verdict = { _tag: "lagging", by: group.seq - held } as const
   group.tracker = AckTracker.recordFailure(group.tracker, peer, verdict, at)
 }
+
+/** What a peer's verdict is to listeners when it is known before anybody waits. */
+const earlyAnswers: Readonly<Record<string, PeerAnswer>> = { acked: "ack", drifted: "id_drift", rejected: "rejected" }
 
 /** What an event that concerns a group is to listeners; a connection that comes up is no answer. */
 const answerOf = (event: PeerEvent): PeerAnswer | undefined => {

@@ -1,0 +1,213 @@
+/**
+ * Alert rules for Prometheus. They are written in the keys of the definitions, so none can name a metric that there is
+ * not; `prometheus/alerts.yml` of this package is {@link render} with the thresholds as they are here.
+ */
+import { type Attribute, type Key, label, prometheus } from "./Definitions.ts"
+
+/** When somebody is told. Times are seconds. */
+export interface Thresholds {
+  /** For how long a peer may be down. */
+  readonly downSeconds: number
+  /** How old the oldest entry may be that a peer misses, and for how long. */
+  readonly lagSeconds: number
+  readonly lagForSeconds: number
+  /** How far a peer's clock may differ. */
+  readonly skewSeconds: number
+  /** How slow the slowest hundredth of commits, and of appends, may be. */
+  readonly commitSeconds: number
+  readonly appendSeconds: number
+  /** For how long the record index may be behind. */
+  readonly indexSeconds: number
+  /** How late the slowest hundredth of a process's timers may be. */
+  readonly eventLoopSeconds: number
+  /** How much of the disk has to be free. */
+  readonly diskFreeShare: number
+}
+
+/** For a start; a replica set with a purpose has its own. */
+export const defaults: Thresholds = {
+  downSeconds: 60,
+  lagSeconds: 30,
+  lagForSeconds: 30,
+  skewSeconds: 5,
+  commitSeconds: 1,
+  appendSeconds: 0.5,
+  indexSeconds: 60,
+  eventLoopSeconds: 0.5,
+  diskFreeShare: 0.1
+}
+
+/** One rule. */
+export interface Alert {
+  readonly name: string
+  readonly severity: "warning" | "critical"
+  readonly expr: string
+  readonly forSeconds: number
+  readonly summary: string
+}
+
+/** The rules, the worst first. */
+export const alerts = (thresholds: Thresholds = defaults): ReadonlyArray<Alert> => [
+  ...ofData,
+  ...ofQuorum(thresholds),
+  ...ofPeers(thresholds),
+  ...ofSpeed(thresholds)
+]
+
+/** Rules as a file for Prometheus. */
+export const render = (rules: ReadonlyArray<Alert> = alerts()): string =>
+  [
+    "# Made from src/Alerts.ts of @quorum/metrics. What each alert means and what to do is in docs/operations.md.",
+    "groups:",
+    "  - name: quorum",
+    "    rules:",
+    ...rules.flatMap(({ expr, forSeconds, name, severity, summary }) => [
+      `      - alert: ${name}`,
+      `        expr: ${JSON.stringify(expr)}`,
+      `        for: ${forSeconds}s`,
+      "        labels:",
+      `          severity: ${severity}`,
+      "        annotations:",
+      `          summary: ${JSON.stringify(summary)}`,
+      `          runbook_url: ${JSON.stringify(`${runbook}#${name.toLowerCase()}`)}`
+    ]),
+    ""
+  ].join("\n")
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const runbook = "https://github.com/quorum-write/quorum/blob/main/docs/operations.md"
+
+const replica = "{{ $labels.instance }}"
+const peer = `{{ $labels.${label("quorum.peer")} }}`
+const errorType = `{{ $labels.${label("error.type")} }}`
+
+/** The slowest hundredth of a histogram in the last five minutes. */
+const p99 = (key: Key, attribute: Attribute, value: string): string =>
+  `histogram_quantile(0.99, sum by (instance, le) (rate(${prometheus(key)}_bucket{${label(attribute)}="${value}"}[5m])))`
+
+const ofData: ReadonlyArray<Alert> = [
+  {
+    name: "QuorumDrift",
+    severity: "critical",
+    expr: `${prometheus("peerDrifted")} > 0`,
+    forSeconds: 0,
+    summary: `${peer} holds other bytes than ${replica} at the same place of a log`
+  },
+  {
+    name: "QuorumDamage",
+    severity: "critical",
+    expr: `${prometheus("damaged")} > 0`,
+    forSeconds: 0,
+    summary: `${replica} holds entries that it cannot read any more`
+  },
+  {
+    name: "QuorumStoreFault",
+    severity: "critical",
+    expr: `${prometheus("storeFault")} == 1`,
+    forSeconds: 0,
+    summary: `the store of ${replica} does not work: ${errorType}`
+  },
+  {
+    name: "QuorumPeerRejects",
+    severity: "critical",
+    expr: `increase(${prometheus("peerRejections")}[10m]) > 0`,
+    forSeconds: 0,
+    summary: `${peer} will not take an entry of ${replica}, and nothing after it can follow`
+  }
+]
+
+const ofQuorum = ({ diskFreeShare, downSeconds }: Thresholds): ReadonlyArray<Alert> => [
+  {
+    name: "QuorumTooFewReplicas",
+    severity: "critical",
+    expr:
+      `1 + sum by (instance) (${prometheus("peerUp")}) <= ` + `(1 + count by (instance) (${prometheus("peerUp")})) / 2`,
+    forSeconds: 10,
+    summary: `${replica} reaches no majority, so commits fail there`
+  },
+  {
+    name: "QuorumCommitsFailing",
+    severity: "warning",
+    expr: `sum by (instance, reason) (rate(${prometheus("failures")}[2m])) > 0`,
+    forSeconds: 60,
+    summary: `commits fail on ${replica}: {{ $labels.reason }}`
+  },
+  {
+    name: "QuorumNotRecovered",
+    severity: "warning",
+    expr: `${prometheus("recovered")} == 0`,
+    forSeconds: downSeconds,
+    summary: `${replica} has not heard of the end of its own log, and may not append`
+  },
+  {
+    name: "QuorumDiskLow",
+    severity: "warning",
+    expr: `${prometheus("diskFree")} / ${prometheus("diskSize")} < ${diskFreeShare}`,
+    forSeconds: 60,
+    summary: `the disk of ${replica} is nearly full`
+  }
+]
+
+const ofPeers = ({ downSeconds, lagForSeconds, lagSeconds, skewSeconds }: Thresholds): ReadonlyArray<Alert> => [
+  {
+    name: "QuorumPeerDown",
+    severity: "warning",
+    expr: `${prometheus("peerUp")} == 0`,
+    forSeconds: downSeconds,
+    summary: `${replica} cannot reach ${peer}`
+  },
+  {
+    name: "QuorumPeerLagging",
+    severity: "warning",
+    expr: `${prometheus("peerLagTime")} > ${lagSeconds}`,
+    forSeconds: lagForSeconds,
+    summary: `${peer} misses entries of ${replica} that are {{ $value | humanizeDuration }} old`
+  },
+  {
+    name: "QuorumClockSkew",
+    severity: "warning",
+    expr: `abs(${prometheus("peerSkew")}) > ${skewSeconds}`,
+    forSeconds: 10,
+    summary: `the clocks of ${replica} and ${peer} differ by {{ $value | humanizeDuration }}`
+  },
+  {
+    name: "QuorumHandshakesRefused",
+    severity: "warning",
+    expr: `increase(${prometheus("handshakesRefused")}[5m]) > 0`,
+    forSeconds: 60,
+    summary: `handshakes are refused at ${replica} ({{ $labels.${label("quorum.direction")} }}): ${errorType}`
+  }
+]
+
+const ofSpeed = ({ appendSeconds, commitSeconds, eventLoopSeconds, indexSeconds }: Thresholds) =>
+  [
+    {
+      name: "QuorumCommitsSlow",
+      severity: "warning",
+      expr: `${p99("commitDuration", "quorum.outcome", "committed")} > ${commitSeconds}`,
+      forSeconds: 60,
+      summary: `one in a hundred commits on ${replica} takes {{ $value | humanizeDuration }}`
+    },
+    {
+      name: "QuorumAppendsSlow",
+      severity: "warning",
+      expr: `${p99("appendDuration", "quorum.log", "own")} > ${appendSeconds}`,
+      forSeconds: 60,
+      summary: `one in a hundred appends on ${replica} takes {{ $value | humanizeDuration }}: look at its disk`
+    },
+    {
+      name: "QuorumIndexBehind",
+      severity: "warning",
+      expr: `${prometheus("indexDelay")} > ${indexSeconds}`,
+      forSeconds: 60,
+      summary: `the record index of ${replica} is {{ $value | humanizeDuration }} behind`
+    },
+    {
+      name: "QuorumEventLoopLate",
+      severity: "warning",
+      expr: `${prometheus("eventLoopDelay")} > ${eventLoopSeconds}`,
+      forSeconds: 60,
+      summary: `the process of ${replica} is too busy to answer in time`
+    }
+  ] satisfies ReadonlyArray<Alert>

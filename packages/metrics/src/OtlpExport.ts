@@ -1,0 +1,70 @@
+/**
+ * Sends metrics, logs and traces to an OpenTelemetry collector, by Effect's exporter, as JSON over HTTP.
+ */
+import { ReplicaSet } from "@quorum/core"
+import { type Duration, Effect, Layer } from "effect"
+import type { HttpClient } from "effect/http"
+import { Otlp, type OtlpExporter, type OtlpMetrics, OtlpSerialization } from "effect/observability"
+
+/** Where to send it. */
+export interface Options {
+  /** The collector: `http://127.0.0.1:4318`. `/v1/metrics`, `/v1/logs` and `/v1/traces` are added. */
+  readonly url: string
+  /** Sent with every request: credentials, say. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** How often metrics are sent; every 10 seconds unless given. */
+  readonly every?: Duration.Input
+  /** What this program is called; `quorum` unless given. */
+  readonly serviceName?: string
+}
+
+/**
+ * Sends until the scope closes. Provide it to the replica, so that it ends last, with the loggers and the tracer that it
+ * adds to: `Replica.layer().pipe(…, Layer.provide(OtlpExport.layer({ url })))`. Which replica it is says the resource:
+ * `service.instance.id`, and `quorum.replica_set`.
+ */
+export const layer = ({
+  every,
+  headers,
+  serviceName = "quorum",
+  url
+}: Options): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient | ReplicaSet.ReplicaSet> =>
+  Layer.unwrap(
+    Effect.map(ReplicaSet.ReplicaSet, ({ cluster, self }) =>
+      Otlp.layer({
+        baseUrl: url,
+        headers,
+        resource: { serviceName, attributes: { "service.instance.id": self, "quorum.replica_set": cluster } },
+        metricsExportInterval: every
+      })
+    )
+  ).pipe(Layer.provide(serialization))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Effect keeps the unit in the attributes of a series as well, where a collector would make a label of it. */
+const serialization = Layer.effect(
+  OtlpSerialization.OtlpSerialization,
+  Effect.map(OtlpSerialization.OtlpSerialization, (inner) => ({
+    ...inner,
+    metrics: (data) => inner.metrics(withoutUnits(data))
+  }))
+).pipe(Layer.provide(OtlpSerialization.layerJson))
+
+type Metrics = OtlpMetrics.MetricsData["resourceMetrics"][number]["scopeMetrics"][number]["metrics"][number]
+
+const withoutUnits = (data: OtlpMetrics.MetricsData): OtlpMetrics.MetricsData => ({
+  resourceMetrics: data.resourceMetrics.map((resource) => ({
+    ...resource,
+    scopeMetrics: resource.scopeMetrics.map((scope) => ({ ...scope, metrics: scope.metrics.map(withoutUnit) }))
+  }))
+})
+
+const withoutUnit = (metric: Metrics): Metrics => {
+  for (const kind of ["sum", "gauge", "histogram"] as const) {
+    for (const point of metric[kind]?.dataPoints ?? []) {
+      if (point.attributes !== undefined) point.attributes = point.attributes.filter(({ key }) => key !== "unit")
+    }
+  }
+  return metric
+}

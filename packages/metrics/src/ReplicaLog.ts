@@ -1,0 +1,172 @@
+/**
+ * A log for operators: one structured line when the state of a replica changes in a way that somebody may have to act
+ * on. Never one per write, and never with a key, a namespace or a value.
+ *
+ * Every line has the annotation `quorum.event`, and `quorum.peer` where it is about a peer.
+ */
+import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { Clock, Duration, Effect, Layer, type LogLevel, Queue } from "effect"
+
+/** When something is worth a line. */
+export interface Options {
+  /** For how long a peer misses entries before it is lagging; 10 seconds unless given. */
+  readonly lag?: Duration.Input
+  /** How far a clock may differ; 5 seconds unless given. */
+  readonly clockSkew?: Duration.Input
+  /** How often the status is looked at; every second unless given. */
+  readonly every?: Duration.Input
+  /** The share of the disk that is free, and what is little; nothing is said of the disk unless given. */
+  readonly disk?: { readonly free: () => number; readonly low: number }
+}
+
+/** One line. */
+export interface Line {
+  readonly level: LogLevel.Severity
+  readonly event: string
+  readonly message: string
+  readonly peer?: string
+  readonly more?: Readonly<Record<string, string | number>>
+}
+
+/** Logs until the scope closes, by the logger of the context that the layer is built with. */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const status = yield* ReplicaStatus.ReplicaStatus
+      const events = yield* ReplicaEvents.ReplicaEvents
+      const refusals = yield* Queue.sliding<Line>(maxRefusals)
+      const watch = watcher(options)
+
+      const told = new Map<string, string>()
+      const stop = events.listen((event) => {
+        if (event._tag === "LinkChanged" && event.link === "up") told.delete(`outgoing ${event.peer}`)
+        if (event._tag !== "HandshakeRefused") return
+        const key = `${event.direction} ${event.peer}`
+        if (told.get(key) === event.reason) return
+        told.set(key, event.reason)
+        Queue.offerUnsafe(refusals, refusal(event))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(stop))
+      yield* Queue.take(refusals).pipe(Effect.flatMap(write), Effect.forever, Effect.forkScoped)
+
+      yield* Clock.currentTimeMillis.pipe(
+        Effect.flatMap((now) => Effect.forEach(watch(status.current(), now), write, { discard: true })),
+        Effect.andThen(Effect.sleep(options.every ?? 1000)),
+        Effect.forever,
+        Effect.forkScoped
+      )
+    })
+  )
+
+/** Compares each status with the one before, and says what is worth a line. Times are milliseconds. */
+export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: Options) => {
+  const lagMillis = Duration.toMillis(Duration.fromInputUnsafe(lag))
+  const skewMillis = Duration.toMillis(Duration.fromInputUnsafe(clockSkew))
+  /** What is the case, by a key of its own. */
+  const known = new Map<string, string>()
+  const behindSince = new Map<string, number>()
+
+  /** A line when `is` has changed; the first look is compared with "all is well". */
+  const changed = (key: string, is: string, well: string, line: (is: string) => Line): ReadonlyArray<Line> => {
+    if ((known.get(key) ?? well) === is) return []
+    known.set(key, is)
+    return [line(is)]
+  }
+
+  const ofPeer = (status: ReplicaStatus.PeerStatus, now: number): ReadonlyArray<Line> => {
+    const { clockSkewMillis, detail, drifted, link, replica: peer } = status
+    if (status.lag === 0) behindSince.delete(peer)
+    else if (!behindSince.has(peer)) behindSince.set(peer, now)
+    const since = behindSince.get(peer)
+    const isLagging = since !== undefined && now - since >= lagMillis
+    const skew = clockSkewMillis ?? 0
+    const of = (level: LogLevel.Severity, event: string, message: string, more: Line["more"] = {}): Line => ({
+      level,
+      event,
+      message,
+      peer,
+      more
+    })
+    return [
+      ...changed(`link ${peer}`, link === "connecting" ? "up" : link, "up", (is) =>
+        is === "up"
+          ? of("Info", "peer_up", "a peer can be reached again")
+          : of("Warn", "peer_down", "a peer cannot be reached", { detail: detail ?? "" })
+      ),
+      ...changed(`lag ${peer}`, isLagging ? "lagging" : "level", "level", (is) =>
+        is === "lagging"
+          ? of("Warn", "peer_lagging", "a peer misses entries of this replica", { entries: status.lag })
+          : of("Info", "peer_caught_up", "a peer has caught up")
+      ),
+      ...changed(`drift ${peer}`, drifted.join(" "), "", (is) =>
+        is === ""
+          ? of("Info", "drift_over", "no copy of the peer is known to differ any more")
+          : of("Error", "drift", "a peer's copy of a log differs from the one here", { logs: is })
+      ),
+      ...changed(`skew ${peer}`, Math.abs(skew) > skewMillis ? "skewed" : "level", "level", (is) =>
+        is === "skewed"
+          ? of("Warn", "clock_skew", "the clock of a peer differs", { seconds: skew / 1000 })
+          : of("Info", "clock_skew_over", "the clocks agree again", { seconds: skew / 1000 })
+      )
+    ]
+  }
+
+  return (status: ReplicaStatus.Status, now: number): ReadonlyArray<Line> => [
+    ...changed("recovered", status.recovered ? "yes" : "no", "yes", (is) =>
+      is === "yes"
+        ? { level: "Info", event: "recovered", message: "this replica may append" }
+        : {
+            level: "Warn",
+            event: "recovering",
+            message: "this replica may not append before it has heard of its own log"
+          }
+    ),
+    ...changed("store", status.storeFault?.reason ?? "", "", (is) =>
+      is === ""
+        ? { level: "Info", event: "store_works", message: "the store works again" }
+        : { level: "Error", event: "store_fault", message: "the store does not work", more: { reason: is } }
+    ),
+    ...changed("damage", String(status.damaged.length), "0", (is) => ({
+      level: "Error",
+      event: "damage",
+      message: "entries that are held here cannot be read any more",
+      more: { ranges: Number(is) }
+    })),
+    ...changed("majority", hasMajority(status) ? "yes" : "no", "yes", (is) =>
+      is === "yes"
+        ? { level: "Info", event: "available", message: "enough replicas can be reached for a write" }
+        : { level: "Error", event: "unavailable", message: "too few replicas can be reached for a write" }
+    ),
+    ...(disk === undefined
+      ? []
+      : changed("disk", disk.free() < disk.low ? "low" : "well", "well", (is) =>
+          is === "low"
+            ? { level: "Warn", event: "disk_low", message: "the disk is nearly full", more: { free: disk.free() } }
+            : { level: "Info", event: "disk_well", message: "the disk has room again" }
+        )),
+    ...status.peers.flatMap((peer) => ofPeer(peer, now))
+  ]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many refused handshakes wait to be written; the newest stay. */
+const maxRefusals = 64
+
+const hasMajority = ({ peers, policy }: ReplicaStatus.Status): boolean =>
+  1 + peers.filter(({ link }) => link !== "down").length >= policy.w
+
+const refusal = (event: Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>): Line => ({
+  level: "Warn",
+  event: "handshake_refused",
+  message: event.direction === "incoming" ? "a caller's handshake was refused" : "a peer refuses the handshake",
+  ...(event.peer === undefined ? {} : { peer: event.peer }),
+  more: { direction: event.direction, reason: event.reason }
+})
+
+const write = ({ event, level, message, more = {}, peer }: Line): Effect.Effect<void> =>
+  Effect.logWithLevel(level)(message).pipe(
+    Effect.annotateLogs({ "quorum.event": event, ...(peer === undefined ? {} : { "quorum.peer": peer }), ...more })
+  )

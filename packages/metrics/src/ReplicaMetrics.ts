@@ -1,0 +1,102 @@
+/**
+ * Records the metrics of a replica: counts what it tells, and looks at its status when somebody asks.
+ *
+ * The series are in Effect's `Metric.MetricRegistry`, so every exporter of Effect's metrics has them. Several replicas in
+ * one program need a registry each: `Layer.succeed(Metric.MetricRegistry, new Map())`.
+ */
+import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { Clock, Effect, Layer } from "effect"
+import * as Backlog from "./internal/Backlog.ts"
+import * as Counting from "./internal/Counting.ts"
+import * as Series from "./internal/Series.ts"
+
+/** Records until the scope closes. Costs a few additions per batch and peer, and nothing per write. */
+export const layer: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus> =
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const events = yield* ReplicaEvents.ReplicaEvents
+      const status = yield* ReplicaStatus.ReplicaStatus
+      const clock = yield* Clock.Clock
+      const series = Series.make(yield* Effect.context<never>())
+      const wallMillis = () => clock.currentTimeMillisUnsafe()
+      const first = status.current()
+      const { identity, log, peers, vector } = first
+      const backlog = Backlog.make(heldOf(vector, log), wallMillis())
+      const seen: Counting.Seen = { ackedAt: new Map(), appendedAt: 0, unindexedSince: undefined }
+      const ids = peers.map(({ replica }) => replica)
+
+      const stop = events.listen(Counting.make(series, first, backlog, seen, wallMillis))
+      gauges(series, identity.replica, ids, once(status.current), { backlog, seen, wallMillis })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          stop()
+          series.close()
+        })
+      )
+    })
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Status = ReplicaStatus.Status
+
+/** Looks once for all gauges of one export, which reads them in one turn. */
+const once = (current: () => Status): (() => Status) => {
+  let known: Status | undefined
+  return () => {
+    if (known === undefined) {
+      known = current()
+      queueMicrotask(() => void (known = undefined))
+    }
+    return known
+  }
+}
+
+const gauges = (
+  { gauge }: Series.Series,
+  self: string,
+  peers: ReadonlyArray<string>,
+  status: () => Status,
+  { backlog, seen, wallMillis }: Memory
+): void => {
+  gauge("info", () => 1, { "quorum.replica": self })
+  gauge("recovered", () => Number(status().recovered))
+  gauge("writesWaiting", () => status().waitingWrites)
+  gauge("damaged", () => status().damaged.reduce((sum, { from, to }) => sum + to - from + 1, 0))
+  gauge("indexWaiting", () => status().unindexedKeys)
+  gauge("indexDelay", () => {
+    if (status().unindexedKeys === 0) return 0
+    return Math.max(0, wallMillis() - (seen.unindexedSince ?? wallMillis())) / 1000
+  })
+  for (const reason of Counting.storeReasons) {
+    gauge("storeFault", () => Number(status().storeFault?.reason === reason), { "error.type": reason })
+  }
+  for (const replica of [self, ...peers]) {
+    const isTheirs = (log: string): boolean => log.slice(0, log.indexOf("@")) === replica
+    const held = () => status().vector.reduce((sum, { log, seq }) => (isTheirs(log) ? sum + seq : sum), 0)
+    gauge("logHead", held, { "quorum.replica": replica })
+  }
+  for (const peer of peers) {
+    const attributes = { "quorum.peer": peer }
+    const of = () => status().peers.find(({ replica }) => replica === peer)!
+    gauge("peerUp", () => Number(of().link === "up"), attributes)
+    gauge("peerLag", () => of().lag, attributes)
+    gauge(
+      "peerLagTime",
+      () => (of().lag === 0 ? 0 : backlog.ageMillis(of().watermark, wallMillis()) / 1000),
+      attributes
+    )
+    gauge("peerLagSize", () => backlog.bytesAfter(of().watermark), attributes)
+    gauge("peerAckedAt", () => (seen.ackedAt.get(peer) ?? 0) / 1000, attributes)
+    gauge("peerDrifted", () => of().drifted.length, attributes)
+    gauge("peerSkew", () => (of().clockSkewMillis ?? 0) / 1000, attributes)
+  }
+}
+
+interface Memory {
+  readonly backlog: Backlog.Backlog
+  readonly seen: Counting.Seen
+  readonly wallMillis: () => number
+}
+
+const heldOf = (vector: Status["vector"], log: string): number => vector.find((known) => known.log === log)?.seq ?? 0

@@ -1,0 +1,160 @@
+/**
+ * What is counted: every event of a replica, put into the series it belongs to. A few additions per batch or peer.
+ */
+import { type ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import type { Backlog } from "./Backlog.ts"
+import type { Counter, Histogram, Series } from "./Series.ts"
+
+/** What the gauges need to know that a status does not say. */
+export interface Seen {
+  /** When a peer acked last, in milliseconds since the epoch. */
+  readonly ackedAt: Map<string, number>
+  /** When the last entries were appended. */
+  appendedAt: number
+  /** Since when the record index may be behind; `undefined` while it is not. */
+  unindexedSince: number | undefined
+}
+
+const outcomes: ReadonlyArray<ReplicaEvents.CommitOutcome> = [
+  "committed",
+  "quorum_not_met",
+  "quorum_unavailable",
+  "local_write_failed",
+  "write_uncertain",
+  "write_rejected",
+  "overloaded",
+  "not_ready",
+  "replica_closing",
+  "invalid_policy"
+]
+const notMet = ["unreachable", "timeout", "id_drift", "in_flight"]
+const answers: ReadonlyArray<ReplicaEvents.PeerAnswer> = ["ack", "late", "id_drift", "rejected", "failed"]
+
+/** The reasons why a store fails. */
+export const storeReasons = ReplicaStatus.Status.fields.storeFault.members[0].fields.reason.literals
+
+/** Makes the series, all at 0, and the listener that counts in them. */
+export const make = (
+  series: Series,
+  status: ReplicaStatus.Status,
+  backlog: Backlog,
+  seen: Seen,
+  wallMillis: () => number
+) => {
+  const peers = status.peers.map(({ replica }): string => replica)
+  const each = <A>(values: ReadonlyArray<string>, make: (value: string) => A): ((value: string) => A | undefined) => {
+    const made = new Map(values.map((value) => [value, make(value)]))
+    return (value) => made.get(value)
+  }
+  const onDemand = (make: (value: string) => Counter): ((value: string) => Counter) => {
+    const made = new Map<string, Counter>()
+    return (value) => {
+      const counter = made.get(value) ?? make(value)
+      made.set(value, counter)
+      return counter
+    }
+  }
+  const counters = (key: Parameters<Series["counter"]>[0]) =>
+    each(peers, (peer) => series.counter(key, { "quorum.peer": peer }))
+
+  const acks = each(answers, (result) => series.counter("acks", { result }))
+  const failures = each([...notMet, ...outcomes.slice(2)], (reason) => series.counter("failures", { reason }))
+  const skew = each(peers, (peer) => series.histogram("clockSkew", { peer }))
+  const drifts = series.counter("drifts")
+  const commits = each(outcomes, (outcome) => series.counter("commits", { "quorum.outcome": outcome }))
+  const durations = each(outcomes.slice(0, 2), (outcome) =>
+    series.histogram("commitDuration", { "quorum.outcome": outcome })
+  )
+  const ackDuration = each(peers, (peer) => series.histogram("ackDuration", { "quorum.peer": peer }))
+  const append = (log: string) => ({
+    duration: series.histogram("appendDuration", { "quorum.log": log }),
+    entries: series.histogram("appendEntries", { "quorum.log": log }),
+    size: series.histogram("appendSize", { "quorum.log": log })
+  })
+  const own = append("own")
+  const copy = append("copy")
+  const appendFailures = each(storeReasons, (reason) => series.counter("appendFailures", { "error.type": reason }))
+  const connects = counters("peerConnects")
+  const losses = counters("peerLosses")
+  const rejections = counters("peerRejections")
+  const caughtUp = { entries: counters("catchUpEntries"), size: counters("catchUpSize") }
+  // The reasons are words of the protocol, of which there are few.
+  const refused = {
+    incoming: onDemand((reason) =>
+      series.counter("handshakesRefused", { "quorum.direction": "incoming", "error.type": reason })
+    ),
+    outgoing: onDemand((reason) =>
+      series.counter("handshakesRefused", { "quorum.direction": "outgoing", "error.type": reason })
+    )
+  }
+  const merge = { duration: series.histogram("mergeDuration"), keys: series.counter("mergeKeys") }
+  const links = new Map<string, string>()
+  for (const { link, replica } of status.peers) {
+    links.set(replica, link)
+    if (link === "up") connects(replica)?.add(1)
+  }
+
+  return (event: ReplicaEvents.ReplicaEvent): void => {
+    switch (event._tag) {
+      case "CommitsEnded": {
+        const { durationMillis, outcome, reason, writes } = event
+        commits(outcome)?.add(writes)
+        if (outcome !== "committed") failures(reason ?? outcome)?.add(writes)
+        durations(outcome)?.record(durationMillis / 1000, writes)
+        return
+      }
+      case "Appended":
+        seen.appendedAt = wallMillis()
+        seen.unindexedSince ??= seen.appendedAt
+        if (event.own) backlog.appended(event.seq, event.bytes, wallMillis())
+        return appended(event.own ? own : copy, event)
+      case "AppendFailed":
+        return appendFailures(event.reason)?.add(1)
+      case "PeerAnswered":
+        acks(event.answer)?.add(event.writes)
+        if (event.answer === "ack" || event.answer === "late") {
+          ackDuration(event.peer)?.record(event.afterMillis / 1000, event.writes)
+        }
+        return
+      case "Acked":
+        return void (peers.includes(event.peer) && seen.ackedAt.set(event.peer, wallMillis()))
+      case "Drifted":
+        return drifts.add(1)
+      case "Rejected":
+        return rejections(event.peer)?.add(1)
+      case "LinkChanged":
+        // A peer that cannot be reached is tried, and so told of, again and again.
+        if (links.get(event.peer) === event.link) return
+        links.set(event.peer, event.link)
+        return (event.link === "up" ? connects : losses)(event.peer)?.add(1)
+      case "HandshakeRefused":
+        return refused[event.direction](event.reason).add(1)
+      case "SkewMeasured":
+        return skew(event.peer)?.record(Math.abs(event.skewMillis) / 1000, 1)
+      case "CaughtUp":
+        caughtUp.entries(event.peer)?.add(event.entries)
+        return caughtUp.size(event.peer)?.add(event.bytes)
+      case "IndexMerged":
+        seen.unindexedSince = after(seen.appendedAt, wallMillis() - event.durationMillis)
+        merge.duration.record(event.durationMillis / 1000, 1)
+        return merge.keys.add(event.pointers)
+      case "DamageFound":
+      case "Recovered":
+        return
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What was appended after a merge had begun is not in it. */
+const after = (appendedAt: number, begun: number): number | undefined => (appendedAt < begun ? undefined : begun)
+
+const appended = (
+  { duration, entries, size }: Readonly<Record<"duration" | "entries" | "size", Histogram>>,
+  event: Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "Appended" }>
+): void => {
+  duration.record(event.durationMillis / 1000, 1)
+  entries.record(event.entries, 1)
+  size.record(event.bytes, 1)
+}

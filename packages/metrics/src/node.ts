@@ -1,0 +1,4 @@
+/**
+ * What only Node knows: the event loop, and the disk.
+ */
+export * as ProcessMetrics from "./ProcessMetrics.ts"

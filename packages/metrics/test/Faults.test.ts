@@ -1,0 +1,130 @@
+/** What goes wrong between replicas, and shows in the metrics that are for it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Entry } from "@quorum/core"
+import { PeerProtocol } from "@quorum/core/adapter"
+import { Effect } from "effect"
+import * as Replicas from "./support/replicas.ts"
+
+const { commit, pass } = Replicas
+
+const peer = (id: string) => ({ quorum_peer: id })
+
+describe("faults between replicas", () => {
+  it.effect("a write whose quorum is waited for again is counted once", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      set.cut.add("a>b")
+      const exit = yield* commit(a, "one")
+      assert.strictEqual(exit._tag, "Failure")
+      const [writeId] = /a@[0-9a-f]+:1/.exec(JSON.stringify(exit)) ?? []
+      assert.isDefined(writeId)
+      set.cut.clear()
+      yield* pass(5000)
+      const receipt = yield* a.writer.resume(writeId as Parameters<typeof a.writer.resume>[0])
+      assert.strictEqual(receipt.writeId, writeId)
+      assert.strictEqual(a.value("commits", { quorum_outcome: "quorum_not_met" }), 1)
+      assert.strictEqual(a.value("commits", { quorum_outcome: "committed" }), 0)
+      assert.strictEqual(a.value("acks", { result: "late" }), 1)
+      assert.strictEqual(a.value("acks", { result: "ack" }), 0)
+    })
+  )
+
+  it.effect("a copy that differs is counted, and shown as long as it does", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      set.decorations.set("a>b", (client) => ({
+        ...client,
+        push: (request) => Effect.map(client.push(request), (ack) => ({ ...ack, chain: ack.chain + 1n }) as typeof ack)
+      }))
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      yield* commit(a, "one")
+      assert.isAbove(a.value("drifts")!, 0)
+      assert.strictEqual(a.value("acks", { result: "id_drift" }), 1)
+      assert.strictEqual(a.value("failures", { reason: "id_drift" }), 1)
+    })
+  )
+
+  it.effect("an entry that a peer will not take is counted", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      set.decorations.set("a>b", (client) => ({
+        ...client,
+        push: () => Effect.fail(new PeerProtocol.PushRejected({ detail: "too large here" }))
+      }))
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      yield* commit(a, "one")
+      assert.isAbove(a.value("peerRejections", peer("b"))!, 0)
+      assert.strictEqual(a.value("acks", { result: "rejected" }), 1)
+    })
+  )
+
+  it.effect("a handshake that is refused is counted on both sides, by its reason", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      set.decorations.set("a>b", (client) => ({
+        ...client,
+        hello: (request) => client.hello({ ...request, cluster: "another" })
+      }))
+      const a = yield* set.start("a")
+      const b = yield* set.start("b")
+      yield* pass(2000)
+      const wrong = (direction: string) => ({ quorum_direction: direction, error_type: "wrong_cluster" })
+      assert.isAbove(a.value("handshakesRefused", wrong("outgoing"))!, 0)
+      assert.isAbove(b.value("handshakesRefused", wrong("incoming"))!, 0)
+    })
+  )
+
+  it.effect("what is fetched from a peer is counted there where it was missed", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      const c = yield* set.start("c")
+      yield* pass(2000)
+      yield* c.stop
+      yield* pass(1000)
+      for (const key of ["one", "two", "three"]) yield* commit(a, key)
+      yield* a.stop
+      const again = yield* set.start("c")
+      yield* pass(5000)
+      assert.strictEqual(again.value("catchUpEntries", peer("b")), 3)
+      assert.isAbove(again.value("catchUpSize", peer("b"))!, 0)
+    })
+  )
+
+  it.effect("damage in the store is shown", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const first = yield* set.start("a")
+      yield* first.stop
+      const store = set.stores.get("a")!
+      const log = `a@${store.identity.incarnation}` as const
+      set.stores.set("a", { ...store, damaged: () => [{ log: log as never, from: 3, to: 7 }] })
+      const a = yield* set.start("a")
+      assert.strictEqual(a.value("damaged"), 5)
+    })
+  )
+
+  it.effect("what waits for a slow disk is shown", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      a.faults.inject({ _tag: "SlowDisk", wait: Effect.sleep(700) })
+      yield* Effect.forkChild(a.writer.commit(Entry.put("notes", "slow", "v")))
+      yield* pass(300)
+      assert.strictEqual(a.value("writesWaiting"), 1)
+      yield* pass(1000)
+      assert.strictEqual(a.value("appendDuration", { quorum_log: "own", le: "0.5" }, "_bucket"), 0)
+      assert.strictEqual(a.value("appendDuration", { quorum_log: "own", le: "1" }, "_bucket"), 1)
+    })
+  )
+})

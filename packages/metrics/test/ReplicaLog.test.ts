@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FaultyReplicaStore } from "@quorum/testing"
+import { Effect, Layer, Logger, References } from "effect"
+import { ReplicaLog } from "../src/index.ts"
+import * as Replicas from "./support/replicas.ts"
+
+const { commit, pass } = Replicas
+
+/** A log that collects what it is told, as `event peer`. */
+const collecting = () => {
+  const lines: Array<string> = []
+  const texts: Array<string> = []
+  const logger = Logger.make(({ fiber, message }) => {
+    const annotations = fiber.getRef(References.CurrentLogAnnotations)
+    const peer = annotations["quorum.peer"]
+    lines.push(`${String(annotations["quorum.event"])}${peer === undefined ? "" : ` ${String(peer)}`}`)
+    texts.push(JSON.stringify([message, annotations]))
+  })
+  return { lines, texts, also: ReplicaLog.layer().pipe(Layer.provide(Logger.layer([logger]))) }
+}
+
+const three = Effect.gen(function* () {
+  const log = collecting()
+  const set = yield* Replicas.make
+  const a = yield* set.start("a", { also: log.also })
+  const b = yield* set.start("b")
+  const c = yield* set.start("c")
+  yield* pass(3000)
+  return { set, a, b, c, ...log, since: () => log.lines.splice(0) }
+})
+
+describe("ReplicaLog", () => {
+  it.effect("says nothing of writes that go well", () =>
+    Effect.gen(function* () {
+      const { a, since } = yield* three
+      since()
+      for (let i = 0; i < 5; i++) yield* commit(a, `k${i}`)
+      assert.deepStrictEqual(since(), [])
+    })
+  )
+
+  it.effect("says once that a peer is down, lagging, back and caught up, and nothing of keys", () =>
+    Effect.gen(function* () {
+      const { a, c, set, since, texts } = yield* three
+      since()
+      yield* c.stop
+      yield* pass(1000)
+      yield* commit(a, "secret-key")
+      yield* pass(30_000)
+      assert.deepStrictEqual(since(), ["peer_down c", "peer_lagging c"])
+      yield* set.start("c")
+      yield* pass(3000)
+      assert.sameMembers(since(), ["peer_up c", "peer_caught_up c"])
+      assert.notInclude(texts.join(), "secret-key")
+      assert.notInclude(texts.join(), "notes")
+    })
+  )
+
+  it.effect("says that too few replicas are left, and that the store fails", () =>
+    Effect.gen(function* () {
+      const { a, b, c, since } = yield* three
+      since()
+      a.faults.inject(FaultyReplicaStore.failedAppend("disk_full"))
+      yield* commit(a, "full")
+      assert.deepStrictEqual(since(), ["store_fault"])
+      yield* commit(a, "room")
+      assert.deepStrictEqual(since(), ["store_works"])
+      yield* Effect.all([b.stop, c.stop])
+      yield* pass(5000)
+      assert.deepStrictEqual(since(), ["unavailable", "peer_down b", "peer_down c"])
+    })
+  )
+
+  it.effect("says that a clock is ahead", () =>
+    Effect.gen(function* () {
+      const log = collecting()
+      const set = yield* Replicas.make
+      yield* set.start("a", { also: log.also })
+      yield* set.start("b", { aheadMillis: 20_000 })
+      yield* pass(3000)
+      assert.include(log.lines, "clock_skew b")
+    })
+  )
+})
+
+describe("watcher", () => {
+  it.effect("says that the disk is low, once, and that it has room again", () =>
+    Effect.gen(function* () {
+      let free = 0.5
+      const { also, lines } = collecting()
+      void also
+      const set = yield* Replicas.make
+      const layer = ReplicaLog.layer({ disk: { free: () => free, low: 0.1 } }).pipe(
+        Layer.provide(
+          Logger.layer([
+            Logger.make(({ fiber }) => {
+              lines.push(String(fiber.getRef(References.CurrentLogAnnotations)["quorum.event"]))
+            })
+          ])
+        )
+      )
+      yield* set.start("a", { also: layer })
+      yield* pass(2000)
+      free = 0.05
+      yield* pass(3000)
+      free = 0.5
+      yield* pass(2000)
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("disk")),
+        ["disk_low", "disk_well"]
+      )
+    })
+  )
+})
