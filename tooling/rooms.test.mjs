@@ -1,5 +1,7 @@
 import assert from "node:assert/strict"
+import { existsSync, globSync, readFileSync } from "node:fs"
 import { test } from "node:test"
+import { fileURLToPath } from "node:url"
 import { examine } from "./examples.mjs"
 import { objections } from "./rooms.mjs"
 
@@ -35,4 +37,25 @@ test("a block of code that names no file, or differs from its file, is found", (
   const { right, wrong } = examine("<!-- a.ts -->\n\n```ts\nwrong()\n```", exampleOf)
   assert.equal(wrong.length, 1)
   assert.equal(right, "<!-- a.ts -->\n\n```ts\nright()\n```")
+})
+
+test("every file that the architecture names exists", () => {
+  const root = fileURLToPath(new URL("..", import.meta.url))
+  const text = readFileSync(`${root}docs/architecture.md`, "utf8")
+  const names = Array.from(text.matchAll(/`([\w./-]+\.(?:ts|mjs))`/g), ([, name]) => name)
+  assert.ok(names.length > 20)
+  const exists = (name) =>
+    existsSync(root + name) ||
+    existsSync(`${root}packages/core/src/${name}`) ||
+    existsSync(`${root}packages/sqlite/src/${name}`)
+  assert.deepEqual(
+    names.filter((name) => !exists(name)),
+    []
+  )
+  const files = new Set(globSync("packages/*/src/**/*.ts", { cwd: root }).map((file) => file.split("/").pop()))
+  const nouns = Array.from(text.matchAll(/`(\w+)`/g), ([, noun]) => noun).filter((noun) => /^[A-Z]\w+$/.test(noun))
+  assert.deepEqual(
+    nouns.filter((noun) => !files.has(`${noun}.ts`) && !["Log"].includes(noun)),
+    []
+  )
 })
