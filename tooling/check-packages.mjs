@@ -16,6 +16,7 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
 const projects = [
   { program: "core.ts", packages: ["core"], also: [] },
   { program: "http.ts", packages: ["core", "http", "sqlite"], also: ["@effect/platform-node"] },
+  { program: "metrics.ts", packages: ["core", "http", "metrics", "sqlite"], also: ["@effect/platform-node"] },
   { program: "ws.ts", packages: ["core", "ws", "sqlite"], also: ["@effect/platform-node"] }
 ]
 

@@ -6,13 +6,15 @@ import { Clock, Effect } from "effect"
 import * as Client from "./Client.ts"
 import type { Cluster } from "./Cluster.ts"
 import * as Import from "./Import.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Report from "./Report.ts"
 import * as Steps from "./Steps.ts"
 
 /** Runs all steps on replicas that are not running yet, and reports. The replicas run on until their scope closes. */
 export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps.Options) {
   const { members, policy } = cluster
-  const client = yield* Client.make(members)
+  const metrics = yield* Metrics.watch(cluster)
+  const client = metrics.counting(yield* Client.make(members))
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 
@@ -22,6 +24,7 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps
   const compared = yield* Steps.compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
 
   const kills = [...imported.kills, ...shortage.kills]
+  const seen = yield* metrics.seen(kills.map(({ id }) => id))
   const facts = {
     input: options.input,
     replicas: members.map((member) => ({
@@ -41,6 +44,7 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps
     killed: kills.map(({ id }) => id),
     kills,
     inFlightAtKill: imported.kills[0]?.inFlight ?? 0,
+    metrics: seen,
     outcomeUnknown: state.outcomeUnknown,
     sentAgain: state.sentAgain,
     quorumNotMet: recovery.notMet,

@@ -34,6 +34,33 @@ export const Kill = Schema.Struct({
   inFlightHere: Count
 })
 
+/** What the metrics of a replica that was never killed say, beside what the demo counted itself. */
+export const Seen = Schema.Struct({
+  replica: Schema.String,
+  /** Its commits by outcome, and the answers of it that the demo counted. */
+  committed: Schema.Struct({ metrics: Count, demo: Count }),
+  notMet: Schema.Struct({ metrics: Count, demo: Count }),
+  /** Requests to it that nobody knows the outcome of, so that the two may differ by as many. */
+  unknown: Count,
+  /** Of every killed replica, by id. */
+  peers: Schema.Record(
+    Schema.String,
+    Schema.Struct({
+      /** How often the link to it went down, and came up. */
+      losses: Count,
+      connects: Count,
+      /** The most entries and seconds that it was seen to be behind. */
+      maxLag: Count,
+      maxLagSeconds: Schema.Finite,
+      /** How many entries it is behind at the end. */
+      lag: Count
+    })
+  )
+})
+
+/** What the metrics of a replica that was never killed say. */
+export type Seen = typeof Seen.Type
+
 /** The outcome of a run, as `--report` writes it. */
 export const Report = Schema.Struct({
   /** Whether everything held that the demo checks. `problems` says what did not. */
@@ -66,6 +93,8 @@ export const Report = Schema.Struct({
   killed: Schema.Array(Schema.String),
   kills: Schema.Array(Kill),
   inFlightAtKill: Count,
+  /** What the metrics saw; null when no replica was left alive, or its metrics could not be read. */
+  metrics: Schema.NullOr(Seen),
   /** Requests that broke because their replica was killed, so that nobody knew what became of the write. */
   outcomeUnknown: Count,
   /** Writes that were sent again, to another replica. */
@@ -99,7 +128,16 @@ export const write = Effect.fnUntraced(function* (path: string, report: Report) 
 export const problemsOf = (
   report: Pick<
     Report,
-    "accepted" | "committed" | "converged" | "digests" | "failed" | "inFlightAtKill" | "killed" | "n" | "quorumNotMet"
+    | "accepted"
+    | "committed"
+    | "converged"
+    | "digests"
+    | "failed"
+    | "inFlightAtKill"
+    | "killed"
+    | "metrics"
+    | "n"
+    | "quorumNotMet"
   >
 ): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -116,6 +154,8 @@ export const problemsOf = (
   check(report.quorumNotMet !== null, "the write without a quorum was not answered with quorum_not_met")
   check(report.quorumNotMet?.committedLater !== false, "the write without a quorum was not committed later")
   check(new Set(Object.values(report.digests)).size <= 1, "the replicas hold different records")
+  check(report.metrics !== null, "the metrics of the replica that was never killed cannot be read")
+  if (report.metrics !== null) problems.push(...disagreements(report.metrics))
   check(report.converged, "not every acknowledged write is on every replica, byte for byte")
   return problems
 }
@@ -141,6 +181,7 @@ export const summary = (report: Report): ReadonlyArray<string> => {
         `${report.outcomeUnknown} without an answer, ${report.sentAgain} sent again`
     ),
     ...(report.quorumNotMet === null ? [] : [row("not met", notMetText(report.quorumNotMet))]),
+    ...(report.metrics === null ? [] : metricsRows(report.metrics).map(([label, text]) => row(label, text))),
     row("caught up", report.caughtUpMs === null ? "no" : `${seconds(report.caughtUpMs)} after the restart`),
     row("records", `${pairs(report.records, number)}; read and compared in ${seconds(report.compareMs)}`),
     row("sha256", report.converged && digest !== undefined ? `${digest} on all` : pairs(report.digests, String)),
@@ -162,6 +203,40 @@ export const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)
 // ---------------------------------------------------------------------------------------------------------------------
 
 const shownLines = 10
+
+/** Where the metrics and the demo's own count differ. */
+const disagreements = ({ committed, notMet, peers, replica, unknown }: Seen): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const compare = (what: string, { demo, metrics }: Seen["notMet"]): void => {
+    if (metrics < demo || metrics > demo + unknown)
+      problems.push(`the metrics of ${replica} count ${metrics} ${what}, and the demo ${demo}`)
+  }
+  compare("commits", committed)
+  compare("writes without a quorum", notMet)
+  for (const [peer, { lag, losses }] of Object.entries(peers)) {
+    if (losses === 0) problems.push(`the metrics of ${replica} did not see that ${peer} was killed`)
+    if (lag > 0) problems.push(`by the metrics of ${replica}, ${peer} still misses ${lag} entries`)
+  }
+  return problems
+}
+
+const metricsRows = ({ committed, notMet, peers, replica }: Seen): ReadonlyArray<readonly [string, string]> => [
+  [
+    "metrics",
+    `${replica}: ${number(committed.metrics)} committed, ${notMet.metrics} not met; counted by the demo: ` +
+      `${number(committed.demo)} and ${notMet.demo}`
+  ],
+  ...Object.entries(peers).map(
+    ([peer, { connects, lag, losses, maxLag, maxLagSeconds }]) =>
+      [
+        "",
+        `${replica} lost ${peer} ${times(losses)} and reached it ${times(connects)}; at most ${number(maxLag)} entries ` +
+          `and ${maxLagSeconds.toFixed(1)} s behind, now ${lag}`
+      ] as const
+  )
+]
+
+const times = (count: number): string => (count === 1 ? "once" : `${count} times`)
 
 const notMetText = ({ afterMs, committedLater, got, needed, reason }: typeof NotMet.Type): string =>
   `${got} of ${needed}, ${reason}, after ${seconds(afterMs)}; the same write was ` +

@@ -81,6 +81,10 @@ const flags = {
     Flag.withDescription("How many writes are under way at once (default: 64)"),
     Flag.withDefault(64)
   ),
+  metrics: Flag.Boolean("metrics").pipe(
+    Flag.withDescription("Print where Prometheus finds the metrics of the replicas"),
+    Flag.withDefault(false)
+  ),
   keep: Flag.Boolean("keep").pipe(
     Flag.withDescription("Leave the replicas running at the end, until Ctrl-C"),
     Flag.withDefault(false)
@@ -93,7 +97,7 @@ const flags = {
 
 /** One run. Everything that it starts ends with it. */
 const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
-  const { dir, input, keep, limit, port, replicas, report: reportFile, transport, verbose, writers } = given
+  const { dir, input, keep, limit, metrics, port, replicas, report: reportFile, transport, verbose, writers } = given
   const fs = yield* FileSystem.FileSystem
   const { say } = yield* Progress.Progress
   const info = yield* Effect.mapError(fs.stat(input), () => new Unusable({ detail: `--input: there is no ${input}` }))
@@ -110,6 +114,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, transport, verbose })
 
   if (input === cities) yield* say("City data © GeoNames, CC BY 4.0")
+  if (metrics) yield* say(["Metrics:", ...cluster.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))
   const report = yield* Demo.run(cluster, { input, limit: Option.getOrUndefined(limit), writers })
   yield* say(["", ...Report.summary(report)].join("\n"))
   if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)

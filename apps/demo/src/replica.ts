@@ -10,6 +10,8 @@ import { Replica, ReplicaSet } from "@quorum/core"
 import { PeerProtocol } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { Prometheus, ReplicaLog } from "@quorum/metrics"
+import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Console, Effect, Layer, Logger, Runtime, Schema, Stdio, Stream } from "effect"
@@ -19,13 +21,17 @@ import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig
 /** Between http and ws one line differs. Clients are answered over HTTP in any case. */
 const serve = {
   http: (options: HttpNode.Options) => HttpNode.serve(options),
-  ws: (options: HttpNode.Options) => WsNode.serve({ ...options, routes: ClientApiServer.layer })
+  ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
+
+/** What is answered beside the peers: clients, and whoever watches. */
+const routes = (folder: string) =>
+  Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
 
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
-    serve[transport]({ host, port, peers: members }),
+    serve[transport]({ host, port, peers: members, routes: routes(folder) }),
     Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )

@@ -26,6 +26,16 @@ const held: Report.Report = {
     { id: "c", pid: 12, afterWrites: 1000, inFlight: 0, inFlightHere: 0 }
   ],
   inFlightAtKill: 64,
+  metrics: {
+    replica: "b",
+    committed: { metrics: 340, demo: 340 },
+    notMet: { metrics: 1, demo: 1 },
+    unknown: 0,
+    peers: {
+      a: { losses: 1, connects: 2, maxLag: 300, maxLagSeconds: 4.25, lag: 0 },
+      c: { losses: 2, connects: 2, maxLag: 20, maxLagSeconds: 2, lag: 0 }
+    }
+  },
   outcomeUnknown: 20,
   sentAgain: 22,
   quorumNotMet: {
@@ -48,6 +58,8 @@ const held: Report.Report = {
   totalMs: 9000
 }
 
+const seen = held.metrics!
+
 describe("the report", () => {
   it.effect("is written as JSON that its schema reads back", () =>
     Effect.gen(function* () {
@@ -66,6 +78,27 @@ describe("the report", () => {
   const broken: ReadonlyArray<readonly [name: string, change: Partial<Report.Report>, problem: RegExp]> = [
     ["nothing was imported", { accepted: 0, committed: 0 }, /nothing to import/],
     ["nobody was killed", { killed: [] }, /no replica was killed/],
+    ["no metrics could be read", { metrics: null }, /the metrics of the replica that was never killed cannot be read/],
+    [
+      "the metrics count fewer commits",
+      { metrics: { ...seen, committed: { metrics: 339, demo: 340 } } },
+      /the metrics of b count 339 commits, and the demo 340/
+    ],
+    [
+      "the metrics count more than can be explained",
+      { metrics: { ...seen, unknown: 1, notMet: { metrics: 3, demo: 1 } } },
+      /the metrics of b count 3 writes without a quorum, and the demo 1/
+    ],
+    [
+      "the metrics did not see a kill",
+      { metrics: { ...seen, peers: { ...seen.peers, a: { ...seen.peers["a"]!, losses: 0 } } } },
+      /did not see that a was killed/
+    ],
+    [
+      "the metrics see a replica behind",
+      { metrics: { ...seen, peers: { ...seen.peers, c: { ...seen.peers["c"]!, lag: 7 } } } },
+      /c still misses 7 entries/
+    ],
     ["the kill met no write in flight", { inFlightAtKill: 0 }, /no write was in flight/],
     ["a write is missing", { committed: 999 }, /1 of 1000 writes were not committed$/],
     [

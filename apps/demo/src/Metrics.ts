@@ -1,0 +1,127 @@
+/**
+ * What the metrics of the replicas say while the demo runs, read as Prometheus reads them.
+ */
+import { Definitions } from "@quorum/metrics"
+import { Effect, Option, Schedule } from "effect"
+import { HttpClient } from "effect/http"
+import type { Client } from "./Client.ts"
+import type { Cluster, Member } from "./Cluster.ts"
+import type { Seen } from "./Report.ts"
+
+/** The series of one answer, by name and labels as they are written. */
+export type Series = ReadonlyMap<string, number>
+
+/** Reads Prometheus' text format, as far as it is needed here. */
+export const parse = (text: string): Series =>
+  new Map(
+    text.split("\n").flatMap((line) => {
+      const found = /^([a-z]\S*(?:\{.*\})?) (\S+)$/.exec(line)
+      return found === null ? [] : [[found[1]!, Number(found[2])] as const]
+    })
+  )
+
+/** What a replica's metrics say now; none when it cannot be asked. */
+export const read = (member: Member) =>
+  HttpClient.get(`${member.url}/metrics`).pipe(
+    Effect.flatMap((response) => response.text),
+    Effect.timeout(patienceMillis),
+    Effect.map(parse),
+    Effect.option
+  )
+
+/** Looks at the metrics of all replicas again and again, until the scope closes. */
+export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
+  const http = yield* HttpClient.HttpClient
+  const answers = new Map<Member, { committed: number; notMet: number; unknown: number }>()
+  const most = new Map<string, { lag: number; seconds: number }>()
+  const look = (member: Member) => Effect.provideService(read(member), HttpClient.HttpClient, http)
+
+  const note = (member: Member, series: Series): void => {
+    for (const { id } of cluster.members) {
+      const known = most.get(`${member.id} ${id}`) ?? { lag: 0, seconds: 0 }
+      known.lag = Math.max(known.lag, of(series, "peerLag", id))
+      known.seconds = Math.max(known.seconds, of(series, "peerLagTime", id))
+      most.set(`${member.id} ${id}`, known)
+    }
+  }
+  const lookAtAll = Effect.suspend(() =>
+    Effect.forEach(
+      cluster.alive(),
+      (member) => Effect.map(look(member), (series) => Option.isSome(series) && note(member, series.value)),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
+  yield* lookAtAll.pipe(Effect.repeat(Schedule.spaced(pollMillis)), Effect.forkScoped)
+
+  const count = (member: Member) => {
+    const known = answers.get(member) ?? { committed: 0, notMet: 0, unknown: 0 }
+    answers.set(member, known)
+    return known
+  }
+
+  return {
+    /** A client whose answers are counted. */
+    counting: (client: Client): Client => ({
+      ...client,
+      put: (member, write) =>
+        Effect.tap(client.put(member, write), (answer) =>
+          Effect.sync(() => {
+            if (answer._tag === "Committed") count(member).committed++
+            if (answer._tag === "NotMet") count(member).notMet++
+            if (answer._tag === "Unknown") count(member).unknown++
+          })
+        )
+    }),
+    /** What a replica that was not among the killed says, once nobody is behind any more, or after a while. */
+    seen: Effect.fnUntraced(function* (killed: ReadonlyArray<string>) {
+      const survivor = cluster.members.find(({ id }) => !killed.includes(id))
+      if (survivor === undefined) return null
+      const isLevel = (series: Series): boolean => killed.every((id) => of(series, "peerLag", id) === 0)
+      const series = yield* look(survivor).pipe(
+        Effect.tap(Effect.sleep(pollMillis)),
+        Effect.repeat({ until: (found) => Option.isSome(found) && isLevel(found.value) }),
+        Effect.timeoutOption(levelMillis),
+        Effect.flatMap((found) => (Option.isSome(found) ? Effect.succeed(found.value) : look(survivor)))
+      )
+      return Option.isNone(series) ? null : summary(survivor, killed, series.value)
+    })
+  }
+
+  function summary(survivor: Member, killed: ReadonlyArray<string>, series: Series): Seen {
+    const demo = count(survivor)
+    const outcome = (name: string): number =>
+      series.get(`${Definitions.prometheus("commits")}{${Definitions.label("quorum.outcome")}="${name}"}`) ?? 0
+    return {
+      replica: survivor.id,
+      committed: { metrics: outcome("committed"), demo: demo.committed },
+      notMet: { metrics: outcome("quorum_not_met"), demo: demo.notMet },
+      unknown: demo.unknown,
+      peers: Object.fromEntries(
+        killed.map((id) => {
+          const { lag, seconds } = most.get(`${survivor.id} ${id}`) ?? { lag: 0, seconds: 0 }
+          return [
+            id,
+            {
+              losses: of(series, "peerLosses", id),
+              connects: of(series, "peerConnects", id),
+              maxLag: lag,
+              maxLagSeconds: seconds,
+              lag: of(series, "peerLag", id)
+            }
+          ]
+        })
+      )
+    }
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const pollMillis = 100
+const patienceMillis = 2000
+
+/** How long the metrics may take to see what the logs have shown already: a heartbeat, and time to spare. */
+const levelMillis = 5000
+
+const of = (series: Series, key: Definitions.Key, peer: string): number =>
+  series.get(`${Definitions.prometheus(key)}{${Definitions.label("quorum.peer")}="${peer}"}`) ?? 0

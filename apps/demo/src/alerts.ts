@@ -1,0 +1,112 @@
+/**
+ * Shows an alert fire: three replicas and a real Prometheus; one replica is stopped, its lag grows and the alerts fire;
+ * it is started again, catches up, and the alerts clear. The exit code is 0 only if all of that was seen.
+ */
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Entry, QuorumPolicy } from "@quorum/core"
+import { Alerts, Definitions } from "@quorum/metrics"
+import { Clock, Console, Effect, FileSystem, Ref } from "effect"
+import { HttpClient } from "effect/http"
+import * as Client from "./Client.ts"
+import * as Cluster from "./Cluster.ts"
+import * as Ports from "./Ports.ts"
+import * as Prometheus from "./Prometheus.ts"
+
+/** The rules of the package, impatient. */
+const rules = Alerts.alerts({ ...Alerts.defaults, lagSeconds: 5, lagForSeconds: 3, downSeconds: 5 })
+
+const patienceMillis = 60_000
+const lookMillis = 500
+
+const run = Effect.gen(function* () {
+  const startedAt = yield* Clock.currentTimeMillis
+  const say = Effect.fnUntraced(function* (text: string) {
+    const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
+    yield* Console.log(`${seconds.toFixed(1).padStart(5)} s  ${text}`)
+  })
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* fs.makeTempDirectoryScoped({ prefix: "quorum-alerts-" })
+  const [port, ...ports] = yield* Ports.free(4)
+  const script = fileURLToPath(new URL("./replica.js", import.meta.url))
+  const policy = yield* Effect.fromResult(QuorumPolicy.majority(3))
+  const cluster = yield* Cluster.make({ script, name: "alerts", folder, ports, policy, transport: "ws" })
+  const { members } = cluster
+  yield* Effect.forEach(members, cluster.start, { concurrency: "unbounded", discard: true })
+  const prometheus = yield* Prometheus.start({
+    folder: join(folder, "prometheus"),
+    port: port!,
+    members,
+    rules: Alerts.render(rules)
+  })
+  yield* say(`3 replicas run, and Prometheus at ${prometheus.url}, which scrapes them every second`)
+
+  const client = yield* Client.make(members)
+  const written = yield* Ref.make(0)
+  yield* Effect.forkScoped(
+    Ref.getAndUpdate(written, (count) => count + 1).pipe(
+      Effect.flatMap((i) => client.put(members[0]!, Entry.put("notes", `k${i}`, "value"))),
+      Effect.andThen(Effect.sleep(20)),
+      Effect.forever
+    )
+  )
+
+  /** Says what is new until it is as wanted. Fails when that takes too long. */
+  let shown = ""
+  const until = Effect.fnUntraced(function* (what: string, isSo: (seen: Look) => boolean) {
+    const look = Effect.gen(function* () {
+      const lag = yield* valueAt(prometheus, "peerLag")
+      const age = yield* valueAt(prometheus, "peerLagTime")
+      const alerts = (yield* prometheus.alerts).filter(({ labels }) => labels["instance"] === "a")
+      const firing = alerts.filter(({ state }) => state === "firing")
+      const names = firing.map(({ annotations, labels }) => `${labels["alertname"]}: ${annotations["summary"]}`)
+      const text = names.length === 0 ? "nothing fires" : `fires: ${names.join("; ")}`
+      const state = firing.map(({ labels }) => labels["alertname"]).join()
+      if (state !== shown) yield* say(`c lags by ${lag} entries, the oldest ${age.toFixed(1)} s old; ${text}`)
+      shown = state
+      return { lag, firing: firing.map(({ labels }) => labels["alertname"] ?? "") }
+    })
+    yield* look.pipe(
+      Effect.tap(Effect.sleep(lookMillis)),
+      Effect.repeat({ until: isSo }),
+      Effect.timeoutOrElse({
+        duration: patienceMillis,
+        orElse: () => Effect.fail(new Prometheus.PrometheusFailed({ detail: `it never came to this: ${what}` }))
+      })
+    )
+    yield* say(what)
+  })
+
+  const c = members[2]!
+  yield* until("c holds what a wrote, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)
+  cluster.killUnsafe(c)
+  yield* cluster.gone(c)
+  yield* say("c was killed; writes go on")
+  yield* until(
+    "both alerts fire",
+    ({ firing, lag }) => lag > 100 && ["QuorumPeerDown", "QuorumPeerLagging"].every((name) => firing.includes(name))
+  )
+  yield* cluster.start(c)
+  yield* say("c was started again")
+  yield* until("c has caught up, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)
+}).pipe(Effect.scoped)
+
+interface Look {
+  readonly lag: number
+  readonly firing: ReadonlyArray<string>
+}
+
+/** What replica a says of c. */
+const valueAt = (prometheus: Effect.Success<ReturnType<typeof Prometheus.start>>, key: Definitions.Key) =>
+  Effect.map(
+    prometheus.query(`${Definitions.prometheus(key)}{instance="a",${Definitions.label("quorum.peer")}="c"}`),
+    ([first]) => first?.value ?? Number.NaN
+  )
+
+run.pipe(
+  Effect.tapError((error) => Console.error(error.message)),
+  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+  Effect.provide([NodeHttpClient.layerUndici, NodeServices.layer]),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)
