@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { Entry, QuorumWriter, Replica, ReplicaSet } from "@quorum/core"
 import { HttpNode } from "@quorum/http/node"
 import { Prometheus } from "@quorum/metrics"
@@ -24,7 +23,7 @@ const program = Effect.gen(function* () {
   yield* Context.get(a, QuorumWriter.QuorumWriter).commit(Entry.put("notes", "greeting", "hello"))
   const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/metrics`))
   const text = yield* Effect.promise(() => response.text())
-  const rules = readFileSync(fileURLToPath(import.meta.resolve("@quorum/metrics/prometheus/alerts.yml")), "utf8")
+  const rules = readFileSync("node_modules/@quorum/metrics/prometheus/alerts.yml", "utf8")
   return `${/^quorum_commits_total.*committed.*$/m.exec(text)?.[0]}, ${rules.match(/alert:/g)?.length} alert rules`
 }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
 
