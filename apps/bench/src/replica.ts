@@ -7,6 +7,8 @@ import { Replica, ReplicaSet } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { Prometheus, ReplicaLog } from "@quorum/metrics"
+import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Logger, References } from "effect"
@@ -22,18 +24,24 @@ export interface Config {
   readonly w: number
   /** Where the record index is; only the store is durable in any case. */
   readonly index: "sqlite" | "memory"
+  /** Whether its metrics are recorded and served. */
+  readonly metrics: boolean
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, metrics, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
 const serve = {
   http: (options: HttpNode.Options) => HttpNode.serve(options),
-  ws: (options: HttpNode.Options) => WsNode.serve({ ...options, routes: ClientApiServer.layer })
+  ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
+
+const routes = metrics
+  ? Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
+  : ClientApiServer.layer
 
 const store =
   index === "sqlite"
@@ -41,7 +49,7 @@ const store =
     : Layer.merge(SqliteReplicaStore.layer({ folder }), RecordIndex.layerMemory)
 
 const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w) }).pipe(
-  serve[transport]({ host, port: ports[id]!, peers }),
+  serve[transport]({ host, port: ports[id]!, peers, routes }),
   Layer.provideMerge(store),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
