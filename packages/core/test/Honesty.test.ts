@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { EntryBatch, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { EntryBatch, PeerProtocol, ReplicaStore, Watermark } from "../src/adapter.ts"
 import { type ReplicaEvents, Entry, HybridLogicalClock, LogId, type QuorumWriter, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
@@ -144,6 +144,33 @@ describe("L70 what no entry can hold", () => {
       assert.strictEqual((yield* Fiber.join(sound)).writeId, WriteId.make(a.logs.own, 1))
     })
   )
+})
+
+describe("a name that is no text", () => {
+  it.effect("names no record, and not the record of another name", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      yield* during(a.writer.commit(Entry.put("n\ufffd", "k\ufffd", "v")), 10)
+      assert.isTrue(Option.isSome(yield* a.records.read("n\ufffd", "k\ufffd")))
+      for (const [namespace, key] of [
+        ["n\ud800", "k\ufffd"],
+        ["n\ufffd", "k\udc00"]
+      ] as const) {
+        assert.isTrue(Option.isNone(yield* a.records.read(namespace, key)))
+      }
+    })
+  )
+})
+
+describe("what went wrong on the way to a peer", () => {
+  it("L68 is said to the bottom, wherever a library keeps it", () => {
+    const refused = new Error("connect ECONNREFUSED 127.0.0.1:1")
+    const said = (cause: unknown) => PeerProtocol.explain(new Error("An error occurred during Open", { cause }))
+    assert.include(said(refused), "ECONNREFUSED")
+    assert.include(said({ type: "error", error: refused }), "ECONNREFUSED")
+    assert.include(said(new AggregateError([refused])), "ECONNREFUSED")
+    assert.strictEqual(said(undefined), "An error occurred during Open")
+  })
 })
 
 describe("entries of a peer", () => {

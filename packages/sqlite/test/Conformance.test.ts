@@ -1,5 +1,5 @@
 import { ReplicaSet } from "@quorum/core"
-import { ReplicaStoreConformance, StorePlace } from "@quorum/testing"
+import { RecordIndexConformance, ReplicaStoreConformance, StorePlace } from "@quorum/testing"
 import { Effect, Layer } from "effect"
 import { SqliteStore } from "../src/index.ts"
 import { tempFolder } from "./support/store.ts"
@@ -7,12 +7,12 @@ import { tempFolder } from "./support/store.ts"
 const ownedBy = ({ cluster, replica }: StorePlace.Owner) =>
   Layer.succeed(ReplicaSet.ReplicaSet, { cluster, self: replica, peers: [] })
 
-ReplicaStoreConformance.suite(
-  "the store on SQLite",
-  Layer.effect(
-    StorePlace.StorePlace,
-    Effect.map(tempFolder, (folder) =>
-      StorePlace.StorePlace.of({ open: (owner) => Layer.provide(SqliteStore.layer({ folder }), ownedBy(owner)) })
-    )
+const place = Layer.effect(
+  StorePlace.StorePlace,
+  Effect.map(tempFolder, (folder) =>
+    StorePlace.StorePlace.of({ open: (owner) => Layer.provide(SqliteStore.layer({ folder }), ownedBy(owner)) })
   )
 )
+
+ReplicaStoreConformance.suite("the store on SQLite", place)
+RecordIndexConformance.suite("the index on SQLite", place)

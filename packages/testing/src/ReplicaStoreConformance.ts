@@ -1,21 +1,15 @@
 /**
- * The suite of the store port: what every `ReplicaStore`, and the `RecordIndex` beside it, has to do.
+ * The suite of the store port: what every `ReplicaStore` has to do. `RecordIndexConformance` is that of the index.
  */
 import type { Layer } from "effect"
 import * as Conformance from "./Conformance.ts"
 import * as Append from "./internal/store/append.ts"
 import * as Place from "./internal/store/place.ts"
 import * as Read from "./internal/store/read.ts"
-import * as Index from "./internal/store/recordIndex.ts"
 import type { StorePlace } from "./StorePlace.ts"
 
 /** The cases, as data: run one by itself with `Conformance.run`. */
-export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
-  ...Append.cases,
-  ...Read.cases,
-  ...Place.cases,
-  ...Index.cases
-]
+export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [...Append.cases, ...Read.cases, ...Place.cases]
 
 /** Registers the suite with vitest. The layer makes a new, empty place for every case. */
 export const suite = <E>(name: string, layer: Layer.Layer<StorePlace, E>, options?: Conformance.Options): void =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Conformance, ReplicaStoreConformance, TransportConformance } from "../src/index.ts"
+import { Conformance, RecordIndexConformance, ReplicaStoreConformance, TransportConformance } from "../src/index.ts"
 
 const cases = ["one", "two"].map((name) => Conformance.make<never>(name, Effect.void))
 const problems = (...skips: ReadonlyArray<readonly [name: string, reason: string]>) =>
@@ -31,7 +31,11 @@ describe("Conformance", () => {
     assert.deepStrictEqual(problems(["one", "x"], ["two", "x"]), ["no case is left"])
   })
 
-  for (const [suite, { cases }] of Object.entries({ ReplicaStoreConformance, TransportConformance })) {
+  for (const [suite, { cases }] of Object.entries({
+    RecordIndexConformance,
+    ReplicaStoreConformance,
+    TransportConformance
+  })) {
     it(`${suite}: the names of the cases are distinct lower-case sentences`, () => {
       const names = cases.map(({ name }) => name)
       assert.strictEqual(new Set(names).size, names.length)

@@ -3,7 +3,7 @@ import { describe, it } from "@effect/vitest"
 import type { LogId } from "@quorum/core"
 import { Chain, EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
-import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
+import { RecordIndexConformance, ReplicaStoreConformance, StorePlace } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
 import * as MemoryPlace from "./support/memoryPlace.ts"
 
@@ -129,13 +129,13 @@ describe("the store suite finds", { concurrent: true }, () => {
             })
           )
         ).pipe(Layer.provide(MemoryPlace.place()))
-      yield* finds(ReplicaStoreConformance.cases, withIndex(index), [
+      yield* finds(RecordIndexConformance.cases, withIndex(index), [
         ["the index is a fold over the logs, whatever order they come in", /AssertionError/],
         ["two indexes that were filled in opposite orders are the same", /AssertionError/]
       ])
       const kept = index()
       yield* finds(
-        ReplicaStoreConformance.cases,
+        RecordIndexConformance.cases,
         withIndex(() => kept),
         [["an index that is ahead of its logs starts over", /./]]
       )
