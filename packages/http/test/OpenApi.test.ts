@@ -1,11 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Validator } from "@seriousme/openapi-schema-validator"
 import { Effect } from "effect"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
 interface Operation {
   readonly operationId: string
-  readonly parameters: ReadonlyArray<{ readonly name: string; readonly in: string; readonly required: boolean }>
+  readonly parameters: ReadonlyArray<{
+    readonly name: string
+    readonly in: string
+    readonly required: boolean
+    readonly schema: unknown
+  }>
   readonly requestBody?: { readonly content: Record<string, unknown> }
   readonly responses: Record<
     string,
@@ -42,6 +48,41 @@ describe("the openapi document", () => {
         }
       }
       assert.deepStrictEqual(found, golden)
+    })
+  )
+
+  it.live("says that numbers are numbers, with the bounds that requests are held to", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const { json, text } = yield* request("GET", `${url}/openapi.json`)
+      const paths = json.paths as Record<string, Record<string, Operation>>
+      const schemas = new Map<string, unknown>()
+      for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
+        for (const { name, schema } of operation.parameters) schemas.set(name, schema)
+      }
+      assert.deepStrictEqual(schemas.get("w"), { type: "integer", minimum: 1 })
+      assert.deepStrictEqual(schemas.get("limit"), { type: "integer", minimum: 1, maximum: 1000 })
+      assert.deepStrictEqual(schemas.get("withinMillis"), { type: "integer", minimum: 0, maximum: 60_000 })
+      assert.notInclude(text, '"additionalProperties":false')
+      for (const [query, isTaken] of [
+        ["limit=0", false],
+        ["limit=1", true],
+        ["limit=1000", true],
+        ["limit=1001", false]
+      ] as const) {
+        assert.strictEqual((yield* request("GET", `${url}/v1/records?${query}`)).status === 200, isTaken, query)
+      }
+    })
+  )
+
+  it.live("is valid OpenAPI, by a public validator", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const { text } = yield* request("GET", `${url}/openapi.json`)
+      const valid = (document: string) => Effect.promise(() => new Validator().validate(JSON.parse(document)))
+      assert.deepStrictEqual(yield* valid(text), { valid: true })
+      // The validator can say no.
+      assert.isFalse((yield* valid(text.replace('"in":"query"', '"in":"nowhere"'))).valid)
     })
   )
 

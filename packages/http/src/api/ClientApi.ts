@@ -9,6 +9,7 @@ import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
+import * as openApi from "./openApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
 export type ClientApiError =
@@ -71,7 +72,7 @@ export const RecordPage = Schema.Struct({ records: Schema.Array(RecordJson), nex
 const place = { namespace: Schema.String, key: Schema.String }
 
 /** How many replicas have to hold this write, instead of what the policy says: 1 to n. */
-const w = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
+const w = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(openApi.bounds.w.minimum)))
 
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 
@@ -94,7 +95,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       params: place,
       query: {
         atLeast: Schema.optionalKey(WriteId.WriteId),
-        withinMillis: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 })))
+        withinMillis: Schema.optionalKey(Schema.Int.check(Schema.isBetween(openApi.bounds.withinMillis)))
       },
       success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId }),
       error: Errors.ofRead
@@ -116,7 +117,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("list", "/v1/records", {
       query: {
         after: Schema.optionalKey(Cursor),
-        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })))
+        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween(openApi.bounds.limit)))
       },
       success: RecordPage,
       error: Errors.ofPage
@@ -176,6 +177,7 @@ export class ClientApi extends HttpApi.make("quorum")
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",
+      transform: openApi.transform,
       version: "1",
       description:
         "Durable writes on W of N replicas. Every error is `{ error, message, … }`; every 503 says when to retry."
