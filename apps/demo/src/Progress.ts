@@ -29,13 +29,6 @@ export interface Output {
 export const layer = (output: Output): Layer.Layer<Progress> =>
   Layer.sync(Progress, () => (output.isTTY === true ? onTerminal(output) : inLines(output)))
 
-/** Says nothing. */
-export const layerSilent: Layer.Layer<Progress> = Layer.succeed(Progress, {
-  say: () => Effect.void,
-  step: () => Effect.void,
-  finish: Effect.void
-})
-
 /**
  * Text as it may be printed: what comes from an input, a key say, must not move the cursor or change the title of a
  * terminal. Control characters but for line breaks are shown as their escapes.

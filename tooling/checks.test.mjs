@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
+import { dead } from "./dead.mjs"
 import { examine } from "./examples.mjs"
 import { objections } from "./rooms.mjs"
 
@@ -56,6 +57,18 @@ test("every file that the architecture names exists", () => {
   const nouns = Array.from(text.matchAll(/`(\w+)`/g), ([, noun]) => noun).filter((noun) => /^[A-Z]\w+$/.test(noun))
   assert.deepEqual(
     nouns.filter((noun) => !files.has(`${noun}.ts`) && !["Log"].includes(noun)),
+    []
+  )
+})
+
+test("an export that is neither public nor named anywhere else is found", () => {
+  const sources = { "a.ts": "export const used = 1\nexport const dead = 2\n", "b.ts": "a.used" }
+  assert.deepEqual(
+    dead(sources, () => false),
+    ["a.ts: dead"]
+  )
+  assert.deepEqual(
+    dead(sources, (_, name) => name === "dead"),
     []
   )
 })

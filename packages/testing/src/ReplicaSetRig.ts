@@ -1,0 +1,79 @@
+/**
+ * A whole replica set in one process: production code over the in-memory store and network, for tests on virtual time.
+ * Replicas start and stop one by one, on stores that outlive them; links are cut and healed.
+ */
+import {
+  type QuorumPolicy,
+  QuorumWriter,
+  Records,
+  Replica,
+  ReplicaEvents,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus
+} from "@quorum/core"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
+import * as FaultyPeerTransport from "./FaultyPeerTransport.ts"
+
+/** A replica that runs. */
+export interface Running {
+  readonly id: ReplicaId.ReplicaId
+  readonly writer: QuorumWriter.QuorumWriter["Service"]
+  readonly records: Records.Records["Service"]
+  readonly events: ReplicaEvents.ReplicaEvents["Service"]
+  readonly status: () => ReplicaStatus.Status
+  /** The faults of its calls to its peers: `links.cut(peer)` and more. */
+  readonly links: FaultyPeerTransport.LinkFaults
+  /** Stops it in order. */
+  readonly stop: Effect.Effect<void>
+}
+
+/** A replica set of which nobody runs yet. Everything ends with the scope. */
+export interface ReplicaSetRig {
+  /** Starts a replica on its store, which is made when it is missing. */
+  readonly start: (id: string, options?: Replica.Options) => Effect.Effect<Running, unknown, Scope.Scope>
+  /** Takes a store away: the next start makes a new one, of another incarnation. */
+  readonly wipe: (id: string) => void
+  /** The store of a replica that was started. */
+  readonly store: (id: string) => ReplicaStore.ReplicaStore["Service"]
+}
+
+/** Makes a replica set of these members; `policy` is that of every replica, a majority unless given. */
+export const make = Effect.fnUntraced(function* (
+  members: ReadonlyArray<string>,
+  policy?: QuorumPolicy.QuorumPolicy
+): Effect.fn.Return<ReplicaSetRig, never, Scope.Scope> {
+  const network = yield* Layer.build(MemoryNetwork.layer)
+  const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
+
+  const start = Effect.fnUntraced(function* (self: string, options: Replica.Options = {}) {
+    const id = ReplicaId.make(self)
+    const store = stores.get(self) ?? (yield* ReplicaStore.makeMemory({ cluster: "test", replica: id }))
+    stores.set(self, store)
+    const scope = yield* Scope.make()
+    const links = FaultyPeerTransport.faults()
+    const transport = FaultyPeerTransport.layer(links).pipe(Layer.provide(MemoryNetwork.layerTransport))
+    const layer = MemoryNetwork.layerServer.pipe(
+      Layer.provideMerge(Replica.layer({ ...(policy === undefined ? {} : { policy }), ...options })),
+      Layer.provide(transport),
+      Layer.provide([RecordIndex.layerMemory, Layer.succeed(ReplicaStore.ReplicaStore, store), Logger.layer([])]),
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self, members })),
+      Layer.provide(Layer.succeedContext(network))
+    )
+    const context = yield* Layer.buildWithScope(layer, scope)
+    const running: Running = {
+      id,
+      writer: Context.get(context, QuorumWriter.QuorumWriter),
+      records: Context.get(context, Records.Records),
+      events: Context.get(context, ReplicaEvents.ReplicaEvents),
+      status: Context.get(context, ReplicaStatus.ReplicaStatus).current,
+      links,
+      stop: Scope.close(scope, Exit.void)
+    }
+    yield* Effect.addFinalizer(() => running.stop)
+    return running
+  })
+
+  return { start, wipe: (id) => void stores.delete(id), store: (id) => stores.get(id)! }
+})
