@@ -28,24 +28,28 @@ export interface Program {
   readonly children: () => ReadonlyArray<number>
 }
 
-/** Runs the demo. It is killed when the scope closes. */
-export const run = (flags: ReadonlyArray<string>, options: { readonly cwd?: string; readonly tmp?: string } = {}) =>
+/** Runs the demo, or another program of the build. It is killed when the scope closes. */
+export const run = (
+  flags: ReadonlyArray<string>,
+  options: { readonly cwd?: string; readonly tmp?: string; readonly program?: string } = {}
+) =>
   Effect.acquireRelease(
     Effect.sync((): Program & { readonly child: ChildProcess } => {
-      const child = spawn(process.execPath, [dist("main.js"), ...flags], {
-        stdio: ["ignore", "pipe", "pipe"],
+      const child = spawn(process.execPath, [dist(options.program ?? "main.js"), ...flags], {
+        // A replica runs until its standard input ends.
+        stdio: [options.program === undefined ? "ignore" : "pipe", "pipe", "pipe"],
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         env: { ...process.env, NO_COLOR: "1", ...(options.tmp === undefined ? {} : { TMPDIR: options.tmp }) }
       })
       let output = ""
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => void (output += String(chunk)))
+      for (const stream of [child.stdout, child.stderr]) stream!.on("data", (chunk) => void (output += String(chunk)))
       const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
       return {
         child,
         pid: child.pid!,
         output: () => output,
         signal: (signal) => Effect.sync(() => void child.kill(signal)),
-        stopReading: Effect.sync(() => void child.stdout.destroy()),
+        stopReading: Effect.sync(() => void child.stdout!.destroy()),
         ended: Effect.promise(() => ended),
         wrote: (text) =>
           until(() => {
