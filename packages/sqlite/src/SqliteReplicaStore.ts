@@ -83,7 +83,8 @@ const open = (file: string, options: Options, identity: ReplicaStore.StoreIdenti
 }
 
 const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIdentity, endUse: () => void) => {
-  const place = Database.watchPlace(file)
+  const isGone = Database.watchPlace(file)
+  const isLogGone = Database.watchPlace(`${file}-wal`)
   const logs = new Map<LogId.LogId, HeldLog.HeldLog>()
   for (const { id, name } of db.prepare("SELECT id, name FROM log").all() as Array<{ id: number; name: LogId.LogId }>) {
     const log = HeldLog.make(file, db, id, name)
@@ -102,9 +103,8 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
 
   /** Whether what is written now will be where a restart looks for it; fails when not. */
   const checkPlace = (): void => {
-    const missing = place.missing()
-    if (missing === undefined) return
-    refuseAll(`${missing} was removed, renamed or replaced while it was open; put it back, then restart this replica`)
+    if (!isGone()) return
+    refuseAll(`${file} was removed, renamed or replaced while it was open; put it back, then restart this replica`)
     throw refusal
   }
 
@@ -152,11 +152,8 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
       }
       throw cause
     }
-    // It went while the batch was written: a restart may find the batch, where the file is now, or not.
-    const missing = place.missing()
-    if (missing !== undefined) {
-      throw uncertain(batch, `${missing} was removed, renamed or replaced`, "put it back, then restart")
-    }
+    // It went before or while the batch was written to it: a restart may find the batch, where it is now, or not.
+    if (isLogGone()) throw uncertain(batch, `${file}-wal was removed, renamed or replaced`, "put it back, then restart")
     log.head = EntryBatch.watermark(batch)
   }
 

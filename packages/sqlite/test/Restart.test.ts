@@ -27,8 +27,7 @@ describe("L59 files that a restart would not find", () => {
         fs.copyFileSync(fileOf(folder), path.join(folder, "copy"))
         fs.renameSync(path.join(folder, "copy"), fileOf(folder))
       }
-    ],
-    ["the write-ahead log is removed", (folder) => fs.rmSync(`${fileOf(folder)}-wal`)]
+    ]
   ]
   for (const [what, lose] of losses) {
     it.effect(`when ${what}, the next append fails and says why, and so does every later one`, () =>
@@ -51,6 +50,19 @@ describe("L59 files that a restart would not find", () => {
       })
     )
   }
+
+  it.effect("when the write-ahead log is removed, the next append is uncertain, and later ones are not tried", () =>
+    Effect.gen(function* () {
+      const folder = path.join(yield* tempFolder, "store")
+      const store = yield* open(folder)
+      const one = firstBatch(logA, ["1"])
+      yield* store.append(one)
+      fs.rmSync(`${fileOf(folder)}-wal`)
+      const two = batchAfter(EntryBatch.watermark(one), ["2"])
+      assert.strictEqual((yield* appendError(store, two)).reason, "uncertain")
+      assert.strictEqual((yield* appendError(store, two)).reason, "unavailable")
+    })
+  )
 
   it.effect("a file that goes while a batch is written leaves the batch uncertain, and the next one untried", () =>
     Effect.gen(function* () {

@@ -89,21 +89,17 @@ class LockedHere extends Error {
   readonly errcode = 5
 }
 
-/** Whether a file is still where a restart would look for it; made when it was opened (law L59). */
-export const watchPlace = (file: string) => {
-  const names = [file, `${file}-wal`]
-  const opened = names.map(placeOf)
-  return {
-    /** The first name at which there is nothing, or something else, now. */
-    missing: (): string | undefined => {
-      for (let i = 0; i < names.length; i++) {
-        const now = placeOf(names[i]!)
-        // The write-ahead log comes into being with the first write.
-        if (opened[i] === undefined) opened[i] = now
-        else if (now !== opened[i]) return names[i]
-      }
-      return undefined
-    }
+/**
+ * Whether a file is still where a restart would look for it (law L59). Made when it was opened; the result says whether
+ * there is nothing at its name now, or something else. One call to the system each time.
+ */
+export const watchPlace = (file: string): (() => boolean) => {
+  let opened = placeOf(file)
+  return () => {
+    const now = placeOf(file)
+    // The write-ahead log comes into being with the first write.
+    opened ??= now
+    return now !== opened
   }
 }
 
@@ -240,7 +236,7 @@ const sync = (name: string, flags: "r" | "r+"): void => {
 
 /** Which file a name leads to; `undefined` when to none. */
 const placeOf = (name: string): string | undefined => {
-  const found = fs.statSync(name, { throwIfNoEntry: false, bigint: true })
+  const found = fs.statSync(name, { throwIfNoEntry: false })
   return found === undefined ? undefined : `${found.dev}:${found.ino}`
 }
 
