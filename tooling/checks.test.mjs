@@ -4,6 +4,7 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { dead } from "./dead.mjs"
 import { examine } from "./examples.mjs"
+import { strangers } from "./names.mjs"
 import { objections } from "./rooms.mjs"
 
 test("an import that points downward, or stays in its room, is in order", () => {
@@ -71,4 +72,69 @@ test("an export that is neither public nor named anywhere else is found", () => 
     dead(sources, (_, name) => name === "dead"),
     []
   )
+})
+
+test("an import is found however it is written", () => {
+  for (const line of [
+    'import "../peer/Peers.ts"',
+    'const peers = import("../peer/Peers.ts")',
+    'type Peers = import("../peer/Peers.ts").Peers',
+    "import { Peers } from '../peer/Peers.ts'",
+    'import { Peers } from"../peer/Peers.ts"',
+    '// what comes from "here\nimport { Peers } from "../peer/Peers.ts"',
+    'import {\n  Peers,\n  type Link\n} from "../peer/Peers.ts"'
+  ]) {
+    assert.equal(objections("log/Entry.ts", line).length, 1, line)
+  }
+})
+
+test("what decides a quorum may use values of Effect, and nothing else of it", () => {
+  for (const line of [
+    'import * as Everything from "effect"',
+    'import { Effect as E } from "effect"',
+    'import { Deferred } from "effect"',
+    'import * as Ref from "effect/Ref"',
+    'export { Schedule } from "effect"',
+    'import { HttpClient } from "effect/http"',
+    'const all = import("effect")'
+  ]) {
+    assert.equal(objections("quorum/AckTracker.ts", line).length, 1, line)
+  }
+  assert.deepEqual(objections("quorum/AckTracker.ts", 'import { type Effect, Schema } from "effect"'), [])
+})
+
+test("a block of code that can be run is found however it is fenced", () => {
+  for (const fence of ["```ts title", "```js", "```mts", "~~~ts", "```TypeScript", "```javascript", "- ```tsx {1}"]) {
+    assert.equal(examine(`${fence}\nwrong()\n`, () => "right()\n").wrong.length, 1, fence)
+  }
+  assert.deepEqual(examine("```sh\nls\n```\n```json\n{}\n```\n```\nts\n```", () => "").wrong, [])
+})
+
+test("a comment that names an export is no use of it, and a type can be dead as well", () => {
+  const sources = { "a.ts": "/** {@link dead} */\nexport const dead = 1\nexport interface Gone {}", "b.ts": "// dead" }
+  assert.deepEqual(
+    dead(sources, () => false),
+    ["a.ts: dead", "a.ts: Gone"]
+  )
+})
+
+test("a face that exports anything but namespaces is found", () => {
+  assert.deepEqual(strangers('export * as Entry from "./Entry.js";\nexport {};'), [])
+  assert.equal(strangers("export declare const sneaked: number;").length, 1)
+  assert.equal(strangers('export * from "./Entry.js";').length, 1)
+  assert.equal(strangers('export { Entry } from "./Entry.js";').length, 1)
+})
+
+test("L71 all packages have one version, and are each other's peers from that version on", () => {
+  const read = (path) => JSON.parse(readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), "utf8"))
+  const manifests = globSync("packages/*/package.json", { cwd: fileURLToPath(new URL("..", import.meta.url)) }).map(
+    read
+  )
+  assert.deepEqual(read(".changeset/config.json").fixed, [["@quorum/*"]])
+  assert.equal(new Set(manifests.map(({ version }) => version)).size, 1)
+  for (const { dependencies = {}, name, peerDependencies = {} } of manifests) {
+    assert.ok(name.startsWith("@quorum/"))
+    const others = Object.entries({ ...dependencies, ...peerDependencies }).filter(([of]) => of.startsWith("@quorum/"))
+    for (const [of, range] of others) assert.equal(range, "workspace:^", `${name} needs ${of}`)
+  }
 })

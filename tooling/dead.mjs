@@ -1,5 +1,5 @@
-// Exports that nobody needs: what a file exports, no face shows, and no other source names. Words are compared, so a
-// name that two files share can hide one that is dead, and none that is alive is reported.
+// Exports that nobody needs: what a file exports, no face shows, and no other source names. Words are compared, those of
+// comments left out, so a name that two files share can hide one that is dead, and none that is alive is reported.
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -13,11 +13,15 @@ const kept = new Map([
   ["keysOf", "what the ceiling of the benchmark has written is read back by its tests"]
 ])
 
+const declaration = /^export (?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm
+
+const withoutComments = (text) => text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "")
+
 /** The exports of the sources, of which the texts are given by their names, that are neither public nor used. */
 export const dead = (sources, isPublic) => {
-  const files = Object.entries(sources)
+  const files = Object.entries(sources).map(([file, text]) => [file, withoutComments(text)])
   return files.flatMap(([file, text]) =>
-    Array.from(text.matchAll(/^export (?:const|function|class) (\w+)/gm), ([, name]) => name)
+    Array.from(text.matchAll(declaration), ([, name]) => name)
       .filter((name) => {
         const word = new RegExp(`\\b${name}\\b`, "g")
         if (isPublic(file, name) || kept.has(name)) return false

@@ -16,21 +16,25 @@ const exampleOf = (file) => {
   )
 }
 
+/** The beginning of a block of code that can be run, however it is written. */
+const otherFence = /^.*(?:```|~~~)[ \t]*(?:[cm]?[jt]sx?|typescript|javascript)\b.*$/gim
+
 /** What is wrong with the blocks of a document, and its text with the blocks of the files. */
 export const examine = (text, exampleOf) => {
   const wrong = []
-  const right = text.replaceAll(
-    /(?:<!-- (\S+) -->\n\n)?```(?:ts|tsx|typescript)\n([^]*?)```/g,
-    (block, file, shown) => {
-      if (file === undefined) {
-        wrong.push(`a block of code names no file that tests it: ${shown.split("\n")[0]}`)
-        return block
-      }
-      const example = exampleOf(file)
-      if (example !== shown) wrong.push(`a block of code differs from ${file}`)
-      return `<!-- ${file} -->\n\n\`\`\`ts\n${example}\`\`\``
+  const block = /(?:<!-- (\S+) -->\n\n)?```(?:ts|tsx|typescript)\n([^]*?)```/g
+  for (const [line] of text.replaceAll(block, "").matchAll(otherFence)) {
+    wrong.push(`a block of code names no file that tests it: ${line.trim()}`)
+  }
+  const right = text.replaceAll(block, (block, file, shown) => {
+    if (file === undefined) {
+      wrong.push(`a block of code names no file that tests it: ${shown.split("\n")[0]}`)
+      return block
     }
-  )
+    const example = exampleOf(file)
+    if (example !== shown) wrong.push(`a block of code differs from ${file}`)
+    return `<!-- ${file} -->\n\n\`\`\`ts\n${example}\`\`\``
+  })
   return { wrong, right }
 }
 

@@ -27,6 +27,10 @@ const exportsOf = (file) => {
   return [...new Set(names)].filter((name) => !name.endsWith("_base")).sort()
 }
 
+/** What a face exports beside its namespaces: nothing, or names that this file would not know of. */
+export const strangers = (face) =>
+  face.split("\n").filter((line) => line.startsWith("export ") && !/^export (?:\* as \w+ from "|\{\s*\})/.test(line))
+
 const linesOf = (manifest) => {
   const folder = dirname(join(root, manifest))
   const { exports, name } = JSON.parse(readFileSync(join(root, manifest), "utf8"))
@@ -34,7 +38,9 @@ const linesOf = (manifest) => {
     if (target.types === undefined) return []
     const face = join(folder, target.types)
     if (!existsSync(face)) throw new Error(`${face} is missing: build first`)
-    const modules = readFileSync(face, "utf8").matchAll(/^export \* as (\w+) from "([^"]+)"/gm)
+    const text = readFileSync(face, "utf8")
+    for (const line of strangers(text)) throw new Error(`${face} exports what is no namespace: ${line}`)
+    const modules = text.matchAll(/^export \* as (\w+) from "([^"]+)"/gm)
     return Array.from(modules, ([, module, source]) => {
       const declarations = join(dirname(face), source.replace(/\.(js|ts)$/, ".d.ts"))
       return `${name}${entry.slice(1)} ${module}: ${exportsOf(declarations).join(" ")}`
@@ -42,13 +48,15 @@ const linesOf = (manifest) => {
   })
 }
 
-const now = `${globSync("packages/*/package.json", { cwd: root }).sort().flatMap(linesOf).join("\n")}\n`
-if (process.argv.includes("--write")) writeFileSync(golden, now)
-else if (!existsSync(golden) || readFileSync(golden, "utf8") !== now) {
-  const before = new Set(existsSync(golden) ? readFileSync(golden, "utf8").split("\n") : [])
-  const after = new Set(now.split("\n"))
-  for (const line of before) if (!after.has(line)) console.error(`- ${line}`)
-  for (const line of after) if (!before.has(line)) console.error(`+ ${line}`)
-  console.error("The public names have changed. If that is meant: npx -y pnpm@12 names --write, and a changeset")
-  process.exitCode = 1
+if (import.meta.main) {
+  const now = `${globSync("packages/*/package.json", { cwd: root }).sort().flatMap(linesOf).join("\n")}\n`
+  if (process.argv.includes("--write")) writeFileSync(golden, now)
+  else if (!existsSync(golden) || readFileSync(golden, "utf8") !== now) {
+    const before = new Set(existsSync(golden) ? readFileSync(golden, "utf8").split("\n") : [])
+    const after = new Set(now.split("\n"))
+    for (const line of before) if (!after.has(line)) console.error(`- ${line}`)
+    for (const line of after) if (!before.has(line)) console.error(`+ ${line}`)
+    console.error("The public names have changed. If that is meant: npx -y pnpm@12 names --write, and a changeset")
+    process.exitCode = 1
+  }
 }

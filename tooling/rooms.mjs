@@ -25,21 +25,39 @@ const floors = [
 const roomOf = (file) => file.split("/")[0]
 const floorOf = (file) => floors.findIndex((rooms) => rooms.includes(roomOf(file)))
 
-/** What `quorum` may not use when it runs. */
-const impure = ["Effect", "Clock", "Layer", "Random", "Fiber", "Stream"]
+/** What `quorum` may use of Effect when it runs: values, and nothing that has a fiber, a clock or a service. */
+const pure = ["Array", "Duration", "Equal", "Function", "Option", "Order", "Result", "Schema", "SchemaTransformation"]
+
+/** All imports of a file: of names, of a module for what it does, and those that stand within an expression or a type. */
+const importsOf = (text) => {
+  const code = text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "")
+  const named = code.matchAll(/\b(?:import|export)\s+(type\s+)?([\w*{][^;"'()]*?)\s*\bfrom\s*["']([^"']+)["']/g)
+  const bare = code.matchAll(/\bimport\s*\(?\s*["']([^"']+)["']/g)
+  return [
+    ...Array.from(named, ([, typeOnly, names, source]) => ({ isType: typeOnly !== undefined, names, source })),
+    ...Array.from(bare, ([, source]) => ({ isType: false, names: "*", source }))
+  ]
+}
+
+/** What of an import from Effect `quorum` may not use. */
+const impureOf = ({ isType, names, source }) => {
+  if (isType) return []
+  if (source !== "effect") return [source.slice("effect/".length)].filter((name) => !pure.includes(name))
+  if (names.includes("*")) return ["all of effect"]
+  return names
+    .split(/[{},]/)
+    .map((name) => name.trim())
+    .filter((name) => name !== "" && !name.startsWith("type ") && !pure.includes(name.split(/\s/)[0]))
+}
 
 /** What is wrong with the imports of a file of `packages/core/src`, of which the text is given. */
 export const objections = (file, text) => {
   const wrong = []
-  for (const [, typeOnly, names, source] of text.matchAll(
-    /(?:import|export)\s+(type\s+)?([^;]*?)\s*from\s+"([^"]+)"/g
-  )) {
+  for (const found of importsOf(text)) {
+    const { source } = found
     if (source === "effect" || source.startsWith("effect/")) {
-      const used = source === "effect" ? names.split(/[{},\s]+/) : [source.slice("effect/".length)]
-      const found = used.filter((name) => impure.includes(name))
-      if (roomOf(file) === "quorum" && typeOnly === undefined && found.length > 0) {
-        wrong.push(`${file} decides, and uses ${found.join(", ")}`)
-      }
+      const impure = roomOf(file) === "quorum" ? impureOf(found) : []
+      if (impure.length > 0) wrong.push(`${file} decides, and uses ${impure.join(", ")}`)
       continue
     }
     if (!source.startsWith(".")) continue

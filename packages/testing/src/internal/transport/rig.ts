@@ -134,14 +134,6 @@ const noPort = Effect.die(
   new Error("the case needs a port: let the wire name it, or skip the case, for the reason that there is none")
 )
 
-/** A connection on which the handshake was accepted. */
-export interface Connected {
-  readonly client: PeerMethods.PeerClient
-  readonly welcome: PeerProtocol.Welcome
-  readonly push: (batch: EntryBatch.EntryBatch) => ReturnType<PeerMethods.PeerClient["push"]>
-  readonly pull: (log: LogId.LogId, after: number, maxBytes?: number) => ReturnType<PeerMethods.PeerClient["pull"]>
-}
-
 /** Connects and makes the handshake; both in bounded time. */
 export const connect = Effect.fnUntraced(function* (
   transport: PeerTransport.PeerTransport["Service"],
