@@ -27,9 +27,9 @@ const golden = [
   "GET /v1/records (after?, limit?) -> 200 400 503",
   "GET /v1/writes/{id} (id) -> 200 400 404 503",
   "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 503 504",
-  "GET /v1/status () -> 200",
-  "GET /healthz () -> 200 503",
-  "GET /readyz () -> 200 503"
+  "GET /v1/status () -> 200 400",
+  "GET /healthz () -> 200 400 503",
+  "GET /readyz () -> 200 400 503"
 ]
 
 describe("the openapi document", () => {

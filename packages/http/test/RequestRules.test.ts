@@ -7,13 +7,17 @@ import * as Cluster from "./support/cluster.ts"
 import { type Answer, request } from "./support/request.ts"
 
 /** Sends a request as it is spelled, which no URL parser has been near, and returns the status line. */
-const raw = (url: string, head: string, body = "") =>
+const raw = (url: string, head: string, body = "", headers = `Connection: close\r\nContent-Length: ${body.length}`) =>
   Effect.callback<string>((resume) => {
     const socket = Net.connect(Number(new URL(url).port), "127.0.0.1", () => {
-      socket.write(`${head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      socket.write(`${head}\r\nHost: localhost\r\n${headers}\r\n\r\n${body}`)
     })
     let said = ""
-    socket.on("data", (data) => (said += data.toString()))
+    socket.on("data", (data) => {
+      said += data.toString()
+      // What was to be upgraded may be left open.
+      if (said.includes("\r\n\r\n")) socket.destroy()
+    })
     socket.on("close", () => resume(Effect.succeed(said.split("\r\n")[0]!)))
     socket.on("error", (error) => resume(Effect.die(error)))
     return Effect.sync(() => socket.destroy())
@@ -49,6 +53,8 @@ describe("paths", () => {
         ["/v1/records/s/%2e%2e", 400],
         ["/v1/records/s/.", 400],
         ["/v1/records/s/%zz", 400],
+        ["/v1/records/s/a#b", 400],
+        ["/v1/records/s/a?#w=1", 400],
         ["/v1/records/s/%00", 400]
       ] as const) {
         for (const method of ["PUT", "DELETE"]) {
@@ -100,6 +106,8 @@ describe("what nobody would look at", () => {
       for (const [headers, status, field] of [
         [{ "if-match": '"x"' }, 501, "if-match"],
         [{ "if-none-match": "*" }, 501, "if-none-match"],
+        [{ "if-range": '"x"' }, 501, "if-range"],
+        [{ "idempotency-key": "x" }, 501, "idempotency-key"],
         [{ "if-unmodified-since": new Date().toUTCString() }, 501, "if-unmodified-since"],
         [{ "content-range": "bytes 0-1/2" }, 501, "content-range"],
         [{ "content-encoding": "gzip" }, 415, "content-encoding"]
@@ -108,17 +116,68 @@ describe("what nobody would look at", () => {
         assert.deepStrictEqual([answer.status, answer.json.field], [status, field])
       }
       assert.strictEqual(a.head(a.own).seq, 0)
-      const plain = { "content-encoding": "identity" }
-      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v", headers: plain })).status, 201)
+      for (const encoding of ["identity", "Identity"]) {
+        const plain = { body: "v", headers: { "content-encoding": encoding } }
+        assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/s/a`, plain)).status, 201)
+      }
     })
   )
 
-  it.live("a put that asks for an upgrade is refused: its body would not be read", () =>
+  it.live("L66 a body that is packed for the way is not stored as it came", () =>
     Effect.gen(function* () {
       const a = yield* single()
-      const line = yield* raw(a.url, "PUT /v1/records/s/a HTTP/1.1\r\nUpgrade: websocket", "value")
-      assert.include(line, " 400 ")
-      assert.strictEqual(a.head(a.own).seq, 0)
+      for (const [coding, status] of [
+        ["gzip, chunked", 501],
+        ["chunked", 201]
+      ] as const) {
+        const headers = `Connection: close\r\nTransfer-Encoding: ${coding}`
+        const line = yield* raw(a.url, "PUT /v1/records/s/a HTTP/1.1", "3\r\nabc\r\n0\r\n\r\n", headers)
+        assert.include(line, ` ${status} `, coding)
+      }
+      assert.strictEqual(a.head(a.own).seq, 1)
+    })
+  )
+
+  it.live("L66 a body where none is read is refused: it may say what its sender believes is done", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const { writeId } = (yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v" })).json
+      for (const [method, path] of [
+        ["POST", `/v1/writes/${writeId}/resume`],
+        ["DELETE", "/v1/records/s/a"]
+      ] as const) {
+        const answer = yield* request(method, a.url + path, { body: '{"w":3}' })
+        assert.deepInclude(answer.json, { error: "invalid_request", field: "body" }, method)
+        const streamed = yield* request(method, a.url + path, { body: new Blob(['{"w":3}']).stream() })
+        assert.deepInclude(streamed.json, { error: "invalid_request", field: "body" }, method)
+        assert.strictEqual((yield* request(method, a.url + path, { body: "" })).status, 200, method)
+      }
+    })
+  )
+
+  it.live("L66 the endpoints of the replica itself refuse what they would not look at", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const path of ["/v1/status", "/healthz", "/readyz"]) {
+        const answer = yield* request("GET", `${a.url}${path}?peer=b`)
+        assert.strictEqual(answer.status, 400, path)
+        assert.deepInclude(answer.json, { error: "invalid_request", field: "peer" })
+        assert.strictEqual((yield* request("GET", a.url + path)).status, 200, path)
+      }
+    })
+  )
+
+  it.live("a put that asks for an upgrade is refused, and a read that offers one answered as usual", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const protocol of ["websocket", "h2c"]) {
+        const headers = `Connection: Upgrade\r\nUpgrade: ${protocol}\r\nContent-Length: 5`
+        assert.include(yield* raw(a.url, "PUT /v1/records/s/a HTTP/1.1", "value", headers), " 400 ", protocol)
+        assert.strictEqual(a.head(a.own).seq, 0)
+      }
+      yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v" })
+      const headers = "Connection: Upgrade\r\nUpgrade: h2c"
+      assert.include(yield* raw(a.url, "GET /v1/records/s/a HTTP/1.1", "", headers), " 200 ")
     })
   )
 

@@ -157,19 +157,22 @@ export class WritesGroup extends HttpApiGroup.make("writes")
 const Ok = Schema.Struct({ status: Schema.Literal("ok") })
 
 /** The replica itself. */
-export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true }).add(
-  HttpApiEndpoint.get("status", "/v1/status", { success: ReplicaStatus.Status }).annotateMerge(
-    OpenApi.annotations({ summary: "The state of the replica and of its peers, as it sees them" })
-  ),
-  HttpApiEndpoint.get("healthz", "/healthz", { success: Ok, error: Errors.ofHealth }).annotateMerge(
-    OpenApi.annotations({ summary: "Whether the replica works: the process answers, and its store does not fail" })
-  ),
-  HttpApiEndpoint.get("readyz", "/readyz", { success: Ok, error: Errors.ofReadiness }).annotateMerge(
-    OpenApi.annotations({
-      summary: "Whether writes can be committed here: the replica may append, and W members are up"
-    })
+export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true })
+  .add(
+    HttpApiEndpoint.get("status", "/v1/status", { success: ReplicaStatus.Status }).annotateMerge(
+      OpenApi.annotations({ summary: "The state of the replica and of its peers, as it sees them" })
+    ),
+    HttpApiEndpoint.get("healthz", "/healthz", { success: Ok, error: Errors.ofHealth }).annotateMerge(
+      OpenApi.annotations({ summary: "Whether the replica works: the process answers, and its store does not fail" })
+    ),
+    HttpApiEndpoint.get("readyz", "/readyz", { success: Ok, error: Errors.ofReadiness }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Whether writes can be committed here: the replica may append, and W members are up"
+      })
+    )
   )
-) {}
+  .middleware(Errors.InvalidRequests)
+  .middleware(Errors.StrictRequests) {}
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")

@@ -13,7 +13,7 @@ export interface Objection {
 
 /** The path of a request's target, as it was sent. */
 export const pathOf = (target: string): string => {
-  const end = target.search(/[?#]/)
+  const end = target.indexOf("?")
   return end < 0 ? target : target.slice(0, end)
 }
 
@@ -23,6 +23,8 @@ export const pathOf = (target: string): string => {
  * proxies resolve them.
  */
 export const ofPath = (target: string): Objection | undefined => {
+  // No client sends a fragment, and a router would cut it off.
+  if (target.includes("#")) return invalid("path", "a number sign is part of a name only when it is written %23")
   const path = pathOf(target)
   if (path.includes(";")) return invalid("path", "a semicolon is part of a name only when it is written %3B")
   const [first, ...segments] = path.split("/")
@@ -54,34 +56,55 @@ export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection
   return undefined
 }
 
-/** What is wrong with the headers: those that would change what a request means, and are not supported. */
-export const ofHeaders = (
-  method: string,
-  headers: { readonly [name: string]: string | undefined }
-): Objection | undefined => {
+/**
+ * What is wrong with the headers: those that would change what a request means and are not supported, and a body where
+ * none is read.
+ */
+export const ofHeaders = (method: string, headers: Headers): Objection | undefined => {
   const encoding = headers["content-encoding"]
-  if (encoding !== undefined && encoding !== "identity") {
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     const detail = `a body that is packed (${encoding}) would be stored as it is; send it unpacked`
     return { status: 415, error: "unsupported_media_type", field: "content-encoding", detail }
   }
-  const conditional = conditionals.find((name) => headers[name] !== undefined)
-  if (conditional !== undefined && method !== "GET" && method !== "HEAD") {
-    const detail = "a write cannot depend on what is there; there is no compare-and-set"
-    return { status: 501, error: "not_implemented", field: conditional, detail }
+  const transfer = headers["transfer-encoding"]
+  if (transfer !== undefined && transfer.toLowerCase() !== "chunked") {
+    return notImplemented("transfer-encoding", `a body that is packed (${transfer}) would be stored as it is`)
   }
-  if (headers["range"] !== undefined && method === "PUT") {
-    return { status: 501, error: "not_implemented", field: "range", detail: "a value is written as a whole" }
-  }
-  if (headers["content-range"] !== undefined) {
-    return { status: 501, error: "not_implemented", field: "content-range", detail: "a value is written as a whole" }
-  }
-  // Node hands the connection over and reads no body then.
-  return headers["upgrade"] === undefined ? undefined : invalid("upgrade", "there is nothing here to upgrade to")
+  if (headers["content-range"] !== undefined) return notImplemented("content-range", "a value is written as a whole")
+  if (method === "GET" || method === "HEAD") return undefined
+  return ofWrite(method, headers)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const conditionals = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
+type Headers = { readonly [name: string]: string | undefined }
+
+/** What is wrong with the headers of a request that changes something. */
+const ofWrite = (method: string, headers: Headers): Objection | undefined => {
+  const conditional = conditionals.find((name) => headers[name] !== undefined)
+  if (conditional !== undefined) {
+    return notImplemented(conditional, "a write cannot depend on what is there; there is no compare-and-set")
+  }
+  if (headers["idempotency-key"] !== undefined) {
+    return notImplemented("idempotency-key", "a request that is sent again is another write")
+  }
+  if (method !== "PUT") {
+    const hasBody = Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined
+    return hasBody ? invalid("body", "none is read here; `w` is a parameter") : undefined
+  }
+  if (headers["range"] !== undefined) return notImplemented("range", "a value is written as a whole")
+  // Node hands the connection over and reads no body then.
+  return headers["upgrade"] === undefined ? undefined : invalid("upgrade", "there is nothing here to upgrade to")
+}
+
+const conditionals = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"]
+
+const notImplemented = (field: string, detail: string): Objection => ({
+  status: 501,
+  error: "not_implemented",
+  field,
+  detail
+})
 
 const invalid = (field: string, detail: string): Objection => ({
   status: 400,
