@@ -300,6 +300,18 @@ describe("writes", () => {
     })
   )
 
+  it.live("a resume follows the policy of the write's namespace", () =>
+    Effect.gen(function* () {
+      const { a } = yield* cluster({ namespaces: { notes: Cluster.policy(3, 3) } })
+      const { writeId } = (yield* put(a, "k", "v", "?w=1")).json
+      const resumed = yield* request("POST", `${a.url}/v1/writes/${writeId}/resume`)
+      assert.deepStrictEqual([resumed.status, resumed.json.w], [200, 3])
+      const other = (yield* request("PUT", `${a.url}/v1/records/other/k?w=1`, { body: "v" })).json
+      const usual = yield* request("POST", `${a.url}/v1/writes/${other.writeId}/resume`)
+      assert.deepStrictEqual([usual.status, usual.json.w], [200, 2])
+    })
+  )
+
   it.live("a write that is not held here is 404, and an id that is none 400", () =>
     Effect.gen(function* () {
       const a = yield* single()

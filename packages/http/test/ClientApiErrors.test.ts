@@ -6,8 +6,14 @@ import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
 const writeId = "a@0123456789abcdef:7" as WriteId.WriteId
-const verdicts = { [ReplicaId.make("a")]: { _tag: "acked" as const } }
 const secret = "/var/lib/quorum/a/log.db"
+const verdicts: QuorumError.Verdicts = {
+  [ReplicaId.make("a")]: { _tag: "acked" },
+  [ReplicaId.make("b")]: { _tag: "refused", detail: `ECONNREFUSED ${secret}` },
+  [ReplicaId.make("c")]: { _tag: "rejected", detail: secret }
+}
+/** The same as a client may see them. */
+const told = { a: { _tag: "acked" }, b: { _tag: "refused" }, c: { _tag: "rejected" } }
 
 const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts })
 const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts })
@@ -26,8 +32,11 @@ interface Expected {
 }
 
 const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.CommitError, Expected]> = [
-  [notMet, { status: 504, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts } }],
-  [unavailable, { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, verdicts } }],
+  [
+    notMet,
+    { status: 504, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts: told } }
+  ],
+  [unavailable, { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, verdicts: told } }],
   [localFailed, { status: 503, error: "local_write_failed" }],
   [
     rejected("invalid"),
@@ -40,7 +49,10 @@ const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.
   [
     new QuorumError.Overloaded({ detail: "so it is" }),
     { status: 503, error: "overloaded", rest: { detail: "so it is" } }
-  ]
+  ],
+  [new QuorumError.NotReady({ detail: "so it is" }), { status: 503, error: "not_ready", rest: { detail: "so it is" } }],
+  [new QuorumError.ReplicaClosing(), { status: 503, error: "replica_closing" }],
+  [new QuorumError.WriteUncertain({ detail: secret }), { status: 500, error: "write_uncertain" }]
 ]
 
 const assertAnswer = (answer: Effect.Success<ReturnType<typeof request>>, { error, rest, status }: Expected) => {
@@ -90,6 +102,30 @@ describe("L17 one error contract", () => {
       const failed = { status: 503, error: "store_failed", rest: { reason: "corrupt" } }
       assertAnswer(yield* request("GET", `${broken.url}/v1/records/n/k`), failed)
       assertAnswer(yield* request("GET", `${broken.url}/v1/records`), failed)
+    })
+  )
+
+  it.live("store_failed for a write whose log cannot be read, and the log says why", () =>
+    Effect.gen(function* () {
+      const { log, url } = yield* Stub.serve({
+        status: () => Effect.fail(storeFailed),
+        resume: () => Effect.fail(storeFailed)
+      })
+      const failed = { status: 503, error: "store_failed", rest: { reason: "corrupt" } }
+      assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), failed)
+      assert.strictEqual(log.filter((line) => line.includes(secret)).length, 1)
+      assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), failed)
+    })
+  )
+
+  it.live("what is known of a write names replicas and kinds, and no addresses", () =>
+    Effect.gen(function* () {
+      const holders = [ReplicaId.make("a")]
+      const { url } = yield* Stub.serve({
+        status: () => Effect.succeed({ writeId, committed: false, holders, w: 2, n: 3, verdicts })
+      })
+      const answer = yield* request("GET", `${url}/v1/writes/${writeId}`)
+      assert.deepStrictEqual(answer.json, { writeId, committed: false, holders: ["a"], w: 2, n: 3, verdicts: told })
     })
   )
 

@@ -7,6 +7,7 @@ import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { withoutDetails } from "./ErrorTravel.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
@@ -96,9 +97,17 @@ const writesHandlers = HttpApiBuilder.group(
   "writes",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
+    const report = makeReport()
     return handlers
-      .handle("status", ({ params }) => writer.status(params.id))
-      .handle("resume", ({ params, query }) => namingW(writer.resume(params.id, asked(query.w))))
+      .handle("status", ({ params }) =>
+        Effect.tapError(
+          Effect.map(writer.status(params.id), (known) => ({ ...known, verdicts: withoutDetails(known.verdicts) })),
+          report
+        )
+      )
+      .handle("resume", ({ params, query }) =>
+        Effect.tapError(namingW(writer.resume(params.id, asked(query.w))), report)
+      )
   })
 )
 

@@ -28,6 +28,7 @@ export const status: ReplicaStatus.Status = {
 export const serve = Effect.fnUntraced(function* (answers: {
   readonly commit?: QuorumWriter.QuorumWriter["Service"]["commit"]
   readonly resume?: QuorumWriter.QuorumWriter["Service"]["resume"]
+  readonly status?: QuorumWriter.QuorumWriter["Service"]["status"]
   readonly read?: Records.Records["Service"]["read"]
   readonly replica?: ReplicaStatus.Status
   readonly page?: Records.Records["Service"]["page"]
