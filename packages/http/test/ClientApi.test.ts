@@ -266,9 +266,9 @@ describe("writes", () => {
         const { message, verdicts, ...rest } = failed.json
         assert.deepStrictEqual(rest, { error: "quorum_not_met", got: 1, needed: 2, reason: "unreachable", writeId })
         assert.strictEqual(message, "quorum not met (got 1, need 2, reason unreachable)")
-        const tags = Object.entries(verdicts as Record<string, { _tag: string }>).map(([id, { _tag }]) => [id, _tag])
-        assert.deepStrictEqual(tags[0], ["a", "acked"])
-        assert.deepStrictEqual(tags.map(([id]) => id).sort(), ["a", "b", "c"])
+        const kinds = Object.entries(verdicts as Record<string, { kind: string }>).map(([id, { kind }]) => [id, kind])
+        assert.deepStrictEqual(kinds[0], ["a", "acked"])
+        assert.deepStrictEqual(kinds.map(([id]) => id).sort(), ["a", "b", "c"])
 
         const pending = yield* get(a, `/v1/writes/${writeId}`)
         assert.strictEqual(pending.status, 200)
@@ -368,7 +368,7 @@ describe("the replica", () => {
       yield* put(a, "k3")
       const down = ((yield* get(a, "/v1/status")).json["peers"] as Array<Record<string, unknown>>)[1]!
       assert.deepInclude(down, { replica: "c", link: "down", watermark: 1, lag: 2 })
-      assert.strictEqual((down["verdict"] as { _tag: string })._tag, "refused")
+      assert.strictEqual((down["verdict"] as { kind: string }).kind, "refused")
       assert.isNumber(down["since"])
     })
   )

@@ -13,7 +13,7 @@ const verdicts: QuorumError.Verdicts = {
   [ReplicaId.make("c")]: { _tag: "rejected", detail: secret }
 }
 /** The same as a client may see them. */
-const told = { a: { _tag: "acked" }, b: { _tag: "refused" }, c: { _tag: "rejected" } }
+const told = { a: { kind: "acked" }, b: { kind: "refused" }, c: { kind: "rejected" } }
 
 const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts })
 const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts })

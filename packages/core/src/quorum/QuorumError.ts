@@ -37,6 +37,10 @@ export const Reason = Schema.Literals(["unreachable", "timeout", "id_drift", "in
 /** Why a quorum was not met. */
 export type Reason = typeof Reason.Type
 
+/** One of the kinds of verdicts: its tag is `kind` in JSON. */
+const verdict = <const Kind extends string, const Fields extends Schema.Struct.Fields>(kind: Kind, fields: Fields) =>
+  Schema.TaggedStruct(kind, fields).pipe(Schema.encodeKeys({ _tag: "kind" }))
+
 /**
  * What is known about one replica and one write.
  *
@@ -51,16 +55,16 @@ export type Reason = typeof Reason.Type
  *
  * `detail` is for people; do not branch on it and do not make it a metric label.
  */
-export const Verdict = Schema.TaggedUnion({
-  acked: {},
-  late: {},
-  lagging: { by: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)) },
-  refused: { detail: Schema.optionalKey(Schema.String) },
-  timed_out: {},
-  rejected: { detail: Schema.optionalKey(Schema.String) },
-  drifted: {},
-  not_tried: {}
-})
+export const Verdict = Schema.Union([
+  verdict("acked", {}),
+  verdict("late", {}),
+  verdict("lagging", { by: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)) }),
+  verdict("refused", { detail: Schema.optionalKey(Schema.String) }),
+  verdict("timed_out", {}),
+  verdict("rejected", { detail: Schema.optionalKey(Schema.String) }),
+  verdict("drifted", {}),
+  verdict("not_tried", {})
+])
 
 /** What is known about one replica and one write. */
 export type Verdict = typeof Verdict.Type

@@ -129,7 +129,8 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     )
   )
   .middleware(Errors.InvalidRequests)
-  .middleware(Errors.StrictRequests) {}
+  .middleware(Errors.StrictRequests)
+  .annotateMerge(OpenApi.annotations({ description: "Records: bytes by namespace and key." })) {}
 
 /** Writes, by their ids. */
 export class WritesGroup extends HttpApiGroup.make("writes")
@@ -152,7 +153,8 @@ export class WritesGroup extends HttpApiGroup.make("writes")
     )
   )
   .middleware(Errors.InvalidRequests)
-  .middleware(Errors.StrictRequests) {}
+  .middleware(Errors.StrictRequests)
+  .annotateMerge(OpenApi.annotations({ description: "Writes, by their ids." })) {}
 
 const Ok = Schema.Struct({ status: Schema.Literal("ok") })
 
@@ -172,7 +174,8 @@ export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true 
     )
   )
   .middleware(Errors.InvalidRequests)
-  .middleware(Errors.StrictRequests) {}
+  .middleware(Errors.StrictRequests)
+  .annotateMerge(OpenApi.annotations({ description: "The replica itself." })) {}
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
@@ -182,6 +185,8 @@ export class ClientApi extends HttpApi.make("quorum")
       title: "Quorum",
       transform: openApi.transform,
       version: "1",
+      license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
+      servers: [{ url: "/", description: "The replica that was asked for this document" }],
       description:
         "Durable writes on W of N replicas. Every error is `{ error, message, … }`; every 503 says when to retry."
     })

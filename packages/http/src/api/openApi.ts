@@ -1,6 +1,6 @@
 /**
- * What the generated OpenAPI document says otherwise than programs need it: numbers in a query are numbers, with their
- * bounds, and an answer may have more fields than a client knows, so that a later release can add some.
+ * What the generated OpenAPI document says otherwise than programs need it: numbers in a query or a header are numbers,
+ * with their bounds, and an answer may have more fields than a client knows, so that a later release can add some.
  */
 
 /** The bounds of the numbers in queries, by the names of the parameters. */
@@ -23,7 +23,11 @@ const changed = (value: unknown): unknown => {
     .filter(([name, of]) => !(name === "additionalProperties" && of === false))
     .map(([name, of]) => [name, changed(of)] as const)
   const result: Record<string, unknown> = Object.fromEntries(entries)
-  const { in: place, name } = result
+  const { anyOf, in: place, name, "retry-after": retryAfter } = result
+  if (Array.isArray(anyOf) && anyOf.length === 1 && Object.keys(result).length === 1) return anyOf[0]
+  if (typeof retryAfter === "object" && retryAfter !== null) {
+    result["retry-after"] = { ...retryAfter, schema: { type: "integer", minimum: 0 } }
+  }
   if (place === "query" && typeof name === "string" && name in bounds) {
     result["schema"] = { type: "integer", ...bounds[name as keyof typeof bounds] }
   }
