@@ -272,6 +272,28 @@ describe("damage and failures of the own disk", () => {
     })
   )
 
+  it.effect("L60 damage that the start finds, at the end of a log, stops no start and is not announced as held", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const store = yield* cluster.storeOf("a")
+      const first = yield* cluster.start("a")
+      for (const key of ["1", "2", "3"]) yield* during(first.writer.commit(put(key)), 10)
+      yield* during(first.stop, 4000)
+      const log = first.logs.own
+      const corrupt = new ReplicaStore.StoreError({ reason: "corrupt", detail: "row 3" })
+      cluster.stores.set("a", {
+        ...store,
+        damaged: () => [{ log, from: 3, to: 3 }],
+        read: (log, after, maxBytes) => (after === 2 ? Effect.fail(corrupt) : store.read(log, after, maxBytes)),
+        append: () => Effect.fail(corrupt)
+      })
+      const a = yield* cluster.start("a")
+      assert.strictEqual(a.logs.vector()[0]!.seq, 2)
+      yield* TestClock.adjust(10)
+      assert.isTrue(Option.isSome(yield* a.records.read("notes", "2")))
+    })
+  )
+
   it.effect("a read failure of the own disk is no fault of the peer's: its link stays, and pushes go on later", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b"], 1)

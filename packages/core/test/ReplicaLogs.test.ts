@@ -70,6 +70,22 @@ const alive = (references: ReadonlyArray<WeakRef<object>>) =>
   })
 
 describe("ReplicaLogs", () => {
+  it.effect("L60 announces nothing that the store knew to be damaged when it was opened", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      for (const batch of batches(peerLog, put("1"), put("2"), put("3"))) yield* store.append(batch)
+      const damage = { log: peerLog, from: 2, to: 2 }
+      const logs = yield* ReplicaLogs.make.pipe(
+        Effect.provideService(ReplicaStore.ReplicaStore, { ...store, damaged: () => [damage] }),
+        Effect.provideService(ReplicaSet.ReplicaSet, { cluster: "test", self: ReplicaId.make("a"), peers: [] })
+      )
+      assert.deepStrictEqual(
+        logs.vector().map(({ seq }) => seq),
+        [1]
+      )
+    })
+  )
+
   it.effect("an append that is durable is announced, though its caller was interrupted", () =>
     Effect.gen(function* () {
       const store = yield* memory

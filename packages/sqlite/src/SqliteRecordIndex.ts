@@ -15,6 +15,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
+import * as Files from "./internal/files.ts"
 
 /** Where the index is. */
 export interface Options {
@@ -113,6 +114,7 @@ const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: Readonl
     }
   }
   const use = () => {
+    Files.prepare(file)
     const db = Database.open(file, kind)
     try {
       const unusable = whyUnusable(db, identity, heads)
@@ -128,7 +130,7 @@ const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: Readonl
   } catch (cause) {
     const error = Database.storeError(file, cause)
     if (error.reason !== "corrupt" || cause instanceof Database.ForeignFile) throw cause
-    Database.remove(file)
+    Files.remove(file)
     return { ...use(), rebuilt: error.detail }
   }
 }
@@ -227,7 +229,7 @@ const opened = (file: string, db: DatabaseSync) => {
         const error = Database.storeError(file, cause)
         if (error.reason !== "corrupt") return Effect.fail(error)
         // However this process ends, the next one starts without the damaged file.
-        Database.remove(file)
+        Files.remove(file)
         refusal = Database.damaged(`${file} is damaged; restart, and it is built again from the logs`)
         return Effect.fail(refusal)
       }

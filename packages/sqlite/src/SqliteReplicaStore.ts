@@ -11,6 +11,7 @@ import type { Scope } from "effect"
 import * as path from "node:path"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
+import * as Files from "./internal/files.ts"
 import * as HeldLog from "./internal/heldLog.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -52,7 +53,8 @@ export const layer = (
 
 const open = (file: string, options: Options, identity: ReplicaStore.StoreIdentity) => {
   const asked = decodeIdentity(identity)
-  Database.syncFound(file)
+  Files.prepare(file)
+  Files.sync(file)
   const db = Database.open(file, {
     applicationId: 0x514c4f47, // "QLOG"
     version: 1,
@@ -64,7 +66,12 @@ const open = (file: string, options: Options, identity: ReplicaStore.StoreIdenti
       db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
     }
   })
+  const endUse = Files.noteUse(file)
   try {
+    // Before anything of it is said or counted: what a killed process had written, and not synced, is read from the
+    // memory of the operating system, and a power loss would take it back (law L54).
+    Files.syncWal(file)
+    Database.checkpoint(db)
     const found = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
     if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; restore it, or delete it`)
     if (found.cluster !== asked.cluster || found.replica !== asked.replica) {
@@ -75,20 +82,28 @@ const open = (file: string, options: Options, identity: ReplicaStore.StoreIdenti
           `${asked.replica} of ${JSON.stringify(asked.cluster)}; give every replica a folder of its own`
       })
     }
-    return opened(file, db, { ...found }, Database.noteUse(file))
+    return opened(file, db, { ...found }, endUse)
   } catch (cause) {
+    endUse()
     db.close()
     throw cause
   }
 }
 
 const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIdentity, endUse: () => void) => {
-  const isGone = Database.watchPlace(file)
-  const isLogGone = Database.watchPlace(`${file}-wal`)
+  const isGone = Files.watchPlace(file)
+  const isLogGone = Files.watchPlace(Files.walOf(file))
+  // A log under a wrong name would leave its places to be given away again. The index of the names has each twice.
+  const names = db.prepare("PRAGMA integrity_check(log)").get()
+  if (names?.["integrity_check"] !== "ok") {
+    throw Database.damaged(`${file} is damaged in the names of its logs; restore it, or delete it`)
+  }
+  /** What was found so far, in order. */
+  const damage: Array<ReplicaStore.DamagedRange> = []
   const logs = new Map<LogId.LogId, HeldLog.HeldLog>()
   for (const { id, name } of db.prepare("SELECT id, name FROM log").all() as Array<{ id: number; name: LogId.LogId }>) {
-    const log = HeldLog.make(file, db, id, name)
-    HeldLog.verify(log, db, id)
+    const log = HeldLog.make(file, db, id, name, damage)
+    HeldLog.findHead(log)
     logs.set(name, log)
   }
   const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
@@ -101,12 +116,15 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
     refusal = new ReplicaStore.StoreError({ reason: "unavailable", detail, cause })
   }
 
-  /** Whether what is written now will be where a restart looks for it; fails when not. */
-  const checkPlace = (): void => {
+  /** Whether a file is where a restart looks for it; fails when not. */
+  const checkName = (name: string, isGone: () => boolean): void => {
     if (!isGone()) return
-    refuseAll(`${file} was removed, renamed or replaced while it was open; put it back, then restart this replica`)
+    refuseAll(`${name} was removed, renamed or replaced while it was open; put it back, then restart this replica`)
     throw refusal
   }
+  const checkPlace = (): void => checkName(file, isGone)
+  /** Before something is said of what was written earlier; an append looks after it has written. */
+  const checkLogPlace = (): void => checkName(Files.walOf(file), isLogGone)
 
   /** Says of a batch that nobody knows whether it is held, and ends everything. */
   const uncertain = (batch: EntryBatch.EntryBatch, what: string, remedy: string, cause?: unknown) => {
@@ -123,7 +141,7 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
       db.exec(HeldLog.createTable(id))
       return id
     })
-    const log = HeldLog.make(file, db, id, name)
+    const log = HeldLog.make(file, db, id, name, damage)
     logs.set(name, log)
     return log
   }
@@ -137,7 +155,6 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
    * nothing more is accepted or answered, so that no answer contradicts what a restart will find.
    */
   const commit = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch): void => {
-    checkPlace()
     try {
       HeldLog.insert(log, db, batch)
     } catch (cause) {
@@ -172,14 +189,16 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
     identity,
     append: (batch) =>
       call((): ReturnType<ReplicaStore.ReplicaStore["Service"]["append"]> => {
+        checkPlace()
         const held = logs.get(batch.log)
+        if (held?.damagedEnd !== undefined) return Effect.fail(held.damagedEnd)
         const head = held?.head ?? Watermark.none(batch.log)
         const decision = ReplicaStore.decideAppend(head, batch, (seq) => HeldLog.chainAt(held!, seq))
         if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        if (decision.success._tag === "Held") return Effect.succeed(decision.success.watermark)
-        const damagedEnd = held === undefined ? undefined : HeldLog.damagedEnd(held)
-        if (damagedEnd !== undefined) return Effect.fail(damagedEnd)
-        if (held === undefined) checkPlace()
+        if (decision.success._tag === "Held") {
+          checkLogPlace()
+          return Effect.succeed(decision.success.watermark)
+        }
         const log = held ?? addLog(batch.log)
         commit(log, decision.success.batch)
         return Effect.succeed(log.head)
@@ -196,10 +215,12 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
         if (seq > log.head.seq) return Effect.succeed(Option.none())
         return Effect.succeed(Option.some("rows" in log ? HeldLog.chainAt(log, seq) : log.head.chain))
       }),
-    watermarks: call(() =>
-      Effect.succeed(Array.from(logs.values(), ({ head }) => head).filter((head) => head.seq > 0))
-    ),
-    damaged: () => Array.from(logs.values()).flatMap(({ damage }) => damage)
+    watermarks: call(() => {
+      checkPlace()
+      checkLogPlace()
+      return Effect.succeed(Array.from(logs.values(), ({ head }) => head).filter((head) => head.seq > 0))
+    }),
+    damaged: () => damage
   }
   const close = (): void => {
     refusal = Database.closed(file)

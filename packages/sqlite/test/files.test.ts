@@ -195,7 +195,7 @@ describe("the file of a store", () => {
     })
   )
 
-  it.effect("is corrupt when the newest batch does not follow the one before", () =>
+  it.effect("says what is damaged when the newest batch does not follow the one before", () =>
     Effect.gen(function* () {
       for (const sql of [
         "DELETE FROM batch_1 WHERE last = 4",
@@ -203,7 +203,9 @@ describe("the file of a store", () => {
       ]) {
         const folder = yield* filled
         change(folder, sql)
-        assert.strictEqual((yield* openError(folder)).reason, "corrupt")
+        yield* using(folder, (store) =>
+          Effect.sync(() => assert.deepStrictEqual(store.damaged(), [{ log: logA, from: 3, to: 4 }]))
+        )
       }
     })
   )

@@ -92,11 +92,19 @@ export const make: Effect.Effect<
   const own = LogId.make(store.identity.replica, store.identity.incarnation)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
   let clock = HybridLogicalClock.zero
+  const damage = makeDamage(store, sink)
+  const isDamage = (error: ReplicaStore.StoreError) => error.reason === "corrupt" && store.damaged().length > 0
   for (const watermark of yield* store.watermarks) {
     heads.set(watermark.log, watermark)
-    const newest = yield* store.read(watermark.log, watermark.seq - 1, 1)
+    const newest = yield* Effect.catchIf(
+      store.read(watermark.log, watermark.seq - 1, 1),
+      isDamage,
+      () => Effect.succeedNone
+    )
     if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
   }
+  // What the store found when it was opened, or just now, is not announced as held.
+  yield* damage.lookUp
   const head = (log: LogId.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
   /** Appends to one log are announced in the order in which they were made durable. */
   const locks = new Map<LogId.LogId, Semaphore.Semaphore>()
@@ -109,7 +117,6 @@ export const make: Effect.Effect<
   }
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
   const tail = makeTail()
-  const damage = makeDamage(store, sink)
   let appendFault: ReplicaStore.StoreError | undefined
   let readFault: ReplicaStore.StoreError | undefined
 
@@ -144,7 +151,7 @@ export const make: Effect.Effect<
       if (Exit.isSuccess(exit)) readFault = undefined
       else {
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (error !== undefined && !(error.reason === "corrupt" && store.damaged().length > 0)) readFault = error
+        if (error !== undefined && !isDamage(error)) readFault = error
       }
       return Effect.void
     })

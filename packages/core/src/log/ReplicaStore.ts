@@ -109,7 +109,10 @@ export class ReplicaStore extends Context.Service<
     readonly chainAt: (log: LogId.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
     /** How far every log is held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
-    /** The damage that was found so far, by reads or at the start. What is damaged is not held. */
+    /**
+     * The damage that was found so far, by reads or at the start, in the order in which it was found: it only grows at
+     * its end. What is damaged is not held.
+     */
     readonly damaged: () => ReadonlyArray<DamagedRange>
   }
 >()("@quorum/core/ReplicaStore") {}

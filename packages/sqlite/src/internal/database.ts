@@ -6,8 +6,6 @@
 import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { DatabaseSync } from "./nodeSqlite.ts"
 
 /** What kind of file it is, and how it is created. */
@@ -28,13 +26,12 @@ export interface Kind {
 export class ForeignFile extends Error {}
 
 /**
- * Opens a file of this kind, or creates it with its folder. One process at a time: the lock is taken here, and goes
- * with the process, however it ends.
+ * Opens a file of this kind, which was prepared (`Files.prepare`), and makes it one if it is new. One process at a time:
+ * the lock is taken here, and goes with the process, however it ends.
  *
  * Never open the file in this process by other means (`fs.readFile`): closing any descriptor of it would drop the lock.
  */
 export const open = (file: string, kind: Kind): DatabaseSync => {
-  checkNames(file)
   const db = new DatabaseSync(file, { timeout: 0 })
   try {
     db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE")
@@ -64,44 +61,20 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
 }
 
 /**
- * Makes durable what a start finds in a file of SQLite and its write-ahead log, and their names in the folder: what a
- * process that was killed had written, and not synced, is read from the memory of the operating system, and a power
- * loss after it was announced would take it back (law L54).
- *
- * Before the file is opened, and never while this process has it open: closing any descriptor of it drops the lock.
+ * Moves what the write-ahead log holds into the file, and syncs it. A process whose sync failed leaves frames that the
+ * operating system may take for written although they are not, and a second sync of the same file would not say so;
+ * copied from the log, they are written anew. Without room for that, the log stays what it is.
  */
-export const syncFound = (file: string): void => {
-  checkNames(file)
-  if (inUse.has(fileKey(file))) throw new LockedHere()
-  for (const name of [file, `${file}-wal`]) if (fs.existsSync(name)) sync(name, "r+")
-  syncFolder(path.dirname(file))
-}
-
-/** Notes that this process has a file open; the result ends that. */
-export const noteUse = (file: string): (() => void) => {
-  const key = fileKey(file)
-  inUse.add(key)
-  return () => void inUse.delete(key)
-}
-
-/** The file is open in this process already. */
-class LockedHere extends Error {
-  readonly errcode = 5
-}
-
-/**
- * Whether a file is still where a restart would look for it (law L59). Made when it was opened; the result says whether
- * there is nothing at its name now, or something else. One call to the system each time.
- */
-export const watchPlace = (file: string): (() => boolean) => {
-  let opened = placeOf(file)
-  return () => {
-    const now = placeOf(file)
-    // The write-ahead log comes into being with the first write.
-    opened ??= now
-    return now !== opened
+export const checkpoint = (db: DatabaseSync): void => {
+  try {
+    db.exec("PRAGMA wal_checkpoint(PASSIVE)")
+  } catch (cause) {
+    if (!noRoom.has(resultCode(cause))) throw cause
   }
 }
+
+/** SQLite's codes for a file that cannot be made longer: full, and a write that failed, as with a quota. */
+const noRoom = new Set<number | undefined>([13, 778])
 
 /** Opens something on a file, and closes it with the scope. */
 export const scoped = <A extends { readonly close: () => void }>(
@@ -156,6 +129,8 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
       return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
     case 10:
       return fail("unavailable", `reading or writing ${file} failed (${message}); check the disk`)
+    // A statement that does not fit the tables: their definitions are damaged.
+    case 1:
     case 11:
     case 26:
       return fail(
@@ -177,72 +152,9 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
   return fail("unavailable", `${file} cannot be used: ${message}`)
 }
 
-/** Deletes a file of SQLite with what belongs to it. */
-export const remove = (file: string): void => {
-  for (const suffix of ["", "-wal", "-shm", "-journal"]) fs.rmSync(file + suffix, { force: true })
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Makes the folder, and checks that what has the names of the files can be used. */
-const checkNames = (file: string): void => {
-  makeFolder(path.dirname(file))
-  for (const name of [path.dirname(file), file, `${file}-wal`]) {
-    // SQLite would fall back to opening read-only and fail later, with a message that names neither file nor cause.
-    if (fs.existsSync(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
-  }
-  for (const name of [file, `${file}-wal`]) {
-    const found = fs.lstatSync(name, { throwIfNoEntry: false })
-    // What a link leads to may belong to somebody else, or be another one after the next restart.
-    if (found?.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
-    if (found !== undefined && !found.isFile()) throw new Error(`${name} is not a file; move it away`)
-  }
-}
 
 const read = (db: DatabaseSync) =>
   db
     .prepare("SELECT *, (SELECT count(*) FROM sqlite_schema) AS tables FROM pragma_application_id, pragma_user_version")
     .get() as { readonly application_id: number; readonly user_version: number; readonly tables: number }
-
-/**
- * Creates a folder and those above it, each durably: without the fsync of the parent a power loss could take the whole
- * store away. (`fs.mkdirSync` with `recursive` does not do that, and never returns for a folder under `/proc`.)
- */
-const makeFolder = (folder: string): void => {
-  if (fs.existsSync(folder)) {
-    if (!fs.statSync(folder).isDirectory()) throw new Error(`${folder} is a file, and a folder is needed there`)
-    return
-  }
-  const parent = path.dirname(folder)
-  makeFolder(parent)
-  // What is in it is for this user alone.
-  fs.mkdirSync(folder, { mode: 0o700 })
-  syncFolder(parent)
-}
-
-const syncFolder = (folder: string): void => {
-  // Windows cannot open a folder, and needs no such thing.
-  if (process.platform !== "win32") sync(folder, "r")
-}
-
-const sync = (name: string, flags: "r" | "r+"): void => {
-  const descriptor = fs.openSync(name, flags)
-  try {
-    fs.fsyncSync(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
-/** Which file a name leads to; `undefined` when to none. */
-const placeOf = (name: string): string | undefined => {
-  const found = fs.statSync(name, { throwIfNoEntry: false })
-  return found === undefined ? undefined : `${found.dev}:${found.ino}`
-}
-
-/** A file by what it is, or by its name while it is none. */
-const fileKey = (file: string): string => placeOf(file) ?? path.resolve(file)
-
-/** The files that this process has open, whichever copy of this package opened them. */
-const inUse: Set<string> = ((globalThis as Record<symbol, unknown>)[Symbol.for("@quorum/sqlite/inUse")] ??=
-  new Set<string>()) as Set<string>

@@ -2,20 +2,24 @@
  * One log in its table: what is held of it, and reading it back.
  *
  * Nothing is taken for granted that was read: a row is checked against the chain checksum stored with it, and against
- * its neighbours.
+ * its neighbours. What is damaged costs itself, wherever the bit is: in the bytes, in a column beside them, in a page of
+ * SQLite.
  */
 import { Entry, type LogId } from "@quorum/core"
 import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Result } from "effect"
+import { Result, Schema } from "effect"
 import type { DatabaseSync, StatementSync } from "./nodeSqlite.ts"
+import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
 
 /** A log as it is durably held, and its prepared statements. */
-export interface HeldLog {
+export interface HeldLog extends Damage.Table {
   readonly file: string
-  /** What of it is held and cannot be read, as far as that was found. */
-  readonly damage: Array<ReplicaStore.DamagedRange>
+  /** The damage of all logs of the store that was found so far, in the order in which it was found. */
+  readonly found: Array<ReplicaStore.DamagedRange>
   head: Watermark.Watermark
+  /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
+  damagedEnd: ReplicaStore.StoreError | undefined
   readonly insert: StatementSync
   /** The rows with entries after a sequence, in order. */
   readonly rows: StatementSync
@@ -26,34 +30,47 @@ export const createTable = (id: number): string =>
   `CREATE TABLE batch_${id} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, prev_chain TEXT NOT NULL,
     chain TEXT NOT NULL, bytes BLOB NOT NULL) STRICT`
 
-/** Prepares the statements of a log; it looks at what is held only in {@link verify}. */
-export const make = (file: string, db: DatabaseSync, id: number, name: LogId.LogId): HeldLog => ({
+/** Prepares the statements of a log; it looks at what is held only in {@link findHead}. */
+export const make = (
+  file: string,
+  db: DatabaseSync,
+  id: number,
+  name: LogId.LogId,
+  found: Array<ReplicaStore.DamagedRange>
+): HeldLog => ({
   file,
-  damage: [],
+  found,
   head: Watermark.none(name),
+  damagedEnd: undefined,
   insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?)`),
-  rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`)
+  rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`),
+  newest: db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 1`),
+  rowAfter: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last LIMIT 1`),
+  endBefore: db.prepare(`SELECT last, chain FROM batch_${id} WHERE last < ? ORDER BY last DESC LIMIT 1`)
 })
 
 /**
- * Finds the head: the newest row, and it follows the one before it. When its bytes do not fit its checksum the log
- * still ends there, as its row says, and takes no more; the rows before it are as good as ever.
+ * Finds the head: the end of the newest row, which has to fit its own checksum and the row before it. When its bytes do
+ * not fit, the log still ends there, as the row says, and takes no more; the rows before it are as good as ever.
  */
-export const verify = (log: HeldLog, db: DatabaseSync, id: number): void => {
-  const [newest, before] = db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 2`).all() as unknown as [
-    Row?,
-    Row?
-  ]
-  if (newest === undefined) return
-  const head = before === undefined ? log.head : { seq: before.last, chain: before.chain }
-  if (newest.first !== head.seq + 1 || newest.prev_chain !== head.chain) throw damaged(log, newest.first)
-  if (batchOf(log, newest) === undefined) noteDamage(log, newest.first, newest.last)
-  log.head = { ...log.head, seq: newest.last, chain: newest.chain }
+export const findHead = (log: HeldLog): void => {
+  const row = Damage.newest(log)
+  if (row === undefined) return
+  const newest = row === "damaged" ? undefined : batchOf(log, row)
+  if (newest === undefined) {
+    // Whatever its numbers have become, it is not before what it says, and not the beginning.
+    const end =
+      row === "damaged" ? Damage.readableEnd(log) : Math.max(1, Number(row["last"]), Number(row["first"]) || 0)
+    log.head = { ...log.head, seq: end, chain: Chain.empty }
+    log.damagedEnd = noteDamage(log, end)
+    return
+  }
+  log.head = EntryBatch.watermark(newest)
+  const before = Damage.endBefore(log, log.head.seq)
+  if (before === "damaged" || before.last !== newest.from - 1 || before.chain !== newest.prevChain) {
+    noteDamage(log, Math.max(1, newest.from - 1))
+  }
 }
-
-/** The damage at the end of a log, which nothing may be appended to: nobody can tell what it ends with. */
-export const damagedEnd = (log: HeldLog): ReplicaStore.StoreError | undefined =>
-  log.damage.some(({ to }) => to === log.head.seq) ? damaged(log, log.head.seq) : undefined
 
 /**
  * Writes a batch; durable when it returns, all of it or nothing. A large one, as catch-up brings them, is cut into
@@ -68,16 +85,15 @@ export const insert = (log: HeldLog, db: DatabaseSync, batch: EntryBatch.EntryBa
   db.exec("COMMIT")
 }
 
-/** The chain after an entry that is held. */
+/** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
 export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
   if (seq === 0) return Chain.empty
-  if (seq === log.head.seq) return log.head.chain
-  const row = log.rows.get(seq - 1) as unknown as Row | undefined
-  if (row === undefined || row.first > seq) throw noteDamage(log, seq, (row?.first ?? seq + 1) - 1)
-  if (row.last === seq) return row.chain
-  const batch = batchOf(log, row)
-  if (batch === undefined) throw noteDamage(log, row.first, row.last)
-  return EntryBatch.chainAt(batch, seq)
+  if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
+  const batch = batchAfter(log, seq - 1)
+  if (batch !== undefined && batch.from <= seq) return EntryBatch.chainAt(batch, seq)
+  const next = batchAfter(log, seq)
+  if (next?.from === seq + 1) return next.prevChain
+  throw noteDamage(log, seq)
 }
 
 /**
@@ -88,13 +104,13 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
   const found: Array<EntryBatch.EntryBatch> = []
   let end = after
   let room = maxBytes
-  for (const row of log.rows.iterate(after) as unknown as Iterable<Row>) {
+  for (const row of batchesAfter(log, after)) {
     const previous = found[found.length - 1]
-    const whole = row.first <= end + 1 ? batchOf(log, row) : undefined
-    const batch = whole === undefined ? undefined : EntryBatch.after(whole, after)
+    // A damaged page of SQLite leads to rows that were not asked for.
+    const wanted = row !== undefined && row.from <= end + 1 && EntryBatch.last(row) > end
+    const batch = wanted ? EntryBatch.after(row, after) : undefined
     if (batch === undefined || batch.from !== end + 1 || (previous && previous.chain !== batch.prevChain)) {
-      // A row that begins later than it should: what is between is missing, and the row itself may be in order.
-      const error = noteDamage(log, end + 1, row.first > end + 1 ? row.first - 1 : row.last)
+      const error = noteDamage(log, end + 1)
       if (previous === undefined) throw error
       break
     }
@@ -105,7 +121,7 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
     end = EntryBatch.last(part)
     if (part.count < batch.count || room <= 0) break
   }
-  if (found.length === 0) throw noteDamage(log, after + 1, log.head.seq)
+  if (found.length === 0) throw noteDamage(log, after + 1)
   const batch = EntryBatch.concat(found as [EntryBatch.EntryBatch])
   // A small part must not keep a large row in memory.
   return batch.bytes.length * 2 < batch.bytes.buffer.byteLength ? { ...batch, bytes: batch.bytes.slice() } : batch
@@ -120,16 +136,26 @@ const insertRow = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
   log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)
 }
 
-interface Row {
-  readonly last: number
-  readonly first: number
-  readonly prev_chain: Chain.Chain
-  readonly chain: Chain.Chain
-  readonly bytes: Uint8Array
+/** The rows after an entry as batches; `undefined`, and no more, where one cannot be read or is not what it says. */
+function* batchesAfter(log: HeldLog, after: number): Generator<EntryBatch.EntryBatch | undefined> {
+  try {
+    for (const row of log.rows.iterate(after)) yield batchOf(log, row)
+  } catch (cause) {
+    if (!Damage.is(cause)) throw cause
+    yield undefined
+  }
+}
+
+/** The batch in the first row after an entry; `undefined` when there is none that is in order. */
+const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefined => {
+  const row = Damage.rowAfter(log, after)
+  return row === "damaged" || row === undefined ? undefined : batchOf(log, row)
 }
 
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
-const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefined => {
+const batchOf = (log: HeldLog, row: Record<string, unknown>): EntryBatch.EntryBatch | undefined => {
+  // A bit in the head of a row changes the types of its columns.
+  if (!isRow(row) || row.first < 1 || row.first > row.last) return undefined
   const batch: EntryBatch.EntryBatch = {
     log: log.head.log,
     from: row.first,
@@ -138,17 +164,37 @@ const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefined => {
     chain: row.chain,
     bytes: row.bytes
   }
-  return batch.count < 1 || Result.isFailure(EntryBatch.validate(batch)) ? undefined : batch
+  return Result.isFailure(EntryBatch.validate(batch)) ? undefined : batch
 }
 
-/** Remembers damage, once. */
-const noteDamage = (log: HeldLog, from: number, to: number): ReplicaStore.StoreError => {
-  const known = log.damage.some((range) => range.from <= from && to <= range.to)
-  if (!known) log.damage.push({ log: log.head.log, from, to })
-  return damaged(log, from)
-}
+const isRow = Schema.is(
+  Schema.Struct({
+    last: Schema.Int,
+    first: Schema.Int,
+    prev_chain: Chain.Chain,
+    chain: Chain.Chain,
+    bytes: Schema.Uint8Array
+  })
+)
 
-const damaged = (log: HeldLog, seq: number): ReplicaStore.StoreError =>
-  Database.damaged(
-    `${log.file} is damaged at entry ${seq} of ${log.head.log}; restore it, or delete it and let the peers fill a new one`
+/** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */
+const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError => {
+  const { log: name, seq: head } = log.head
+  const before = Damage.endBefore(log, seq)
+  const from = before === "damaged" ? seq : Math.min(seq, before.last + 1)
+  const to = Math.max(seq, Math.min(damagedUpTo(log, seq), head))
+  const known = log.found.some((range) => range.log === name && range.from <= from && to <= range.to)
+  if (!known) log.found.push({ log: name, from, to })
+  return Database.damaged(
+    `${log.file} is damaged at entry ${seq} of ${name}; restore it, or delete it and let the peers fill a new one`
   )
+}
+
+const damagedUpTo = (log: HeldLog, seq: number): number => {
+  const row = Damage.rowAfter(log, seq - 1)
+  if (row === "damaged") return Damage.readableAfter(log, seq, log.head.seq) - 1
+  if (row === undefined) return log.head.seq
+  const batch = batchOf(log, row)
+  // A row that begins later than it should: what is between is missing, and the row itself is in order.
+  return batch !== undefined && batch.from > seq ? batch.from - 1 : Number(row["last"])
+}
