@@ -11,7 +11,7 @@ import { Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
-import { Effect, Layer, Logger, References, Runtime } from "effect"
+import { Effect, Layer, Logger, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
 
@@ -54,9 +54,6 @@ const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).len
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
 
-/** The exit code of a program that was interrupted. */
-const interrupted = 130
-
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
   const { measure, status } = yield* Effect.provide(CommitLoop.make, services)
@@ -66,8 +63,5 @@ Effect.gen(function* () {
   Effect.scoped,
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provideService(References.MinimumLogLevel, "Warn"),
-  NodeRuntime.runMain({
-    // A signal that was followed by an orderly stop is no failure.
-    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? 0 : code))
-  })
+  NodeRuntime.runMain
 )

@@ -1,9 +1,9 @@
 /** What becomes of a peer when this replica's own store fails: nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Option } from "effect"
+import { Effect, Fiber, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry } from "../src/index.ts"
-import { ReplicaStore } from "../src/adapter.ts"
+import { Chain, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
 
@@ -100,6 +100,44 @@ describe("a fault of the own store", () => {
         works = true
         yield* TestClock.adjust(5000)
         assert.strictEqual(again.peers.get(idB).watermarks.get(again.logs.own)?.seq, 1)
+      })
+    )
+  }
+
+  for (const end of [2, 1]) {
+    it.effect(`L60 a log whose end, ${end} of 2, is damaged here says nothing of the peer that holds it whole`, () =>
+      Effect.gen(function* () {
+        const { said, logger } = logging()
+        const { a, cluster } = yield* Cluster.running("ab", 2)
+        const store = yield* cluster.storeOf("a")
+        for (const key of ["k1", "k2"]) yield* during(a.writer.commit(put(key)), 100)
+        yield* during(a.stop, 5000)
+        const log = a.logs.own
+        const corrupt = new ReplicaStore.StoreError({ reason: "corrupt", detail: `row ${end}` })
+        cluster.stores.set("a", {
+          ...store,
+          // Nobody can tell which chain a log ends with whose last row is damaged, nor, when a page is, where it ends.
+          watermarks: Effect.succeed([{ log, seq: end, chain: Chain.empty }]),
+          damaged: () => [{ log, from: end, to: end }],
+          read: (of, after, maxBytes) => (after + 1 < end ? store.read(of, after, maxBytes) : Effect.fail(corrupt)),
+          chainAt: (of, seq) => (seq < end ? store.chainAt(of, seq) : Effect.fail(corrupt)),
+          append: () => Effect.fail(corrupt)
+        })
+        // The peer is found when this replica has stopped to wait for it.
+        cluster.cut("a", "b")
+        const again = yield* cluster.start("a", { logger })
+        yield* TestClock.adjust(20_000)
+        cluster.heal()
+        yield* TestClock.adjust(60_000)
+        assert.strictEqual(again.peers.get(idB).drifted.size, 0)
+        // Not ready, and it says why: no write of its own can be committed.
+        assert.strictEqual(again.logs.fault()?.reason, "corrupt")
+        assert.isFalse(said.some((line) => line.includes("drift")))
+        assert.isTrue(said.some((line) => line.includes("are damaged here")))
+        // Nothing is written behind it, and no place is given away twice.
+        const write = yield* Effect.forkChild(Effect.flip(again.writer.commit(put("k3"))))
+        yield* TestClock.adjust(60_000)
+        assert.strictEqual((yield* Fiber.join(write))._tag, "LocalWriteFailed")
       })
     )
   }

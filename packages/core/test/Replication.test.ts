@@ -215,26 +215,6 @@ describe("Replication", () => {
     })
   )
 
-  it.effect("measures the difference of the clocks at the handshake", () =>
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make(["a", "b"], 1)
-      cluster.faults.set("a>b", (client) => ({
-        ...client,
-        hello: (request) =>
-          Effect.map(Effect.delay(client.hello(request), 100), (welcome) => ({
-            ...welcome,
-            receivedAt: welcome.receivedAt + 5000,
-            sentAt: welcome.sentAt + 5000
-          }))
-      }))
-      yield* cluster.start("b")
-      const a = yield* cluster.start("a")
-      yield* TestClock.adjust(500)
-      // The delay lies on the way there only, so half of it stays in the measure.
-      assert.strictEqual(a.peers.get(Cluster.id("b")).clockSkewMillis, 5050)
-    })
-  )
-
   it.effect("L14 a replica that answers at another's address is refused and never counted", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)

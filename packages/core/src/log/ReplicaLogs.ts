@@ -35,7 +35,10 @@ export class ReplicaLogs extends Context.Service<
     /** The damage that holds an entry; `undefined` where there is none that was found. */
     readonly damageAt: (log: LogId.LogId, seq: number) => ReplicaStore.DamagedRange | undefined
     readonly damaged: () => ReadonlyArray<ReplicaStore.DamagedRange>
-    /** Why the store failed last, as long as it has not worked since. Damage of single entries is not such a failure. */
+    /**
+     * Why the store failed last, as long as it has not worked since. Damage of single entries is not such a failure,
+     * but that of the end of the own log is: nothing can be appended to it.
+     */
     readonly fault: () => ReplicaStore.StoreError | undefined
     /**
      * Appends writes to the own log as one batch and returns it; durable when it returns. One call at a time: the
@@ -119,6 +122,10 @@ export const make: Effect.Effect<
   const tail = makeTail()
   let appendFault: ReplicaStore.StoreError | undefined
   let readFault: ReplicaStore.StoreError | undefined
+  const endFault = (): ReplicaStore.StoreError | undefined => {
+    const range = damage.at(own, head(own).seq)
+    return range === undefined ? undefined : damagedBy(range)
+  }
 
   const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
     appendFault = undefined
@@ -164,7 +171,7 @@ export const make: Effect.Effect<
     vector: () => Array.from(heads.values(), (known) => damage.heldOf(known)),
     damageAt: damage.at,
     damaged: store.damaged,
-    fault: () => appendFault ?? readFault,
+    fault: () => appendFault ?? readFault ?? endFault(),
     appendWrites: (writes, now) =>
       Effect.suspend(() => {
         const startedAt = Monotonic.millis(time)
@@ -207,7 +214,9 @@ export const make: Effect.Effect<
     },
     chainAt: (log, seq) => {
       const known = head(log)
-      return known.seq === seq ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
+      // The chain after a damaged entry is not known, and a guess would be a drift.
+      const isKnown = known.seq === seq && damage.at(log, seq) === undefined
+      return isKnown ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
     },
     onAppend: (listener) => {
       listeners.add(listener)
@@ -254,11 +263,14 @@ const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink
     /** Why no more of a log can be said to be held. */
     of: (log: LogId.LogId): ReplicaStore.StoreError | undefined => {
       const first = find(log, () => true)
-      if (first === undefined) return undefined
-      const detail = `entries ${first.from} to ${first.to} of ${log} are damaged, so what follows does not count as held`
-      return new ReplicaStore.StoreError({ reason: "corrupt", detail })
+      return first === undefined ? undefined : damagedBy(first)
     }
   }
+}
+
+const damagedBy = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaStore.StoreError => {
+  const detail = `entries ${from} to ${to} of ${log} are damaged, so what follows does not count as held`
+  return new ReplicaStore.StoreError({ reason: "corrupt", detail })
 }
 
 /** The newest batches of the own log, oldest first, dropped from the front when they take too many bytes. */

@@ -203,7 +203,8 @@ export const make = Effect.fnUntraced(function* (
       for (const target of welcome.vector) {
         const { log } = target
         const head = logs.head(log).seq
-        if (target.seq <= head || peers.get(peer).drifted.has(log)) continue
+        // Nothing can be appended after a damaged end, and where the log goes on from it nobody knows.
+        if (target.seq <= head || peers.get(peer).drifted.has(log) || logs.damageAt(log, head) !== undefined) continue
         // Entries were appended here since: the two ends of the log differ.
         if (log === logs.own) yield* drifted(peer, log)
         else if (log !== pushed || isStalled(before, log, head)) yield* pullOnce(source, welcome.session, target)
