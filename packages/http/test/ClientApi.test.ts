@@ -1,6 +1,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, Limits, WriteId } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { ClientApiClient } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -234,6 +235,30 @@ describe("records", () => {
       const second = yield* get(a, `/v1/records?limit=1&after=${first.json.next}`)
       const [next] = second.json.records as Array<{ key: string }>
       assert.strictEqual(next!.key, `k${String((first.json.records as Array<unknown>).length).padStart(2, "0")}`)
+    })
+  )
+
+  it.live("DamageIsLocal: a list names what is damaged and goes on, and a read of that alone is 503", () =>
+    Effect.gen(function* () {
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
+      const set = yield* Cluster.make(["a"], { store, index: yield* RecordIndex.makeMemory })
+      const first = yield* set.start("a")
+      for (const key of ["k1", "k2", "k3"]) yield* put(first, key)
+      yield* first.stop
+      store.damage(first.own, 3)
+      const a = yield* set.start("a")
+      const { json, status } = yield* get(a, "/v1/records?limit=100")
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(
+        (json.records as ReadonlyArray<{ key: string }>).map(({ key }) => key),
+        ["k1", "k2"]
+      )
+      assert.deepStrictEqual(json.damaged, [{ namespace: "notes", key: "k3", writeId: `${a.own}:3` }])
+      const damaged = yield* get(a, "/v1/records/notes/k3")
+      assert.strictEqual(damaged.status, 503)
+      assert.strictEqual(damaged.json.error, "store_failed")
+      assert.strictEqual(damaged.json.reason, "corrupt")
+      assert.strictEqual((yield* get(a, "/v1/records/notes/k2")).status, 200)
     })
   )
 

@@ -1,7 +1,8 @@
 /**
  * The port for durable logs, and its in-memory twin.
  */
-import { Context, Effect, Layer, Option, Result, Schema } from "effect"
+import type { Option } from "effect"
+import { Context, Effect, Layer, Result, Schema } from "effect"
 import type * as Chain from "./Chain.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -151,6 +152,12 @@ export const decideAppend = (
   )
 }
 
+/** A store in memory, and a bad disk under it. */
+export type MemoryStore = ReplicaStore["Service"] & {
+  /** Damages the entry at a place that is held: it cannot be read any more, now or after a reopen. */
+  readonly damage: (log: LogId.LogId, seq: number) => void
+}
+
 /**
  * A store in memory: the contract of the port without durability. For tests and for trying things; whoever keeps a
  * reference to it may "restart" a replica on it.
@@ -159,10 +166,11 @@ export const makeMemory = (identity: {
   readonly cluster: string
   readonly replica: ReplicaId.ReplicaId
   readonly incarnation?: LogId.Incarnation
-}): Effect.Effect<ReplicaStore["Service"]> =>
+}): Effect.Effect<MemoryStore> =>
   Effect.gen(function* () {
     const incarnation = identity.incarnation ?? (yield* LogId.makeIncarnation)
     const logs = new Map<LogId.LogId, Array<EntryBatch.EntryBatch>>()
+    const damage = makeMemoryDamage()
     const headOf = (log: LogId.LogId): Watermark.Watermark => {
       const batches = logs.get(log)
       return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
@@ -171,23 +179,30 @@ export const makeMemory = (identity: {
       const batch = logs.get(log)![indexOf(logs.get(log)!, Math.max(1, seq))]!
       return EntryBatch.chainAt(batch, seq)
     }
-    return ReplicaStore.of({
+    const isHidden = (log: LogId.LogId, seq: number): boolean => damage.hides(log, seq, headOf(log).seq)
+    return {
       identity: { cluster: identity.cluster, replica: identity.replica, incarnation },
       append: (batch) =>
-        Effect.suspend(() => {
-          const decision = decideAppend(headOf(batch.log), batch, (seq) => chainAt(batch.log, seq))
+        Effect.suspend((): ReturnType<ReplicaStore["Service"]["append"]> => {
+          const { log } = batch
+          const head = headOf(log)
+          const asked = [head.seq, batch.from - 1, Math.min(EntryBatch.last(batch), head.seq)]
+          const hidden = asked.find((seq) => seq <= head.seq && isHidden(log, seq))
+          if (hidden !== undefined) return Effect.fail(damage.found(log, hidden))
+          const decision = decideAppend(head, batch, (seq) => chainAt(log, seq))
           if (Result.isFailure(decision)) return Effect.fail(decision.failure)
           if (decision.success._tag === "Held") return Effect.succeed(decision.success.watermark)
           const appended = decision.success.batch
-          const batches = logs.get(batch.log)
-          if (batches === undefined) logs.set(batch.log, [appended])
+          const batches = logs.get(log)
+          if (batches === undefined) logs.set(log, [appended])
           else batches.push(appended)
           return Effect.succeed(EntryBatch.watermark(appended))
         }),
       read: (log, after, maxBytes) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const batches = logs.get(log)
-          if (batches === undefined || after >= headOf(log).seq) return Option.none()
+          if (batches === undefined || after >= headOf(log).seq) return Effect.succeedNone
+          if (damage.isAt(log, after + 1)) return Effect.fail(damage.found(log, after + 1))
           let i = indexOf(batches, after + 1)
           const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
           let size = found[0].bytes.length
@@ -195,16 +210,18 @@ export const makeMemory = (identity: {
             found.push(batches[i]!)
             size += batches[i]!.bytes.length
           }
-          return Option.some(EntryBatch.take(EntryBatch.concat(found), maxBytes))
+          return Effect.succeedSome(damage.upTo(EntryBatch.take(EntryBatch.concat(found), maxBytes)))
         }),
       chainAt: (log, seq) =>
-        Effect.sync(() => {
-          if (seq === 0) return Option.some(Watermark.none(log).chain)
-          return seq > headOf(log).seq ? Option.none() : Option.some(chainAt(log, seq))
+        Effect.suspend(() => {
+          if (seq === 0) return Effect.succeedSome(Watermark.none(log).chain)
+          if (seq > headOf(log).seq) return Effect.succeedNone
+          return isHidden(log, seq) ? Effect.fail(damage.found(log, seq)) : Effect.succeedSome(chainAt(log, seq))
         }),
       watermarks: Effect.sync(() => Array.from(logs.keys(), headOf)),
-      damaged: () => []
-    })
+      damaged: damage.all,
+      damage: (log, seq) => damage.make(log, seq, headOf(log).seq)
+    }
   })
 
 /** {@link makeMemory} for this replica, as a layer; a new store each time it is built. */
@@ -216,6 +233,40 @@ export const layerMemory: Layer.Layer<ReplicaStore, never, ReplicaSet> = Layer.f
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Entries of a store in memory that cannot be read. They are found when they are read, and the end of a log at once. */
+const makeMemoryDamage = () => {
+  const bad = new Map<LogId.LogId, Set<number>>()
+  const ranges: Array<DamagedRange> = []
+  const isAt = (log: LogId.LogId, seq: number): boolean => bad.get(log)?.has(seq) ?? false
+  const found = (log: LogId.LogId, seq: number): StoreError => {
+    const known = ranges.some((range) => range.log === log && range.from === seq)
+    if (!known) ranges.push({ log, from: seq, to: seq })
+    return new StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} is damaged` })
+  }
+  return {
+    isAt,
+    found,
+    all: (): ReadonlyArray<DamagedRange> => ranges,
+    make: (log: LogId.LogId, seq: number, head: number): void => {
+      bad.set(log, new Set(bad.get(log)).add(seq))
+      if (seq === head) found(log, seq)
+    },
+    /** Whether nobody can tell the chain after an entry: it is damaged, and so is the one that begins with that chain. */
+    hides: (log: LogId.LogId, seq: number, head: number): boolean =>
+      isAt(log, seq) && (seq === head || isAt(log, seq + 1)),
+    /** The entries of a batch before the first that is damaged, which is not its first. */
+    upTo: (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch => {
+      let room: number | undefined
+      EntryBatch.forEach(batch, (seq, offset) => {
+        if (room !== undefined || !isAt(batch.log, seq)) return
+        room = offset
+        found(batch.log, seq)
+      })
+      return room === undefined ? batch : EntryBatch.take(batch, room)
+    }
+  }
+}
 
 /** Index of the batch that holds `seq`. */
 const indexOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>, seq: number): number => {

@@ -21,6 +21,20 @@ export interface Record extends RecordKey.RecordKey {
   readonly clock: HybridLogicalClock.HybridLogicalClock
 }
 
+/** A record that exists and cannot be read here: what this replica holds of its newest write is damaged. */
+export interface DamagedRecord extends RecordKey.RecordKey {
+  readonly writeId: WriteId.WriteId
+}
+
+/** A part of all records, in the order of (namespace, key). */
+export interface Page {
+  readonly records: ReadonlyArray<Record>
+  /** The records of this part that cannot be read here. Another replica may have them. */
+  readonly damaged: ReadonlyArray<DamagedRecord>
+  /** Where to go on; none on the last page. */
+  readonly next: Option.Option<RecordKey.RecordKey>
+}
+
 /** The write of a receipt has not reached this replica in the time that the read was given. */
 export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVisible", { writeId: WriteId.WriteId }) {
   override get message(): string {
@@ -46,15 +60,12 @@ export class Records extends Context.Service<
     /**
      * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
      * keys, so it may hold fewer records, and ends early when its values reach 4 MiB; `next` is where to go on, and is
-     * absent on the last page.
+     * absent on the last page. A record that is damaged here is named by the page, and the page goes on after it.
      */
     readonly page: (options: {
       readonly after?: RecordKey.RecordKey
       readonly limit: number
-    }) => Effect.Effect<
-      { readonly records: ReadonlyArray<Record>; readonly next: Option.Option<RecordKey.RecordKey> },
-      StoreError
-    >
+    }) => Effect.Effect<Page, StoreError>
   }
 >()("@quorum/core/Records") {}
 
@@ -74,23 +85,35 @@ export const make = Effect.gen(function* () {
     return yield* resolve(logs, yield* follower.newest(namespace, key))
   })
 
-  const page = Effect.fnUntraced(function* (options: { readonly after?: RecordKey.RecordKey; readonly limit: number }) {
+  const page = Effect.fnUntraced(function* (options: {
+    readonly after?: RecordKey.RecordKey
+    readonly limit: number
+  }): Effect.fn.Return<Page, StoreError> {
     const records: Array<Record> = []
+    const damaged: Array<DamagedRecord> = []
     let next = options.after
     let bytes = 0
     for (let left = options.limit; left > 0; left -= pageStep) {
       const { isLast, pointers } = yield* follower.scan(next, Math.min(left, pageStep))
       for (const [i, pointer] of pointers.entries()) {
-        const record = Option.getOrUndefined(yield* resolve(logs, pointer))
-        next = { namespace: pointer.namespace, key: pointer.key }
+        const { key, log, namespace, seq } = pointer
+        next = { namespace, key }
+        const found = yield* resolve(logs, pointer).pipe(
+          Effect.catchIf(isDamage, () => {
+            damaged.push({ namespace, key, writeId: WriteId.make(log, seq) })
+            return Effect.succeedNone
+          })
+        )
+        const record = Option.getOrUndefined(found)
         if (record === undefined) continue
         records.push(record)
         bytes += record.value.length
-        if (bytes >= pageBytes && !(isLast && i === pointers.length - 1)) return { records, next: Option.some(next) }
+        if (bytes >= pageBytes && !(isLast && i === pointers.length - 1))
+          return { records, damaged, next: Option.some(next) }
       }
-      if (isLast) return { records, next: Option.none() }
+      if (isLast) return { records, damaged, next: Option.none() }
     }
-    return { records, next: Option.fromNullishOr(next) }
+    return { records, damaged, next: Option.fromNullishOr(next) }
   })
 
   return Records.of({ read, page })
@@ -106,6 +129,9 @@ const pageBytes = 4 * 1024 * 1024
 
 /** How many keys are looked up at once for a page, so that a page of large values is never all in memory. */
 const pageStep = 16
+
+/** Damage costs the record that it is in. Whatever else a store cannot do, it cannot do for the next record either. */
+const isDamage = ({ reason }: StoreError): boolean => reason === "corrupt"
 
 /** The record that a pointer leads to; none for a delete. */
 const resolve = Effect.fnUntraced(function* (

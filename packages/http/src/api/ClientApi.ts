@@ -66,8 +66,20 @@ export const RecordJson = Schema.Struct({
   clock: HybridLogicalClock.HybridLogicalClock
 })
 
+/** A record that exists and is damaged on the replica that answers; others may have it. */
+export const DamagedRecordJson = Schema.Struct({
+  namespace: Schema.String,
+  key: Schema.String,
+  writeId: WriteId.WriteId
+})
+
 /** A page of records in the order of namespace and key. It may be shorter than asked for; without `next` it is the last. */
-export const RecordPage = Schema.Struct({ records: Schema.Array(RecordJson), next: Schema.optionalKey(Cursor) })
+export const RecordPage = Schema.Struct({
+  records: Schema.Array(RecordJson),
+  /** What belongs on this page and cannot be read on this replica. */
+  damaged: Schema.Array(DamagedRecordJson),
+  next: Schema.optionalKey(Cursor)
+})
 
 const place = { namespace: Schema.String, key: Schema.String }
 
@@ -124,7 +136,9 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "List records",
-        description: "A page of the records that this replica holds; pass `next` as `after` until there is none."
+        description:
+          "A page of the records that this replica holds; pass `next` as `after` until there is none. `damaged` names " +
+          "the records of the page that cannot be read on this replica; others may have them."
       })
     )
   )

@@ -82,8 +82,9 @@ const recordsHandlers = HttpApiBuilder.group(
       .handle("remove", ({ params: { key, namespace }, query }) => commit(Entry.remove(namespace, key), query.w))
       .handle("list", ({ query }) =>
         Effect.tapError(
-          Effect.map(records.page({ limit: defaultPageLimit, ...query }), ({ next, records }) => ({
+          Effect.map(records.page({ limit: defaultPageLimit, ...query }), ({ damaged, next, records }) => ({
             records,
+            damaged,
             ...(Option.isNone(next) ? {} : { next: next.value })
           })),
           report

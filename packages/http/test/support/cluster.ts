@@ -50,6 +50,8 @@ export interface StartOptions {
   /** Where peers are, instead of where they are. */
   readonly peers?: Readonly<Record<string, string>>
   readonly store?: ReplicaStore.ReplicaStore["Service"]
+  /** An index that outlives the replica; a new one unless given. */
+  readonly index?: RecordIndex.RecordIndex["Service"]
 }
 
 /**
@@ -118,7 +120,9 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, def
       ),
       Layer.provide(HttpPeerTransport.layer({ peers: urls })),
       Layer.provide(options.client ?? NodeHttpClient.layerUndici),
-      Layer.provide(RecordIndex.layerMemory),
+      Layer.provide(
+        options.index === undefined ? RecordIndex.layerMemory : Layer.succeed(RecordIndex.RecordIndex, options.index)
+      ),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, options.store ?? stores.get(name)!)),
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
       Layer.provide(Layer.succeed(Limits.Limits, options.limits ?? Limits.defaults)),

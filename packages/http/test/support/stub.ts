@@ -46,7 +46,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   })
   const records = Records.Records.of({
     read: () => Effect.succeed(Option.none()),
-    page: () => Effect.succeed({ records: [], next: Option.none() }),
+    page: () => Effect.succeed({ records: [], damaged: [], next: Option.none() }),
     ...answers
   })
   const logger = Logger.make(({ message }) => void log.push(String(message)))

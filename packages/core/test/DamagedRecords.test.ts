@@ -1,0 +1,95 @@
+/** Pages and reads of records that are damaged here. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Option } from "effect"
+import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
+import * as IndexFollower from "../src/record/IndexFollower.ts"
+import { Entry, Records, ReplicaId, ReplicaSet, WriteId } from "../src/index.ts"
+import { RecordIndex, ReplicaStore } from "../src/adapter.ts"
+
+/** Reads on a store in which the entries of these keys are damaged; the keys are 0 to 9, written in this order. */
+const damaging = Effect.fnUntraced(function* (bad: ReadonlyArray<number>, change: typeof same = same) {
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+  const index = yield* RecordIndex.makeMemory
+  const open = (store: ReplicaStore.ReplicaStore["Service"]) =>
+    Layer.build(
+      Records.layer.pipe(
+        Layer.provide(IndexFollower.layer),
+        Layer.provideMerge(ReplicaLogs.layer),
+        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
+        Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
+        Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
+      )
+    )
+  const own = yield* Effect.gen(function* () {
+    const logs = Context.get(yield* open(store), ReplicaLogs.ReplicaLogs)
+    for (let key = 0; key < 10; key++) yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)], 1)
+    return logs.own
+  }).pipe(Effect.scoped)
+  for (const key of bad) store.damage(own, key + 1)
+  return { records: Context.get(yield* open(change(store)), Records.Records), own }
+})
+
+const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.ReplicaStore["Service"] => store
+
+/** Every page of a list, as the keys of its records and of what is damaged. */
+const pages = Effect.fnUntraced(function* (
+  records: Records.Records["Service"],
+  limit: number
+): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError> {
+  const all: Array<string> = []
+  let after: { namespace: string; key: string } | undefined
+  do {
+    const page: Records.Page = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
+    all.push([...page.records.map(({ key }) => key), ...page.damaged.map(({ key }) => `!${key}`)].join(" "))
+    after = Option.getOrUndefined(page.next)
+  } while (after !== undefined)
+  // Whether anything follows a full page shows only on the next.
+  return all.filter((page) => page !== "")
+})
+
+describe("DamageIsLocal: a page of records", () => {
+  for (const [where, bad, limit, expected] of [
+    ["first on its page", [5], 5, ["0 1 2 3 4", "6 7 8 9 !5"]],
+    ["in the middle of its page", [2], 5, ["0 1 3 4 !2", "5 6 7 8 9"]],
+    ["last on its page", [4], 5, ["0 1 2 3 !4", "5 6 7 8 9"]],
+    ["the newest of all", [9], 100, ["0 1 2 3 4 5 6 7 8 !9"]],
+    ["alone on its page", [3], 1, ["0", "1", "2", "!3", "4", "5", "6", "7", "8", "9"]],
+    ["several in a row, over the end of a page", [3, 4, 5, 6], 5, ["0 1 2 !3 !4", "7 8 9 !5 !6"]],
+    ["all of a page", [5, 6, 7, 8, 9], 5, ["0 1 2 3 4", "!5 !6 !7 !8 !9"]],
+    ["all there is", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 4, ["!0 !1 !2 !3", "!4 !5 !6 !7", "!8 !9"]]
+  ] as const) {
+    it.effect(`names a record that is damaged, and goes on: ${where}`, () =>
+      Effect.gen(function* () {
+        const { records } = yield* damaging(bad)
+        assert.deepStrictEqual(yield* pages(records, limit), expected)
+        // It says so each time.
+        assert.deepStrictEqual(yield* pages(records, limit), expected)
+      })
+    )
+  }
+
+  it.effect("says by its write which record is damaged; a read of it is an error, and one of another is not", () =>
+    Effect.gen(function* () {
+      const { own, records } = yield* damaging([9])
+      const { damaged } = yield* records.page({ limit: 100 })
+      assert.deepStrictEqual(damaged, [{ namespace: "n", key: "9", writeId: WriteId.make(own, 10) }])
+      const error = yield* Effect.flip(records.read("n", "9"))
+      assert(error._tag === "StoreError")
+      assert.strictEqual(error.reason, "corrupt")
+      assert.isTrue(Option.isSome(yield* records.read("n", "8")))
+    })
+  )
+
+  it.effect("fails whole when the store does not work at all", () =>
+    Effect.gen(function* () {
+      const broken = new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" })
+      let works = true
+      const { records } = yield* damaging([2], (store) => ({
+        ...store,
+        read: (...args) => (works ? store.read(...args) : Effect.fail(broken))
+      }))
+      works = false
+      assert.strictEqual(yield* Effect.flip(records.page({ limit: 5 })), broken)
+    })
+  )
+})
