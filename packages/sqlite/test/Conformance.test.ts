@@ -2,7 +2,7 @@ import { ReplicaSet } from "@quorum/core"
 import { RecordIndexConformance, ReplicaStoreConformance, StorePlace } from "@quorum/testing"
 import { Effect, Layer } from "effect"
 import { SqliteStore } from "../src/index.ts"
-import { tempFolder } from "./support/store.ts"
+import { damageEntry, tempFolder } from "./support/store.ts"
 
 const ownedBy = ({ cluster, replica }: StorePlace.Owner) =>
   Layer.succeed(ReplicaSet.ReplicaSet, { cluster, self: replica, peers: [] })
@@ -10,7 +10,10 @@ const ownedBy = ({ cluster, replica }: StorePlace.Owner) =>
 const place = Layer.effect(
   StorePlace.StorePlace,
   Effect.map(tempFolder, (folder) =>
-    StorePlace.StorePlace.of({ open: (owner) => Layer.provide(SqliteStore.layer({ folder }), ownedBy(owner)) })
+    StorePlace.StorePlace.of({
+      open: (owner) => Layer.provide(SqliteStore.layer({ folder }), ownedBy(owner)),
+      damage: (log, seq) => Effect.sync(() => damageEntry(folder, log, seq))
+    })
   )
 )
 

@@ -4,12 +4,24 @@
 import type { Layer } from "effect"
 import * as Conformance from "./Conformance.ts"
 import * as Append from "./internal/store/append.ts"
+import * as Damage from "./internal/store/damage.ts"
 import * as Place from "./internal/store/place.ts"
 import * as Read from "./internal/store/read.ts"
 import type { StorePlace } from "./StorePlace.ts"
 
 /** The cases, as data: run one by itself with `Conformance.run`. */
-export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [...Append.cases, ...Read.cases, ...Place.cases]
+export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
+  ...Append.cases,
+  ...Read.cases,
+  ...Place.cases,
+  ...Damage.cases
+]
+
+/**
+ * The names of the cases that need a place whose entries can be damaged. Where that cannot be done they are skipped:
+ * `needDamage.map((name) => ({ case: name, reason: "…" }))`.
+ */
+export const needDamage: ReadonlyArray<string> = Damage.cases.map(({ name }) => name)
 
 /** Registers the suite with vitest. The layer makes a new, empty place for every case. */
 export const suite = <E>(name: string, layer: Layer.Layer<StorePlace, E>, options?: Conformance.Options): void =>

@@ -1,9 +1,9 @@
 /**
  * What the store suite needs to know of a store: how it is opened, and opened again.
  */
-import type { ReplicaId } from "@quorum/core"
+import type { LogId, ReplicaId } from "@quorum/core"
 import type { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Context, type Layer } from "effect"
+import { Context, type Effect, type Layer } from "effect"
 
 /** Whose store is opened. */
 export interface Owner {
@@ -17,6 +17,9 @@ export interface Owner {
  *
  * `open` opens the store that is there, or creates it, as a new process would: what it knows, it knows from the place.
  * The store is closed with the scope of the layer.
+ *
+ * `damage` changes the bytes of one entry that is held there, as a bad disk would, while the store is closed: one bit of
+ * its value will do. A place that cannot do that skips the cases of `ReplicaStoreConformance.needDamage`.
  */
 export class StorePlace extends Context.Service<
   StorePlace,
@@ -24,5 +27,6 @@ export class StorePlace extends Context.Service<
     readonly open: (
       owner: Owner
     ) => Layer.Layer<ReplicaStore.ReplicaStore | RecordIndex.RecordIndex, ReplicaStore.StoreError>
+    readonly damage?: (log: LogId.LogId, seq: number) => Effect.Effect<void>
   }
 >()("@quorum/testing/StorePlace") {}

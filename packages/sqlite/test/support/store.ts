@@ -6,6 +6,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import * as SqliteReplicaStore from "../../src/SqliteReplicaStore.ts"
 
@@ -20,6 +21,19 @@ export const tempFolder = Effect.acquireRelease(
 )
 
 export const fileOf = (folder: string) => path.join(folder, "log.db")
+
+/** Flips one bit of an entry's value in the closed file, as a bad disk would. */
+export const damageEntry = (folder: string, log: LogId.LogId, seq: number): void => {
+  const db = new DatabaseSync(fileOf(folder))
+  const { id } = db.prepare("SELECT id FROM log WHERE name = ?").get(log) as { id: number }
+  const row = db.prepare(`SELECT * FROM batch_${id} WHERE last >= ? ORDER BY last LIMIT 1`).get(seq)
+  const { bytes, first, last } = row as { bytes: Uint8Array; first: number; last: number }
+  let end = 0
+  for (let i = first; i <= seq; i++) end = Entry.endUnsafe(bytes, end)
+  bytes[end - 1]! ^= 1
+  db.prepare(`UPDATE batch_${id} SET bytes = ? WHERE last = ?`).run(bytes, last)
+  db.close()
+}
 
 /** Opens a store until the surrounding scope closes. */
 export const open = (

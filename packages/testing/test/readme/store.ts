@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 
 /** A new place for every case: for you an empty folder or schema, here a variable. */
 const place = Layer.sync(StorePlace.StorePlace, () => {
-  let store: ReplicaStore.ReplicaStore["Service"] | undefined
+  let store: ReplicaStore.MemoryStore | undefined
   return {
     open: (owner) =>
       Layer.merge(
@@ -15,7 +15,8 @@ const place = Layer.sync(StorePlace.StorePlace, () => {
           })
         ),
         RecordIndex.layerMemory
-      )
+      ),
+    damage: (log, seq) => Effect.sync(() => store?.damage(log, seq))
   }
 })
 

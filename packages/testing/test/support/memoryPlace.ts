@@ -8,7 +8,7 @@ export const place = (
   decorate: (store: ReplicaStore.ReplicaStore["Service"]) => ReplicaStore.ReplicaStore["Service"] = (store) => store
 ): Layer.Layer<StorePlace.StorePlace> =>
   Layer.sync(StorePlace.StorePlace, () => {
-    let store: ReplicaStore.ReplicaStore["Service"] | undefined
+    let store: ReplicaStore.MemoryStore | undefined
     return StorePlace.StorePlace.of({
       open: (owner) =>
         Layer.effect(
@@ -17,6 +17,7 @@ export const place = (
             store ??= yield* ReplicaStore.makeMemory(owner)
             return decorate(store)
           })
-        ).pipe(Layer.merge(RecordIndex.layerMemory))
+        ).pipe(Layer.merge(RecordIndex.layerMemory)),
+      damage: (log, seq) => Effect.sync(() => store?.damage(log, seq))
     })
   })
