@@ -100,6 +100,57 @@ describe("what nobody would look at", () => {
     })
   )
 
+  it.live("L66 a number is spelled in decimal digits, and any other spelling is refused by its field's name", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const { writeId } = (yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v" })).json
+      const spellings = [
+        "",
+        "1e0",
+        "1.0",
+        "1.",
+        "%2B1",
+        "+1",
+        "-1",
+        "-0",
+        "%201",
+        "1%20",
+        "1%0A",
+        "0x1",
+        "0b1",
+        "1n",
+        "1_0"
+      ]
+      for (const spelling of [
+        ...spellings,
+        "%EF%BC%91",
+        "%D9%A1",
+        "Infinity",
+        "NaN",
+        "1".repeat(16),
+        "0",
+        "1001",
+        "60001"
+      ]) {
+        for (const [method, path, field] of [
+          ["PUT", "/v1/records/s/a", "w"],
+          ["DELETE", "/v1/records/s/a", "w"],
+          ["POST", `/v1/writes/${writeId}/resume`, "w"],
+          ["GET", "/v1/records", "limit"],
+          ["GET", `/v1/records/s/a`, "withinMillis"]
+        ] as const) {
+          const isInRange = field === "withinMillis" && (spelling === "0" || spelling === "1001")
+          const answer = yield* request(method, `${a.url}${path}?${field}=${spelling}`)
+          assert.strictEqual(answer.status, isInRange ? 200 : 400, `${method} ${field}=${spelling}`)
+          if (!isInRange) assert.deepInclude(answer.json, { error: "invalid_request", field }, spelling)
+        }
+      }
+      assert.strictEqual(a.head(a.own).seq, 1)
+      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/s/a?w=1`, { body: "v" })).status, 201)
+      assert.strictEqual((yield* request("GET", `${a.url}/v1/records?limit=1000`)).status, 200)
+    })
+  )
+
   it.live("L66 a header that would change what a write means is refused, and nothing is written", () =>
     Effect.gen(function* () {
       const a = yield* single()

@@ -2,6 +2,7 @@
  * The metrics as Prometheus reads them, at `/metrics`.
  */
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { ReplicaServer } from "@quorum/core/adapter"
 import { type Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -25,7 +26,11 @@ export const route = ({ path = "/metrics" }: Options = {}): Layer.Layer<never, n
       const router = yield* HttpRouter.HttpRouter
       const context = yield* Effect.context<never>()
       const answer = Effect.sync(() => HttpServerResponse.text(format(context), { contentType }))
-      yield* router.add("GET", path, answer)
+      yield* router.add(
+        "GET",
+        path,
+        ReplicaServer.exactly(path, () => answer)
+      )
     })
   )
 

@@ -43,7 +43,7 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
     Effect.fnUntraced(function* (router) {
       const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
-      yield* router.add("GET", ReplicaServer.peerPath, (request) => {
+      const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
         const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) => serveOn(socket, handler, maxBytes))
         const identified =
@@ -51,7 +51,8 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
             ? connection
             : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
         return Effect.as(identified, HttpServerResponse.empty())
-      })
+      }
+      yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.exactly(ReplicaServer.peerPath, called))
     })
   )
 

@@ -129,10 +129,14 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
   return PeerFrame.clientOf(peer, call)
 })
 
-const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnreachable =>
-  error instanceof PeerProtocol.PeerUnreachable
-    ? error
-    : new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail: PeerProtocol.explain(error) })
+/** What the package ws says of an upgrade that was answered with something else. */
+const otherStatus = /Unexpected server response: (\d{3})/
+
+const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnreachable => {
+  if (error instanceof PeerProtocol.PeerUnreachable) return error
+  const status = otherStatus.exec(PeerProtocol.explain(error))?.[1]
+  return status === undefined ? PeerProtocol.disconnected(peer, error) : PeerProtocol.answeredWith(peer, Number(status))
+}
 
 /** Ends a connection at once where that can be done: a peer that has fallen silent never answers a goodbye. */
 const hangUp = (connection: Socket.WebSocketLike): void => {

@@ -205,6 +205,17 @@ export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("Peer
   }
 }
 
+/**
+ * What is told of a peer at whose address something answered with a status that is not a replica's answer: a proxy,
+ * another program, a replica that stops. The same over every transport.
+ */
+export const answeredWith = (peer: ReplicaId.ReplicaId, status: number): PeerUnreachable =>
+  new PeerUnreachable({ peer, reason: "invalid_answer", detail: `the answer has status ${status}` })
+
+/** What is told of a peer to which a connection could not be made, or did not last. The same over every transport. */
+export const disconnected = (peer: ReplicaId.ReplicaId, error: unknown): PeerUnreachable =>
+  new PeerUnreachable({ peer, reason: "refused", detail: explain(error) })
+
 /** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
 export const explain = (error: unknown): string => {
   const messages = new Set<string>()

@@ -7,6 +7,19 @@ import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } fro
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
 export const peerPath = "/peer"
 
+/**
+ * The handler of a route with one fixed path, which answers only what is spelled so. A router takes other spellings for
+ * the same path (`/peer;x`, `/%70eer`, `/peer#x`), past the rules of a proxy in front of it (law L64); and a
+ * query, at which nobody looks, is refused (law L66).
+ */
+export const exactly =
+  <E, R>(
+    path: string,
+    answer: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  ) =>
+  (request: HttpServerRequest.HttpServerRequest): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> =>
+    request.url === path ? answer(request) : Effect.succeed(misspelt(path, request.url))
+
 /** How long a server waits for requests under way when it stops, in milliseconds. */
 export const closeMillis = 3000
 
@@ -46,6 +59,13 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
   }).pipe(Layer.fresh)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const misspelt = (path: string, url: string): HttpServerResponse.HttpServerResponse => {
+  const [status, error, field, detail] = url.startsWith(`${path}?`)
+    ? ([400, "invalid_request", "query", "there is no parameter here"] as const)
+    : ([404, "route_unknown", "path", `there is nothing at ${url}`] as const)
+  return HttpServerResponse.jsonUnsafe({ error, field, detail, message: `${field}: ${detail}` }, { status })
+}
 
 const routerConfig = {
   // Characters of a namespace or a key in a path. More than keys may have by any limits, so that too long a key is

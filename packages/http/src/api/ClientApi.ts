@@ -83,8 +83,21 @@ export const RecordPage = Schema.Struct({
 
 const place = { namespace: Schema.String, key: Schema.String }
 
+/** A number of a query: decimal digits, and none of the other spellings that `Number` takes (`1e0`, `0x1`, ` 1`). */
+const whole = (bounds: { readonly minimum: number; readonly maximum?: number }) =>
+  Schema.optionalKey(
+    Schema.String.check(
+      Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number in decimal digits" })
+    ).pipe(
+      Schema.decodeTo(
+        Schema.Int.check(Schema.isBetween({ maximum: Number.MAX_SAFE_INTEGER, ...bounds })),
+        SchemaTransformation.transform({ decode: Number, encode: String })
+      )
+    )
+  )
+
 /** How many replicas have to hold this write, instead of what the policy says: 1 to n. */
-const w = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(openApi.bounds.w.minimum)))
+const w = whole(openApi.bounds.w)
 
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 
@@ -107,7 +120,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       params: place,
       query: {
         atLeast: Schema.optionalKey(WriteId.WriteId),
-        withinMillis: Schema.optionalKey(Schema.Int.check(Schema.isBetween(openApi.bounds.withinMillis)))
+        withinMillis: whole(openApi.bounds.withinMillis)
       },
       success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId }),
       error: Errors.ofRead
@@ -129,7 +142,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("list", "/v1/records", {
       query: {
         after: Schema.optionalKey(Cursor),
-        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween(openApi.bounds.limit)))
+        limit: whole(openApi.bounds.limit)
       },
       success: RecordPage,
       error: Errors.ofPage

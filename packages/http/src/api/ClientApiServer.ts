@@ -84,11 +84,12 @@ const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
   })
 )
 
-/** Refuses paths that the router would take for others. */
+/** Refuses paths that the router would take for others, and a query of the document, at which nobody would look. */
 const strictPaths = HttpRouter.use((router) =>
   router.addGlobalMiddleware((answer) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }): Answer => {
-      const objection = RequestRules.ofPath(url)
+      const isDocument = RequestRules.pathOf(url) === openApiPath
+      const objection = RequestRules.ofPath(url) ?? (isDocument ? RequestRules.ofQuery(url, []) : undefined)
       return objection === undefined ? answer : Effect.succeed(objected(objection))
     })
   )

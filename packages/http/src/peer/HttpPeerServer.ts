@@ -45,7 +45,7 @@ export const layer = (
         )
       }
       const { identify } = options
-      yield* router.add("POST", ReplicaServer.peerPath, (request) => {
+      const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["content-type"] !== PeerMessage.contentType) return Effect.succeed(unsupported)
         if (Number(request.headers["content-length"]) > maxBytes) return Effect.succeed(tooLarge)
         const answered = request.arrayBuffer.pipe(
@@ -63,6 +63,7 @@ export const layer = (
         return identify === undefined
           ? answered
           : Effect.provideService(answered, PeerProtocol.ProvenIdentity, identify(request))
-      })
+      }
+      yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.exactly(ReplicaServer.peerPath, called))
     })
   )

@@ -4,14 +4,14 @@
  * Only an answer with status 200, from the address that was asked, of the protocol's content type and within the size
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
-import { Limits, ReplicaSet } from "@quorum/core"
+import { Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
 import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaServer } from "@quorum/core/adapter"
 import { Effect, Layer, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
   HttpClient,
-  HttpClientError,
+  type HttpClientError,
   HttpClientRequest,
   type HttpClientResponse
 } from "effect/http"
@@ -49,23 +49,19 @@ export const make: (
     maxInFlight: 1,
     connect: (peer) => {
       const url = urls.get(peer)
-      const unreachable = (reason: PeerProtocol.PeerUnreachable["reason"], detail: string) =>
-        new PeerProtocol.PeerUnreachable({ peer, reason, detail })
-      if (url === undefined) return Effect.fail(unreachable("refused", "not a peer of this replica"))
+      if (url === undefined) {
+        const detail = "not a peer of this replica"
+        return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail }))
+      }
       const address = url + ReplicaServer.peerPath
       const call = (request: PeerFrame.Request) => {
         const body = HttpBody.uint8Array(PeerFrame.encodeRequest(0, request), PeerMessage.contentType)
         return client.execute(HttpClientRequest.post(address, { body })).pipe(
-          Effect.flatMap((response) => bodyOf(response, address, maxBytes)),
-          Effect.mapError((error) =>
-            unreachable(
-              error.reason._tag === "TransportError" ? "refused" : "invalid_answer",
-              PeerProtocol.explain(error)
-            )
-          ),
+          Effect.flatMap((response) => bodyOf(peer, response, address, maxBytes)),
+          Effect.catchTag("HttpClientError", (error) => Effect.fail(PeerProtocol.disconnected(peer, error))),
           Effect.flatMap((frame) => Effect.fromResult(PeerFrame.decodeAnswer(frame))),
           Effect.map(({ message }) => message),
-          Effect.catchTag("MalformedFrame", (error) => Effect.fail(unreachable("invalid_answer", error.message))),
+          Effect.catchTag("MalformedFrame", (error) => Effect.fail(invalid(peer, error.message))),
           Effect.provideService(FetchHttpClient.Fetch, fetchWithoutRedirects),
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
@@ -86,30 +82,27 @@ export const layer = (
 /** How long the rest of an answer that does not count may take, in milliseconds, before its connection is closed. */
 const discardMillis = 100
 
+const invalid = (peer: ReplicaId.ReplicaId, detail: string): PeerProtocol.PeerUnreachable =>
+  new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+
 /** The body of an answer of the protocol, limited; fails for everything else before it is decoded. */
 const bodyOf = (
+  peer: ReplicaId.ReplicaId,
   response: HttpClientResponse.HttpClientResponse,
   url: string,
   maxBytes: number
-): Effect.Effect<Uint8Array, HttpClientError.HttpClientError> => {
-  const { request } = response
-  const fail = (reason: HttpClientError.HttpClientErrorReason) =>
-    Effect.fail(new HttpClientError.HttpClientError({ reason }))
-  const description = `the answer is larger than ${maxBytes} bytes`
+): Effect.Effect<Uint8Array, HttpClientError.HttpClientError | PeerProtocol.PeerUnreachable> => {
   const chunks: Array<Uint8Array> = []
   let length = 0
   const limited = Stream.runForEach(response.stream, (chunk) => {
     chunks.push(chunk)
     length += chunk.length
-    return length > maxBytes ? fail(new HttpClientError.DecodeError({ request, response, description })) : Effect.void
+    return length > maxBytes ? Effect.fail(invalid(peer, `the answer is larger than ${maxBytes} bytes`)) : Effect.void
   })
-  const refusal = notTheProtocol(response, url)
+  const refusal = notTheProtocol(peer, response, url)
   if (refusal !== undefined) {
     // Reading the answer to its end, or giving up on it, frees the connection.
-    return Effect.ignore(limited).pipe(
-      Effect.timeoutOption(discardMillis),
-      Effect.andThen(fail(new HttpClientError.StatusCodeError({ request, response, description: refusal })))
-    )
+    return Effect.ignore(limited).pipe(Effect.timeoutOption(discardMillis), Effect.andThen(Effect.fail(refusal)))
   }
   // A body ends where its head says that it does, unless it is packed: that is the length before it was unpacked.
   if (Number(response.headers["content-length"]) <= maxBytes && response.headers["content-encoding"] === undefined) {
@@ -128,11 +121,15 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array =
   return bytes
 }
 
-const notTheProtocol = (response: HttpClientResponse.HttpClientResponse, url: string): string | undefined => {
-  if (response.status !== 200) return `the answer has status ${response.status}`
-  if (response.url !== url) return `the answer came from ${response.url}`
+const notTheProtocol = (
+  peer: ReplicaId.ReplicaId,
+  response: HttpClientResponse.HttpClientResponse,
+  url: string
+): PeerProtocol.PeerUnreachable | undefined => {
+  if (response.status !== 200) return PeerProtocol.answeredWith(peer, response.status)
+  if (response.url !== url) return invalid(peer, `the answer came from ${response.url}`)
   const contentType = response.headers["content-type"]
   return contentType === PeerMessage.contentType
     ? undefined
-    : `the answer has content type ${contentType ?? "none"}, not that of the protocol`
+    : invalid(peer, `the answer has content type ${contentType ?? "none"}, not that of the protocol`)
 }
