@@ -10,6 +10,7 @@ import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Watermark from "./log/Watermark.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
+import { PeerTransport } from "./peer/PeerTransport.ts"
 import { Replication } from "./peer/Replication.ts"
 import * as QuorumError from "./quorum/QuorumError.ts"
 import * as QuorumPolicy from "./quorum/QuorumPolicy.ts"
@@ -31,7 +32,12 @@ export const PeerStatus = Schema.Struct({
   /** The logs of which the peer's copy differs; an operator has to look. */
   drifted: Schema.Array(LogId.LogId),
   /** The peer's clock minus this replica's; null before the first handshake. */
-  clockSkewMillis: Schema.NullOr(Schema.Finite)
+  clockSkewMillis: Schema.NullOr(Schema.Finite),
+  /** Pushes to the peer that have no answer yet, and the bytes of their entries. */
+  pushes: Schema.Int,
+  pushBytes: Schema.Int,
+  /** Bytes of requests that wait in the connection to the peer; null when its transport cannot know it. */
+  connectionBytes: Schema.NullOr(Schema.Int)
 })
 
 /** What a replica knows about one of its peers. */
@@ -59,6 +65,10 @@ export class Status extends Schema.Opaque<Status>()(
     peers: Schema.Array(PeerStatus),
     /** Writes that wait for an append or for acks. */
     waitingWrites: Schema.Int,
+    /** Bytes of the values that wait for an append. */
+    waitingBytes: Schema.Int,
+    /** How much may wait before further writes are refused, and how many pushes may be under way to one peer. */
+    caps: Schema.Struct({ waitingWrites: Schema.Int, waitingBytes: Schema.Int, pushes: Schema.Int }),
     /** Keys whose newest write the record index does not have yet; reads see them all the same. */
     unindexedKeys: Schema.Int
   })
@@ -79,6 +89,16 @@ export const layer = Layer.effect(
     const replication = yield* Replication
     const follower = yield* IndexFollower
     const limits = yield* Limits.Limits
+    const transport = yield* PeerTransport
+    const caps = {
+      waitingWrites: writer.caps.writes,
+      waitingBytes: writer.caps.bytes,
+      pushes: transport.maxInFlight
+    }
+    const statusOfPeer = (peer: PeerState): PeerStatus => ({
+      ...statusOf(peer, logs.own, logs.head(logs.own).seq),
+      connectionBytes: transport.waitingBytes?.(peer.id) ?? null
+    })
     return ReplicaStatus.of({
       current: () => {
         const fault = logs.fault()
@@ -92,8 +112,10 @@ export const layer = Layer.effect(
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
           damaged: logs.damaged(),
           vector: logs.vector(),
-          peers: peers.all().map((peer) => statusOf(peer, logs.own, logs.head(logs.own).seq)),
+          peers: peers.all().map(statusOfPeer),
           waitingWrites: writer.waiting(),
+          waitingBytes: writer.waitingBytes(),
+          caps,
           unindexedKeys: follower.unindexed()
         }
       }
@@ -104,10 +126,10 @@ export const layer = Layer.effect(
 // ---------------------------------------------------------------------------------------------------------------------
 
 const statusOf = (
-  { clockSkewMillis, drifted, id, link, watermarks }: PeerState,
+  { clockSkewMillis, drifted, id, link, pushes, watermarks }: PeerState,
   own: LogId.LogId,
   head: number
-): PeerStatus => {
+): Omit<PeerStatus, "connectionBytes"> => {
   const watermark = watermarks.get(own)?.seq ?? 0
   const down = link._tag === "Down"
   return {
@@ -119,6 +141,8 @@ const statusOf = (
     watermark,
     lag: Math.max(0, head - watermark),
     drifted: Array.from(drifted),
-    clockSkewMillis: clockSkewMillis ?? null
+    clockSkewMillis: clockSkewMillis ?? null,
+    pushes: pushes.count,
+    pushBytes: pushes.bytes
   }
 }

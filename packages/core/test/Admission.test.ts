@@ -19,6 +19,7 @@ const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState =>
   drifted: new Set(),
   rejected: new Map(),
   clockSkewMillis: undefined,
+  pushes: { count: 0, bytes: 0 },
   ...state
 })
 

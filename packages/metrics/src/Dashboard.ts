@@ -46,9 +46,14 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         unit: "s",
         queries: [quantile("commitDuration", 0.5), quantile("commitDuration", 0.99)]
       },
-      { title: "Time to a peer's ack", unit: "s", queries: [quantile("ackDuration", 0.99)] },
+      {
+        title: "Time to a peer's ack, and to the last",
+        unit: "s",
+        queries: [quantile("ackDuration", 0.99), quantile("lastAckDuration", 0.99)]
+      },
       { title: "Answers of peers per second", unit: "ops", queries: [rate("acks")] },
-      { title: "Writes that wait", unit: "short", queries: [gauge("writesWaiting")] }
+      { title: "Writes that wait", unit: "short", queries: [gauge("writesWaiting"), gauge("writesLimit")] },
+      { title: "Bytes that wait", unit: "bytes", queries: [gauge("waitingSize"), gauge("waitingSizeLimit")] }
     ]
   },
   {
@@ -58,6 +63,12 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
       { title: "Lag in entries", unit: "short", queries: [gauge("peerLag")] },
       { title: "Lag in seconds", unit: "s", queries: [gauge("peerLagTime")] },
       { title: "Lag in bytes", unit: "bytes", queries: [gauge("peerLagSize")] },
+      { title: "Pushes in flight", unit: "short", queries: [gauge("peerPushes"), gauge("peerPushesLimit")] },
+      {
+        title: "Bytes in flight, and in connections",
+        unit: "bytes",
+        queries: [gauge("peerPushSize"), gauge("peerConnectionSize")]
+      },
       { title: "Entries fetched per second", unit: "ops", queries: [rate("catchUpEntries")] },
       { title: "Bytes fetched per second", unit: "Bps", queries: [rate("catchUpSize")] },
       { title: "Links that came up and went down", unit: "ops", queries: [rate("peerConnects"), rate("peerLosses")] },
@@ -77,6 +88,7 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         unit: "s",
         queries: [quantile("appendDuration", 0.5), quantile("appendDuration", 0.99)]
       },
+      { title: "Of that, until durable", unit: "s", queries: [quantile("syncDuration", 0.99)] },
       { title: "Entries per append", unit: "short", queries: [quantile("appendEntries", 0.5)] },
       { title: "Bytes per append", unit: "bytes", queries: [quantile("appendSize", 0.5)] },
       { title: "Entries held", unit: "short", queries: [gauge("logHead")] },

@@ -90,7 +90,15 @@ export const definitions = define({
     kind: "histogram",
     unit: "s",
     attributes: ["quorum.peer"],
-    help: "From the start of the append until a peer had acked the write. The slowest peer's is the time to the last ack.",
+    help: "From the start of the append until a peer had acked the write.",
+    bounds: durations
+  },
+  lastAckDuration: {
+    name: "quorum.last_ack.duration",
+    kind: "histogram",
+    unit: "s",
+    attributes: [],
+    help: "From the start of the append until every peer had acked the write.",
     bounds: durations
   },
   writesWaiting: {
@@ -100,6 +108,27 @@ export const definitions = define({
     attributes: [],
     help: "Writes that wait for an append or for acks."
   },
+  writesLimit: {
+    name: "quorum.writes.limit",
+    kind: "gauge",
+    unit: "{write}",
+    attributes: [],
+    help: "How many may wait before further writes are refused as overloaded."
+  },
+  waitingSize: {
+    name: "quorum.writes.waiting.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "Bytes of the values that wait for an append."
+  },
+  waitingSizeLimit: {
+    name: "quorum.writes.limit.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "How many bytes may wait before further writes are refused as overloaded."
+  },
   // Appends.
   appendDuration: {
     name: "quorum.append.duration",
@@ -107,6 +136,14 @@ export const definitions = define({
     unit: "s",
     attributes: ["quorum.log"],
     help: "How long an append took, its fsync included: to the own log, or to a copy of a peer's.",
+    bounds: durations
+  },
+  syncDuration: {
+    name: "quorum.append.sync.duration",
+    kind: "histogram",
+    unit: "s",
+    attributes: ["quorum.log"],
+    help: "The part of an append in which the store made it durable: what the disk takes, its fsync included.",
     bounds: durations
   },
   appendEntries: {
@@ -160,6 +197,34 @@ export const definitions = define({
     unit: "By",
     attributes: ["quorum.peer"],
     help: "Bytes of those entries, as far as they were appended since this replica started."
+  },
+  peerPushes: {
+    name: "quorum.peer.pushes.in_flight",
+    kind: "gauge",
+    unit: "{push}",
+    attributes: ["quorum.peer"],
+    help: "Pushes to a peer that have no answer yet."
+  },
+  peerPushesLimit: {
+    name: "quorum.peer.pushes.limit",
+    kind: "gauge",
+    unit: "{push}",
+    attributes: [],
+    help: "How many pushes to one peer may be under way at once, by the transport."
+  },
+  peerPushSize: {
+    name: "quorum.peer.pushes.in_flight.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: ["quorum.peer"],
+    help: "Bytes of the entries in those pushes."
+  },
+  peerConnectionSize: {
+    name: "quorum.peer.connection.waiting.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: ["quorum.peer"],
+    help: "Bytes of requests that wait in the connection to a peer. Absent with a transport that cannot know it, as HTTP."
   },
   peerAckedAt: {
     name: "quorum.peer.last_ack.timestamp",

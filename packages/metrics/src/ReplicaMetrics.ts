@@ -8,6 +8,7 @@ import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Clock, Effect, Layer } from "effect"
 import * as Backlog from "./internal/Backlog.ts"
 import * as Counting from "./internal/Counting.ts"
+import * as LastAcks from "./internal/LastAcks.ts"
 import * as Series from "./internal/Series.ts"
 
 /** Records until the scope closes. Costs a few additions per batch and peer, and nothing per write. */
@@ -25,7 +26,8 @@ export const layer: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | Repl
       const seen: Counting.Seen = { ackedAt: new Map(), appendedAt: 0, unindexedSince: undefined }
       const ids = peers.map(({ replica }) => replica)
 
-      const stop = events.listen(Counting.make(series, first, backlog, seen, wallMillis))
+      const lastAcks = LastAcks.make(log, ids, () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      const stop = events.listen(Counting.make(series, first, { backlog, lastAcks, seen, wallMillis }))
       gauges(series, identity.replica, ids, once(status.current), { backlog, seen, wallMillis })
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
@@ -62,6 +64,10 @@ const gauges = (
   gauge("info", () => 1, { "quorum.replica": self })
   gauge("recovered", () => Number(status().recovered))
   gauge("writesWaiting", () => status().waitingWrites)
+  gauge("writesLimit", () => status().caps.waitingWrites)
+  gauge("waitingSize", () => status().waitingBytes)
+  gauge("waitingSizeLimit", () => status().caps.waitingBytes)
+  gauge("peerPushesLimit", () => status().caps.pushes)
   gauge("damaged", () => status().damaged.reduce((sum, { from, to }) => sum + to - from + 1, 0))
   gauge("indexWaiting", () => status().unindexedKeys)
   gauge("indexDelay", () => {
@@ -87,6 +93,9 @@ const gauges = (
       attributes
     )
     gauge("peerLagSize", () => backlog.bytesAfter(of().watermark), attributes)
+    gauge("peerPushes", () => of().pushes, attributes)
+    gauge("peerPushSize", () => of().pushBytes, attributes)
+    if (of().connectionBytes !== null) gauge("peerConnectionSize", () => of().connectionBytes ?? 0, attributes)
     gauge("peerAckedAt", () => (seen.ackedAt.get(peer) ?? 0) / 1000, attributes)
     gauge("peerDrifted", () => of().drifted.length, attributes)
     gauge("peerSkew", () => (of().clockSkewMillis ?? 0) / 1000, attributes)

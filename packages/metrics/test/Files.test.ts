@@ -4,6 +4,7 @@ import * as Alerts from "../src/Alerts.ts"
 import * as Dashboard from "../src/Dashboard.ts"
 import * as Definitions from "../src/Definitions.ts"
 import { isInstalled, run } from "./support/program.ts"
+import * as Replicas from "./support/replicas.ts"
 
 const path = (name: string): string => new URL(`../${name}`, import.meta.url).pathname
 
@@ -51,6 +52,18 @@ describe("the files of the package", () => {
     const names = Definitions.all.map(Definitions.prometheusName)
     assert.deepStrictEqual(
       names.filter((name) => !shown.some((found) => found === name || found === `${name}_bucket`)),
+      []
+    )
+  })
+
+  it("a test looks at every metric in a replica set that runs (law L44)", () => {
+    const sources = ["ReplicaMetrics", "Faults", "Prometheus"].map((name) =>
+      readFileSync(path(`test/${name}.test.ts`), "utf8")
+    )
+    const looksAt = (key: string, name: string): boolean =>
+      sources.some((source) => source.includes(`"${key}"`) || source.includes(`"${name}`))
+    assert.deepStrictEqual(
+      Replicas.keys.filter((key) => !looksAt(key, Definitions.prometheus(key))),
       []
     )
   })

@@ -54,6 +54,11 @@ describe("Prometheus", () => {
       assert.strictEqual(type, "text/plain; version=0.0.4; charset=utf-8")
       assert.strictEqual(valueIn(text, "quorum_commits_total", { quorum_outcome: "committed" }), 3)
       assert.strictEqual(valueIn(text, "quorum_append_duration_seconds_count", { quorum_log: "own" }), 3)
+      const own = { quorum_log: "own" }
+      assert.strictEqual(valueIn(text, "quorum_append_sync_duration_seconds_count", own), 3)
+      const sync = valueIn(text, "quorum_append_sync_duration_seconds_sum", own)!
+      assert.isAbove(sync, 0)
+      assert.isBelow(sync, valueIn(text, "quorum_append_duration_seconds_sum", own)!)
       assert.isAbove(valueIn(text, "quorum_store_size_bytes", {})!, 0)
       assert.isAbove(valueIn(text, "quorum_disk_free_bytes", {})!, 0)
       assert.isAbove(valueIn(text, "quorum_disk_size_bytes", {})!, valueIn(text, "quorum_disk_free_bytes", {})!)

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { LogId, ReplicaId } from "@quorum/core"
 import { Context, Effect, Metric } from "effect"
 import { definitions } from "../src/Definitions.ts"
 import * as Backlog from "../src/internal/Backlog.ts"
+import * as LastAcks from "../src/internal/LastAcks.ts"
 import * as Series from "../src/internal/Series.ts"
 
 /** Numbers from a seed, between 0 and 1. */
@@ -74,5 +76,61 @@ describe("Backlog", () => {
     assert.strictEqual(backlog.ageMillis(0, 2_000_000), 2_000_000 - 100)
     assert.strictEqual(backlog.bytesAfter(0), 200_000)
     assert.closeTo(backlog.ageMillis(19_999, 2_000_000), 0, 800)
+  })
+})
+
+describe("LastAcks", () => {
+  const log = "a@0123456789abcdef" as LogId.LogId
+  const ids = ["b", "c"] as Array<ReplicaId.ReplicaId>
+  const appended = (seq: number, entries: number, durationMillis: number) =>
+    ({ _tag: "Appended", log, own: true, seq, entries, bytes: entries, durationMillis, syncMillis: undefined }) as const
+
+  it("tells of every entry once, when the last peer has acked it, as a list of all entries does", () => {
+    const next = random(3)
+    let now = 0
+    const lastAcks = LastAcks.make(log, ids, () => now)
+    const entries: Array<{ readonly seq: number; readonly beganMillis: number }> = []
+    const held = [0, 0]
+    let seq = 0
+    for (let i = 0; i < 5000; i++) {
+      now += next() * 10
+      const count = 1 + Math.floor(next() * 4)
+      for (let k = 0; k < count; k++) entries.push({ seq: ++seq, beganMillis: now - 2 })
+      lastAcks.appended(appended(seq, count, 2))
+      now += next()
+      const who = Math.floor(next() * 2)
+      const before = Math.min(...held)
+      // Acks end where batches do; a peer that is reset says less than before, which is no news.
+      held[who] = seq
+      const told: Array<number> = []
+      const ack = (upTo: number) =>
+        lastAcks.acked({ _tag: "Acked", peer: ids[who]!, log, seq: upTo }, (millis, entries) => {
+          for (let k = 0; k < entries; k++) told.push(millis)
+        })
+      ack(seq)
+      ack(seq - 1)
+      const expected = entries.slice(before, Math.min(...held)).map(({ beganMillis }) => now - beganMillis)
+      assert.deepStrictEqual(told, expected)
+    }
+  })
+
+  it("forgets no entry while a peer is away, and takes the oldest of some for all of them", () => {
+    let now = 0
+    const lastAcks = LastAcks.make(log, ids, () => now)
+    let told = 0
+    let longest = 0
+    const tell = (millis: number, entries: number): void => {
+      told += entries
+      longest = Math.max(longest, millis)
+    }
+    for (let seq = 1; seq <= 20_000; seq++) {
+      now = seq
+      lastAcks.appended(appended(seq, 1, 0))
+      lastAcks.acked({ _tag: "Acked", peer: ids[0]!, log, seq }, tell)
+    }
+    assert.strictEqual(told, 0)
+    lastAcks.acked({ _tag: "Acked", peer: ids[1]!, log, seq: 20_000 }, tell)
+    assert.strictEqual(told, 20_000)
+    assert.strictEqual(longest, 19_999)
   })
 })

@@ -108,6 +108,8 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
   }
   const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
   const undo = db.prepare("UPDATE store SET undone = undone + 1")
+  /** How long the last commit took. */
+  let syncMillis = 0
   /** Why nothing works any more. */
   let refusal: ReplicaStore.StoreError | undefined
 
@@ -156,7 +158,7 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
    */
   const commit = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch): void => {
     try {
-      HeldLog.insert(log, db, batch)
+      syncMillis = HeldLog.insert(log, batch)
     } catch (cause) {
       try {
         if (db.isTransaction) db.exec("ROLLBACK")
@@ -220,7 +222,8 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
       checkLogPlace()
       return Effect.succeed(Array.from(logs.values(), ({ head }) => head).filter((head) => head.seq > 0))
     }),
-    damaged: () => damage
+    damaged: () => damage,
+    lastSyncMillis: () => syncMillis
   }
   const close = (): void => {
     refusal = Database.closed(file)

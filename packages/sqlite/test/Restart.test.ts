@@ -100,8 +100,9 @@ describe("L59 files that a restart would not find", () => {
         this: StatementSync,
         ...args: Array<unknown>
       ) {
-        runs++
         const result = Reflect.apply(run, this, args)
+        if (this.sourceSQL !== "COMMIT") return result
+        runs++
         fs.rmSync(folder, { recursive: true, force: true })
         return result
       })

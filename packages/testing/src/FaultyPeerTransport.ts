@@ -92,7 +92,7 @@ export const make = (
   source: LinkFaults
 ): PeerTransport.PeerTransport["Service"] =>
   PeerTransport.PeerTransport.of({
-    maxInFlight: transport.maxInFlight,
+    ...transport,
     connect: Effect.fnUntraced(function* (peer) {
       if (source.links.partitions.has(peer)) {
         source.happened("Partition")

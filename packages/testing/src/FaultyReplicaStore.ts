@@ -56,7 +56,7 @@ export const make = (
   const fails = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
     new ReplicaStore.StoreError({ reason, detail })
   return ReplicaStore.ReplicaStore.of({
-    identity: store.identity,
+    ...store,
     append: (batch) =>
       unlessRefused(
         Effect.suspend((): ReturnType<typeof store.append> => {
@@ -82,8 +82,7 @@ export const make = (
       ),
     read: (log, after, maxBytes) => unlessRefused(store.read(log, after, maxBytes)),
     chainAt: (log, seq) => unlessRefused(store.chainAt(log, seq)),
-    watermarks: unlessRefused(store.watermarks),
-    damaged: store.damaged
+    watermarks: unlessRefused(store.watermarks)
   })
 }
 

@@ -30,9 +30,11 @@ export const make: (
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
+  const open = new Map<ReplicaId.ReplicaId, Socket.WebSocketLike>()
 
   return PeerTransport.PeerTransport.of({
     maxInFlight,
+    waitingBytes: (peer) => bufferedBy(open.get(peer)),
     connect: Effect.fnUntraced(function* (peer) {
       const url = urls.get(peer)
       if (url === undefined) {
@@ -41,8 +43,16 @@ export const make: (
       }
       const socket = yield* Socket.fromWebSocket(
         Effect.acquireRelease(
-          Effect.sync(() => webSocket(url + ReplicaServer.peerPath)),
-          (connection) => Effect.sync(() => hangUp(connection))
+          Effect.sync(() => {
+            const connection = webSocket(url + ReplicaServer.peerPath)
+            open.set(peer, connection)
+            return connection
+          }),
+          (connection) =>
+            Effect.sync(() => {
+              if (open.get(peer) === connection) open.delete(peer)
+              hangUp(connection)
+            })
         )
       )
       return yield* clientOf(peer, socket, maxBytes)
@@ -137,6 +147,10 @@ const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnr
   const status = otherStatus.exec(PeerProtocol.explain(error))?.[1]
   return status === undefined ? PeerProtocol.disconnected(peer, error) : PeerProtocol.answeredWith(peer, Number(status))
 }
+
+/** Bytes that a connection has taken and not sent. Every WebSocket says so, also those whose type does not. */
+const bufferedBy = (connection: Socket.WebSocketLike | undefined): number =>
+  connection !== undefined && "bufferedAmount" in connection ? Number(connection.bufferedAmount) : 0
 
 /** Ends a connection at once where that can be done: a peer that has fallen silent never answers a goodbye. */
 const hangUp = (connection: Socket.WebSocketLike): void => {

@@ -37,7 +37,10 @@ export type ReplicaEvent =
       readonly writes: number
       readonly durationMillis: number
     }
-  /** A batch is durable here. `own` is whether this replica wrote it, `seq` the place of its last entry. */
+  /**
+   * A batch is durable here. `own` is whether this replica wrote it, `seq` the place of its last entry, `syncMillis` the
+   * part of `durationMillis` in which the store made it durable, where the store knows that.
+   */
   | {
       readonly _tag: "Appended"
       readonly log: LogId
@@ -46,6 +49,7 @@ export type ReplicaEvent =
       readonly entries: number
       readonly bytes: number
       readonly durationMillis: number
+      readonly syncMillis: number | undefined
     }
   /** An append failed. `reason` is the store's. */
   | { readonly _tag: "AppendFailed"; readonly log: LogId; readonly reason: string; readonly detail: string }

@@ -136,7 +136,9 @@ export const make: Effect.Effect<
     const durationMillis = Monotonic.millis(time) - startedAt
     const { bytes, count, log } = batch
     const seq = EntryBatch.last(batch)
-    sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: bytes.length, durationMillis })
+    const syncMillis = store.lastSyncMillis?.()
+    const size = bytes.length
+    sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: size, durationMillis, syncMillis })
   }
 
   const notAppended = (log: LogId.LogId, error: ReplicaStore.StoreError): void => {

@@ -115,6 +115,11 @@ export class ReplicaStore extends Context.Service<
      * its end. What is damaged is not held.
      */
     readonly damaged: () => ReadonlyArray<DamagedRange>
+    /**
+     * How long the last append took to make its entries durable once they were handed over, in milliseconds: a part of
+     * the append. Absent where a store does not know it apart.
+     */
+    readonly lastSyncMillis?: () => number
   }
 >()("@quorum/core/ReplicaStore") {}
 

@@ -20,6 +20,11 @@ export class PeerTransport extends Context.Service<
   {
     /** How many pushes to one peer may be under way at once. 1 when the transport does not keep their order. */
     readonly maxInFlight: number
+    /**
+     * Bytes of requests to a peer that were given to its connection and have not left this process. Absent where a
+     * transport cannot know it.
+     */
+    readonly waitingBytes?: (peer: ReplicaId.ReplicaId) => number
     /** Opens a connection to a peer. It is not authenticated yet: the caller makes the handshake. */
     readonly connect: (
       peer: ReplicaId.ReplicaId

@@ -38,6 +38,14 @@ export interface PeerState {
   readonly rejected: ReadonlyMap<LogId.LogId, { readonly seq: number; readonly detail: string }>
   /** Its clock minus ours in milliseconds, measured at the last handshake; `undefined` before the first. */
   readonly clockSkewMillis: number | undefined
+  /** The pushes to it that have no answer yet, and the bytes of their entries. */
+  readonly pushes: Pushes
+}
+
+/** Pushes that are under way. */
+export interface Pushes {
+  readonly count: number
+  readonly bytes: number
 }
 
 /** Something that was learnt about a peer, and when, by a monotonic clock. */
@@ -61,6 +69,8 @@ export class Peers extends Context.Service<
     readonly report: (event: PeerEvent) => void
     /** Records the measured difference of the clocks. */
     readonly reportSkew: (peer: ReplicaId.ReplicaId, millis: number) => void
+    /** Records which pushes are under way. */
+    readonly reportPushes: (peer: ReplicaId.ReplicaId, pushes: Pushes) => void
     /**
      * Forgets what a peer holds and where it differs. Called on every new connection, before what the peer says there
      * is reported: it may have been wiped, restored or mended since.
@@ -82,6 +92,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     readonly drifted: Set<LogId.LogId>
     readonly rejected: Map<LogId.LogId, { readonly seq: number; readonly detail: string }>
     clockSkewMillis: number | undefined
+    pushes: Pushes
   }
   const states = new Map<ReplicaId.ReplicaId, Mutable>()
   for (const id of peers) {
@@ -91,7 +102,8 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       watermarks: new Map(),
       drifted: new Set(),
       rejected: new Map(),
-      clockSkewMillis: undefined
+      clockSkewMillis: undefined,
+      pushes: noPushes
     })
   }
   const all = Array.from(states.values())
@@ -137,6 +149,10 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       const state = states.get(peer)
       if (state !== undefined) state.clockSkewMillis = millis
     },
+    reportPushes: (peer, pushes) => {
+      const state = states.get(peer)
+      if (state !== undefined) state.pushes = pushes
+    },
     reset: (peer) => {
       states.get(peer)?.watermarks.clear()
       states.get(peer)?.drifted.clear()
@@ -148,6 +164,8 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     }
   })
 })
+
+const noPushes: Pushes = { count: 0, bytes: 0 }
 
 /** Tells listeners what was learnt. */
 const tell = (sink: EventSink, event: PeerEvent): void => {

@@ -56,6 +56,10 @@ export class QuorumWriter extends Context.Service<
     readonly policy: QuorumPolicy.QuorumPolicy
     /** How many writes wait for an append or for acks. */
     readonly waiting: () => number
+    /** Bytes of the values that wait for an append. */
+    readonly waitingBytes: () => number
+    /** How much may wait; further writes are refused as `Overloaded`. */
+    readonly caps: { readonly writes: number; readonly bytes: number }
     /**
      * Commits a write. Succeeds when W replicas hold it durably, this one included.
      *
@@ -181,6 +185,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   return QuorumWriter.of({
     policy: policies.usual,
     waiting,
+    waitingBytes: appender.bytes,
+    caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit,
     resume: Effect.fnUntraced(function* (writeId, options) {
       const { log, policy, seq } = yield* held(writeId, options)

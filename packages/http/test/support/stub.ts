@@ -21,6 +21,8 @@ export const status: ReplicaStatus.Status = {
   vector: [],
   peers: [],
   waitingWrites: 0,
+  waitingBytes: 0,
+  caps: { waitingWrites: 65_536, waitingBytes: 67_108_864, pushes: 4 },
   unindexedKeys: 0
 }
 
@@ -39,6 +41,8 @@ export const serve = Effect.fnUntraced(function* (answers: {
   const writer = QuorumWriter.QuorumWriter.of({
     policy: policy(3, 2),
     waiting: () => 0,
+    waitingBytes: () => 0,
+    caps: { writes: 65_536, bytes: 67_108_864 },
     commit: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),
     status: (writeId) => new QuorumError.WriteUnknown({ writeId }),

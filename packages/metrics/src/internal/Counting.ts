@@ -3,6 +3,7 @@
  */
 import { type ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import type { Backlog } from "./Backlog.ts"
+import type { LastAcks } from "./LastAcks.ts"
 import type { Counter, Histogram, Series } from "./Series.ts"
 
 /** What the gauges need to know that a status does not say. */
@@ -33,14 +34,17 @@ const answers: ReadonlyArray<ReplicaEvents.PeerAnswer> = ["ack", "late", "id_dri
 /** The reasons why a store fails. */
 export const storeReasons = ReplicaStatus.Status.fields.storeFault.members[0].fields.reason.literals
 
+/** What counting remembers beside the series. */
+export interface Memory {
+  readonly backlog: Backlog
+  readonly lastAcks: LastAcks
+  readonly seen: Seen
+  readonly wallMillis: () => number
+}
+
 /** Makes the series, all at 0, and the listener that counts in them. */
-export const make = (
-  series: Series,
-  status: ReplicaStatus.Status,
-  backlog: Backlog,
-  seen: Seen,
-  wallMillis: () => number
-) => {
+export const make = (series: Series, status: ReplicaStatus.Status, memory: Memory) => {
+  const { backlog, lastAcks, seen, wallMillis } = memory
   const peers = status.peers.map(({ replica }): string => replica)
   const each = <A>(values: ReadonlyArray<string>, make: (value: string) => A): ((value: string) => A | undefined) => {
     const made = new Map(values.map((value) => [value, make(value)]))
@@ -66,7 +70,9 @@ export const make = (
     series.histogram("commitDuration", { "quorum.outcome": outcome })
   )
   const ackDuration = each(peers, (peer) => series.histogram("ackDuration", { "quorum.peer": peer }))
+  const lastAck = series.histogram("lastAckDuration")
   const append = (log: string) => ({
+    sync: series.histogram("syncDuration", { "quorum.log": log }),
     duration: series.histogram("appendDuration", { "quorum.log": log }),
     entries: series.histogram("appendEntries", { "quorum.log": log }),
     size: series.histogram("appendSize", { "quorum.log": log })
@@ -106,7 +112,10 @@ export const make = (
       case "Appended":
         seen.appendedAt = wallMillis()
         seen.unindexedSince ??= seen.appendedAt
-        if (event.own) backlog.appended(event.seq, event.bytes, wallMillis())
+        if (event.own) {
+          backlog.appended(event.seq, event.bytes, wallMillis())
+          lastAcks.appended(event)
+        }
         return appended(event.own ? own : copy, event)
       case "AppendFailed":
         return appendFailures(event.reason)?.add(1)
@@ -117,7 +126,9 @@ export const make = (
         }
         return
       case "Acked":
-        return void (peers.includes(event.peer) && seen.ackedAt.set(event.peer, wallMillis()))
+        if (!peers.includes(event.peer)) return
+        seen.ackedAt.set(event.peer, wallMillis())
+        return lastAcks.acked(event, (millis, entries) => lastAck.record(millis / 1000, entries))
       case "Drifted":
         return drifts.add(1)
       case "Rejected":
@@ -151,10 +162,11 @@ export const make = (
 const after = (appendedAt: number, begun: number): number | undefined => (appendedAt < begun ? undefined : begun)
 
 const appended = (
-  { duration, entries, size }: Readonly<Record<"duration" | "entries" | "size", Histogram>>,
+  { duration, entries, size, sync }: Readonly<Record<"duration" | "entries" | "size" | "sync", Histogram>>,
   event: Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "Appended" }>
 ): void => {
   duration.record(event.durationMillis / 1000, 1)
   entries.record(event.entries, 1)
   size.record(event.bytes, 1)
+  if (event.syncMillis !== undefined) sync.record(event.syncMillis / 1000, 1)
 }

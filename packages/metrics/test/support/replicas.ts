@@ -33,17 +33,26 @@ export const make = Effect.gen(function* () {
   const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
   /** Directed links that answer nothing: `from>to`. */
   const cut = new Set<string>()
+  /** How long requests of a link take, in milliseconds. */
+  const slow = new Map<string, number>()
+  /** Bytes that are said to wait in the connections to a replica. */
+  const waitingBytes = new Map<string, number>()
   /** Decorates the client that `from` uses to reach `to`. */
   const decorations = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
 
   const transport = (from: string) =>
     PeerTransport.PeerTransport.of({
       maxInFlight: 4,
+      waitingBytes: (peer) => waitingBytes.get(peer) ?? 0,
       connect: (peer) =>
         Effect.map(network.connect(peer), (client) => {
           const decorated = decorations.get(`${from}>${peer}`)?.(client) ?? client
           const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-            Effect.suspend(() => (cut.has(`${from}>${peer}`) ? Effect.never : effect))
+            Effect.suspend(() => {
+              if (cut.has(`${from}>${peer}`)) return Effect.never
+              const millis = slow.get(`${from}>${peer}`)
+              return millis === undefined ? effect : Effect.delay(effect, millis)
+            })
           return {
             ...decorated,
             hello: (request) => call(decorated.hello(request)),
@@ -89,7 +98,7 @@ export const make = Effect.gen(function* () {
     }
   })
 
-  return { start, cut, decorations, stores }
+  return { start, cut, slow, decorations, stores, waitingBytes }
 })
 
 /** A running replica. */

@@ -20,7 +20,9 @@ export interface HeldLog extends Damage.Table {
   head: Watermark.Watermark
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
   damagedEnd: ReplicaStore.StoreError | undefined
+  readonly begin: StatementSync
   readonly insert: StatementSync
+  readonly commit: StatementSync
   /** The rows with entries after a sequence, in order. */
   readonly rows: StatementSync
 }
@@ -42,6 +44,8 @@ export const make = (
   found,
   head: Watermark.none(name),
   damagedEnd: undefined,
+  begin: db.prepare("BEGIN"),
+  commit: db.prepare("COMMIT"),
   insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?)`),
   rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`),
   newest: db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 1`),
@@ -74,15 +78,16 @@ export const findHead = (log: HeldLog): void => {
 
 /**
  * Writes a batch; durable when it returns, all of it or nothing. A large one, as catch-up brings them, is cut into
- * several rows: whoever reads one entry reads and checks the row that it is in.
+ * several rows: whoever reads one entry reads and checks the row that it is in. Returns how long it took to make the
+ * rows durable, in milliseconds.
  */
-export const insert = (log: HeldLog, db: DatabaseSync, batch: EntryBatch.EntryBatch): void => {
-  const [row, ...more] = EntryBatch.split(batch, maxRowBytes)
-  if (more.length === 0) return insertRow(log, batch)
-  db.exec("BEGIN")
-  insertRow(log, row!)
-  for (const row of more) insertRow(log, row)
-  db.exec("COMMIT")
+export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): number => {
+  const { begin, commit } = log
+  begin.run()
+  for (const row of EntryBatch.split(batch, maxRowBytes)) insertRow(log, row)
+  const insertedAt = performance.now()
+  commit.run()
+  return performance.now() - insertedAt
 }
 
 /** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */

@@ -10,7 +10,7 @@ import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
-import type { Peers } from "../Peers.ts"
+import type { Peers, Pushes } from "../Peers.ts"
 import type * as LinkState from "./LinkState.ts"
 import type { OwnStore } from "./OwnStore.ts"
 
@@ -54,7 +54,7 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   const more = Latch.makeUnsafe(true)
   const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))
   yield* Scope.addFinalizer(scope, Effect.sync(stop))
-  const watch = watchOver(peer, requestTimeoutMillis, monotonicMillis)
+  const watch = watchOver(peer, requestTimeoutMillis, monotonicMillis, (pushes) => peers.reportPushes(peer, pushes))
   let rejection: PeerProtocol.PushRejected | undefined
   let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
 
@@ -159,16 +159,26 @@ const catchUpPause = 1.4
 const rejectedPauseMillis = 60_000
 
 /** One timer for all pushes under way, because a timer for each costs more than the push. */
-const watchOver = (peer: ReplicaId, timeoutMillis: number, monotonicMillis: () => number) => {
+const watchOver = (
+  peer: ReplicaId,
+  timeoutMillis: number,
+  monotonicMillis: () => number,
+  report: (pushes: Pushes) => void
+) => {
   /** When each push that is under way was made, the oldest first. */
   const underWay = new Map<EntryBatch.EntryBatch, number>()
+  let bytes = 0
   const pushing = Latch.makeUnsafe(false)
   return {
     began: (batch: EntryBatch.EntryBatch): void => {
       underWay.set(batch, monotonicMillis())
+      report({ count: underWay.size, bytes: (bytes += batch.bytes.length) })
       pushing.openUnsafe()
     },
-    ended: (batch: EntryBatch.EntryBatch): void => void underWay.delete(batch),
+    ended: (batch: EntryBatch.EntryBatch): void => {
+      underWay.delete(batch)
+      report({ count: underWay.size, bytes: (bytes -= batch.bytes.length) })
+    },
     /** Fails when a push stays without an answer for too long. */
     run: Effect.gen(function* () {
       while (true) {
