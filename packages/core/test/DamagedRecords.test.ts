@@ -7,10 +7,14 @@ import { Entry, Records, ReplicaId, ReplicaSet, WriteId } from "../src/index.ts"
 import { RecordIndex, ReplicaStore } from "../src/adapter.ts"
 
 /** Reads on a store in which the entries of these keys are damaged; the keys are 0 to 9, written in this order. */
-const damaging = Effect.fnUntraced(function* (bad: ReadonlyArray<number>, change: typeof same = same) {
+const damaging = Effect.fnUntraced(function* (
+  bad: ReadonlyArray<number>,
+  change: typeof same = same,
+  nextIndex?: typeof RecordIndex.makeMemory
+) {
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
   const index = yield* RecordIndex.makeMemory
-  const open = (store: ReplicaStore.ReplicaStore["Service"]) =>
+  const open = (store: ReplicaStore.ReplicaStore["Service"], index: RecordIndex.RecordIndex["Service"]) =>
     Layer.build(
       Records.layer.pipe(
         Layer.provide(IndexFollower.layer),
@@ -21,12 +25,13 @@ const damaging = Effect.fnUntraced(function* (bad: ReadonlyArray<number>, change
       )
     )
   const own = yield* Effect.gen(function* () {
-    const logs = Context.get(yield* open(store), ReplicaLogs.ReplicaLogs)
+    const logs = Context.get(yield* open(store, index), ReplicaLogs.ReplicaLogs)
     for (let key = 0; key < 10; key++) yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)], 1)
     return logs.own
   }).pipe(Effect.scoped)
   for (const key of bad) store.damage(own, key + 1)
-  return { records: Context.get(yield* open(change(store)), Records.Records), own }
+  const found = nextIndex === undefined ? index : yield* nextIndex
+  return { records: Context.get(yield* open(change(store), found), Records.Records), own }
 })
 
 const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.ReplicaStore["Service"] => store
@@ -35,7 +40,7 @@ const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.Replica
 const pages = Effect.fnUntraced(function* (
   records: Records.Records["Service"],
   limit: number
-): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError> {
+): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError | Records.ReadRejected> {
   const all: Array<string> = []
   let after: { namespace: string; key: string } | undefined
   do {
@@ -78,6 +83,19 @@ describe("DamageIsLocal: a page of records", () => {
       assert.strictEqual(error.reason, "corrupt")
       assert.isTrue(Option.isSome(yield* records.read("n", "8")))
     })
+  )
+
+  it.effect(
+    "ReadYourWrites: a read that waits for a damaged write is an error, also when its key is known no more",
+    () =>
+      Effect.gen(function* () {
+        const { own, records } = yield* damaging([9], same, RecordIndex.makeMemory)
+        assert.isTrue(Option.isNone(yield* records.read("n", "9")))
+        const error = yield* Effect.flip(records.read("n", "9", { atLeast: WriteId.make(own, 10) }))
+        assert(error._tag === "StoreError")
+        assert.strictEqual(error.reason, "corrupt")
+        assert.isTrue(Option.isSome(yield* records.read("n", "8", { atLeast: WriteId.make(own, 9) })))
+      })
   )
 
   it.effect("fails whole when the store does not work at all", () =>

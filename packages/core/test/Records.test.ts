@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId, WriteId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
-import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const logOf = (replica: string) => LogId.make(ReplicaId.make(replica), "0000000000000001" as LogId.Incarnation)
@@ -132,6 +132,63 @@ describe("Records", () => {
       assert.isUndefined(waiting.pollUnsafe())
       yield* logs.append(write)
       assert.strictEqual(text(Option.getOrThrow(yield* Fiber.join(waiting)).value), "1")
+    })
+  )
+
+  it.effect("a read that waits for what is no id of a write is rejected at once, and names it", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      const { own } = logs
+      for (const id of [
+        "x:0",
+        `${own}:0`,
+        ":NaN",
+        "",
+        own,
+        `${own}:`,
+        `${own}:01`,
+        `${own}:+1`,
+        `${own}:1.0`,
+        `${own}:1e0`,
+        `${own}:0x1`,
+        `${own}:1 `,
+        ` ${own}:1`,
+        `${own}:1\n`,
+        `${own}:-1`,
+        `${own.toUpperCase()}:1`,
+        `${own}:10000000000000000`,
+        1,
+        null,
+        {},
+        Object.create(null)
+      ]) {
+        const error = yield* Effect.flip(records.read("n", "k", { atLeast: id as WriteId.WriteId }))
+        assert(error._tag === "ReadRejected", String(error._tag))
+        assert.strictEqual(error.field, "atLeast")
+        if (typeof id === "string") assert.include(error.message, JSON.stringify(id))
+      }
+      assert.isTrue(Option.isSome(yield* records.read("n", "k", { atLeast: WriteId.make(own, 1) })))
+      for (const withinMillis of [-1, Number.NaN, "1", null] as ReadonlyArray<number>) {
+        const error = yield* Effect.flip(records.read("n", "k", { atLeast: WriteId.make(own, 2), withinMillis }))
+        assert.deepInclude(error, { _tag: "ReadRejected", field: "withinMillis" })
+      }
+    })
+  )
+
+  it.effect("a page of no keys is rejected: it would say that there are no more", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      for (const limit of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", undefined] as ReadonlyArray<number>) {
+        const error = yield* Effect.flip(records.page({ limit }))
+        assert.deepInclude(error, { _tag: "ReadRejected", field: "limit" }, String(limit))
+      }
+      for (const after of [{}, { namespace: "n", key: "\ud800" }, { namespace: 1, key: "k" }]) {
+        const error = yield* Effect.flip(records.page({ limit: 1, after: after as RecordKey.RecordKey }))
+        assert.deepInclude(error, { _tag: "ReadRejected", field: "after" })
+      }
+      assert.strictEqual((yield* records.page({ limit: 1 })).records.length, 1)
     })
   )
 

@@ -191,7 +191,11 @@ describe("records", () => {
       assert.strictEqual(notYet.headers.get("retry-after"), "1")
       assert.strictEqual(notYet.json.error, "not_yet_visible")
       assert.strictEqual(notYet.json.writeId, later)
-      assertInvalid(yield* get(c, "/v1/records/notes/k?atLeast=7"), "atLeast")
+      for (const id of ["7", "x:0", ":NaN", `${c.own}:0`, `${c.own}:01`, `${c.own}`]) {
+        assertInvalid(yield* get(c, `/v1/records/notes/k?atLeast=${encodeURIComponent(id)}`), "atLeast")
+        assertInvalid(yield* get(c, `/v1/writes/${encodeURIComponent(id)}`), "id")
+        assertInvalid(yield* request("POST", `${c.url}/v1/writes/${encodeURIComponent(id)}/resume`), "id")
+      }
       assertInvalid(yield* get(c, "/v1/records/notes/k?withinMillis=60001"), "withinMillis")
     })
   )

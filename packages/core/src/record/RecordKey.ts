@@ -9,7 +9,8 @@ export interface RecordKey {
 }
 
 /** Whether a record of this key can exist: text that is not well-formed would be looked up as other text. */
-export const isWellFormed = ({ key, namespace }: RecordKey): boolean => namespace.isWellFormed() && key.isWellFormed()
+export const isWellFormed = ({ key, namespace }: RecordKey): boolean =>
+  [namespace, key].every((name) => typeof name === "string" && name.isWellFormed())
 
 /** One text for a namespace and a key; the separator cannot occur in a namespace. */
 export const keyOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`

@@ -42,6 +42,32 @@ export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVi
   }
 }
 
+/** What was asked of a read cannot be: `field` names the part of it. Nothing was read. */
+export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadRejected", {
+  field: Schema.Literals(["atLeast", "withinMillis", "after", "limit"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `read rejected, ${this.field}: ${this.detail}`
+  }
+}
+
+/** What a read waits for. */
+export interface ReadOptions {
+  /** The write that has to be visible here first. */
+  readonly atLeast?: WriteId.WriteId
+  /** How long it may take until it is, in milliseconds; 2,000 unless given. */
+  readonly withinMillis?: number
+}
+
+/** Which part of all records a page is. */
+export interface PageOptions {
+  /** The key that it comes after: `next` of the page before. From the first record on unless given. */
+  readonly after?: RecordKey.RecordKey
+  /** How many keys it covers, at least one. */
+  readonly limit: number
+}
+
 /** Reads of the records on this replica. */
 export class Records extends Context.Service<
   Records,
@@ -49,23 +75,19 @@ export class Records extends Context.Service<
     /**
      * The newest value of a key; none when it was never written or is deleted.
      *
-     * With `atLeast`, the id of a write, waits until that write is visible here, `withinMillis` (2,000 unless given) at
-     * most: a client reads its own writes on any replica.
+     * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica.
      */
     readonly read: (
       namespace: string,
       key: string,
-      options?: { readonly atLeast?: WriteId.WriteId; readonly withinMillis?: number }
-    ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible>
+      options?: ReadOptions
+    ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible | ReadRejected>
     /**
      * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
      * keys, so it may hold fewer records, and ends early when its values reach 4 MiB; `next` is where to go on, and is
      * absent on the last page. A record that is damaged here is named by the page, and the page goes on after it.
      */
-    readonly page: (options: {
-      readonly after?: RecordKey.RecordKey
-      readonly limit: number
-    }) => Effect.Effect<Page, StoreError>
+    readonly page: (options: PageOptions) => Effect.Effect<Page, StoreError | ReadRejected>
   }
 >()("@quorum/core/Records") {}
 
@@ -75,20 +97,17 @@ export const make = Effect.gen(function* () {
   const follower = yield* IndexFollower.IndexFollower
   const arrivals = yield* makeArrivals(logs)
 
-  const read = Effect.fnUntraced(function* (
-    namespace: string,
-    key: string,
-    options?: { readonly atLeast?: WriteId.WriteId; readonly withinMillis?: number }
-  ) {
+  const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
+    const rejected = options === undefined ? undefined : faultOfRead(options)
+    if (rejected !== undefined) return yield* rejected
     if (options?.atLeast !== undefined) yield* arrivals(options.atLeast, options.withinMillis ?? 2000)
     if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()
     return yield* resolve(logs, yield* follower.newest(namespace, key))
   })
 
-  const page = Effect.fnUntraced(function* (options: {
-    readonly after?: RecordKey.RecordKey
-    readonly limit: number
-  }): Effect.fn.Return<Page, StoreError> {
+  const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
+    const rejected = faultOfPage(options)
+    if (rejected !== undefined) return yield* rejected
     const records: Array<Record> = []
     const damaged: Array<DamagedRecord> = []
     let next = options.after
@@ -129,6 +148,36 @@ const pageBytes = 4 * 1024 * 1024
 
 /** How many keys are looked up at once for a page, so that a page of large values is never all in memory. */
 const pageStep = 16
+
+const damagedWrite = (writeId: WriteId.WriteId) =>
+  Effect.fail(new StoreError({ reason: "corrupt", detail: `the write ${writeId} is damaged here` }))
+
+const isWriteId = Schema.is(WriteId.WriteId)
+
+/** A place could be made of much that is no id: of entry 0, that everybody holds, or of one that never comes. */
+const faultOfRead = ({ atLeast, withinMillis }: ReadOptions): ReadRejected | undefined => {
+  if (atLeast !== undefined && !isWriteId(atLeast)) {
+    return new ReadRejected({ field: "atLeast", detail: `${shown(atLeast)} is not the id of a write` })
+  }
+  if (withinMillis !== undefined && !(typeof withinMillis === "number" && withinMillis >= 0)) {
+    return new ReadRejected({ field: "withinMillis", detail: `${shown(withinMillis)} is not a number of milliseconds` })
+  }
+  return undefined
+}
+
+/** A page of no keys would say that there are no more. */
+const faultOfPage = ({ after, limit }: PageOptions): ReadRejected | undefined => {
+  if (!(Number.isInteger(limit) && limit >= 1)) {
+    return new ReadRejected({ field: "limit", detail: `${shown(limit)} is not a number of keys, 1 or more` })
+  }
+  if (after !== undefined && !RecordKey.isWellFormed(after)) {
+    return new ReadRejected({ field: "after", detail: "it is not the key of a record" })
+  }
+  return undefined
+}
+
+const shown = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value) : typeof value === "number" ? `${value}` : typeof value
 
 /** Damage costs the record that it is in. Whatever else a store cannot do, it cannot do for the next record either. */
 const isDamage = ({ reason }: StoreError): boolean => reason === "corrupt"
@@ -185,6 +234,11 @@ const makeArrivals = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"]) 
     return Effect.timeoutOrElse(arrival, {
       duration: withinMillis,
       orElse: () => Effect.fail(new NotYetVisible({ writeId }))
-    })
+    }).pipe(
+      Effect.andThen(
+        // It is here and cannot be read, so nobody can say that a read shows it.
+        Effect.suspend(() => (logs.damageAt(log, seq) === undefined ? Effect.void : damagedWrite(writeId)))
+      )
+    )
   }
 })

@@ -40,6 +40,16 @@ const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy
         : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
   )
 
+/** What core rejects in a read, by the name that the parameter has here too. */
+const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejected, R>) =>
+  Effect.catch(
+    effect,
+    (error): Effect.Effect<never, Exclude<E, Records.ReadRejected> | ClientApiErrors.InvalidRequest> =>
+      error instanceof Records.ReadRejected
+        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: error.field, detail: error.detail }))
+        : Effect.fail(error as Exclude<E, Records.ReadRejected>)
+  )
+
 /** What a request asks of `w`, for core to decide. */
 const asked = (w: number | undefined) => (w === undefined ? {} : { w })
 
@@ -71,7 +81,7 @@ const recordsHandlers = HttpApiBuilder.group(
       )
       .handle("get", ({ params: { key, namespace }, query }) =>
         Effect.flatMap(
-          Effect.tapError(records.read(namespace, key, query), report),
+          Effect.tapError(namingParameter(records.read(namespace, key, query)), report),
           Option.match({
             onNone: () => Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key })),
             onSome: ({ value, writeId }) =>
@@ -82,11 +92,14 @@ const recordsHandlers = HttpApiBuilder.group(
       .handle("remove", ({ params: { key, namespace }, query }) => commit(Entry.remove(namespace, key), query.w))
       .handle("list", ({ query }) =>
         Effect.tapError(
-          Effect.map(records.page({ limit: defaultPageLimit, ...query }), ({ damaged, next, records }) => ({
-            records,
-            damaged,
-            ...(Option.isNone(next) ? {} : { next: next.value })
-          })),
+          Effect.map(
+            namingParameter(records.page({ limit: defaultPageLimit, ...query })),
+            ({ damaged, next, records }) => ({
+              records,
+              damaged,
+              ...(Option.isNone(next) ? {} : { next: next.value })
+            })
+          ),
           report
         )
       )
