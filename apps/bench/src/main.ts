@@ -3,7 +3,7 @@
  */
 import { resolve } from "node:path"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, FileSystem, Option, Schema } from "effect"
+import { Console, Effect, FileSystem, Option, Runtime, Schema, SchemaTransformation } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Catalogue from "./Catalogue.ts"
 import * as Charts from "./Charts.ts"
@@ -25,14 +25,24 @@ class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Sche
   }
 }
 
-const between = (minimum: number, maximum: number) =>
-  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+/** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
+const whole = (name: string, minimum: number, maximum: number) =>
+  Flag.String(name).pipe(
+    Flag.withSchema(
+      Schema.String.check(Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number" })).pipe(
+        Schema.decodeTo(
+          Schema.Int.check(Schema.isBetween({ minimum, maximum })),
+          SchemaTransformation.transform({ decode: Number, encode: String })
+        )
+      )
+    )
+  )
 
 /** A list of numbers of writers. */
 const numbers = (text: string): ReadonlyArray<number> =>
   text.split(",").map((part) => {
-    const value = Number(part)
-    if (!Number.isInteger(value) || value < 1 || value > 10_000) throw new Error(`${part} is not from 1 to 10000`)
+    const value = /^[0-9]{1,5}$/.test(part) ? Number(part) : 0
+    if (value < 1 || value > 10_000) throw new Error(`${part} is not from 1 to 10000`)
     return value
   })
 
@@ -72,13 +82,11 @@ const flags = {
     Flag.mapTryCatch(numbers, detail),
     Flag.optional
   ),
-  seconds: Flag.Int("seconds").pipe(
-    between(1, 600),
+  seconds: whole("seconds", 1, 600).pipe(
     Flag.withDescription("How long each measurement takes, where it is not a number of commits (default: the part's)"),
     Flag.optional
   ),
-  rounds: Flag.Int("rounds").pipe(
-    between(1, 100),
+  rounds: whole("rounds", 1, 100).pipe(
     Flag.withDescription("How often everything is measured (default: 3, and 1 in sustained and growth)"),
     Flag.optional
   ),
@@ -109,40 +117,49 @@ const describe = (items: ReadonlyArray<{ readonly name: string; readonly descrip
 const bench = Command.make(
   "bench",
   flags,
-  Effect.fnUntraced(function* (given) {
-    const fs = yield* FileSystem.FileSystem
-    const parts = Parts.all.filter(({ name }) => given.part.includes(name))
-    const begin = Machine.now()
-    const command = ["bench", ...process.argv.slice(2)].join(" ")
-    yield* Console.log(`${Machine.line(begin)}\n${command}`)
+  Effect.fnUntraced(
+    function* (given) {
+      const fs = yield* FileSystem.FileSystem
+      const parts = Parts.all.filter(({ name }) => given.part.includes(name))
+      const begin = Machine.now()
+      const command = ["bench", ...process.argv.slice(2)].join(" ")
+      yield* Console.log(`${Machine.line(begin)}\n${command}`)
 
-    const settings = {
-      quick: given.quick,
-      only: Option.getOrUndefined(given.only),
-      writers: Option.getOrUndefined(given.writers),
-      seconds: Option.getOrUndefined(given.seconds),
-      rounds: Option.getOrUndefined(given.rounds),
-      profile: Option.getOrUndefined(Option.map(given.profile, (folder) => resolve(folder))),
-      say: (line: string) => Console.error(line)
-    }
-    const outcomes: Array<Outcome> = []
-    const result = (): Result.Result => ({ command, machine: { begin, end: Machine.now() }, outcomes })
-    for (const { description, name, run } of parts) {
-      yield* Console.log(`\n## ${name}: ${description}\n`)
-      const outcome = yield* run(settings)
-      outcomes.push(outcome)
-      yield* Console.log(`\n${Result.tables(outcome)}`)
-      if (Option.isSome(given.json)) yield* fs.writeFileString(resolve(given.json.value), Result.encode(result()))
-    }
-    const goals = Result.goals(result())
-    if (goals.length > 0) {
-      const shortened = settings.quick || settings.seconds !== undefined
-      const caveat = shortened ? "The run was not as long as the goals ask, and does not decide them.\n\n" : ""
-      yield* Console.log(`\n## goals\n\n${caveat}${Report.goals(goals)}`)
-    }
-    if (Option.isSome(given.charts)) yield* draw(result(), given.charts.value)
-  })
+      const settings = {
+        quick: given.quick,
+        only: Option.getOrUndefined(given.only),
+        writers: Option.getOrUndefined(given.writers),
+        seconds: Option.getOrUndefined(given.seconds),
+        rounds: Option.getOrUndefined(given.rounds),
+        profile: Option.getOrUndefined(Option.map(given.profile, (folder) => resolve(folder))),
+        say: (line: string) => Console.error(line)
+      }
+      const outcomes: Array<Outcome> = []
+      const result = (): Result.Result => ({ command, machine: { begin, end: Machine.now() }, outcomes })
+      for (const { description, name, run } of parts) {
+        yield* Console.log(`\n## ${name}: ${description}\n`)
+        const outcome = yield* run(settings)
+        outcomes.push(outcome)
+        yield* Console.log(`\n${Result.tables(outcome)}`)
+        if (Option.isSome(given.json)) yield* fs.writeFileString(resolve(given.json.value), Result.encode(result()))
+      }
+      const goals = Result.goals(result())
+      if (goals.length > 0) {
+        const shortened = settings.quick || settings.seconds !== undefined
+        const caveat = shortened ? "The run was not as long as the goals ask, and does not decide them.\n\n" : ""
+        yield* Console.log(`\n## goals\n\n${caveat}${Report.goals(goals)}`)
+      }
+      if (Option.isSome(given.charts)) yield* draw(result(), given.charts.value)
+    },
+    Effect.onInterrupt(() => stopped)
+  )
 )
+
+/** Says that a run was stopped in order, which is no failure. */
+const stopped = Effect.suspend(() => {
+  process.exitCode = 0
+  return Console.error("Stopped, and what the benchmark had started with it")
+})
 
 /** Draws what can be drawn of a run. */
 const draw = Effect.fnUntraced(function* (result: Result.Result, folder: string) {
@@ -182,8 +199,15 @@ const program = bench.pipe(
   ])
 )
 
+/** The exit code of a program that was interrupted. */
+const interrupted = 130
+
 Command.run(program, { version: "0.0.0" }).pipe(
   Effect.catchTag("PlatformError", (error) => new Unusable({ detail: error.message })),
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
+  NodeRuntime.runMain({
+    // A check that was stopped has found nothing, and is no success.
+    teardown: (exit) =>
+      Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? (process.exitCode ?? code) : code))
+  })
 )

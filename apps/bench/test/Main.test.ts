@@ -58,16 +58,24 @@ it("measures, and writes tables, samples and charts", { timeout: 120_000 }, asyn
   expect(readdirSync(join(folder, "tmp"))).toEqual([])
 })
 
-it("ends its processes and removes its files when it is told to stop", { timeout: 120_000 }, async () => {
-  const child = start("--part", "commits", "--only", "ws", "--writers", "4,4,4,4", "--quick")
-  const exited = once(child, "exit")
-  await once(createInterface({ input: child.stderr }), "line")
-  expect(left()).toHaveLength(3)
-  child.kill("SIGTERM")
-  await exited
-  expect(left()).toEqual([])
-  expect(readdirSync(join(folder, "tmp"))).toEqual([])
-})
+it(
+  "L68 ends its processes, removes its files, says so and ends with 0 when it is told to stop",
+  { timeout: 120_000 },
+  async () => {
+    const child = start("--part", "commits", "--only", "ws", "--writers", "4,4,4,4", "--quick")
+    const exited = once(child, "exit")
+    await once(createInterface({ input: child.stderr }), "line")
+    expect(left()).toHaveLength(3)
+    let output = ""
+    child.stderr.on("data", (chunk) => (output += String(chunk)))
+    child.kill("SIGTERM")
+    const [code] = await exited
+    expect(code).toBe(0)
+    expect(output).toContain("Stopped, and what the benchmark had started with it")
+    expect(left()).toEqual([])
+    expect(readdirSync(join(folder, "tmp"))).toEqual([])
+  }
+)
 
 it("refuses parts and systems that there are not", async () => {
   for (const [flag, name] of [
@@ -81,4 +89,17 @@ it("refuses parts and systems that there are not", async () => {
     expect(code).not.toBe(0)
     expect(output).toContain(`there is no ${name}`)
   }
+})
+
+it.each([
+  ["--seconds", "1e1"],
+  ["--rounds", "0x1"],
+  ["--writers", "4,1e1"]
+])("refuses a number that is not spelled in digits: %s %s", async (flag, value) => {
+  const child = start(flag, value)
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)))
+  const [code] = await once(child, "close")
+  expect(code).not.toBe(0)
+  expect(output).toContain(flag)
 })

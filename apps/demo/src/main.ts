@@ -5,11 +5,12 @@ import { dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Effect, FileSystem, Option, Runtime, Schema } from "effect"
+import { Effect, FileSystem, Option, Runtime, Schema, SchemaTransformation } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
+import * as Ending from "./Ending.ts"
 import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
@@ -30,8 +31,18 @@ class NotHeld extends Schema.TaggedError<NotHeld>()("NotHeld", {}) {
   override readonly [Runtime.errorReported] = false
 }
 
-const between = (minimum: number, maximum: number) =>
-  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+/** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
+const whole = (name: string, minimum: number, maximum: number) =>
+  Flag.String(name).pipe(
+    Flag.withSchema(
+      Schema.String.check(Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number" })).pipe(
+        Schema.decodeTo(
+          Schema.Int.check(Schema.isBetween({ minimum, maximum })),
+          SchemaTransformation.transform({ decode: Number, encode: String })
+        )
+      )
+    )
+  )
 
 const cities = fileURLToPath(new URL("../data/cities.jsonl", import.meta.url))
 
@@ -43,8 +54,7 @@ const flags = {
     ),
     Flag.withDefault(cities)
   ),
-  limit: Flag.Int("limit").pipe(
-    between(1, Number.MAX_SAFE_INTEGER),
+  limit: whole("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("Import the first N lines only"),
     Flag.optional
@@ -59,14 +69,12 @@ const flags = {
     Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
     Flag.optional
   ),
-  port: Flag.Int("port").pipe(
-    between(0, 65_529),
+  port: whole("port", 0, 65_529).pipe(
     Flag.withMetavar("P"),
     Flag.withDescription("Listen on the ports P, P+1, P+2 … of 127.0.0.1 (default: 0, free ports are chosen)"),
     Flag.withDefault(0)
   ),
-  replicas: Flag.Int("replicas").pipe(
-    between(3, 7),
+  replicas: whole("replicas", 3, 7).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
@@ -75,8 +83,7 @@ const flags = {
     Flag.withDescription("What carries the protocol between the replicas: http or ws (default: http)"),
     Flag.withDefault("http" as const)
   ),
-  writers: Flag.Int("writers").pipe(
-    between(1, 1024),
+  writers: whole("writers", 1, 1024).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many writes are under way at once (default: 64)"),
     Flag.withDefault(64)
@@ -132,9 +139,7 @@ const demo = Command.make("demo", flags, (input) =>
   run(input).pipe(
     Effect.catchTag("PlatformError", (error) => new Unusable({ detail: error.message })),
     Effect.onInterrupt(() =>
-      Effect.flatMap(Progress.Progress, ({ finish, say }) =>
-        Effect.andThen(finish, say("Interrupted; the replicas were stopped"))
-      )
+      Effect.flatMap(Progress.Progress, ({ finish, say }) => Effect.andThen(finish, say("Stopped, and the replicas")))
     )
   )
 ).pipe(
@@ -174,9 +179,6 @@ const keepText = (members: ReadonlyArray<Cluster.Member>, folder: string): strin
     `Their files are in ${folder}`
   ].join("\n")
 
-/** The exit code of a run that was interrupted. */
-const interrupted = 130
-
 // Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
 process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
 
@@ -185,9 +187,5 @@ Command.run(demo, { version: "0.0.0" }).pipe(
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
   Effect.provide(NodeHttpClient.layerUndici),
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({
-    // After --keep has said how the run went, Ctrl-C does not change it.
-    teardown: (exit) =>
-      Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? (process.exitCode ?? code) : code))
-  })
+  NodeRuntime.runMain({ teardown: Ending.teardown })
 )

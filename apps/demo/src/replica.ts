@@ -14,7 +14,8 @@ import { Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
-import { Console, Effect, Layer, Logger, Runtime, Schema, Stdio, Stream } from "effect"
+import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
+import * as Ending from "./Ending.ts"
 import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
 
@@ -41,9 +42,6 @@ const logger = ({ folder, verbose }: ReplicaConfig) =>
     ? Layer.succeed(Logger.LogToStderr, true)
     : Logger.layer([Logger.toFile(Logger.formatLogFmt, join(folder, "replica.log"))])
 
-/** The exit code of a program that was interrupted. */
-const interrupted = 130
-
 /** Runs until the parent is gone. */
 const run = Effect.fnUntraced(function* (config: ReplicaConfig) {
   yield* Layer.build(replica(config))
@@ -60,9 +58,5 @@ Schema.decodeEffect(FromArgument)(process.argv[2] ?? "").pipe(
   ),
   Effect.tapError((error) => Console.error(PeerProtocol.explain(error))),
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    // A signal that was followed by an orderly stop is no failure.
-    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code === interrupted ? 0 : code))
-  })
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Ending.teardown })
 )

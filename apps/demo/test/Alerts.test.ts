@@ -2,6 +2,7 @@ import { execFile, spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Program from "./support/program.ts"
 
 const script = fileURLToPath(new URL("../dist/alerts.js", import.meta.url))
 const isInstalled = spawnSync("prometheus", ["--version"]).error === undefined
@@ -26,6 +27,24 @@ describe.skipIf(!isInstalled)("a real Prometheus (skipped where Debian's `promet
       }),
     { timeout: 180_000 }
   )
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(
+      `L68 stops in order in the middle of it on ${signal}, which is no failure`,
+      () =>
+        Effect.gen(function* () {
+          const program = yield* Program.run([], { program: "alerts.js" })
+          yield* program.wrote("3 replicas run")
+          const children = program.children()
+          assert.strictEqual(children.length, 3)
+          yield* program.signal(signal)
+          assert.strictEqual(yield* program.ended, 0, program.output())
+          assert.include(program.output(), "Stopped, and the replicas and Prometheus")
+          assert.deepStrictEqual(children.filter(Program.runs), [])
+        }),
+      { timeout: 60_000 }
+    )
+  }
 })
 
 describe("the alerts, without Prometheus", () => {

@@ -152,7 +152,7 @@ describe("the demo, as a process", () => {
   )
 
   it.live(
-    "ends its replicas in the middle of the import on SIGINT, on SIGTERM and when its output is closed; on SIGKILL they end by themselves",
+    "L68 stops in order in the middle of a run on SIGINT, on SIGTERM and when its output is closed; on SIGKILL its replicas end by themselves",
     () =>
       Effect.forEach(
         ["SIGINT", "SIGTERM", "SIGKILL", "closed output"] as const,
@@ -165,8 +165,12 @@ describe("the demo, as a process", () => {
             const children = program.children()
             assert.isAtLeast(children.length, 2)
             yield* how === "closed output" ? program.stopReading : program.signal(how)
-            assert.strictEqual(yield* program.ended, how === "SIGKILL" ? "SIGKILL" : 130)
+            assert.strictEqual(yield* program.ended, how === "SIGKILL" ? "SIGKILL" : 0)
             if (how === "SIGKILL") return yield* Program.until(() => !children.some(Program.runs))
+            if (how !== "closed output") {
+              const [, ...lines] = program.output().split("Stopped, and the replicas")
+              assert.deepStrictEqual(lines, ["\n"], program.output())
+            }
             assert.deepStrictEqual(children.filter(Program.runs), [])
             assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
           }),
@@ -228,6 +232,10 @@ describe("the demo, as a process", () => {
     [["--report", "nowhere/report.json"], "nowhere/report.json cannot be written"],
     [["--limit", "0"], "--limit"],
     [["--replicas", "2"], "--replicas"],
+    [["--replicas", "3.0"], "--replicas"],
+    [["--limit", "1e2"], "--limit"],
+    [["--port", "0x10"], "--port"],
+    [["--writers", " 1"], "--writers"],
     [["--what"], "--what"]
   ]
   it.live(
