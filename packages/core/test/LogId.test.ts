@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { LogId, WriteId, ReplicaId } from "../src/index.ts"
 
 const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation
@@ -55,47 +56,52 @@ describe("Log", () => {
     assert.isFalse(accepts(LogId.Sequence, 1.5))
   })
 
-  it.effect("incarnations differ, in every bit", () =>
+  const drawOne = (above?: LogId.Incarnation) => Effect.map(LogId.incarnations, (draw) => draw(above))
+  const above = "00000000000affff" as LogId.Incarnation
+
+  it.effect("of two incarnations the later made is the greater, and those of one moment differ", () =>
     Effect.gen(function* () {
-      const drawn = yield* Random.withSeed(
-        Effect.all(Array.from({ length: 1000 }, () => LogId.makeIncarnation)),
-        "incarnations"
-      )
-      assert.strictEqual(new Set(drawn).size, 1000)
-      const bits = drawn.map((text) => BigInt(`0x${text}`))
-      const all = 2n ** 64n - 1n
-      assert.strictEqual(
-        bits.reduce((a, b) => a | b),
-        all
-      )
-      assert.strictEqual(
-        bits.reduce((a, b) => a & b),
-        0n
-      )
-      for (const incarnation of drawn) assert.isTrue(accepts(LogId.Incarnation, incarnation))
+      const drawn = yield* Effect.all(Array.from({ length: 100 }, () => drawOne()))
+      assert.isAbove(new Set(drawn).size, 90)
+      const before = drawn.toSorted().at(-1)!
+      yield* TestClock.adjust(1)
+      const after = yield* drawOne()
+      assert.isTrue(after > before)
+      assert.strictEqual(LogId.newer(after, before), after)
+      assert.strictEqual(LogId.newer(before, after), after)
+      for (const each of drawn) assert.isTrue(accepts(LogId.Incarnation, each), each)
     })
   )
+
+  it("an incarnation begins with its time, and is a millisecond newer at least than the one it has to follow", () => {
+    assert.strictEqual(LogId.incarnationAt(10, 0), "00000000000a0000")
+    assert.strictEqual(LogId.incarnationAt(9, 0, above), "00000000000b0000")
+    assert.strictEqual(LogId.incarnationAt(11, 0xffff, above), "00000000000bffff")
+    assert.strictEqual(LogId.incarnationAt(12, 1, above), "00000000000c0001")
+    assert.strictEqual(LogId.incarnationAt(2 ** 60, 0), "ffffffffffff0000")
+    assert.strictEqual(LogId.incarnationAt(-5, 0), "0000000000000000")
+  })
 
   for (const [name, drawn] of [
     ["least", 0],
     ["greatest", 1 - 2 ** -53]
   ] as const) {
-    const test = it.effect
-    test(`the ${name} draw gives a well-formed incarnation`, () =>
+    it.effect(`the ${name} draw gives a well-formed incarnation`, () =>
       Effect.gen(function* () {
-        const incarnation = yield* Effect.provideService(LogId.makeIncarnation, Random.Random, {
+        const found = yield* Effect.provideService(drawOne(), Random.Random, {
           nextDoubleUnsafe: () => drawn,
           nextIntUnsafe: () => 0
         })
-        assert.isTrue(accepts(LogId.Incarnation, incarnation), incarnation)
-      }))
+        assert.isTrue(accepts(LogId.Incarnation, found), found)
+      })
+    )
   }
 
   it.effect("the same seed draws the same incarnation", () =>
     Effect.gen(function* () {
-      const first = yield* Random.withSeed(LogId.makeIncarnation, "seed")
-      assert.strictEqual(yield* Random.withSeed(LogId.makeIncarnation, "seed"), first)
-      assert.notStrictEqual(yield* Random.withSeed(LogId.makeIncarnation, "another"), first)
+      const first = yield* Random.withSeed(drawOne(), "seed")
+      assert.strictEqual(yield* Random.withSeed(drawOne(), "seed"), first)
+      assert.notStrictEqual(yield* Random.withSeed(drawOne(), "another"), first)
     })
   )
 })

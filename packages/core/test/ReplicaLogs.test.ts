@@ -31,6 +31,10 @@ const memory = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.mak
 /** A store that says yes and keeps nothing, so that only the services can hold what was appended. */
 const forgetful: Store = {
   identity: { cluster: "test", replica: ReplicaId.make("a"), incarnation: "0000000000000002" as LogId.Incarnation },
+  doubt: "none",
+  note: () => Effect.succeedNone,
+  setNotes: () => Effect.void,
+  renew: () => Effect.die("not renewed"),
   append: (batch) => Effect.succeed(EntryBatch.watermark(batch)),
   read: () => Effect.succeedNone,
   chainAt: () => Effect.succeedNone,

@@ -10,12 +10,11 @@ import { ReplicaStore, RecordIndex } from "@quorum/core/adapter"
 import type { LogId } from "@quorum/core"
 import { Effect, Layer, Option } from "effect"
 import type { Scope } from "effect"
-import * as crypto from "node:crypto"
-import * as fs from "node:fs"
 import * as path from "node:path"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
 import * as Files from "./internal/files.ts"
+import * as Place from "./internal/place.ts"
 
 /** Where the index is. */
 export interface Options {
@@ -39,11 +38,12 @@ export const make = Effect.fnUntraced(function* (
 > {
   const file = path.resolve(options.folder, "index.db")
   const store = yield* ReplicaStore.ReplicaStore
+  const boot = yield* Place.Boot
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
   let current: Opened | undefined
   const attempt = Effect.suspend(() => {
     const first = Effect.try({
-      try: () => (current = open(file, store.identity, heads)),
+      try: () => (current = open(file, store, boot, heads)),
       catch: (cause) => Database.storeError(file, cause)
     })
     return Effect.tap(first, ({ rebuilt }) =>
@@ -98,7 +98,12 @@ const stopsNobody = ({ reason }: ReplicaStore.StoreError): boolean =>
 /** An index that is open, and why it was built again. */
 type Opened = ReturnType<typeof open>
 
-const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: ReadonlyMap<string, number>) => {
+const open = (
+  file: string,
+  store: ReplicaStore.ReplicaStore["Service"],
+  boot: string,
+  heads: ReadonlyMap<string, number>
+) => {
   const kind: Database.Kind = {
     applicationId: 0x51494458, // "QIDX"
     version: 1,
@@ -109,7 +114,7 @@ const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: Readonl
         CREATE TABLE pointer (namespace TEXT NOT NULL, key TEXT NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL,
           wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, deleted INTEGER NOT NULL,
           PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID`)
-      const { cluster, replica, incarnation } = identity
+      const { cluster, replica, incarnation } = store.identity
       db.prepare("INSERT INTO store VALUES (?, ?, ?, '')").run(cluster, replica, incarnation)
     }
   }
@@ -117,9 +122,9 @@ const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: Readonl
     Files.prepare(file)
     const db = Database.open(file, kind)
     try {
-      const unusable = whyUnusable(db, identity, heads)
+      const unusable = whyUnusable(db, store, boot, heads)
       if (unusable !== undefined) throw Database.damaged(`${file} ${unusable}`)
-      return opened(file, db)
+      return opened(file, db, store, boot)
     } catch (cause) {
       db.close()
       throw cause
@@ -137,14 +142,15 @@ const open = (file: string, identity: ReplicaStore.StoreIdentity, heads: Readonl
 
 const whyUnusable = (
   db: DatabaseSync,
-  { cluster, replica, incarnation }: ReplicaStore.StoreIdentity,
+  { doubt, identity: { cluster, incarnation, replica } }: ReplicaStore.ReplicaStore["Service"],
+  boot: string,
   heads: ReadonlyMap<string, number>
 ): string | undefined => {
   const found = db.prepare("SELECT * FROM store").get()
-  if (found?.["cluster"] !== cluster || found["replica"] !== replica || found["incarnation"] !== incarnation) {
-    return "belongs to another store"
-  }
-  if (found["open_in"] !== "" && found["open_in"] !== thisRun) return "was open when the machine went down"
+  if (found?.["cluster"] !== cluster || found["replica"] !== replica) return "belongs to another store"
+  // After another boot the same store has a new incarnation.
+  if (found["incarnation"] !== incarnation && doubt !== "other_boot") return "belongs to another store"
+  if (found["open_in"] !== "" && found["open_in"] !== boot) return "was open when the machine went down"
   for (const { name, seq } of db.prepare("SELECT name, seq FROM log WHERE seq > 0").all()) {
     const held = heads.get(String(name)) ?? 0
     if (Number(seq) > held) return `covers ${name} up to ${seq}, and the log ends at ${held}`
@@ -152,15 +158,15 @@ const whyUnusable = (
   return undefined
 }
 
-const opened = (file: string, db: DatabaseSync) => {
+const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore["Service"], boot: string) => {
   /** Makes all that was written durable, then the mark: first everything else, since the mark vouches for it. */
-  const setMark = db.prepare("UPDATE store SET open_in = ?")
+  const setMark = db.prepare("UPDATE store SET open_in = ?, incarnation = ?")
   const mark = (run: string): void => {
     db.exec("PRAGMA synchronous = FULL")
-    setMark.run(run)
+    setMark.run(run, store.identity.incarnation)
     db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
   }
-  mark(thisRun)
+  mark(boot)
   db.exec("PRAGMA synchronous = OFF")
 
   const ids = new Map<string, number>()
@@ -264,7 +270,7 @@ const opened = (file: string, db: DatabaseSync) => {
     refusal ??= Database.closed(file)
     try {
       if (!damaged) {
-        mark(thisRun)
+        mark(boot)
         mark("")
       }
     } finally {
@@ -276,12 +282,3 @@ const opened = (file: string, db: DatabaseSync) => {
 
 /** How many pointers one statement takes: measured, 16 cost 2.2 µs each where one at a time costs 3.0. */
 const rowsAtOnce = 16
-
-/** Names this run of the operating system; where that is unknown, a name that no other run has. */
-const thisRun: string = (() => {
-  try {
-    return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
-  } catch {
-    return crypto.randomUUID()
-  }
-})()

@@ -13,6 +13,7 @@ import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
 import * as Files from "./internal/files.ts"
 import * as HeldLog from "./internal/heldLog.ts"
+import * as Place from "./internal/place.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
 export interface Options {
@@ -28,6 +29,9 @@ export interface Options {
  * An append is one transaction, and has been fsynced when it returns, in files that a restart will find: when they are
  * removed, renamed or replaced while the store is open, appends fail. What the start finds is fsynced before anything
  * else is done with it. What is read has been checked against the chain checksum that was stored with it.
+ *
+ * A store that is opened elsewhere than before, or after another boot of the machine, may not know what it gave away and
+ * has a new incarnation when it is returned (law L53).
  */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -38,8 +42,11 @@ export const make = Effect.fnUntraced(function* (
 > {
   const file = path.resolve(options.folder, "log.db")
   const { cluster, self } = yield* ReplicaSet.ReplicaSet
-  const incarnation = yield* LogId.makeIncarnation
-  const { service } = yield* Database.scoped(file, () => open(file, options, { cluster, replica: self, incarnation }))
+  const draw = yield* LogId.incarnations
+  const boot = yield* Place.Boot
+  const { service } = yield* Database.scoped(file, () =>
+    open(file, options, { cluster, replica: self, incarnation: draw() }, { draw, boot })
+  )
   return ReplicaStore.ReplicaStore.of(service)
 })
 
@@ -51,19 +58,29 @@ export const layer = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const open = (file: string, options: Options, identity: ReplicaStore.StoreIdentity) => {
+/** What a start needs to know beside its options. */
+interface Start {
+  readonly boot: string
+  /** Draws a new incarnation. */
+  readonly draw: (above?: LogId.Incarnation) => LogId.Incarnation
+}
+
+const open = (file: string, options: Options, identity: ReplicaStore.StoreIdentity, { boot, draw }: Start) => {
   const asked = decodeIdentity(identity)
   Files.prepare(file)
   Files.sync(file)
+  const here = { boot, place: Place.placeOf(file) }
   const db = Database.open(file, {
     applicationId: 0x514c4f47, // "QLOG"
-    version: 1,
+    version: 2,
     cacheKiB: 8192,
     maxBytes: options.maxBytes,
     create: (db) => {
       db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
-        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT`)
+        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+        CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
       db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
+      Place.insertNotes(db, Place.notesOfNew(here))
     }
   })
   const endUse = Files.noteUse(file)
@@ -82,7 +99,8 @@ const open = (file: string, options: Options, identity: ReplicaStore.StoreIdenti
           `${asked.replica} of ${JSON.stringify(asked.cluster)}; give every replica a folder of its own`
       })
     }
-    return opened(file, db, { ...found }, endUse)
+    const notes = Place.makeNotes(db)
+    return opened(file, db, { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }, endUse)
   } catch (cause) {
     endUse()
     db.close()
@@ -90,7 +108,16 @@ const open = (file: string, options: Options, identity: ReplicaStore.StoreIdenti
   }
 }
 
-const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIdentity, endUse: () => void) => {
+/** A store as its start leaves it. */
+interface Settled extends ReplicaStore.StoreIdentity {
+  readonly doubt: ReplicaStore.Doubt
+  readonly notes: Place.Notes
+  readonly draw: Start["draw"]
+}
+
+const opened = (file: string, db: DatabaseSync, settled: Settled, endUse: () => void) => {
+  const { cluster, doubt, draw, notes, replica } = settled
+  let { incarnation } = settled
   const isGone = Files.watchPlace(file)
   const isLogGone = Files.watchPlace(Files.walOf(file))
   // A log under a wrong name would leave its places to be given away again. The index of the names has each twice.
@@ -187,8 +214,26 @@ const opened = (file: string, db: DatabaseSync, identity: ReplicaStore.StoreIden
       }
     })
 
+  const set: Place.Notes["set"] = (changed, incarnation) => {
+    checkPlace()
+    notes.set(changed, incarnation)
+    checkLogPlace()
+  }
+
   const service: ReplicaStore.ReplicaStore["Service"] = {
-    identity,
+    get identity() {
+      return { cluster, replica, incarnation }
+    },
+    doubt,
+    note: (name) => call(() => Effect.succeed(Option.fromNullishOr(notes.get(name)))),
+    setNotes: (changed) => call(() => Effect.succeed(set(changed))),
+    renew: (above) =>
+      call(() => {
+        const renewed = draw(LogId.newer(incarnation, above))
+        set({ [ReplicaStore.recoveringNote]: "lost" }, renewed)
+        incarnation = renewed
+        return Effect.succeed(renewed)
+      }),
     append: (batch) =>
       call((): ReturnType<ReplicaStore.ReplicaStore["Service"]["append"]> => {
         checkPlace()

@@ -170,10 +170,10 @@ describe("the file of a store", () => {
   it.effect("is corrupt when its tables are of another version", () =>
     Effect.gen(function* () {
       const folder = yield* filled
-      change(folder, "PRAGMA user_version = 2")
+      change(folder, "PRAGMA user_version = 1")
       const error = yield* openError(folder)
       assert.strictEqual(error.reason, "corrupt")
-      assert.include(error.detail, "tables of version 2")
+      assert.include(error.detail, "tables of version 1")
     })
   )
 

@@ -57,6 +57,12 @@ export const make = (
     new ReplicaStore.StoreError({ reason, detail })
   return ReplicaStore.ReplicaStore.of({
     ...store,
+    get identity() {
+      return store.identity
+    },
+    note: (name) => unlessRefused(store.note(name)),
+    setNotes: (notes) => unlessRefused(store.setNotes(notes)),
+    renew: (above) => unlessRefused(store.renew(above)),
     append: (batch) =>
       unlessRefused(
         Effect.suspend((): ReturnType<typeof store.append> => {

@@ -5,6 +5,7 @@ import type { Layer } from "effect"
 import * as Conformance from "./Conformance.ts"
 import * as Append from "./internal/store/append.ts"
 import * as Damage from "./internal/store/damage.ts"
+import * as Notes from "./internal/store/notes.ts"
 import * as Place from "./internal/store/place.ts"
 import * as Read from "./internal/store/read.ts"
 import type { StorePlace } from "./StorePlace.ts"
@@ -14,6 +15,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ...Append.cases,
   ...Read.cases,
   ...Place.cases,
+  ...Notes.cases,
   ...Damage.cases
 ]
 

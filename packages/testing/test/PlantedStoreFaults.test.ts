@@ -117,6 +117,30 @@ describe("the store suite finds", { concurrent: true }, () => {
     )
   )
 
+  planted(
+    "notes that are forgotten, and a renewal without the note",
+    (store) => ({
+      ...store,
+      setNotes: (notes) => ("x" in notes ? Effect.void : store.setNotes(notes)),
+      renew: (above) => Effect.tap(store.renew(above), () => store.setNotes({ [ReplicaStore.recoveringNote]: "" }))
+    }),
+    [
+      ["a note is what was set last, and one that was never set is none", /AssertionError/],
+      ["notes are the same after a reopen, and a long one too", /AssertionError/],
+      [
+        "L53 a renewed store has a newer incarnation, and the note that something may be missing, and keeps its logs",
+        /AssertionError/
+      ]
+    ]
+  )
+
+  planted("a renewal that looks at its own incarnation alone", (store) => ({ ...store, renew: () => store.renew() }), [
+    [
+      "a store is renewed above an incarnation that it is given, however far ahead, and above its own when that is newer",
+      /AssertionError/
+    ]
+  ])
+
   it.live("an index that keeps the last write to come in, and one that is ahead of its logs", () =>
     Effect.gen(function* () {
       const index = yield* arrivalIndex
@@ -148,6 +172,10 @@ const overwriting = (first: Store): Store => {
   let current = first
   return {
     identity: first.identity,
+    doubt: first.doubt,
+    note: first.note,
+    setNotes: first.setNotes,
+    renew: first.renew,
     append: (batch) =>
       Effect.catchIf(
         Effect.suspend(() => current.append(batch)),

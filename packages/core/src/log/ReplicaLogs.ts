@@ -20,9 +20,14 @@ import * as Watermark from "./Watermark.ts"
 export class ReplicaLogs extends Context.Service<
   ReplicaLogs,
   {
-    /** The log that this replica writes. */
+    /** The log that this replica writes, as of now: {@link renew} changes it. */
     readonly own: LogId.LogId
     readonly identity: ReplicaStore.StoreIdentity
+    /**
+     * Gives the store a new incarnation, newer than `above`, and this replica a new log for its own writes. What was
+     * appended to the one before stays, as that of any other.
+     */
+    readonly renew: (above?: LogId.Incarnation) => Effect.Effect<LogId.Incarnation, ReplicaStore.StoreError>
     /** How far a log is durably held here. */
     readonly head: (log: LogId.LogId) => Watermark.Watermark
     /** How far every log goes here, damaged entries included. */
@@ -92,7 +97,9 @@ export const make: Effect.Effect<
         members.cluster
     })
   }
-  const own = LogId.make(store.identity.replica, store.identity.incarnation)
+  let own = LogId.make(store.identity.replica, store.identity.incarnation)
+  /** The own log does not change while something is appended to it. */
+  const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
   let clock = HybridLogicalClock.zero
   const damage = makeDamage(store, sink)
@@ -119,7 +126,7 @@ export const make: Effect.Effect<
     return lock
   }
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
-  const tail = makeTail()
+  let tail = makeTail()
   let appendFault: ReplicaStore.StoreError | undefined
   let readFault: ReplicaStore.StoreError | undefined
   const endFault = (): ReplicaStore.StoreError | undefined => {
@@ -166,8 +173,20 @@ export const make: Effect.Effect<
     })
 
   return ReplicaLogs.of({
-    own,
-    identity: store.identity,
+    get own() {
+      return own
+    },
+    get identity() {
+      return store.identity
+    },
+    renew: (above) =>
+      writing.withPermit(
+        Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
+          own = LogId.make(store.identity.replica, incarnation)
+          tail = makeTail()
+          return incarnation
+        })
+      ),
     head,
     heads: () => Array.from(heads.values()),
     vector: () => Array.from(heads.values(), (known) => damage.heldOf(known)),
@@ -175,26 +194,28 @@ export const make: Effect.Effect<
     damaged: store.damaged,
     fault: () => appendFault ?? readFault ?? endFault(),
     appendWrites: (writes, now) =>
-      Effect.suspend(() => {
-        const startedAt = Monotonic.millis(time)
-        const { batch } = EntryBatch.encode(head(own), writes, clock, now)
-        return Effect.matchEffect(appendToStore(batch), {
-          onFailure: (error) =>
-            Effect.fail(
-              error._tag === "StoreError"
-                ? error
-                : new ReplicaStore.StoreError({
-                    reason: "wrong_identity",
-                    detail: `the store was changed by somebody else: ${error.message}`
-                  })
-            ),
-          onSuccess: () => {
-            tail.push(batch)
-            appended(batch, startedAt)
-            return Effect.succeed(batch)
-          }
-        })
-      }).pipe(Effect.uninterruptible),
+      writing.withPermit(
+        Effect.suspend(() => {
+          const startedAt = Monotonic.millis(time)
+          const { batch } = EntryBatch.encode(head(own), writes, clock, now)
+          return Effect.matchEffect(appendToStore(batch), {
+            onFailure: (error) =>
+              Effect.fail(
+                error._tag === "StoreError"
+                  ? error
+                  : new ReplicaStore.StoreError({
+                      reason: "wrong_identity",
+                      detail: `the store was changed by somebody else: ${error.message}`
+                    })
+              ),
+            onSuccess: () => {
+              tail.push(batch)
+              appended(batch, startedAt)
+              return Effect.succeed(batch)
+            }
+          })
+        }).pipe(Effect.uninterruptible)
+      ),
     append: (batch) =>
       lockOf(batch.log).withPermit(
         // What is durable has to be announced, whoever has stopped waiting for it.

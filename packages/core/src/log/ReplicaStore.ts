@@ -1,8 +1,8 @@
 /**
  * The port for durable logs, and its in-memory twin.
  */
-import type { Option } from "effect"
-import { Context, Effect, Layer, Result, Schema } from "effect"
+
+import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import type * as Chain from "./Chain.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -10,7 +10,7 @@ import * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Watermark from "./Watermark.ts"
 
-/** Whose store it is. All three are written when the store is created and never change. */
+/** Whose store it is, written when it is created. Only the incarnation changes: when the store is renewed. */
 export const StoreIdentity = Schema.Struct({
   /** The replica set that the store belongs to. */
   cluster: Schema.NonEmptyString,
@@ -78,7 +78,26 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
 }
 
 /**
- * The durable logs of one replica: its own and its copies of its peers'.
+ * What a store may not know at the start.
+ *
+ * - `none`: it goes on where it was closed
+ * - `other_boot`: the machine was started anew since, so what was written and not synced may be gone
+ * - `other_place`: it was copied, restored or moved, so it may be older than what its replica acknowledged
+ * - `blank`: it was created empty, and its replica has not been told since whether that is a first start or a loss
+ */
+export const Doubt = Schema.Literals(["none", "other_boot", "other_place", "blank"])
+
+/** What a store may not know at the start. */
+export type Doubt = typeof Doubt.Type
+
+/**
+ * The note in which a store that is in doubt says, before anybody else can, that something may be missing that was
+ * acknowledged: `blank` or `lost`. Its replica empties it when that is no longer so.
+ */
+export const recoveringNote = "recovering"
+
+/**
+ * The durable logs of one replica: its own and its copies of its peers', and its notes.
  *
  * Duties of an implementation:
  * - `append` is atomic, and durable when it returns: a crash right after it loses nothing, a crash before it leaves
@@ -86,13 +105,26 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
  * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.
- * - `identity` never changes over the life of the stored data.
+ * - `identity` changes by {@link ReplicaStore.renew} alone, which a store in doubt does by itself before it is returned:
+ *   `other_boot` gives it a new incarnation, `other_place` also the note {@link recoveringNote}. One that is created
+ *   has the note from the beginning.
  */
 export class ReplicaStore extends Context.Service<
   ReplicaStore,
   {
-    /** Whose store it is. */
+    /** Whose store it is now. */
     readonly identity: StoreIdentity
+    /** What was in doubt when it was opened. */
+    readonly doubt: Doubt
+    /** A note: a small text under a name, as it was set last. */
+    readonly note: (name: string) => Effect.Effect<Option.Option<string>, StoreError>
+    /** Sets notes, all or none of them; durable when it returns. */
+    readonly setNotes: (notes: Readonly<Record<string, string>>) => Effect.Effect<void, StoreError>
+    /**
+     * Gives the store a new incarnation, newer than its own and than `above`, and the note {@link recoveringNote}, in one
+     * step; durable when it returns.
+     */
+    readonly renew: (above?: LogId.Incarnation) => Effect.Effect<LogId.Incarnation, StoreError>
     /** Appends the part of a validated batch that is not held yet. Returns the watermark at the end of the batch. */
     readonly append: (
       batch: EntryBatch.EntryBatch
@@ -165,15 +197,20 @@ export type MemoryStore = ReplicaStore["Service"] & {
 
 /**
  * A store in memory: the contract of the port without durability. For tests and for trying things; whoever keeps a
- * reference to it may "restart" a replica on it.
+ * reference to it may "restart" a replica on it. It is in no doubt unless one is given, whatever it holds.
  */
 export const makeMemory = (identity: {
   readonly cluster: string
   readonly replica: ReplicaId.ReplicaId
   readonly incarnation?: LogId.Incarnation
+  readonly doubt?: Doubt
 }): Effect.Effect<MemoryStore> =>
   Effect.gen(function* () {
-    const incarnation = identity.incarnation ?? (yield* LogId.makeIncarnation)
+    const { cluster, doubt = "none", replica } = identity
+    const draw = yield* LogId.incarnations
+    let incarnation = identity.incarnation ?? draw()
+    const notes = new Map<string, string>()
+    if (doubt === "blank" || doubt === "other_place") notes.set(recoveringNote, doubt === "blank" ? "blank" : "lost")
     const logs = new Map<LogId.LogId, Array<EntryBatch.EntryBatch>>()
     const damage = makeMemoryDamage()
     const headOf = (log: LogId.LogId): Watermark.Watermark => {
@@ -186,7 +223,21 @@ export const makeMemory = (identity: {
     }
     const isHidden = (log: LogId.LogId, seq: number): boolean => damage.hides(log, seq, headOf(log).seq)
     return {
-      identity: { cluster: identity.cluster, replica: identity.replica, incarnation },
+      get identity() {
+        return { cluster, replica, incarnation }
+      },
+      doubt,
+      note: (name) => Effect.sync(() => Option.fromNullishOr(notes.get(name))),
+      setNotes: (changed) =>
+        Effect.sync(() => {
+          for (const [name, value] of Object.entries(changed)) notes.set(name, value)
+        }),
+      renew: (above) =>
+        Effect.sync(() => {
+          incarnation = draw(LogId.newer(incarnation, above))
+          notes.set(recoveringNote, "lost")
+          return incarnation
+        }),
       append: (batch) =>
         Effect.suspend((): ReturnType<ReplicaStore["Service"]["append"]> => {
           const { log } = batch

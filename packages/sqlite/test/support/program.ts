@@ -7,7 +7,7 @@ import { DatabaseSync, StatementSync } from "node:sqlite"
 import { SqliteReplicaStore, SqliteStore } from "../../src/index.ts"
 
 const [task, folder, steps] = process.argv.slice(2) as [
-  "hold" | "append" | "create" | "index" | "fail" | "state" | "die",
+  "hold" | "append" | "create" | "index" | "fail" | "state" | "die" | "identity",
   string,
   string?
 ]
@@ -19,6 +19,14 @@ const print = (text: string | number) => fs.writeSync(1, `${text}\n`)
 const hold = Effect.gen(function* () {
   yield* SqliteReplicaStore.make({ folder })
   print("open")
+  process.stdin.resume()
+  yield* Effect.never
+})
+
+/** Opens the store, prints its incarnation, and keeps it until it is killed. */
+const identity = Effect.gen(function* () {
+  const store = yield* SqliteReplicaStore.make({ folder })
+  print(store.identity.incarnation)
   process.stdin.resume()
   yield* Effect.never
 })
@@ -101,6 +109,7 @@ const program: Effect.Effect<unknown, unknown, Scope.Scope | ReplicaSet.ReplicaS
   index,
   fail,
   state,
-  die
+  die,
+  identity
 }[task]!
 await Effect.runPromise(Effect.provideService(Effect.scoped(program), ReplicaSet.ReplicaSet, members))

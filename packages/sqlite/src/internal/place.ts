@@ -1,0 +1,95 @@
+/**
+ * Where a store lives and under which run of the operating system it was open, and what that leaves in doubt when it is
+ * opened again.
+ *
+ * Numbers of devices and of machines are no part of it: they change with reboots and containers. A copy of a file, a
+ * restored and a cloned one has another inode or another time of birth.
+ */
+import { type LogId } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
+import { Context } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import type { DatabaseSync } from "./nodeSqlite.ts"
+import * as Database from "./database.ts"
+
+/**
+ * Names this run of the operating system. Linux says it; elsewhere it is the time of the boot to the nearest ten
+ * seconds, so that a clock that was set looks like a boot, and costs a new log.
+ */
+export const Boot = Context.Reference<string>("@quorum/sqlite/Boot", {
+  defaultValue: () => {
+    try {
+      return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+    } catch {
+      return `at ${Math.round((Date.now() / 1000 - os.uptime()) / 10)}`
+    }
+  }
+})
+
+/** Where a file is now, as one text. */
+export const placeOf = (file: string): string => {
+  const { birthtimeNs, ino } = fs.statSync(file, { bigint: true })
+  return `${ino} ${birthtimeNs}`
+}
+
+/** Where and under which boot a store is opened. */
+export interface Here {
+  readonly place: string
+  readonly boot: string
+}
+
+/** What the notes of a store and where it is opened leave in doubt. */
+const doubtOf = (notes: Notes, { boot, place }: Here): ReplicaStore.Doubt => {
+  if (notes.get("place") !== place) return "other_place"
+  if (notes.get(ReplicaStore.recoveringNote) === "blank") return "blank"
+  return notes.get("boot") === boot ? "none" : "other_boot"
+}
+
+/** Writes notes, inside a transaction. */
+export const insertNotes = (db: DatabaseSync, notes: Readonly<Record<string, string>>): void => {
+  const upsert = db.prepare("INSERT INTO note VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")
+  for (const [name, value] of Object.entries(notes)) upsert.run(name, value)
+}
+
+/** The notes of a store, as they are stored. */
+export type Notes = ReturnType<typeof makeNotes>
+
+/** Reads and writes the notes of a store. */
+export const makeNotes = (db: DatabaseSync) => {
+  const select = db.prepare("SELECT value FROM note WHERE name = ?")
+  return {
+    get: (name: string): string | undefined => select.get(name)?.["value"] as string | undefined,
+    /** Sets notes, and the incarnation where one is given: all of it or nothing. */
+    set: (notes: Readonly<Record<string, string>>, incarnation?: LogId.Incarnation): void =>
+      Database.transaction(db, () => {
+        insertNotes(db, notes)
+        if (incarnation !== undefined) db.prepare("UPDATE store SET incarnation = ?").run(incarnation)
+      })
+  }
+}
+
+/** The notes of a store that is created here. */
+export const notesOfNew = ({ boot, place }: Here): Readonly<Record<string, string>> => ({
+  place,
+  boot,
+  [ReplicaStore.recoveringNote]: "blank"
+})
+
+/**
+ * Answers the doubt in which a store is opened, durably, before anything of it is said: with a new incarnation, which
+ * `draw` draws, elsewhere and after another boot, and elsewhere with the note that something may be missing.
+ */
+export const settle = (
+  notes: Notes,
+  here: Here,
+  incarnation: LogId.Incarnation,
+  draw: (above: LogId.Incarnation) => LogId.Incarnation
+): { readonly doubt: ReplicaStore.Doubt; readonly incarnation: LogId.Incarnation } => {
+  const doubt = doubtOf(notes, here)
+  const { boot, place } = here
+  if (doubt !== "other_place" && notes.get("boot") === boot) return { doubt, incarnation }
+  const renewed = draw(incarnation)
+  notes.set(doubt === "other_place" ? { place, boot, [ReplicaStore.recoveringNote]: "lost" } : { boot }, renewed)
+  return { doubt, incarnation: renewed }
+}
