@@ -4,6 +4,7 @@
 import type { Part } from "./Part.ts"
 import { catchUp } from "./parts/CatchUp.ts"
 import { growth } from "./parts/Growth.ts"
+import { metricsCost } from "./parts/MetricsCost.ts"
 import { peerDown } from "./parts/PeerDown.ts"
 import { rebuild, start } from "./parts/Start.ts"
 import { sustained } from "./parts/Sustained.ts"
@@ -20,5 +21,6 @@ export const all: ReadonlyArray<Part> = [
   peerDown,
   growth,
   rebuild,
-  start
+  start,
+  metricsCost
 ]

@@ -10,8 +10,6 @@ import type { Config } from "./replica.ts"
 
 /** What the replicas of a set have in common. */
 export interface Options extends Pick<Config, "transport" | "index" | "w"> {
-  /** Whether the metrics of every replica are recorded and served; not unless given. */
-  readonly metrics?: boolean
   readonly folder: string
   readonly n: number
   /** For the replica that commits, which is the first one. */
@@ -36,7 +34,7 @@ export interface Replica {
 
 /** Lays a replica set out, without starting it. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { index, metrics = false, n, nodeFlags, transport, w } = options
+  const { index, n, nodeFlags, transport, w } = options
   const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, n)
   const ports: Record<string, number> = {}
   for (const id of ids) ports[id] = yield* Ports.free
@@ -50,7 +48,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       url: `http://127.0.0.1:${ports[id]}`,
       start: Effect.gen(function* () {
         const scope = yield* Scope.fork(outer)
-        const config: Config = { id, folder, transport, index, metrics, w, ports }
+        const config: Config = { id, folder, transport, index, w, ports }
         const child = yield* Scope.provide(Child.start("replica", config, id === "a" ? nodeFlags : []), scope)
         current = { child, scope }
         return child

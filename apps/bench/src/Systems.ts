@@ -27,23 +27,16 @@ export const ceiling: System = {
 export const quorum = (
   name: string,
   description: string,
-  options: Pick<Replicas.Options, "transport" | "index" | "metrics" | "n" | "w">
+  options: Pick<Replicas.Options, "transport" | "index" | "n" | "w">
 ): System => ({
   name,
   description,
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
     const replicas = yield* Replicas.make({ ...options, folder, nodeFlags })
     const { measure } = yield* Replicas.startAll(replicas)
-    if (options.metrics === true) yield* Effect.forkScoped(scraping(replicas))
     return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
   })
 })
-
-/** Reads the metrics of every replica every second, more often than most Prometheus do. */
-const scraping = (replicas: ReadonlyArray<Replicas.Replica>) =>
-  Effect.forEach(replicas, ({ url }) => Effect.promise(() => fetch(`${url}/metrics`).then((answer) => answer.text())), {
-    discard: true
-  }).pipe(Effect.andThen(Effect.sleep(1000)), Effect.forever)
 
 /** Three replicas over WebSocket, W = 2: what the goals are about. */
 export const ws = quorum(
@@ -60,13 +53,6 @@ export const wsMemoryIndex = quorum(
   "ws-memory-index",
   "as ws, with the record index in memory: what the index in SQLite costs",
   { ...Replicas.usual, index: "memory" }
-)
-
-/** The same with metrics. */
-export const wsMetrics = quorum(
-  "ws-metrics",
-  "as ws, with @quorum/metrics and a scrape of every replica every second: what that costs",
-  { ...Replicas.usual, metrics: true }
 )
 
 /** No disk and no sockets. */
@@ -89,4 +75,4 @@ export const client: System = {
 }
 
 /** All of these. */
-export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex, wsMetrics]
+export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex]

@@ -7,13 +7,12 @@ import { Replica, ReplicaSet } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
-import { Prometheus, ReplicaLog } from "@quorum/metrics"
-import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Logger, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
+import * as MetricsSwitch from "./MetricsSwitch.ts"
 
 /** What a replica process is told. */
 export interface Config {
@@ -24,13 +23,11 @@ export interface Config {
   readonly w: number
   /** Where the record index is; only the store is durable in any case. */
   readonly index: "sqlite" | "memory"
-  /** Whether its metrics are recorded and served. */
-  readonly metrics: boolean
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, metrics, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -39,9 +36,8 @@ const serve = {
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
 
-const routes = metrics
-  ? Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
-  : ClientApiServer.layer
+const metrics = MetricsSwitch.make(folder)
+const routes = Layer.merge(ClientApiServer.layer, metrics.route)
 
 const store =
   index === "sqlite"
@@ -57,7 +53,8 @@ const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).len
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
   const { measure, status } = yield* Effect.provide(CommitLoop.make, services)
-  Lines.serve(measure, status)
+  const run = Effect.runPromiseWith(services)
+  Lines.serve(measure, status, (on) => run(metrics.set(on)))
   return yield* Effect.never
 }).pipe(
   Effect.scoped,

@@ -1,10 +1,13 @@
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Alerts from "../src/Alerts.ts"
 import * as Dashboard from "../src/Dashboard.ts"
 import * as Definitions from "../src/Definitions.ts"
 import { isInstalled, run } from "./support/program.ts"
 import * as Replicas from "./support/replicas.ts"
+import * as Rules from "./support/rules.ts"
 
 const path = (name: string): string => new URL(`../${name}`, import.meta.url).pathname
 
@@ -87,6 +90,27 @@ describe("the files of the package", () => {
         assert.strictEqual(status, 0, said)
         assert.include(said, `${Alerts.alerts().length} rules found`)
       })
+
+      it(
+        "each rule fires for its reason and for no other, not while all is well, and not any more afterwards",
+        {
+          timeout: 60_000
+        },
+        () => {
+          assert.deepStrictEqual(
+            Rules.illnesses.map(({ alert }) => alert),
+            Alerts.alerts().map(({ name }) => name)
+          )
+          const folder = mkdtempSync(join(tmpdir(), "quorum-rules-"))
+          try {
+            writeFileSync(join(folder, "tests.yml"), Rules.tests(path("prometheus/alerts.yml")))
+            const { said, status } = run("promtool", ["test", "rules", join(folder, "tests.yml")])
+            assert.strictEqual(status, 0, said)
+          } finally {
+            rmSync(folder, { recursive: true })
+          }
+        }
+      )
 
       it("the rules fire when they should, and not before", () => {
         const { said, status } = run("promtool", ["test", "rules", path("test/rules.yml")])
