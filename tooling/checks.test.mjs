@@ -138,3 +138,41 @@ test("L71 all packages have one version, and are each other's peers from that ve
     for (const [of, range] of others) assert.equal(range, "workspace:^", `${name} needs ${of}`)
   }
 })
+
+const tests = globSync(["{packages,apps}/*/test/**/*.ts", "packages/testing/src/**/*.ts", "tooling/*.test.mjs"], {
+  cwd: fileURLToPath(new URL("..", import.meta.url))
+}).map((file) => ({ file, text: readFileSync(new URL(`../${file}`, import.meta.url), "utf8") }))
+
+test("every law is named by the title of a test that shows it, or says that there is none, and no other is named", () => {
+  const rows = readFileSync(new URL("../docs/laws.md", import.meta.url), "utf8").match(/^\| L\d.*$/gm)
+  const lawsOf = (text) => text.match(/\bL\d+\b/g)
+  const [without, shown] = [true, false].map((none) =>
+    rows.filter((row) => row.includes("no test") === none).flatMap((row) => lawsOf(row.split("|")[1]))
+  )
+  const titles = tests.flatMap(({ text }) => text.match(/["`]L\d+(?:,? L\d+)* /g) ?? [])
+  const named = new Set(titles.flatMap(lawsOf))
+  assert.ok(shown.length > 30)
+  assert.deepEqual(
+    shown.filter((law) => !named.has(law)),
+    []
+  )
+  assert.deepEqual(
+    [...named].filter((law) => !shown.includes(law)),
+    []
+  )
+  assert.deepEqual(
+    without.filter((law) => shown.includes(law)),
+    []
+  )
+})
+
+test("L49 a test accepts one outcome, but for those that meet a fault at any moment or in any place", () => {
+  const atAnyMoment = /packages\/testing\/src\/internal\/|packages\/sqlite\/test\/damage\.test\.ts/
+  const several = tests
+    .filter(({ text }) => /assert\.(?:oneOf\(|include\(\s*\[[^.])/.test(text))
+    .map(({ file }) => file)
+  assert.deepEqual(
+    several.filter((file) => !atAnyMoment.test(file)),
+    []
+  )
+})

@@ -15,7 +15,7 @@ const run = (rounds: ReadonlyArray<Storm.Round>, transport: Transport) =>
 
 describe("chaos", () => {
   it.live.each(["http", "ws"] as const)(
-    "killing any replica at any moment, ten times over, loses no acknowledged write, over %s",
+    "L46 killing any replica at any moment, writes in flight, ten times over, loses no acknowledged write, over %s",
     (transport) => run(times(10, { kill: "one" }), transport),
     minutes
   )

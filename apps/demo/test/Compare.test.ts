@@ -45,7 +45,7 @@ describe("what a replica holds", () => {
     assert.deepStrictEqual(content([...all, record("d", "4", 4)]).wrong, [])
   })
 
-  it("misses an acknowledged write, however many others there are (law L47)", () => {
+  it("L47 misses an acknowledged write, however many others there are", () => {
     assert.deepStrictEqual(content([all[0]!, all[2]!, record("d", "4", 4)]).wrong, ["n/b: it is not there"])
   })
 

@@ -216,7 +216,7 @@ describe("an import", () => {
     })
   )
 
-  it.live("asks only replicas that are alive, and says what was in flight when one is killed (law L48)", () =>
+  it.live("L48 asks only replicas that are alive, and says what was in flight when one is killed", () =>
     Effect.gen(function* () {
       const replicas = makeReplicas(() => undefined)
       let kill: ReturnType<typeof Import.killUnsafe> | undefined

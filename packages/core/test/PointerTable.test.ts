@@ -106,7 +106,7 @@ describe("PointerTable", () => {
     }
   })
 
-  it.prop("OrderFree: any order of the same batches gives the same table", [Steps, Picks], ([steps, picks]) => {
+  it.prop("L35 L36 OrderFree: any order of the same batches gives the same table", [Steps, Picks], ([steps, picks]) => {
     const batches = batchesOf(steps)
     const pointers = [...tableOf(batches).inOrder()]
     assert.deepStrictEqual([...tableOf(shuffled(batches, picks)).inOrder()], pointers)

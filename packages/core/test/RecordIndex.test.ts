@@ -104,7 +104,7 @@ describe("RecordIndex", () => {
       { arbitrary: { runs: 500 } }
     )
 
-    it("L33: the later clock wins, as a number; then the log; then the sequence", () => {
+    it("L33 the later clock wins, as a number; then the log; then the sequence", () => {
       const at = (wallTime: number, logical: number, log: string, seq: number) =>
         pointer({ log: `${log}@0000000000000001`, seq, clock: { wallTime, logical } })
       assert.isAbove(compare(at(10, 0, "a", 1), at(9, 5, "b", 9)), 0)

@@ -339,7 +339,7 @@ describe("PeerHandler", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("L39 a peer may push its own log only", () =>
+  it.effect("L32 L39 a peer may push its own log only, so nothing that was pulled is echoed", () =>
     Effect.gen(function* () {
       const { a, client } = yield* alone
       const { session } = yield* client.hello(hello())

@@ -279,7 +279,7 @@ describe("records", () => {
 
 describe("writes", () => {
   it.live(
-    "L16, L69 a write answered with 504 says where to ask, not to retry; it is resumed and becomes a receipt, without a second write",
+    "L16 L69 a write answered with 504 says where to ask, not to retry; it is resumed and becomes a receipt, without a second write",
     () =>
       Effect.gen(function* () {
         const { a, b, c, set } = yield* cluster({ ackTimeout: 300 })

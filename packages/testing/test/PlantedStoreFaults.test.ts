@@ -9,7 +9,7 @@ import * as MemoryPlace from "./support/memoryPlace.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
 
-describe("the store suite finds", { concurrent: true }, () => {
+describe("L50 the store suite finds", { concurrent: true }, () => {
   const planted = (what: string, decorate: (store: Store) => Store, expected: Finds) =>
     it.live(what, () => finds(ReplicaStoreConformance.cases, MemoryPlace.place(decorate), expected))
 

@@ -9,7 +9,7 @@ import * as MemoryWire from "./support/memoryWire.ts"
 
 type Handler = PeerHandler.PeerHandler["Service"]
 
-describe("the transport suite finds", { concurrent: true }, () => {
+describe("L50 the transport suite finds", { concurrent: true }, () => {
   const planted = (
     what: string,
     decorate: {
