@@ -9,6 +9,7 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   monotonicMillis,
   write: Entry.put("n", key, new Uint8Array(bytes)),
   valueBytes: bytes,
+  span: undefined,
   policy,
   resume: () => undefined,
   seq: 0,

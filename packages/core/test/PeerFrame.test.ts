@@ -55,6 +55,11 @@ const utf8 = new TextEncoder()
 /** The first byte of a frame that carries a message of a method. */
 const kindOf = (name: PeerMethods.Name, part: "answer" | "error"): number => PeerMethods.methods[name][part].kinds[0]!
 
+const pushed = { session: "k2j3h4", batch: batchOf({ log, seq: 41, chain }, 3) }
+const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
+const tracesOf = (count: number): ReadonlyArray<PeerProtocol.TraceContext> =>
+  Array.from({ length: count }, (_, i) => ({ traceId, spanId: `00f067aa0ba902b${i}` }))
+
 const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request]> = [
   ["a handshake", { _tag: "hello", payload: hello }],
   ["a handshake of an empty replica", { _tag: "hello", payload: { ...hello, vector: [], cluster: "" } }],
@@ -66,6 +71,8 @@ const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request
       payload: { session: "s".repeat(255), batch: batchOf({ log: longestLog, seq: greatest - 1, chain }, 1) }
     }
   ],
+  ["a push of a trace", { _tag: "push", payload: { ...pushed, traces: tracesOf(1) } }],
+  ["a push of as many traces as there may be", { _tag: "push", payload: { ...pushed, traces: tracesOf(8) } }],
   ["a push without a session", { _tag: "push", payload: { session: "", batch: batchOf({ log, seq: 0, chain }, 1) } }],
   ["a pull", { _tag: "pull", payload: { session: "s", log: longestLog, after: Number.MAX_SAFE_INTEGER, maxBytes: 1 } }]
 ]
@@ -277,6 +284,28 @@ describe("PeerFrame", () => {
     })
   }
 
+  it("a push that belongs to no trace, to more than eight, or to one without an id is malformed", () => {
+    const frameOf = (count: number) =>
+      PeerFrame.encodeRequest(7, { _tag: "push", payload: { ...pushed, traces: tracesOf(count) } })
+    assert.match(malformed(PeerFrame.decodeRequest(frameOf(9)), "nine"), /1 to 8 traces, not 9/)
+    const frame = frameOf(1)
+    assert.match(malformed(PeerFrame.decodeRequest(frame.slice().fill(0, 5, 6)), "none"), /1 to 8 traces, not 0/)
+    for (const [from, to] of [
+      [6, 22],
+      [22, 30]
+    ] as const) {
+      assert.match(malformed(PeerFrame.decodeRequest(frame.slice().fill(0, from, to)), "an id of zeros"), /zeros/)
+    }
+  })
+
+  it("traces that are not sampled are passed over, and further flags are not looked at", () => {
+    const frame = PeerFrame.encodeRequest(7, { _tag: "push", payload: { ...pushed, traces: tracesOf(2) } })
+    frame[30] = 0xfe
+    frame[30 + 25] = 0xff
+    const { message } = Result.getOrThrow(PeerFrame.decodeRequest(frame))
+    assert.deepStrictEqual(message, { _tag: "push", payload: { ...pushed, traces: tracesOf(2).slice(1) } })
+  })
+
   it("a handshake and a pull that break their schema are malformed", () => {
     const wrong = (request: PeerFrame.Request, change: (json: string) => string) => {
       const frame = PeerFrame.encodeRequest(7, request)
@@ -346,6 +375,14 @@ describe("PeerFrame", () => {
           "fedcba9876543210" +
           "0102ff"
       )
+    })
+
+    it("of a push that belongs to traces", () => {
+      const payload = { session: "k2j3h4", batch: pushed.batch }
+      const plain = Buffer.from(PeerFrame.encodeRequest(7, { _tag: "push", payload })).toString("hex")
+      const said = PeerFrame.encodeRequest(7, { _tag: "push", payload: { ...payload, traces: tracesOf(2) } })
+      const traces = `${traceId}00f067aa0ba902b001${traceId}00f067aa0ba902b101`
+      assert.strictEqual(Buffer.from(said).toString("hex"), `${head(11)}02${traces}${plain.slice(10)}`)
     })
 
     it("of an ack", () => {

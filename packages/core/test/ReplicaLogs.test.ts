@@ -144,7 +144,13 @@ describe("ReplicaLogs", () => {
       logs.onAppend((batch) => EntryBatch.forEach(batch, (seq) => seen.push(seq)))
       const all = batches(peerLog, put("1"), put("2"), put("3"))
       // The third comes twice: from its owner, and from a peer that had it.
-      yield* during(Effect.all([...all, all[2]!].map(logs.append), { concurrency: "unbounded" }), 100)
+      yield* during(
+        Effect.all(
+          [...all, all[2]!].map((batch) => logs.append(batch)),
+          { concurrency: "unbounded" }
+        ),
+        100
+      )
       assert.deepStrictEqual(seen, [1, 2, 3])
       assert.deepStrictEqual(logs.head(peerLog), EntryBatch.watermark(all[2]!))
     })

@@ -4,8 +4,9 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Cause, Clock, Context, Effect, Exit, Layer, Option, Semaphore } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Option, Semaphore, type Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
+import * as Tracing from "../events/Tracing.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
@@ -47,15 +48,17 @@ export class ReplicaLogs extends Context.Service<
     readonly fault: () => ReplicaStore.StoreError | undefined
     /**
      * Appends writes to the own log as one batch and returns it; durable when it returns. One call at a time: the
-     * caller does not start a second before the first is done.
+     * caller does not start a second before the first is done. `commits` are the spans in which they were committed.
      */
     readonly appendWrites: (
       writes: ReadonlyArray<Entry.Write>,
-      now: number
+      now: number,
+      commits?: ReadonlyArray<Tracer.AnySpan>
     ) => Effect.Effect<EntryBatch.EntryBatch, ReplicaStore.StoreError>
-    /** Appends a validated batch that came from a peer. */
+    /** Appends a validated batch that came from a peer, within a span in each of these. */
     readonly append: (
-      batch: EntryBatch.EntryBatch
+      batch: EntryBatch.EntryBatch,
+      within?: ReadonlyArray<Tracer.AnySpan>
     ) => Effect.Effect<Watermark.Watermark, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
     /** The entries after `after`, as many as fit in `maxBytes` but at least one. */
     readonly read: (
@@ -68,6 +71,8 @@ export class ReplicaLogs extends Context.Service<
       log: LogId.LogId,
       seq: number
     ) => Effect.Effect<Option.Option<Chain.Chain>, ReplicaStore.StoreError>
+    /** The spans of the appends of what is in a batch of the own log, if it was appended lately and is traced. */
+    readonly tracesOf: (batch: EntryBatch.EntryBatch) => ReadonlyArray<Tracer.Span>
     /**
      * Calls `listener` after every durable append, in order, with the entries that are new here. The listener must not
      * throw and must be quick. Returns how to stop it.
@@ -89,6 +94,8 @@ export const make: Effect.Effect<
   const members = yield* ReplicaSet
   const time = yield* Clock.Clock
   const sink = yield* EventSink
+  const tracing = yield* Tracing.make
+  let traces = Tracing.makeRecent()
   if (store.identity.replica !== members.self || store.identity.cluster !== members.cluster) {
     return yield* new ReplicaStore.StoreError({
       reason: "wrong_identity",
@@ -160,6 +167,13 @@ export const make: Effect.Effect<
       })
     )
 
+  /** The spans of an append of a peer's entries. They begin when its turn has come: what is waited before is not ours. */
+  const startCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) => {
+    if (within.length === 0) return []
+    const attributes = { "quorum.peer": LogId.owner(batch.log), ...Tracing.attributesOf(batch) }
+    return tracing.start("quorum.append", within, { kind: "server", attributes })
+  }
+
   /** What is read shows damage, whether the read went well or not. */
   const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.onExit(read, (exit) => {
@@ -184,6 +198,7 @@ export const make: Effect.Effect<
         Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
           own = LogId.make(store.identity.replica, incarnation)
           tail = makeTail()
+          traces = Tracing.makeRecent()
           return incarnation
         })
       ),
@@ -193,12 +208,14 @@ export const make: Effect.Effect<
     damageAt: damage.at,
     damaged: store.damaged,
     fault: () => appendFault ?? readFault ?? endFault(),
-    appendWrites: (writes, now) =>
+    appendWrites: (writes, now, commits = []) =>
       writing.withPermit(
         Effect.suspend(() => {
           const startedAt = Monotonic.millis(time)
           const { batch } = EntryBatch.encode(head(own), writes, clock, now)
-          return Effect.matchEffect(appendToStore(batch), {
+          const attributes = Tracing.attributesOf(batch)
+          const spans = tracing.startBatch("quorum.append", commits, { kind: "internal", attributes })
+          return Effect.matchEffect(tracing.within(spans, appendToStore(batch)), {
             onFailure: (error) =>
               Effect.fail(
                 error._tag === "StoreError"
@@ -210,19 +227,20 @@ export const make: Effect.Effect<
               ),
             onSuccess: () => {
               tail.push(batch)
+              traces.add(batch.from, EntryBatch.last(batch), spans)
               appended(batch, startedAt)
               return Effect.succeed(batch)
             }
           })
         }).pipe(Effect.uninterruptible)
       ),
-    append: (batch) =>
+    append: (batch, within = []) =>
       lockOf(batch.log).withPermit(
         // What is durable has to be announced, whoever has stopped waiting for it.
         Effect.uninterruptible(
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
-            return Effect.flatMap(appendToStore(batch), (watermark) => {
+            return Effect.flatMap(tracing.within(startCopy(batch, within), appendToStore(batch)), (watermark) => {
               const held = head(batch.log).seq
               if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
               const refused = damage.of(batch.log)
@@ -241,6 +259,7 @@ export const make: Effect.Effect<
       const isKnown = known.seq === seq && damage.at(log, seq) === undefined
       return isKnown ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
     },
+    tracesOf: (batch) => (batch.log === own ? traces.of(batch.from, EntryBatch.last(batch)) : []),
     onAppend: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -1,8 +1,9 @@
 /**
  * The receiving side of the peer protocol: the handshake, pushes into the store, pulls out of it.
  */
-import { Clock, Context, Effect, Layer, Option, Random, Result } from "effect"
+import { Clock, Context, Effect, Layer, Option, Random, Result, Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
+import * as Tracing from "../events/Tracing.ts"
 import * as LogId from "../identity/LogId.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -11,7 +12,7 @@ import * as Limits from "../log/Limits.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
-import { type Agreement, negotiate } from "./internal/negotiate.ts"
+import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
@@ -32,7 +33,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const sink = yield* EventSink
-  const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
+  const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
   const accept = (
@@ -95,7 +96,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
           sentAt: clock.currentTimeMillisUnsafe()
         })
       }),
-    push: ({ batch, session: id }) =>
+    push: ({ batch, session: id, traces = [] }) =>
       Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
         if (batch.log !== LogId.make(session.peer, session.incarnation)) {
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
@@ -105,7 +106,7 @@ export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | Re
         if (Result.isFailure(valid)) {
           return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
         }
-        return Effect.mapBoth(logs.append(batch), {
+        return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
           onSuccess: (watermark) => ({ replica: members.self, ...watermark }),
           onFailure: withoutCause
         })

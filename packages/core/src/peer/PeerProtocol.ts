@@ -22,8 +22,15 @@ import * as Watermark from "../log/Watermark.ts"
  */
 export const versions: readonly [number, ...ReadonlyArray<number>] = [1, 2]
 
-/** The optional features that this replica speaks; one is used when both sides do. None yet. */
-export const features: ReadonlyArray<string> = []
+/**
+ * The optional features that there are; one is used when both sides say it.
+ *
+ * - `trace_context`: a push says to which traces it belongs. Said by replicas that are traced
+ */
+export const features = ["trace_context"] as const
+
+/** An optional feature. */
+export type Feature = (typeof features)[number]
 
 /** The most bytes of entries in one push or pull, unless a single entry is larger. */
 export const maxBatchBytes = 1024 * 1024
@@ -135,10 +142,18 @@ export class PushRejected extends Schema.TaggedError<PushRejected>()("PushReject
   }
 }
 
+/** A span that is sampled, by its ids in lower-case hexadecimal digits: 32 of its trace, and 16 of its own. */
+export interface TraceContext {
+  readonly traceId: string
+  readonly spanId: string
+}
+
 /** Entries of the sender's own log, in order. */
 export interface Push {
   readonly session: string
   readonly batch: EntryBatch.EntryBatch
+  /** The spans of this push, to a peer that speaks `trace_context`. */
+  readonly traces?: ReadonlyArray<TraceContext>
 }
 
 /** "I, `replica`, hold the log durably up to `seq`, and the chain there is `chain`." */

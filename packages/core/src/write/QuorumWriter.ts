@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Latch, Layer, Option, Result, Schema } from "effect"
 import { EventSink } from "../events/EventSink.ts"
+import * as Tracing from "../events/Tracing.ts"
 import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
@@ -104,6 +105,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const peers = yield* Peers
   const limits = yield* Limits.Limits
   const sink = yield* EventSink
+  const tracing = yield* Tracing.make
   const policies = yield* Policies.make(peerIds.length + 1, options.policy, options.namespaces ?? {})
   let closing = false
   const idle = Latch.makeUnsafe(true)
@@ -140,6 +142,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       const commit: Commit = {
         monotonicMillis: inFlight.now(),
         ...admitted.success,
+        span: tracing.current(),
         valueBytes: admitted.success.write.value.length,
         resume,
         seq: 0,

@@ -49,6 +49,10 @@ export const begin = (kind: number, number: number, room: number) => {
       uint32(high)
       uint32(low)
     },
+    hex: (value: string): void => {
+      for (let i = 0; i < value.length; i += 2) bytes[at++] = Number.parseInt(value.slice(i, i + 2), 16)
+    },
+    byte: (value: number): void => void (bytes[at++] = value),
     tail: (value: Uint8Array): void => bytes.set(value, at)
   }
 }
@@ -100,6 +104,12 @@ export const read = (bytes: Uint8Array) => {
       return high * 0x1_0000_0000 + uint32()
     },
     chain: (): Chain.Chain => Chain.format({ high: uint32(), low: uint32() }),
+    /** So many bytes as hexadecimal digits. */
+    hex: (length: number): string => {
+      let value = ""
+      for (let left = length; left > 0; left--) value += byte().toString(16).padStart(2, "0")
+      return value
+    },
     end: (): void => {
       if (at !== bytes.length) throw new Error(`${bytes.length - at} bytes too many`)
     }

@@ -3,6 +3,7 @@
  */
 import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
+import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Limits from "../../log/Limits.ts"
@@ -10,7 +11,7 @@ import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { Peers } from "../Peers.ts"
-import { negotiate } from "./negotiate.ts"
+import { negotiate, offer } from "./negotiate.ts"
 
 /** Why a caller does not accept the answer to its handshake: another replica answers, or they do not fit together. */
 export const refusalOf = (
@@ -38,7 +39,7 @@ export const make = Effect.gen(function* () {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
   const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
-  const ours = { versions: PeerProtocol.versions, features: PeerProtocol.features, limits: yield* Limits.Limits }
+  const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
   const skewed = new Set<ReplicaId>()
 
@@ -60,7 +61,7 @@ export const make = Effect.gen(function* () {
     const sentAt = clock.currentTimeMillisUnsafe()
     const welcome = yield* client.hello({
       ...ours,
-      version: ours.versions[0],
+      version: PeerProtocol.versions[0],
       cluster: members.cluster,
       replica: members.self,
       incarnation: logs.identity.incarnation,

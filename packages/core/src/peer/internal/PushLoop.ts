@@ -2,7 +2,8 @@
  * Pushes the own log over one connection, from the peer's watermark on: several batches at a time in order, and never
  * more than the link has shown that it carries.
  */
-import { Clock, Deferred, Effect, Latch, Option, Scope, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Latch, Option, Scope, Semaphore, type Tracer } from "effect"
+import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
@@ -46,6 +47,8 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   const { logs, peers, requestTimeoutMillis, store } = here
   const { client, peer, welcome } = connection
   const { session } = welcome
+  const tracing = yield* Tracing.make
+  const speaksTraces = welcome.features?.includes("trace_context" satisfies PeerProtocol.Feature) === true
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const monotonicMillis = () => Monotonic.millis(clock)
@@ -87,9 +90,18 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     return Deferred.fail(failure, error)
   }
 
+  /** Asks within a span in each of the batch's traces, and says them to a peer that goes on with them. */
+  const ask = (batch: EntryBatch.EntryBatch) => {
+    const attributes = { "quorum.peer": peer, ...Tracing.attributesOf(batch) }
+    const spans = tracing.start("quorum.push", logs.tracesOf(batch), { kind: "client", attributes })
+    const traces = speaksTraces ? spans.flatMap(contextOf) : []
+    const call = client.push(traces.length === 0 ? { session, batch } : { session, batch, traces })
+    return tracing.within(spans, call, (ack) => errorOf(judge(peer, batch, ack)))
+  }
+
   const push = (batch: EntryBatch.EntryBatch) => {
     watch.began(batch)
-    return Effect.matchEffect(client.push({ session, batch }), {
+    return Effect.matchEffect(ask(batch), {
       onSuccess: (ack) => answered(batch, ack),
       onFailure: (error) => refused(batch, error)
     }).pipe(
@@ -151,6 +163,18 @@ export const silent = (peer: ReplicaId, millis: number) =>
   new PeerProtocol.PeerUnreachable({ peer, reason: "timed_out", detail: `no answer within ${millis} ms` })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A span as a peer may go on with it. Its ids are hexadecimal digits unless a tracer has its own way. */
+const contextOf = ({ spanId, traceId }: Tracer.Span): ReadonlyArray<PeerProtocol.TraceContext> => {
+  const context = { traceId: traceId.padStart(32, "0"), spanId }
+  return isId(32, context.traceId) && isId(16, spanId) ? [context] : []
+}
+
+const isId = (length: number, id: string): boolean => id.length === length && /^[0-9a-f]*[1-9a-f][0-9a-f]*$/.test(id)
+
+/** What is wrong with an answer, in a word. */
+const errorOf = (worth: ReturnType<typeof judge>): string | undefined =>
+  worth === "ack" ? undefined : worth === "drift" ? "id_drift" : "invalid_answer"
 
 /** How long a large push is paused after, as a share of the time that it took. */
 const catchUpPause = 1.4

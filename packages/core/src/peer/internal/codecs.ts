@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
+import { maxTraces } from "../../events/Tracing.ts"
 import { begin, type Reader, type Writer } from "./FrameBytes.ts"
 
 /** How one message is laid out, and the kinds of frame that carry it. */
@@ -34,15 +35,23 @@ export const json = <A, I>(kind: number, schema: Schema.Codec<A, I>): FrameCodec
   }
 }
 
-/** A push: session (text), batch. */
-export const push = (kind: number): FrameCodec<PeerProtocol.Push> => ({
-  kinds: [kind],
-  encode: (number, { batch, session }) => {
-    const writer = begin(kind, number, 1 + session.length + batchRoom(batch))
+/**
+ * A push: session (text), batch. One that belongs to traces has a kind of its own, and says them first: how many (1),
+ * and of each the trace (16), the span in it (8) and the flags (1), as in a `traceparent`.
+ */
+export const push = (kind: number, traced: number): FrameCodec<PeerProtocol.Push> => ({
+  kinds: [kind, traced],
+  encode: (number, { batch, session, traces = [] }) => {
+    const room = 1 + session.length + batchRoom(batch)
+    const writer = traces.length === 0 ? begin(kind, number, room) : beginTraced(traced, number, traces, room)
     writer.text(session)
     return writeBatch(writer, batch)
   },
-  decode: (_, reader) => ({ session: reader.text(), batch: readBatch(reader) })
+  decode: (found, reader) => {
+    if (found === kind) return { session: reader.text(), batch: readBatch(reader) }
+    const traces = readTraces(reader)
+    return { traces, session: reader.text(), batch: readBatch(reader) }
+  }
 })
 
 /** An ack: replica (text), log (text), seq (6), chain (8). */
@@ -79,6 +88,45 @@ export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.P
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const traceBytes = 16 + 8 + 1
+
+const beginTraced = (
+  kind: number,
+  number: number,
+  traces: ReadonlyArray<PeerProtocol.TraceContext>,
+  room: number
+): Writer => {
+  const writer = begin(kind, number, 1 + traces.length * traceBytes + room)
+  writer.byte(traces.length)
+  for (const { spanId, traceId } of traces) {
+    writer.hex(traceId)
+    writer.hex(spanId)
+    writer.byte(sampled)
+  }
+  return writer
+}
+
+/** Those that are sampled: nobody else's are sent, and the flag is there to say so one day. */
+const readTraces = (reader: Reader): ReadonlyArray<PeerProtocol.TraceContext> => {
+  const count = reader.byte()
+  if (count < 1 || count > maxTraces) throw new Error(`a push belongs to 1 to ${maxTraces} traces, not ${count}`)
+  const traces = Array.from({ length: count }, () => ({
+    traceId: readId(reader, 16),
+    spanId: readId(reader, 8),
+    flags: reader.byte()
+  }))
+  return traces.flatMap(({ flags, ...trace }) => ((flags & sampled) === sampled ? [trace] : []))
+}
+
+const readId = (reader: Reader, length: number): string => {
+  const id = reader.hex(length)
+  if (/^0*$/.test(id)) throw new Error("an id of a trace, or of a span in it, is all zeros")
+  return id
+}
+
+/** The flag of a trace that is sampled, in W3C's Trace Context. */
+const sampled = 1
 
 /** log (text), from (6), count (4), chain before (8), chain after (8), and the bytes of the entries. */
 const batchRoom = (batch: EntryBatch.EntryBatch): number => 1 + batch.log.length + 6 + 4 + 8 + 8 + batch.bytes.length

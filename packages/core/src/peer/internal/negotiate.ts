@@ -2,6 +2,7 @@
  * What two replicas agree on in a handshake. Pure.
  */
 import * as Result from "effect/Result"
+import type { Tracing } from "../../events/Tracing.ts"
 import type { Limits } from "../../log/Limits.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 
@@ -18,6 +19,13 @@ export interface Offer {
   readonly features?: ReadonlyArray<string>
   readonly limits?: Limits
 }
+
+/** What this replica says. Who is not traced has no use for the traces of others. */
+export const offer = (limits: Limits, { active }: Tracing): Required<Omit<Offer, "version">> => ({
+  versions: PeerProtocol.versions,
+  features: PeerProtocol.features.filter((feature) => feature !== "trace_context" || active),
+  limits
+})
 
 /**
  * The highest version that both sides speak, and the features that both have; or why they cannot speak to each other.

@@ -1,7 +1,7 @@
 /**
  * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
  */
-import { Cause, Clock, Duration, Effect, Exit, Latch, Option } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     appending = sound
     const startedAt = inFlight.now()
     const writes = sound.map(({ write }) => write!)
-    const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe()))
+    const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe(), spansOf(sound)))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
     watch(sound, appended.value.from, startedAt)
@@ -142,6 +142,12 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The spans in which writes were committed, each once. */
+const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {
+  if (commits.every(({ span }) => span === undefined)) return undefined
+  return Array.from(new Set(commits.flatMap(({ span }) => (span === undefined ? [] : [span]))))
+}
 
 const isSame = (a: QuorumPolicy, b: QuorumPolicy): boolean =>
   a === b || (a.w === b.w && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))

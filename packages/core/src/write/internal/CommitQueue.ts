@@ -1,7 +1,7 @@
 /**
  * The writes that wait for an append, in the order in which they came.
  */
-import type { Effect } from "effect"
+import type { Effect, Tracer } from "effect"
 import * as Entry from "../../log/Entry.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../../quorum/Receipt.ts"
@@ -17,6 +17,8 @@ export interface Commit extends InFlight.Waiter {
   /** Bytes of its value when it was admitted. */
   readonly valueBytes: number
   readonly policy: QuorumPolicy
+  /** The span in which it was committed, while anybody traces. */
+  readonly span: Tracer.AnySpan | undefined
   readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
 }
 
