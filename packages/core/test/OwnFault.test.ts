@@ -46,6 +46,7 @@ describe("a fault of the own store", () => {
   for (const [what, fault] of [
     ["cannot be read", Effect.fail(unreadable)],
     ["breaks", Effect.die("a bug")],
+    ["breaks with what is no text", Effect.die(Object.create(null))],
     ["has lost an entry", Effect.succeed(Option.none())]
   ] as const) {
     it.effect(`an own log that ${what} is not said of the peer, whose link stays up, and is tried again`, () =>

@@ -21,6 +21,14 @@ const detached = () => {
   return bytes
 }
 
+const throwsUntold = (): never => {
+  throw Object.create(null)
+}
+
+/** Two bytes, and a property of their own that tells another length. */
+const withLength = (property: PropertyDescriptor): Uint8Array =>
+  Object.defineProperty(Uint8Array.of(1, 2), "length", property)
+
 class Liar extends Uint8Array {
   override get length(): number {
     return 2 ** 31
@@ -61,7 +69,8 @@ const garbage: ReadonlyArray<readonly [what: string, write: unknown, field: stri
     },
     "write"
   ],
-  ["a Proxy that throws", new Proxy(good, { get: throws }), "write"]
+  ["a Proxy that throws", new Proxy(good, { get: throws }), "write"],
+  ["a Proxy that throws what is no text", new Proxy(good, { get: throwsUntold }), "write"]
 ]
 
 /** What is no `w`. */
@@ -87,6 +96,7 @@ const noW: ReadonlyArray<readonly [what: string, options: unknown]> = [
       }
     }
   ],
+  ["a Proxy that throws what is no text", new Proxy({ w: 1 }, { get: throwsUntold })],
   [
     "an allBut that throws",
     {
@@ -158,11 +168,22 @@ describe("what a caller passes", () => {
     })
   )
 
-  it.effect("a value whose length lies is stored as the bytes that it has", () =>
+  it.effect("L70 a value whose length lies is stored as the bytes that it has", () =>
     Effect.gen(function* () {
       const { a } = yield* Cluster.running("a", 1)
-      yield* a.writer.commit(put(Liar.of(1, 2)))
-      assert.deepStrictEqual([...Option.getOrThrow(yield* a.records.read("n", "k")).value], [1, 2])
+      const lies = [
+        { value: 0 },
+        { value: 1 },
+        { value: 3 },
+        { value: 2 ** 31 },
+        { value: Number.NaN },
+        { get: throws }
+      ]
+      for (const bytes of [Liar.of(1, 2), ...lies.map(withLength)]) {
+        const { writeId } = yield* a.writer.commit(put(bytes))
+        const record = Option.getOrThrow(yield* a.records.read("n", "k", { atLeast: writeId }))
+        assert.deepStrictEqual([...record.value], [1, 2])
+      }
     })
   )
 

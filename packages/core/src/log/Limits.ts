@@ -3,6 +3,7 @@
  */
 import { Context, Result, Schema } from "effect"
 import * as Entry from "./Entry.ts"
+import * as Thrown from "./Thrown.ts"
 import { WriteRejected } from "../quorum/QuorumError.ts"
 
 /** What a write may be at most. */
@@ -47,7 +48,7 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
       Result.succeed({ kind, namespace: namespace as string, key: key as string, value: plainBytes(value) })
     )
   } catch (cause) {
-    return invalid("write", `it cannot be read: ${String(cause)}`)
+    return invalid("write", `it cannot be read: ${Thrown.textOf(cause)}`)
   }
 }
 
@@ -69,9 +70,9 @@ const bufferOf = getterOf("buffer") as (value: unknown) => ArrayBuffer
 const offsetOf = getterOf("byteOffset") as (value: unknown) => number
 const lengthOf = getterOf("byteLength") as (value: unknown) => number
 
-/** The bytes of a `Uint8Array`, without what a class derived from it may have made of them. */
+/** The bytes of a `Uint8Array`, without what a class derived from it, or a property of its own, may have made of them. */
 const plainBytes = (value: unknown): Uint8Array =>
-  Object.getPrototypeOf(value) === Uint8Array.prototype
+  Object.getPrototypeOf(value) === Uint8Array.prototype && !Object.hasOwn(value as Uint8Array, "length")
     ? (value as Uint8Array)
     : new Uint8Array(bufferOf(value), offsetOf(value), lengthOf(value))
 

@@ -4,6 +4,7 @@
  */
 import { Effect, Result } from "effect"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import * as Thrown from "../../log/Thrown.ts"
 
 /** The connection cannot go on because of a fault of this replica's own store. */
 export class OwnFault {
@@ -59,4 +60,7 @@ export const make = (pauseMillis: number) => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const broken = (defect: unknown) => ({ reason: "unavailable" as const, detail: `the store broke: ${String(defect)}` })
+const broken = (defect: unknown) => ({
+  reason: "unavailable" as const,
+  detail: `the store broke: ${Thrown.textOf(defect)}`
+})

@@ -9,6 +9,7 @@ import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import * as Thrown from "../../log/Thrown.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers, Pushes } from "../Peers.ts"
@@ -156,7 +157,11 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
 
 /** A defect on the way to a peer ends the connection, not the replicator. */
 export const broken = (peer: ReplicaId, defect: unknown) =>
-  new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail: `the call failed: ${String(defect)}` })
+  new PeerProtocol.PeerUnreachable({
+    peer,
+    reason: "invalid_answer",
+    detail: `the call failed: ${Thrown.textOf(defect)}`
+  })
 
 /** No answer came in time. */
 export const silent = (peer: ReplicaId, millis: number) =>

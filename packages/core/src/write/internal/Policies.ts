@@ -2,6 +2,7 @@
  * The policies of a replica: one for all namespaces, and those that have one of their own.
  */
 import { Duration, Effect, Result } from "effect"
+import * as Thrown from "../../log/Thrown.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 
@@ -45,7 +46,7 @@ export const make = Effect.fnUntraced(function* (
         const w = options?.w
         return w === undefined ? Result.succeed(of(namespace)) : QuorumPolicy.withW(of(namespace), w)
       } catch (cause) {
-        return Result.fail(new QuorumError.InvalidPolicy({ detail: `w cannot be read: ${String(cause)}` }))
+        return Result.fail(new QuorumError.InvalidPolicy({ detail: `w cannot be read: ${Thrown.textOf(cause)}` }))
       }
     },
     longestTimeoutMillis: Math.max(...all.map(({ ackTimeout }) => Duration.toMillis(ackTimeout)))
