@@ -11,13 +11,21 @@ const DEADLINE = 10
 const TIMES = [0, DEADLINE, DEADLINE + 1, 25]
 const self = ReplicaId.make("self")
 
-const make = (n: number, w: number, peers: ReadonlyArray<string>, ackTimeout = DEADLINE): AckTracker.AckTracker =>
-  AckTracker.make({
+const make = (
+  n: number,
+  w: number,
+  peers: ReadonlyArray<string>,
+  ackTimeout = DEADLINE,
+  selfLagsBy = 0
+): AckTracker.AckTracker => {
+  const tracker = AckTracker.make({
     policy: Result.getOrThrow(QuorumPolicy.make({ n, w, ackTimeout })),
     self,
     peers: peers.map(ReplicaId.make),
     startedAt: 0
   })
+  return selfLagsBy === 0 ? tracker : AckTracker.recordSelfLag(tracker, selfLagsBy, 0)
+}
 
 const record = (tracker: AckTracker.AckTracker, event: NaiveTracker.Event): AckTracker.AckTracker => {
   switch (event._tag) {
@@ -95,6 +103,7 @@ const Run = Schema.Struct({
   n: Schema.Literals([1, 2, 3, 4, 5]),
   w: Schema.Literals([1, 2, 3, 4, 5]),
   fits: Schema.Boolean,
+  selfLagsBy: Schema.Literals([0, 3]),
   peers: Schema.Array(Peer).check(Schema.isMaxLength(5)),
   events: Schema.Array(Event).check(Schema.isMaxLength(14))
 })
@@ -112,14 +121,14 @@ const play = (
   }) => void
 ) => {
   const peers = peersOf(run)
-  let tracker = make(run.n, run.w, peers)
+  let tracker = make(run.n, run.w, peers, DEADLINE, run.selfLagsBy)
   run.events.forEach((event, index) => {
     const after = record(tracker, event)
     const events = run.events.slice(0, index + 1)
     onStep({
       before: tracker,
       after,
-      twin: { n: run.n, w: Math.min(run.w, run.n), self, peers, deadline: DEADLINE, events }
+      twin: { n: run.n, w: Math.min(run.w, run.n), self, peers, deadline: DEADLINE, selfLagsBy: run.selfLagsBy, events }
     })
     tracker = after
   })

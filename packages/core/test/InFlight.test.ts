@@ -97,7 +97,7 @@ describe("InFlight", () => {
       ack(idC, 6)
       for (const peer of [idB, idC]) down(peer)
       assert.strictEqual(watch(6, 6).length, 0)
-      assert.deepStrictEqual(inFlight.holders(log, 6, Cluster.policy(3, 2)).holders, [idA])
+      assert.deepStrictEqual(inFlight.holders(log, 6, Cluster.policy(3, 2), 0).holders, [idA])
     })
   )
 

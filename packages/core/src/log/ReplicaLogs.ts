@@ -145,8 +145,12 @@ export const make: Effect.Effect<
     appendFault = undefined
     heads.set(batch.log, EntryBatch.watermark(batch))
     clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
+    // Told first: what a listener learns or does of it, such as an ack, comes after.
+    if (sink.active()) tellAppended(batch, startedAt)
     for (const listener of listeners) listener(batch)
-    if (!sink.active()) return
+  }
+
+  const tellAppended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
     const durationMillis = Monotonic.millis(time) - startedAt
     const { bytes, count, log } = batch
     const seq = EntryBatch.last(batch)

@@ -57,6 +57,8 @@ export interface AckTracker {
   readonly startedAt: number
   /** `startedAt + ackTimeout`; an ack at exactly this time is in time. */
   readonly deadline: number
+  /** How many entries of the log, the write the last of them, cannot be said to be held locally; 0 unless damaged. */
+  readonly selfLagsBy: number
   /** When the local commit was durable, `undefined` until then. */
   readonly localAt: number | undefined
   /** The members other than self, each once, in the order given. */
@@ -110,6 +112,7 @@ export const make = (options: {
     self,
     startedAt,
     deadline: startedAt + Duration.toMillis(policy.ackTimeout),
+    selfLagsBy: 0,
     localAt: undefined,
     peers: distinct.map((id) => ({ id, verdict: undefined, at: startedAt, isConnected: false })),
     failed: undefined
@@ -131,9 +134,19 @@ export const recordLocal: {
   (self: AckTracker, at: number): AckTracker
 } = dual(2, (self: AckTracker, at: number): AckTracker => {
   if (self.localAt !== undefined) return self
-  if (self.failed !== undefined && 1 + count(self, "acked") >= self.policy.w) return self
+  if (self.failed !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w) return self
   return { ...self, localAt: at }
 })
+
+/**
+ * Records that the local replica cannot say that it holds the write, nor `by - 1` entries before it: its copy of the log
+ * is damaged. It counts for nothing then, and the quorum has to come of the peers. To be recorded before anything is
+ * decided.
+ */
+export const recordSelfLag: {
+  (by: number, at: number): (self: AckTracker) => AckTracker
+  (self: AckTracker, by: number, at: number): AckTracker
+} = dual(3, (self: AckTracker, by: number, at: number): AckTracker => failIfImpossible({ ...self, selfLagsBy: by }, at))
 
 /**
  * Records that `peer` holds the write durably, as it said at `at`. Duty of the caller: nothing but a decoded answer
@@ -265,7 +278,8 @@ export const ackedPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> =>
   self.peers.filter((peer) => peer.verdict?._tag === "acked").map((peer) => peer.id)
 
 /**
- * One verdict per replica as of `now`, self first. Self is `acked` with the local commit and `not_tried` without. A
+ * One verdict per replica as of `now`, self first. Self is `acked` with the local commit, `not_tried` without, and
+ * `lagging` when its copy is damaged. A
  * peer of which nothing was recorded is `timed_out` after the deadline and `not_tried` until then; record `not_tried`
  * for a peer to which nothing was sent, and it stays that.
  */
@@ -274,7 +288,7 @@ export const verdicts: {
   (self: AckTracker, now: number): Verdicts
 } = dual(2, (self: AckTracker, now: number): Verdicts => {
   const silent = now <= self.deadline ? notTried : timedOut
-  const out: Record<ReplicaId, Verdict> = { [self.self]: self.localAt === undefined ? notTried : acked }
+  const out: Record<ReplicaId, Verdict> = { [self.self]: ownVerdict(self) }
   for (const peer of self.peers) out[peer.id] = peer.verdict ?? silent
   return out
 })
@@ -296,11 +310,19 @@ const count = (self: AckTracker, tag: Verdict["_tag"]): number => {
   return total
 }
 
+/** What the local replica counts for, once it has committed. */
+const ownOf = (self: AckTracker): number => (self.selfLagsBy === 0 ? 1 : 0)
+
+const ownVerdict = ({ localAt, selfLagsBy }: AckTracker): Verdict => {
+  if (localAt === undefined) return notTried
+  return selfLagsBy === 0 ? acked : { _tag: "lagging", by: selfLagsBy }
+}
+
 const gotOf = (self: AckTracker): number =>
-  Math.min(self.policy.n, count(self, "acked") + (self.localAt === undefined ? 0 : 1))
+  Math.min(self.policy.n, count(self, "acked") + (self.localAt === undefined ? 0 : ownOf(self)))
 
 const isMet = (self: AckTracker): boolean =>
-  self.failed === undefined && self.localAt !== undefined && 1 + count(self, "acked") >= self.policy.w
+  self.failed === undefined && self.localAt !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w
 
 /** Definitive: nothing recorded of the peer later changes it. */
 const isSettled = (verdict: Verdict | undefined): boolean =>
@@ -321,7 +343,7 @@ const withPeer = (self: AckTracker, state: TrackedPeer): AckTracker => ({
 /** Fails for good, with the reason as of `at`, once the peers that can still ack are too few for W. */
 const failIfImpossible = (self: AckTracker, at: number): AckTracker => {
   if (self.failed !== undefined) return self
-  const possible = 1 + self.peers.length - count(self, "drifted") - count(self, "rejected")
+  const possible = ownOf(self) + self.peers.length - count(self, "drifted") - count(self, "rejected")
   return possible >= self.policy.w ? self : { ...self, failed: reasonOf(self, at) }
 }
 
@@ -332,7 +354,7 @@ const failIfImpossible = (self: AckTracker, at: number): AckTracker => {
  * `LocalWriteFailed`.
  */
 const reasonOf = (self: AckTracker, now: number): Reason => {
-  const acks = count(self, "acked")
+  const counted = ownOf(self) + count(self, "acked")
   let drifts = 0
   let open = 0
   let connected = 0
@@ -341,6 +363,6 @@ const reasonOf = (self: AckTracker, now: number): Reason => {
     if (verdict?._tag === "drifted") drifts += at <= self.deadline ? 1 : 0
     else if (!isSettled(verdict) && !isLate(verdict)) open += now <= self.deadline ? 1 : 0
   }
-  if (1 + acks < self.policy.w && 1 + acks + open + drifts >= self.policy.w) return "id_drift"
-  return acks + connected === 0 ? "unreachable" : "timeout"
+  if (counted < self.policy.w && counted + open + drifts >= self.policy.w) return "id_drift"
+  return count(self, "acked") + connected === 0 ? "unreachable" : "timeout"
 }

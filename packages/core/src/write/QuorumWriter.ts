@@ -77,7 +77,11 @@ export class QuorumWriter extends Context.Service<
     readonly resume: (writeId: WriteId.WriteId, options?: WriteOptions) => Effect.Effect<Receipt, ResumeError>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
-     * cannot be reached is no holder, whatever it said before. An ack that came after its deadline counts here.
+     * cannot be reached is no holder, whatever it said before. A late ack makes a holder too, and its verdict stays
+     * `late` as long as this replica remembers that the quorum was not met: of the last 65,536 such writes.
+     *
+     * This replica counts itself, here and in `resume`, as it would be counted by its peers: not for what follows damage
+     * of a log.
      */
     readonly status: (
       writeId: WriteId.WriteId
@@ -182,7 +186,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const batch = yield* logs.read(log, seq - 1, 1)
     if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
     const { namespace } = Entry.headerAt(batch.value.bytes, 0)
-    return { log, seq, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
+    const announced = logs.vector().find((watermark) => watermark.log === log)?.seq ?? 0
+    const selfLagsBy = Math.max(0, seq - announced)
+    return { log, seq, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
   })
 
   return QuorumWriter.of({
@@ -192,11 +198,11 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit,
     resume: Effect.fnUntraced(function* (writeId, options) {
-      const { log, policy, seq } = yield* held(writeId, options)
+      const { log, policy, selfLagsBy, seq } = yield* held(writeId, options)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
         idle.closeUnsafe()
-        inFlight.watch(log, policy, [waiter], inFlight.now(), false)
+        inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true
@@ -204,9 +210,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       })
     }),
     status: (writeId) =>
-      Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), ({ log, policy, seq }) => {
+      Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), ({ log, policy, selfLagsBy, seq }) => {
         const { n, w } = policy
-        const { holders, verdicts } = inFlight.holders(log, seq, policy)
+        const { holders, verdicts } = inFlight.holders(log, seq, policy, selfLagsBy)
         return { writeId, committed: holders.length >= w, holders, w, n, verdicts }
       })
   })

@@ -16,8 +16,12 @@ export interface NaiveTracker {
   readonly self: string
   readonly peers: ReadonlyArray<string>
   readonly deadline: number
+  /** How much of its own copy is damaged: it counts for nothing when there is any. */
+  readonly selfLagsBy: number
   readonly events: ReadonlyArray<Event>
 }
+
+const own = (t: NaiveTracker): number => (t.selfLagsBy > 0 ? 0 : 1)
 
 const DEFINITIVE = ["rejected", "drifted"]
 
@@ -52,10 +56,10 @@ const failedAfter = (t: NaiveTracker): number | undefined => {
   for (let k = 0; k <= t.events.length; k++) {
     const prefix = first(t, k)
     const out = concludedAs(prefix, "rejected").length + concludedAs(prefix, "drifted").length
-    if (1 + members(t).length - out < t.w) return k
+    if (own(t) + members(t).length - out < t.w) return k
     const last = prefix.events.at(-1)
     const hasLocal = prefix.events.some((e) => e._tag === "local")
-    const met = hasLocal && 1 + acksInTime(prefix).length >= t.w
+    const met = hasLocal && own(t) + acksInTime(prefix).length >= t.w
     if (last?._tag === "seal" && last.at > t.deadline && !met) return k
   }
   return undefined
@@ -73,11 +77,17 @@ const localIsIn = (t: NaiveTracker): boolean => {
   const failed = failedAfter(t)
   if (index < 0) return false
   // A failure for nothing but the missing local commit stays one.
-  return failed === undefined || index < failed || 1 + acked(t).length < t.w
+  return failed === undefined || index < failed || own(t) + acked(t).length < t.w
 }
 
 export const verdicts = (t: NaiveTracker, now: number): Record<string, QuorumError.Verdict> => {
-  const out: Record<string, QuorumError.Verdict> = { [t.self]: { _tag: localIsIn(t) ? "acked" : "not_tried" } }
+  const out: Record<string, QuorumError.Verdict> = {
+    [t.self]: !localIsIn(t)
+      ? { _tag: "not_tried" }
+      : t.selfLagsBy > 0
+        ? { _tag: "lagging", by: t.selfLagsBy }
+        : { _tag: "acked" }
+  }
   for (const peer of members(t)) {
     const end = conclusion(t, peer)
     const last = t.events.findLast((e) => e._tag === "failure" && e.peer === peer)
@@ -103,7 +113,7 @@ const reason = (t: NaiveTracker, now: number): QuorumError.Reason => {
   const acks = acksInTime(t).length
   const drifts = concludedAs(t, "drifted").filter((e) => e.at <= t.deadline).length
   const silent = now > t.deadline ? 0 : members(t).filter((peer) => conclusion(t, peer) === undefined).length
-  if (1 + acks < t.w && 1 + acks + silent + drifts >= t.w) return "id_drift"
+  if (own(t) + acks < t.w && own(t) + acks + silent + drifts >= t.w) return "id_drift"
   return acks === 0 && !members(t).some((peer) => isConnected(t, peer)) ? "unreachable" : "timeout"
 }
 
@@ -113,11 +123,11 @@ export const decision = (
 ): { readonly _tag: "Pending" | "Met" | "Failed"; readonly got: number; readonly reason?: QuorumError.Reason } => {
   const failed = failedAfter(t)
   const local = localIsIn(t)
-  const got = Math.min(t.n, acked(t).length + (local ? 1 : 0))
+  const got = Math.min(t.n, acked(t).length + (local ? own(t) : 0))
   if (failed !== undefined) {
     const prefix = first(t, failed)
     return { _tag: "Failed", got, reason: reason(prefix, prefix.events.at(-1)?.at ?? 0) }
   }
-  if (local && 1 + acked(t).length >= t.w) return { _tag: "Met", got }
+  if (local && own(t) + acked(t).length >= t.w) return { _tag: "Met", got }
   return now <= t.deadline ? { _tag: "Pending", got } : { _tag: "Failed", got, reason: reason(t, now) }
 }

@@ -6,6 +6,7 @@ import { Clock, Effect, FiberHandle, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome, PeerAnswer } from "../../events/ReplicaEvents.ts"
 import * as LateAnswers from "./LateAnswers.ts"
+import * as UnmetWrites from "./UnmetWrites.ts"
 import * as AckTracker from "../../quorum/AckTracker.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
@@ -44,6 +45,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
   const clock = yield* Clock.Clock
   const sink = yield* EventSink
   const lateAnswers = LateAnswers.make(sink)
+  const unmet = UnmetWrites.make()
   const now = () => Monotonic.millis(clock)
   let waiting = 0
   let closed = false
@@ -57,7 +59,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     waiters: ReadonlyArray<Waiter>,
     seq: number,
     startedAt: number,
-    isNew: boolean
+    isNew: boolean,
+    selfLagsBy: number
   ): Group => {
     const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
     const group: Group = { log, seq, policy, waiters, isNew, tracker: AckTracker.recordLocal(tracker, startedAt) }
@@ -73,6 +76,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       if (link._tag === "Up") lag(group, peer, watermark?.seq ?? 0, monotonicMillis)
       if (link._tag === "Down") record(group, { _tag: "Link", peer, link, monotonicMillis })
     }
+    if (selfLagsBy > 0) group.tracker = AckTracker.recordSelfLag(group.tracker, selfLagsBy, monotonicMillis)
     return group
   }
 
@@ -84,7 +88,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     for (const { id, verdict } of group.tracker.peers) if (group.isNew && verdict?._tag !== "acked") remember(id, group)
     if (decision._tag === "Met") {
       tell(group, "committed", undefined, at)
-      const acked = [self, ...AckTracker.ackedPeerIds(group.tracker)]
+      const acked = ackedIds(group.tracker)
       const { n, w } = group.policy
       for (const { cancelled, resume, seq } of group.waiters) {
         if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq), acked, w, n }))
@@ -92,6 +96,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     } else {
       lagging(group, at)
       group.tracker = AckTracker.seal(group.tracker, at)
+      if (group.isNew) rememberUnmet(group)
       fail(group, at)
     }
     if (groups.size === 0) onIdle()
@@ -120,6 +125,13 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     const { deadline, startedAt } = tracker
     lateAnswers.remember(peer, { log, seq, writes: waiters.length, startedAt, deadline })
   }
+
+  const rememberUnmet = ({ log, tracker, waiters }: Group): void =>
+    unmet.remember(
+      log,
+      waiters.map((waiter) => waiter.seq),
+      AckTracker.ackedPeerIds(tracker)
+    )
 
   const tell = (group: Group, outcome: CommitOutcome, reason: QuorumError.Reason | undefined, at: number): void => {
     if (!group.isNew || !sink.active()) return
@@ -173,16 +185,17 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     now,
     /**
      * Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done; `isNew`
-     * says that it was done just now.
+     * says that it was done just now. This replica counts unless its copy lags by some entries, because of damage.
      */
     watch: (
       log: LogId.LogId,
       policy: QuorumPolicy.QuorumPolicy,
       waiters: ReadonlyArray<Waiter>,
       startedAt: number,
-      isNew: boolean
+      isNew: boolean,
+      selfLagsBy = 0
     ): void => {
-      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt, isNew)
+      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt, isNew, selfLagsBy)
       if (closed) return fail(group, now())
       groups.add(group)
       waiting += waiters.length
@@ -193,14 +206,15 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
     },
-    /** Who is known to hold a write, and what is known of the others. */
-    holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
+    /** Who is known to hold a write, those who acked it late among them, and what is known of each replica. */
+    holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy, selfLagsBy: number) => {
       const at = now()
-      const { tracker } = start(log, policy, [], seq, at, false)
-      return {
-        holders: [self, ...AckTracker.ackedPeerIds(tracker)],
-        verdicts: AckTracker.verdicts(tracker, at)
+      const { tracker } = start(log, policy, [], seq, at, false, selfLagsBy)
+      const verdicts: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { ...AckTracker.verdicts(tracker, at) }
+      for (const peer of AckTracker.ackedPeerIds(tracker)) {
+        if (unmet.isLate(log, seq, peer)) verdicts[peer] = { _tag: "late" }
       }
+      return { holders: ackedIds(tracker), verdicts }
     },
     /** Fails everybody who still waits, and whoever comes later, with what is known then. */
     close: (): void => {
@@ -217,6 +231,12 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The replicas that are counted, this one first. */
+const ackedIds = (tracker: AckTracker.AckTracker): ReadonlyArray<ReplicaId.ReplicaId> => {
+  const peers = AckTracker.ackedPeerIds(tracker)
+  return tracker.selfLagsBy === 0 ? [tracker.self, ...peers] : peers
+}
 
 /** Records in the tracker what an event says about the group. Returns whether anything changed. */
 const record = (group: Group, event: PeerEvent): boolean => {

@@ -1,0 +1,112 @@
+/** Who holds a write of a log that is damaged here, and what is told when. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, type ReplicaEvents, WriteId } from "../src/index.ts"
+import { ReplicaStore } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
+
+const put = (key: string) => Entry.put("notes", key, "v")
+
+/** `a` restarts on a log of four writes, of which the third is damaged here; `b` and `c` hold them all. */
+const damaged = Effect.fnUntraced(function* (w: number) {
+  const cluster = yield* Cluster.make(["a", "b", "c"], w)
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
+  cluster.stores.set("a", store)
+  const first = yield* cluster.start("a")
+  yield* cluster.start("b")
+  yield* cluster.start("c")
+  yield* TestClock.adjust(1000)
+  for (const key of ["1", "2", "3", "4"]) yield* during(first.writer.commit(put(key), { w: "all" }), 100)
+  const { own } = first.logs
+  yield* during(first.stop, 5000)
+  store.damage(own, 3)
+  const a = yield* cluster.start("a")
+  yield* TestClock.adjust(5000)
+  assert.deepStrictEqual(a.logs.damaged(), [{ log: own, from: 3, to: 3 }])
+  return { a, cluster, id: (seq: number) => WriteId.make(own, seq) }
+})
+
+describe("DamageIsLocal: after damage of a log", () => {
+  it.effect("this replica is no holder, in status and resume, of what its vector does not cover", () =>
+    Effect.gen(function* () {
+      const { a, id } = yield* damaged(2)
+      assert.strictEqual(a.logs.vector().find(({ log }) => log === a.logs.own)?.seq, 2)
+      const before = yield* a.writer.status(id(2))
+      assert.sameMembers([...before.holders], ["a", "b", "c"])
+      const { committed, holders, verdicts } = yield* a.writer.status(id(4))
+      assert.sameMembers([...holders], ["b", "c"])
+      assert.isTrue(committed)
+      assert.deepStrictEqual(verdicts[a.id], { _tag: "lagging", by: 2 })
+      assert.sameMembers([...(yield* during(a.writer.resume(id(2), { w: "all" }), 10)).acked], ["a", "b", "c"])
+      assert.sameMembers([...(yield* during(a.writer.resume(id(4)), 10)).acked], ["b", "c"])
+      assert.strictEqual((yield* Effect.flip(a.writer.status(id(3))))._tag, "StoreError")
+    })
+  )
+
+  it.effect("L5 it takes W of the others to meet a quorum, and one that needs all cannot be met", () =>
+    Effect.gen(function* () {
+      const { a, cluster, id } = yield* damaged(2)
+      const all = yield* Effect.flip(a.writer.resume(id(4), { w: "all" }))
+      assert(all._tag === "QuorumNotMet")
+      assert.deepStrictEqual([all.got, all.needed], [2, 3])
+      // One peer alone is one replica of the two.
+      cluster.cut("a", "c")
+      yield* TestClock.adjust(30_000)
+      const write = yield* Effect.forkChild(Effect.flip(a.writer.resume(id(4))))
+      yield* TestClock.adjust(3000)
+      const error = yield* Fiber.join(write)
+      assert(error._tag === "QuorumNotMet")
+      assert.deepStrictEqual([error.got, error.needed], [1, 2])
+      assert.isFalse((yield* a.writer.status(id(4))).committed)
+    })
+  )
+})
+
+describe("a late ack", () => {
+  it.effect("makes a holder, and shows as late in the status of a write that missed its quorum", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* Cluster.running("abc", 3)
+      cluster.cut("a", "c")
+      const write = yield* Effect.forkChild(Effect.flip(a.writer.commit(put("k"))))
+      yield* TestClock.adjust(3000)
+      const error = yield* Fiber.join(write)
+      assert(error._tag === "QuorumNotMet")
+      cluster.heal()
+      yield* TestClock.adjust(20_000)
+      const { committed, holders, verdicts } = yield* a.writer.status(error.writeId)
+      assert.sameMembers([...holders], ["a", "b", "c"])
+      assert.isTrue(committed)
+      assert.deepStrictEqual(
+        ["a", "b", "c"].map((id) => verdicts[Cluster.id(id)]?._tag),
+        ["acked", "acked", "late"]
+      )
+      // A write that met its quorum has none.
+      const { writeId } = yield* during(a.writer.commit(put("k")), 100)
+      const met = yield* a.writer.status(writeId)
+      assert.deepStrictEqual(new Set(Object.values(met.verdicts).map(({ _tag }) => _tag)), new Set(["acked"]))
+    })
+  )
+})
+
+describe("what is told of an append", () => {
+  it.effect("comes before anything that is told because of it", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("abc", 2)
+      const told: Array<ReplicaEvents.ReplicaEvent["_tag"]> = []
+      a.events.listen(({ _tag }) => void told.push(_tag))
+      // Whoever hears of an append may report an ack at once.
+      a.logs.onAppend(({ chain, count, from, log }) =>
+        a.peers.report({
+          _tag: "Ack",
+          peer: Cluster.id("b"),
+          watermark: { log, seq: from + count - 1, chain },
+          monotonicMillis: 1000
+        })
+      )
+      yield* during(a.writer.commit(put("k")), 100)
+      assert.deepStrictEqual(told.slice(0, 2), ["Appended", "Acked"])
+    })
+  )
+})
