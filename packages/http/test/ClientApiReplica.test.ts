@@ -1,0 +1,114 @@
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { WriteId } from "@quorum/core"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { ClientApiClient } from "../src/index.ts"
+import { cluster, get, head, put, single } from "./support/api.ts"
+import * as Cluster from "./support/cluster.ts"
+import { request } from "./support/request.ts"
+
+describe("the replica", () => {
+  it.live("its status tells identity, policy, logs and peers, and how far a lost peer is behind", () =>
+    Effect.gen(function* () {
+      const { a, c } = yield* cluster()
+      yield* put(a, "k", "v", "?w=3")
+      const up = (yield* get(a, "/v1/status")).json as Record<string, Record<string, unknown>>
+      assert.deepStrictEqual(up["identity"], { ...a.status().identity })
+      assert.strictEqual(up["log"] as unknown, a.own)
+      assert.deepStrictEqual(up["protocolVersions"] as unknown, [1, 2])
+      assert.deepStrictEqual(up["policy"], { n: 3, w: 2, ackTimeoutMillis: 2000 })
+      assert.deepStrictEqual(up["vector"] as unknown, [{ ...a.head(a.own) }])
+      const peers = up["peers"] as unknown as Array<Record<string, unknown>>
+      for (const peer of peers) {
+        assert.deepInclude(peer, { link: "up", watermark: 1, lag: 0, drifted: [], detail: null, verdict: null })
+        assert.isAtMost(Math.abs(peer["clockSkewMillis"] as number), 1000)
+      }
+      yield* c.stop
+      yield* Cluster.lost(a, "c")
+      yield* put(a, "k2")
+      yield* put(a, "k3")
+      const down = ((yield* get(a, "/v1/status")).json["peers"] as Array<Record<string, unknown>>)[1]!
+      assert.deepInclude(down, { replica: "c", link: "down", watermark: 1, lag: 2 })
+      assert.strictEqual((down["verdict"] as { kind: string }).kind, "refused")
+      assert.isNumber(down["since"])
+    })
+  )
+
+  it.live("answers a health check, with GET and HEAD", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      assert.deepStrictEqual((yield* get(a, "/healthz")).json, { status: "ok" })
+      assert.strictEqual((yield* request("HEAD", `${a.url}/healthz`)).status, 200)
+    })
+  )
+
+  it.live("L43 no GET writes anything", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      yield* put(a, "k")
+      const before = a.status().vector
+      for (const path of [
+        "/v1/records/notes/k?w=2",
+        "/v1/records/new/key",
+        `/v1/records/notes/k?atLeast=zz@0123456789abcdef:9&withinMillis=1`,
+        "/v1/records?limit=3",
+        `/v1/writes/${a.own}:1`,
+        "/v1/status?peer=x",
+        "/healthz",
+        "/peer",
+        "/openapi.json"
+      ]) {
+        yield* get(a, path)
+      }
+      assert.deepStrictEqual(a.status().vector, before)
+    })
+  )
+
+  it.live("stops at once although a client keeps its connection busy", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* cluster({ ackTimeout: 400 })
+      yield* b.stop
+      const slow = yield* Effect.forkChild(put(a, "k", "v", "?w=3"))
+      yield* Cluster.until("the write is appended", () => head(a) === 1)
+      const startedAt = Date.now()
+      const stopping = yield* Effect.forkChild(a.stop)
+      const answer = yield* Fiber.join(slow)
+      assert.strictEqual(answer.status, 504)
+      assert.strictEqual(answer.headers.get("connection"), "close")
+      yield* Fiber.join(stopping)
+      assert.isBelow(Date.now() - startedAt, 4000)
+    })
+  )
+})
+
+describe("the typed client", () => {
+  it.live("speaks to a replica, and its errors are core's", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ ackTimeout: 200 })
+      const context = yield* Layer.build(
+        ClientApiClient.layer({ url: a.url }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+      )
+      const client = Context.get(context, ClientApiClient.ClientApiClient)
+      const params = { namespace: "n/ü", key: "k/1 %" }
+      const receipt = yield* client.records.put({ params, query: { w: 3 }, payload: new TextEncoder().encode("v") })
+      assert.strictEqual(receipt.writeId, WriteId.make(a.own, 1))
+      const read = yield* client.records.get({ params, query: { atLeast: receipt.writeId } })
+      assert.strictEqual(new TextDecoder().decode(read.body), "v")
+      assert.strictEqual(read.headers["quorum-write-id"], receipt.writeId)
+      const page = yield* client.records.list({ query: { limit: 1 } })
+      assert.strictEqual(page.records[0]?.key, "k/1 %")
+      assert.strictEqual((yield* client.status()).identity.replica, "a")
+      assert.strictEqual((yield* client.writes.status({ params: { id: receipt.writeId } })).committed, true)
+
+      const missing = yield* Effect.flip(client.records.get({ params: { namespace: "n", key: "x" }, query: {} }))
+      assert.strictEqual(missing._tag, "RecordNotFound")
+      const invalid = yield* Effect.flip(client.records.remove({ params, query: { w: 9 } }))
+      assert.deepInclude(invalid, { _tag: "InvalidRequest", field: "w" })
+      yield* b.stop
+      yield* c.stop
+      const notMet = yield* Effect.flip(client.records.remove({ params, query: {} }))
+      assert.strictEqual(notMet._tag, "QuorumNotMet")
+      if (notMet._tag === "QuorumNotMet") assert.strictEqual(notMet.writeId, WriteId.make(a.own, 2))
+    })
+  )
+})

@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import { WriteId } from "@quorum/core"
+import { Effect } from "effect"
+import { assertInvalid, cluster, get, head, put, single } from "./support/api.ts"
+import * as Cluster from "./support/cluster.ts"
+import { request } from "./support/request.ts"
+
+describe("writes", () => {
+  it.live(
+    "L16 L69 a write answered with 504 says where to ask, not to retry; it is resumed and becomes a receipt, without a second write",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, set } = yield* cluster({ ackTimeout: 300 })
+        yield* b.stop
+        yield* c.stop
+        const failed = yield* put(a, "k")
+        assert.strictEqual(failed.status, 504)
+        assert.isNull(failed.headers.get("retry-after"))
+        const writeId = WriteId.make(a.own, 1)
+        const location = failed.headers.get("location")!
+        assert.strictEqual(decodeURIComponent(location), `/v1/writes/${writeId}`)
+        assert.strictEqual((yield* get(a, location)).json.writeId, writeId)
+        const { message, verdicts, ...rest } = failed.json
+        assert.deepStrictEqual(rest, { error: "quorum_not_met", got: 1, needed: 2, reason: "unreachable", writeId })
+        assert.strictEqual(message, "quorum not met (got 1, need 2, reason unreachable)")
+        const kinds = Object.entries(verdicts as Record<string, { kind: string }>).map(([id, { kind }]) => [id, kind])
+        assert.deepStrictEqual(kinds[0], ["a", "acked"])
+        assert.deepStrictEqual(kinds.map(([id]) => id).sort(), ["a", "b", "c"])
+
+        const pending = yield* get(a, `/v1/writes/${writeId}`)
+        assert.strictEqual(pending.status, 200)
+        assert.deepStrictEqual([pending.json.committed, pending.json.holders], [false, ["a"]])
+        const again = yield* request("POST", `${a.url}/v1/writes/${writeId}/resume`)
+        assert.deepStrictEqual(
+          [again.status, again.json.error, again.headers.get("retry-after"), again.headers.get("location")],
+          [504, "quorum_not_met", null, location]
+        )
+
+        const back = yield* set.start("b")
+        yield* Cluster.until("b holds it", () => back.head(a.own).seq === 1)
+        yield* Cluster.connected(a, "b")
+        const receipt = yield* request("POST", `${a.url}/v1/writes/${writeId}/resume`)
+        assert.strictEqual(receipt.status, 200)
+        assert.deepStrictEqual(receipt.json, { writeId, acked: ["a", "b"], w: 2, n: 3 })
+        assert.strictEqual((yield* get(a, `/v1/writes/${writeId}`)).json.committed, true)
+        assert.strictEqual(head(a), 1)
+      })
+  )
+
+  it.live("a resume can reach further than the receipt, by w", () =>
+    Effect.gen(function* () {
+      const { a } = yield* cluster()
+      const { writeId } = (yield* put(a, "k", "v", "?w=1")).json
+      const all = yield* request("POST", `${a.url}/v1/writes/${writeId}/resume?w=3`)
+      assert.deepStrictEqual([all.status, all.json.w, (all.json.acked as Array<string>).length], [200, 3, 3])
+      assertInvalid(yield* request("POST", `${a.url}/v1/writes/${writeId}/resume?w=4`), "w")
+    })
+  )
+
+  it.live("a resume follows the policy of the write's namespace", () =>
+    Effect.gen(function* () {
+      const { a } = yield* cluster({ namespaces: { notes: Cluster.policy(3, 3) } })
+      const { writeId } = (yield* put(a, "k", "v", "?w=1")).json
+      const resumed = yield* request("POST", `${a.url}/v1/writes/${writeId}/resume`)
+      assert.deepStrictEqual([resumed.status, resumed.json.w], [200, 3])
+      const other = (yield* request("PUT", `${a.url}/v1/records/other/k?w=1`, { body: "v" })).json
+      const usual = yield* request("POST", `${a.url}/v1/writes/${other.writeId}/resume`)
+      assert.deepStrictEqual([usual.status, usual.json.w], [200, 2])
+    })
+  )
+
+  it.live("a write that is not held here is 404, and an id that is none 400", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const unknown = WriteId.make(a.own, 1)
+      for (const answer of [
+        yield* get(a, `/v1/writes/${unknown}`),
+        yield* request("POST", `${a.url}/v1/writes/${unknown}/resume`)
+      ]) {
+        assert.deepStrictEqual([answer.status, answer.json.error, answer.json.writeId], [404, "write_unknown", unknown])
+      }
+      assertInvalid(yield* get(a, "/v1/writes/a@1:1"), "id")
+      assertInvalid(yield* request("POST", `${a.url}/v1/writes/1/resume`), "id")
+    })
+  )
+
+  it.live("too few members alive is 503, says that nothing was written, and nothing was", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster({ ackTimeout: 100 })
+      yield* b.stop
+      yield* c.stop
+      yield* Cluster.until("both are down for longer than a write would wait", () =>
+        a.status().peers.every(({ link, since }) => link === "down" && since! < Date.now() - 100)
+      )
+      const before = head(a)
+      const answer = yield* put(a, "k")
+      assert.strictEqual(answer.status, 503)
+      assert.strictEqual(answer.headers.get("retry-after"), "1")
+      assert.deepStrictEqual([answer.json.error, answer.json.alive, answer.json.needed], ["quorum_unavailable", 1, 2])
+      assert.match(answer.json.message as string, /nothing was written/)
+      assert.strictEqual(head(a), before)
+    })
+  )
+})
