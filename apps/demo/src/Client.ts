@@ -132,6 +132,7 @@ const answerOf = (error: Failure): Answer => {
     case "SchemaError":
     case "TimeoutError":
     case "WriteUnknown":
+    case "WriteReplaced":
     case "WriteUncertain":
     case "StoreError":
       return { _tag: "Unknown", detail }

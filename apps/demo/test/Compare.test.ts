@@ -18,7 +18,7 @@ const record = (key: string, value: string, seq: number, namespace = "n"): Compa
   namespace,
   key,
   value: new TextEncoder().encode(value),
-  writeId: WriteId.make(log("a"), seq)
+  writeId: WriteId.make(log("a"), seq, 0)
 })
 
 const acknowledged = (records: ReadonlyArray<Compare.Compared>) =>
@@ -51,13 +51,13 @@ describe("what a replica holds", () => {
 
   it("is wrong when another write is there, even with the same bytes", () => {
     assert.deepStrictEqual(content([all[0]!, record("b", "2", 9), all[2]!]).wrong, [
-      "n/b: a@0000000000000001:2 was acknowledged, a@0000000000000001:9 is there"
+      "n/b: a@0000000000000001:2.00000000 was acknowledged, a@0000000000000001:9.00000000 is there"
     ])
   })
 
   it("is wrong when the bytes differ", () => {
     assert.deepStrictEqual(content([all[0]!, record("b", "3", 2), all[2]!]).wrong, [
-      "n/b: the value of a@0000000000000001:2 has other bytes"
+      "n/b: the value of a@0000000000000001:2.00000000 has other bytes"
     ])
   })
 

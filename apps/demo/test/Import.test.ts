@@ -19,7 +19,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   let seq = 0
   const committed = (member: Member): Answer => ({
     _tag: "Committed",
-    writeId: WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq)
+    writeId: WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq, 0)
   })
   const cluster: Cluster = {
     members: [a, b, c],
@@ -179,7 +179,7 @@ describe("an import", () => {
 
   it.live("resumes a write whose quorum was not met, and never writes it a second time", () =>
     Effect.gen(function* () {
-      const writeId = WriteId.make("a@0000000000000001" as LogId.LogId, 77)
+      const writeId = WriteId.make("a@0000000000000001" as LogId.LogId, 77, 0)
       const replicas = makeReplicas((_, key) =>
         key === "k1" ? { _tag: "NotMet", writeId, got: 1, needed: 2, reason: "timeout", verdicts: {} } : undefined
       )

@@ -39,7 +39,7 @@ const held: Report.Report = {
   outcomeUnknown: 20,
   sentAgain: 22,
   quorumNotMet: {
-    writeId: "b@0000000000000001:9",
+    writeId: "b@0000000000000001:9.5ad3c01e",
     replica: "b",
     reason: "unreachable",
     got: 1,

@@ -40,7 +40,7 @@ describe("the project's README", () => {
           Layer.mergeAll(replica("b", peers, join(folder, "b")), replica("c", peers, join(folder, "c")))
         )
         const said = yield* Effect.provide(write, replica("a", peers, join(folder, "a")))
-        assert.match(said, /^a@[0-9a-f]{16}:1 is durable on a and [bc]/)
+        assert.match(said, /^a@[0-9a-f]{16}:1\.[0-9a-f]{8} is durable on a and [bc]/)
       }).pipe(Effect.provide(Logger.layer([])))
     )
   }

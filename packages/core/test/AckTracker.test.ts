@@ -253,7 +253,7 @@ describe("AckTracker", () => {
       needed,
       reason,
       verdicts,
-      writeId: WriteId.WriteId.make("a@00000000000000aa:42")
+      writeId: WriteId.WriteId.make("a@00000000000000aa:42.5ad3c01e")
     })
     const back = Schema.decodeUnknownSync(QuorumError.QuorumNotMet)(
       JSON.parse(JSON.stringify(Schema.encodeSync(QuorumError.QuorumNotMet)(named)))
@@ -261,7 +261,7 @@ describe("AckTracker", () => {
     assert.deepStrictEqual(back.verdicts, verdicts)
     assert.deepStrictEqual(
       [back.writeId, back.message],
-      ["a@00000000000000aa:42", "quorum not met (got 1, need 2, reason unreachable)"]
+      ["a@00000000000000aa:42.5ad3c01e", "quorum not met (got 1, need 2, reason unreachable)"]
     )
   })
 })

@@ -13,6 +13,7 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   policy,
   resume: () => undefined,
   seq: 0,
+  check: 0,
   cancelled: false
 })
 

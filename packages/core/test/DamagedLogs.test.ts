@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type ReplicaEvents, WriteId } from "../src/index.ts"
+import { Entry, type ReplicaEvents } from "../src/index.ts"
 import { ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
@@ -18,14 +18,16 @@ const damaged = Effect.fnUntraced(function* (w: number) {
   yield* cluster.start("b")
   yield* cluster.start("c")
   yield* TestClock.adjust(1000)
-  for (const key of ["1", "2", "3", "4"]) yield* during(first.writer.commit(put(key), { w: "all" }), 100)
+  const receipts = yield* Effect.forEach(["1", "2", "3", "4"], (key) =>
+    during(first.writer.commit(put(key), { w: "all" }), 100)
+  )
   const { own } = first.logs
   yield* during(first.stop, 5000)
   store.damage(own, 3)
   const a = yield* cluster.start("a")
   yield* TestClock.adjust(5000)
   assert.deepStrictEqual(a.logs.damaged(), [{ log: own, from: 3, to: 3 }])
-  return { a, cluster, id: (seq: number) => WriteId.make(own, seq) }
+  return { a, cluster, id: (seq: number) => receipts[seq - 1]!.writeId }
 })
 
 describe("DamageIsLocal: after damage of a log", () => {

@@ -24,14 +24,18 @@ const damaging = Effect.fnUntraced(function* (
         Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
       )
     )
+  const ids: Array<WriteId.WriteId> = []
   const own = yield* Effect.gen(function* () {
     const logs = Context.get(yield* open(store, index), ReplicaLogs.ReplicaLogs)
-    for (let key = 0; key < 10; key++) yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)], 1)
+    for (let key = 0; key < 10; key++) {
+      const { checks } = yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)], 1)
+      ids.push(WriteId.make(logs.own, key + 1, checks[0]!))
+    }
     return logs.own
   }).pipe(Effect.scoped)
   for (const key of bad) store.damage(own, key + 1)
   const found = nextIndex === undefined ? index : yield* nextIndex
-  return { records: Context.get(yield* open(change(store), found), Records.Records), own }
+  return { records: Context.get(yield* open(change(store), found), Records.Records), own, ids }
 })
 
 const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.ReplicaStore["Service"] => store
@@ -73,11 +77,11 @@ describe("DamageIsLocal: a page of records", () => {
     )
   }
 
-  it.effect("says by its write which record is damaged; a read of it is an error, and one of another is not", () =>
+  it.effect("says by its place which record is damaged; a read of it is an error, and one of another is not", () =>
     Effect.gen(function* () {
       const { own, records } = yield* damaging([9])
       const { damaged } = yield* records.page({ limit: 100 })
-      assert.deepStrictEqual(damaged, [{ namespace: "n", key: "9", writeId: WriteId.make(own, 10) }])
+      assert.deepStrictEqual(damaged, [{ namespace: "n", key: "9", log: own, seq: 10 }])
       const error = yield* Effect.flip(records.read("n", "9"))
       assert(error._tag === "StoreError")
       assert.strictEqual(error.reason, "corrupt")
@@ -89,12 +93,12 @@ describe("DamageIsLocal: a page of records", () => {
     "ReadYourWrites: a read that waits for a damaged write is an error, also when its key is known no more",
     () =>
       Effect.gen(function* () {
-        const { own, records } = yield* damaging([9], same, RecordIndex.makeMemory)
+        const { ids, records } = yield* damaging([9], same, RecordIndex.makeMemory)
         assert.isTrue(Option.isNone(yield* records.read("n", "9")))
-        const error = yield* Effect.flip(records.read("n", "9", { atLeast: WriteId.make(own, 10) }))
+        const error = yield* Effect.flip(records.read("n", "9", { atLeast: ids[9]! }))
         assert(error._tag === "StoreError")
         assert.strictEqual(error.reason, "corrupt")
-        assert.isTrue(Option.isSome(yield* records.read("n", "8", { atLeast: WriteId.make(own, 9) })))
+        assert.isTrue(Option.isSome(yield* records.read("n", "8", { atLeast: ids[8]! })))
       })
   )
 

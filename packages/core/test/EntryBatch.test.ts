@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
 import { Entry, HybridLogicalClock, type LogId } from "../src/index.ts"
-import { Chain, EntryBatch, type Watermark } from "../src/adapter.ts"
+import { Chain, EntryBatch, RunId, type Watermark } from "../src/adapter.ts"
 
 const log = "a@9f3c52d0b1e44a07" as LogId.LogId
 const start: HybridLogicalClock.HybridLogicalClock = { wallTime: 1_700_000_000_000, logical: 0 }
@@ -16,7 +16,7 @@ interface Model {
 
 const encodeOne = (write: Entry.Write, clock: HybridLogicalClock.HybridLogicalClock): Uint8Array => {
   const bytes = new Uint8Array(Entry.maxSize(write))
-  return bytes.subarray(0, Entry.encodeInto(bytes, 0, write, clock))
+  return bytes.subarray(0, Entry.encodeInto(bytes, 0, write, { clock, tie: RunId.none, unprobed: false }))
 }
 
 const modelOf = (head: Watermark.Watermark, writes: ReadonlyArray<Entry.Write>, now: number): Model => {
@@ -94,14 +94,13 @@ describe("EntryBatch", () => {
     ({ head, now, writes }) => {
       const { batch, clock } = EntryBatch.encode(head, writes, start, now)
       same(batch, modelOf(head, writes, now))
-      assert.deepStrictEqual(EntryBatch.lastClock(batch), clock)
+      assert.deepStrictEqual(EntryBatch.highestClock(batch), clock)
       let before = start
       const places: Array<number> = []
       EntryBatch.forEach(batch, (seq, offset) => {
         places.push(seq)
         const entry = Entry.decodeAt(batch.bytes, offset)
-        const { key, kind, namespace, value } = writes[places.length - 1]!
-        assert.deepStrictEqual({ ...entry, clock: undefined }, { key, kind, namespace, value, clock: undefined })
+        assert.deepStrictEqual(entry.records, [writes[places.length - 1]!])
         assert.isAbove(HybridLogicalClock.compare(entry.clock, before), 0)
         before = entry.clock
       })
@@ -162,7 +161,7 @@ describe("EntryBatch", () => {
       sizes.map((size, i) => Entry.put("ns", `k${i}`, new Uint8Array(size)))
     )
     assert.deepStrictEqual(
-      EntryBatch.split(batch, 60).map(({ count, from }) => [from, count]),
+      EntryBatch.split(batch, 80).map(({ count, from }) => [from, count]),
       [
         [1, 2],
         [3, 1],
@@ -286,11 +285,17 @@ describe("EntryBatch", () => {
   // The bytes of a batch are stored and sent: this layout never changes.
   it("the batch of two known writes is what it has always been", () => {
     const head: Watermark.Watermark = { log, seq: 41, chain: "0123456789abcdef" as Chain.Chain }
-    const { batch, clock } = EntryBatch.encode(
+    const { batch, checks, clock } = EntryBatch.encode(
       head,
       [Entry.put("ns", "key", "value"), Entry.remove("ns", "key")],
       start,
-      0
+      0,
+      "00112233aabbccdd" as RunId.RunId
+    )
+    // The check of an id is the first half of the chain at its place.
+    assert.deepStrictEqual(
+      Array.from(checks, (check) => check.toString(16)),
+      [Chain.check(EntryBatch.chainAt(batch, 42)).toString(16), batch.chain.slice(0, 8)]
     )
     assert.deepStrictEqual(
       { ...batch, bytes: Buffer.from(batch.bytes).toString("hex") },
@@ -299,21 +304,29 @@ describe("EntryBatch", () => {
         from: 42,
         count: 2,
         prevChain: head.chain,
-        chain: "85f596fe08165c5f" as Chain.Chain,
+        chain: "a723388b5a4ad681" as Chain.Chain,
         bytes:
-          "00000018" +
-          "01" +
+          "00000027" +
+          "0200" +
           "018bcfe56800" +
           "00000001" +
+          "00112233aabbccdd" +
+          "01" +
+          "00" +
+          "00000005" +
           "02" +
           "0003" +
           "6e73" +
           "6b6579" +
           "76616c7565" +
-          "00000013" +
-          "02" +
+          "00000022" +
+          "0200" +
           "018bcfe56800" +
           "00000002" +
+          "00112233aabbccdd" +
+          "02" +
+          "00" +
+          "00000000" +
           "02" +
           "0003" +
           "6e73" +

@@ -45,6 +45,7 @@ const setUp = Effect.gen(function* () {
     const waiters = Array.from({ length: to - from + 1 }, (_, i) => ({
       resume: (answer: Effect.Effect<Receipt.Receipt, QuorumError.QuorumNotMet>) => void answers.push(answer),
       seq: from + i,
+      check: 0xab,
       cancelled: false
     }))
     inFlight.watch(log, policy, waiters, 0, true)
@@ -73,7 +74,7 @@ describe("InFlight", () => {
       const receipts = yield* Effect.all(answers)
       assert.deepStrictEqual(
         receipts,
-        [4, 5, 6].map((seq) => ({ writeId: WriteId.make(log, seq), acked: [idA, idC], w: 2, n: 3 }))
+        [4, 5, 6].map((seq) => ({ writeId: WriteId.make(log, seq, 0xab), acked: [idA, idC], w: 2, n: 3 }))
       )
       assert.deepStrictEqual([inFlight.waiting(), inFlight.size()], [0, 0])
     })
@@ -191,7 +192,7 @@ describe("InFlight", () => {
       yield* TestClock.adjust(1)
       assert.strictEqual(late.length, 1)
       const ids = yield* Effect.all(early.map((answer) => Effect.map(Effect.flip(answer), ({ writeId }) => writeId)))
-      assert.deepStrictEqual(ids, [WriteId.make(log, 2), WriteId.make(log, 3)])
+      assert.deepStrictEqual(ids, [WriteId.make(log, 2, 0xab), WriteId.make(log, 3, 0xab)])
     })
   )
 

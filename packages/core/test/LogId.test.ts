@@ -21,14 +21,16 @@ describe("Log", () => {
     }
   })
 
-  it("a write id names its place", () => {
+  it("a write id names its place, and checks what is there", () => {
     const log = LogId.make(ReplicaId.make("a.b-c"), incarnation)
     for (const seq of [1, 9, 10, 123_456, Number.MAX_SAFE_INTEGER]) {
-      const id = WriteId.make(log, seq)
-      assert.isTrue(accepts(WriteId.WriteId, id))
-      assert.deepStrictEqual(WriteId.place(id), { log, seq })
+      for (const check of [0, 0xab, 0xffff_ffff]) {
+        const id = WriteId.make(log, seq, check)
+        assert.isTrue(accepts(WriteId.WriteId, id))
+        assert.deepStrictEqual(WriteId.place(id), { log, seq, check })
+      }
     }
-    assert.strictEqual(WriteId.make(log, 41), "a.b-c@9f3c52d0b1e44a07:41")
+    assert.strictEqual(WriteId.make(log, 41, 0x5ad3), "a.b-c@9f3c52d0b1e44a07:41.00005ad3")
   })
 
   it("names that are not of the form are refused", () => {
@@ -44,9 +46,12 @@ describe("Log", () => {
     }
     for (const wrong of [
       "a@9f3c52d0b1e44a07",
-      "a@9f3c52d0b1e44a07:0",
-      "a@9f3c52d0b1e44a07:01",
-      "a@9f3c52d0b1e44a07:-1",
+      "a@9f3c52d0b1e44a07:1",
+      "a@9f3c52d0b1e44a07:0.00005ad3",
+      "a@9f3c52d0b1e44a07:01.00005ad3",
+      "a@9f3c52d0b1e44a07:-1.00005ad3",
+      "a@9f3c52d0b1e44a07:1.5ad3",
+      "a@9f3c52d0b1e44a07:1.00005AD3",
       "a:1"
     ]) {
       assert.isFalse(accepts(WriteId.WriteId, wrong), wrong)

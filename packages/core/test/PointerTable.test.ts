@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import { Entry, HybridLogicalClock, type LogId } from "../src/index.ts"
-import { EntryBatch, RecordIndex, RecordKey, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, RecordKey, RunId, Watermark } from "../src/adapter.ts"
 import * as PointerTable from "../src/record/internal/PointerTable.ts"
 
 const logs = ["a@9f3c52d0b1e44a07", "a@9f3c52d0b1e44a08", "b@0000000000000000"].map((name) => name as LogId.LogId)
@@ -34,7 +34,9 @@ const batchesOf = (steps: ReadonlyArray<Step>): ReadonlyArray<EntryBatch.EntryBa
 const batchAt = (log: LogId.LogId, from: number, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch => {
   const { batch } = EntryBatch.encode(Watermark.none(log), writes, HybridLogicalClock.zero, 1)
   const bytes = batch.bytes.slice()
-  EntryBatch.forEach(batch, (_, offset) => bytes.fill(0, offset + 5, offset + 15))
+  EntryBatch.forEach(batch, (_, offset) =>
+    bytes.fill(0, offset + Entry.versionAt, offset + Entry.versionAt + Entry.versionBytes)
+  )
   return { ...batch, from, bytes }
 }
 
@@ -43,8 +45,9 @@ const twinOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>): ReadonlyArray<Re
   const newest = new Map<string, RecordIndex.Pointer>()
   for (const batch of batches) {
     EntryBatch.forEach(batch, (seq, offset) => {
-      const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
-      const pointer = { namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" }
+      const { clock, tie } = Entry.stampAt(batch.bytes, offset)
+      const { key, kind, namespace } = Entry.headerAt(batch.bytes, Entry.firstRecord(offset))
+      const pointer = { namespace, key, log: batch.log, seq, clock, tie, deleted: kind === "delete" }
       const held = newest.get(RecordKey.keyOf(namespace, key))
       if (held === undefined || RecordIndex.compare(pointer, held) > 0) {
         newest.set(RecordKey.keyOf(namespace, key), pointer)
@@ -140,6 +143,15 @@ describe("PointerTable", () => {
     }
   })
 
+  it("of two records of a key in one entry the later counts, and all have its version", () => {
+    const writes: Entry.Writes = [Entry.put("n", "k", "1"), Entry.put("n", "j", "2"), Entry.remove("n", "k")]
+    const { batch } = EntryBatch.encode(Watermark.none(logs[0]!), [writes], HybridLogicalClock.zero, 7)
+    const table = tableOf([batch, batch])
+    assert.strictEqual(table.size(), 2)
+    assert.deepInclude(table.get("n", "k"), { seq: 1, deleted: true, clock: { wallTime: 7, logical: 0 } })
+    assert.deepInclude(table.get("n", "j"), { seq: 1, deleted: false, clock: { wallTime: 7, logical: 0 } })
+  })
+
   it("has no pointer of a key that no entry can hold, though it ends in one that is there", () => {
     const table = tableOf([batchAt(logs[0]!, 1, [Entry.put("n", "k", "v"), Entry.put("n", "", "v")])])
     assert.isUndefined(table.get("n".repeat(256 + 1), "k"))
@@ -175,6 +187,7 @@ describe("PointerTable", () => {
         log: logs[2]!,
         seq: 2 ** 40 + 1,
         clock: { wallTime: 0, logical: 0 },
+        tie: RunId.none,
         deleted: true
       })
     }

@@ -204,7 +204,7 @@ describe("QuorumError", () => {
     [ReplicaId.make("c")]: { _tag: "refused", detail: "ECONNREFUSED" },
     [ReplicaId.make("d")]: { _tag: "timed_out" }
   }
-  const writeId = WriteId.WriteId.make("a@00000000000000aa:7")
+  const writeId = WriteId.WriteId.make("a@00000000000000aa:7.5ad3c01e")
   const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 3, reason: "timeout", verdicts, writeId })
 
   it("quorum error is displayable and is an error", () => {

@@ -33,7 +33,7 @@ describe("QuorumWriter", () => {
       const b = yield* cluster.start("b")
       const receipt = yield* during(a.writer.commit(put("k")), 3000)
       assert.deepStrictEqual<ReadonlyArray<string>>(receipt.acked, ["a", "b"])
-      assert.strictEqual(receipt.writeId, `${a.logs.own}:1`)
+      assert.strictEqual(receipt.writeId, yield* Cluster.idAt(a.logs, 1))
       const record = yield* b.records.read("notes", "k", { atLeast: receipt.writeId })
       assert.strictEqual(text(Option.getOrThrow(record).value), "v")
     })
@@ -80,7 +80,7 @@ describe("QuorumWriter", () => {
       const error = notMet(yield* Fiber.join(fiber))
       assert.deepInclude(
         { ...error },
-        { got: 1, needed: 2, reason: "unreachable", writeId: WriteId.make(a.logs.own, 1) }
+        { got: 1, needed: 2, reason: "unreachable", writeId: yield* Cluster.idAt(a.logs, 1) }
       )
       assert.strictEqual(error.verdicts["b" as never]?._tag, "refused")
       assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
@@ -305,7 +305,7 @@ describe("QuorumWriter", () => {
     Effect.gen(function* () {
       const { replicas } = yield* running(["a", "b", "c"], 2)
       const a = replicas[0]!
-      const result = yield* Effect.result(a.writer.status(WriteId.make(a.logs.own, 7)))
+      const result = yield* Effect.result(a.writer.status(WriteId.make(a.logs.own, 7, 0)))
       assert.isTrue(Result.isFailure(result) && result.failure._tag === "WriteUnknown")
     })
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Schema } from "effect"
 import { HybridLogicalClock, type LogId } from "../src/index.ts"
-import { RecordIndex, RecordKey } from "../src/adapter.ts"
+import { RecordIndex, RecordKey, RunId } from "../src/adapter.ts"
 
 const { compare } = RecordIndex
 const { compare: compareKeys, keyOf } = RecordKey
@@ -37,18 +37,25 @@ const Clock = Arbitrary.schema(Schema.Struct({ wallTime: Schema.Literals([1, 2])
 const Place = Arbitrary.all({
   log: Arbitrary.schema(Schema.Literals(["a@0000000000000001", "a@0000000000000002", "b@0000000000000001"])),
   seq: Arbitrary.schema(Schema.Literals([1, 2, 10])),
-  clock: Clock
+  clock: Clock,
+  tie: Arbitrary.schema(Schema.Literals(["0000000000000001", "0000000000000002"]))
 })
 const pointer = (
   {
     clock,
     log,
-    seq
-  }: { readonly log: string; readonly seq: number; readonly clock: HybridLogicalClock.HybridLogicalClock },
+    seq,
+    tie = RunId.none
+  }: {
+    readonly log: string
+    readonly seq: number
+    readonly clock: HybridLogicalClock.HybridLogicalClock
+    readonly tie?: string | undefined
+  },
   namespace = "n",
   key = "k",
   deleted = false
-): RecordIndex.Pointer => ({ namespace, key, log: log as LogId.LogId, seq, clock, deleted })
+): RecordIndex.Pointer => ({ namespace, key, log: log as LogId.LogId, seq, clock, tie: tie as RunId.RunId, deleted })
 
 const Pointers = Arbitrary.array(
   Arbitrary.map(
@@ -97,16 +104,18 @@ describe("RecordIndex", () => {
         assert.strictEqual(compare(a, a), 0)
         assert.strictEqual(
           compare(a, b) === 0,
-          a.log === b.log && a.seq === b.seq && HybridLogicalClock.compare(a.clock, b.clock) === 0
+          a.log === b.log && a.seq === b.seq && a.tie === b.tie && HybridLogicalClock.compare(a.clock, b.clock) === 0
         )
         if (compare(a, b) <= 0 && compare(b, c) <= 0) assert.isAtMost(compare(a, c), 0)
       },
       { arbitrary: { runs: 500 } }
     )
 
-    it("L33 the later clock wins, as a number; then the log; then the sequence", () => {
-      const at = (wallTime: number, logical: number, log: string, seq: number) =>
-        pointer({ log: `${log}@0000000000000001`, seq, clock: { wallTime, logical } })
+    it("L33 the later clock wins, as a number; then the tie; of copies the log, then the sequence", () => {
+      const at = (wallTime: number, logical: number, log: string, seq: number, tie?: string) =>
+        pointer({ log: `${log}@0000000000000001`, seq, clock: { wallTime, logical }, tie })
+      assert.isAbove(compare(at(9, 9, "a", 1, "0000000000000002"), at(9, 9, "b", 9, "0000000000000001")), 0)
+      assert.isAbove(compare(at(9, 9, "a", 1, "f000000000000000"), at(9, 9, "b", 9, "0fffffffffffffff")), 0)
       assert.isAbove(compare(at(10, 0, "a", 1), at(9, 5, "b", 9)), 0)
       assert.isAbove(compare(at(9, 10, "a", 1), at(9, 9, "b", 9)), 0)
       assert.isAbove(compare(at(9, 9, "b", 1), at(9, 9, "a", 9)), 0)

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId, WriteId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
-import { EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { Chain, EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const logOf = (replica: string) => LogId.make(ReplicaId.make(replica), "0000000000000001" as LogId.Incarnation)
@@ -121,7 +121,7 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
       const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
-      const atLeast = WriteId.make(logOf("b"), 1)
+      const atLeast = WriteId.make(logOf("b"), 1, Chain.check(write.chain))
       const late = yield* Effect.forkChild(Effect.result(records.read("n", "k", { atLeast, withinMillis: 100 })))
       yield* TestClock.adjust(100)
       const result = yield* Fiber.join(late)
@@ -138,10 +138,15 @@ describe("Records", () => {
   it.effect("a read that waits for what is no id of a write is rejected at once, and names it", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      const { batch: appended } = yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
       const { own } = logs
+      const check = Chain.check(appended.chain)
       for (const id of [
         "x:0",
+        `${own}:1`,
+        `${own}:0.5ad3c01e`,
+        `${own}:01.5ad3c01e`,
+        `${own}:1.5ad3c01`,
         `${own}:0`,
         ":NaN",
         "",
@@ -168,9 +173,9 @@ describe("Records", () => {
         assert.strictEqual(error.field, "atLeast")
         if (typeof id === "string") assert.include(error.message, JSON.stringify(id))
       }
-      assert.isTrue(Option.isSome(yield* records.read("n", "k", { atLeast: WriteId.make(own, 1) })))
+      assert.isTrue(Option.isSome(yield* records.read("n", "k", { atLeast: WriteId.make(own, 1, check) })))
       for (const withinMillis of [-1, Number.NaN, "1", null] as ReadonlyArray<number>) {
-        const error = yield* Effect.flip(records.read("n", "k", { atLeast: WriteId.make(own, 2), withinMillis }))
+        const error = yield* Effect.flip(records.read("n", "k", { atLeast: WriteId.make(own, 2, check), withinMillis }))
         assert.deepInclude(error, { _tag: "ReadRejected", field: "withinMillis" })
       }
     })
@@ -189,6 +194,48 @@ describe("Records", () => {
         assert.deepInclude(error, { _tag: "ReadRejected", field: "after" })
       }
       assert.strictEqual((yield* records.page({ limit: 1 })).records.length, 1)
+    })
+  )
+
+  it.effect("L52 a read with the id of another write than the one at its place says so, and never answers for it", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
+      yield* logs.append(write)
+      const held = WriteId.make(logOf("b"), 1, Chain.check(write.chain))
+      const atLeast = WriteId.make(logOf("b"), 1, Chain.check(write.chain) ^ 1)
+      const error = yield* Effect.flip(records.read("n", "k", { atLeast }))
+      assert.deepInclude(error, { _tag: "WriteReplaced", writeId: atLeast, held })
+      assert.isTrue(Option.isSome(yield* records.read("n", "k", { atLeast: held })))
+    })
+  )
+
+  it.effect("the records of one entry are all there, each newest by the version of the entry", () =>
+    Effect.gen(function* () {
+      const { logs, records } = yield* fresh
+      yield* logs.appendWrites([Entry.put("n", "x", "old"), Entry.put("n", "y", "old")], 1)
+      yield* logs.appendWrites(
+        [
+          [
+            Entry.put("n", "x", "new", { contentType: "text/plain" }),
+            Entry.remove("n", "y"),
+            Entry.put("m", "z", "new")
+          ]
+        ],
+        2
+      )
+      const x = Option.getOrThrow(yield* records.read("n", "x"))
+      const z = Option.getOrThrow(yield* records.read("m", "z"))
+      assert.deepStrictEqual(
+        [text(x.value), x.contentType, text(z.value), z.contentType],
+        ["new", "text/plain", "new", undefined]
+      )
+      assert.strictEqual(x.writeId, z.writeId)
+      assert.isTrue(Option.isNone(yield* records.read("n", "y")))
+      assert.deepStrictEqual(
+        (yield* records.page({ limit: 9 })).records.map(({ key }) => key),
+        ["z", "x"]
+      )
     })
   )
 

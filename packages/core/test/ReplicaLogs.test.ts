@@ -218,8 +218,8 @@ describe("the newest own entries in memory", () => {
       const { logs } = yield* open(forgetful)
       const references: Array<WeakRef<object>> = []
       const append = (i: number) =>
-        Effect.map(logs.appendWrites([put("k", new Uint8Array(mebibyte / 2))], i), ({ bytes }) => {
-          references.push(new WeakRef(bytes.buffer))
+        Effect.map(logs.appendWrites([put("k", new Uint8Array(mebibyte / 2))], i), ({ batch }) => {
+          references.push(new WeakRef(batch.bytes.buffer))
         })
       for (let i = 0; i < 40; i++) yield* append(i)
       assert.isAtMost(yield* alive(references), 18)

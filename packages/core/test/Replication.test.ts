@@ -70,7 +70,7 @@ describe("Replication", () => {
       assert.notStrictEqual(again.logs.own, old.log)
       assert.deepStrictEqual(again.logs.head(old.log), old)
       const receipt = yield* during(again.writer.commit(put("after")), 100)
-      assert.strictEqual(receipt.writeId, `${again.logs.own}:1`)
+      assert.strictEqual(receipt.writeId, yield* Cluster.idAt(again.logs, 1))
     })
   )
 
@@ -108,7 +108,7 @@ describe("Replication", () => {
       const again = yield* cluster.start("a")
       assert.isBelow(again.logs.head(a.logs.own).seq, 5)
       const receipt = yield* during(again.writer.commit(put("next")), 200)
-      assert.strictEqual(receipt.writeId, `${a.logs.own}:6`)
+      assert.strictEqual(receipt.writeId, yield* Cluster.idAt(again.logs, 6))
       assert.strictEqual(again.logs.head(a.logs.own).seq, head.seq + 1)
     })
   )

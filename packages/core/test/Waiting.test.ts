@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { type LogId, Entry, WriteId, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
+import { type WriteId, type LogId, Entry, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
 import { MemoryNetwork, PeerProtocol, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
@@ -98,7 +98,7 @@ describe("callers and closing", () => {
         cluster.heal()
         yield* TestClock.adjust(5000)
         const last = yield* Fiber.join(waiting[65_535]!)
-        assert.strictEqual(last.writeId, `${a.logs.own}:65536`)
+        assert.strictEqual(last.writeId, yield* Cluster.idAt(a.logs, 65536))
         yield* during(a.writer.commit(write), 10)
       }),
     20_000
@@ -152,7 +152,7 @@ describe("what is known of a write", () => {
         yield* TestClock.adjust(1000)
         assert.isBelow(b.logs.head(a.logs.own).seq, a.logs.head(a.logs.own).seq)
       }
-      const { holders } = yield* b.writer.status(WriteId.make(a.logs.own, 1))
+      const { holders } = yield* b.writer.status(yield* Cluster.idAt(a.logs, 1))
       assert.deepStrictEqual([...holders].sort(), [idA, idB, idC])
     })
   )

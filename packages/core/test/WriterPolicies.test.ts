@@ -42,8 +42,8 @@ describe("policies of writes", () => {
       assert.deepStrictEqual(
         errors.map(({ needed, writeId }) => [needed, writeId]),
         [
-          [2, `${a.logs.own}:2`],
-          [3, `${a.logs.own}:3`]
+          [2, yield* Cluster.idAt(a.logs, 2)],
+          [3, yield* Cluster.idAt(a.logs, 3)]
         ]
       )
     })

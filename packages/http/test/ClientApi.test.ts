@@ -74,7 +74,9 @@ describe("records", () => {
       yield* put(a, "k")
       const removed = yield* request("DELETE", `${a.url}/v1/records/notes/k`)
       assert.strictEqual(removed.status, 200)
-      assert.deepStrictEqual(removed.json, { writeId: `${a.own}:2`, acked: ["a"], w: 1, n: 1 })
+      const { writeId, ...rest } = removed.json as { readonly writeId: WriteId.WriteId }
+      assert.deepInclude(WriteId.place(writeId), { log: a.own, seq: 2 })
+      assert.deepStrictEqual(rest, { acked: ["a"], w: 1, n: 1 })
       const read = yield* get(a, "/v1/records/notes/k")
       assert.strictEqual(read.status, 404)
       assert.strictEqual(read.json.error, "not_found")
@@ -154,7 +156,7 @@ describe("records", () => {
       const { writeId } = (yield* put(a, "k")).json as { writeId: string }
       const read = yield* get(c, `/v1/records/notes/k?atLeast=${encodeURIComponent(writeId)}`)
       assert.strictEqual(read.text, "v")
-      const later = WriteId.make(a.own, 99)
+      const later = WriteId.make(a.own, 99, 0)
       const notYet = yield* get(c, `/v1/records/notes/k?atLeast=${later}&withinMillis=20`)
       assert.strictEqual(notYet.status, 503)
       assert.strictEqual(notYet.headers.get("retry-after"), "1")
@@ -226,7 +228,7 @@ describe("records", () => {
         (json.records as ReadonlyArray<{ key: string }>).map(({ key }) => key),
         ["k1", "k2"]
       )
-      assert.deepStrictEqual(json.damaged, [{ namespace: "notes", key: "k3", writeId: `${a.own}:3` }])
+      assert.deepStrictEqual(json.damaged, [{ namespace: "notes", key: "k3", log: a.own, seq: 3 }])
       const damaged = yield* get(a, "/v1/records/notes/k3")
       assert.strictEqual(damaged.status, 503)
       assert.strictEqual(damaged.json.error, "store_failed")

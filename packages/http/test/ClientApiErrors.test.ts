@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
-const writeId = "a@0123456789abcdef:7" as WriteId.WriteId
+const writeId = "a@0123456789abcdef:7.5ad3c01e" as WriteId.WriteId
 const secret = "/var/lib/quorum/a/log.db"
 const verdicts: QuorumError.Verdicts = {
   [ReplicaId.make("a")]: { _tag: "acked" },
@@ -87,6 +87,18 @@ describe("L17 one error contract", () => {
       const expected = { status: 404, error: "write_unknown", rest: { writeId } }
       assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), expected)
       assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), expected)
+    })
+  )
+
+  it.live("L52 write_replaced for whatever is asked about an id whose place is another write's", () =>
+    Effect.gen(function* () {
+      const held = "a@0123456789abcdef:7.00000001" as WriteId.WriteId
+      const replaced = () => Effect.fail(new QuorumError.WriteReplaced({ writeId, held }))
+      const { url } = yield* Stub.serve({ read: replaced, resume: replaced, status: replaced })
+      const expected = { status: 409, error: "write_replaced", rest: { writeId, held } }
+      assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), expected)
+      assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), expected)
+      assertAnswer(yield* request("GET", `${url}/v1/records/n/k?atLeast=${writeId}`), expected)
     })
   )
 

@@ -16,7 +16,8 @@ describe("writes", () => {
         const failed = yield* put(a, "k")
         assert.strictEqual(failed.status, 504)
         assert.isNull(failed.headers.get("retry-after"))
-        const writeId = WriteId.make(a.own, 1)
+        const { writeId } = failed.json as { readonly writeId: WriteId.WriteId }
+        assert.deepInclude(WriteId.place(writeId), { log: a.own, seq: 1 })
         const location = failed.headers.get("location")!
         assert.strictEqual(decodeURIComponent(location), `/v1/writes/${writeId}`)
         assert.strictEqual((yield* get(a, location)).json.writeId, writeId)
@@ -72,7 +73,7 @@ describe("writes", () => {
   it.live("a write that is not held here is 404, and an id that is none 400", () =>
     Effect.gen(function* () {
       const a = yield* single()
-      const unknown = WriteId.make(a.own, 1)
+      const unknown = WriteId.make(a.own, 1, 0)
       for (const answer of [
         yield* get(a, `/v1/writes/${unknown}`),
         yield* request("POST", `${a.url}/v1/writes/${unknown}/resume`)

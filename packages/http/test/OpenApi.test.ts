@@ -26,11 +26,11 @@ interface Operation {
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
   "PUT /v1/records/{namespace}/{key} (namespace, key, w?) -> 201 400 413 500 503 504",
-  "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?) -> 200 400 404 503",
+  "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?) -> 200 400 404 409 503",
   "DELETE /v1/records/{namespace}/{key} (namespace, key, w?) -> 200 400 413 500 503 504",
   "GET /v1/records (after?, limit?) -> 200 400 503",
-  "GET /v1/writes/{id} (id) -> 200 400 404 503",
-  "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 503 504",
+  "GET /v1/writes/{id} (id) -> 200 400 404 409 503",
+  "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 409 503 504",
   "GET /v1/status () -> 200 400",
   "GET /healthz () -> 200 400 503",
   "GET /readyz () -> 200 400 503"

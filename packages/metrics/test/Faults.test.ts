@@ -19,7 +19,7 @@ describe("faults between replicas", () => {
       set.cut.add("a>b")
       const exit = yield* commit(a, "one")
       assert.strictEqual(exit._tag, "Failure")
-      const [writeId] = /a@[0-9a-f]+:1/.exec(JSON.stringify(exit)) ?? []
+      const [writeId] = /a@[0-9a-f]+:1\.[0-9a-f]{8}/.exec(JSON.stringify(exit)) ?? []
       assert.isDefined(writeId)
       set.cut.clear()
       yield* pass(5000)

@@ -106,13 +106,13 @@ const open = (
 ) => {
   const kind: Database.Kind = {
     applicationId: 0x51494458, // "QIDX"
-    version: 1,
+    version: 2,
     cacheKiB: 16384,
     create: (db) => {
       db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, open_in TEXT NOT NULL) STRICT;
         CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER) STRICT;
         CREATE TABLE pointer (namespace TEXT NOT NULL, key TEXT NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL,
-          wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, deleted INTEGER NOT NULL,
+          wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, tie TEXT NOT NULL, deleted INTEGER NOT NULL,
           PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID`)
       const { cluster, replica, incarnation } = store.identity
       db.prepare("INSERT INTO store VALUES (?, ?, ?, '')").run(cluster, replica, incarnation)
@@ -193,19 +193,20 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
   const getProgress = db.prepare("SELECT name, seq FROM log WHERE seq IS NOT NULL")
   // The order of `RecordIndex.compare`. Names of logs are ASCII, so SQLite orders them as JavaScript does.
   const upsertOf = (rows: number) =>
-    db.prepare(`INSERT INTO pointer VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?)").join()} ON CONFLICT DO UPDATE SET
+    db.prepare(`INSERT INTO pointer VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?)").join()} ON CONFLICT DO UPDATE SET
     log = excluded.log, seq = excluded.seq, wall_time = excluded.wall_time, logical = excluded.logical,
-    deleted = excluded.deleted
+    tie = excluded.tie, deleted = excluded.deleted
     WHERE CASE
       WHEN excluded.wall_time <> wall_time THEN excluded.wall_time > wall_time
       WHEN excluded.logical <> logical THEN excluded.logical > logical
+      WHEN excluded.tie <> tie THEN excluded.tie > tie
       WHEN excluded.log = log THEN excluded.seq > seq
       ELSE (SELECT name FROM log WHERE id = excluded.log) > (SELECT name FROM log WHERE id = pointer.log)
     END`)
   const upsertMany = upsertOf(rowsAtOnce)
   const upsertOne = upsertOf(1)
-  const valuesOf = ({ namespace, key, log, seq, clock, deleted }: RecordIndex.Pointer) =>
-    [namespace, key, idOf(log), seq, clock.wallTime, clock.logical, deleted ? 1 : 0] as const
+  const valuesOf = ({ namespace, key, log, seq, clock, tie, deleted }: RecordIndex.Pointer) =>
+    [namespace, key, idOf(log), seq, clock.wallTime, clock.logical, tie, deleted ? 1 : 0] as const
   const upsert = (pointers: ReadonlyArray<RecordIndex.Pointer>): void => {
     const inFull = pointers.length - (pointers.length % rowsAtOnce)
     for (let i = 0; i < inFull; i += rowsAtOnce) {
@@ -222,6 +223,7 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
     log: names.get(row["log"] as number)!,
     seq: row["seq"] as number,
     clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
+    tie: row["tie"] as RecordIndex.Pointer["tie"],
     deleted: row["deleted"] === 1
   })
 

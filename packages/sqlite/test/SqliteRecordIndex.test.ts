@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaSet, type LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
+import { EntryBatch, RecordIndex, RecordKey, ReplicaStore, RunId } from "@quorum/core/adapter"
 import { Effect, Logger, Option, Schema, Layer } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -40,6 +40,7 @@ const pointer = (key: string, seq: number, wallTime = seq, log: LogId.LogId = lo
   log,
   seq,
   clock: { wallTime, logical: 0 },
+  tie: RunId.none,
   deleted: false
 })
 
@@ -93,7 +94,8 @@ describe("SqliteRecordIndex", () => {
       log: Schema.Literals(["a@00000000000000ff", "B@00000000000000aa", "a.b@00000000000000aa", "a@00000000000000aa"]),
       seq: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 })),
       wallTime: Schema.Literals([0, 1, 2 ** 48 - 1]),
-      logical: Schema.Literals([0, 1, 2 ** 32 - 1])
+      logical: Schema.Literals([0, 1, 2 ** 32 - 1]),
+      tie: Schema.Literals(["0000000000000001", "0fffffffffffffff", "f000000000000000"])
     })
   ).check(Schema.isMaxLength(60))
 
@@ -106,10 +108,11 @@ describe("SqliteRecordIndex", () => {
         const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: a })
         const memory = yield* RecordIndex.makeMemory
         const index = yield* openIndex(folder, store)
-        const pointers = drawn.map(({ wallTime, logical, log, ...rest }) => ({
+        const pointers = drawn.map(({ wallTime, logical, log, tie, ...rest }) => ({
           ...rest,
           log: log as LogId.LogId,
           clock: { wallTime, logical },
+          tie: tie as RunId.RunId,
           deleted: rest.seq % 2 === 0
         }))
         for (let i = 0; i < pointers.length; i += step) {

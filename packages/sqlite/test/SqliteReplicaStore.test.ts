@@ -195,8 +195,8 @@ describe("SqliteReplicaStore", () => {
       yield* using(folder, (store) =>
         Effect.gen(function* () {
           const read = Option.getOrThrow(yield* store.read(logA, 0, 1 << 24))
-          const entries: Array<Entry.Entry> = []
-          EntryBatch.forEach(read, (_, offset) => entries.push(Entry.decodeAt(read.bytes, offset)))
+          const entries: Array<Entry.Write> = []
+          EntryBatch.forEach(read, (_, offset) => entries.push(...Entry.decodeAt(read.bytes, offset).records))
           assert.deepStrictEqual(
             entries.map(({ kind, namespace, key, value }) => ({ kind, namespace, key, value: Buffer.from(value) })),
             writes.map((write) => ({ ...write, value: Buffer.from(write.value) }))

@@ -64,6 +64,9 @@ export const extend = (chain: State, bytes: DataView, start: number, end: number
   chain.low = low >>> 0
 }
 
+/** The first half of a chain as a number: the short check of a write id. */
+export const check = (chain: Chain): number => Number.parseInt(chain.slice(0, 8), 16)
+
 /** The chain as text. */
 export const format = (chain: State): Chain =>
   (chain.high.toString(16).padStart(8, "0") + chain.low.toString(16).padStart(8, "0")) as Chain

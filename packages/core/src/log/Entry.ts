@@ -7,15 +7,32 @@
  * | bytes | field |
  * |---|---|
  * | 4 | length of all that follows |
- * | 1 | kind: 1 put, 2 delete |
+ * | 1 | layout: 2 |
+ * | 1 | flags: 1 unprobed; all others 0 |
  * | 6 | wall time of the clock, milliseconds since the epoch |
  * | 4 | logical part of the clock |
+ * | 8 | tie |
+ * | … | the records, one or more |
+ *
+ * and each record:
+ *
+ * | bytes | field |
+ * |---|---|
+ * | 1 | kind: 1 put, 2 delete |
+ * | 1 | length of the content type in bytes |
+ * | 4 | length of the value in bytes |
  * | 1 | length of the namespace in bytes |
  * | 2 | length of the key in bytes |
- * | … | namespace, key (UTF-8), value (the rest; empty for a delete) |
+ * | … | namespace, key (UTF-8), content type (ASCII), value (empty for a delete) |
+ *
+ * An entry of several records is atomic: it is held, and read, whole or not at all. Clock and tie lie side by side, so
+ * the order of versions is that of their bytes.
  */
 import { Result, Schema } from "effect"
+import type { RunId } from "../identity/RunId.ts"
+import * as Chain from "./Chain.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import type { Version } from "./Version.ts"
 
 /** A write to a key: the new value, or a delete. Namespace and key are text, the value is bytes. */
 export interface Write {
@@ -24,19 +41,29 @@ export interface Write {
   readonly key: string
   /** The value of a put; empty for a delete. */
   readonly value: Uint8Array
+  /** What the value is, as HTTP says it, for example `application/json`; absent when nobody said. */
+  readonly contentType?: string
 }
 
-/** What the fixed part of an entry and its key say: all that an index needs. */
+/** What one entry does: a write, or several that are one. */
+export type Writes = Write | readonly [Write, ...ReadonlyArray<Write>]
+
+/** When an entry was written, as all replicas order it. */
+export interface Stamp extends Version {
+  /** Stamped without asking a majority for its clocks. */
+  readonly unprobed: boolean
+}
+
+/** What a record says before its content type and value: all that an index needs. */
 export interface Header {
   readonly kind: "put" | "delete"
   readonly namespace: string
   readonly key: string
-  readonly clock: HybridLogicalClock.HybridLogicalClock
 }
 
-/** A write with the clock of its commit. */
-export interface Entry extends Write {
-  readonly clock: HybridLogicalClock.HybridLogicalClock
+/** An entry, decoded. */
+export interface Entry extends Stamp {
+  readonly records: ReadonlyArray<Write>
 }
 
 /** Bytes that are not an entry. `offset` is where, counted from the start of the bytes. */
@@ -53,69 +80,101 @@ export class MalformedEntry extends Schema.TaggedError<MalformedEntry>()("Malfor
 export const maxNamespaceBytes = 0xff
 /** The longest key that the layout can hold, in bytes of UTF-8. */
 export const maxKeyBytes = 0xffff
+/** The longest content type that the layout can hold, in bytes. */
+export const maxContentTypeBytes = 0xff
 
-/** Bytes of an entry before the namespace, the length field included. */
-export const headerBytes = 18
+/** Bytes of an entry before its first record, the length field included. */
+export const headerBytes = 24
+/** Bytes of a record before its namespace. */
+export const recordHeaderBytes = 9
+/** Where in an entry its clock and its tie are, and how many bytes they take. */
+export const versionAt = 6
+/** Bytes of a clock and a tie. */
+export const versionBytes = 18
+/** Where in a record the part begins that is about its key alone: two lengths, then the text. */
+export const keyPartAt = 6
 
 /** Makes a put from text or bytes. */
-export const put = (namespace: string, key: string, value: Uint8Array | string): Write => ({
+export const put = (
+  namespace: string,
+  key: string,
+  value: Uint8Array | string,
+  options?: { readonly contentType?: string }
+): Write => ({
   kind: "put",
   namespace,
   key,
-  value: typeof value === "string" ? encoder.encode(value) : value
+  value: typeof value === "string" ? encoder.encode(value) : value,
+  ...(options?.contentType === undefined ? {} : { contentType: options.contentType })
 })
 
 /** Makes a delete. */
 export const remove = (namespace: string, key: string): Write => ({ kind: "delete", namespace, key, value: noBytes })
 
-/** An upper bound of the bytes that a write takes in a log. */
-export const maxSize = (write: Write): number =>
-  headerBytes + 3 * (write.namespace.length + write.key.length) + write.value.length
+/** The writes of an entry, one after the other. */
+export const listOf = (writes: Writes): ReadonlyArray<Write> => ("kind" in writes ? [writes] : writes)
+
+/** An upper bound of the bytes that an entry takes in a log. */
+export const maxSize = (writes: Writes): number => {
+  if ("kind" in writes) return headerBytes + maxRecordSize(writes)
+  let size = headerBytes
+  for (const write of writes) size += maxRecordSize(write)
+  return size
+}
+
+/** The bytes of the longest entry of one write by these limits. Several writes in one entry may not be longer. */
+export const longest = (limits: {
+  readonly namespaceBytes: number
+  readonly keyBytes: number
+  readonly valueBytes: number
+}): number =>
+  headerBytes + recordHeaderBytes + limits.namespaceBytes + limits.keyBytes + maxContentTypeBytes + limits.valueBytes
 
 /**
  * Writes an entry at `offset` and returns the offset after it. The caller has checked the lengths and has made room
- * for `maxSize(write)` bytes.
+ * for `maxSize(writes)` bytes.
  */
-export const encodeInto = (
-  target: Uint8Array,
-  offset: number,
-  write: Write,
-  clock: HybridLogicalClock.HybridLogicalClock
-): number => {
+export const encodeInto = (target: Uint8Array, offset: number, writes: Writes, stamp: Stamp): number => {
   let at = offset + headerBytes
-  const namespaceBytes = encodeText(target, at, write.namespace)
-  at += namespaceBytes
-  const keyBytes = encodeText(target, at, write.key)
-  at += keyBytes
-  target.set(write.value, at)
-  at += write.value.length
+  if ("kind" in writes) at = encodeRecord(target, at, writes)
+  else for (const write of writes) at = encodeRecord(target, at, write)
   writeUint32(target, offset, at - offset - 4)
-  target[offset + 4] = write.kind === "put" ? 1 : 2
+  target[offset + 4] = layout
+  target[offset + 5] = stamp.unprobed ? unprobedFlag : 0
+  const { clock } = stamp
   const wallTimeHigh = Math.floor(clock.wallTime / 0x1_0000_0000)
-  target[offset + 5] = wallTimeHigh >>> 8
-  target[offset + 6] = wallTimeHigh
-  writeUint32(target, offset + 7, clock.wallTime)
-  writeUint32(target, offset + 11, clock.logical)
-  target[offset + 15] = namespaceBytes
-  target[offset + 16] = keyBytes >>> 8
-  target[offset + 17] = keyBytes
+  target[offset + 6] = wallTimeHigh >>> 8
+  target[offset + 7] = wallTimeHigh
+  writeUint32(target, offset + 8, clock.wallTime)
+  writeUint32(target, offset + 12, clock.logical)
+  const tie = tieOf(stamp.tie)
+  writeUint32(target, offset + 16, tie.high)
+  writeUint32(target, offset + 20, tie.low)
   return at
 }
 
 /**
- * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. Looks at the lengths
- * and the kind, not at the text.
+ * The offset after the entry that starts at `offset`, or why the bytes there are not an entry. Looks at the lengths,
+ * the flags and the kinds, not at the text.
  */
 export const end = (bytes: Uint8Array, offset: number): Result.Result<number, MalformedEntry> => {
-  const fail = (detail: string) => Result.fail(new MalformedEntry({ offset, detail }))
-  if (offset + headerBytes > bytes.length) return fail("the header is cut off")
-  const after = offset + 4 + readUint32(bytes, offset)
-  if (after > bytes.length) return fail("the entry is cut off")
-  const kind = bytes[offset + 4]!
-  if (kind !== 1 && kind !== 2) return fail(`unknown kind ${kind}`)
-  const value = offset + headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16)
-  if (value > after) return fail("the namespace and the key are longer than the entry")
-  if (kind === 2 && value < after) return fail("a delete carries a value")
+  const fail = (at: number, detail: string) => Result.fail(new MalformedEntry({ offset: at, detail }))
+  if (offset + headerBytes > bytes.length) return fail(offset, "the header is cut off")
+  const after = endUnsafe(bytes, offset)
+  if (after > bytes.length) return fail(offset, "the entry is cut off")
+  if (bytes[offset + 4] !== layout) return fail(offset, `unknown layout ${bytes[offset + 4]!}`)
+  if ((bytes[offset + 5]! & ~unprobedFlag) !== 0) return fail(offset, `unknown flags ${bytes[offset + 5]!}`)
+  let at = offset + headerBytes
+  if (at >= after) return fail(offset, "it has no record")
+  while (at < after) {
+    if (at + recordHeaderBytes > after) return fail(at, "a record is cut off")
+    const kind = bytes[at]!
+    if (kind !== putKind && kind !== deleteKind) return fail(at, `unknown kind ${kind}`)
+    if (kind === deleteKind && valueLength(bytes, at) + bytes[at + 1]! > 0) return fail(at, "a delete carries a value")
+    const next = nextRecord(bytes, at)
+    if (next > after) return fail(at, "a record is longer than its entry")
+    at = next
+  }
   return Result.succeed(after)
 }
 
@@ -124,10 +183,16 @@ export const end = (bytes: Uint8Array, offset: number): Result.Result<number, Ma
  * name is not empty, well-formed UTF-8, and without NUL.
  */
 export const badName = (bytes: Uint8Array, offset: number): MalformedEntry | undefined => {
-  const key = offset + headerBytes + bytes[offset + 15]!
-  const fail = (what: string) => new MalformedEntry({ offset, detail: `the ${what} is not a name` })
-  if (!isName(bytes, offset + headerBytes, key)) return fail("namespace")
-  return isName(bytes, key, key + readUint16(bytes, offset + 16)) ? undefined : fail("key")
+  const fail = (at: number, what: string) => new MalformedEntry({ offset: at, detail: `the ${what} is not a name` })
+  const after = endUnsafe(bytes, offset)
+  for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
+    const key = keyStart(bytes, at)
+    if (!isName(bytes, at + recordHeaderBytes, key)) return fail(at, "namespace")
+    const type = key + keyLength(bytes, at)
+    if (!isName(bytes, key, type)) return fail(at, "key")
+    if (!isVisible(bytes, type, type + bytes[at + 1]!)) return fail(at, "content type")
+  }
+  return undefined
 }
 
 /** Whether bytes are the name of a namespace or a key. Plain ASCII, which most names are, is looked at once. */
@@ -149,53 +214,145 @@ const isText = (bytes: Uint8Array): boolean => {
   }
 }
 
+const isVisible = (bytes: Uint8Array, start: number, end: number): boolean => {
+  for (let i = start; i < end; i++) if (bytes[i]! < 0x20 || bytes[i]! > 0x7e) return false
+  return true
+}
+
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** The offset after an entry that is known to be well-formed. */
 export const endUnsafe = (bytes: Uint8Array, offset: number): number => offset + 4 + readUint32(bytes, offset)
 
-/** Bytes of a well-formed entry before its value. */
-export const headLength = (bytes: Uint8Array, offset: number): number =>
-  headerBytes + bytes[offset + 15]! + readUint16(bytes, offset + 16)
+/** Where the first record of an entry begins. */
+export const firstRecord = (offset: number): number => offset + headerBytes
 
-/** Order of the keys of two well-formed entries: namespace, then key, by their bytes. */
+/** Where the record after the one at `at` begins: the end of the entry, when it is the last. */
+export const nextRecord = (bytes: Uint8Array, at: number): number =>
+  at + headLength(bytes, at) + bytes[at + 1]! + valueLength(bytes, at)
+
+/** Bytes of a record before its content type and value. */
+export const headLength = (bytes: Uint8Array, at: number): number =>
+  recordHeaderBytes + bytes[at + 6]! + keyLength(bytes, at)
+
+/** Order of the keys of two records: namespace, then key, by their bytes. */
 export const compareKeys = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number => {
-  const namespaces = compareBytes(a, aAt + headerBytes, a[aAt + 15]!, b, bAt + headerBytes, b[bAt + 15]!)
+  const aNamespace = aAt + recordHeaderBytes
+  const bNamespace = bAt + recordHeaderBytes
+  const namespaces = compareBytes(a, aNamespace, a[aAt + 6]!, b, bNamespace, b[bAt + 6]!)
   if (namespaces !== 0) return namespaces
-  const aKey = aAt + headerBytes + a[aAt + 15]!
-  const bKey = bAt + headerBytes + b[bAt + 15]!
-  return compareBytes(a, aKey, readUint16(a, aAt + 16), b, bKey, readUint16(b, bAt + 16))
+  return compareBytes(a, keyStart(a, aAt), keyLength(a, aAt), b, keyStart(b, bAt), keyLength(b, bAt))
 }
 
-/** Order of the clocks of two well-formed entries: their bytes order as the clocks do. */
-export const compareClocks = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number =>
-  compareBytes(a, aAt + 5, 10, b, bAt + 5, 10)
+/** Order of two versions as bytes, which an entry has at `versionAt`: by the clock, then by the tie. */
+export const compareVersions = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number =>
+  compareBytes(a, aAt, versionBytes, b, bAt, versionBytes)
 
 /** The clock of a well-formed entry. */
-export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.HybridLogicalClock => ({
-  wallTime: readUint16(bytes, offset + 5) * 0x1_0000_0000 + readUint32(bytes, offset + 7),
-  logical: readUint32(bytes, offset + 11)
+export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.HybridLogicalClock =>
+  readClock(bytes, offset + versionAt)
+
+/** A version as bytes. */
+export const readVersion = (bytes: Uint8Array, at: number): Version => ({
+  clock: readClock(bytes, at),
+  tie: Chain.format({ high: readUint32(bytes, at + 10), low: readUint32(bytes, at + 14) }) as string as RunId
 })
 
-/** Kind, key and clock of a well-formed entry, without its value. */
-export const headerAt = (bytes: Uint8Array, offset: number): Header => {
-  const namespaceStart = offset + headerBytes
-  const keyStart = namespaceStart + bytes[offset + 15]!
+/** When a well-formed entry was written. */
+export const stampAt = (bytes: Uint8Array, offset: number): Stamp => ({
+  ...readVersion(bytes, offset + versionAt),
+  unprobed: (bytes[offset + 5]! & unprobedFlag) !== 0
+})
+
+/** Kind and key of a record. */
+export const headerAt = (bytes: Uint8Array, at: number): Header => {
+  const namespaceStart = at + recordHeaderBytes
+  const keyAt = keyStart(bytes, at)
   return {
-    kind: bytes[offset + 4] === 1 ? "put" : "delete",
-    namespace: decodeText(bytes, namespaceStart, keyStart),
-    key: decodeText(bytes, keyStart, keyStart + readUint16(bytes, offset + 16)),
-    clock: clockAt(bytes, offset)
+    kind: bytes[at] === putKind ? "put" : "delete",
+    namespace: decodeText(bytes, namespaceStart, keyAt),
+    key: decodeText(bytes, keyAt, keyAt + keyLength(bytes, at))
   }
 }
 
-/** A well-formed entry with its value; the value shares memory with `bytes`. */
-export const decodeAt = (bytes: Uint8Array, offset: number): Entry => ({
-  ...headerAt(bytes, offset),
-  value: bytes.subarray(offset + headLength(bytes, offset), endUnsafe(bytes, offset))
-})
+/** A record with its value; the value shares memory with `bytes`. */
+export const recordAt = (bytes: Uint8Array, at: number): Write => {
+  const type = at + headLength(bytes, at)
+  const value = type + bytes[at + 1]!
+  return {
+    ...headerAt(bytes, at),
+    value: bytes.subarray(value, value + valueLength(bytes, at)),
+    ...(value === type ? {} : { contentType: decodeText(bytes, type, value) })
+  }
+}
+
+/** Where the record of a key is in a well-formed entry; `undefined` when it has none. The last of several counts. */
+export const find = (bytes: Uint8Array, offset: number, namespace: string, key: string): number | undefined => {
+  let found: number | undefined
+  const after = endUnsafe(bytes, offset)
+  for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
+    const header = headerAt(bytes, at)
+    if (header.key === key && header.namespace === namespace) found = at
+  }
+  return found
+}
+
+/** A well-formed entry; the values share memory with `bytes`. */
+export const decodeAt = (bytes: Uint8Array, offset: number): Entry => {
+  const records: Array<Write> = []
+  const after = endUnsafe(bytes, offset)
+  for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) records.push(recordAt(bytes, at))
+  return { ...stampAt(bytes, offset), records }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const layout = 2
+const unprobedFlag = 1
+const putKind = 1
+const deleteKind = 2
+
+const maxRecordSize = ({ contentType, key, namespace, value }: Write): number =>
+  recordHeaderBytes + 3 * (namespace.length + key.length) + (contentType?.length ?? 0) + value.length
+
+const encodeRecord = (target: Uint8Array, offset: number, write: Write): number => {
+  const { contentType, key, kind, namespace, value } = write
+  let at = offset + recordHeaderBytes
+  const namespaceBytes = encodeText(target, at, namespace)
+  at += namespaceBytes
+  const keyBytes = encodeText(target, at, key)
+  at += keyBytes
+  const typeBytes = contentType === undefined ? 0 : encodeText(target, at, contentType)
+  at += typeBytes
+  target.set(value, at)
+  target[offset] = kind === "put" ? putKind : deleteKind
+  target[offset + 1] = typeBytes
+  writeUint32(target, offset + 2, value.length)
+  target[offset + 6] = namespaceBytes
+  target[offset + 7] = keyBytes >>> 8
+  target[offset + 8] = keyBytes
+  return at + value.length
+}
+
+/** The two halves of a tie. A replica stamps with one tie as long as it runs, so the last one is most often meant. */
+const tieOf = (tie: RunId): Chain.State => {
+  if (tie !== lastTie) {
+    lastHalves = Chain.state(tie as string as Chain.Chain)
+    lastTie = tie
+  }
+  return lastHalves
+}
+let lastTie: RunId | undefined
+let lastHalves: Chain.State = { high: 0, low: 0 }
+
+const keyLength = (bytes: Uint8Array, at: number): number => readUint16(bytes, at + 7)
+const keyStart = (bytes: Uint8Array, at: number): number => at + recordHeaderBytes + bytes[at + 6]!
+const valueLength = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 2)
+
+const readClock = (bytes: Uint8Array, at: number): HybridLogicalClock.HybridLogicalClock => ({
+  wallTime: readUint16(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 2),
+  logical: readUint32(bytes, at + 6)
+})
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })

@@ -9,6 +9,7 @@ import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import type * as LogId from "../identity/LogId.ts"
+import * as RunId from "../identity/RunId.ts"
 import type { Watermark } from "./Watermark.ts"
 
 /** A contiguous range of one log: entries `from … from + count - 1`, at least one, their bytes one after the other. */
@@ -29,16 +30,38 @@ export const last = (batch: EntryBatch): number => batch.from + batch.count - 1
 /** The watermark of a replica that holds the log up to the end of the batch. */
 export const watermark = (batch: EntryBatch): Watermark => ({ log: batch.log, seq: last(batch), chain: batch.chain })
 
+/** A batch that was encoded here. */
+export interface Encoded {
+  readonly batch: EntryBatch
+  /** The check of every entry, for the ids of its writes; see `Chain.check`. */
+  readonly checks: Uint32Array
+}
+
 /**
  * Encodes writes as the entries that follow `head`, each with a clock after the one before.
  * Returns the batch and the clock of its last entry.
  */
 export const encode = (
   head: Watermark,
-  writes: ReadonlyArray<Entry.Write>,
+  writes: ReadonlyArray<Entry.Writes>,
   clock: HybridLogicalClock.HybridLogicalClock,
-  now: number
-): { readonly batch: EntryBatch; readonly clock: HybridLogicalClock.HybridLogicalClock } => {
+  now: number,
+  tie: RunId.RunId = RunId.none
+): Encoded & { readonly clock: HybridLogicalClock.HybridLogicalClock } => {
+  const encoded = encodeStamped(head, writes, () => {
+    clock = HybridLogicalClock.tick(clock, now)
+    return { clock, tie, unprobed: false }
+  })
+  return { ...encoded, clock }
+}
+
+/** Encodes writes as the entries that follow `head`, with stamps that are asked for one after the other. */
+export const encodeStamped = (
+  head: Watermark,
+  writes: ReadonlyArray<Entry.Writes>,
+  stampOf: (index: number) => Entry.Stamp
+): Encoded => {
+  const checks = new Uint32Array(writes.length)
   let room = 0
   for (let i = 0; i < writes.length; i++) room += Entry.maxSize(writes[i]!)
   const bytes = new Uint8Array(room)
@@ -46,9 +69,9 @@ export const encode = (
   const chain = Chain.state(head.chain)
   let at = 0
   for (let i = 0; i < writes.length; i++) {
-    clock = HybridLogicalClock.tick(clock, now)
-    const end = Entry.encodeInto(bytes, at, writes[i]!, clock)
+    const end = Entry.encodeInto(bytes, at, writes[i]!, stampOf(i))
     Chain.extend(chain, view, at, end)
+    checks[i] = chain.high
     at = end
   }
   return {
@@ -61,7 +84,7 @@ export const encode = (
       // The room was an upper bound; names that are not ASCII, or long, leave much of it unused.
       bytes: at < room * 0.75 ? bytes.slice(0, at) : bytes.subarray(0, at)
     },
-    clock
+    checks
   }
 }
 
@@ -192,11 +215,17 @@ export const forEach = (batch: EntryBatch, f: (seq: number, offset: number) => v
   }
 }
 
-/** The clock of the last entry: within one log it is the greatest. */
-export const lastClock = (batch: EntryBatch): HybridLogicalClock.HybridLogicalClock => {
+/** The highest clock of the entries. It need not be that of the last: a write may be appended long after its stamp. */
+export const highestClock = (batch: EntryBatch): HybridLogicalClock.HybridLogicalClock => {
+  const { bytes } = batch
+  let highest = 0
   let offset = 0
-  for (let i = 1; i < batch.count; i++) offset = Entry.endUnsafe(batch.bytes, offset)
-  return Entry.clockAt(batch.bytes, offset)
+  for (let i = 1; i < batch.count; i++) {
+    offset = Entry.endUnsafe(bytes, offset)
+    const isHigher = Entry.compareVersions(bytes, offset + Entry.versionAt, bytes, highest + Entry.versionAt) > 0
+    if (isHigher) highest = offset
+  }
+  return Entry.clockAt(bytes, highest)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

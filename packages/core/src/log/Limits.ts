@@ -39,13 +39,20 @@ export const Limits = Context.Reference<Limits>("@quorum/core/Limits", { default
 export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.Write, WriteRejected> => {
   try {
     if (typeof write !== "object" || write === null) return invalid("write", "it is not an object")
-    const { key, kind, namespace, value } = write as Record<keyof Entry.Write, unknown>
+    const { contentType, key, kind, namespace, value } = write as Record<keyof Entry.Write, unknown>
     if (kind !== "put" && kind !== "delete") return invalid("kind", "it is neither put nor delete")
     return (
       checkText("namespace", namespace, Math.min(limits.namespaceBytes, Entry.maxNamespaceBytes)) ??
       checkText("key", key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
       checkValue(kind, value, limits.valueBytes) ??
-      Result.succeed({ kind, namespace: namespace as string, key: key as string, value: plainBytes(value) })
+      checkType(kind, contentType) ??
+      Result.succeed({
+        kind,
+        namespace: namespace as string,
+        key: key as string,
+        value: plainBytes(value),
+        ...(contentType === undefined ? {} : { contentType: contentType as string })
+      })
     )
   } catch (cause) {
     return invalid("write", `it cannot be read: ${Thrown.textOf(cause)}`)
@@ -88,6 +95,18 @@ const checkValue = (kind: Entry.Write["kind"], value: unknown, limit: number) =>
   const bytes = lengthOf(value)
   if (kind === "delete" && bytes > 0) return invalid("value", "a delete has no value")
   return bytes > limit ? tooLarge("value", `${bytes} bytes, the limit is ${limit}`) : undefined
+}
+
+/** A content type goes into a header of HTTP, so it is what may stand there. */
+const checkType = (kind: Entry.Write["kind"], type: unknown) => {
+  if (type === undefined) return undefined
+  if (typeof type !== "string") return invalid("contentType", "it is not a string")
+  if (kind === "delete") return invalid("contentType", "a delete has no value")
+  if (type.length === 0) return invalid("contentType", "it is empty")
+  if (type.length > Entry.maxContentTypeBytes) {
+    return tooLarge("contentType", `${type.length} characters, the limit is ${Entry.maxContentTypeBytes}`)
+  }
+  return /^[\x20-\x7e]+$/.test(type) ? undefined : invalid("contentType", "it has other characters than visible ASCII")
 }
 
 const utf8 = new TextEncoder()

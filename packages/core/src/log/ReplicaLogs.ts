@@ -13,6 +13,7 @@ import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
+import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -47,14 +48,14 @@ export class ReplicaLogs extends Context.Service<
      */
     readonly fault: () => ReplicaStore.StoreError | undefined
     /**
-     * Appends writes to the own log as one batch and returns it; durable when it returns. One call at a time: the
+     * Appends entries to the own log as one batch and returns it; durable when it returns. One call at a time: the
      * caller does not start a second before the first is done. `commits` are the spans in which they were committed.
      */
     readonly appendWrites: (
-      writes: ReadonlyArray<Entry.Write>,
+      writes: ReadonlyArray<Entry.Writes>,
       now: number,
       commits?: ReadonlyArray<Tracer.AnySpan>
-    ) => Effect.Effect<EntryBatch.EntryBatch, ReplicaStore.StoreError>
+    ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError>
     /** Appends a validated batch that came from a peer, within a span in each of these. */
     readonly append: (
       batch: EntryBatch.EntryBatch,
@@ -104,6 +105,7 @@ export const make: Effect.Effect<
         members.cluster
     })
   }
+  const run = yield* RunId.make
   let own = LogId.make(store.identity.replica, store.identity.incarnation)
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
@@ -118,7 +120,7 @@ export const make: Effect.Effect<
       isDamage,
       () => Effect.succeedNone
     )
-    if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(newest.value))
+    if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.highestClock(newest.value))
   }
   // What the store found when it was opened, or just now, is not announced as held.
   yield* damage.lookUp
@@ -144,7 +146,7 @@ export const make: Effect.Effect<
   const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
     appendFault = undefined
     heads.set(batch.log, EntryBatch.watermark(batch))
-    clock = HybridLogicalClock.receive(clock, EntryBatch.lastClock(batch))
+    clock = HybridLogicalClock.receive(clock, EntryBatch.highestClock(batch))
     // Told first: what a listener learns or does of it, such as an ack, comes after.
     if (sink.active()) tellAppended(batch, startedAt)
     for (const listener of listeners) listener(batch)
@@ -216,7 +218,7 @@ export const make: Effect.Effect<
       writing.withPermit(
         Effect.suspend(() => {
           const startedAt = Monotonic.millis(time)
-          const { batch } = EntryBatch.encode(head(own), writes, clock, now)
+          const { batch, checks } = EntryBatch.encode(head(own), writes, clock, now, run)
           const attributes = Tracing.attributesOf(batch)
           const spans = tracing.startBatch("quorum.append", commits, { kind: "internal", attributes })
           return Effect.matchEffect(tracing.within(spans, appendToStore(batch)), {
@@ -233,7 +235,7 @@ export const make: Effect.Effect<
               tail.push(batch)
               traces.add(batch.from, EntryBatch.last(batch), spans)
               appended(batch, startedAt)
-              return Effect.succeed(batch)
+              return Effect.succeed({ batch, checks })
             }
           })
         }).pipe(Effect.uninterruptible)

@@ -52,7 +52,7 @@ export const ClockSkewWarn = Context.Reference<number>("@quorum/core/ClockSkewWa
  * replicated (law L25). A handshake carries no entries, so its version vector may use all of it: more than 8,000 logs.
  */
 export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number =>
-  64 * 1024 + Math.max(maxBatchBytes, Entry.headerBytes + limits.namespaceBytes + limits.keyBytes + limits.valueBytes)
+  64 * 1024 + Math.max(maxBatchBytes, Entry.longest(limits))
 
 /** How long one request to a peer may take, in milliseconds, before the connection is given up. */
 export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })

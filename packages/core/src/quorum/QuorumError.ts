@@ -195,3 +195,17 @@ export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnkno
     return `the write ${this.writeId} is not held by this replica`
   }
 }
+
+/**
+ * The place of this id is another write's here: the id was given out by a copy of the log that did not last, from a store
+ * that was restored, cloned or moved. What the id stands for may live on under another id.
+ */
+export class WriteReplaced extends Schema.TaggedError<WriteReplaced>()("WriteReplaced", {
+  writeId: WriteId,
+  /** The id of the write that is held at the place. */
+  held: WriteId
+}) {
+  override get message(): string {
+    return `the place of ${this.writeId} is taken by another write, ${this.held}`
+  }
+}

@@ -5,18 +5,18 @@
  * (key → place in a log), never values.
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
-import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RecordKey from "./RecordKey.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
+import * as Version from "../log/Version.ts"
 
-/** The newest known write of a key: its place, its clock, and whether it is a delete. */
+/** The newest known write of a key: its place, its version, and whether it is a delete. */
 export const Pointer = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
   log: LogId.LogId,
   seq: LogId.Sequence,
-  clock: HybridLogicalClock.HybridLogicalClock,
+  ...Version.Version.fields,
   deleted: Schema.Boolean
 })
 
@@ -27,14 +27,14 @@ export type Pointer = typeof Pointer.Type
 export type Progress = ReadonlyMap<LogId.LogId, number>
 
 /**
- * Order of the writes of one key: last write wins by hybrid logical clock, ties by the name of the log (its owner and
- * incarnation, as text), then by sequence. Total over distinct places, and a function of the entries alone, so every
+ * Order of the writes of one key: last write wins by version. Copies of one write, which have one version, are ordered
+ * by the name of their log (its owner and incarnation, as text), then by sequence. Total over distinct places, and a function of the entries alone, so every
  * replica that holds the same entries picks the same winner. Positive when `a` is newer.
  */
 export const compare = (
   a: Omit<Pointer, "namespace" | "key" | "deleted">,
   b: Omit<Pointer, "namespace" | "key" | "deleted">
-): number => HybridLogicalClock.compare(a.clock, b.clock) || (a.log === b.log ? a.seq - b.seq : a.log < b.log ? -1 : 1)
+): number => Version.compare(a, b) || (a.log === b.log ? a.seq - b.seq : a.log < b.log ? -1 : 1)
 
 /**
  * The newest write per key.

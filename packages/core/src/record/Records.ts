@@ -5,11 +5,15 @@
  * cover yet is kept in memory as pointers, so a read sees everything that is durably appended here.
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
+import type * as LogId from "../identity/LogId.ts"
 import * as WriteId from "../identity/WriteId.ts"
+import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
-import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { StoreError } from "../log/ReplicaStore.ts"
+import * as Version from "../log/Version.ts"
+import { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as IndexFollower from "./IndexFollower.ts"
 import type * as RecordIndex from "./RecordIndex.ts"
 import * as RecordKey from "./RecordKey.ts"
@@ -17,13 +21,17 @@ import * as RecordKey from "./RecordKey.ts"
 /** The newest write of a key. */
 export interface Record extends RecordKey.RecordKey {
   readonly value: Uint8Array
+  /** What the writer said the value is; absent when nothing was said. */
+  readonly contentType?: string
   readonly writeId: WriteId.WriteId
   readonly clock: HybridLogicalClock.HybridLogicalClock
 }
 
 /** A record that exists and cannot be read here: what this replica holds of its newest write is damaged. */
 export interface DamagedRecord extends RecordKey.RecordKey {
-  readonly writeId: WriteId.WriteId
+  /** The place of that write. Its id cannot be told: the check in it is of what is damaged. */
+  readonly log: LogId.LogId
+  readonly seq: number
 }
 
 /** A part of all records, in the order of (namespace, key). */
@@ -76,12 +84,13 @@ export class Records extends Context.Service<
      * The newest value of a key; none when it was never written or is deleted.
      *
      * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica.
+     * `WriteReplaced` when its place is another write's here.
      */
     readonly read: (
       namespace: string,
       key: string,
       options?: ReadOptions
-    ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible | ReadRejected>
+    ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible | WriteReplaced | ReadRejected>
     /**
      * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
      * keys, so it may hold fewer records, and ends early when its values reach 4 MiB; `next` is where to go on, and is
@@ -119,7 +128,7 @@ export const make = Effect.gen(function* () {
         next = { namespace, key }
         const found = yield* resolve(logs, pointer).pipe(
           Effect.catchIf(isDamage, () => {
-            damaged.push({ namespace, key, writeId: WriteId.make(log, seq) })
+            damaged.push({ namespace, key, log, seq })
             return Effect.succeedNone
           })
         )
@@ -188,23 +197,23 @@ const resolve = Effect.fnUntraced(function* (
   pointer: RecordIndex.Pointer | undefined
 ): Effect.fn.Return<Option.Option<Record>, StoreError> {
   if (pointer === undefined || pointer.deleted) return Option.none()
-  const batch = yield* logs.read(pointer.log, pointer.seq - 1, 1)
-  const entry = Option.map(batch, ({ bytes }) => Entry.decodeAt(bytes, 0))
-  if (
-    Option.isNone(entry) ||
-    entry.value.namespace !== pointer.namespace ||
-    entry.value.key !== pointer.key ||
-    HybridLogicalClock.compare(entry.value.clock, pointer.clock) !== 0
-  ) {
+  const { key, namespace } = pointer
+  const batch = Option.getOrUndefined(yield* logs.read(pointer.log, pointer.seq - 1, 1))
+  const at =
+    batch === undefined || Version.compare(Entry.stampAt(batch.bytes, 0), pointer) !== 0
+      ? undefined
+      : Entry.find(batch.bytes, 0, namespace, key)
+  if (batch === undefined || at === undefined) {
     return yield* new StoreError({
       reason: "corrupt",
       detail: `the index points to entry ${pointer.seq} of ${pointer.log}, which is another; delete the index`
     })
   }
-  const { clock, key, namespace, value } = entry.value
-  const writeId = WriteId.make(pointer.log, pointer.seq)
+  const { contentType, value } = Entry.recordAt(batch.bytes, at)
+  const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))
+  const type = contentType === undefined ? {} : { contentType }
   // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
-  return Option.some({ namespace, key, value: value.slice(), writeId, clock })
+  return Option.some({ namespace, key, value: value.slice(), ...type, writeId, clock: pointer.clock })
 })
 
 /** Waits until a write is held here, for so many milliseconds at most. */
@@ -219,7 +228,7 @@ const makeArrivals = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"]) 
     (stop) => Effect.sync(stop)
   )
   return (writeId: WriteId.WriteId, withinMillis: number) => {
-    const { log, seq } = WriteId.place(writeId)
+    const { check, log, seq } = WriteId.place(writeId)
     const isHere = () => logs.head(log).seq >= seq
     const arrival = Effect.callback<void>((resume) => {
       if (isHere()) return resume(Effect.void)
@@ -231,14 +240,20 @@ const makeArrivals = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"]) 
       waiters.add(wake)
       return Effect.sync(() => waiters.delete(wake))
     })
-    return Effect.timeoutOrElse(arrival, {
+    const arrived = Effect.timeoutOrElse(arrival, {
       duration: withinMillis,
       orElse: () => Effect.fail(new NotYetVisible({ writeId }))
-    }).pipe(
-      Effect.andThen(
+    })
+    return Effect.flatMap(
+      Effect.andThen(arrived, logs.chainAt(log, seq)),
+      (chain): Effect.Effect<void, StoreError | WriteReplaced> => {
         // It is here and cannot be read, so nobody can say that a read shows it.
-        Effect.suspend(() => (logs.damageAt(log, seq) === undefined ? Effect.void : damagedWrite(writeId)))
-      )
+        if (Option.isNone(chain) || logs.damageAt(log, seq) !== undefined) return damagedWrite(writeId)
+        const held = Chain.check(chain.value)
+        return held === check
+          ? Effect.void
+          : Effect.fail(new WriteReplaced({ writeId, held: WriteId.make(log, seq, held) }))
+      }
     )
   }
 })

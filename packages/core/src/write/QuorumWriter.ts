@@ -10,6 +10,7 @@ import * as Tracing from "../events/Tracing.ts"
 import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
+import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
@@ -41,6 +42,7 @@ export type ResumeError =
   | QuorumError.QuorumNotMet
   | QuorumError.InvalidPolicy
   | QuorumError.WriteUnknown
+  | QuorumError.WriteReplaced
   | ReplicaStore.StoreError
 
 /** What one write asks for, where it is not what the policy of its namespace says. */
@@ -85,7 +87,7 @@ export class QuorumWriter extends Context.Service<
      */
     readonly status: (
       writeId: WriteId.WriteId
-    ) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown | ReplicaStore.StoreError>
+    ) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown | QuorumError.WriteReplaced | ReplicaStore.StoreError>
   }
 >()("@quorum/core/QuorumWriter") {}
 
@@ -150,6 +152,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         valueBytes: admitted.success.write.value.length,
         resume,
         seq: 0,
+        check: 0,
         cancelled: false
       }
       appender.offer(commit)
@@ -175,7 +178,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   /** The place of a write that is held here, and the policy of its namespace. */
   const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, options?: WriteOptions) {
     if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
-    const { log, seq } = WriteId.place(writeId)
+    const { check, log, seq } = WriteId.place(writeId)
     if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
     // The newest own entries are in memory too, and what is damaged on disk is not held all the same.
     const damage = logs.damageAt(log, seq)
@@ -185,10 +188,14 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     }
     const batch = yield* logs.read(log, seq - 1, 1)
     if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
-    const { namespace } = Entry.headerAt(batch.value.bytes, 0)
+    const { bytes, chain } = batch.value
+    if (Chain.check(chain) !== check) {
+      return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
+    }
+    const { namespace } = Entry.headerAt(bytes, Entry.firstRecord(0))
     const announced = logs.vector().find((watermark) => watermark.log === log)?.seq ?? 0
     const selfLagsBy = Math.max(0, seq - announced)
-    return { log, seq, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
+    return { log, seq, check, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
   })
 
   return QuorumWriter.of({
@@ -198,9 +205,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit,
     resume: Effect.fnUntraced(function* (writeId, options) {
-      const { log, policy, selfLagsBy, seq } = yield* held(writeId, options)
+      const { check, log, policy, selfLagsBy, seq } = yield* held(writeId, options)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: InFlight.Waiter = { resume, seq, cancelled: false }
+        const waiter: InFlight.Waiter = { resume, seq, check, cancelled: false }
         idle.closeUnsafe()
         inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()

@@ -2,6 +2,7 @@
 import * as Peers from "../../src/peer/Peers.ts"
 import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
+  Chain,
   PeerMethods,
   type PeerHandler,
   MemoryNetwork,
@@ -9,9 +10,9 @@ import {
   RecordIndex,
   ReplicaStore
 } from "../../src/adapter.ts"
-import { QuorumPolicy, QuorumWriter, Records, ReplicaEvents, ReplicaId, ReplicaSet } from "../../src/index.ts"
+import { QuorumPolicy, QuorumWriter, Records, ReplicaEvents, ReplicaId, ReplicaSet, WriteId } from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
-import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 export type Services =
@@ -38,6 +39,10 @@ export const policy = (
 ): QuorumPolicy.QuorumPolicy => Result.getOrThrow(QuorumPolicy.make({ n, w, ...extra }))
 
 export const id = ReplicaId.make
+
+/** The id of the write that a replica holds at a place of its own log. */
+export const idAt = ({ chainAt, own }: ReplicaLogs.ReplicaLogs["Service"], seq: number) =>
+  Effect.map(chainAt(own, seq), (chain) => WriteId.make(own, seq, Chain.check(Option.getOrThrow(chain))))
 
 /** Makes a replica set; its replicas start one by one with `start`, on stores that outlive them. */
 export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: number) {

@@ -4,7 +4,15 @@
  * Only schemas, so that a client can share it. The server is `ClientApiServer`, a typed client `ClientApiClient`, and
  * the same schemas make the OpenAPI document at `/openapi.json`.
  */
-import { HybridLogicalClock, type QuorumError, WriteId, Receipt, type Records, ReplicaStatus } from "@quorum/core"
+import {
+  LogId,
+  HybridLogicalClock,
+  type QuorumError,
+  WriteId,
+  Receipt,
+  type Records,
+  ReplicaStatus
+} from "@quorum/core"
 import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -18,6 +26,7 @@ export type ClientApiError =
   | QuorumError.LocalWriteFailed
   | QuorumError.WriteRejected
   | QuorumError.WriteUnknown
+  | QuorumError.WriteReplaced
   | QuorumError.Overloaded
   | QuorumError.ReplicaClosing
   | QuorumError.NotReady
@@ -70,7 +79,8 @@ export const RecordJson = Schema.Struct({
 export const DamagedRecordJson = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
-  writeId: WriteId.WriteId
+  log: LogId.LogId,
+  seq: LogId.Sequence
 })
 
 /** A page of records in the order of namespace and key. It may be shorter than asked for; without `next` it is the last. */

@@ -83,6 +83,17 @@ const writeUnknown = withStatus(
   )
 )
 
+/** The place of the id is another write's. */
+const writeReplaced = withStatus(
+  409,
+  travel(
+    QuorumError.WriteReplaced,
+    "write_replaced",
+    { writeId: WriteId.WriteId, held: WriteId.WriteId },
+    (body) => new QuorumError.WriteReplaced(body)
+  )
+)
+
 /** The write of `atLeast` has not arrived yet. */
 const notYetVisible = travel(
   Records.NotYetVisible,
@@ -178,16 +189,16 @@ export const ofCommit = [
 ] as const
 
 /** What a read of a record may be answered with instead of its value. */
-export const ofRead = [recordNotFound, unavailable(notYetVisible, storeFailed)] as const
+export const ofRead = [recordNotFound, writeReplaced, unavailable(notYetVisible, storeFailed)] as const
 
 /** What a page may be answered with instead of records. */
 export const ofPage = unavailable(storeFailed)
 
 /** What a question about a write may be answered with. */
-export const ofWriteStatus = [writeUnknown, unavailable(storeFailed)] as const
+export const ofWriteStatus = [writeUnknown, writeReplaced, unavailable(storeFailed)] as const
 
 /** What a resumed write may be answered with instead of its receipt. */
-export const ofResume = [writeUnknown, unmet(quorumNotMet), unavailable(storeFailed)] as const
+export const ofResume = [writeUnknown, writeReplaced, unmet(quorumNotMet), unavailable(storeFailed)] as const
 
 /** What a question about the replica's health may be answered with. */
 export const ofHealth = unavailable(

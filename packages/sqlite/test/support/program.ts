@@ -1,6 +1,6 @@
 /** A program that uses a store and says what it does; its first argument chooses what. Started by the tests. */
 import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, RecordIndex, ReplicaStore, RunId, Watermark } from "@quorum/core/adapter"
 import { Effect, Result, type Scope } from "effect"
 import * as fs from "node:fs"
 import { DatabaseSync, StatementSync } from "node:sqlite"
@@ -69,7 +69,7 @@ const index = Effect.gen(function* () {
   let head = Watermark.none(log)
   while (true) {
     head = yield* store.append(EntryBatch.encode(head, [Entry.put("ns", `${head.seq}`, "")], clock, 1).batch)
-    const pointer = { namespace: "ns", key: `${head.seq}`, log, seq: head.seq, clock, deleted: false }
+    const pointer = { namespace: "ns", key: `${head.seq}`, log, seq: head.seq, clock, tie: RunId.none, deleted: false }
     yield* records.merge([pointer], new Map([[log, head.seq]]))
     print(head.seq)
   }

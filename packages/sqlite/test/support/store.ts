@@ -93,7 +93,7 @@ export const valuesOf = Effect.fnUntraced(function* (
     EntryBatch.forEach(page.value, (_, offset) => {
       const entry = Entry.decodeAt(page.value.bytes, offset)
       Chain.extend(chain, view, offset, Entry.endUnsafe(page.value.bytes, offset))
-      values.push(new TextDecoder().decode(entry.value))
+      for (const { value } of entry.records) values.push(new TextDecoder().decode(value))
     })
   }
   return { values, chain: Chain.format(chain) }

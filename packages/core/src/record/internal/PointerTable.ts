@@ -10,7 +10,9 @@
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as LogId from "../../identity/LogId.ts"
+import * as RunId from "../../identity/RunId.ts"
 import type { Pointer } from "../RecordIndex.ts"
 import * as RecordKey from "../RecordKey.ts"
 
@@ -40,8 +42,8 @@ export interface PointerTable {
 export const make = (): PointerTable => {
   let count = 0
   /**
-   * One after the other, for every key its newest write: the number of its log (4 bytes) and its sequence (8), then the
-   * entry as the log has it, up to its value. Together, because a table is larger than what a processor has at hand.
+   * One after the other, for every key its newest write: the number of its log (4 bytes), its sequence (8) and its
+   * version (18), then the record as the log has it, up to its value. Together, because a table is larger than what a processor has at hand.
    */
   let records = new Uint8Array(4096)
   let view = Chain.viewOf(records)
@@ -70,7 +72,7 @@ export const make = (): PointerTable => {
     while (true) {
       const start = slots[slot + 1]! - 1
       if (start < 0) return slot
-      if (slots[slot] === hash && isSameKey(bytes, offset, records, start + placeBytes, length)) return slot
+      if (slots[slot] === hash && isSameKey(bytes, offset, records, start + beforeRecord, length)) return slot
       slot = (slot + 2) & (slots.length - 1)
     }
   }
@@ -80,67 +82,84 @@ export const make = (): PointerTable => {
     return known >= 0 ? known : names.push(log) - 1
   }
 
-  const put = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number, length: number): void => {
+  /** `version` and `at` are where in the bytes the version and the record are; `length` is what is taken of the record. */
+  const put = (
+    start: number,
+    log: number,
+    seq: number,
+    bytes: Uint8Array,
+    version: number,
+    at: number,
+    length: number
+  ): void => {
     view.setUint32(start, log)
     view.setFloat64(start + 4, seq)
     // Heads are short, and a loop beats the call that copies a range.
-    for (let i = 0; i < length; i++) records[start + placeBytes + i] = bytes[offset + i]!
+    for (let i = 0; i < Entry.versionBytes; i++) records[start + placeBytes + i] = bytes[version + i]!
+    for (let i = 0; i < length; i++) records[start + beforeRecord + i] = bytes[at + i]!
   }
 
-  const isNewer = (start: number, log: number, seq: number, bytes: Uint8Array, offset: number): boolean => {
-    const order = Entry.compareClocks(bytes, offset, records, start + placeBytes)
+  const isNewer = (start: number, log: number, seq: number, bytes: Uint8Array, version: number): boolean => {
+    const order = Entry.compareVersions(bytes, version, records, start + placeBytes)
     if (order !== 0) return order > 0
     const heldLog = view.getUint32(start)
     return log === heldLog ? seq > view.getFloat64(start + 4) : names[log]! > names[heldLog]!
   }
 
-  const add = (bytes: Uint8Array, offset: number, log: number, seq: number): void => {
-    const length = Entry.headLength(bytes, offset)
-    const hash = hashKey(bytes, offset, length)
-    const slot = find(bytes, offset, length, hash)
+  const add = (bytes: Uint8Array, version: number, at: number, log: number, seq: number): void => {
+    const length = Entry.headLength(bytes, at)
+    const hash = hashKey(bytes, at, length)
+    const slot = find(bytes, at, length, hash)
     const held = slots[slot + 1]! - 1
     if (held >= 0) {
-      if (isNewer(held, log, seq, bytes, offset)) put(held, log, seq, bytes, offset, Entry.headerBytes)
+      // Of two records of a key in one entry the later counts.
+      if (isNewer(held, log, seq, bytes, version) || isSamePlace(held, log, seq)) {
+        put(held, log, seq, bytes, version, at, Entry.keyPartAt)
+      }
       return
     }
-    if (used + placeBytes + length > records.length) {
-      const room = new Uint8Array((used + placeBytes + length) * 2)
+    if (used + beforeRecord + length > records.length) {
+      const room = new Uint8Array((used + beforeRecord + length) * 2)
       room.set(records)
       records = room
       view = Chain.viewOf(records)
     }
-    put(used, log, seq, bytes, offset, length)
+    put(used, log, seq, bytes, version, at, length)
     slots[slot] = hash
     slots[slot + 1] = used + 1
-    used += placeBytes + length
+    used += beforeRecord + length
     count++
     if (count * 4 > slots.length) grow()
   }
 
   const pointer = (start: number): Pointer => {
-    const { clock, key, kind, namespace } = Entry.headerAt(records, start + placeBytes)
+    const { key, kind, namespace } = Entry.headerAt(records, start + beforeRecord)
     const log = names[view.getUint32(start)]!
-    return { namespace, key, log, seq: view.getFloat64(start + 4), clock, deleted: kind === "delete" }
+    const { clock, tie } = Entry.readVersion(records, start + placeBytes)
+    return { namespace, key, log, seq: view.getFloat64(start + 4), clock, tie, deleted: kind === "delete" }
   }
+
+  const isSamePlace = (start: number, log: number, seq: number): boolean =>
+    view.getUint32(start) === log && view.getFloat64(start + 4) === seq
 
   const starts = (): Uint32Array => {
     const found = new Uint32Array(count)
     for (let i = 0, at = 0; i < count; i++) {
       found[i] = at
-      at += placeBytes + Entry.headLength(records, at + placeBytes)
+      at += beforeRecord + Entry.headLength(records, at + beforeRecord)
     }
     return found
   }
 
   const compareRecords = (a: number, b: number): number =>
-    Entry.compareKeys(records, a + placeBytes, records, b + placeBytes)
+    Entry.compareKeys(records, a + beforeRecord, records, b + beforeRecord)
 
   /** Asks about the order of a key of the table and the given one. */
   const comparison = (key: RecordKey.RecordKey, is: (order: number) => boolean): ((start: number) => boolean) => {
     const head = headOf(key)
     return head === undefined
       ? (start) => is(RecordKey.compare(pointer(start), key))
-      : (start) => is(Entry.compareKeys(records, start + placeBytes, head, 0))
+      : (start) => is(Entry.compareKeys(records, start + beforeRecord, head, 0))
   }
 
   return {
@@ -150,8 +169,11 @@ export const make = (): PointerTable => {
       const log = logNumber(batch.log)
       let at = 0
       for (let i = 0; i < batch.count; i++) {
-        add(batch.bytes, at, log, batch.from + i)
-        at = Entry.endUnsafe(batch.bytes, at)
+        const after = Entry.endUnsafe(batch.bytes, at)
+        const version = at + Entry.versionAt
+        for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {
+          add(batch.bytes, version, at, log, batch.from + i)
+        }
       }
     },
     get: (namespace, key) => {
@@ -179,23 +201,26 @@ export const make = (): PointerTable => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Bytes of a record before the entry's. */
+/** Bytes before a version: its place. */
 const placeBytes = 12
 
-/** A key as the head of an entry; `undefined` when it is longer than an entry can hold. */
+/** Bytes before a record: the place and the version of its entry. */
+const beforeRecord = placeBytes + Entry.versionBytes
+
+/** A key as the head of a record; `undefined` when it is longer than a record can hold. */
 const headOf = ({ key, namespace }: RecordKey.RecordKey): Uint8Array | undefined => {
   const write = Entry.remove(namespace, key)
   const bytes = new Uint8Array(Entry.maxSize(write))
-  const length = Entry.encodeInto(bytes, 0, write, { wallTime: 0, logical: 0 })
-  return Entry.headLength(bytes, 0) === length ? bytes.subarray(0, length) : undefined
+  const length = Entry.encodeInto(bytes, 0, write, noStamp)
+  const at = Entry.firstRecord(0)
+  return at + Entry.headLength(bytes, at) === length ? bytes.subarray(at, length) : undefined
 }
 
-/** From where on a head is about the key alone: its two lengths, then its text. */
-const keyPart = Entry.headerBytes - 3
+const noStamp: Entry.Stamp = { clock: HybridLogicalClock.zero, tie: RunId.none, unprobed: false }
 
 /** Whether two heads have the same key; `length` is that of the first. Equal lengths in them make equal ends. */
 const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, length: number): boolean => {
-  for (let i = keyPart; i < length; i++) if (a[aAt + i] !== b[bAt + i]) return false
+  for (let i = Entry.keyPartAt; i < length; i++) if (a[aAt + i] !== b[bAt + i]) return false
   return true
 }
 
@@ -222,7 +247,7 @@ const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
   }
   let word = 0
   let filled = 0
-  for (let i = offset + keyPart; i < offset + length; i++) {
+  for (let i = offset + Entry.keyPartAt; i < offset + length; i++) {
     word |= bytes[i]! << filled
     filled += 8
     if (filled === 32) {
@@ -233,7 +258,7 @@ const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
       filled = 0
     }
   }
-  word |= (length - keyPart) << 24
+  word |= (length - Entry.keyPartAt) << 24
   v3 ^= word
   round()
   v0 ^= word

@@ -4,6 +4,7 @@
 import { Cause, Clock, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
+import type * as EntryBatch from "../../log/EntryBatch.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Replication } from "../../peer/Replication.ts"
@@ -43,11 +44,16 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   }
 
   /** Writes that share what decides about them wait together. */
-  const watch = (commits: ReadonlyArray<CommitQueue.Commit>, from: number, startedAt: number): void => {
+  const watch = (
+    commits: ReadonlyArray<CommitQueue.Commit>,
+    { batch, checks }: EntryBatch.Encoded,
+    startedAt: number
+  ): void => {
     const groups: Array<{ readonly policy: QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> = []
     for (let i = 0; i < commits.length; i++) {
       const commit = commits[i]!
-      commit.seq = from + i
+      commit.seq = batch.from + i
+      commit.check = checks[i]!
       // The log has it now; what waits for acks needs no copy.
       commit.write = undefined
       const group = groups.find(({ policy }) => isSame(policy, commit.policy))
@@ -88,7 +94,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe(), spansOf(sound)))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
-    watch(sound, appended.value.from, startedAt)
+    watch(sound, appended.value, startedAt)
   })
 
   /** Answers writes that have waited for long while this replica may not append yet. */

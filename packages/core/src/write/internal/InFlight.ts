@@ -22,6 +22,8 @@ import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 export interface Waiter {
   readonly resume: (effect: Effect.Effect<Receipt, QuorumError.QuorumNotMet>) => void
   seq: number
+  /** The check of its id; see `Chain.check`. */
+  check: number
   /** Set when nobody waits any more. */
   cancelled: boolean
 }
@@ -90,8 +92,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       tell(group, "committed", undefined, at)
       const acked = ackedIds(group.tracker)
       const { n, w } = group.policy
-      for (const { cancelled, resume, seq } of group.waiters) {
-        if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq), acked, w, n }))
+      for (const { cancelled, check, resume, seq } of group.waiters) {
+        if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq, check), acked, w, n }))
       }
     } else {
       lagging(group, at)
@@ -107,9 +109,9 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     if (Result.isSuccess(result) || result.failure._tag !== "Unmet") return
     const { got, needed, reason, verdicts } = result.failure
     tell(group, "quorum_not_met", reason, at)
-    for (const { cancelled, resume, seq } of group.waiters) {
+    for (const { cancelled, check, resume, seq } of group.waiters) {
       if (cancelled) continue
-      const writeId = WriteId.make(group.log, seq)
+      const writeId = WriteId.make(group.log, seq, check)
       resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
     }
   }

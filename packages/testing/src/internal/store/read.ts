@@ -119,7 +119,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           assert.deepStrictEqual(yield* held(store, logA), texts(odd))
           const batch = Option.getOrThrow(yield* store.read(logA, 0, 10 * 1024 * 1024))
           const decoded: Array<Entry.Write> = []
-          EntryBatch.forEach(batch, (_, offset) => decoded.push(Entry.decodeAt(batch.bytes, offset)))
+          EntryBatch.forEach(batch, (_, offset) => decoded.push(...Entry.decodeAt(batch.bytes, offset).records))
           assert.deepStrictEqual(
             decoded.map(({ key, kind, namespace, value }) => ({ kind, namespace, key, value: Array.from(value) })),
             oddWrites.map((write) => ({ ...write, value: Array.from(write.value) }))

@@ -1,7 +1,7 @@
 /** What the record index does: whatever order the writes come in, the newest of every key. */
 import { assert } from "@effect/vitest"
 import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, RecordKey, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, RecordIndex, RecordKey, type RunId, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import * as Faults from "../../Faults.ts"
@@ -16,7 +16,9 @@ const keys = ["k", "k1", "\ue000", "\uffff", "😀", "\u{10ffff}", "a'b", "long"
 const makeLogs = (): ReadonlyArray<EntryBatch.EntryBatch> => {
   const random = Faults.generator(4711)
   const pick = <A>(items: ReadonlyArray<A>): A => items[Math.floor(random() * items.length)]!
-  return [logA, logB, logC].map((log) => {
+  return [logA, logB, logC].map((log, i) => {
+    // The order of the ties is not that of the logs.
+    const tie = `000000000000000${(i + 1) % 3}` as RunId.RunId
     let batch: EntryBatch.EntryBatch | undefined
     let clock = HybridLogicalClock.zero
     for (let i = 0; i < 60; i++) {
@@ -26,7 +28,8 @@ const makeLogs = (): ReadonlyArray<EntryBatch.EntryBatch> => {
         batch === undefined ? Watermark.none(log) : EntryBatch.watermark(batch),
         [write],
         clock,
-        1_700_000_000_000 + Math.floor(i / 3)
+        1_700_000_000_000 + Math.floor(i / 3),
+        tie
       )
       clock = next.clock
       batch = batch === undefined ? next.batch : EntryBatch.concat([batch, next.batch])
@@ -40,8 +43,9 @@ const logs = makeLogs()
 const pointersOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Pointer> => {
   const pointers: Array<RecordIndex.Pointer> = []
   EntryBatch.forEach(batch, (seq, offset) => {
-    const { clock, key, kind, namespace } = Entry.headerAt(batch.bytes, offset)
-    pointers.push({ namespace, key, log: batch.log, seq, clock, deleted: kind === "delete" })
+    const { clock, tie } = Entry.stampAt(batch.bytes, offset)
+    const { key, kind, namespace } = Entry.headerAt(batch.bytes, Entry.firstRecord(offset))
+    pointers.push({ namespace, key, log: batch.log, seq, clock, tie, deleted: kind === "delete" })
   })
   return pointers
 }

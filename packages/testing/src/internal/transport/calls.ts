@@ -195,7 +195,7 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
       const largest = Entry.put("n".repeat(namespaceBytes), "k".repeat(keyBytes), value)
       const one = first(Rig.logA, [largest])
       const small = Entry.put("ns", "k", value.subarray(0, 1000))
-      const size = Entry.headerBytes + 3 + small.value.length
+      const size = Entry.headerBytes + Entry.recordHeaderBytes + 3 + small.value.length
       const count = Math.floor(PeerProtocol.maxBatchBytes / size)
       const many = EntryBatch.encode(
         EntryBatch.watermark(one),
