@@ -10,7 +10,7 @@ import { during } from "./support/time.ts"
 const put = (key: string) => Entry.put("notes", key, "v")
 
 /** `a` restarts on a log of four writes, of which the third is damaged here; `b` and `c` hold them all. */
-const damaged = Effect.fnUntraced(function* (w: number) {
+const damaged = Effect.fnUntraced(function* (w: number, seqs: ReadonlyArray<number> = [3]) {
   const cluster = yield* Cluster.make(["a", "b", "c"], w)
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
   cluster.stores.set("a", store)
@@ -23,10 +23,13 @@ const damaged = Effect.fnUntraced(function* (w: number) {
   )
   const { own } = first.logs
   yield* during(first.stop, 5000)
-  store.damage(own, 3)
+  for (const seq of seqs) store.damage(own, seq)
   const a = yield* cluster.start("a")
   yield* TestClock.adjust(5000)
-  assert.deepStrictEqual(a.logs.damaged(), [{ log: own, from: 3, to: 3 }])
+  assert.deepStrictEqual(
+    a.logs.damaged(),
+    seqs.map((seq) => ({ log: own, from: seq, to: seq }))
+  )
   return { a, cluster, id: (seq: number) => receipts[seq - 1]!.writeId }
 })
 
@@ -44,6 +47,15 @@ describe("DamageIsLocal: after damage of a log", () => {
       assert.sameMembers([...(yield* during(a.writer.resume(id(2), { w: "all" }), 10)).acked], ["a", "b", "c"])
       assert.sameMembers([...(yield* during(a.writer.resume(id(4)), 10)).acked], ["b", "c"])
       assert.strictEqual((yield* Effect.flip(a.writer.status(id(3))))._tag, "StoreError")
+    })
+  )
+
+  it.effect("a log is announced up to the first of several damaged entries in a row, whichever is found first", () =>
+    Effect.gen(function* () {
+      const { a } = yield* damaged(2, [4, 3])
+      const held = a.logs.vector().find(({ log }) => log === a.logs.own)
+      assert.strictEqual(held?.seq, 2)
+      assert.strictEqual(a.peers.get(Cluster.id("b")).drifted.size, 0)
     })
   )
 

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ReplicaSet, type LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, RecordKey, ReplicaStore, RunId } from "@quorum/core/adapter"
-import { Effect, Logger, Option, Schema, Layer } from "effect"
+import type { LogId } from "@quorum/core"
+import { RecordIndex, RecordKey, ReplicaStore, RunId } from "@quorum/core/adapter"
+import { Effect, Logger, Option, Schema } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { SqliteRecordIndex, SqliteStore } from "../src/index.ts"
+import { SqliteRecordIndex } from "../src/index.ts"
 import { a, batchAfter, child, firstBatch, logA, logB, open, tempFolder } from "./support/store.ts"
 
 const indexFile = (folder: string) => path.join(folder, "index.db")
@@ -376,32 +376,6 @@ describe("SqliteRecordIndex", () => {
       assert.strictEqual(error.reason, "unavailable")
       assert.include(error.detail, `${indexFile(folder)} was closed`)
       assert.strictEqual((yield* Effect.flip(index.merge([], new Map()))).reason, "unavailable")
-    })
-  )
-})
-
-describe("SqliteStore", () => {
-  it.effect("gives both services from one folder, and closes both with the scope", () =>
-    Effect.gen(function* () {
-      const folder = yield* tempFolder
-      const layer = Layer.provide(
-        SqliteStore.layer({ folder }),
-        Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
-      )
-      const batch = firstBatch(logA, ["1"])
-      yield* Effect.gen(function* () {
-        const store = yield* ReplicaStore.ReplicaStore
-        const index = yield* RecordIndex.RecordIndex
-        yield* store.append(batch)
-        yield* index.merge([pointer("x", 1)], new Map([[logA, 1]]))
-      }).pipe(Effect.provide(layer))
-      assert.deepStrictEqual(fs.readdirSync(folder).sort(), ["index.db", "log.db"])
-      yield* Effect.gen(function* () {
-        const store = yield* ReplicaStore.ReplicaStore
-        const index = yield* RecordIndex.RecordIndex
-        assert.deepStrictEqual(yield* store.watermarks, [EntryBatch.watermark(batch)])
-        assert.deepStrictEqual(yield* all(index), [pointer("x", 1)])
-      }).pipe(Effect.provide(layer))
     })
   )
 })

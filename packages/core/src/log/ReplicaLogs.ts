@@ -286,6 +286,14 @@ const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink
   const held = new Map<LogId.LogId, Watermark.Watermark>()
   const find = (log: LogId.LogId, is: (range: ReplicaStore.DamagedRange) => boolean) =>
     known === 0 ? undefined : store.damaged().find((range) => range.log === log && is(range))
+  /** How far a log is held before a damaged entry: where that is damaged too, as looking at it shows, before that. */
+  const endBefore = (log: LogId.LogId, from: number): Effect.Effect<Watermark.Watermark> =>
+    Effect.flatMap(Effect.option(store.chainAt(log, from - 1)), (found) => {
+      const chain = Option.getOrUndefined(Option.flatten(found))
+      if (chain !== undefined) return Effect.succeed({ log, seq: from - 1, chain })
+      const more = store.damaged().find((range) => range.log === log && range.from < from && from - 1 <= range.to)
+      return more === undefined ? Effect.succeed(Watermark.none(log)) : endBefore(log, more.from)
+    })
   return {
     /** Whether the store has found more of it. */
     isNews: (): boolean => store.damaged().length > known,
@@ -300,8 +308,7 @@ const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink
           yield* Effect.logError(`entries ${from} to ${to} of ${log} are damaged here and do not count as held`)
           const before = held.get(log)
           if (before !== undefined && before.seq < from) return
-          const chain = Option.getOrUndefined(Option.flatten(yield* Effect.option(store.chainAt(log, from - 1))))
-          held.set(log, chain === undefined ? Watermark.none(log) : { log, seq: from - 1, chain })
+          held.set(log, yield* endBefore(log, from))
         }),
         { discard: true }
       )

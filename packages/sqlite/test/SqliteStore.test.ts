@@ -1,0 +1,44 @@
+/** The store and the index of one folder. */
+import { assert, describe, it } from "@effect/vitest"
+import { ReplicaSet } from "@quorum/core"
+import { EntryBatch, RecordIndex, ReplicaStore, RunId } from "@quorum/core/adapter"
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs"
+import { SqliteStore } from "../src/index.ts"
+import { a, firstBatch, logA, tempFolder } from "./support/store.ts"
+
+const pointer: RecordIndex.Pointer = {
+  namespace: "ns",
+  key: "x",
+  log: logA,
+  seq: 1,
+  clock: { wallTime: 1, logical: 0 },
+  tie: RunId.none,
+  deleted: false
+}
+
+describe("SqliteStore", () => {
+  it.effect("gives both services from one folder, and closes both with the scope", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const layer = Layer.provide(
+        SqliteStore.layer({ folder }),
+        Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+      )
+      const batch = firstBatch(logA, ["1"])
+      yield* Effect.gen(function* () {
+        const store = yield* ReplicaStore.ReplicaStore
+        const index = yield* RecordIndex.RecordIndex
+        yield* store.append(batch)
+        yield* index.merge([pointer], new Map([[logA, 1]]))
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(fs.readdirSync(folder).sort(), ["index.db", "log.db"])
+      yield* Effect.gen(function* () {
+        const store = yield* ReplicaStore.ReplicaStore
+        const index = yield* RecordIndex.RecordIndex
+        assert.deepStrictEqual(yield* store.watermarks, [EntryBatch.watermark(batch)])
+        assert.deepStrictEqual(yield* index.scan({ after: undefined, limit: 10 }), [pointer])
+      }).pipe(Effect.provide(layer))
+    })
+  )
+})
