@@ -24,6 +24,15 @@ describe("HybridLogicalClock", () => {
     }
   )
 
+  it("a tick that has counted to the end goes on at the next millisecond, and not before", () => {
+    for (const [logical, next] of [
+      [2 ** 32 - 2, { wallTime: 5, logical: 2 ** 32 - 1 }],
+      [2 ** 32 - 1, { wallTime: 6, logical: 0 }]
+    ] as const) {
+      assert.deepStrictEqual(tick({ wallTime: 5, logical }, 5), next)
+    }
+  })
+
   it("a tick takes the wall time as soon as that is ahead, and counts until then", () => {
     const first = tick(zero, 1000)
     assert.deepStrictEqual(first, { wallTime: 1000, logical: 0 })

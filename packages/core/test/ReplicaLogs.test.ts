@@ -90,6 +90,49 @@ describe("ReplicaLogs", () => {
     })
   )
 
+  it.effect("L60 damage that is found later moves what is announced back, and never on", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      for (const batch of batches(peerLog, put("1"), put("2"), put("3"), put("4"))) yield* store.append(batch)
+      const found: Array<ReplicaStore.DamagedRange> = []
+      const { logs } = yield* open({ ...store, damaged: () => found })
+      const announced = () => logs.vector().map(({ seq }) => seq)
+      for (const [seq, held] of [
+        [3, 2],
+        [4, 2],
+        [2, 1]
+      ] as const) {
+        found.push({ log: peerLog, from: seq, to: seq })
+        yield* logs.chainAt(peerLog, 1)
+        assert.deepStrictEqual(announced(), [held])
+      }
+    })
+  )
+
+  it.effect("L68 a read that failed is a fault of the store until one succeeds, and so is an append", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const [first, second] = batches(peerLog, put("1"), put("2"))
+      const fault = new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" })
+      let works = true
+      const { logs } = yield* open({
+        ...store,
+        append: (batch) => Effect.suspend(() => (works ? store.append(batch) : Effect.fail(fault))),
+        read: (...asked) => Effect.suspend(() => (works ? store.read(...asked) : Effect.fail(fault)))
+      })
+      yield* logs.append(first!)
+      const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [logs.read(peerLog, 0, 1), logs.append(second!)]
+      for (const call of calls) {
+        works = false
+        yield* Effect.flip(call)
+        assert.strictEqual(logs.fault()?.detail, "EIO")
+        works = true
+        yield* call
+        assert.isUndefined(logs.fault())
+      }
+    })
+  )
+
   it.effect("an append that is durable is announced, though its caller was interrupted", () =>
     Effect.gen(function* () {
       const store = yield* memory
@@ -210,6 +253,26 @@ describe("the newest own entries in memory", () => {
       }
       // Seven entries of a little more than a mebibyte fit into eight.
       assert.deepStrictEqual(asked, [0, 1, 2, 3, 4])
+    })
+  )
+
+  it.effect("L25 a read of the newest holds the bytes that were asked for, up to the last of them", () =>
+    Effect.gen(function* () {
+      const { logs } = yield* open(yield* memory)
+      const sizes: Array<number> = []
+      for (let i = 0; i < 3; i++) {
+        const { batch } = yield* logs.appendWrites([put(`k${i}`)], i)
+        sizes.push(batch.bytes.length)
+      }
+      const two = sizes[0]! + sizes[1]!
+      for (const [maxBytes, count] of [
+        [two - 1, 1],
+        [two, 2],
+        [two + sizes[2]! - 1, 2],
+        [two + sizes[2]!, 3]
+      ] as const) {
+        assert.strictEqual(Option.getOrThrow(yield* logs.read(logs.own, 0, maxBytes)).count, count)
+      }
     })
   )
 

@@ -33,6 +33,19 @@ const cameBack = Effect.gen(function* () {
 })
 
 describe("sessions", () => {
+  it.effect("L39 a session is of no use to a connection that proves another member, and of use to its own", () =>
+    Effect.gen(function* () {
+      const { again, client } = yield* cameBack
+      const as = (name: string) =>
+        Effect.provideService(
+          PeerProtocol.ProvenIdentity,
+          Option.some(Cluster.id(name))
+        )(client.push({ session: again, batch: first(LogId.make(idB, after)) }))
+      yield* failure(as("c"), "SessionUnknown")
+      assert.strictEqual((yield* as("b")).seq, 1)
+    })
+  )
+
   it.effect(
     "a member that comes back with another incarnation gets another session, which is that of its new log",
     () =>
