@@ -5,7 +5,7 @@ import { NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import type { LogId } from "@quorum/core"
 import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerProtocol, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { PeerProtocol, PeerTransport, RecordIndex, ReplicaStore, type RunId } from "@quorum/core/adapter"
 import { ClientApiServer, HttpPeerTransport } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Prometheus } from "@quorum/metrics"
@@ -125,6 +125,13 @@ const hello: PeerProtocol.Hello = {
   cluster: "test",
   replica: ReplicaId.make("a"),
   incarnation: "00000000000000aa" as LogId.Incarnation,
+  run: "00000000000000f1" as RunId.RunId,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 0, logical: 0 },
   vector: [],
   sentAt: 0
 }

@@ -3,6 +3,7 @@
  */
 export * as Chain from "./log/Chain.ts"
 export * as EntryBatch from "./log/EntryBatch.ts"
+export * as Life from "./identity/Life.ts"
 export * as MemoryNetwork from "./peer/MemoryNetwork.ts"
 export * as PeerFrame from "./peer/PeerFrame.ts"
 export * as PeerHandler from "./peer/PeerHandler.ts"

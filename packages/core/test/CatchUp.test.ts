@@ -82,7 +82,14 @@ describe("the answer to a pull", () => {
 
 describe("the answer to a push", () => {
   const batch = batchOf(3)
-  const ack: PeerProtocol.Ack = { replica: b, ...EntryBatch.watermark(batch) }
+  const ack: PeerProtocol.Ack = {
+    ...EntryBatch.watermark(batch),
+    replica: b,
+    incarnation,
+    members: 7,
+    clock: { wallTime: 1, logical: 0 },
+    voting: true
+  }
 
   it("L11 counts when it names the replica, the log, the last place and the chain there", () => {
     assert.strictEqual(judge(b, batch, ack), "ack")

@@ -2,11 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type LogId, type ReplicaEvents } from "../src/index.ts"
-import { type Chain, type PeerProtocol, ReplicaStore } from "../src/adapter.ts"
+import { Entry, type ReplicaEvents } from "../src/index.ts"
+import { type Chain, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as CatchUp from "../src/peer/internal/CatchUp.ts"
 import * as OwnStore from "../src/peer/internal/OwnStore.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
 
 const put = (key: string) => Entry.put("notes", key, "v")
@@ -23,10 +24,10 @@ const listening = (replica: Cluster.Running): Array<Told> => {
 }
 
 const hello = (replica: string): PeerProtocol.Hello => ({
-  version: 1,
+  version: PeerProtocol.versions[0],
   cluster: "test",
   replica: Cluster.id(replica),
-  incarnation: "00000000000000bb" as LogId.Incarnation,
+  ...says("00000000000000bb"),
   vector: [],
   sentAt: 0
 })

@@ -8,8 +8,10 @@ import {
   PeerMethods,
   PeerProtocol,
   ReplicaStore,
+  type RunId,
   type Watermark
 } from "../src/adapter.ts"
+import { says } from "./support/greeting.ts"
 
 const b = ReplicaId.make("b")
 const incarnation = "9f3c52d0b1e44a07" as LogId.Incarnation
@@ -28,6 +30,7 @@ const batchOf = (head: Watermark.Watermark, count: number) =>
     1_700_000_000_000
   ).batch
 
+const life = { incarnation, run: "00000000000000f1" as RunId.RunId, startedAt: 1_700_000_000_000 }
 const vector = [
   { log, seq: 41, chain },
   { log: longestLog, seq: greatest, chain: "ffffffffffffffff" as Chain.Chain }
@@ -36,18 +39,29 @@ const hello: PeerProtocol.Hello = {
   version: PeerProtocol.versions[0],
   cluster: 'é😀\u0000"\\ notes',
   replica: longest,
-  incarnation,
+  ...says(incarnation),
+  members: { [longest]: life, [b]: { ...life, startedAt: 1.5 } },
+  remembered: vector,
   vector,
   sentAt: 1_700_000_000_000.25
 }
 const welcome: PeerProtocol.Welcome = {
   cluster: "notes",
   replica: b,
-  incarnation,
+  ...says(incarnation),
+  voting: false,
+  blank: true,
   vector,
   session: "k2j3h4",
   receivedAt: -1,
   sentAt: 0.5
+}
+
+const acker = {
+  incarnation,
+  members: 0xfedcba98,
+  clock: { wallTime: 2 ** 48 - 1, logical: 2 ** 32 - 1 },
+  voting: true
 }
 
 const utf8 = new TextEncoder()
@@ -86,12 +100,27 @@ const answers: ReadonlyArray<readonly [what: string, answer: PeerFrame.Answer]> 
         { _tag: "hello", result: Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail: "é😀" })) }
       ] as const
   ),
-  ["an ack", { _tag: "push", result: Result.succeed({ replica: b, log, seq: 42, chain }) }],
+  ["an ack", { _tag: "push", result: Result.succeed({ ...acker, replica: b, log, seq: 42, chain }) }],
   [
     "an ack of the greatest place, of the longest names",
-    { _tag: "push", result: Result.succeed({ replica: longest, log: longestLog, seq: greatest, chain }) }
+    { _tag: "push", result: Result.succeed({ ...acker, replica: longest, log: longestLog, seq: greatest, chain }) }
   ],
-  ["an ack of nothing", { _tag: "push", result: Result.succeed({ replica: b, log, seq: 0, chain: Chain.empty }) }],
+  [
+    "an ack of nothing by a replica that does not vote",
+    {
+      _tag: "push",
+      result: Result.succeed({
+        ...acker,
+        replica: b,
+        log,
+        seq: 0,
+        chain: Chain.empty,
+        voting: false,
+        members: 0,
+        clock: HybridLogicalClock.zero
+      })
+    }
+  ],
   ["a push of an unknown session", { _tag: "push", result: Result.fail(new PeerProtocol.SessionUnknown()) }],
   ["a rejected push", { _tag: "push", result: Result.fail(new PeerProtocol.PushRejected({ detail: "no" })) }],
   ["a gap", { _tag: "push", result: Result.fail(new ReplicaStore.AppendGap({ head: { log, seq: 7, chain } })) }],
@@ -161,7 +190,10 @@ describe("PeerFrame", () => {
   const Sequence = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: greatest })))
   it.prop("any sequence up to 2^48 - 1 comes out as it went in", { seq: Sequence }, ({ seq }) => {
     for (const near of [seq, (seq % 2 ** 33) + 1, Math.max(1, seq - (seq % 2 ** 32)), greatest - (seq % 5)]) {
-      const answer: PeerFrame.Answer = { _tag: "push", result: Result.succeed({ replica: b, log, seq: near, chain }) }
+      const answer: PeerFrame.Answer = {
+        _tag: "push",
+        result: Result.succeed({ ...acker, replica: b, log, seq: near, chain })
+      }
       const read = Result.getOrThrow(PeerFrame.decodeAnswer(PeerFrame.encodeAnswer(1, answer)))
       assert.deepStrictEqual(read.message, answer)
     }
@@ -172,7 +204,7 @@ describe("PeerFrame", () => {
     const batch = batchOf({ log, seq: 0, chain }, 1)
     for (const seq of [greatest + 1, Number.MAX_SAFE_INTEGER]) {
       assert.throws(() =>
-        PeerFrame.encodeAnswer(1, { _tag: "push", result: Result.succeed({ replica: b, log, seq, chain }) })
+        PeerFrame.encodeAnswer(1, { _tag: "push", result: Result.succeed({ ...acker, replica: b, log, seq, chain }) })
       )
       assert.throws(() =>
         PeerFrame.encodeRequest(1, { _tag: "push", payload: { session: "s", batch: { ...batch, from: seq } } })
@@ -250,6 +282,8 @@ describe("PeerFrame", () => {
   const text = (value: string) => value.length.toString(16).padStart(2, "0") + ascii(value)
   const place = "00000000002a"
   const count = "00000001"
+  /** What an ack says of the acker, but for whether it votes. */
+  const saysOfAcker = "fedcba98" + "00000000000a" + "0000000b"
 
   for (const [what, hex, detail] of [
     ["no bytes", "", /./],
@@ -257,10 +291,27 @@ describe("PeerFrame", () => {
     ["kind 0", head(0), /0 is no kind of answer/],
     ["a kind of the future", head(11), /11 is no kind of answer/],
     ["nothing, and a byte", `${head(7)}00`, /1 bytes too many/],
-    ["an ack, and two bytes", `${head(5)}${text("b")}${text(log)}${place}${chain}0000`, /2 bytes too many/],
+    [
+      "an ack, and two bytes",
+      `${head(5)}${text("b")}${incarnation}${text(log)}${place}${chain}${saysOfAcker}010000`,
+      /2 bytes too many/
+    ],
+    [
+      "an ack that votes and does not",
+      `${head(5)}${text("b")}${incarnation}${text(log)}${place}${chain}${saysOfAcker}02`,
+      /2 is neither yes nor no/
+    ],
     ["an ack of no replica", `${head(5)}${text("")}${text(log)}${place}${chain}`, /"" does not name a replica/],
-    ["an ack of a log as replica", `${head(5)}${text(log)}${text(log)}${place}${chain}`, /does not name a replica/],
-    ["an ack of a replica as log", `${head(5)}${text("b")}${text("b")}${place}${chain}`, /"b" does not name a log/],
+    [
+      "an ack of a log as replica",
+      `${head(5)}${text(log)}${incarnation}${text(log)}${place}${chain}`,
+      /does not name a replica/
+    ],
+    [
+      "an ack of a replica as log",
+      `${head(5)}${text("b")}${incarnation}${text("b")}${place}${chain}`,
+      /"b" does not name a log/
+    ],
     ["entries of no log", `${head(6)}${text("")}${place}${count}${chain}${chain}00`, /"" does not name a log/],
     [
       "entries of a long log",
@@ -386,7 +437,16 @@ describe("PeerFrame", () => {
     })
 
     it("of an ack", () => {
-      const ack: PeerProtocol.Ack = { replica: b, log, seq: 2 ** 33 + 7, chain: "fedcba9876543210" as Chain.Chain }
+      const ack: PeerProtocol.Ack = {
+        replica: b,
+        incarnation,
+        log,
+        seq: 2 ** 33 + 7,
+        chain: "fedcba9876543210" as Chain.Chain,
+        members: 0x89abcdef,
+        clock: { wallTime: 0x0102030405, logical: 0xa0b0c0d0 },
+        voting: true
+      }
       const frame = PeerFrame.encodeAnswer(0xfffffffe, { _tag: "push", result: Result.succeed(ack) })
       assert.strictEqual(
         Buffer.from(frame).toString("hex"),
@@ -394,10 +454,15 @@ describe("PeerFrame", () => {
           "fffffffe" +
           "01" +
           "62" +
+          "9f3c52d0b1e44a07" +
           "12" +
           "614039663363353264306231653434613037" +
           "000200000007" +
-          "fedcba9876543210"
+          "fedcba9876543210" +
+          "89abcdef" +
+          "000102030405" +
+          "a0b0c0d0" +
+          "01"
       )
     })
 

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during } from "./support/time.ts"
 
 const put = (key: string, value = "v") => Entry.put("notes", key, value)
@@ -226,7 +227,7 @@ describe("Replication", () => {
             Effect.succeed({
               cluster: request.cluster,
               replica: c.id,
-              incarnation: c.logs.identity.incarnation,
+              ...says(c.logs.identity.incarnation),
               vector: [],
               session: "s",
               receivedAt: 0,
@@ -274,7 +275,7 @@ describe("PeerHandler", () => {
     version: PeerProtocol.versions[0],
     cluster: "test",
     replica: Cluster.id("b"),
-    incarnation: "00000000000000bb" as LogId.Incarnation,
+    ...says("00000000000000bb"),
     vector: [],
     sentAt: 0,
     ...change
@@ -360,7 +361,16 @@ describe("PeerHandler", () => {
         const log = LogId.make(Cluster.id("b"), hello().incarnation)
         const batch = batchOf(log, "x", "y", "z")
         const ack = yield* client.push({ session, batch })
-        assert.deepStrictEqual(ack, { replica: a.id, log, seq: 3, chain: batch.chain })
+        assert.deepStrictEqual(ack, {
+          replica: a.id,
+          incarnation: a.logs.identity.incarnation,
+          log,
+          seq: 3,
+          chain: batch.chain,
+          members: ack.members,
+          clock: EntryBatch.highestClock(batch),
+          voting: true
+        })
         assert.deepStrictEqual(yield* client.push({ session, batch }), ack)
 
         const next = EntryBatch.encode(EntryBatch.watermark(batch), [put("w")], HybridLogicalClock.zero, 2).batch

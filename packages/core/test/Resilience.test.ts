@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
@@ -330,7 +331,7 @@ describe("sessions", () => {
         version: PeerProtocol.versions[0],
         cluster: "test",
         replica: idB,
-        incarnation,
+        ...says(incarnation),
         vector: [],
         sentAt: 0
       })

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { failure } from "./support/time.ts"
 
 const idB = Cluster.id("b")
@@ -11,10 +12,10 @@ const before = "00000000000000bb" as LogId.Incarnation
 const after = "00000000000000cc" as LogId.Incarnation
 
 const hello = (incarnation: LogId.Incarnation): PeerProtocol.Hello => ({
-  version: 1,
+  version: PeerProtocol.versions[0],
   cluster: "test",
   replica: idB,
-  incarnation,
+  ...says(incarnation),
   vector: [],
   sentAt: 0
 })

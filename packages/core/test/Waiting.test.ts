@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Deferred, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { type WriteId, type LogId, Entry, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
+import { type WriteId, Entry, QuorumWriter, Replica, ReplicaSet } from "../src/index.ts"
 import { MemoryNetwork, PeerProtocol, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value: Uint8Array | string = "v") => Entry.put("notes", key, value)
@@ -233,7 +234,7 @@ describe("clocks", () => {
           version: PeerProtocol.versions[0],
           cluster: "test",
           replica: idB,
-          incarnation: incarnation as LogId.Incarnation,
+          ...says(incarnation),
           vector: [],
           sentAt: 0
         })

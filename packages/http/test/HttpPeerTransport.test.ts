@@ -1,7 +1,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaSet } from "@quorum/core"
-import { Chain, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { Chain, PeerProtocol, PeerTransport, type RunId } from "@quorum/core/adapter"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"
@@ -19,6 +19,13 @@ const hello: PeerProtocol.Hello = {
   cluster: "test",
   replica: Cluster.id("a"),
   incarnation,
+  run: "00000000000000f1" as RunId.RunId,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 0, logical: 0 },
   vector: [],
   sentAt: 0
 }

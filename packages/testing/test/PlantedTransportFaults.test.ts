@@ -1,11 +1,19 @@
 /** A suite that nobody has seen fail proves nothing: here every fault that it is for is planted, and found. */
 import { assert, describe, it } from "@effect/vitest"
-import { type ReplicaId } from "@quorum/core"
+import type { LogId, ReplicaId } from "@quorum/core"
 import { Chain, EntryBatch, type PeerHandler, type PeerMethods, type PeerTransport } from "@quorum/core/adapter"
 import { Effect, Layer, type Scope } from "effect"
 import { FaultyPeerTransport, TransportConformance, Wire } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
 import * as MemoryWire from "./support/memoryWire.ts"
+
+/** What an ack says of the acker. */
+const acker = {
+  incarnation: "00000000000000bb" as LogId.Incarnation,
+  members: 0,
+  clock: { wallTime: 0, logical: 0 },
+  voting: true
+}
 
 type Handler = PeerHandler.PeerHandler["Service"]
 
@@ -38,6 +46,7 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
         push: (request) =>
           Effect.as(Effect.forkDetach(Effect.ignore(handler.push(request))), {
             replica,
+            ...acker,
             ...EntryBatch.watermark(request.batch)
           })
       })
@@ -68,7 +77,7 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
           Effect.catchIf(
             handler.push(request),
             (error) => error._tag === "AppendGap",
-            () => Effect.succeed({ replica, ...EntryBatch.watermark(request.batch) })
+            () => Effect.succeed({ ...acker, replica, ...EntryBatch.watermark(request.batch) })
           )
       })
     },
@@ -84,7 +93,7 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
           Effect.catchIf(
             handler.push(request),
             (error) => error._tag === "AppendDrift",
-            () => Effect.succeed({ replica, ...EntryBatch.watermark(request.batch) })
+            () => Effect.succeed({ ...acker, replica, ...EntryBatch.watermark(request.batch) })
           )
       })
     },
@@ -128,7 +137,8 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
         Effect.catchIf(
           inner.push(request),
           (error) => error._tag === "PeerUnreachable",
-          () => Effect.succeed({ replica: "b" as ReplicaId.ReplicaId, ...EntryBatch.watermark(request.batch) })
+          () =>
+            Effect.succeed({ ...acker, replica: "b" as ReplicaId.ReplicaId, ...EntryBatch.watermark(request.batch) })
         )
     })),
     [

@@ -9,7 +9,8 @@ import {
   PeerProtocol,
   PeerTransport,
   RecordIndex,
-  ReplicaStore
+  ReplicaStore,
+  type RunId
 } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -24,6 +25,13 @@ const hello = (replica: string): PeerProtocol.Hello => ({
   cluster: "test",
   replica: id(replica),
   incarnation: "00000000000000aa" as LogId.Incarnation,
+  run: "00000000000000f1" as RunId.RunId,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 0, logical: 0 },
   vector: [],
   sentAt: 0
 })
@@ -91,7 +99,16 @@ const pushOf = (number: number, bytes: Uint8Array) =>
       batch: { log, from: number, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes }
     }
   })
-const ack = (seq: number): PeerProtocol.Ack => ({ replica: id("b"), log, seq, chain: Chain.empty })
+const ack = (seq: number): PeerProtocol.Ack => ({
+  replica: id("b"),
+  log,
+  seq,
+  chain: Chain.empty,
+  incarnation: "00000000000000bb" as LogId.Incarnation,
+  members: 0,
+  clock: { wallTime: 0, logical: 0 },
+  voting: true
+})
 
 /** Opens a WebSocket and sends something; ends with the code that it was closed with. */
 const closeCodeAfter = (port: number, message: string | Uint8Array) =>

@@ -1,7 +1,7 @@
 import { NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import { Chain, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { Chain, PeerFrame, PeerProtocol, PeerTransport, type RunId } from "@quorum/core/adapter"
 import { Context, Effect, Fiber, Layer, Result } from "effect"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"
@@ -14,6 +14,13 @@ const hello: PeerProtocol.Hello = {
   cluster: "test",
   replica: a,
   incarnation,
+  run: "00000000000000f1" as RunId.RunId,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 0, logical: 0 },
   vector: [],
   sentAt: 0
 }
@@ -22,7 +29,16 @@ const push: PeerProtocol.Push = {
   batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }
 }
 const pull: PeerProtocol.Pull = { session: "s", log, after: 0, maxBytes: 1000 }
-const ack: PeerProtocol.Ack = { replica: b, log, seq: 1, chain: Chain.empty }
+const ack: PeerProtocol.Ack = {
+  replica: b,
+  log,
+  seq: 1,
+  chain: Chain.empty,
+  incarnation: "00000000000000bb" as LogId.Incarnation,
+  members: 0,
+  clock: { wallTime: 0, logical: 0 },
+  voting: true
+}
 const acked = (number: number) => PeerFrame.encodeAnswer(number, { _tag: "push", result: Result.succeed(ack) })
 const nothing = (number: number) =>
   PeerFrame.encodeAnswer(number, { _tag: "pull", result: Result.succeed({ batch: null }) })

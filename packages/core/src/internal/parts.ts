@@ -4,6 +4,7 @@
 import { Duration, Effect, Layer } from "effect"
 import * as ReplicaEvents from "../events/ReplicaEvents.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
+import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
 import * as PeerProtocol from "../peer/PeerProtocol.ts"
 import * as Peers from "../peer/Peers.ts"
@@ -28,6 +29,7 @@ export const parts = ({ clockSkewWarn, ...options }: Options = {}) =>
     Layer.provideMerge(QuorumWriter.layer(options)),
     Layer.provideMerge(Replication.layer),
     Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
+    Layer.provideMerge(Membership.layer),
     Layer.provideMerge(IndexFollower.layer),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),

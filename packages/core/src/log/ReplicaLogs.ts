@@ -25,6 +25,10 @@ export class ReplicaLogs extends Context.Service<
     /** The log that this replica writes, as of now: {@link renew} changes it. */
     readonly own: LogId.LogId
     readonly identity: ReplicaStore.StoreIdentity
+    /** The name of this run of the replica. */
+    readonly run: RunId.RunId
+    /** The hybrid logical clock, as of now. */
+    readonly clock: () => HybridLogicalClock.HybridLogicalClock
     /**
      * Gives the store a new incarnation, newer than `above`, and this replica a new log for its own writes. What was
      * appended to the one before stays, as that of any other.
@@ -199,6 +203,8 @@ export const make: Effect.Effect<
     get identity() {
       return store.identity
     },
+    run,
+    clock: () => clock,
     renew: (above) =>
       writing.withPermit(
         Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {

@@ -15,6 +15,7 @@ import * as ReplicaStore from "../log/ReplicaStore.ts"
 import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
+import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 
@@ -27,102 +28,127 @@ export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMe
 const sessionHeartbeats = 3
 
 /** Builds the handler on the logs of this replica. */
-export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | ReplicaSet> = Effect.gen(function* () {
-  const logs = yield* ReplicaLogs
-  const members = yield* ReplicaSet
-  const clock = yield* Clock.Clock
-  const random = yield* Random.Random
-  const sink = yield* EventSink
-  const ours = offer(yield* Limits.Limits, yield* Tracing.make)
-  const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
+export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | ReplicaSet | Membership> = Effect.gen(
+  function* () {
+    const logs = yield* ReplicaLogs
+    const members = yield* ReplicaSet
+    const clock = yield* Clock.Clock
+    const random = yield* Random.Random
+    const sink = yield* EventSink
+    const membership = yield* Membership
+    const ours = offer(yield* Limits.Limits, yield* Tracing.make)
+    const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
-  const accept = (
-    hello: PeerProtocol.Hello,
-    proven: Option.Option<ReplicaId.ReplicaId>
-  ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
-    const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
-      Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
-    if (hello.cluster !== members.cluster) {
-      return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
-    }
-    if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
-    if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
-    if (Option.isSome(proven) && proven.value !== hello.replica) {
-      return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
-    }
-    const agreement = negotiate(ours, hello)
-    if (Result.isFailure(agreement)) return agreement
-    return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
-      ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
-      : agreement
-  }
-
-  /** The session of a request, when the connection proves nothing else than the session's owner. */
-  const enter = (id: string) =>
-    Effect.flatMap(
-      PeerProtocol.ProvenIdentity,
-      (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
-        const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
-        return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
+    const accept = (
+      hello: PeerProtocol.Hello,
+      proven: Option.Option<ReplicaId.ReplicaId>
+    ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
+      const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
+        Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
+      if (hello.cluster !== members.cluster) {
+        return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
       }
-    )
-
-  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
-    if (sink.active()) {
-      const peer = members.peers.includes(replica) ? replica : undefined
-      sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
+      if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
+      if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
+      if (Option.isSome(proven) && proven.value !== hello.replica) {
+        return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
+      }
+      const agreement = negotiate(ours, hello)
+      if (Result.isFailure(agreement)) return agreement
+      return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
+        ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
+        : agreement
     }
-    return Effect.fail(error)
-  }
 
-  return PeerHandler.of({
-    hello: (hello) =>
-      Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
-        const receivedAt = clock.currentTimeMillisUnsafe()
-        const accepted = accept(hello, proven)
-        if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
-        const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
-          Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
-        )
-        return Effect.succeed({
-          ...accepted.success,
-          limits: ours.limits,
-          cluster: members.cluster,
-          replica: members.self,
-          incarnation: logs.identity.incarnation,
-          vector: logs.vector(),
-          session: session.id,
-          receivedAt,
-          sentAt: clock.currentTimeMillisUnsafe()
-        })
-      }),
-    push: ({ batch, session: id, traces = [] }) =>
-      Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-        if (batch.log !== LogId.make(session.peer, session.incarnation)) {
-          const detail = `${session.peer} may push its own log only, not ${batch.log}`
-          return Effect.fail(new PeerProtocol.PushRejected({ detail }))
+    /** The session of a request, when the connection proves nothing else than the session's owner. */
+    const enter = (id: string) =>
+      Effect.flatMap(
+        PeerProtocol.ProvenIdentity,
+        (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
+          const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
+          return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
         }
-        const valid = EntryBatch.validateForeign(batch)
-        if (Result.isFailure(valid)) {
-          return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
-        }
-        return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
-          onSuccess: (watermark) => ({ replica: members.self, ...watermark }),
-          onFailure: withoutCause
+      )
+
+    /** Takes in whom the caller is and knows, durably, before it is answered. */
+    const meet = (hello: PeerProtocol.Hello) =>
+      Effect.mapError(
+        membership.learn({ ...hello.members, [hello.replica]: lifeOf(hello) }),
+        ({ message }) => new PeerProtocol.HandshakeRefused({ reason: "not_stored", detail: message })
+      )
+
+    const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
+      if (sink.active()) {
+        const peer = members.peers.includes(replica) ? replica : undefined
+        sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
+      }
+      return Effect.fail(error)
+    }
+
+    return PeerHandler.of({
+      hello: (hello) =>
+        Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
+          const receivedAt = clock.currentTimeMillisUnsafe()
+          const accepted = accept(hello, proven)
+          if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
+          return Effect.matchEffect(meet(hello), {
+            onFailure: (error) => refused(error, hello),
+            onSuccess: () => {
+              const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
+                Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+              )
+              return Effect.succeed({
+                ...accepted.success,
+                ...membership.says(hello.replica),
+                limits: ours.limits,
+                cluster: members.cluster,
+                replica: members.self,
+                vector: logs.vector(),
+                session: session.id,
+                receivedAt,
+                sentAt: clock.currentTimeMillisUnsafe()
+              })
+            }
+          })
+        }),
+      push: ({ batch, session: id, traces = [] }) =>
+        Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
+          if (batch.log !== LogId.make(session.peer, session.incarnation)) {
+            const detail = `${session.peer} may push its own log only, not ${batch.log}`
+            return Effect.fail(new PeerProtocol.PushRejected({ detail }))
+          }
+          const valid = EntryBatch.validateForeign(batch)
+          if (Result.isFailure(valid)) {
+            return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
+          }
+          return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
+            onSuccess: (watermark) => ({
+              ...watermark,
+              replica: members.self,
+              incarnation: logs.identity.incarnation,
+              members: membership.hash(),
+              clock: logs.clock(),
+              voting: membership.isVoting()
+            }),
+            onFailure: withoutCause
+          })
+        }),
+      pull: ({ after, log, maxBytes, session: id }) =>
+        Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
+          return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
+            onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
+            onFailure: withoutCause
+          })
         })
-      }),
-    pull: ({ after, log, maxBytes, session: id }) =>
-      Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
-        return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
-          onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
-          onFailure: withoutCause
-        })
-      })
-  })
-})
+    })
+  }
+)
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet> = Layer.effect(PeerHandler, make)
+export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet | Membership> = Layer.effect(
+  PeerHandler,
+  make
+)
 
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (
@@ -135,6 +161,8 @@ export const answer = (
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const lifeOf = ({ incarnation, run, startedAt }: PeerProtocol.Hello) => ({ incarnation, run, startedAt })
 
 /** The cause of a store error names files of this machine; a peer gets the reason and not the cause. */
 const withoutCause = <E extends { readonly _tag: string }>(

@@ -8,8 +8,11 @@ import { Context, Option, Schema } from "effect"
 import * as Entry from "../log/Entry.ts"
 import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
+import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
+import * as RunId from "../identity/RunId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Watermark from "../log/Watermark.ts"
 
@@ -19,8 +22,10 @@ import * as Watermark from "../log/Watermark.ts"
  *
  * - 1: the first
  * - 2: the handshake says versions, features and limits
+ * - 3: entries of layout 2; handshakes and acks say which lives of the members are known, who votes, and clocks. Nobody
+ *   speaks the versions before any more: their entries are not these
  */
-export const versions: readonly [number, ...ReadonlyArray<number>] = [1, 2]
+export const versions: readonly [number, ...ReadonlyArray<number>] = [3]
 
 /**
  * The optional features that there are; one is used when both sides say it.
@@ -57,6 +62,24 @@ export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number
 /** How long one request to a peer may take, in milliseconds, before the connection is given up. */
 export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })
 
+/** What either side of a handshake says of itself, beside its name and what it holds. */
+export const says = {
+  incarnation: LogId.Incarnation,
+  /** The run of its process, and when that began by its clock, in milliseconds since the epoch. */
+  run: RunId.RunId,
+  startedAt: Schema.Finite,
+  /** Whether it counts for a quorum: it holds all that it was ever counted for. */
+  voting: Schema.Boolean,
+  /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
+  blank: Schema.Boolean,
+  /** The newest life of each member that it knows of, its own among them. */
+  members: Life.Lives,
+  /** What it remembers that the other side acked. */
+  remembered: Watermark.VersionVector,
+  /** Its hybrid logical clock. */
+  clock: HybridLogicalClock.HybridLogicalClock
+}
+
 /**
  * The first thing a replica says on a connection, and what it repeats as a heartbeat: who it is and what it holds.
  * `sentAt` is its clock in milliseconds since the epoch.
@@ -64,13 +87,13 @@ export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTim
 export const Hello = Schema.Struct({
   /** The oldest version that the caller speaks: all that a replica of version 1 looks at. */
   version: Schema.Int,
-  /** All that it speaks; since version 2, as the two that follow. */
+  /** All that it speaks. */
   versions: Schema.optionalKey(Schema.Array(Schema.Int)),
   features: Schema.optionalKey(Schema.Array(Schema.String)),
   limits: Schema.optionalKey(Limits.LimitsJson),
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
-  incarnation: LogId.Incarnation,
+  ...says,
   vector: Watermark.VersionVector,
   sentAt: Schema.Finite
 })
@@ -86,7 +109,7 @@ export const Welcome = Schema.Struct({
   limits: Schema.optionalKey(Limits.LimitsJson),
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
-  incarnation: LogId.Incarnation,
+  ...says,
   vector: Watermark.VersionVector,
   session: Schema.String.check(
     Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
@@ -108,6 +131,8 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
    * - `self`: the caller claims the id of the replica it called
    * - `stranger`: not a member
    * - `duplicate`: another live replica has this id
+   * - `stale_incarnation`: a newer life of the caller is known, which `detail` and `newest` name
+   * - `not_stored`: the replica that was called cannot store that it has met the caller
    * - `identity_mismatch`: the transport proved another identity than the caller claims
    * - `wrong_replica`: another replica answers at this address (found by the caller)
    */
@@ -118,10 +143,14 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
     "self",
     "stranger",
     "duplicate",
+    "stale_incarnation",
+    "not_stored",
     "identity_mismatch",
     "wrong_replica"
   ]),
-  detail: Schema.String
+  detail: Schema.String,
+  /** Of `stale_incarnation`: the newest life of the caller that is known. */
+  newest: Schema.optionalKey(Life.Life)
 }) {
   override get message(): string {
     return `handshake refused (${this.reason}): ${this.detail}`
@@ -156,9 +185,18 @@ export interface Push {
   readonly traces?: ReadonlyArray<TraceContext>
 }
 
-/** "I, `replica`, hold the log durably up to `seq`, and the chain there is `chain`." */
+/**
+ * "I, `replica`, hold the log durably up to `seq`, and the chain there is `chain`." It counts for a quorum only with the
+ * rest: from a replica that votes, of the incarnation that was greeted, which knows the same lives of the members.
+ */
 export interface Ack extends Watermark.Watermark {
   readonly replica: ReplicaId.ReplicaId
+  readonly incarnation: LogId.Incarnation
+  /** The hash of the lives that it knows, see `Life.hash`. */
+  readonly members: number
+  /** Its hybrid logical clock when the ack was sent. */
+  readonly clock: HybridLogicalClock.HybridLogicalClock
+  readonly voting: boolean
 }
 
 /** Asks for the entries of a log after a place. */

@@ -110,6 +110,11 @@ export const read = (bytes: Uint8Array) => {
       for (let left = length; left > 0; left--) value += byte().toString(16).padStart(2, "0")
       return value
     },
+    flag: (): boolean => {
+      const value = byte()
+      if (value > 1) throw new Error(`${value} is neither yes nor no`)
+      return value === 1
+    },
     end: (): void => {
       if (at !== bytes.length) throw new Error(`${bytes.length - at} bytes too many`)
     }

@@ -8,6 +8,8 @@ import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Limits from "../../log/Limits.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import { Membership } from "../Membership.ts"
+import * as OwnStore from "./OwnStore.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { Peers } from "../Peers.ts"
@@ -36,6 +38,8 @@ export const make = Effect.gen(function* () {
   const members = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
+  const membership = yield* Membership
+  const store = OwnStore.make(yield* PeerProtocol.HeartbeatInterval)
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
   const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
@@ -64,13 +68,16 @@ export const make = Effect.gen(function* () {
       version: PeerProtocol.versions[0],
       cluster: members.cluster,
       replica: members.self,
-      incarnation: logs.identity.incarnation,
+      ...membership.says(peer),
       vector: logs.vector(),
       sentAt
     })
     const backAt = clock.currentTimeMillisUnsafe()
     const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
+    const { incarnation, run, startedAt } = welcome
+    const lives = { ...welcome.members, [peer]: { incarnation, run, startedAt } }
+    yield* store.patiently("note the lives of the members", membership.learn(lives))
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome

@@ -4,6 +4,7 @@
  * schema.
  */
 import { Schema } from "effect"
+import type * as LogId from "../../identity/LogId.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import { maxTraces } from "../../events/Tracing.ts"
@@ -54,19 +55,36 @@ export const push = (kind: number, traced: number): FrameCodec<PeerProtocol.Push
   }
 })
 
-/** An ack: replica (text), log (text), seq (6), chain (8). */
+/**
+ * An ack: replica (text), incarnation (8), log (text), seq (6), chain (8), hash of the members (4), clock (6 + 4), and
+ * whether the replica votes (1).
+ */
 export const ack = (kind: number): FrameCodec<PeerProtocol.Ack> => ({
   kinds: [kind],
-  encode: (number, { chain, log, replica, seq }) => {
-    const writer = begin(kind, number, 1 + replica.length + 1 + log.length + 6 + 8)
+  encode: (number, { chain, clock, incarnation, log, members, replica, seq, voting }) => {
+    const writer = begin(kind, number, 1 + replica.length + 8 + 1 + log.length + 6 + 8 + 4 + 10 + 1)
     writer.text(replica)
+    writer.hex(incarnation)
     writer.text(log)
     writer.sequence(seq)
     writer.chain(chain)
+    writer.uint32(members)
+    writer.sequence(clock.wallTime)
+    writer.uint32(clock.logical)
+    writer.byte(voting ? 1 : 0)
     return writer.bytes
   },
   decode: (_, reader) => {
-    const ack = { replica: reader.replica(), log: reader.log(), seq: reader.sequence(), chain: reader.chain() }
+    const ack = {
+      replica: reader.replica(),
+      incarnation: reader.hex(8) as LogId.Incarnation,
+      log: reader.log(),
+      seq: reader.sequence(),
+      chain: reader.chain(),
+      members: reader.uint32(),
+      clock: { wallTime: reader.sequence(), logical: reader.uint32() },
+      voting: reader.flag()
+    }
     reader.end()
     return ack
   }

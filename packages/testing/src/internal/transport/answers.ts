@@ -1,7 +1,7 @@
 /** Answers that are no acks: of other replicas, and of replicas that are wrong about themselves. */
 import { assert } from "@effect/vitest"
 import { Entry, type LogId } from "@quorum/core"
-import { EntryBatch, type PeerProtocol, type ReplicaStore } from "@quorum/core/adapter"
+import { EntryBatch, Life, type PeerProtocol, type ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"
@@ -11,8 +11,11 @@ import * as Rig from "./rig.ts"
 
 const log = source(Rig.logA, 3)
 
+/** What of an ack echoes the push. */
+type Echo = Pick<PeerProtocol.Ack, "replica" | "log" | "seq" | "chain">
+
 /** Answers that look like acks and are none, by a replica that stores nothing. */
-const lies: ReadonlyArray<readonly [what: string, lie: (batch: EntryBatch.EntryBatch) => PeerProtocol.Ack]> = [
+const lies: ReadonlyArray<readonly [what: string, lie: (batch: EntryBatch.EntryBatch) => Echo]> = [
   ["in the name of another replica", (batch) => ({ replica: Rig.c, ...EntryBatch.watermark(batch) })],
   ["in the name of the caller", (batch) => ({ replica: Rig.a, ...EntryBatch.watermark(batch) })],
   [
@@ -46,12 +49,16 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
       Effect.gen(function* () {
         let lied = 0
         const rig = yield* Rig.make
+        // All that it says beside the lie is true.
+        let truth: PeerProtocol.Welcome | undefined
         const peer = yield* rig.serve(Rig.b, (handler) => ({
           ...handler,
+          hello: (request) => Effect.tap(handler.hello(request), (welcome) => Effect.sync(() => (truth = welcome))),
           push: ({ batch }) =>
             Effect.sync(() => {
               lied++
-              return lie(batch)
+              const { clock, incarnation, members } = truth!
+              return { incarnation, members: Life.hash(members), clock, voting: true, ...lie(batch) }
             })
         }))
         const { acks, peer: state } = yield* observe(rig)

@@ -1,6 +1,6 @@
 /** What the cases about broken connections share. */
 import { assert } from "@effect/vitest"
-import { PeerProtocol } from "@quorum/core/adapter"
+import { PeerProtocol, type Watermark } from "@quorum/core/adapter"
 import { Cause, Effect, Exit, Latch, Option } from "effect"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
 import { until } from "../waiting.ts"
@@ -16,7 +16,7 @@ export const unreachable = (exit: Exit.Exit<unknown, unknown>): PeerProtocol.Pee
 /** A push that waits for the peer's disk, and the latch that lets the disk go on. */
 export const pushOnSlowDisk = Effect.fnUntraced(function* <E>(
   faults: FaultyReplicaStore.StoreFaults,
-  push: Effect.Effect<PeerProtocol.Ack, E>
+  push: Effect.Effect<Watermark.Watermark, E>
 ) {
   const disk = Latch.makeUnsafe()
   const before = faults.count("SlowDisk")

@@ -18,6 +18,7 @@ import {
   PeerTransport,
   RecordIndex,
   ReplicaStore,
+  type RunId,
   Watermark
 } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
@@ -44,6 +45,13 @@ export const hello: PeerProtocol.Hello = {
   cluster,
   replica: a,
   incarnation,
+  run: "00000000000000a1" as RunId.RunId,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 1, logical: 2 },
   vector: [],
   sentAt: 0
 }
@@ -144,7 +152,14 @@ export const connect = Effect.fnUntraced(function* (
   return {
     client,
     welcome,
-    push: (batch: EntryBatch.EntryBatch) => client.push({ session: welcome.session, batch }),
+    /** What of the ack echoes the push; it says more of the peer. */
+    push: (batch: EntryBatch.EntryBatch) =>
+      Effect.map(client.push({ session: welcome.session, batch }), ({ chain, log, replica, seq }) => ({
+        replica,
+        log,
+        seq,
+        chain
+      })),
     pull: (log: LogId.LogId, after: number, maxBytes = PeerProtocol.maxBatchBytes) =>
       client.pull({ session: welcome.session, log, after, maxBytes })
   }

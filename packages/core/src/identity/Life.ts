@@ -1,0 +1,52 @@
+/**
+ * Lives of a replica: which incarnation of its store, in which run of its process. Of each member the newest that was
+ * heard of is remembered, so that an older one, a copy or a process that was thought dead, is known for what it is.
+ */
+import { Schema } from "effect"
+import * as LogId from "./LogId.ts"
+import * as ReplicaId from "./ReplicaId.ts"
+import * as RunId from "./RunId.ts"
+
+/** One life. `startedAt` is when the run began, in milliseconds since the epoch, by the clock of its machine. */
+export const Life = Schema.Struct({ incarnation: LogId.Incarnation, run: RunId.RunId, startedAt: Schema.Finite })
+
+/** One life. */
+export type Life = typeof Life.Type
+
+/** The newest life of each member that is known of. */
+export const Lives = Schema.Record(ReplicaId.ReplicaId, Life)
+
+/** The newest life of each member that is known of. */
+export type Lives = typeof Lives.Type
+
+/** Order of the lives of one replica: by incarnation, then by when the run began; negative when `a` is the older. */
+export const compare = (a: Life, b: Life): number => {
+  if (a.incarnation !== b.incarnation) return a.incarnation < b.incarnation ? -1 : 1
+  return a.startedAt - b.startedAt || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0)
+}
+
+/** The life of a replica; `undefined` when none is known. A replica may be called `constructor`. */
+export const of = (lives: Lives, replica: ReplicaId.ReplicaId): Life | undefined =>
+  Object.hasOwn(lives, replica) ? lives[replica] : undefined
+
+/** The newest lives of both, of these replicas; `known` itself when `heard` says nothing new. */
+export const merge = (known: Lives, heard: Lives, replicas: ReadonlyArray<ReplicaId.ReplicaId>): Lives => {
+  let merged = known
+  for (const replica of replicas) {
+    const life = of(heard, replica)
+    if (life === undefined) continue
+    const before = of(merged, replica)
+    if (before === undefined || compare(life, before) > 0) merged = { ...merged, [replica]: life }
+  }
+  return merged
+}
+
+/** 32 bits by which two replicas know whether they know of the same incarnations: FNV-1a over them, by replica. */
+export const hash = (lives: Lives): number => {
+  let hash = 0x811c9dc5
+  const ids = Object.keys(lives).sort() as Array<ReplicaId.ReplicaId>
+  for (const id of ids) {
+    for (const char of `${id}@${lives[id]!.incarnation} `) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193)
+  }
+  return hash >>> 0
+}
