@@ -213,6 +213,23 @@ describe("Tracing", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("an append says how long its disk took, where the store knows", () =>
+    Effect.gen(function* () {
+      const set = yield* traced()
+      const store = yield* set.cluster.storeOf("b")
+      set.cluster.stores.set("b", { ...store, lastSyncMillis: () => 250 })
+      const { writer } = yield* set.start("a")
+      yield* set.start("b")
+      yield* set.start("c")
+      yield* TestClock.adjust(1000)
+      yield* during(writer.commit(put("k")), 100)
+      const syncs = [set.a, set.b].map(({ named }) =>
+        named("quorum.append")[0]!.attributes.get("quorum.append.sync.duration")
+      )
+      assert.deepStrictEqual(syncs, [undefined, 0.25])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("batches that are pushed together are each traced to the end", () =>
     Effect.gen(function* () {
       const { a, c, cluster, writer } = yield* running()

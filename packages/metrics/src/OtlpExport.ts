@@ -4,7 +4,8 @@
 import { ReplicaSet } from "@quorum/core"
 import { type Duration, Effect, Layer } from "effect"
 import type { HttpClient } from "effect/http"
-import { Otlp, type OtlpExporter, type OtlpMetrics, OtlpSerialization } from "effect/observability"
+import { Otlp, type OtlpExporter, type OtlpMetrics, OtlpSerialization, type OtlpTracer } from "effect/observability"
+import * as TraceSampling from "./TraceSampling.ts"
 
 /** Where to send it. */
 export interface Options {
@@ -14,6 +15,8 @@ export interface Options {
   readonly headers?: Readonly<Record<string, string>>
   /** How often metrics are sent; every 10 seconds unless given. */
   readonly every?: Duration.Input
+  /** The share of the traces that is sampled and sent, from 0 to 1; all unless given. */
+  readonly traceShare?: number
   /** What this program is called; `quorum` unless given. */
   readonly serviceName?: string
 }
@@ -27,6 +30,7 @@ export const layer = ({
   every,
   headers,
   serviceName = "quorum",
+  traceShare = 1,
   url
 }: Options): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient | ReplicaSet.ReplicaSet> =>
   Layer.unwrap(
@@ -38,16 +42,23 @@ export const layer = ({
         metricsExportInterval: every
       })
     )
-  ).pipe(Layer.provide(serialization))
+  ).pipe(
+    (otlp) => (traceShare === 1 ? otlp : Layer.provideMerge(TraceSampling.layer(traceShare), otlp)),
+    Layer.provide(serialization)
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Effect keeps the unit in the attributes of a series as well, where a collector would make a label of it. */
+/**
+ * Effect keeps the unit in the attributes of a series as well, where a collector would make a label of it; and the span
+ * of a request has its path, which for a record names the key.
+ */
 const serialization = Layer.effect(
   OtlpSerialization.OtlpSerialization,
   Effect.map(OtlpSerialization.OtlpSerialization, (inner) => ({
     ...inner,
-    metrics: (data) => inner.metrics(withoutUnits(data))
+    metrics: (data) => inner.metrics(withoutUnits(data)),
+    traces: (data) => inner.traces(withoutKeys(data))
   }))
 ).pipe(Layer.provide(OtlpSerialization.layerJson))
 
@@ -68,3 +79,21 @@ const withoutUnit = (metric: Metrics): Metrics => {
   }
   return metric
 }
+
+const withoutKeys = ({ resourceSpans }: OtlpTracer.TraceData): OtlpTracer.TraceData => {
+  for (const { scopeSpans } of resourceSpans) {
+    for (const { spans } of scopeSpans) {
+      for (const { attributes } of spans) {
+        const path = attributes.find(({ key }) => key === "url.path")?.value
+        if (path?.stringValue?.startsWith(recordsPath) !== true) continue
+        path.stringValue = recordsPath
+        attributes.splice(0, attributes.length, ...attributes.filter(({ key }) => !namesKeys.includes(key)))
+      }
+    }
+  }
+  return { resourceSpans }
+}
+
+/** Where the client API has the records: what follows, in the path or after it, names namespaces and keys. */
+const recordsPath = "/v1/records"
+const namesKeys = ["url.full", "url.query"]

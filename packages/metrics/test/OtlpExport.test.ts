@@ -1,5 +1,3 @@
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumWriter, Replica, ReplicaSet } from "@quorum/core"
 import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
@@ -7,6 +5,7 @@ import { Context, Effect, Layer, Logger, Metric, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpExporter } from "effect/observability"
 import { OtlpExport, ReplicaMetrics } from "../src/index.ts"
+import * as Collector from "./support/collector.ts"
 
 const Attributes = Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.Unknown }))
 const Point = Schema.Struct({
@@ -40,27 +39,6 @@ const Received = Schema.Struct({
 })
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Received))
 
-/** A collector that keeps what it is sent, by path. */
-const collector = Effect.acquireRelease(
-  Effect.callback<{ url: string; bodies: Map<string, Array<string>>; close: () => void }>((resume) => {
-    const bodies = new Map<string, Array<string>>()
-    const server = createServer((request, response) => {
-      const chunks: Array<Buffer> = []
-      request.on("data", (chunk: Buffer) => chunks.push(chunk))
-      request.on("end", () => {
-        const path = request.url ?? ""
-        bodies.set(path, [...(bodies.get(path) ?? []), Buffer.concat(chunks).toString("utf8")])
-        response.writeHead(200, { "content-type": "application/json" }).end("{}")
-      })
-    })
-    server.listen({ host: "127.0.0.1", port: 0 }, () => {
-      const { port } = server.address() as AddressInfo
-      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, bodies, close: () => server.close() }))
-    })
-  }),
-  ({ close }) => Effect.sync(close)
-)
-
 const nobody = Layer.succeed(
   PeerTransport.PeerTransport,
   PeerTransport.PeerTransport.of({ maxInFlight: 1, connect: () => Effect.never })
@@ -69,7 +47,7 @@ const nobody = Layer.succeed(
 describe("OtlpExport", () => {
   it.live("a collector gets metrics with units, help and the replica's id, logs, and spans of the application", () =>
     Effect.gen(function* () {
-      const { bodies, url } = yield* collector
+      const { bodies, url } = yield* Collector.make
       const context = yield* ReplicaMetrics.layer.pipe(
         Layer.provideMerge(Replica.layer()),
         Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory, nobody]),

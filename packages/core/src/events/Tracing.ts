@@ -35,11 +35,14 @@ export interface Tracing {
     commits: ReadonlyArray<Tracer.AnySpan>,
     options: SpanOptions
   ) => ReadonlyArray<Tracer.Span>
-  /** Ends spans with an effect. `wrong` says in a word what is wrong with a success, if anything is. */
+  /**
+   * Ends spans with an effect. `succeeded` hears of a success before they end, and says in a word what is wrong with it,
+   * if anything is.
+   */
   readonly within: <A, E, R>(
     spans: ReadonlyArray<Tracer.Span>,
     effect: Effect.Effect<A, E, R>,
-    wrong?: (value: A) => string | undefined
+    succeeded?: (value: A) => string | undefined | void
   ) => Effect.Effect<A, E, R>
 }
 
@@ -91,7 +94,7 @@ export const make: Effect.Effect<Tracing> = Effect.gen(function* () {
       for (const commit of sampled) link(commit, made)
       return [made]
     },
-    within: (spans, effect, wrong = () => undefined) => {
+    within: (spans, effect, succeeded = () => undefined) => {
       if (spans.length === 0) return effect
       return Effect.onExit(effect, (exit) =>
         Effect.sync(() => {
@@ -100,10 +103,10 @@ export const make: Effect.Effect<Tracing> = Effect.gen(function* () {
             for (const each of spans) each.end(now, exit)
             return
           }
-          const type = Exit.isSuccess(exit) ? wrong(exit.value) : errorType(exit.cause)
+          const type = Exit.isSuccess(exit) ? succeeded(exit.value) : errorType(exit.cause)
           for (const each of spans) {
-            if (type !== undefined) each.attribute("error.type", type)
-            each.end(now, type === undefined ? Exit.void : Exit.fail(type))
+            if (typeof type === "string") each.attribute("error.type", type)
+            each.end(now, typeof type === "string" ? Exit.fail(type) : Exit.void)
           }
         })
       )

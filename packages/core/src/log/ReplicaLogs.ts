@@ -177,6 +177,14 @@ export const make: Effect.Effect<
       })
     )
 
+  /** Appends within spans, which say how long the disk took. */
+  const appendWithin = (spans: ReadonlyArray<Tracer.Span>, batch: EntryBatch.EntryBatch) =>
+    tracing.within(spans, appendToStore(batch), () => {
+      const syncMillis = store.lastSyncMillis?.()
+      if (syncMillis === undefined) return
+      for (const span of spans) span.attribute("quorum.append.sync.duration", syncMillis / 1000)
+    })
+
   /** The spans of an append of a peer's entries. They begin when its turn has come: what is waited before is not ours. */
   const startCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) => {
     if (within.length === 0) return []
@@ -227,7 +235,7 @@ export const make: Effect.Effect<
           const { batch, checks } = EntryBatch.encode(head(own), writes, clock, now, run)
           const attributes = Tracing.attributesOf(batch)
           const spans = tracing.startBatch("quorum.append", commits, { kind: "internal", attributes })
-          return Effect.matchEffect(tracing.within(spans, appendToStore(batch)), {
+          return Effect.matchEffect(appendWithin(spans, batch), {
             onFailure: (error) =>
               Effect.fail(
                 error._tag === "StoreError"
@@ -252,7 +260,7 @@ export const make: Effect.Effect<
         Effect.uninterruptible(
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
-            return Effect.flatMap(tracing.within(startCopy(batch, within), appendToStore(batch)), (watermark) => {
+            return Effect.flatMap(appendWithin(startCopy(batch, within), batch), (watermark) => {
               const held = head(batch.log).seq
               if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
               const refused = damage.of(batch.log)

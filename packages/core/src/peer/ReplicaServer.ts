@@ -50,7 +50,7 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
       )
     )
     const server = HttpRouter.serve(Layer.provideMerge(routes, goodbye), { disableLogger: true, routerConfig }).pipe(
-      Layer.provide(HttpMiddleware.layerTracerDisabledForUrls([peerPath, "/healthz", "/readyz"]))
+      Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"]))
     )
     // Built after the server, so it is closed before it.
     const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))
@@ -66,6 +66,16 @@ const misspelt = (path: string, url: string): HttpServerResponse.HttpServerRespo
     : ([404, "route_unknown", "path", `there is nothing at ${url}`] as const)
   return HttpServerResponse.jsonUnsafe({ error, field, detail, message: `${field}: ${detail}` }, { status })
 }
+
+/** Makes no spans for requests of these, nor for those for which the application wants none. */
+const withoutSpans = (urls: ReadonlyArray<string>) =>
+  Layer.effect(
+    HttpMiddleware.TracerDisabledWhen,
+    Effect.map(
+      HttpMiddleware.TracerDisabledWhen,
+      (isUnwanted) => (request) => urls.includes(request.url) || isUnwanted(request)
+    )
+  )
 
 const routerConfig = {
   // Characters of a namespace or a key in a path. More than keys may have by any limits, so that too long a key is
