@@ -131,25 +131,40 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return Effect.fail(error)
   }
 
+  /** Made once, not for every write. */
+  const situation: Admission.Situation = {
+    self,
+    own: logs.own,
+    limits,
+    peers: peers.all(),
+    get closing() {
+      return closing
+    },
+    get broken() {
+      return appender.broken()
+    },
+    get waiting() {
+      return waiting()
+    },
+    get pendingBytes() {
+      return appender.bytes()
+    },
+    get monotonicMillis() {
+      return inFlight.now()
+    }
+  }
+
   const commit = (write: Entry.Write, options?: WriteOptions): Effect.Effect<Receipt, CommitError> =>
     Effect.callback((resume) => {
-      const admitted = Admission.admit(write, (namespace) => policies.resolve(namespace, options), {
-        self,
-        own: logs.own,
-        limits,
-        closing,
-        broken: appender.broken(),
-        waiting: waiting(),
-        pendingBytes: appender.bytes(),
-        peers: peers.all(),
-        monotonicMillis: inFlight.now()
-      })
+      const admitted = Admission.admit(write, (namespace) => policies.resolve(namespace, options), situation)
       if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
+      const { policy, write: sound } = admitted.success
       const commit: Commit = {
-        monotonicMillis: inFlight.now(),
-        ...admitted.success,
+        monotonicMillis: appender.isHeldBack() ? inFlight.now() : 0,
+        write: sound,
+        valueBytes: sound.value.length,
+        policy,
         span: tracing.current(),
-        valueBytes: admitted.success.write.value.length,
         resume,
         seq: 0,
         check: 0,

@@ -17,7 +17,7 @@ export const maxWaitingWrites = 65_536
 /** The most bytes of values that wait for an append; once appended, the log has them. */
 export const maxPendingBytes = 64 * 1024 * 1024
 
-/** What a replica is like when a write comes. */
+/** What a replica is like when a write comes. Read field by field, and no more of it than a write needs. */
 export interface Situation {
   readonly self: ReplicaId
   /** The log that this replica writes. */
@@ -77,19 +77,28 @@ export const admit = (
 /** Known before writing that too few are alive: down for longer than a write would wait, drifted, or rejecting. */
 export const unavailable = (
   policy: QuorumPolicy,
-  { monotonicMillis, own, peers, self }: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self">
+  situation: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self">
 ): QuorumError.QuorumUnavailable | undefined => {
   if (policy.w === 1) return undefined
-  const goneSince = monotonicMillis - Duration.toMillis(policy.ackTimeout)
+  const { own, peers } = situation
   let alive = 1
   for (const { drifted, link, rejected } of peers) {
-    const isGone = link._tag === "Down" && link.sinceMonotonicMillis < goneSince
-    if (!drifted.has(own) && !rejected.has(own) && !isGone) alive++
+    if (!drifted.has(own) && !rejected.has(own) && !isGone(link, policy, situation)) alive++
   }
   if (alive >= policy.w) return undefined
-  const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
+  const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [situation.self]: { _tag: "not_tried" } }
   for (const { drifted, id, link } of peers) {
     verdicts[id] = drifted.has(own) ? { _tag: "drifted" } : link._tag === "Down" ? link.verdict : { _tag: "not_tried" }
   }
   return new QuorumError.QuorumUnavailable({ alive, needed: policy.w, verdicts })
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether a peer has been down for longer than a write would wait. While all are up, nobody asks for the time. */
+const isGone = (
+  link: PeerState["link"],
+  { ackTimeout }: QuorumPolicy,
+  situation: Pick<Situation, "monotonicMillis">
+): boolean =>
+  link._tag === "Down" && link.sinceMonotonicMillis < situation.monotonicMillis - Duration.toMillis(ackTimeout)

@@ -32,6 +32,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   let appending: ReadonlyArray<CommitQueue.Commit> = []
   /** Set when it is not known whether an append took place. */
   let broken: QuorumError.LocalWriteFailed | undefined
+  /** Whether this replica may not append yet. */
+  let isHeldBack = true
 
   /** Answers writes with an error. */
   const refuse = (commits: ReadonlyArray<CommitQueue.Commit>, outcome: CommitOutcome, error: CommitError): void => {
@@ -50,14 +52,16 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     startedAt: number
   ): void => {
     const groups: Array<{ readonly policy: QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> = []
+    let group: (typeof groups)[number] | undefined
     for (let i = 0; i < commits.length; i++) {
       const commit = commits[i]!
       commit.seq = batch.from + i
       commit.check = checks[i]!
       // The log has it now; what waits for acks needs no copy.
       commit.write = undefined
-      const group = groups.find(({ policy }) => isSame(policy, commit.policy))
-      if (group === undefined) groups.push({ policy: commit.policy, waiters: [commit] })
+      // Most writes wait by the policy of the one before.
+      if (group?.policy !== commit.policy) group = groups.find(({ policy }) => isSame(policy, commit.policy))
+      if (group === undefined) groups.push((group = { policy: commit.policy, waiters: [commit] }))
       else group.waiters.push(commit)
     }
     for (const { policy, waiters } of groups) inFlight.watch(logs.own, policy, waiters, startedAt, true)
@@ -110,6 +114,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
   yield* Effect.gen(function* () {
     yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
+    isHeldBack = false
     while (true) {
       if (queue.size() === 0) {
         onIdle()
@@ -126,6 +131,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   return {
     /** Why nothing is appended any more; `undefined` while all is well. */
     broken: () => broken,
+    /** Whether writes wait because this replica may not append yet; how long they have waited matters then. */
+    isHeldBack: () => isHeldBack,
     /** How many writes wait for an append. */
     waiting: () => queue.size() + appending.length,
     /** Bytes of values that wait for an append. */
@@ -164,15 +171,17 @@ const isSame = (a: QuorumPolicy, b: QuorumPolicy): boolean =>
  */
 const sortOut = (batch: ReadonlyArray<CommitQueue.Commit>) => {
   const odd: Array<readonly [CommitQueue.Commit, QuorumError.WriteRejected]> = []
+  if (batch.every(isWhole)) return { odd, sound: batch }
   const sound = batch.filter((commit) => {
-    const { value } = commit.write!
-    if (value.length === commit.valueBytes) return true
+    if (isWhole(commit)) return true
     const detail = "its bytes were changed before the write was appended"
     odd.push([commit, new QuorumError.WriteRejected({ field: "value", reason: "invalid", detail })])
     return false
   })
   return { odd, sound }
 }
+
+const isWhole = ({ valueBytes, write }: CommitQueue.Commit): boolean => write!.value.length === valueBytes
 
 /** Appends the writes that wait. */
 export type Appender = Effect.Success<ReturnType<typeof make>>
