@@ -165,21 +165,22 @@ export const make: Effect.Effect<
     sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: size, durationMillis, syncMillis })
   }
 
-  const notAppended = (log: LogId.LogId, error: ReplicaStore.StoreError): void => {
+  /** The store could not append; that it would not, because of what the batch is, is no fault of it. */
+  const notAppended = (log: LogId.LogId, error: AppendError): void => {
+    if (error._tag !== "StoreError") return
     appendFault = error
     if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
   }
 
-  const appendToStore = (batch: EntryBatch.EntryBatch) =>
-    Effect.tapError(store.append(batch), (error) =>
-      Effect.sync(() => {
-        if (error._tag === "StoreError") notAppended(batch.log, error)
-      })
-    )
+  /** The spans of an append of own entries. */
+  const startOwn = (batch: EntryBatch.EntryBatch, commits: ReadonlyArray<Tracer.AnySpan>) => {
+    if (!tracing.active) return []
+    return tracing.startBatch("quorum.append", commits, { kind: "internal", attributes: Tracing.attributesOf(batch) })
+  }
 
   /** Appends within spans, which say how long the disk took. */
   const appendWithin = (spans: ReadonlyArray<Tracer.Span>, batch: EntryBatch.EntryBatch) =>
-    tracing.within(spans, appendToStore(batch), () => {
+    tracing.within(spans, store.append(batch), () => {
       const syncMillis = store.lastSyncMillis?.()
       if (syncMillis === undefined) return
       for (const span of spans) span.attribute("quorum.append.sync.duration", syncMillis / 1000)
@@ -233,18 +234,12 @@ export const make: Effect.Effect<
         Effect.suspend(() => {
           const startedAt = Monotonic.millis(time)
           const { batch, checks } = EntryBatch.encode(head(own), writes, clock, now, run)
-          const attributes = Tracing.attributesOf(batch)
-          const spans = tracing.startBatch("quorum.append", commits, { kind: "internal", attributes })
+          const spans = startOwn(batch, commits)
           return Effect.matchEffect(appendWithin(spans, batch), {
-            onFailure: (error) =>
-              Effect.fail(
-                error._tag === "StoreError"
-                  ? error
-                  : new ReplicaStore.StoreError({
-                      reason: "wrong_identity",
-                      detail: `the store was changed by somebody else: ${error.message}`
-                    })
-              ),
+            onFailure: (error) => {
+              notAppended(batch.log, error)
+              return Effect.fail(error._tag === "StoreError" ? error : changed(error))
+            },
             onSuccess: () => {
               tail.push(batch)
               traces.add(batch.from, EntryBatch.last(batch), spans)
@@ -260,11 +255,17 @@ export const make: Effect.Effect<
         Effect.uninterruptible(
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
-            return Effect.flatMap(appendWithin(startCopy(batch, within), batch), (watermark) => {
-              const held = head(batch.log).seq
-              if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
-              const refused = damage.of(batch.log)
-              return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+            return Effect.matchEffect(appendWithin(startCopy(batch, within), batch), {
+              onFailure: (error) => {
+                notAppended(batch.log, error)
+                return Effect.fail(error)
+              },
+              onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
+                const held = head(batch.log).seq
+                if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
+                const refused = damage.of(batch.log)
+                return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+              }
             })
           })
         )
@@ -335,6 +336,13 @@ const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink
       return first === undefined ? undefined : damagedBy(first)
     }
   }
+}
+
+type AppendError = ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
+
+const changed = (error: ReplicaStore.AppendGap | ReplicaStore.AppendDrift): ReplicaStore.StoreError => {
+  const detail = `the store was changed by somebody else: ${error.message}`
+  return new ReplicaStore.StoreError({ reason: "wrong_identity", detail })
 }
 
 const damagedBy = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaStore.StoreError => {

@@ -2,7 +2,7 @@
  * The work of this replica's own store on behalf of a peer. What fails in it is this replica's fault: it is logged as
  * such, tried again after a pause, and never said of the peer, which did nothing wrong.
  */
-import { Effect, Result } from "effect"
+import { Cause, Effect, Option, Result } from "effect"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
 
@@ -31,34 +31,43 @@ export const make = (pauseMillis: number) => {
     what: string,
     work: Effect.Effect<A, E | ReplicaStore.StoreError>
   ): Effect.Effect<Result.Result<A, E | OwnFault>> =>
-    work.pipe(
-      Effect.catchDefect((defect) => Effect.fail(new ReplicaStore.StoreError(broken(defect)))),
-      Effect.result,
-      Effect.flatMap((result): Effect.Effect<Result.Result<A, E | OwnFault>> => {
-        if (Result.isSuccess(result)) {
-          said.delete(what)
-          return Effect.succeed(Result.succeed(result.success))
-        }
-        const error = result.failure
+    // One step, because almost always all is well.
+    Effect.matchCauseEffect(work, {
+      onSuccess: (value): Effect.Effect<Result.Result<A, E | OwnFault>> => {
+        said.delete(what)
+        return Effect.succeed(Result.succeed(value))
+      },
+      onFailure: (cause): Effect.Effect<Result.Result<A, E | OwnFault>> => {
+        const error = errorOf(cause)
+        // Interrupted.
+        if (error === undefined) return Effect.failCause(cause as Cause.Cause<never>)
         if (!(error instanceof ReplicaStore.StoreError)) return Effect.succeed(Result.fail(error))
         return Effect.as(fault(what, error), Result.fail(new OwnFault()))
-      })
+      }
+    })
+
+  const patiently = <A>(what: string, work: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A> =>
+    Effect.flatMap(once(what, work), (result) =>
+      Result.isSuccess(result)
+        ? Effect.succeed(result.success)
+        : Effect.flatMap(Effect.sleep(pauseMillis), () => patiently(what, work))
     )
 
   return {
     once,
     /** Tries until the store does it, with pauses. */
-    patiently: Effect.fnUntraced(function* <A>(what: string, work: Effect.Effect<A, ReplicaStore.StoreError>) {
-      while (true) {
-        const result = yield* once(what, work)
-        if (Result.isSuccess(result)) return result.success
-        yield* Effect.sleep(pauseMillis)
-      }
-    })
+    patiently
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What a cause says went wrong: a defect before an error; nothing when it is an interruption. */
+const errorOf = <E>(cause: Cause.Cause<E>): E | ReplicaStore.StoreError | undefined => {
+  const defect = Cause.findDefect(cause)
+  if (Result.isSuccess(defect)) return new ReplicaStore.StoreError(broken(defect.success))
+  return Option.getOrUndefined(Cause.findErrorOption(cause))
+}
 
 const broken = (defect: unknown) => ({
   reason: "unavailable" as const,

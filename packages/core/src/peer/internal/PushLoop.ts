@@ -93,8 +93,10 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
 
   /** Asks within a span in each of the batch's traces, and says them to a peer that goes on with them. */
   const ask = (batch: EntryBatch.EntryBatch) => {
+    const within = logs.tracesOf(batch)
+    if (within.length === 0) return client.push({ session, batch })
     const attributes = { "quorum.peer": peer, ...Tracing.attributesOf(batch) }
-    const spans = tracing.start("quorum.push", logs.tracesOf(batch), { kind: "client", attributes })
+    const spans = tracing.start("quorum.push", within, { kind: "client", attributes })
     const traces = speaksTraces ? spans.flatMap(contextOf) : []
     const call = client.push(traces.length === 0 ? { session, batch } : { session, batch, traces })
     return tracing.within(spans, call, (ack) => errorOf(judge(peer, batch, ack)))
@@ -128,9 +130,12 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     if (logs.head(logs.own).seq > seq) yield* Effect.sleep((monotonicMillis() - began) * catchUpPause)
   })
 
-  const next = Effect.suspend(() =>
-    Effect.flatMap(logs.read(logs.own, sent, connection.batchBytes()), (batch) =>
-      Option.isSome(batch) ? Effect.succeed(batch.value) : Effect.fail(missing(sent + 1))
+  const next = store.patiently(
+    "read its own log",
+    Effect.suspend(() =>
+      Effect.flatMap(logs.read(logs.own, sent, connection.batchBytes()), (batch) =>
+        Option.isSome(batch) ? Effect.succeed(batch.value) : Effect.fail(missing(sent + 1))
+      )
     )
   )
 
@@ -146,7 +151,7 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
         continue
       }
       yield* slots.take(1)
-      const batch = yield* store.patiently("read its own log", next)
+      const batch = yield* next
       sent = EntryBatch.last(batch)
       if (batch.bytes.length > connection.batchBytes() / 2) yield* pushAlone(batch)
       else yield* Effect.forkIn(push(batch), scope, { startImmediately: true })
