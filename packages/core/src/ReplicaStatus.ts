@@ -5,6 +5,8 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as LogId from "./identity/LogId.ts"
 import * as ReplicaId from "./identity/ReplicaId.ts"
 import * as Limits from "./log/Limits.ts"
+import * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
+import { ReplicaClock } from "./log/ReplicaClock.ts"
 import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Watermark from "./log/Watermark.ts"
@@ -60,6 +62,15 @@ export class Status extends Schema.Opaque<Status>()(
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
     /** Entries that are held here and cannot be read any more. They do not count as held. */
     damaged: Schema.Array(ReplicaStore.DamagedRange),
+    /** Where the clock of this replica is: every later stamp comes after it. */
+    clock: HybridLogicalClock.HybridLogicalClock,
+    /**
+     * By how many milliseconds this replica's wall clock is beyond its bound from the middle of all clocks, and is not
+     * followed: above 0 when it is ahead, below when it is behind, 0 when all is well.
+     */
+    clockHeldMillis: Schema.Finite,
+    /** Keys whose newest version was stamped by a clock so far ahead that it is not followed. */
+    farKeys: Schema.Int,
     /** How far this replica holds every log. */
     vector: Watermark.VersionVector,
     peers: Schema.Array(PeerStatus),
@@ -85,6 +96,7 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const writer = yield* QuorumWriter
     const logs = yield* ReplicaLogs
+    const clock = yield* ReplicaClock
     const peers = yield* Peers
     const replication = yield* Replication
     const follower = yield* IndexFollower
@@ -111,6 +123,9 @@ export const layer = Layer.effect(
           recovered: replication.isRecovered(),
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
           damaged: logs.damaged(),
+          clock: clock.current(),
+          clockHeldMillis: clock.time().heldMillis,
+          farKeys: clock.farKeys(),
           vector: logs.vector(),
           peers: peers.all().map(statusOfPeer),
           waitingWrites: writer.waiting(),

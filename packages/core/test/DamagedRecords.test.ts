@@ -28,7 +28,7 @@ const damaging = Effect.fnUntraced(function* (
   const own = yield* Effect.gen(function* () {
     const logs = Context.get(yield* open(store, index), ReplicaLogs.ReplicaLogs)
     for (let key = 0; key < 10; key++) {
-      const { checks } = yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)], 1)
+      const { checks } = yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)])
       ids.push(WriteId.make(logs.own, key + 1, checks[0]!))
     }
     return logs.own

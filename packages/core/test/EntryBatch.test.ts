@@ -22,7 +22,7 @@ const encodeOne = (write: Entry.Write, clock: HybridLogicalClock.HybridLogicalCl
 const modelOf = (head: Watermark.Watermark, writes: ReadonlyArray<Entry.Write>, now: number): Model => {
   let clock = start
   const entries = writes.map((write) => {
-    clock = HybridLogicalClock.tick(clock, now)
+    clock = Result.getOrThrow(HybridLogicalClock.tick(clock, now))
     return encodeOne(write, clock)
   })
   const state = Chain.state(head.chain)

@@ -2,10 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Result, Schema } from "effect"
 import { HybridLogicalClock } from "../src/index.ts"
 
-const { compare, receive, tick, zero } = HybridLogicalClock
+const { compare, zero } = HybridLogicalClock
+const tick = (last: HybridLogicalClock.HybridLogicalClock, now: number) =>
+  Result.getOrThrow(HybridLogicalClock.tick(last, now))
+const receive = (last: HybridLogicalClock.HybridLogicalClock, remote: HybridLogicalClock.HybridLogicalClock) =>
+  HybridLogicalClock.receive(last, remote, Number.POSITIVE_INFINITY)
+
+const within = (millis: number) => Math.min(Math.max(0, millis), 2 ** 48 - 2)
 
 /** Few values, so that ties are common, and far ones. */
-const Millis = Arbitrary.schema(Schema.Literals([0, 1, 2, 3, 1000, 1_700_000_000_000, 2 ** 32, 2 ** 48 - 1]))
+const Millis = Arbitrary.schema(Schema.Literals([0, 1, 2, 3, 1000, 1_700_000_000_000, 2 ** 32, 2 ** 48 - 2]))
 const Clock = Arbitrary.map(
   Arbitrary.all({ wallTime: Millis, logical: Arbitrary.schema(Schema.Literals([0, 1, 2, 2 ** 31, 2 ** 32 - 2])) }),
   (clock): HybridLogicalClock.HybridLogicalClock => clock
@@ -87,10 +93,10 @@ describe("HybridLogicalClock", () => {
       const clocks = [zero, zero, zero]
       const skew = [0, -900, 5_000]
       for (const { from, now, to } of events) {
-        const sent = tick(clocks[from]!, Math.max(0, now + skew[from]!))
+        const sent = tick(clocks[from]!, within(now + skew[from]!))
         clocks[from] = sent
         clocks[to] = receive(clocks[to]!, sent)
-        const answer = tick(clocks[to]!, Math.max(0, now + skew[to]!))
+        const answer = tick(clocks[to]!, within(now + skew[to]!))
         clocks[to] = answer
         assert.isAbove(compare(answer, sent), 0)
       }
@@ -110,6 +116,26 @@ describe("HybridLogicalClock", () => {
     if (a.wallTime < b.wallTime) assert.isBelow(compare(a, b), 0)
     assert.isAtMost(compare(zero, a), 0)
   })
+
+  it("a tick fails at the end of the range, and never goes on from the beginning", () => {
+    const last = { wallTime: 2 ** 48 - 1, logical: 2 ** 32 - 2 }
+    const end = tick(last, 2 ** 48 - 1)
+    assert.deepStrictEqual(end, { wallTime: 2 ** 48 - 1, logical: 2 ** 32 - 1 })
+    for (const now of [0, 2 ** 48 - 1, 2 ** 48, 2 ** 53, Number.POSITIVE_INFINITY]) {
+      assert.isTrue(Result.isFailure(HybridLogicalClock.tick(end, now)), `${now}`)
+    }
+    assert.isTrue(Result.isFailure(HybridLogicalClock.tick(zero, 2 ** 48)))
+    assert.deepStrictEqual(tick({ wallTime: 7, logical: 2 ** 32 - 1 }, 0), { wallTime: 8, logical: 0 })
+  })
+
+  it.prop(
+    "L51 a timestamp beyond the limit moves no clock, one at the limit does",
+    { last: Clock, remote: Clock, limit: Millis },
+    ({ last, limit, remote }) => {
+      const seen = HybridLogicalClock.receive(last, remote, limit)
+      assert.strictEqual(seen, remote.wallTime <= limit ? receive(last, remote) : last)
+    }
+  )
 
   it("the schema takes what fits the bytes of an entry and nothing else", () => {
     const decode = Schema.decodeUnknownResult(HybridLogicalClock.HybridLogicalClock)

@@ -54,7 +54,7 @@ describe("Records", () => {
   it.effect("a read sees everything that was appended, before and after the index has it", () =>
     Effect.gen(function* () {
       const { index, logs, records } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      yield* logs.appendWrites([Entry.put("n", "k", "1")])
       const before = yield* records.read("n", "k")
       assert.isTrue(Option.isNone(yield* index.get("n", "k")))
       yield* TestClock.adjust(5000)
@@ -72,9 +72,9 @@ describe("Records", () => {
       yield* Effect.gen(function* () {
         const merge: typeof index.merge = (...step) => (stuck ? Effect.never : index.merge(...step))
         const { logs } = yield* open(store, { ...index, merge })
-        yield* logs.appendWrites([Entry.put("n", "first", "1")], 1)
+        yield* logs.appendWrites([Entry.put("n", "first", "1")])
         yield* TestClock.adjust(5000)
-        yield* logs.appendWrites([Entry.put("n", "second", "2")], 2)
+        yield* logs.appendWrites([Entry.put("n", "second", "2")])
         stuck = false
       }).pipe(Effect.scoped)
       assert.isTrue(Option.isSome(yield* index.get("n", "first")))
@@ -85,9 +85,9 @@ describe("Records", () => {
   it.effect("a deleted key reads as nothing and is left out of pages", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "gone", "1"), Entry.put("n", "kept", "2")], 1)
+      yield* logs.appendWrites([Entry.put("n", "gone", "1"), Entry.put("n", "kept", "2")])
       yield* TestClock.adjust(5000)
-      yield* logs.appendWrites([Entry.remove("n", "gone")], 2)
+      yield* logs.appendWrites([Entry.remove("n", "gone")])
       assert.isTrue(Option.isNone(yield* records.read("n", "gone")))
       assert.strictEqual((yield* dump(records)).length, 1)
       yield* TestClock.adjust(5000)
@@ -112,7 +112,7 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
       yield* logs.append(batch(Watermark.none(logOf("b")), 1_000_000, Entry.put("n", "k", "fast")))
-      yield* logs.appendWrites([Entry.put("n", "k", "after")], 5)
+      yield* logs.appendWrites([Entry.put("n", "k", "after")])
       assert.strictEqual(text(Option.getOrThrow(yield* records.read("n", "k")).value), "after")
     })
   )
@@ -138,7 +138,7 @@ describe("Records", () => {
   it.effect("a read that waits for what is no id of a write is rejected at once, and names it", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
-      const { batch: appended } = yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      const { batch: appended } = yield* logs.appendWrites([Entry.put("n", "k", "1")])
       const { own } = logs
       const check = Chain.check(appended.chain)
       for (const id of [
@@ -184,7 +184,7 @@ describe("Records", () => {
   it.effect("a page of no keys is rejected: it would say that there are no more", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      yield* logs.appendWrites([Entry.put("n", "k", "1")])
       for (const limit of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, "1", undefined] as ReadonlyArray<number>) {
         const error = yield* Effect.flip(records.page({ limit }))
         assert.deepInclude(error, { _tag: "ReadRejected", field: "limit" }, String(limit))
@@ -213,17 +213,10 @@ describe("Records", () => {
   it.effect("the records of one entry are all there, each newest by the version of the entry", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "x", "old"), Entry.put("n", "y", "old")], 1)
-      yield* logs.appendWrites(
-        [
-          [
-            Entry.put("n", "x", "new", { contentType: "text/plain" }),
-            Entry.remove("n", "y"),
-            Entry.put("m", "z", "new")
-          ]
-        ],
-        2
-      )
+      yield* logs.appendWrites([Entry.put("n", "x", "old"), Entry.put("n", "y", "old")])
+      yield* logs.appendWrites([
+        [Entry.put("n", "x", "new", { contentType: "text/plain" }), Entry.remove("n", "y"), Entry.put("m", "z", "new")]
+      ])
       const x = Option.getOrThrow(yield* records.read("n", "x"))
       const z = Option.getOrThrow(yield* records.read("m", "z"))
       assert.deepStrictEqual(
@@ -242,9 +235,9 @@ describe("Records", () => {
   it.effect("an index that is behind, or empty, is brought up to the logs before the first read", () =>
     Effect.gen(function* () {
       const { index, logs, records, store } = yield* fresh
-      yield* logs.appendWrites([Entry.put("n", "x", "1")], 1)
+      yield* logs.appendWrites([Entry.put("n", "x", "1")])
       yield* TestClock.adjust(5000)
-      yield* logs.appendWrites([Entry.put("n", "y", "2"), Entry.put("n", "x", "3")], 2)
+      yield* logs.appendWrites([Entry.put("n", "y", "2"), Entry.put("n", "x", "3")])
       const expected = yield* dump(records)
       assert.deepStrictEqual(yield* dump((yield* open(store, index)).records), expected)
       assert.deepStrictEqual(yield* dump((yield* open(store, yield* RecordIndex.makeMemory)).records), expected)
@@ -261,7 +254,7 @@ describe("Records", () => {
         ...index,
         merge: (pointers, progress) => (broken ? Effect.fail(full) : index.merge(pointers, progress))
       })
-      yield* logs.appendWrites([Entry.put("n", "k", "1")], 1)
+      yield* logs.appendWrites([Entry.put("n", "k", "1")])
       yield* TestClock.adjust(5000)
       assert.isTrue(Option.isSome(yield* records.read("n", "k")))
       broken = false
@@ -274,15 +267,15 @@ describe("Records", () => {
     Effect.gen(function* () {
       const { index, logs } = yield* fresh
       const has = (key: string) => Effect.map(index.get("n", key), Option.isSome)
-      yield* logs.appendWrites([Entry.put("n", "first", "1")], 1)
+      yield* logs.appendWrites([Entry.put("n", "first", "1")])
       yield* TestClock.adjust(4000)
-      yield* logs.appendWrites([Entry.put("n", "second", "2")], 2)
+      yield* logs.appendWrites([Entry.put("n", "second", "2")])
       yield* TestClock.adjust(999)
       assert.deepStrictEqual([yield* has("first"), yield* has("second")], [false, false])
       yield* TestClock.adjust(1)
       assert.deepStrictEqual([yield* has("first"), yield* has("second")], [true, true])
       assert.deepStrictEqual(yield* index.progress, new Map([[logs.own, 2]]))
-      yield* logs.appendWrites([Entry.put("n", "third", "3")], 3)
+      yield* logs.appendWrites([Entry.put("n", "third", "3")])
       yield* TestClock.adjust(4999)
       assert.isFalse(yield* has("third"))
       yield* TestClock.adjust(1)
@@ -306,13 +299,7 @@ describe("Records", () => {
       })
       const keys = Array.from({ length: 131_072 }, (_, i) => `k${(i * 7919) % 131_072}`)
       const append = (keys: ReadonlyArray<string>) =>
-        Effect.andThen(
-          logs.appendWrites(
-            keys.map((key) => Entry.put("n", key, "")),
-            1
-          ),
-          TestClock.adjust(0)
-        )
+        Effect.andThen(logs.appendWrites(keys.map((key) => Entry.put("n", key, ""))), TestClock.adjust(0))
       yield* append(keys.slice(1))
       // Keys count, and not writes.
       yield* append(keys.slice(1, 1000))
@@ -338,17 +325,14 @@ describe("Records", () => {
         merge: (pointers, progress) => Effect.andThen(gate.await, index.merge(pointers, progress))
       })
       const puts = (...pairs: ReadonlyArray<readonly [key: string, value: string]>) =>
-        logs.appendWrites(
-          pairs.map(([key, value]) => Entry.put("n", key, value)),
-          1
-        )
+        logs.appendWrites(pairs.map(([key, value]) => Entry.put("n", key, value)))
       yield* puts(["a", "1"], ["b", "1"], ["c", "1"], ["e", "1"])
       yield* TestClock.adjust(5000)
       yield* gate.close
       yield* puts(["b", "2"], ["c", "2"], ["d", "2"])
       yield* TestClock.adjust(5000)
       yield* puts(["c", "3"], ["a0", "3"], ["f", "3"])
-      yield* logs.appendWrites([Entry.remove("n", "e")], 1)
+      yield* logs.appendWrites([Entry.remove("n", "e")])
       const expected = ["a=1", "a0=3", "b=2", "c=3", "d=2", "f=3"]
       const seen = (limit: number) =>
         Effect.map(dump(records, limit), (all) => all.map((record) => record.slice(2, record.indexOf(" "))))

@@ -1,3 +1,4 @@
+import * as ReplicaClock from "../src/log/ReplicaClock.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
@@ -81,7 +82,8 @@ describe("ReplicaLogs", () => {
       const damage = { log: peerLog, from: 2, to: 2 }
       const logs = yield* ReplicaLogs.make.pipe(
         Effect.provideService(ReplicaStore.ReplicaStore, { ...store, damaged: () => [damage] }),
-        Effect.provideService(ReplicaSet.ReplicaSet, { cluster: "test", self: ReplicaId.make("a"), peers: [] })
+        Effect.provideService(ReplicaSet.ReplicaSet, { cluster: "test", self: ReplicaId.make("a"), peers: [] }),
+        Effect.provideServiceEffect(ReplicaClock.ReplicaClock, ReplicaClock.make)
       )
       assert.deepStrictEqual(
         logs.vector().map(({ seq }) => seq),
@@ -245,7 +247,7 @@ describe("the newest own entries in memory", () => {
           return store.read(log, after, maxBytes)
         }
       })
-      for (let i = 0; i < 12; i++) yield* logs.appendWrites([put(`k${i}`, new Uint8Array(mebibyte))], i)
+      for (let i = 0; i < 12; i++) yield* logs.appendWrites([put(`k${i}`, new Uint8Array(mebibyte))])
       for (let after = 0; after < 12; after++) {
         const batch = Option.getOrThrow(yield* logs.read(logs.own, after, mebibyte))
         assert.strictEqual(batch.from, after + 1)
@@ -261,7 +263,7 @@ describe("the newest own entries in memory", () => {
       const { logs } = yield* open(yield* memory)
       const sizes: Array<number> = []
       for (let i = 0; i < 3; i++) {
-        const { batch } = yield* logs.appendWrites([put(`k${i}`)], i)
+        const { batch } = yield* logs.appendWrites([put(`k${i}`)])
         sizes.push(batch.bytes.length)
       }
       const two = sizes[0]! + sizes[1]!
@@ -280,11 +282,10 @@ describe("the newest own entries in memory", () => {
     Effect.gen(function* () {
       const { logs } = yield* open(forgetful)
       const references: Array<WeakRef<object>> = []
-      const append = (i: number) =>
-        Effect.map(logs.appendWrites([put("k", new Uint8Array(mebibyte / 2))], i), ({ batch }) => {
-          references.push(new WeakRef(batch.bytes.buffer))
-        })
-      for (let i = 0; i < 40; i++) yield* append(i)
+      const append = Effect.map(logs.appendWrites([put("k", new Uint8Array(mebibyte / 2))]), ({ batch }) => {
+        references.push(new WeakRef(batch.bytes.buffer))
+      })
+      for (let i = 0; i < 40; i++) yield* append
       assert.isAtMost(yield* alive(references), 18)
     })
   )
@@ -338,7 +339,7 @@ describe("reads of the logs", () => {
         ...index,
         scan: (options) => Effect.tap(index.scan(options), () => Effect.sleep(6000))
       })
-      yield* logs.appendWrites([put("k")], 1)
+      yield* logs.appendWrites([put("k")])
       const page = yield* during(records.page({ limit: 10 }), 6000)
       assert.isTrue(Option.isSome(yield* index.get("notes", "k")))
       assert.deepStrictEqual(

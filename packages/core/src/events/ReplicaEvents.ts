@@ -89,6 +89,11 @@ export type ReplicaEvent =
       readonly skewMillis: number
       readonly roundTripMillis: number
     }
+  /**
+   * The own clock is beyond its bound from the middle of all clocks from now on, and is not followed: by how much, above
+   * 0 when it is ahead, below when it is behind. 0: it is within the bound again.
+   */
+  | { readonly _tag: "ClockHeld"; readonly heldMillis: number }
   /** Entries were pulled from a peer. */
   | {
       readonly _tag: "CaughtUp"

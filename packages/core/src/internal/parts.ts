@@ -1,8 +1,9 @@
 /**
  * All services of a replica, those that applications never see among them.
  */
-import { Duration, Effect, Layer } from "effect"
+import { type Context, Duration, Effect, Layer } from "effect"
 import * as ReplicaEvents from "../events/ReplicaEvents.ts"
+import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
 import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
@@ -18,13 +19,18 @@ import * as QuorumWriter from "../write/QuorumWriter.ts"
 export interface Options extends QuorumWriter.Options {
   /** How far a peer's clock may differ before that is said in the log; 30 seconds unless given. */
   readonly clockSkewWarn?: Duration.Input
+  /**
+   * How far this replica's clock may be from the middle of the members' clocks before it is held back, and how far it
+   * follows a clock that it hears of; 60 seconds unless given.
+   */
+  readonly clockBound?: Duration.Input
 }
 
 /**
  * The services of a replica. When its scope closes, the writer stops taking writes and finishes those under way, then
  * replication stops, then the index is brought up to the logs.
  */
-export const parts = ({ clockSkewWarn, ...options }: Options = {}) =>
+export const parts = ({ clockBound, clockSkewWarn, ...options }: Options = {}) =>
   ReplicaStatus.layer.pipe(
     Layer.provideMerge(QuorumWriter.layer(options)),
     Layer.provideMerge(Replication.layer),
@@ -33,14 +39,19 @@ export const parts = ({ clockSkewWarn, ...options }: Options = {}) =>
     Layer.provideMerge(IndexFollower.layer),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
-    Layer.provide(
-      clockSkewWarn === undefined
-        ? Layer.empty
-        : Layer.effect(
-            PeerProtocol.ClockSkewWarn,
-            Effect.sync(() => Duration.toMillis(Duration.fromInputUnsafe(clockSkewWarn)))
-          )
-    ),
+    Layer.provide(millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn)),
+    Layer.provide(millisOf(ReplicaClock.ClockBound, clockBound)),
     // Several replicas in one program must not share any of it, as layers that are used twice would.
     Layer.fresh
   )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Sets a number of milliseconds when a duration is given. */
+const millisOf = (reference: Context.Reference<number>, duration: Duration.Input | undefined): Layer.Layer<never> =>
+  duration === undefined
+    ? Layer.empty
+    : Layer.effect(
+        reference,
+        Effect.sync(() => Duration.toMillis(Duration.fromInputUnsafe(duration)))
+      )

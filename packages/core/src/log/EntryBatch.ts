@@ -38,8 +38,8 @@ export interface Encoded {
 }
 
 /**
- * Encodes writes as the entries that follow `head`, each with a clock after the one before.
- * Returns the batch and the clock of its last entry.
+ * Encodes writes as the entries that follow `head`, each with a clock after the one before; returns the clock of the
+ * last too. For tests of stores and transports: throws at the end of the clock's range.
  */
 export const encode = (
   head: Watermark,
@@ -49,7 +49,7 @@ export const encode = (
   tie: RunId.RunId = RunId.none
 ): Encoded & { readonly clock: HybridLogicalClock.HybridLogicalClock } => {
   const encoded = encodeStamped(head, writes, () => {
-    clock = HybridLogicalClock.tick(clock, now)
+    clock = Result.getOrThrow(HybridLogicalClock.tick(clock, now))
     return { clock, tie, unprobed: false }
   })
   return { ...encoded, clock }

@@ -5,34 +5,52 @@
  * `wallTime` is milliseconds since the epoch, `logical` counts events within one `wallTime`. Pure: the caller passes
  * the time.
  */
-import { Schema } from "effect"
+import { Result, Schema } from "effect"
+
+/** The latest wall time that a timestamp can have, in milliseconds since the epoch. */
+export const maxWallTime = 2 ** 48 - 1
+
+const maxLogical = 2 ** 32 - 1
 
 /** A timestamp: `wallTime` in milliseconds since the epoch, then `logical`. */
 export const HybridLogicalClock = Schema.Struct({
-  wallTime: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 48 - 1 })),
-  logical: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 32 - 1 }))
+  wallTime: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxWallTime })),
+  logical: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxLogical }))
 })
 
 /** A timestamp. */
 export type HybridLogicalClock = typeof HybridLogicalClock.Type
 
-const maxLogical = 2 ** 32 - 1
+/** The clock is at the end of its range: there is no later timestamp. It never goes on from the beginning. */
+export class ClockExhausted extends Schema.TaggedError<ClockExhausted>()("ClockExhausted", {}) {
+  override get message(): string {
+    return "the clock is at the end of its range, and there is no later timestamp; set the clock of this machine right"
+  }
+}
 
 /** Before every other timestamp. */
 export const zero: HybridLogicalClock = { wallTime: 0, logical: 0 }
 
-/** The timestamp of a new local event: after `last`, and not before `now` (milliseconds). */
-export const tick = (last: HybridLogicalClock, now: number): HybridLogicalClock =>
-  now > last.wallTime
-    ? { wallTime: now, logical: 0 }
-    : last.logical < maxLogical
-      ? { wallTime: last.wallTime, logical: last.logical + 1 }
-      : { wallTime: last.wallTime + 1, logical: 0 }
+/** The timestamp of a new local event: after `last`, and not before `now` (whole milliseconds). */
+export const tick = (last: HybridLogicalClock, now: number): Result.Result<HybridLogicalClock, ClockExhausted> => {
+  if (now > last.wallTime) {
+    return now > maxWallTime ? exhausted() : Result.succeed({ wallTime: now, logical: 0 })
+  }
+  if (last.logical < maxLogical) return Result.succeed({ wallTime: last.wallTime, logical: last.logical + 1 })
+  return last.wallTime < maxWallTime ? Result.succeed({ wallTime: last.wallTime + 1, logical: 0 }) : exhausted()
+}
 
-/** The clock after it has seen a remote timestamp: every later `tick` comes after both. */
-export const receive = (last: HybridLogicalClock, remote: HybridLogicalClock): HybridLogicalClock =>
-  compare(remote, last) > 0 ? remote : last
+/**
+ * The clock after it has seen a remote timestamp: every later `tick` comes after both. A timestamp that is later than
+ * `limit` (milliseconds) does not move it.
+ */
+export const receive = (last: HybridLogicalClock, remote: HybridLogicalClock, limit: number): HybridLogicalClock =>
+  remote.wallTime <= limit && compare(remote, last) > 0 ? remote : last
 
 /** Order of timestamps: negative when `a` is before `b`, 0 when equal. */
 export const compare = (a: HybridLogicalClock, b: HybridLogicalClock): number =>
   a.wallTime - b.wallTime || a.logical - b.logical
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const exhausted = () => Result.fail(new ClockExhausted())

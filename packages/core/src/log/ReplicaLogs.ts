@@ -4,19 +4,28 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Cause, Clock, Context, Effect, Exit, Layer, Option, Semaphore, type Tracer } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Option, Result, Semaphore, type Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
-import * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
+
+/** What decides about the stamp of an entry, beside the clock and what is held here. */
+export interface Order {
+  /** A clock that it comes after. */
+  readonly after: HybridLogicalClock.HybridLogicalClock | undefined
+  /** It is stamped without asking a majority for its clocks. */
+  readonly unprobed: boolean
+}
 
 /** The logs of this replica. */
 export class ReplicaLogs extends Context.Service<
@@ -52,14 +61,15 @@ export class ReplicaLogs extends Context.Service<
      */
     readonly fault: () => ReplicaStore.StoreError | undefined
     /**
-     * Appends entries to the own log as one batch and returns it; durable when it returns. One call at a time: the
-     * caller does not start a second before the first is done. `commits` are the spans in which they were committed.
+     * Stamps entries, appends them to the own log as one batch and returns it; durable when it returns. One call at a
+     * time: the caller does not start a second before the first is done. Without `orderOf` they are unprobed. `commits`
+     * are the spans in which they were committed.
      */
     readonly appendWrites: (
       writes: ReadonlyArray<Entry.Writes>,
-      now: number,
+      orderOf?: (index: number) => Order,
       commits?: ReadonlyArray<Tracer.AnySpan>
-    ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError>
+    ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted>
     /** Appends a validated batch that came from a peer, within a span in each of these. */
     readonly append: (
       batch: EntryBatch.EntryBatch,
@@ -86,6 +96,10 @@ export class ReplicaLogs extends Context.Service<
   }
 >()("@quorum/core/ReplicaLogs") {}
 
+const unprobed: Order = { after: undefined, unprobed: true }
+
+type Appending = ReturnType<ReplicaLogs["Service"]["appendWrites"]>
+
 /** How many bytes of the newest own entries are kept in memory for the replicators. */
 const tailBytes = 8 * 1024 * 1024
 
@@ -93,9 +107,10 @@ const tailBytes = 8 * 1024 * 1024
 export const make: Effect.Effect<
   ReplicaLogs["Service"],
   ReplicaStore.StoreError,
-  ReplicaStore.ReplicaStore | ReplicaSet
+  ReplicaStore.ReplicaStore | ReplicaSet | ReplicaClock.ReplicaClock
 > = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
+  const clock = yield* ReplicaClock.ReplicaClock
   const members = yield* ReplicaSet
   const time = yield* Clock.Clock
   const sink = yield* EventSink
@@ -114,7 +129,6 @@ export const make: Effect.Effect<
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
-  let clock = HybridLogicalClock.zero
   const damage = makeDamage(store, sink)
   const isDamage = (error: ReplicaStore.StoreError) => error.reason === "corrupt" && store.damaged().length > 0
   for (const watermark of yield* store.watermarks) {
@@ -124,7 +138,7 @@ export const make: Effect.Effect<
       isDamage,
       () => Effect.succeedNone
     )
-    if (Option.isSome(newest)) clock = HybridLogicalClock.receive(clock, EntryBatch.highestClock(newest.value))
+    if (Option.isSome(newest)) clock.held(newest.value)
   }
   // What the store found when it was opened, or just now, is not announced as held.
   yield* damage.lookUp
@@ -150,7 +164,7 @@ export const make: Effect.Effect<
   const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
     appendFault = undefined
     heads.set(batch.log, EntryBatch.watermark(batch))
-    clock = HybridLogicalClock.receive(clock, EntryBatch.highestClock(batch))
+    clock.held(batch)
     // Told first: what a listener learns or does of it, such as an ack, comes after.
     if (sink.active()) tellAppended(batch, startedAt)
     for (const listener of listeners) listener(batch)
@@ -213,7 +227,7 @@ export const make: Effect.Effect<
       return store.identity
     },
     run,
-    clock: () => clock,
+    clock: clock.current,
     renew: (above) =>
       writing.withPermit(
         Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
@@ -229,11 +243,17 @@ export const make: Effect.Effect<
     damageAt: damage.at,
     damaged: store.damaged,
     fault: () => appendFault ?? readFault ?? endFault(),
-    appendWrites: (writes, now, commits = []) =>
+    appendWrites: (writes, orderOf = () => unprobed, commits = []) =>
       writing.withPermit(
-        Effect.suspend(() => {
+        Effect.suspend((): Appending => {
           const startedAt = Monotonic.millis(time)
-          const { batch, checks } = EntryBatch.encode(head(own), writes, clock, now, run)
+          const stamped = clock.stamp(writes, (index) => orderOf(index).after)
+          if (Result.isFailure(stamped)) return Effect.fail(stamped.failure)
+          const { batch, checks } = EntryBatch.encodeStamped(head(own), writes, (index) => ({
+            clock: stamped.success[index]!,
+            tie: run,
+            unprobed: orderOf(index).unprobed
+          }))
           const spans = startOwn(batch, commits)
           return Effect.matchEffect(appendWithin(spans, batch), {
             onFailure: (error) => {
@@ -288,9 +308,12 @@ export const make: Effect.Effect<
   })
 })
 
-/** {@link make} as a layer. */
-export const layer: Layer.Layer<ReplicaLogs, ReplicaStore.StoreError, ReplicaStore.ReplicaStore | ReplicaSet> =
-  Layer.effect(ReplicaLogs, make)
+/** {@link make} as a layer, with the clock that it moves. */
+export const layer: Layer.Layer<
+  ReplicaLogs | ReplicaClock.ReplicaClock,
+  ReplicaStore.StoreError,
+  ReplicaStore.ReplicaStore | ReplicaSet
+> = Layer.effect(ReplicaLogs, make).pipe(Layer.provideMerge(ReplicaClock.layer))
 
 // ---------------------------------------------------------------------------------------------------------------------
 

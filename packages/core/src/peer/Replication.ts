@@ -17,7 +17,6 @@ import * as LinkState from "./internal/LinkState.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
 import * as Recovery from "./internal/Recovery.ts"
-import type { Membership } from "./Membership.ts"
 import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
@@ -57,8 +56,7 @@ export const make = Effect.gen(function* () {
 })
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<Replication, never, ReplicaSet | ReplicaLogs | Peers | PeerTransport | Membership> =
-  Layer.effect(Replication, make)
+export const layer = Layer.effect(Replication, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Limits from "../../log/Limits.ts"
+import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Membership } from "../Membership.ts"
 import * as OwnStore from "./OwnStore.ts"
@@ -42,23 +43,24 @@ export const make = Effect.gen(function* () {
   const store = OwnStore.make(yield* PeerProtocol.HeartbeatInterval)
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
+  const ownClock = yield* ReplicaClock
   const clockSkewWarn = yield* PeerProtocol.ClockSkewWarn
   const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
   const skewed = new Set<ReplicaId>()
 
-  const measured = (peer: ReplicaId, skewMillis: number, roundTripMillis: number) =>
+  const measured = (peer: ReplicaId, backAt: number, skewMillis: number, roundTripMillis: number) =>
     Effect.suspend(() => {
       peers.reportSkew(peer, skewMillis)
+      ownClock.measured(peer, backAt + skewMillis)
       if (sink.active()) sink.tell({ _tag: "SkewMeasured", peer, skewMillis, roundTripMillis })
       const differs = Math.abs(skewMillis) > clockSkewWarn
       const isNews = differs && !skewed.has(peer)
       if (differs) skewed.add(peer)
       else skewed.delete(peer)
       const by = Math.round(skewMillis)
-      return isNews
-        ? Effect.logWarning(`the clock of ${peer} differs by ${by} ms; check the clocks of both`)
-        : Effect.void
+      const warning = `the clock of ${peer} differs by ${by} ms; check the clocks of both`
+      return Effect.andThen(isNews ? Effect.logWarning(warning) : Effect.void, ownClock.report)
     })
 
   const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient) {
@@ -79,7 +81,7 @@ export const make = Effect.gen(function* () {
     const lives = { ...welcome.members, [peer]: { incarnation, run, startedAt } }
     yield* store.patiently("note the lives of the members", membership.learn(lives))
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
-    yield* measured(peer, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
+    yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome
   })
 

@@ -1,11 +1,12 @@
 /**
  * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
  */
-import { Cause, Clock, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
+import { Cause, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
-import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type { ClockExhausted } from "../../log/HybridLogicalClock.ts"
+import { type Order, ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Replication } from "../../peer/Replication.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
@@ -24,7 +25,6 @@ const startMillis = 10_000
 export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
   const logs = yield* ReplicaLogs
   const replication = yield* Replication
-  const clock = yield* Clock.Clock
   const sink = yield* EventSink
   const queue = CommitQueue.make()
   const more = Latch.makeUnsafe(false)
@@ -71,11 +71,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
    * Only a typed error of the store says that nothing was written. After anything else the writes may be there, so
    * they are answered as not known, and this replica takes no further ones: it does not know where its log ends.
    */
-  const notAppended = (commits: ReadonlyArray<CommitQueue.Commit>, cause: Cause.Cause<StoreError>) => {
+  const notAppended = (commits: ReadonlyArray<CommitQueue.Commit>, cause: Cause.Cause<StoreError | ClockExhausted>) => {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     const detail = error === undefined ? Cause.pretty(cause) : error.message
     const because = error === undefined ? {} : { cause: error }
-    if (error !== undefined && error.reason !== "uncertain") {
+    if (error !== undefined && !(error._tag === "StoreError" && error.reason === "uncertain")) {
       refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, ...because }))
       return Effect.void
     }
@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     appending = sound
     const startedAt = inFlight.now()
     const writes = sound.map(({ write }) => write!)
-    const appended = yield* Effect.exit(logs.appendWrites(writes, clock.currentTimeMillisUnsafe(), spansOf(sound)))
+    const appended = yield* Effect.exit(logs.appendWrites(writes, () => anyOrder, spansOf(sound)))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
     watch(sound, appended.value, startedAt)
@@ -155,6 +155,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const anyOrder: Order = { after: undefined, unprobed: false }
 
 /** The spans in which writes were committed, each once. */
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {

@@ -1,0 +1,37 @@
+/**
+ * The time by which a replica stamps: its wall clock, held near the middle of the clocks of all members.
+ *
+ * A single clock that is wrong, by a second or by ten years, is held back at once and not after it has stamped writes;
+ * what the others measured is carried on by monotonic time, which does not jump. This is hygiene: which of two writes
+ * is the later does not rest on it. Pure: the caller passes the clocks.
+ */
+
+/** A wall clock in milliseconds since the epoch, and when it was read, in milliseconds of a monotonic clock. */
+export interface Reading {
+  readonly wallMillis: number
+  readonly monotonicMillis: number
+}
+
+/** The time by which a replica stamps. */
+export interface EffectiveTime {
+  /** Whole milliseconds since the epoch. */
+  readonly millis: number
+  /** By how much the wall clock is beyond its bound: above 0 when it is ahead, below when it is behind, usually 0. */
+  readonly heldMillis: number
+}
+
+/**
+ * The own clock as it is now, held within `boundMillis` of the median of all clocks, its own among them. Of an even
+ * number of clocks the earlier of the two in the middle counts: a clock that is behind costs nothing, and one that is
+ * ahead lasts.
+ */
+export const make = (own: Reading, others: Iterable<Reading>, boundMillis: number): EffectiveTime => {
+  const clocks = [own.wallMillis]
+  for (const { monotonicMillis, wallMillis } of others) {
+    clocks.push(wallMillis + own.monotonicMillis - monotonicMillis)
+  }
+  clocks.sort((a, b) => a - b)
+  const median = Math.round(clocks[(clocks.length - 1) >> 1]!)
+  const held = Math.min(Math.max(own.wallMillis, median - boundMillis), median + boundMillis)
+  return { millis: Math.max(0, Math.floor(held)), heldMillis: own.wallMillis - held }
+}

@@ -1,0 +1,178 @@
+/**
+ * The clock of this replica: what it stamps with, what moves it, and what may not.
+ *
+ * It is at or after every version that is held here, but for those that lie beyond what a clock may follow, whose keys
+ * it knows. The time is the wall clock, held near the clocks of the other members as they were last measured.
+ */
+import { Clock, Context, Effect, Layer, Result } from "effect"
+import { EventSink } from "../events/EventSink.ts"
+import type { ReplicaId } from "../identity/ReplicaId.ts"
+import * as EffectiveTime from "./EffectiveTime.ts"
+import * as Entry from "./Entry.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as FarVersions from "./FarVersions.ts"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
+import * as Monotonic from "./Monotonic.ts"
+
+/**
+ * How far, in milliseconds, this replica's clock may be from the middle of the members' clocks before it is held back,
+ * and how far it follows a clock that it hears of.
+ */
+export const ClockBound = Context.Reference<number>("@quorum/core/ClockBound", { defaultValue: () => 60_000 })
+
+/** A key, and what it is in. */
+export interface Key {
+  readonly namespace: string
+  readonly key: string
+}
+
+/** The clock of this replica. */
+export class ReplicaClock extends Context.Service<
+  ReplicaClock,
+  {
+    /** Where the clock is: every later stamp comes after it. */
+    readonly current: () => HybridLogicalClock.HybridLogicalClock
+    /** The time by which it stamps, as of now. */
+    readonly time: () => EffectiveTime.EffectiveTime
+    /** The clock of a peer, in milliseconds since the epoch, as it was measured just now. */
+    readonly measured: (peer: ReplicaId, wallMillis: number) => void
+    /** Says in the log when the own clock began, or has ceased, to be held back. */
+    readonly report: Effect.Effect<void>
+    /** Whether versions are held that lie too far ahead to be followed. */
+    readonly isFar: () => boolean
+    /** How many keys have such versions. */
+    readonly farKeys: () => number
+    /** The clock of the newest version of a key, when that lies too far ahead. */
+    readonly far: (key: Key) => HybridLogicalClock.HybridLogicalClock | undefined
+    /**
+     * Stamps for entries, each after the one before, after all that is held of its keys, and after what `afterOf` says.
+     * Moves the clock.
+     */
+    readonly stamp: (
+      writes: ReadonlyArray<Entry.Writes>,
+      afterOf: (index: number) => HybridLogicalClock.HybridLogicalClock | undefined
+    ) => Result.Result<ReadonlyArray<HybridLogicalClock.HybridLogicalClock>, HybridLogicalClock.ClockExhausted>
+    /** A batch is held here: its clocks are followed, or its keys are kept. */
+    readonly held: (batch: EntryBatch.EntryBatch) => void
+  }
+>()("@quorum/core/ReplicaClock") {}
+
+/** Starts at the beginning of time, with no other clock known. */
+export const make: Effect.Effect<ReplicaClock["Service"]> = Effect.gen(function* () {
+  const wall = yield* Clock.Clock
+  const sink = yield* EventSink
+  const boundMillis = yield* ClockBound
+  const peers = new Map<ReplicaId, EffectiveTime.Reading>()
+  const far = FarVersions.make()
+  let clock = HybridLogicalClock.zero
+  /** What was told last, and what was said in the log last. */
+  let told = 0
+  let said = 0
+
+  const now = (): EffectiveTime.Reading => ({
+    wallMillis: wall.currentTimeMillisUnsafe(),
+    monotonicMillis: Monotonic.millis(wall)
+  })
+
+  const time = (): EffectiveTime.EffectiveTime => {
+    const effective = EffectiveTime.make(now(), peers.values(), boundMillis)
+    const { heldMillis } = effective
+    if (Math.sign(heldMillis) !== Math.sign(told)) {
+      told = heldMillis
+      if (sink.active()) sink.tell({ _tag: "ClockHeld", heldMillis })
+    }
+    return effective
+  }
+
+  /** The latest clock that may be followed as of now. What the time has got to is followed. */
+  const limit = (millis: number): number => {
+    const latest = millis + boundMillis
+    const settled = far.size() === 0 ? undefined : far.settle(latest)
+    if (settled !== undefined) clock = HybridLogicalClock.receive(clock, settled, latest)
+    return latest
+  }
+
+  const keep = (at: HybridLogicalClock.HybridLogicalClock, keys: ReadonlyArray<Key>): void => {
+    for (const { key, namespace } of keys) far.add(namespace, key, at)
+  }
+
+  /** What a write has to come after by its keys, beside the clock. */
+  const floorOf = (writes: Entry.Writes, after: HybridLogicalClock.HybridLogicalClock) => {
+    if (far.size() === 0) return after
+    return Entry.listOf(writes).reduce((floor, { key, namespace }) => {
+      const version = far.of(namespace, key)
+      return version === undefined ? floor : later(floor, version)
+    }, after)
+  }
+
+  /** One stamp. One that is too far ahead to be followed leaves the clock where it is. */
+  const stamp = (
+    writes: Entry.Writes,
+    after: HybridLogicalClock.HybridLogicalClock,
+    latest: number,
+    millis: number
+  ): Result.Result<HybridLogicalClock.HybridLogicalClock, HybridLogicalClock.ClockExhausted> => {
+    const floor = floorOf(writes, after)
+    const stamped = HybridLogicalClock.tick(later(clock, floor), millis)
+    if (Result.isFailure(stamped)) return stamped
+    if (floor.wallTime <= latest) clock = stamped.success
+    else keep(stamped.success, Entry.listOf(writes))
+    return stamped
+  }
+
+  return ReplicaClock.of({
+    current: () => clock,
+    time,
+    measured: (peer, wallMillis) => {
+      peers.set(peer, { wallMillis, monotonicMillis: now().monotonicMillis })
+    },
+    report: Effect.suspend(() => {
+      const { heldMillis } = time()
+      if (Math.sign(heldMillis) === Math.sign(said)) return Effect.void
+      said = heldMillis
+      return heldMillis === 0
+        ? Effect.log("the clock of this replica agrees with those of the others again")
+        : Effect.logWarning(heldBack(heldMillis, boundMillis))
+    }),
+    isFar: () => far.size() > 0,
+    farKeys: far.size,
+    far: ({ key, namespace }) => far.of(namespace, key),
+    stamp: (writes, afterOf) => {
+      const { millis } = time()
+      const latest = limit(millis)
+      const stamps: Array<HybridLogicalClock.HybridLogicalClock> = []
+      for (let i = 0; i < writes.length; i++) {
+        const stamped = stamp(writes[i]!, afterOf(i) ?? HybridLogicalClock.zero, latest, millis)
+        if (Result.isFailure(stamped)) return Result.fail(stamped.failure)
+        stamps.push(stamped.success)
+      }
+      return Result.succeed(stamps)
+    },
+    held: (batch) => {
+      const highest = EntryBatch.highestClock(batch)
+      if (HybridLogicalClock.compare(highest, clock) <= 0) return
+      const latest = limit(time().millis)
+      clock = HybridLogicalClock.receive(clock, highest, latest)
+      if (highest.wallTime <= latest) return
+      EntryBatch.forEach(batch, (_, offset) => {
+        const found = Entry.clockAt(batch.bytes, offset)
+        clock = HybridLogicalClock.receive(clock, found, latest)
+        if (found.wallTime > latest) keep(found, Entry.decodeAt(batch.bytes, offset).records)
+      })
+    }
+  })
+})
+
+/** {@link make} as a layer. */
+export const layer: Layer.Layer<ReplicaClock> = Layer.effect(ReplicaClock, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const later = (a: HybridLogicalClock.HybridLogicalClock, b: HybridLogicalClock.HybridLogicalClock) =>
+  HybridLogicalClock.compare(b, a) > 0 ? b : a
+
+const heldBack = (heldMillis: number, boundMillis: number): string => {
+  const by = Math.round(Math.abs(heldMillis) + boundMillis)
+  const where = heldMillis > 0 ? "ahead of" : "behind"
+  return `the clock of this replica is ${by} ms ${where} the middle of all clocks, and is not followed; set it right`
+}

@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger, Result } from "effect"
+import { TestClock } from "effect/testing"
+import type { HybridLogicalClock } from "../src/index.ts"
+import { Entry, LogId, ReplicaId } from "../src/index.ts"
+import { EntryBatch, Watermark } from "../src/adapter.ts"
+import * as ReplicaClock from "../src/log/ReplicaClock.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
+import * as Wall from "./support/wall.ts"
+
+const hour = 3_600_000
+const tenYears = 10 * 365 * 24 * hour
+const today = 1_700_000_000_000
+const log = LogId.make(ReplicaId.make("b"), "0000000000000001" as LogId.Incarnation)
+const put = (key: string) => Entry.put("n", key, "v")
+const at = (wallTime: number, logical = 0) => ({ wallTime, logical })
+const anywhere = () => undefined
+
+/** A batch whose entries have these clocks. */
+const batch = (...entries: ReadonlyArray<readonly [key: string, clock: HybridLogicalClock.HybridLogicalClock]>) =>
+  EntryBatch.encodeStamped(
+    Watermark.none(log),
+    entries.map(([key]) => put(key)),
+    (index) => ({ clock: entries[index]![1], tie: "00000000000000aa" as never, unprobed: false })
+  ).batch
+
+const make = Effect.gen(function* () {
+  yield* TestClock.setTime(today)
+  return yield* ReplicaClock.make
+})
+
+const stampOf = (
+  clock: ReplicaClock.ReplicaClock["Service"],
+  key: string,
+  after?: HybridLogicalClock.HybridLogicalClock
+) => Result.getOrThrow(clock.stamp([put(key)], () => after))[0]!
+
+describe("ReplicaClock", () => {
+  it.effect("follows what it holds up to the bound from its own time, and not beyond", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      clock.held(batch(["k", at(today + 60_000, 7)]))
+      assert.deepStrictEqual(clock.current(), at(today + 60_000, 7))
+      clock.held(batch(["far", at(today + 60_001)]))
+      assert.deepStrictEqual(clock.current(), at(today + 60_000, 7))
+      assert.strictEqual(clock.farKeys(), 1)
+      clock.held(batch(["k", at(today)]))
+      assert.deepStrictEqual(clock.current(), at(today + 60_000, 7))
+    })
+  )
+
+  it.effect("L51 a batch with one entry beyond the bound moves the clock by the others", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      clock.held(batch(["a", at(today + 5)], ["far", at(today + tenYears)], ["b", at(today + 9)], ["c", at(today + 7)]))
+      assert.deepStrictEqual(clock.current(), at(today + 9))
+      assert.deepStrictEqual(clock.far({ namespace: "n", key: "far" }), at(today + tenYears))
+      assert.isUndefined(clock.far({ namespace: "n", key: "a" }))
+    })
+  )
+
+  it.effect("LaterWins: a write of a key that was stamped far ahead comes after that, and moves no clock", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      clock.held(batch(["far", at(today + tenYears, 3)]))
+      assert.deepStrictEqual(stampOf(clock, "far"), at(today + tenYears, 4))
+      assert.deepStrictEqual(stampOf(clock, "far"), at(today + tenYears, 5))
+      assert.deepStrictEqual(stampOf(clock, "near"), at(today))
+      assert.deepStrictEqual(clock.current(), at(today))
+      const both = Result.getOrThrow(clock.stamp([[put("near"), put("far")], put("near")], anywhere))
+      assert.deepStrictEqual(both, [at(today + tenYears, 6), at(today + tenYears, 7)])
+    })
+  )
+
+  it.effect("follows a far clock when the time has come near, and forgets its keys", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      clock.held(batch(["k", at(today + 100_000, 9)]))
+      yield* TestClock.adjust(39_999)
+      assert.strictEqual(stampOf(clock, "other").wallTime, today + 39_999)
+      assert.isTrue(clock.isFar())
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(stampOf(clock, "other"), at(today + 100_000, 10))
+      assert.isFalse(clock.isFar())
+    })
+  )
+
+  it.effect("stamps after what it is told, and after each other, wherever the wall clock is", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      assert.deepStrictEqual(stampOf(clock, "k", at(today + 5_000, 2)), at(today + 5_000, 3))
+      yield* TestClock.setTime(today - hour)
+      assert.deepStrictEqual(stampOf(clock, "j"), at(today + 5_000, 4))
+      assert.deepStrictEqual(stampOf(clock, "k", at(today + tenYears)), at(today + tenYears, 1))
+      assert.deepStrictEqual(stampOf(clock, "j"), at(today + 5_000, 5))
+      assert.deepStrictEqual(stampOf(clock, "k"), at(today + tenYears, 2))
+    })
+  )
+
+  it.effect("A clock at the end of its range stamps nothing, and goes on when it is set right", () =>
+    Effect.gen(function* () {
+      const clock = yield* make
+      yield* TestClock.setTime(2 ** 48)
+      assert.isTrue(Result.isFailure(clock.stamp([put("k")], anywhere)))
+      yield* TestClock.setTime(today)
+      assert.deepStrictEqual(stampOf(clock, "k"), at(today))
+      const last = at(2 ** 48 - 1, 2 ** 32 - 1)
+      assert.isTrue(Result.isFailure(clock.stamp([put("k")], () => last)))
+      assert.deepStrictEqual(stampOf(clock, "k"), at(today, 1))
+    })
+  )
+})
+
+describe("the end of the clock", () => {
+  it.effect("NotWrittenMeansNever: a delete at the end of the clock fails, and what was there before is read", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(2 ** 48 - 1001)
+      const cluster = yield* Cluster.make(["a"], 1)
+      const a = yield* cluster.start("a")
+      yield* TestClock.adjust(1000)
+      const { writeId } = yield* during(a.writer.commit(put("k")), 0)
+      yield* TestClock.adjust(1)
+      const refused = yield* during(failure(a.writer.commit(Entry.remove("n", "k")), "LocalWriteFailed"), 0)
+      assert.include(refused.message, "end of its range")
+      assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
+      assert.strictEqual((yield* a.records.read("n", "k")).valueOrUndefined?.writeId, writeId)
+    })
+  )
+})
+
+describe("BoundedClocks", () => {
+  const start = Effect.gen(function* () {
+    yield* TestClock.setTime(today)
+    const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+    const said: Array<string> = []
+    const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+    const wall = yield* Wall.make()
+    const a = yield* Wall.by(wall)(cluster.start("a", { logger }))
+    const b = yield* cluster.start("b")
+    const c = yield* cluster.start("c")
+    yield* TestClock.adjust(1500)
+    return { a, b, c, cluster, said, wall }
+  })
+
+  it.effect("L51 a clock that jumps by ten years stamps no more than the bound ahead, and moves nobody's", () =>
+    Effect.gen(function* () {
+      const { a, b, c, wall } = yield* start
+      wall.set(tenYears)
+      const { writeId } = yield* during(a.writer.commit(put("k")), 10)
+      const { clock } = yield* Effect.map(a.records.read("n", "k"), (record) => record.valueOrUndefined!)
+      assert.isAtMost(clock.wallTime, today + 1600 + 60_000)
+      yield* TestClock.adjust(2000)
+      for (const { logs, records } of [a, b, c]) {
+        assert.strictEqual(logs.vector().length, 1)
+        assert.strictEqual((yield* records.read("n", "k")).valueOrUndefined?.writeId, writeId)
+      }
+    })
+  )
+
+  it.effect("being held back is said once in the log when it begins, as an event, and when it ends", () =>
+    Effect.gen(function* () {
+      const { a, said, wall } = yield* start
+      const told: Array<number> = []
+      a.events.listen((event) => void (event._tag === "ClockHeld" && told.push(event.heldMillis)))
+      wall.set(hour)
+      yield* TestClock.adjust(5000)
+      assert.strictEqual(said.filter((line) => line.includes(`is ${hour} ms ahead of`)).length, 1)
+      wall.set(-hour)
+      yield* TestClock.adjust(5000)
+      assert.strictEqual(said.filter((line) => line.includes(`is ${hour} ms behind`)).length, 1)
+      wall.set(0)
+      yield* TestClock.adjust(5000)
+      assert.strictEqual(said.filter((line) => line.includes("agrees with those of the others again")).length, 1)
+      assert.deepStrictEqual(told, [hour - 60_000, 60_000 - hour, 0])
+    })
+  )
+})
