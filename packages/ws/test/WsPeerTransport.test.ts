@@ -51,10 +51,10 @@ const tooLarge = (number: number) => {
 
 type Say = (answer: Uint8Array | string) => void
 
-/** A client of the peer `b`, which is a plain server that answers as it is told to. */
-const connect = Effect.fnUntraced(function* (
-  answer: (request: PeerFrame.Numbered<PeerFrame.Request>, say: Say, hangUp: () => void) => void
-) {
+type Answer = (request: PeerFrame.Numbered<PeerFrame.Request>, say: Say, hangUp: () => void) => void
+
+/** A transport to the peer `b`, which is a plain server that answers as it is told to, and that server. */
+const open = Effect.fnUntraced(function* (answer: Answer) {
   const server = yield* Effect.acquireRelease(
     Effect.callback<NodeWS.WebSocketServer>((resume) => {
       const server: NodeWS.WebSocketServer = new NodeWS.WebSocketServer({ host: "127.0.0.1", port: 0 }, () =>
@@ -82,8 +82,10 @@ const connect = Effect.fnUntraced(function* (
     Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })),
     Layer.build
   )
-  return yield* Context.get(context, PeerTransport.PeerTransport).connect(b)
+  return { transport: Context.get(context, PeerTransport.PeerTransport), server }
 })
+
+const connect = (answer: Answer) => Effect.flatMap(open(answer), ({ transport }) => transport.connect(b))
 
 const reasonOf = <A>(call: Effect.Effect<A, { readonly _tag: string }>) =>
   Effect.map(Effect.flip(call), (error) =>
@@ -161,3 +163,28 @@ describe("answers and calls", () => {
     })
   )
 })
+
+it.live("what waits in a connection is known, until the peer reads it or the connection ends", () =>
+  Effect.gen(function* () {
+    const { server, transport } = yield* open(({ number }, say) => say(acked(number)))
+    const waiting = () => transport.waitingBytes!(b)
+    assert.strictEqual(waiting(), 0)
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const peer = yield* transport.connect(b)
+        yield* peer.push(push)
+        assert.strictEqual(waiting(), 0)
+        for (const socket of server.clients) socket.pause()
+        const bytes = new Uint8Array(1_000_000)
+        const pushes = yield* Effect.forEach(Array.from({ length: 16 }), () =>
+          Effect.forkChild(peer.push({ ...push, batch: { ...push.batch, bytes } }), { startImmediately: true })
+        )
+        yield* Effect.sleep(10).pipe(Effect.repeat({ until: () => waiting() > 1_000_000 }))
+        for (const socket of server.clients) socket.resume()
+        yield* Fiber.joinAll(pushes)
+        assert.strictEqual(waiting(), 0)
+      })
+    )
+    assert.strictEqual(waiting(), 0)
+  })
+)

@@ -31,7 +31,12 @@ export interface Program {
 /** Runs the demo, or another program of the build. It is killed when the scope closes. */
 export const run = (
   flags: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly tmp?: string; readonly program?: string } = {}
+  options: {
+    readonly cwd?: string
+    readonly tmp?: string
+    readonly program?: string
+    readonly env?: Readonly<Record<string, string>>
+  } = {}
 ) =>
   Effect.acquireRelease(
     Effect.sync((): Program & { readonly child: ChildProcess } => {
@@ -39,7 +44,12 @@ export const run = (
         // A replica runs until its standard input ends.
         stdio: [options.program === undefined ? "ignore" : "pipe", "pipe", "pipe"],
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-        env: { ...process.env, NO_COLOR: "1", ...(options.tmp === undefined ? {} : { TMPDIR: options.tmp }) }
+        env: {
+          ...process.env,
+          NO_COLOR: "1",
+          ...options.env,
+          ...(options.tmp === undefined ? {} : { TMPDIR: options.tmp })
+        }
       })
       let output = ""
       for (const stream of [child.stdout, child.stderr]) stream!.on("data", (chunk) => void (output += String(chunk)))
