@@ -66,9 +66,22 @@ export const start = Effect.fnUntraced(function* (options: {
     query: (expression: string) =>
       Effect.map(ask(`query?query=${encodeURIComponent(expression)}`, Values), ({ data }) =>
         data.result.map(({ metric, value }) => ({ instance: metric["instance"] ?? "", value: Number(value[1]) }))
+      ),
+    /** The values of an expression from one second of the epoch to another, in steps of a second. */
+    range: (expression: string, from: number, to: number) =>
+      Effect.map(
+        ask(`query_range?query=${encodeURIComponent(expression)}&start=${from}&end=${to}&step=1`, Ranges),
+        ({ data }) =>
+          data.result.map(({ metric, values }) => ({
+            labels: metric,
+            points: values.map(([second, value]) => [second, Number(value)] as const)
+          }))
       )
   }
 })
+
+/** A Prometheus that runs. */
+export type Prometheus = Effect.Success<ReturnType<typeof start>>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -90,6 +103,17 @@ const Values = Schema.Struct({
       Schema.Struct({
         metric: Schema.Record(Schema.String, Schema.String),
         value: Schema.Tuple([Schema.Finite, Schema.String])
+      })
+    )
+  })
+})
+
+const Ranges = Schema.Struct({
+  data: Schema.Struct({
+    result: Schema.Array(
+      Schema.Struct({
+        metric: Schema.Record(Schema.String, Schema.String),
+        values: Schema.Array(Schema.Tuple([Schema.Finite, Schema.String]))
       })
     )
   })

@@ -1,18 +1,19 @@
 /**
  * Shows an alert fire: three replicas and a real Prometheus; one replica is stopped, its lag grows and the alerts fire;
  * it is started again, catches up, and the alerts clear. The exit code is 0 only if all of that was seen, or when it was
- * stopped before.
+ * stopped before. With the name of a file it then draws the panels of the dashboard as Prometheus has seen it all.
  */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Entry, QuorumPolicy } from "@quorum/core"
-import { Alerts, Definitions } from "@quorum/metrics"
+import { Alerts, Dashboard, Definitions } from "@quorum/metrics"
 import { Clock, Console, Effect, FileSystem, Ref } from "effect"
 import { HttpClient } from "effect/http"
 import * as Client from "./Client.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Ending from "./Ending.ts"
+import * as Picture from "./Picture.ts"
 import * as Ports from "./Ports.ts"
 import * as Prometheus from "./Prometheus.ts"
 
@@ -22,12 +23,22 @@ const rules = Alerts.alerts({ ...Alerts.defaults, lagSeconds: 5, lagForSeconds: 
 const patienceMillis = 60_000
 const lookMillis = 500
 
+/** How much of the time in which all is well the picture shows, before and after; and over what its rates are. */
+const aroundMillis = 8000
+const rateInterval = "4s"
+
+/** Where the picture goes, if one is wanted. */
+const file = process.argv[2]
+
 const run = Effect.gen(function* () {
   const startedAt = yield* Clock.currentTimeMillis
   const say = Effect.fnUntraced(function* (text: string) {
     const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
     yield* Console.log(`${seconds.toFixed(1).padStart(5)} s  ${text}`)
   })
+  const marks: Array<Picture.Drawing["marks"][number]> = []
+  const mark = (text: string) =>
+    Effect.map(Clock.currentTimeMillis, (now) => void marks.push({ second: now / 1000, text }))
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped({ prefix: "quorum-alerts-" })
   const [port, ...ports] = yield* Ports.free(4)
@@ -82,7 +93,10 @@ const run = Effect.gen(function* () {
 
   const c = members[2]!
   yield* until("c holds what a wrote, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)
+  const wellAt = yield* Clock.currentTimeMillis
+  if (file !== undefined) yield* Effect.sleep(aroundMillis)
   cluster.killUnsafe(c)
+  yield* mark("c killed")
   yield* cluster.gone(c)
   yield* say("c was killed; writes go on")
   yield* until(
@@ -90,9 +104,42 @@ const run = Effect.gen(function* () {
     ({ firing, lag }) => lag > 100 && ["QuorumPeerDown", "QuorumPeerLagging"].every((name) => firing.includes(name))
   )
   yield* cluster.start(c)
+  yield* mark("c started")
   yield* say("c was started again")
   yield* until("c has caught up, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)
+
+  if (file === undefined) return
+  yield* Effect.sleep(aroundMillis)
+  const to = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const svg = yield* picture(prometheus, Math.floor(wellAt / 1000), to, marks)
+  yield* fs.writeFileString(resolve(process.env["INIT_CWD"] ?? ".", file), svg)
+  yield* say(`the dashboard's panels are drawn in ${file}`)
 }).pipe(Effect.scoped)
+
+/** The panels of the dashboard, as this Prometheus answers their queries. */
+const picture = Effect.fnUntraced(function* (
+  prometheus: Prometheus.Prometheus,
+  from: number,
+  to: number,
+  marks: Picture.Drawing["marks"]
+) {
+  const ofQuery = ({ expr, legend }: Dashboard.Panel["queries"][number]) =>
+    Effect.map(prometheus.range(expr.replaceAll("$__rate_interval", rateInterval), from, to), (found) =>
+      found.map(({ labels, points }) => ({
+        legend: Picture.legendOf(legend, labels),
+        points: points.filter(([, value]) => Number.isFinite(value))
+      }))
+    )
+  const rows = yield* Effect.forEach(Dashboard.rows, ({ panels, title }) =>
+    Effect.map(
+      Effect.forEach(panels, ({ queries, title, unit }) =>
+        Effect.map(Effect.forEach(queries, ofQuery), (lines) => ({ title, unit, lines: lines.flat() }))
+      ),
+      (panels) => ({ title, panels })
+    )
+  )
+  return Picture.draw({ rows, from, to, marks })
+})
 
 interface Look {
   readonly lag: number
@@ -100,7 +147,7 @@ interface Look {
 }
 
 /** What replica a says of c. */
-const valueAt = (prometheus: Effect.Success<ReturnType<typeof Prometheus.start>>, key: Definitions.Key) =>
+const valueAt = (prometheus: Prometheus.Prometheus, key: Definitions.Key) =>
   Effect.map(
     prometheus.query(`${Definitions.prometheus(key)}{instance="a",${Definitions.label("quorum.peer")}="c"}`),
     ([first]) => first?.value ?? Number.NaN

@@ -7,7 +7,7 @@ import { type Attribute, definitions, type Key, label, prometheus } from "./Defi
 /** One panel: a title, and what is asked of Prometheus. */
 export interface Panel {
   readonly title: string
-  readonly unit: "s" | "bytes" | "short" | "ops" | "Bps"
+  readonly unit: "s" | "bytes" | "short" | "ops" | "Bps" | "percentunit"
   readonly queries: ReadonlyArray<{ readonly expr: string; readonly legend: string }>
 }
 
@@ -16,6 +16,15 @@ const legendOf = (attributes: ReadonlyArray<Attribute>): string =>
 
 /** A gauge as it is. */
 const gauge = (key: Key) => ({ expr: prometheus(key), legend: legendOf(definitions[key].attributes) })
+
+/** A gauge as a share of what it may be. */
+const share = (key: Key, limit: Key) => ({ expr: `${prometheus(key)} / ${prometheus(limit)}`, legend: "{{instance}}" })
+
+/** What a query is of, where a panel has several. */
+const named = <Q extends { readonly legend: string }>(name: string, query: Q): Q => ({
+  ...query,
+  legend: `${name} ${query.legend}`
+})
 
 /** A counter per second. */
 const rate = (key: Key) => {
@@ -49,11 +58,19 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
       {
         title: "Time to a peer's ack, and to the last",
         unit: "s",
-        queries: [quantile("ackDuration", 0.99), quantile("lastAckDuration", 0.99)]
+        queries: [quantile("ackDuration", 0.99), named("last", quantile("lastAckDuration", 0.99))]
       },
       { title: "Answers of peers per second", unit: "ops", queries: [rate("acks")] },
-      { title: "Writes that wait", unit: "short", queries: [gauge("writesWaiting"), gauge("writesLimit")] },
-      { title: "Bytes that wait", unit: "bytes", queries: [gauge("waitingSize"), gauge("waitingSizeLimit")] }
+      { title: "Writes that wait", unit: "short", queries: [gauge("writesWaiting")] },
+      { title: "Bytes that wait", unit: "bytes", queries: [gauge("waitingSize")] },
+      {
+        title: "What waits, of what may",
+        unit: "percentunit",
+        queries: [
+          named("writes", share("writesWaiting", "writesLimit")),
+          named("bytes", share("waitingSize", "waitingSizeLimit"))
+        ]
+      }
     ]
   },
   {
@@ -63,19 +80,32 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
       { title: "Lag in entries", unit: "short", queries: [gauge("peerLag")] },
       { title: "Lag in seconds", unit: "s", queries: [gauge("peerLagTime")] },
       { title: "Lag in bytes", unit: "bytes", queries: [gauge("peerLagSize")] },
-      { title: "Pushes in flight", unit: "short", queries: [gauge("peerPushes"), gauge("peerPushesLimit")] },
+      {
+        title: "Pushes in flight",
+        unit: "short",
+        queries: [gauge("peerPushes"), named("limit", gauge("peerPushesLimit"))]
+      },
       {
         title: "Bytes in flight, and in connections",
         unit: "bytes",
-        queries: [gauge("peerPushSize"), gauge("peerConnectionSize")]
+        queries: [named("in flight", gauge("peerPushSize")), named("in the connection", gauge("peerConnectionSize"))]
       },
       { title: "Entries fetched per second", unit: "ops", queries: [rate("catchUpEntries")] },
       { title: "Bytes fetched per second", unit: "Bps", queries: [rate("catchUpSize")] },
-      { title: "Links that came up and went down", unit: "ops", queries: [rate("peerConnects"), rate("peerLosses")] },
+      {
+        title: "Links that came up and went down",
+        unit: "ops",
+        queries: [named("up", rate("peerConnects")), named("down", rate("peerLosses"))]
+      },
       {
         title: "Refused, rejected, drifted",
         unit: "ops",
-        queries: [rate("handshakesRefused"), rate("peerRejections"), rate("drifts"), gauge("peerDrifted")]
+        queries: [
+          named("refused", rate("handshakesRefused")),
+          named("rejected", rate("peerRejections")),
+          named("drifts", rate("drifts")),
+          named("drifted", gauge("peerDrifted"))
+        ]
       },
       { title: "Clocks", unit: "s", queries: [gauge("peerSkew"), quantile("clockSkew", 0.99)] }
     ]
@@ -92,20 +122,48 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
       { title: "Entries per append", unit: "short", queries: [quantile("appendEntries", 0.5)] },
       { title: "Bytes per append", unit: "bytes", queries: [quantile("appendSize", 0.5)] },
       { title: "Entries held", unit: "short", queries: [gauge("logHead")] },
-      { title: "Store", unit: "short", queries: [gauge("storeFault"), gauge("damaged"), rate("appendFailures")] },
-      { title: "Index delay", unit: "s", queries: [gauge("indexDelay"), quantile("mergeDuration", 0.99)] },
-      { title: "Keys that wait for the index", unit: "short", queries: [gauge("indexWaiting"), rate("mergeKeys")] },
-      { title: "Disk", unit: "bytes", queries: [gauge("storeSize"), gauge("diskFree"), gauge("diskSize")] },
-      { title: "Event loop delay", unit: "s", queries: [gauge("eventLoopDelay"), gauge("eventLoopDelayMax")] },
+      {
+        title: "Store",
+        unit: "short",
+        queries: [
+          named("fault", gauge("storeFault")),
+          named("damaged", gauge("damaged")),
+          named("failed appends", rate("appendFailures"))
+        ]
+      },
+      {
+        title: "Index delay",
+        unit: "s",
+        queries: [named("delay", gauge("indexDelay")), named("merge", quantile("mergeDuration", 0.99))]
+      },
+      {
+        title: "Keys that wait for the index",
+        unit: "short",
+        queries: [named("waiting", gauge("indexWaiting")), named("merged a second", rate("mergeKeys"))]
+      },
+      {
+        title: "Disk",
+        unit: "bytes",
+        queries: [
+          named("store", gauge("storeSize")),
+          named("disk, free", gauge("diskFree")),
+          named("disk", gauge("diskSize"))
+        ]
+      },
+      {
+        title: "Event loop delay",
+        unit: "s",
+        queries: [named("p99", gauge("eventLoopDelay")), named("max", gauge("eventLoopDelayMax"))]
+      },
       {
         title: "Which replica, and whether it may append",
         unit: "short",
-        queries: [gauge("info"), gauge("recovered")]
+        queries: [named("is", gauge("info")), named("may append", gauge("recovered"))]
       },
       {
         title: "Last ack of a peer",
         unit: "s",
-        queries: [{ ...gauge("peerAckedAt"), expr: `time() - ${prometheus("peerAckedAt")}` }]
+        queries: [{ ...gauge("peerAckedAt"), expr: `time() - (${prometheus("peerAckedAt")} > 0)` }]
       }
     ]
   }
