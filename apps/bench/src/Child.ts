@@ -30,8 +30,6 @@ export interface Child {
   readonly measure: (run: Run) => Effect.Effect<Sample, ProcessFailed>
   /** For replica processes. Waits for the measurement under way. */
   readonly status: Effect.Effect<Status, ProcessFailed>
-  /** For replica processes: whether metrics are recorded and served from now on. They are not at the start. */
-  readonly setMetrics: (on: boolean) => Effect.Effect<void, ProcessFailed>
   /** Stops it in order, as an operator does: SIGTERM, and wait. */
   readonly stop: Effect.Effect<void>
 }
@@ -74,7 +72,6 @@ export const start = (
       pid: child.pid!,
       measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
       status: ask<Status>("status", graceSeconds),
-      setMetrics: (metrics) => Effect.asVoid(ask({ metrics }, graceSeconds)),
       stop: end(child, () => child.kill("SIGTERM"))
     }
   })

@@ -21,9 +21,7 @@ const status = Effect.gen(function* () {
   const index = yield* RecordIndex.RecordIndex
   return Effect.map(index.progress, (progress): Status => {
     const { vector } = current()
-    const { system, user } = process.cpuUsage()
     return {
-      cpuMicros: system + user,
       at: Date.now(),
       held: vector.reduce((sum, { seq }) => sum + seq, 0),
       indexDelay: vector.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (progress.get(log) ?? 0)), 0),

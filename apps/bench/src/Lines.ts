@@ -1,7 +1,6 @@
 /**
  * The child's end of how the benchmark talks to its processes: one JSON line says that it is ready, then every line it
- * reads is a measurement to make, the word "status", or whether to record metrics, and is answered with one. It ends when
- * its standard input does.
+ * reads is a measurement to make or the word "status", and is answered with one. It ends when its standard input does.
  */
 import { createInterface } from "node:readline"
 import type { Run, Sample } from "./ClosedLoop.ts"
@@ -13,27 +12,19 @@ export interface Status extends Pick<Point, "at" | "rssMiB" | "heapMiB"> {
   readonly held: number
   /** Entries of those that its record index does not cover yet. */
   readonly indexDelay: number
-  /** Processor time of its process since the start, all its threads, in microseconds. */
-  readonly cpuMicros: number
 }
 
 /** The first line of a process that is ready. */
 export const ready = JSON.stringify({ ready: true })
 
 /** Says that this process is ready, and makes the measurements that it is asked for. */
-export const serve = (
-  measure: (run: Run) => Promise<Sample>,
-  status: () => Promise<Status> = noStatus,
-  setMetrics: (on: boolean) => Promise<void> = noMetrics
-): void => {
+export const serve = (measure: (run: Run) => Promise<Sample>, status: () => Promise<Status> = noStatus): void => {
   const lines = createInterface({ input: process.stdin })
   let last = Promise.resolve()
   lines.on("line", (line) => {
     last = last.then(async () => {
-      const asked: "status" | { readonly metrics: boolean } | Run = JSON.parse(line)
-      if (asked === "status") say(await status())
-      else if ("metrics" in asked) say((await setMetrics(asked.metrics)) ?? {})
-      else say(await measure(asked))
+      const asked: "status" | Run = JSON.parse(line)
+      say(asked === "status" ? await status() : await measure(asked))
     })
   })
   lines.on("close", () => process.exit(0))
@@ -44,7 +35,5 @@ export const serve = (
 export const peerOnly = (): Promise<Sample> => Promise.reject(new Error("this process makes no writes"))
 
 const noStatus = (): Promise<Status> => Promise.reject(new Error("this process is no replica"))
-
-const noMetrics = (): Promise<void> => Promise.reject(new Error("this process has no metrics"))
 
 const say = (line: unknown): void => void process.stdout.write(`${JSON.stringify(line)}\n`)

@@ -36,8 +36,7 @@ const serve = {
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
 
-const metrics = MetricsSwitch.make(folder)
-const routes = Layer.merge(ClientApiServer.layer, metrics.route)
+const routes = Layer.merge(ClientApiServer.layer, MetricsSwitch.layer(folder))
 
 const store =
   index === "sqlite"
@@ -53,8 +52,7 @@ const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).len
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
   const { measure, status } = yield* Effect.provide(CommitLoop.make, services)
-  const run = Effect.runPromiseWith(services)
-  Lines.serve(measure, status, (on) => run(metrics.set(on)))
+  Lines.serve(measure, status)
   return yield* Effect.never
 }).pipe(
   Effect.scoped,
