@@ -49,14 +49,14 @@ describe("Admission", () => {
     const asked: Array<string> = []
     const admitted = Admission.admit(
       Entry.put("n", "k", "v"),
-      (namespace) => {
-        asked.push(namespace)
+      (write) => {
+        asked.push(...Entry.listOf(write).map(({ namespace }) => namespace))
         return Result.succeed(policy)
       },
       situation
     )
     assert.deepStrictEqual(asked, ["n"])
-    assert.deepStrictEqual(Result.getOrThrow(admitted), { write: Entry.put("n", "k", "v"), policy })
+    assert.deepStrictEqual(Result.getOrThrow(admitted), { write: Entry.put("n", "k", "v"), valueBytes: 1, policy })
   })
 
   it("takes the last write that may wait, and not one more", () => {

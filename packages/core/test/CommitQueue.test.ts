@@ -17,7 +17,8 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   cancelled: false
 })
 
-const keys = (commits: ReadonlyArray<CommitQueue.Commit>) => commits.map(({ write }) => write?.key)
+const keys = (commits: ReadonlyArray<CommitQueue.Commit>) =>
+  commits.flatMap(({ write }) => Entry.listOf(write!).map(({ key }) => key))
 
 describe("CommitQueue", () => {
   it("gives writes in the order in which they came, and counts them and their bytes", () => {

@@ -122,6 +122,18 @@ export const maxSize = (writes: Writes): number => {
   return size
 }
 
+/** The bytes that a write takes in an entry, beside those of the other writes and of {@link headerBytes}. */
+export const recordSize = ({ contentType, key, namespace, value }: Write): number =>
+  recordHeaderBytes + textSize(namespace) + textSize(key) + (contentType?.length ?? 0) + value.length
+
+/** The bytes of the values. */
+export const valueSize = (writes: Writes): number => {
+  if ("kind" in writes) return writes.value.length
+  let size = 0
+  for (const { value } of writes) size += value.length
+  return size
+}
+
 /** The bytes of the longest entry of one write by these limits. Several writes in one entry may not be longer. */
 export const longest = (limits: {
   readonly namespaceBytes: number
@@ -311,6 +323,8 @@ const layout = 2
 const unprobedFlag = 1
 const putKind = 1
 const deleteKind = 2
+
+const textSize = (text: string): number => encoder.encode(text).length
 
 const maxRecordSize = ({ contentType, key, namespace, value }: Write): number =>
   recordHeaderBytes + 3 * (namespace.length + key.length) + (contentType?.length ?? 0) + value.length

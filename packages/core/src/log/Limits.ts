@@ -50,7 +50,8 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
         kind,
         namespace: namespace as string,
         key: key as string,
-        value: plainBytes(value),
+        // Of a delete it is empty, and stays so.
+        value: kind === "delete" ? noBytes : plainBytes(value),
         ...(contentType === undefined ? {} : { contentType: contentType as string })
       })
     )
@@ -59,7 +60,58 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
   }
 }
 
+/**
+ * {@link checkWrite} for one write, or for a list of writes that are to be one entry: at least one, of different keys,
+ * and together no longer than the longest entry of one write may be, which every peer has room for. The field of a write
+ * in a list is named with its place in it, as in `writes[2].key`.
+ */
+export const checkWrites = (writes: unknown, limits: Limits): Result.Result<Entry.Writes, WriteRejected> => {
+  if (!isList(writes)) return checkWrite(writes, limits)
+  try {
+    return checkList(writes, limits)
+  } catch (cause) {
+    return invalid("writes", `they cannot be read: ${Thrown.textOf(cause)}`)
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
+
+const noBytes = new Uint8Array(0)
+
+/** A revoked Proxy is no list either. */
+const isList = (writes: unknown): writes is ReadonlyArray<unknown> => {
+  try {
+    return Array.isArray(writes)
+  } catch {
+    return false
+  }
+}
+
+const checkList = (writes: ReadonlyArray<unknown>, limits: Limits): Result.Result<Entry.Writes, WriteRejected> => {
+  const { length } = writes
+  const checked: Array<Entry.Write> = []
+  const placeOf = new Map<string, number>()
+  const longest = Entry.longest(limits)
+  let size = Entry.headerBytes
+  for (let i = 0; i < length; i++) {
+    const one = checkWrite(writes[i], limits)
+    if (Result.isFailure(one)) return Result.fail(inList(i, one.failure))
+    const write = one.success
+    const key = `${write.namespace}\0${write.key}`
+    const twin = placeOf.get(key)
+    if (twin !== undefined) return invalid(`writes[${i}].key`, `it is the key of writes[${twin}] too`)
+    placeOf.set(key, i)
+    size += Entry.recordSize(write)
+    if (size > longest) return tooLarge("writes", `together they take more bytes than an entry may, ${longest}`)
+    checked.push(write)
+  }
+  const [first, ...rest] = checked
+  if (first === undefined) return invalid("writes", "there is none")
+  return Result.succeed(rest.length === 0 ? first : [first, ...rest])
+}
+
+const inList = (index: number, { detail, field, reason }: WriteRejected): WriteRejected =>
+  new WriteRejected({ field: `writes[${index}]${field === "write" ? "" : `.${field}`}`, reason, detail })
 
 const invalid = (field: string, detail: string) => Result.fail(new WriteRejected({ field, reason: "invalid", detail }))
 

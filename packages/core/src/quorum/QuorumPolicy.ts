@@ -158,6 +158,13 @@ export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, I
       )
 }
 
+/** A policy that asks for no less than either of two: the greater `w`, and the longer timeout. */
+export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
+  if (a === b) return a
+  const greater = a.w >= b.w ? a : b
+  return { ...greater, ackTimeout: Duration.max(a.ackTimeout, b.ackTimeout) }
+}
+
 // -----------------------------------------------------------------------------
 // guards
 // -----------------------------------------------------------------------------

@@ -66,11 +66,16 @@ export class QuorumWriter extends Context.Service<
     /**
      * Commits a write. Succeeds when W replicas hold it durably, this one included.
      *
+     * Several writes in a list are one entry with one version: on every replica they are held all or not at all, now and
+     * after any crash. They are of different keys, and together no longer than the longest write may be. `w` and the
+     * timeout are the greatest of the policies of their namespaces. It is not a transaction: each key is ordered by
+     * itself, so a read of one key may show this write while another key shows a later one already.
+     *
      * Interrupting it before the append takes the write back; later the write stays, and only the waiting ends.
      * Writes of one replica take effect in the order in which they were committed. The bytes of a value must not be
      * changed before the commit is answered.
      */
-    readonly commit: (write: Entry.Write, options?: WriteOptions) => Effect.Effect<Receipt, CommitError>
+    readonly commit: (write: Entry.Writes, options?: WriteOptions) => Effect.Effect<Receipt, CommitError>
     /**
      * Waits for the quorum of a write that is already held here, with a new deadline: after `QuorumNotMet`, or to
      * reach further than a receipt says by a greater `w`. Without `w` it is that of the namespace: a write that was
@@ -154,15 +159,15 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     }
   }
 
-  const commit = (write: Entry.Write, options?: WriteOptions): Effect.Effect<Receipt, CommitError> =>
+  const commit = (write: Entry.Writes, options?: WriteOptions): Effect.Effect<Receipt, CommitError> =>
     Effect.callback((resume) => {
-      const admitted = Admission.admit(write, (namespace) => policies.resolve(namespace, options), situation)
+      const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
       if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
-      const { policy, write: sound } = admitted.success
+      const { policy, valueBytes, write: sound } = admitted.success
       const commit: Commit = {
         monotonicMillis: appender.isHeldBack() ? inFlight.now() : 0,
         write: sound,
-        valueBytes: sound.value.length,
+        valueBytes,
         policy,
         span: tracing.current(),
         resume,
@@ -207,10 +212,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     if (Chain.check(chain) !== check) {
       return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
     }
-    const { namespace } = Entry.headerAt(bytes, Entry.firstRecord(0))
     const announced = logs.vector().find((watermark) => watermark.log === log)?.seq ?? 0
     const selfLagsBy = Math.max(0, seq - announced)
-    return { log, seq, check, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(namespace, options)) }
+    const { records } = Entry.decodeAt(bytes, 0)
+    return { log, seq, check, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(records, options)) }
   })
 
   return QuorumWriter.of({

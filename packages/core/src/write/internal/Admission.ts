@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { LogId } from "../../identity/LogId.ts"
-import type * as Entry from "../../log/Entry.ts"
+import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
 import type { PeerState } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
@@ -43,9 +43,11 @@ export type Refusal =
   | QuorumError.InvalidPolicy
   | QuorumError.QuorumUnavailable
 
-/** A write that may be appended, and the policy that it waits by. */
+/** A write, or several in one entry, that may be appended, and the policy that it waits by. */
 export interface Admitted {
-  readonly write: Entry.Write
+  readonly write: Entry.Writes
+  /** Bytes of its values. */
+  readonly valueBytes: number
   readonly policy: QuorumPolicy
 }
 
@@ -55,22 +57,23 @@ export interface Admitted {
  */
 export const admit = (
   write: unknown,
-  policyOf: (namespace: string) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
+  policyOf: (write: Entry.Writes) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
   situation: Situation
 ): Result.Result<Admitted, Refusal> => {
   if (situation.closing) return Result.fail(new QuorumError.ReplicaClosing())
   if (situation.broken !== undefined) return Result.fail(situation.broken)
-  const checked = Limits.checkWrite(write, situation.limits)
+  const checked = Limits.checkWrites(write, situation.limits)
   if (Result.isFailure(checked)) return Result.fail(checked.failure)
   const { pendingBytes, waiting } = situation
-  if (waiting >= maxWaitingWrites || pendingBytes + checked.success.value.length > maxPendingBytes) {
+  const valueBytes = Entry.valueSize(checked.success)
+  if (waiting >= maxWaitingWrites || pendingBytes + valueBytes > maxPendingBytes) {
     return Result.fail(new QuorumError.Overloaded({ detail: `${waiting} writes wait already` }))
   }
-  const policy = policyOf(checked.success.namespace)
+  const policy = policyOf(checked.success)
   if (Result.isFailure(policy)) return Result.fail(policy.failure)
   const refused = unavailable(policy.success, situation)
   return refused === undefined
-    ? Result.succeed({ write: checked.success, policy: policy.success })
+    ? Result.succeed({ write: checked.success, valueBytes, policy: policy.success })
     : Result.fail(refused)
 }
 

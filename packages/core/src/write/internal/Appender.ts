@@ -4,6 +4,7 @@
 import { Cause, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
+import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type { ClockExhausted } from "../../log/HybridLogicalClock.ts"
 import { type Order, ReplicaLogs } from "../../log/ReplicaLogs.ts"
@@ -176,14 +177,15 @@ const sortOut = (batch: ReadonlyArray<CommitQueue.Commit>) => {
   if (batch.every(isWhole)) return { odd, sound: batch }
   const sound = batch.filter((commit) => {
     if (isWhole(commit)) return true
+    const field = "kind" in commit.write! ? "value" : "writes"
     const detail = "its bytes were changed before the write was appended"
-    odd.push([commit, new QuorumError.WriteRejected({ field: "value", reason: "invalid", detail })])
+    odd.push([commit, new QuorumError.WriteRejected({ field, reason: "invalid", detail })])
     return false
   })
   return { odd, sound }
 }
 
-const isWhole = ({ valueBytes, write }: CommitQueue.Commit): boolean => write!.value.length === valueBytes
+const isWhole = ({ valueBytes, write }: CommitQueue.Commit): boolean => Entry.valueSize(write!) === valueBytes
 
 /** Appends the writes that wait. */
 export type Appender = Effect.Success<ReturnType<typeof make>>

@@ -13,8 +13,8 @@ export interface Commit extends InFlight.Waiter {
   /** When it came, in milliseconds of a monotonic clock; 0 when nothing holds appends back. */
   readonly monotonicMillis: number
   /** Absent once it is appended: the log has it then. */
-  write: Entry.Write | undefined
-  /** Bytes of its value when it was admitted. */
+  write: Entry.Writes | undefined
+  /** Bytes of its values when it was admitted. */
   readonly valueBytes: number
   readonly policy: QuorumPolicy
   /** The span in which it was committed, while anybody traces. */

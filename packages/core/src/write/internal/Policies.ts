@@ -2,18 +2,26 @@
  * The policies of a replica: one for all namespaces, and those that have one of their own.
  */
 import { Duration, Effect, Result } from "effect"
+import type { Write } from "../../log/Entry.ts"
 import * as Thrown from "../../log/Thrown.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
+
+/** What a write says of where it belongs. */
+type Place = Pick<Write, "namespace">
 
 /** The policies of a replica. */
 export interface Policies {
   /** The policy of writes whose namespace has none of its own. */
   readonly usual: QuorumPolicy.QuorumPolicy
   readonly of: (namespace: string) => QuorumPolicy.QuorumPolicy
-  /** The policy of a write that may ask for a `w` of its own. What throws while that is read is no `w` either. */
+  /**
+   * The policy of writes that are one entry, which may ask for a `w` of their own. Where they are of several namespaces
+   * it is the strictest: the greatest `w` of their policies, and the longest timeout. What throws while `w` is read is
+   * no `w` either.
+   */
   readonly resolve: (
-    namespace: string,
+    writes: Place | ReadonlyArray<Place>,
     options: { readonly w?: QuorumPolicy.W } | undefined
   ) => Result.Result<QuorumPolicy.QuorumPolicy, QuorumError.InvalidPolicy>
   /** The longest that any write may wait for acks, in milliseconds. */
@@ -41,10 +49,12 @@ export const make = Effect.fnUntraced(function* (
   const policies: Policies = {
     usual,
     of,
-    resolve: (namespace, options) => {
+    resolve: (writes, options) => {
       try {
         const w = options?.w
-        return w === undefined ? Result.succeed(of(namespace)) : QuorumPolicy.withW(of(namespace), w)
+        const policy =
+          "namespace" in writes ? of(writes.namespace) : strictestOf(writes.map((each) => of(each.namespace)))
+        return w === undefined ? Result.succeed(policy) : QuorumPolicy.withW(policy, w)
       } catch (cause) {
         return Result.fail(new QuorumError.InvalidPolicy({ detail: `w cannot be read: ${Thrown.textOf(cause)}` }))
       }
@@ -53,3 +63,9 @@ export const make = Effect.fnUntraced(function* (
   }
   return policies
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The one of which all others ask for less, or one made of several. */
+const strictestOf = (policies: ReadonlyArray<QuorumPolicy.QuorumPolicy>): QuorumPolicy.QuorumPolicy =>
+  policies.reduce(QuorumPolicy.strictest)
