@@ -17,6 +17,8 @@ export interface Run {
   readonly valueBytes: number
   /** Keys are drawn at random from so many. */
   readonly keys: number
+  /** Whether metrics are recorded meanwhile; only of core alone. */
+  readonly metrics?: boolean
   /** Looks at throughput, memory and delay so often, in milliseconds; never unless given. */
   readonly everyMillis?: number
 }

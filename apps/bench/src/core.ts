@@ -5,7 +5,8 @@ import { setTimeout } from "node:timers/promises"
 import { NodeRuntime } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Layer, References } from "effect"
+import { ReplicaLog, ReplicaMetrics } from "@quorum/metrics"
+import { Effect, Exit, Layer, Metric, References, Scope } from "effect"
 import * as Allocations from "./Allocations.ts"
 import type { Run } from "./ClosedLoop.ts"
 import * as CommitLoop from "./CommitLoop.ts"
@@ -23,8 +24,25 @@ const replica = (self: string) =>
     Layer.provideMerge(ReplicaSet.layer({ cluster, self, members }))
   )
 
+/** All that `@quorum/metrics` records of a replica, in a registry of its own. */
+const recording = Layer.merge(ReplicaMetrics.layer, ReplicaLog.layer()).pipe(
+  Layer.provideMerge(Layer.sync(Metric.MetricRegistry, () => new Map())),
+  Layer.fresh
+)
+
 const start = (self: string) =>
-  Effect.flatMap(Layer.build(replica(self)), (services) => Effect.provide(CommitLoop.make, services))
+  Effect.gen(function* () {
+    const services = yield* Layer.build(replica(self))
+    const loop = yield* Effect.provide(CommitLoop.make, services)
+    let scope: Scope.Closeable | undefined
+    const setMetrics = Effect.fnUntraced(function* (on: boolean) {
+      if (on === (scope !== undefined)) return
+      if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+      scope = on ? yield* Scope.make() : undefined
+      if (scope !== undefined) yield* Layer.buildWithScope(recording, scope).pipe(Effect.provide(services))
+    })
+    return { ...loop, setMetrics: (on: boolean) => Effect.runPromise(setMetrics(on)) }
+  })
 
 Effect.gen(function* () {
   const b = yield* start("b")
@@ -41,6 +59,7 @@ Effect.gen(function* () {
   }
 
   Lines.serve(async (run: Run) => {
+    await Promise.all([a, b, c].map(({ setMetrics }) => setMetrics(run.metrics ?? false)))
     const measuring = a.measure(run)
     await setTimeout(run.warmup * 1000)
     const allocated = Allocations.start()

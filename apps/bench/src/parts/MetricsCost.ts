@@ -5,14 +5,15 @@
  */
 import { Effect } from "effect"
 import * as Bench from "../Bench.ts"
+import * as Child from "../Child.ts"
 import { paths, type Spent } from "../MetricsSwitch.ts"
 import type { Figure, Part } from "../Part.ts"
 import * as Parts from "../Part.ts"
 import * as Replicas from "../Replicas.ts"
-import { confidence } from "../Statistics.ts"
+import { confidence, spread } from "../Statistics.ts"
 
 /** What the goal is about. */
-export const upperEnd = "with metrics, of that without: the upper end of its 95 % interval"
+export const upperEnd = "what metrics add there, of a commit's cost over ws: the upper end of its 95 % interval"
 
 /** With and without, the one that comes first in every other round. */
 export const metricsCost: Part = {
@@ -22,6 +23,21 @@ export const metricsCost: Part = {
     const run = { writers: Parts.writers, warmup: 0, valueBytes: 128, keys }
     const seconds = Parts.seconds(settings, 1)
     const rounds = Parts.rounds(settings, 60)
+    const say = (where: string) => (round: number, pair: Pair) =>
+      settings.say(
+        `${where}, round ${round}: ${pair.without.toFixed(2)} µs per commit without, ${pair.with.toFixed(2)} with`
+      )
+    // Nothing waits for a disk or a socket here, so batches are as large with as without, and far less is left to chance.
+    const alone = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const core = yield* Child.start("core", {})
+        yield* core.measure({ ...run, seconds: settings.quick ? 1 : 5 })
+        const turn = (on: boolean) =>
+          Effect.map(core.measure({ ...run, metrics: on, warmup: 0.1, seconds }), ({ cpuMicros }) => cpuMicros)
+        return yield* inTurns(rounds, turn, say("core alone"))
+      })
+    )
+
     const warmup = settings.quick ? 1 : 20
     const nodeFlags = settings.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${settings.profile}`]
     const replicas = yield* Replicas.make({
@@ -45,24 +61,14 @@ export const metricsCost: Part = {
       return (after.cpuMicros - before.cpuMicros) / (after.commits - before.commits)
     })
 
-    const found: Array<{ readonly without: number; readonly with: number }> = []
-    for (let round = 1; round <= rounds; round++) {
-      // Four turns, so that what grows while they last hits both alike.
-      const order = round % 2 === 0 ? [true, false, false, true] : [false, true, true, false]
-      const turns = yield* Effect.forEach(order, (on) => Effect.map(turn(on), (micros) => ({ on, micros })))
-      const mean = (wanted: boolean) => turns.reduce((sum, { micros, on }) => sum + (on === wanted ? micros : 0), 0) / 2
-      const pair = { without: mean(false), with: mean(true) }
-      found.push(pair)
-      yield* settings.say(
-        `round ${round}: ${pair.without.toFixed(2)} µs per commit without, ${pair.with.toFixed(2)} with metrics`
-      )
-    }
+    const overWs = yield* inTurns(rounds, turn, say("ws"))
+    const scrape = yield* costOfScrapes(replicas[2]!)
     return {
       part: "metrics",
       parameters: { ...run, seconds, rounds },
       against: "",
       samples: [],
-      figures: figuresOf(found, yield* costOfScrapes(replicas[2]!))
+      figures: figuresOf(overWs, alone, scrape)
     }
   }, Effect.scoped)
 }
@@ -71,6 +77,31 @@ export const metricsCost: Part = {
 
 /** So few, and the record index in memory, that its merges, which come every few seconds, do not hide what is measured. */
 const keys = 1000
+
+/** Processor time of all replicas per commit, in microseconds. */
+interface Pair {
+  readonly without: number
+  readonly with: number
+}
+
+/** Takes turns with and without, and says what was found, round by round. */
+const inTurns = Effect.fnUntraced(function* <E>(
+  rounds: number,
+  turn: (on: boolean) => Effect.Effect<number, E>,
+  say: (round: number, pair: Pair) => Effect.Effect<void>
+) {
+  const found: Array<Pair> = []
+  for (let round = 1; round <= rounds; round++) {
+    // Four turns, so that what grows while they last hits both alike.
+    const order = round % 2 === 0 ? [true, false, false, true] : [false, true, true, false]
+    const turns = yield* Effect.forEach(order, (on) => Effect.map(turn(on), (micros) => ({ on, micros })))
+    const mean = (wanted: boolean) => turns.reduce((sum, { micros, on }) => sum + (on === wanted ? micros : 0), 0) / 2
+    const pair = { without: mean(false), with: mean(true) }
+    found.push(pair)
+    yield* say(round, pair)
+  }
+  return found
+})
 
 /** How long a turn goes on before it is measured, in milliseconds. */
 const settleMillis = 100
@@ -106,19 +137,30 @@ const costOfScrapes = Effect.fnUntraced(function* (replica: Replicas.Replica) {
 })
 
 const figuresOf = (
-  found: ReadonlyArray<{ readonly without: number; readonly with: number }>,
+  overWs: ReadonlyArray<Pair>,
+  alone: ReadonlyArray<Pair>,
   scrape: { readonly micros: number; readonly bytes: number }
 ): ReadonlyArray<Figure> => {
   const figure = (name: string, unit: string, value: number, round = 1): Figure => ({ name, unit, value, round })
-  const { high, low, median } = confidence(found.map((pair) => pair.with / pair.without))
+  const ofPairs = (where: string, found: ReadonlyArray<Pair>) => {
+    const { high, low, median } = confidence(found.map((pair) => pair.with / pair.without))
+    return [
+      ...found.flatMap((pair, i) => [
+        figure(`${where}: per commit, without metrics`, "µs", pair.without, i + 1),
+        figure(`${where}: per commit, with metrics`, "µs", pair.with, i + 1)
+      ]),
+      figure(`${where}: with, of without, median of the rounds`, "times", median),
+      figure(`${where}: with, of without, lower end of its 95 % interval`, "times", low),
+      figure(`${where}: with, of without, upper end of its 95 % interval`, "times", high)
+    ]
+  }
+  const added = confidence(alone.map((pair) => pair.with - pair.without))
+  const whole = spread(overWs.map(({ without }) => without)).median
   return [
-    ...found.flatMap((pair, i) => [
-      figure("without metrics, all replicas, per commit", "µs", pair.without, i + 1),
-      figure("with metrics, all replicas, per commit", "µs", pair.with, i + 1)
-    ]),
-    figure("with metrics, of that without: median of the rounds", "times", median),
-    figure("with metrics, of that without: the lower end of its 95 % interval", "times", low),
-    figure(upperEnd, "times", high),
+    ...ofPairs("ws", overWs),
+    ...ofPairs("core alone", alone),
+    figure("what metrics add there, of a commit's cost over ws", "times", added.median / whole),
+    figure(upperEnd, "times", added.high / whole),
     figure("one scrape of one replica, its processor time", "µs", scrape.micros),
     figure("what one scrape answers", "bytes", scrape.bytes)
   ]

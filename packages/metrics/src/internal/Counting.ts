@@ -133,11 +133,14 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         return drifts.add(1)
       case "Rejected":
         return rejections(event.peer)?.add(1)
-      case "LinkChanged":
-        // A peer that cannot be reached is tried, and so told of, again and again.
-        if (links.get(event.peer) === event.link) return
+      case "LinkChanged": {
+        // A peer that cannot be reached is tried, and so told of, again and again; and what never was up is not lost.
+        const before = links.get(event.peer)
         links.set(event.peer, event.link)
-        return (event.link === "up" ? connects : losses)(event.peer)?.add(1)
+        if (event.link === "up" && before !== "up") connects(event.peer)?.add(1)
+        if (event.link === "down" && before === "up") losses(event.peer)?.add(1)
+        return
+      }
       case "HandshakeRefused":
         return refused[event.direction](event.reason).add(1)
       case "SkewMeasured":
