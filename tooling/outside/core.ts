@@ -16,7 +16,7 @@ const program = Effect.gen(function* () {
   yield* Layer.build(Layer.mergeAll(replica("b"), replica("c")))
   const writer = yield* QuorumWriter.QuorumWriter
   const receipt = yield* writer.commit(Entry.put("notes", "greeting", "hello"))
-  return `committed on ${receipt.acked.length} of ${receipt.n}`
+  return `committed on ${receipt.acked.length} of ${receipt.policy.n}`
 }).pipe(Effect.provide(replica("a")), Effect.scoped, Effect.provide(MemoryNetwork.layer))
 
 console.log(await Effect.runPromise(Effect.provide(program, Logger.layer([]))))

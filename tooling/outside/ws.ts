@@ -24,7 +24,7 @@ const program = Effect.gen(function* () {
   const a = yield* Layer.build(replica("a"))
   const receipt = yield* Context.get(a, QuorumWriter.QuorumWriter).commit(Entry.put("notes", "greeting", "hello"))
   const record = yield* Context.get(b, Records.Records).read("notes", "greeting", { atLeast: receipt.writeId })
-  return `committed on ${receipt.acked.length} of ${receipt.n}, read back ${new TextDecoder().decode(Option.getOrThrow(record).value)}`
+  return `committed on ${receipt.acked.length} of ${receipt.policy.n}, read back ${new TextDecoder().decode(Option.getOrThrow(record).value)}`
 }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
 
 console.log(await Effect.runPromise(program))

@@ -16,6 +16,7 @@ const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState =>
   id,
   link: { _tag: "Up", sinceWallMillis: 0 },
   watermarks: new Map(),
+  heard: new Map(),
   drifted: new Set(),
   rejected: new Map(),
   clockSkewMillis: undefined,

@@ -14,6 +14,7 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   resume: () => undefined,
   seq: 0,
   check: 0,
+  version: undefined,
   cancelled: false
 })
 

@@ -81,7 +81,10 @@ describe("frames of version 3", () => {
         yield* TestClock.adjust(1000)
         assert.deepStrictEqual(asked, [...PeerProtocol.versions])
         assert.strictEqual(a.peers.get(idB).link._tag, "Up")
-        assert.deepStrictEqual((yield* during(a.writer.commit(Entry.put("n", "k", "v")), 100)).acked, [idA, idB])
+        assert.deepStrictEqual(
+          (yield* during(a.writer.commit(Entry.put("n", "k", "v")), 100)).acked.map(({ replica }) => replica),
+          [idA, idB]
+        )
         const hello = requestOf(frameOf("hello"))
         assert(hello._tag === "hello")
         const client = yield* cluster.network.connect(idA)

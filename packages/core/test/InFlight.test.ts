@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { LogId, type QuorumError, type QuorumPolicy, type Receipt, ReplicaSet, WriteId } from "../src/index.ts"
+import { RunId, type Version } from "../src/adapter.ts"
 import * as Peers from "../src/peer/Peers.ts"
 import * as InFlight from "../src/write/internal/InFlight.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -12,6 +13,7 @@ const log = LogId.make(idA, "00000000000000aa" as LogId.Incarnation)
 const other = LogId.make(idB, "00000000000000bb" as LogId.Incarnation)
 const chain = "0000000000000001" as never
 const ackTimeout = 500
+const version: Version.Version = { clock: { wallTime: 7, logical: 1 }, tie: RunId.none }
 
 const set = ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b", "c"] })
 
@@ -29,7 +31,7 @@ const setUp = Effect.gen(function* () {
       monotonicMillis: 0
     })
   const ack = (peer: typeof idB, seq: number, at = 0, of = log) =>
-    peers.report({ _tag: "Ack", peer, watermark: { log: of, seq, chain }, monotonicMillis: at })
+    peers.report({ _tag: "Ack", how: "push", peer, watermark: { log: of, seq, chain }, monotonicMillis: at })
   const drift = (peer: typeof idB, of = log) => peers.report({ _tag: "Drift", peer, log: of, monotonicMillis: 0 })
   const reject = (peer: typeof idB, seq: number, of = log) =>
     peers.report({ _tag: "Rejected", peer, log: of, seq, detail: "no", monotonicMillis: 0 })
@@ -46,6 +48,7 @@ const setUp = Effect.gen(function* () {
       resume: (answer: Effect.Effect<Receipt.Receipt, QuorumError.QuorumNotMet>) => void answers.push(answer),
       seq: from + i,
       check: 0xab,
+      version,
       cancelled: false
     }))
     inFlight.watch(log, policy, waiters, 0, true)
@@ -74,7 +77,17 @@ describe("InFlight", () => {
       const receipts = yield* Effect.all(answers)
       assert.deepStrictEqual(
         receipts,
-        [4, 5, 6].map((seq) => ({ writeId: WriteId.make(log, seq, 0xab), acked: [idA, idC], w: 2, n: 3 }))
+        [4, 5, 6].map((seq) => ({
+          writeId: WriteId.make(log, seq, 0xab),
+          ...version,
+          policy: Cluster.policy(3, 2, { ackTimeout }),
+          acked: [
+            { replica: idA, afterMillis: 0, how: "self" as const },
+            { replica: idC, afterMillis: 0, how: "push" as const }
+          ],
+          missing: { b: { _tag: "lagging" as const, by: 6 } },
+          durationMillis: 0
+        }))
       )
       assert.deepStrictEqual([inFlight.waiting(), inFlight.size()], [0, 0])
     })
@@ -123,7 +136,10 @@ describe("InFlight", () => {
       const first = watch(1, 1, all)
       drift(idC, other)
       for (const peer of [idB, idC]) ack(peer, 1)
-      assert.deepStrictEqual((yield* first[0]!).acked, [idA, idB, idC])
+      assert.deepStrictEqual(
+        (yield* first[0]!).acked.map(({ replica }) => replica),
+        [idA, idB, idC]
+      )
       const second = watch(2, 2, all)
       drift(idB)
       assert.deepInclude({ ...(yield* errorOf(second)) }, { reason: "id_drift", got: 1 })
@@ -142,9 +158,15 @@ describe("InFlight", () => {
       assert.deepStrictEqual([before.length, at.length], [0, 1])
       assert.deepStrictEqual((yield* errorOf(at)).verdicts[idB], { _tag: "rejected", detail: "no" })
       for (const peer of [idB, idC]) ack(peer, 4)
-      assert.deepStrictEqual((yield* before[0]!).acked, [idA, idB, idC])
+      assert.deepStrictEqual(
+        (yield* before[0]!).acked.map(({ replica }) => replica),
+        [idA, idB, idC]
+      )
       // Known before, on both sides of the edge.
-      assert.deepStrictEqual((yield* watch(4, 4, all)[0]!).acked, [idA, idB, idC])
+      assert.deepStrictEqual(
+        (yield* watch(4, 4, all)[0]!).acked.map(({ replica }) => replica),
+        [idA, idB, idC]
+      )
       assert.strictEqual((yield* errorOf(watch(5, 5, all))).verdicts[idB]?._tag, "rejected")
     })
   )
@@ -158,7 +180,10 @@ describe("InFlight", () => {
       down(idC, { _tag: "drifted" })
       assert.strictEqual(answers.length, 0)
       for (const peer of [idB, idC]) ack(peer, 1)
-      assert.deepStrictEqual((yield* answers[0]!).acked, [idA, idB, idC])
+      assert.deepStrictEqual(
+        (yield* answers[0]!).acked.map(({ replica }) => replica),
+        [idA, idB, idC]
+      )
     })
   )
 

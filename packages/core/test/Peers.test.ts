@@ -11,6 +11,7 @@ const chain = "0000000000000001" as Chain.Chain
 const monotonicMillis = 1
 const ack = (seq: number, peer = b): Peers.PeerEvent => ({
   _tag: "Ack",
+  how: "push",
   peer,
   watermark: { log, seq, chain },
   monotonicMillis

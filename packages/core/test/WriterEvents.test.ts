@@ -157,6 +157,7 @@ describe("events when nobody listens", () => {
       late.remember(idB, { log, seq: 1, writes: 1, startedAt: 0, deadline: 10 })
       late.hear({
         _tag: "Ack",
+        how: "push",
         peer: idB,
         watermark: { log, seq: 1, chain: "0000000000000001" as never },
         monotonicMillis: 5
@@ -183,6 +184,7 @@ describe("what is remembered of answered writes", () => {
     for (const [seq, at, of = log] of acks) {
       late.hear({
         _tag: "Ack",
+        how: "push",
         peer: idB,
         watermark: { log: of, seq, chain: "0000000000000001" as never },
         monotonicMillis: at

@@ -9,7 +9,7 @@ describe("README", () => {
       const fiber = yield* Effect.forkChild(program)
       yield* TestClock.adjust(1000)
       const receipt = yield* Fiber.join(fiber)
-      assert.strictEqual(receipt.w, 2)
+      assert.strictEqual(receipt.policy.w, 2)
       assert.isAtLeast(receipt.acked.length, 2)
     })
   )

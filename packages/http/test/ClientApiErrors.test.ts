@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type QuorumWriter, type WriteId, QuorumError, Records, ReplicaId } from "@quorum/core"
-import { ReplicaStore } from "@quorum/core/adapter"
-import { Effect } from "effect"
+import { type QuorumWriter, type WriteId, QuorumError, QuorumPolicy, Records, ReplicaId } from "@quorum/core"
+import { ReplicaStore, RunId } from "@quorum/core/adapter"
+import { Effect, Result } from "effect"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
@@ -187,12 +187,23 @@ describe("L17 one error contract", () => {
     })
   )
 
-  it.live("requests that are answered leave nothing in the log", () =>
+  it.live("requests that are answered leave nothing in the log, and a receipt tells no address", () =>
     Effect.gen(function* () {
       const { log, url } = yield* Stub.serve({
-        commit: () => Effect.succeed({ writeId, acked: [ReplicaId.make("a")], w: 1, n: 3 })
+        commit: () =>
+          Effect.succeed({
+            writeId,
+            clock: { wallTime: 1, logical: 0 },
+            tie: RunId.none,
+            policy: Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 1 })),
+            acked: [{ replica: ReplicaId.make("a"), afterMillis: 0, how: "self" }],
+            missing: { b: { _tag: "refused", detail: "10.0.0.2" } },
+            durationMillis: 0
+          })
       })
-      assert.strictEqual((yield* request("PUT", `${url}/v1/records/n/k`, { body: "v" })).status, 201)
+      const written = yield* request("PUT", `${url}/v1/records/n/k`, { body: "v" })
+      assert.strictEqual(written.status, 201)
+      assert.deepStrictEqual(written.json.missing, { b: { kind: "refused" } })
       yield* request("GET", `${url}/v1/status`)
       assert.deepStrictEqual(
         log.filter((line) => !line.startsWith("Listening")),

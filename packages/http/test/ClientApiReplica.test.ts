@@ -15,7 +15,7 @@ describe("the replica", () => {
       const up = (yield* get(a, "/v1/status")).json as Record<string, Record<string, unknown>>
       assert.deepStrictEqual(up["identity"], { ...a.status().identity })
       assert.strictEqual(up["log"] as unknown, a.own)
-      assert.deepStrictEqual(up["protocolVersions"] as unknown, [1, 2])
+      assert.deepStrictEqual(up["protocolVersions"] as unknown, [3])
       assert.deepStrictEqual(up["policy"], { n: 3, w: 2, ackTimeoutMillis: 2000 })
       assert.deepStrictEqual(up["vector"] as unknown, [{ ...a.head(a.own) }])
       const peers = up["peers"] as unknown as Array<Record<string, unknown>>

@@ -8,7 +8,10 @@ describe("README", () => {
     Effect.gen(function* () {
       const folder = yield* tempFolder
       const receipt = yield* write(folder)
-      assert.deepStrictEqual<ReadonlyArray<string>>(receipt.acked, ["a"])
+      assert.deepStrictEqual<ReadonlyArray<string>>(
+        receipt.acked.map(({ replica }) => replica),
+        ["a"]
+      )
       const record = Option.getOrThrow(yield* read(folder))
       assert.strictEqual(new TextDecoder().decode(record.value), "hello")
       assert.strictEqual(record.writeId, receipt.writeId)

@@ -32,7 +32,7 @@ describe("README", () => {
       const replicas = yield* Effect.all([start("b"), start("c"), start("a")], { concurrency: "unbounded" })
       const { writer } = replicas[2]!
       const receipt = yield* writer.commit(Entry.put("notes", "greeting", "hello"))
-      assert.strictEqual(receipt.acked[0], "a")
+      assert.strictEqual(receipt.acked[0]?.replica, "a")
       assert.isAtLeast(receipt.acked.length, 2)
       const stoppedAt = yield* Clock.currentTimeMillis
       for (const { scope } of replicas) yield* Scope.close(scope, Exit.void)

@@ -15,5 +15,5 @@ export const replica = (self: "a" | "b" | "c", peers: Record<"a" | "b" | "c", st
 export const write = Effect.gen(function* () {
   const writer = yield* QuorumWriter.QuorumWriter
   const receipt = yield* writer.commit(Entry.put("notes", "greeting", "hello"))
-  return `${receipt.writeId} is durable on ${receipt.acked.join(" and ")}`
+  return `${receipt.writeId} is durable on ${receipt.acked.map(({ replica }) => replica).join(" and ")}`
 }).pipe(Effect.catchTag("QuorumNotMet", (error) => Effect.succeed(`${error.message}; call resume("${error.writeId}")`)))

@@ -35,6 +35,8 @@ export interface Encoded {
   readonly batch: EntryBatch
   /** The check of every entry, for the ids of its writes; see `Chain.check`. */
   readonly checks: Uint32Array
+  /** The stamp of every entry. */
+  readonly stamps: ReadonlyArray<Entry.Stamp>
 }
 
 /**
@@ -62,6 +64,7 @@ export const encodeStamped = (
   stampOf: (index: number) => Entry.Stamp
 ): Encoded => {
   const checks = new Uint32Array(writes.length)
+  const stamps: Array<Entry.Stamp> = []
   let room = 0
   for (let i = 0; i < writes.length; i++) room += Entry.maxSize(writes[i]!)
   const bytes = new Uint8Array(room)
@@ -69,7 +72,9 @@ export const encodeStamped = (
   const chain = Chain.state(head.chain)
   let at = 0
   for (let i = 0; i < writes.length; i++) {
-    const end = Entry.encodeInto(bytes, at, writes[i]!, stampOf(i))
+    const stamp = stampOf(i)
+    stamps.push(stamp)
+    const end = Entry.encodeInto(bytes, at, writes[i]!, stamp)
     Chain.extend(chain, view, at, end)
     checks[i] = chain.high
     at = end
@@ -84,7 +89,8 @@ export const encodeStamped = (
       // The room was an upper bound; names that are not ASCII, or long, leave much of it unused.
       bytes: at < room * 0.75 ? bytes.slice(0, at) : bytes.subarray(0, at)
     },
-    checks
+    checks,
+    stamps
   }
 }
 

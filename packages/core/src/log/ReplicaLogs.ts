@@ -249,11 +249,12 @@ export const make: Effect.Effect<
           const startedAt = Monotonic.millis(time)
           const stamped = clock.stamp(writes, (index) => orderOf(index).after)
           if (Result.isFailure(stamped)) return Effect.fail(stamped.failure)
-          const { batch, checks } = EntryBatch.encodeStamped(head(own), writes, (index) => ({
+          const encoded = EntryBatch.encodeStamped(head(own), writes, (index) => ({
             clock: stamped.success[index]!,
             tie: run,
             unprobed: orderOf(index).unprobed
           }))
+          const { batch } = encoded
           const spans = startOwn(batch, commits)
           return Effect.matchEffect(appendWithin(spans, batch), {
             onFailure: (error) => {
@@ -264,7 +265,7 @@ export const make: Effect.Effect<
               tail.push(batch)
               traces.add(batch.from, EntryBatch.last(batch), spans)
               appended(batch, startedAt)
-              return Effect.succeed({ batch, checks })
+              return Effect.succeed(encoded)
             }
           })
         }).pipe(Effect.uninterruptible)

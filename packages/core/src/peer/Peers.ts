@@ -32,6 +32,8 @@ export interface PeerState {
   readonly link: Link
   /** How far it durably holds each log, as far as it said and the chain agreed. */
   readonly watermarks: ReadonlyMap<LogId.LogId, Watermark>
+  /** How the newest of them became known. */
+  readonly heard: ReadonlyMap<LogId.LogId, Heard>
   /** The logs of which its copy differs from ours. */
   readonly drifted: ReadonlySet<LogId.LogId>
   /** The first entry of a log that it rejected; it takes nothing of that log from there on. */
@@ -42,6 +44,9 @@ export interface PeerState {
   readonly pushes: Pushes
 }
 
+/** How a watermark became known: by the ack of a push, or by comparing version vectors. */
+export type Heard = "push" | "vector"
+
 /** Pushes that are under way. */
 export interface Pushes {
   readonly count: number
@@ -50,7 +55,7 @@ export interface Pushes {
 
 /** Something that was learnt about a peer, and when, by a monotonic clock. */
 export type PeerEvent = { readonly peer: ReplicaId.ReplicaId; readonly monotonicMillis: number } & (
-  | { readonly _tag: "Ack"; readonly watermark: Watermark }
+  | { readonly _tag: "Ack"; readonly watermark: Watermark; readonly how: Heard }
   | { readonly _tag: "Drift"; readonly log: LogId.LogId }
   /** The entry that was rejected, and with it all that follow. */
   | { readonly _tag: "Rejected"; readonly log: LogId.LogId; readonly seq: number; readonly detail: string }
@@ -89,6 +94,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     readonly id: ReplicaId.ReplicaId
     link: Link
     readonly watermarks: Map<LogId.LogId, Watermark>
+    readonly heard: Map<LogId.LogId, Heard>
     readonly drifted: Set<LogId.LogId>
     readonly rejected: Map<LogId.LogId, { readonly seq: number; readonly detail: string }>
     clockSkewMillis: number | undefined
@@ -100,6 +106,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       id,
       link: { _tag: "Connecting" },
       watermarks: new Map(),
+      heard: new Map(),
       drifted: new Set(),
       rejected: new Map(),
       clockSkewMillis: undefined,
@@ -116,6 +123,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
         const known = state.watermarks.get(watermark.log)
         if (known !== undefined && known.seq >= watermark.seq) return false
         state.watermarks.set(watermark.log, watermark)
+        state.heard.set(watermark.log, event.how)
         return true
       }
       case "Drift": {

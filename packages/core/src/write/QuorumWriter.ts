@@ -18,7 +18,7 @@ import * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
-import type { Receipt, WriteStatus } from "../quorum/Receipt.ts"
+import type { Receipt, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
@@ -173,6 +173,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         resume,
         seq: 0,
         check: 0,
+        version: undefined,
         cancelled: false
       }
       appender.offer(commit)
@@ -215,7 +216,15 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     const announced = logs.vector().find((watermark) => watermark.log === log)?.seq ?? 0
     const selfLagsBy = Math.max(0, seq - announced)
     const { records } = Entry.decodeAt(bytes, 0)
-    return { log, seq, check, selfLagsBy, policy: yield* Effect.fromResult(policies.resolve(records, options)) }
+    const version = Entry.stampAt(bytes, 0)
+    return {
+      log,
+      seq,
+      check,
+      version,
+      selfLagsBy,
+      policy: yield* Effect.fromResult(policies.resolve(records, options))
+    }
   })
 
   return QuorumWriter.of({
@@ -225,9 +234,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit,
     resume: Effect.fnUntraced(function* (writeId, options) {
-      const { check, log, policy, selfLagsBy, seq } = yield* held(writeId, options)
+      const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, options)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: InFlight.Waiter = { resume, seq, check, cancelled: false }
+        const waiter: InFlight.Waiter = { resume, seq, check, version, cancelled: false }
         idle.closeUnsafe()
         inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()

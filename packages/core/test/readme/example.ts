@@ -20,5 +20,5 @@ export const program = Effect.gen(function* () {
     Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.commit(Entry.put("notes", "greeting", "hello"))),
     a
   )
-  return receipt // { writeId: "a@…:1", acked: ["a", "b"], w: 2, n: 3 }
+  return receipt // { writeId: "a@…:1", clock: …, policy: …, acked: [{ replica: "a", … }, …], missing: …, … }
 }).pipe(Effect.scoped, Effect.provide(MemoryNetwork.layer))

@@ -111,6 +111,8 @@ const w = whole(openApi.bounds.w)
 
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 
+const created: Schema.Codec<Receipt.Receipt, unknown> = Receipt.Receipt.pipe(HttpApiSchema.status(201))
+
 /** Records: bytes by namespace and key. */
 export class RecordsGroup extends HttpApiGroup.make("records")
   .add(
@@ -118,7 +120,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       params: place,
       query: { w },
       payload: bytes,
-      success: Receipt.Receipt.pipe(HttpApiSchema.status(201)),
+      success: created,
       error: Errors.ofCommit
     }).annotateMerge(
       OpenApi.annotations({

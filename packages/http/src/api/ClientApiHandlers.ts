@@ -1,7 +1,7 @@
 /**
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
-import { Entry, Limits, QuorumError, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import { Entry, Limits, QuorumError, QuorumWriter, type Receipt, Records, ReplicaStatus } from "@quorum/core"
 import { ByteSize, Effect, Layer, Option } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
@@ -50,6 +50,9 @@ const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejec
         : Effect.fail(error as Exclude<E, Records.ReadRejected>)
   )
 
+/** What a client may see of a receipt. */
+const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({ ...receipt, missing: withoutDetails(receipt.missing) })
+
 /** What a request asks of `w`, for core to decide. */
 const asked = (w: number | undefined) => (w === undefined ? {} : { w })
 
@@ -72,7 +75,7 @@ const recordsHandlers = HttpApiBuilder.group(
     const { valueBytes } = yield* Limits.Limits
     const report = makeReport()
     const commit = (write: Entry.Write, w: number | undefined) =>
-      writer.commit(write, asked(w)).pipe(namingW, Effect.tapError(report))
+      writer.commit(write, asked(w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
     return handlers
       .handleRaw("put", ({ params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
@@ -120,7 +123,7 @@ const writesHandlers = HttpApiBuilder.group(
         )
       )
       .handle("resume", ({ params, query }) =>
-        Effect.tapError(namingW(writer.resume(params.id, asked(query.w))), report)
+        writer.resume(params.id, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
       )
   })
 )

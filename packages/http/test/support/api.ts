@@ -33,3 +33,10 @@ export const assertInvalid = (answer: Answer, field: string) => {
   assert.isString(answer.json.detail)
   assert.isString(answer.json.message)
 }
+
+/** The ids of the replicas that a receipt counts. */
+export const ackedOf = ({ acked }: Answer["json"]): Array<string> =>
+  (acked as ReadonlyArray<{ readonly replica: string }>).map(({ replica }) => replica)
+
+/** The `w` of the policy that a receipt names. */
+export const wOf = ({ policy }: Answer["json"]): unknown => (policy as { readonly w: number }).w

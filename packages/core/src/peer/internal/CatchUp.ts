@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(function* (
       const agreed = yield* agrees(watermark)
       if (Result.isFailure(agreed)) continue
       if (!agreed.success) yield* drifted(peer, watermark.log)
-      else peers.report({ _tag: "Ack", peer, watermark, monotonicMillis: Monotonic.millis(clock) })
+      else peers.report({ _tag: "Ack", peer, watermark, how: "vector", monotonicMillis: Monotonic.millis(clock) })
     }
   })
 

@@ -70,7 +70,7 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     } else {
       connection.onAck()
       const watermark = EntryBatch.watermark(batch)
-      peers.report({ _tag: "Ack", peer, watermark, monotonicMillis: monotonicMillis() })
+      peers.report({ _tag: "Ack", peer, watermark, how: "push", monotonicMillis: monotonicMillis() })
     }
     return Effect.void
   }

@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   /** Writes that share what decides about them wait together. */
   const watch = (
     commits: ReadonlyArray<CommitQueue.Commit>,
-    { batch, checks }: EntryBatch.Encoded,
+    { batch, checks, stamps }: EntryBatch.Encoded,
     startedAt: number
   ): void => {
     const groups: Array<{ readonly policy: QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> = []
@@ -58,6 +58,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       const commit = commits[i]!
       commit.seq = batch.from + i
       commit.check = checks[i]!
+      commit.version = stamps[i]
       // The log has it now; what waits for acks needs no copy.
       commit.write = undefined
       // Most writes wait by the policy of the one before.

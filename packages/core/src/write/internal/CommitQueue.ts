@@ -4,7 +4,7 @@
 import type { Effect, Tracer } from "effect"
 import * as Entry from "../../log/Entry.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
-import type { Receipt } from "../../quorum/Receipt.ts"
+import type { Receipt } from "../Receipt.ts"
 import type { CommitError } from "../QuorumWriter.ts"
 import type * as InFlight from "./InFlight.ts"
 

@@ -11,11 +11,12 @@ import * as AckTracker from "../../quorum/AckTracker.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
-import { type PeerEvent, Peers } from "../../peer/Peers.ts"
+import { type Heard, type PeerEvent, Peers } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
-import type { Receipt } from "../../quorum/Receipt.ts"
+import type { Version } from "../../log/Version.ts"
+import type { Acked, How, Receipt } from "../Receipt.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
 /** Somebody who waits for the quorum of the write at `seq`. */
@@ -24,6 +25,8 @@ export interface Waiter {
   seq: number
   /** The check of its id; see `Chain.check`. */
   check: number
+  /** Its version, as soon as it has one. */
+  version: Version | undefined
   /** Set when nobody waits any more. */
   cancelled: boolean
 }
@@ -37,6 +40,8 @@ interface Group {
   readonly waiters: ReadonlyArray<Waiter>
   /** Whether they wait for a commit. Each write is told of once, and not again when its quorum is waited for anew. */
   readonly isNew: boolean
+  /** How acks became known. */
+  readonly heard: Map<ReplicaId.ReplicaId, Heard>
   tracker: AckTracker.AckTracker
 }
 
@@ -65,16 +70,18 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     selfLagsBy: number
   ): Group => {
     const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
-    const group: Group = { log, seq, policy, waiters, isNew, tracker: AckTracker.recordLocal(tracker, startedAt) }
     const monotonicMillis = now()
-    for (const { drifted, id: peer, link, rejected, watermarks } of peers.all()) {
+    const local = AckTracker.recordLocal(tracker, monotonicMillis)
+    const group: Group = { log, seq, policy, waiters, isNew, heard: new Map(), tracker: local }
+    for (const { drifted, heard, id: peer, link, rejected, watermarks } of peers.all()) {
       if (drifted.has(log)) record(group, { _tag: "Drift", peer, log, monotonicMillis })
       const rejection = rejected.get(log)
       if (rejection !== undefined) record(group, { _tag: "Rejected", peer, log, ...rejection, monotonicMillis })
       const watermark = watermarks.get(log)
       // A peer that cannot be asked may have been wiped since it said so.
-      if (watermark !== undefined && link._tag === "Up")
-        record(group, { _tag: "Ack", peer, watermark, monotonicMillis })
+      if (watermark !== undefined && link._tag === "Up") {
+        record(group, { _tag: "Ack", peer, watermark, how: heard.get(log)!, monotonicMillis })
+      }
       if (link._tag === "Up") lag(group, peer, watermark?.seq ?? 0, monotonicMillis)
       if (link._tag === "Down") record(group, { _tag: "Link", peer, link, monotonicMillis })
     }
@@ -90,10 +97,13 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     for (const { id, verdict } of group.tracker.peers) if (group.isNew && verdict?._tag !== "acked") remember(id, group)
     if (decision._tag === "Met") {
       tell(group, "committed", undefined, at)
-      const acked = ackedIds(group.tracker)
-      const { n, w } = group.policy
-      for (const { cancelled, check, resume, seq } of group.waiters) {
-        if (!cancelled) resume(Effect.succeed({ writeId: WriteId.make(group.log, seq, check), acked, w, n }))
+      const { acked, durationMillis, missing } = receiptOf(group, at)
+      const { log, policy } = group
+      for (const { cancelled, check, resume, seq, version } of group.waiters) {
+        if (cancelled) continue
+        const { clock, tie } = version!
+        const writeId = WriteId.make(log, seq, check)
+        resume(Effect.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
       }
     } else {
       lagging(group, at)
@@ -240,6 +250,26 @@ const ackedIds = (tracker: AckTracker.AckTracker): ReadonlyArray<ReplicaId.Repli
   return tracker.selfLagsBy === 0 ? [tracker.self, ...peers] : peers
 }
 
+/** What the receipts of a group have in common. */
+const receiptOf = ({ heard, tracker }: Group, at: number): Pick<Receipt, "acked" | "missing" | "durationMillis"> => {
+  const acked: Array<Acked> = []
+  const missing: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = {}
+  const count = (replica: ReplicaId.ReplicaId, ackedAt: number, how: How) =>
+    acked.push({ replica, afterMillis: elapsed(tracker, ackedAt), how })
+  const verdicts = AckTracker.verdicts(tracker, at)
+  if (tracker.selfLagsBy === 0) count(tracker.self, tracker.localAt!, "self")
+  else missing[tracker.self] = verdicts[tracker.self]!
+  for (const { at: ackedAt, id, verdict } of tracker.peers) {
+    if (verdict?._tag === "acked") count(id, ackedAt, heard.get(id)!)
+    else missing[id] = verdicts[id]!
+  }
+  return { acked, missing, durationMillis: elapsed(tracker, at) }
+}
+
+/** Milliseconds since the wait began, to the microsecond. */
+const elapsed = ({ startedAt }: AckTracker.AckTracker, at: number): number =>
+  Math.max(0, Math.round((at - startedAt) * 1000) / 1000)
+
 /** Records in the tracker what an event says about the group. Returns whether anything changed. */
 const record = (group: Group, event: PeerEvent): boolean => {
   const before = group.tracker
@@ -247,6 +277,7 @@ const record = (group: Group, event: PeerEvent): boolean => {
     case "Ack":
       if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {
         group.tracker = AckTracker.recordPeerAck(before, event.peer, event.monotonicMillis)
+        if (group.tracker !== before) group.heard.set(event.peer, event.how)
       }
       break
     case "Drift":

@@ -1,0 +1,67 @@
+/**
+ * What a caller of a commit gets, and what can be asked about a write later.
+ */
+import { Schema } from "effect"
+import * as ReplicaId from "../identity/ReplicaId.ts"
+import * as WriteId from "../identity/WriteId.ts"
+import * as Version from "../log/Version.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+
+/**
+ * How it was learnt that a replica holds a write durably.
+ *
+ * - `self`: it is this replica's own append
+ * - `push`: the replica acked the entries that were pushed to it
+ * - `vector`: it said so when version vectors were compared
+ */
+export const How = Schema.Literals(["self", "push", "vector"])
+
+/** How it was learnt that a replica holds a write durably. */
+export type How = typeof How.Type
+
+/** A replica that was counted, and when and how it became known that it holds the write durably. */
+export const Acked = Schema.Struct({
+  replica: ReplicaId.ReplicaId,
+  /** Milliseconds after the append of the write began; in a receipt of `resume`, after that was called, and 0 when it was known. */
+  afterMillis: Schema.Finite,
+  how: How
+})
+
+/** A replica that was counted. */
+export type Acked = typeof Acked.Type
+
+/** A committed write: W replicas hold it durably. */
+export class Receipt extends Schema.Opaque<Receipt>()(
+  Schema.Struct({
+    writeId: WriteId.WriteId,
+    /** Its version: when it was written, as all replicas order it, and what orders it among writes of the same clock. */
+    ...Version.Version.fields,
+    /** The policy that it was committed by: that of its namespace, with the `w` that was asked for. */
+    policy: QuorumPolicy.QuorumPolicy,
+    /** The replicas that were counted, this one first unless its copy is damaged. */
+    acked: Schema.Array(Acked),
+    /** What was known of the others when the quorum was met. */
+    missing: QuorumError.Verdicts,
+    /** How long the quorum was waited for, from the append of the write on. */
+    durationMillis: Schema.Finite
+  })
+) {}
+
+/** What is known now about a write that this replica holds. */
+export const WriteStatus = Schema.Struct({
+  writeId: WriteId.WriteId,
+  /** Whether the holders are at least `w` of the writer's policy. */
+  committed: Schema.Boolean,
+  /**
+   * The replicas known to hold the write durably, this one included unless its copy is damaged. Of those whose verdict
+   * is `late` that became known when the write had missed its quorum already.
+   */
+  holders: Schema.Array(ReplicaId.ReplicaId),
+  w: Schema.Int,
+  n: Schema.Int,
+  verdicts: QuorumError.Verdicts
+})
+
+/** What is known now about a write. */
+export type WriteStatus = typeof WriteStatus.Type
