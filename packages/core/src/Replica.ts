@@ -8,7 +8,7 @@ import { Context, Effect, Layer } from "effect"
 import { ReplicaEvents } from "./events/ReplicaEvents.ts"
 import { type Options, parts } from "./internal/parts.ts"
 import { PeerHandler } from "./peer/PeerHandler.ts"
-import { Records } from "./record/Records.ts"
+import { Records } from "./read/Records.ts"
 import { ReplicaStatus } from "./ReplicaStatus.ts"
 import { QuorumWriter } from "./write/QuorumWriter.ts"
 

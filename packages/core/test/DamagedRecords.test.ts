@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option } from "effect"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as IndexFollower from "../src/record/IndexFollower.ts"
-import { Entry, Records, ReplicaId, ReplicaSet, WriteId } from "../src/index.ts"
+import * as LocalRecords from "../src/record/LocalRecords.ts"
+import { Entry, ReplicaId, ReplicaSet, WriteId } from "../src/index.ts"
 import { RecordIndex, ReplicaStore } from "../src/adapter.ts"
 
 /** Reads on a store in which the entries of these keys are damaged; the keys are 0 to 9, written in this order. */
@@ -16,7 +17,7 @@ const damaging = Effect.fnUntraced(function* (
   const index = yield* RecordIndex.makeMemory
   const open = (store: ReplicaStore.ReplicaStore["Service"], index: RecordIndex.RecordIndex["Service"]) =>
     Layer.build(
-      Records.layer.pipe(
+      LocalRecords.layer.pipe(
         Layer.provide(IndexFollower.layer),
         Layer.provideMerge(ReplicaLogs.layer),
         Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
@@ -35,20 +36,20 @@ const damaging = Effect.fnUntraced(function* (
   }).pipe(Effect.scoped)
   for (const key of bad) store.damage(own, key + 1)
   const found = nextIndex === undefined ? index : yield* nextIndex
-  return { records: Context.get(yield* open(change(store), found), Records.Records), own, ids }
+  return { records: Context.get(yield* open(change(store), found), LocalRecords.LocalRecords), own, ids }
 })
 
 const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.ReplicaStore["Service"] => store
 
 /** Every page of a list, as the keys of its records and of what is damaged. */
 const pages = Effect.fnUntraced(function* (
-  records: Records.Records["Service"],
+  records: LocalRecords.LocalRecords["Service"],
   limit: number
-): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError | Records.ReadRejected> {
+): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError | LocalRecords.ReadRejected> {
   const all: Array<string> = []
   let after: { namespace: string; key: string } | undefined
   do {
-    const page: Records.Page = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
+    const page: LocalRecords.Page = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
     all.push([...page.records.map(({ key }) => key), ...page.damaged.map(({ key }) => `!${key}`)].join(" "))
     after = Option.getOrUndefined(page.next)
   } while (after !== undefined)

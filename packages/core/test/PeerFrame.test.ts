@@ -266,12 +266,16 @@ describe("PeerFrame", () => {
     }
   })
 
-  it("a frame of another kind is malformed, unless it says the same for a push and for a pull", () => {
+  it("a frame of another kind is malformed, unless it says the same for a push, a pull and a read", () => {
     for (const [what, frame, decode] of frames) {
       for (let kind = 0; kind < 256; kind++) {
         if (kind === frame[0]) continue
         const read = decode(Uint8Array.of(kind, ...frame.subarray(1)))
-        const errors: ReadonlyArray<number> = [kindOf("push", "error"), kindOf("pull", "error")]
+        const errors: ReadonlyArray<number> = [
+          kindOf("push", "error"),
+          kindOf("pull", "error"),
+          kindOf("read", "error")
+        ]
         const isShared = errors.includes(kind) && errors.includes(frame[0]!)
         if (!isShared || Result.isFailure(read)) malformed(read, `${what} as ${kind}`)
       }

@@ -6,7 +6,8 @@ import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Entry, HybridLogicalClock, LogId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
+import * as LocalRecords from "../src/record/LocalRecords.ts"
+import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "../src/index.ts"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
@@ -45,7 +46,7 @@ const forgetful: Store = {
 
 const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {
   const context = yield* Layer.build(
-    Records.layer.pipe(
+    LocalRecords.layer.pipe(
       Layer.provide(IndexFollower.layer),
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
@@ -53,7 +54,10 @@ const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.Reco
       Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index ?? (yield* RecordIndex.makeMemory)))
     )
   )
-  return { records: Context.get(context, Records.Records), logs: Context.get(context, ReplicaLogs.ReplicaLogs) }
+  return {
+    records: Context.get(context, LocalRecords.LocalRecords),
+    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
+  }
 })
 
 const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>

@@ -237,7 +237,8 @@ describe("Replication", () => {
               sentAt: 0
             }),
           push: () => refuse,
-          pull: () => refuse
+          pull: () => refuse,
+          read: () => refuse
         }
       })
       yield* cluster.start("b")

@@ -26,7 +26,7 @@ interface Operation {
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
   "PUT /v1/records/{namespace}/{key} (namespace, key, w?) -> 201 400 413 500 503 504",
-  "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?) -> 200 400 404 409 503",
+  "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?, consistency?, r?) -> 200 400 404 409 503",
   "DELETE /v1/records/{namespace}/{key} (namespace, key, w?) -> 200 400 413 500 503 504",
   "GET /v1/records (after?, limit?) -> 200 400 503",
   "GET /v1/writes/{id} (id) -> 200 400 404 409 503",

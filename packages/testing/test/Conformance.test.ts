@@ -39,7 +39,7 @@ describe("Conformance", () => {
     it(`${suite}: the names of the cases are distinct lower-case sentences`, () => {
       const names = cases.map(({ name }) => name)
       assert.strictEqual(new Set(names).size, names.length)
-      for (const name of names) assert.match(name, /^[a-z].* .*[^.]$/)
+      for (const name of names) assert.match(name, /^(?:L\d+ )*[a-z].* .*[^.]$/)
     })
   }
 })

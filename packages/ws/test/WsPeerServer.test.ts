@@ -60,7 +60,13 @@ const serveHandler = Effect.fnUntraced(function* (handler: Partial<PeerHandler.P
   const unexpected = () => Effect.die("an unexpected request")
   const context = yield* WsPeerServer.serve({}, health).pipe(
     Layer.provide(
-      Layer.succeed(PeerHandler.PeerHandler, { hello: unexpected, push: unexpected, pull: unexpected, ...handler })
+      Layer.succeed(PeerHandler.PeerHandler, {
+        hello: unexpected,
+        push: unexpected,
+        pull: unexpected,
+        read: unexpected,
+        ...handler
+      })
     ),
     Layer.provideMerge(NodeHttpServer.layerServer(() => server, { host: "127.0.0.1", port: 0 })),
     Layer.provide(Logger.layer([])),

@@ -5,18 +5,21 @@ import { type Context, Duration, Effect, Layer } from "effect"
 import * as ReplicaEvents from "../events/ReplicaEvents.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
+import * as Connections from "../peer/Connections.ts"
 import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
 import * as PeerProtocol from "../peer/PeerProtocol.ts"
 import * as Peers from "../peer/Peers.ts"
 import * as Replication from "../peer/Replication.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
-import * as Records from "../record/Records.ts"
+import * as LocalRecords from "../record/LocalRecords.ts"
+import * as Policies from "../read/Policies.ts"
+import * as Records from "../read/Records.ts"
 import * as ReplicaStatus from "../ReplicaStatus.ts"
 import * as QuorumWriter from "../write/QuorumWriter.ts"
 
 /** How a replica is built. */
-export interface Options extends QuorumWriter.Options {
+export interface Options extends Policies.Options {
   /** How far a peer's clock may differ before that is said in the log; 30 seconds unless given. */
   readonly clockSkewWarn?: Duration.Input
   /**
@@ -32,9 +35,13 @@ export interface Options extends QuorumWriter.Options {
  */
 export const parts = ({ clockBound, clockSkewWarn, ...options }: Options = {}) =>
   ReplicaStatus.layer.pipe(
-    Layer.provideMerge(QuorumWriter.layer(options)),
+    Layer.provideMerge(QuorumWriter.layer),
+    Layer.provideMerge(Records.layer),
+    Layer.provideMerge(Policies.layer(options)),
     Layer.provideMerge(Replication.layer),
-    Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer, Records.layer)),
+    Layer.provideMerge(Layer.mergeAll(PeerHandler.layer, Peers.layer)),
+    Layer.provideMerge(Records.layerKeyReader),
+    Layer.provideMerge(Layer.mergeAll(LocalRecords.layer, Connections.layer)),
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(IndexFollower.layer),
     Layer.provideMerge(ReplicaLogs.layer),

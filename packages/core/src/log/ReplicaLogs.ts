@@ -52,6 +52,8 @@ export class ReplicaLogs extends Context.Service<
      * before.
      */
     readonly vector: () => Watermark.VersionVector
+    /** How far one log is durably held here, as in {@link vector}. */
+    readonly announced: (log: LogId.LogId) => number
     /** The damage that holds an entry; `undefined` where there is none that was found. */
     readonly damageAt: (log: LogId.LogId, seq: number) => ReplicaStore.DamagedRange | undefined
     readonly damaged: () => ReadonlyArray<ReplicaStore.DamagedRange>
@@ -240,6 +242,7 @@ export const make: Effect.Effect<
     head,
     heads: () => Array.from(heads.values()),
     vector: () => Array.from(heads.values(), (known) => damage.heldOf(known)),
+    announced: (log) => damage.heldOf(head(log)).seq,
     damageAt: damage.at,
     damaged: store.damaged,
     fault: () => appendFault ?? readFault ?? endFault(),

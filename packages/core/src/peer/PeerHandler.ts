@@ -7,14 +7,18 @@ import * as Tracing from "../events/Tracing.ts"
 import * as LogId from "../identity/LogId.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as Arrival from "../log/Arrival.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import * as Version from "../log/Version.ts"
+import { Connections } from "./Connections.ts"
 import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
+import { KeyReader, type NewestWrite } from "./KeyReader.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
@@ -27,128 +31,154 @@ export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMe
 /** How many heartbeats a silent peer keeps its session, and with it its id. */
 const sessionHeartbeats = 3
 
+/** The longest that a question waits for what it is about, in milliseconds; the caller gives up after `RequestTimeout`. */
+const maxFetchMillis = 1500
+
 /** Builds the handler on the logs of this replica. */
-export const make: Effect.Effect<PeerHandler["Service"], never, ReplicaLogs | ReplicaSet | Membership> = Effect.gen(
-  function* () {
-    const logs = yield* ReplicaLogs
-    const members = yield* ReplicaSet
-    const clock = yield* Clock.Clock
-    const random = yield* Random.Random
-    const sink = yield* EventSink
-    const membership = yield* Membership
-    const ours = offer(yield* Limits.Limits, yield* Tracing.make)
-    const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
+export const make: Effect.Effect<
+  PeerHandler["Service"],
+  never,
+  ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections
+> = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const members = yield* ReplicaSet
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const sink = yield* EventSink
+  const membership = yield* Membership
+  const reader = yield* KeyReader
+  const connections = yield* Connections
+  const ours = offer(yield* Limits.Limits, yield* Tracing.make)
+  const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
-    const accept = (
-      hello: PeerProtocol.Hello,
-      proven: Option.Option<ReplicaId.ReplicaId>
-    ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
-      const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
-        Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
-      if (hello.cluster !== members.cluster) {
-        return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
-      }
-      if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
-      if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
-      if (Option.isSome(proven) && proven.value !== hello.replica) {
-        return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
-      }
-      const agreement = negotiate(ours, hello)
-      if (Result.isFailure(agreement)) return agreement
-      return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
-        ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
-        : agreement
+  const accept = (
+    hello: PeerProtocol.Hello,
+    proven: Option.Option<ReplicaId.ReplicaId>
+  ): Result.Result<Agreement, PeerProtocol.HandshakeRefused> => {
+    const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
+      Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
+    if (hello.cluster !== members.cluster) {
+      return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
     }
-
-    /** The session of a request, when the connection proves nothing else than the session's owner. */
-    const enter = (id: string) =>
-      Effect.flatMap(
-        PeerProtocol.ProvenIdentity,
-        (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
-          const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
-          return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
-        }
-      )
-
-    /** Takes in whom the caller is and knows, durably, before it is answered. */
-    const meet = (hello: PeerProtocol.Hello) =>
-      Effect.mapError(
-        membership.learn({ ...hello.members, [hello.replica]: lifeOf(hello) }),
-        ({ message }) => new PeerProtocol.HandshakeRefused({ reason: "not_stored", detail: message })
-      )
-
-    const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
-      if (sink.active()) {
-        const peer = members.peers.includes(replica) ? replica : undefined
-        sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
-      }
-      return Effect.fail(error)
+    if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
+    if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
+    if (Option.isSome(proven) && proven.value !== hello.replica) {
+      return refuse("identity_mismatch", `the connection proves ${proven.value}, the caller claims ${hello.replica}`)
     }
-
-    return PeerHandler.of({
-      hello: (hello) =>
-        Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
-          const receivedAt = clock.currentTimeMillisUnsafe()
-          const accepted = accept(hello, proven)
-          if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
-          return Effect.matchEffect(meet(hello), {
-            onFailure: (error) => refused(error, hello),
-            onSuccess: () => {
-              const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
-                Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
-              )
-              return Effect.succeed({
-                ...accepted.success,
-                ...membership.says(hello.replica),
-                limits: ours.limits,
-                cluster: members.cluster,
-                replica: members.self,
-                vector: logs.vector(),
-                session: session.id,
-                receivedAt,
-                sentAt: clock.currentTimeMillisUnsafe()
-              })
-            }
-          })
-        }),
-      push: ({ batch, session: id, traces = [] }) =>
-        Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-          if (batch.log !== LogId.make(session.peer, session.incarnation)) {
-            const detail = `${session.peer} may push its own log only, not ${batch.log}`
-            return Effect.fail(new PeerProtocol.PushRejected({ detail }))
-          }
-          const valid = EntryBatch.validateForeign(batch)
-          if (Result.isFailure(valid)) {
-            return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
-          }
-          return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
-            onSuccess: (watermark) => ({
-              ...watermark,
-              replica: members.self,
-              incarnation: logs.identity.incarnation,
-              members: membership.hash(),
-              clock: logs.clock(),
-              voting: membership.isVoting()
-            }),
-            onFailure: withoutCause
-          })
-        }),
-      pull: ({ after, log, maxBytes, session: id }) =>
-        Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
-          return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
-            onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
-            onFailure: withoutCause
-          })
-        })
-    })
+    const agreement = negotiate(ours, hello)
+    if (Result.isFailure(agreement)) return agreement
+    return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
+      ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
+      : agreement
   }
-)
+
+  /** The session of a request, when the connection proves nothing else than the session's owner. */
+  const enter = (id: string) =>
+    Effect.flatMap(
+      PeerProtocol.ProvenIdentity,
+      (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
+        const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
+        return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
+      }
+    )
+
+  /** Takes in whom the caller is and knows, durably, before it is answered. */
+  const meet = (hello: PeerProtocol.Hello) =>
+    Effect.mapError(
+      membership.learn({ ...hello.members, [hello.replica]: lifeOf(hello) }),
+      ({ message }) => new PeerProtocol.HandshakeRefused({ reason: "not_stored", detail: message })
+    )
+
+  /** Whether a write is held here, after what is missing was fetched. */
+  const fetched = Effect.fnUntraced(function* ({ withinMillis, writeId }: NonNullable<PeerProtocol.Read["confirm"]>) {
+    if (yield* Arrival.isHeld(logs, writeId)) return true
+    connections.fetchNow()
+    yield* Effect.timeoutOption(Arrival.reached(logs, writeId), Math.min(withinMillis, maxFetchMillis))
+    return yield* Arrival.isHeld(logs, writeId)
+  })
+
+  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
+    if (sink.active()) {
+      const peer = members.peers.includes(replica) ? replica : undefined
+      sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
+    }
+    return Effect.fail(error)
+  }
+
+  return PeerHandler.of({
+    hello: (hello) =>
+      Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
+        const receivedAt = clock.currentTimeMillisUnsafe()
+        const accepted = accept(hello, proven)
+        if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
+        return Effect.matchEffect(meet(hello), {
+          onFailure: (error) => refused(error, hello),
+          onSuccess: () => {
+            const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
+              Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
+            )
+            return Effect.succeed({
+              ...accepted.success,
+              ...membership.says(hello.replica),
+              limits: ours.limits,
+              cluster: members.cluster,
+              replica: members.self,
+              vector: logs.vector(),
+              session: session.id,
+              receivedAt,
+              sentAt: clock.currentTimeMillisUnsafe()
+            })
+          }
+        })
+      }),
+    push: ({ batch, session: id, traces = [] }) =>
+      Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
+        if (batch.log !== LogId.make(session.peer, session.incarnation)) {
+          const detail = `${session.peer} may push its own log only, not ${batch.log}`
+          return Effect.fail(new PeerProtocol.PushRejected({ detail }))
+        }
+        const valid = EntryBatch.validateForeign(batch)
+        if (Result.isFailure(valid)) {
+          return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
+        }
+        return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
+          onSuccess: (watermark) => ({
+            ...watermark,
+            replica: members.self,
+            incarnation: logs.identity.incarnation,
+            members: membership.hash(),
+            clock: logs.clock(),
+            voting: membership.isVoting()
+          }),
+          onFailure: withoutCause
+        })
+      }),
+    pull: ({ after, log, maxBytes, session: id }) =>
+      Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Pulled, PeerProtocol.PullError> => {
+        return Effect.mapBoth(logs.read(log, after, Math.min(maxBytes, PeerProtocol.maxBatchBytes)), {
+          onSuccess: (batch) => ({ batch: Option.getOrNull(batch) }),
+          onFailure: withoutCause
+        })
+      }),
+    read: ({ confirm, have, key, namespace, session: id }) =>
+      Effect.gen(function* () {
+        yield* enter(id)
+        const confirmed = confirm !== null && (yield* fetched(confirm))
+        const newest = yield* reader.newest(namespace, key)
+        // Asked last: it may have begun to recover meanwhile.
+        if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
+        const { incarnation } = logs.identity
+        return {
+          head: { incarnation, members: membership.hash(), newest: headOf(newest), confirmed },
+          value: valueOf(newest, have)
+        }
+      }).pipe(Effect.mapError(withoutCause))
+  })
+})
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet | Membership> = Layer.effect(
-  PeerHandler,
-  make
-)
+export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections> =
+  Layer.effect(PeerHandler, make)
 
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (
@@ -161,6 +191,17 @@ export const answer = (
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const headOf = (newest: NewestWrite | undefined): (typeof PeerProtocol.ReadHead.Type)["newest"] => {
+  if (newest === undefined) return null
+  const { clock, contentType, deleted, tie, unprobed, writeId } = newest
+  return { writeId, clock, tie, unprobed, deleted, ...(contentType === undefined ? {} : { contentType }) }
+}
+
+const valueOf = (newest: NewestWrite | undefined, have: Version.Version | null): Uint8Array =>
+  newest === undefined || (have !== null && Version.compare(have, newest) === 0) ? noBytes : newest.value
+
+const noBytes = new Uint8Array(0)
 
 const lifeOf = ({ incarnation, run, startedAt }: PeerProtocol.Hello) => ({ incarnation, run, startedAt })
 

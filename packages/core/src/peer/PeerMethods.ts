@@ -43,6 +43,13 @@ export const methods = {
     answer: codecs.pulled(6, 7),
     error: codecs.json(10, PeerProtocol.PullError),
     timeLimit: "call"
+  }),
+  /** Asks for the newest write of a key, and has a write fetched that has to be held there. */
+  read: method({
+    request: codecs.json(20, PeerProtocol.Read),
+    answer: codecs.readAnswer(21),
+    error: codecs.json(22, PeerProtocol.ReadError),
+    timeLimit: "call"
   })
 }
 

@@ -13,7 +13,9 @@ import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
 import * as RunId from "../identity/RunId.ts"
+import * as WriteId from "../identity/WriteId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import * as Version from "../log/Version.ts"
 import * as Watermark from "../log/Watermark.ts"
 
 /**
@@ -214,6 +216,61 @@ export type Pull = typeof Pull.Type
 export interface Pulled {
   readonly batch: EntryBatch.EntryBatch | null
 }
+
+/** Asks for the newest write of a key, of a replica that votes. */
+export const Read = Schema.Struct({
+  session: Schema.String,
+  namespace: Schema.String,
+  key: Schema.String,
+  /** The version that the caller has. Its value is not sent again. */
+  have: Schema.NullOr(Version.Version),
+  /** A write that has to be held by the replica that answers: it fetches what it misses, for so long at most. */
+  confirm: Schema.NullOr(
+    Schema.Struct({ writeId: WriteId.WriteId, withinMillis: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)) })
+  )
+})
+
+/** Asks for the newest write of a key. */
+export type Read = typeof Read.Type
+
+/** What is said of a key; the value travels beside it. */
+export const ReadHead = Schema.Struct({
+  incarnation: LogId.Incarnation,
+  /** The hash of the lives that it knows, see `Life.hash`. */
+  members: Schema.Int,
+  /** The newest write that it durably holds, a delete too; null when there is none. */
+  newest: Schema.NullOr(
+    Schema.Struct({
+      writeId: WriteId.WriteId,
+      ...Version.Version.fields,
+      unprobed: Schema.Boolean,
+      deleted: Schema.Boolean,
+      contentType: Schema.optionalKey(Schema.String)
+    })
+  ),
+  /** Whether it holds the write that it was asked to. */
+  confirmed: Schema.Boolean
+})
+
+/** What is said of a key. */
+export interface ReadAnswer {
+  readonly head: typeof ReadHead.Type
+  /** The value of the newest write; empty when the caller has it, and for a delete. */
+  readonly value: Uint8Array
+}
+
+/** It may lack something that it acknowledged, and answers nothing that counts for a quorum. */
+export class NotVoting extends Schema.TaggedError<NotVoting>()("NotVoting", {}) {
+  override get message(): string {
+    return "this replica is recovering, and does not vote"
+  }
+}
+
+/** Why a read was not answered. */
+export const ReadError = Schema.Union([SessionUnknown, NotVoting, ReplicaStore.StoreError])
+
+/** Why a read was not answered. */
+export type ReadError = typeof ReadError.Type
 
 /** Why a push was not acked. */
 export const PushError = Schema.Union([

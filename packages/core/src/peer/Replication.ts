@@ -11,6 +11,7 @@ import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import { Connections } from "./Connections.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
 import * as Handshake from "./internal/Handshake.ts"
 import * as LinkState from "./internal/LinkState.ts"
@@ -73,6 +74,7 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
   const transport = yield* PeerTransport
   const clock = yield* Clock.Clock
   const handshake = yield* Handshake.make
+  const connections = yield* Connections
   const store = OwnStore.make(heartbeatMillis)
   const catchUp = yield* CatchUp.make(logs, peers, store)
   const requestTimeoutMillis = yield* PeerProtocol.RequestTimeout
@@ -118,9 +120,13 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
     const { peer } = link
     let before: PeerProtocol.Welcome | undefined
     let welcome = first
+    let isWanted = false
     while (true) {
-      yield* catchUp.fetchMissing(source, welcome, before)
-      yield* Effect.sleep(heartbeatMillis)
+      yield* catchUp.fetchMissing(source, welcome, before, isWanted)
+      isWanted = yield* Effect.raceFirst(
+        Effect.as(Effect.sleep(heartbeatMillis), false),
+        Effect.as(connections.wanted(peer), true)
+      )
       before = welcome
       welcome = yield* handshake(peer, source.client)
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
@@ -181,6 +187,7 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
       if (serves(link)) works(link)
       yield* Effect.logInfo(`connected to ${link.peer}`)
+      yield* connections.made({ peer: link.peer, client: source.client, session: welcome.session })
       const pushes = PushLoop.run(
         { logs, peers, store, requestTimeoutMillis },
         {

@@ -197,6 +197,22 @@ export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnkno
 }
 
 /**
+ * Too few replicas answered a read in time. Nothing was changed, and asking again is safe.
+ *
+ * `reason` is `unreachable` when those that could still answer were too few, and `timeout` when they were silent.
+ */
+export class ReadUnavailable extends Schema.TaggedError<ReadUnavailable>()("ReadUnavailable", {
+  answered: Schema.Int,
+  needed: Schema.Int,
+  reason: Schema.Literals(["unreachable", "timeout"]),
+  verdicts: Verdicts
+}) {
+  override get message(): string {
+    return `read not possible (${this.answered} answered, need ${this.needed}, reason ${this.reason}); safe to retry`
+  }
+}
+
+/**
  * The place of this id is another write's here: the id was given out by a copy of the log that did not last, from a store
  * that was restored, cloned or moved. What the id stands for may live on under another id.
  */

@@ -23,7 +23,7 @@ import * as Admission from "./internal/Admission.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
 import * as InFlight from "./internal/InFlight.ts"
-import * as Policies from "./internal/Policies.ts"
+import { Policies } from "../read/Policies.ts"
 
 /** Why a commit was not answered with a receipt. */
 export type CommitError =
@@ -96,28 +96,19 @@ export class QuorumWriter extends Context.Service<
   }
 >()("@quorum/core/QuorumWriter") {}
 
-/** How a writer is built. */
-export interface Options {
-  /** The policy of writes whose namespace has none of its own; a majority unless given. */
-  readonly policy?: QuorumPolicy.QuorumPolicy
-  /** Policies of single namespaces. */
-  readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
-}
-
 /**
- * Builds a writer. `policy.n` has to be the size of the replica set, and so in the policy of every namespace; otherwise
- * `InvalidPolicy`. A policy whose `w` was clamped is used as clamped, with a warning in the log.
+ * Builds a writer.
  *
  * When the scope closes, new commits are refused, commits under way have until their deadline, and then it is closed.
  */
-export const make = Effect.fnUntraced(function* (options: Options) {
-  const { peers: peerIds, self } = yield* ReplicaSet
+export const make = Effect.gen(function* () {
+  const { self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const limits = yield* Limits.Limits
   const sink = yield* EventSink
   const tracing = yield* Tracing.make
-  const policies = yield* Policies.make(peerIds.length + 1, options.policy, options.namespaces ?? {})
+  const policies = yield* Policies
   let closing = false
   const idle = Latch.makeUnsafe(true)
   const restIfIdle = (): void => {
@@ -213,8 +204,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     if (Chain.check(chain) !== check) {
       return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
     }
-    const announced = logs.vector().find((watermark) => watermark.log === log)?.seq ?? 0
-    const selfLagsBy = Math.max(0, seq - announced)
+    const selfLagsBy = Math.max(0, seq - logs.announced(log))
     const { records } = Entry.decodeAt(bytes, 0)
     const version = Entry.stampAt(bytes, 0)
     return {
@@ -255,7 +245,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 })
 
 /** {@link make} as a layer. */
-export const layer = (options: Options) => Layer.effect(QuorumWriter, make(options))
+export const layer = Layer.effect(QuorumWriter, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ export type ClientApiError =
   | QuorumError.ReplicaClosing
   | QuorumError.NotReady
   | QuorumError.WriteUncertain
+  | QuorumError.ReadUnavailable
   | Records.NotYetVisible
   | ReplicaStore.StoreError
   | Errors.RecordNotFound
@@ -132,7 +133,9 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       params: place,
       query: {
         atLeast: Schema.optionalKey(WriteId.WriteId),
-        withinMillis: whole(openApi.bounds.withinMillis)
+        withinMillis: whole(openApi.bounds.withinMillis),
+        consistency: Schema.optionalKey(Schema.Literals(["local", "quorum", "linearizable"])),
+        r: whole(openApi.bounds.r)
       },
       success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId }),
       error: Errors.ofRead
@@ -140,7 +143,9 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       OpenApi.annotations({
         summary: "Read a record",
         description:
-          "The newest value that this replica holds. With `atLeast`, a write id, waits until that write is visible here."
+          "The newest value that this replica holds. With `atLeast`, a write id, waits until that write is visible here. " +
+          "With `consistency=quorum` the newest that `r` replicas hold, a majority unless given; with `linearizable` the " +
+          "newest that a majority knows of, once a majority holds it durably."
       })
     ),
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {

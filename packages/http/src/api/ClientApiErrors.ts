@@ -102,6 +102,19 @@ const notYetVisible = travel(
   (body) => new Records.NotYetVisible(body)
 )
 
+/** Too few replicas answered a read. Nothing was changed. */
+const readUnavailable = travel(
+  QuorumError.ReadUnavailable,
+  "read_unavailable",
+  {
+    answered: Schema.Int,
+    needed: Schema.Int,
+    reason: Schema.Literals(["unreachable", "timeout"]),
+    verdicts: QuorumError.Verdicts
+  },
+  (body) => new QuorumError.ReadUnavailable(body)
+)
+
 /** A read failed at the store. What exactly is in this replica's log, because it names files. */
 const storeFailed = travel(
   ReplicaStore.StoreError,
@@ -189,10 +202,14 @@ export const ofCommit = [
 ] as const
 
 /** What a read of a record may be answered with instead of its value. */
-export const ofRead = [recordNotFound, writeReplaced, unavailable(notYetVisible, storeFailed)] as const
+export const ofRead = [
+  recordNotFound,
+  writeReplaced,
+  unavailable(notYetVisible, storeFailed, readUnavailable, notReady)
+] as const
 
 /** What a page may be answered with instead of records. */
-export const ofPage = unavailable(storeFailed)
+export const ofPage = unavailable(storeFailed, notReady)
 
 /** What a question about a write may be answered with. */
 export const ofWriteStatus = [writeUnknown, writeReplaced, unavailable(storeFailed)] as const

@@ -6,6 +6,7 @@
 /** The bounds of the numbers in queries, by the names of the parameters. */
 export const bounds = {
   w: { minimum: 1 },
+  r: { minimum: 1 },
   limit: { minimum: 1, maximum: 1000 },
   withinMillis: { minimum: 0, maximum: 60_000 }
 } as const

@@ -191,12 +191,13 @@ export const make = Effect.fnUntraced(function* (
     }),
     /**
      * Fetches every log of which the peer holds more. The peer pushes its own log itself, so that one is pulled only
-     * when it made no progress here since the heartbeat `before`.
+     * when it made no progress here since the heartbeat `before`, or when somebody waits for it.
      */
     fetchMissing: Effect.fnUntraced(function* (
       source: Source,
       welcome: PeerProtocol.Welcome,
-      before: PeerProtocol.Welcome | undefined
+      before: PeerProtocol.Welcome | undefined,
+      isWanted: boolean
     ) {
       const { peer } = source
       const pushed = LogId.make(welcome.replica, welcome.incarnation)
@@ -207,7 +208,8 @@ export const make = Effect.fnUntraced(function* (
         if (target.seq <= head || peers.get(peer).drifted.has(log) || logs.damageAt(log, head) !== undefined) continue
         // Entries were appended here since: the two ends of the log differ.
         if (log === logs.own) yield* drifted(peer, log)
-        else if (log !== pushed || isStalled(before, log, head)) yield* pullOnce(source, welcome.session, target)
+        else if (log !== pushed || isWanted || isStalled(before, log, head))
+          yield* pullOnce(source, welcome.session, target)
       }
     })
   }

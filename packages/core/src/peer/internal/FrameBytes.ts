@@ -53,6 +53,10 @@ export const begin = (kind: number, number: number, room: number) => {
       for (let i = 0; i < value.length; i += 2) bytes[at++] = Number.parseInt(value.slice(i, i + 2), 16)
     },
     byte: (value: number): void => void (bytes[at++] = value),
+    raw: (value: Uint8Array): void => {
+      bytes.set(value, at)
+      at += value.length
+    },
     tail: (value: Uint8Array): void => bytes.set(value, at)
   }
 }
@@ -78,6 +82,12 @@ export const read = (bytes: Uint8Array) => {
     for (let left = byte(); left > 0; left--) value += String.fromCharCode(byte())
     return value
   }
+  const raw = (length: number): Uint8Array => {
+    if (at + length > bytes.length) throw new Error(`${length} bytes are said to follow, and there are fewer`)
+    const value = bytes.subarray(at, at + length)
+    at += length
+    return value
+  }
   const rest = (): Uint8Array => {
     const value = bytes.subarray(at)
     at = bytes.length
@@ -87,6 +97,7 @@ export const read = (bytes: Uint8Array) => {
     byte,
     uint32,
     text,
+    raw,
     rest,
     log: (): LogId.LogId => {
       const value = text()

@@ -6,7 +6,7 @@
 import { Schema } from "effect"
 import type * as LogId from "../../identity/LogId.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
-import type * as PeerProtocol from "../PeerProtocol.ts"
+import * as PeerProtocol from "../PeerProtocol.ts"
 import { maxTraces } from "../../events/Tracing.ts"
 import { begin, type Reader, type Writer } from "./FrameBytes.ts"
 
@@ -90,6 +90,23 @@ export const ack = (kind: number): FrameCodec<PeerProtocol.Ack> => ({
   }
 })
 
+/** What is said of a key: its length (4), as JSON, and the value. */
+export const readAnswer = (kind: number): FrameCodec<PeerProtocol.ReadAnswer> => ({
+  kinds: [kind],
+  encode: (number, { head, value }) => {
+    const json = utf8.encode(encodeReadHead(head))
+    const writer = begin(kind, number, 4 + json.length + value.length)
+    writer.uint32(json.length)
+    writer.raw(json)
+    writer.tail(value)
+    return writer.bytes
+  },
+  decode: (_, reader) => {
+    const json = reader.raw(reader.uint32())
+    return { head: decodeReadHead(text.decode(json)), value: reader.rest() }
+  }
+})
+
 /** Pulled entries: a batch, or nothing at all, which has a kind of its own. */
 export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.Pulled> => ({
   kinds: [kind, nothing],
@@ -106,6 +123,10 @@ export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.P
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const readHead = Schema.fromJsonString(Schema.toCodecJson(PeerProtocol.ReadHead))
+const encodeReadHead = Schema.encodeSync(readHead)
+const decodeReadHead = Schema.decodeUnknownSync(readHead)
 
 const traceBytes = 16 + 8 + 1
 

@@ -3,7 +3,8 @@ import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, HybridLogicalClock, LogId, WriteId, Records, ReplicaId, ReplicaSet } from "../src/index.ts"
+import * as LocalRecords from "../src/record/LocalRecords.ts"
+import { Entry, HybridLogicalClock, LogId, WriteId, ReplicaId, ReplicaSet } from "../src/index.ts"
 import { Chain, EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -15,7 +16,7 @@ const open = Effect.fnUntraced(function* (
   index: RecordIndex.RecordIndex["Service"]
 ) {
   const context = yield* Layer.build(
-    Records.layer.pipe(
+    LocalRecords.layer.pipe(
       Layer.provide(IndexFollower.layer),
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
@@ -23,7 +24,10 @@ const open = Effect.fnUntraced(function* (
       Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
     )
   )
-  return { records: Context.get(context, Records.Records), logs: Context.get(context, ReplicaLogs.ReplicaLogs) }
+  return {
+    records: Context.get(context, LocalRecords.LocalRecords),
+    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
+  }
 })
 
 const fresh = Effect.gen(function* () {
@@ -36,12 +40,14 @@ const fresh = Effect.gen(function* () {
 const batch = (head: Watermark.Watermark, wallTime: number, ...writes: ReadonlyArray<Entry.Write>) =>
   EntryBatch.encode(head, writes, HybridLogicalClock.zero, wallTime).batch
 
-const dump = Effect.fnUntraced(function* (records: Records.Records["Service"], limit = 3) {
+const dump = Effect.fnUntraced(function* (records: LocalRecords.LocalRecords["Service"], limit = 3) {
   const all: Array<string> = []
   let after: { namespace: string; key: string } | undefined
   do {
-    const page: { records: ReadonlyArray<Records.Record>; next: Option.Option<{ namespace: string; key: string }> } =
-      yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
+    const page: {
+      records: ReadonlyArray<LocalRecords.Record>
+      next: Option.Option<{ namespace: string; key: string }>
+    } = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
     for (const record of page.records) {
       all.push(`${record.namespace}/${record.key}=${text(record.value)} ${record.writeId}`)
     }

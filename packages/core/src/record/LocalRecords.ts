@@ -7,6 +7,7 @@
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import type * as LogId from "../identity/LogId.ts"
 import * as WriteId from "../identity/WriteId.ts"
+import * as Arrival from "../log/Arrival.ts"
 import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
 import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
@@ -25,6 +26,11 @@ export interface Record extends RecordKey.RecordKey {
   readonly contentType?: string
   readonly writeId: WriteId.WriteId
   readonly clock: HybridLogicalClock.HybridLogicalClock
+}
+
+/** The newest write of a key as this replica holds it, a delete too. */
+export interface Newest extends Record, Entry.Stamp {
+  readonly deleted: boolean
 }
 
 /** A record that exists and cannot be read here: what this replica holds of its newest write is damaged. */
@@ -52,7 +58,7 @@ export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVi
 
 /** What was asked of a read cannot be: `field` names the part of it. Nothing was read. */
 export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadRejected", {
-  field: Schema.Literals(["atLeast", "withinMillis", "after", "limit"]),
+  field: Schema.Literals(["atLeast", "withinMillis", "consistency", "r", "after", "limit"]),
   detail: Schema.String
 }) {
   override get message(): string {
@@ -76,9 +82,9 @@ export interface PageOptions {
   readonly limit: number
 }
 
-/** Reads of the records on this replica. */
-export class Records extends Context.Service<
-  Records,
+/** Reads of the records as this replica holds them. */
+export class LocalRecords extends Context.Service<
+  LocalRecords,
   {
     /**
      * The newest value of a key; none when it was never written or is deleted.
@@ -97,21 +103,36 @@ export class Records extends Context.Service<
      * absent on the last page. A record that is damaged here is named by the page, and the page goes on after it.
      */
     readonly page: (options: PageOptions) => Effect.Effect<Page, StoreError | ReadRejected>
+    /** The newest write of a key, a delete too; nothing when none is held. */
+    readonly newest: (namespace: string, key: string) => Effect.Effect<Newest | undefined, StoreError>
   }
->()("@quorum/core/Records") {}
+>()("@quorum/core/LocalRecords") {}
 
 /** Builds the reads on the logs and the index of this replica. */
 export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const follower = yield* IndexFollower.IndexFollower
-  const arrivals = yield* makeArrivals(logs)
+
+  /** Waits until a write is visible here, for so many milliseconds at most. */
+  const arrival = (writeId: WriteId.WriteId, withinMillis: number) =>
+    Effect.timeoutOrElse(Arrival.reached(logs, writeId), {
+      duration: withinMillis,
+      orElse: () => Effect.fail(new NotYetVisible({ writeId }))
+    }).pipe(Effect.andThen(isWhatItWas(logs, writeId)))
+
+  const newest = Effect.fnUntraced(function* (namespace: string, key: string) {
+    const pointer = yield* follower.newest(namespace, key)
+    return pointer === undefined ? undefined : yield* resolve(logs, pointer)
+  })
 
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
     const rejected = options === undefined ? undefined : faultOfRead(options)
     if (rejected !== undefined) return yield* rejected
-    if (options?.atLeast !== undefined) yield* arrivals(options.atLeast, options.withinMillis ?? 2000)
+    if (options?.atLeast !== undefined) yield* arrival(options.atLeast, options.withinMillis ?? 2000)
     if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()
-    return yield* resolve(logs, yield* follower.newest(namespace, key))
+    const pointer = yield* follower.newest(namespace, key)
+    if (pointer === undefined || pointer.deleted) return Option.none<Record>()
+    return recordOf(yield* resolve(logs, pointer))
   })
 
   const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
@@ -124,9 +145,10 @@ export const make = Effect.gen(function* () {
     for (let left = options.limit; left > 0; left -= pageStep) {
       const { isLast, pointers } = yield* follower.scan(next, Math.min(left, pageStep))
       for (const [i, pointer] of pointers.entries()) {
-        const { key, log, namespace, seq } = pointer
+        const { deleted, key, log, namespace, seq } = pointer
         next = { namespace, key }
-        const found = yield* resolve(logs, pointer).pipe(
+        if (deleted) continue
+        const found = yield* Effect.map(resolve(logs, pointer), recordOf).pipe(
           Effect.catchIf(isDamage, () => {
             damaged.push({ namespace, key, log, seq })
             return Effect.succeedNone
@@ -144,11 +166,11 @@ export const make = Effect.gen(function* () {
     return { records, damaged, next: Option.fromNullishOr(next) }
   })
 
-  return Records.of({ read, page })
+  return LocalRecords.of({ read, page, newest })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */
-export const layer = Layer.effect(Records, make)
+export const layer = Layer.effect(LocalRecords, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -157,6 +179,19 @@ const pageBytes = 4 * 1024 * 1024
 
 /** How many keys are looked up at once for a page, so that a page of large values is never all in memory. */
 const pageStep = 16
+
+/** That the write at a place is the one of the id, and can be read. */
+const isWhatItWas = Effect.fnUntraced(function* (
+  logs: ReplicaLogs["Service"],
+  writeId: WriteId.WriteId
+): Effect.fn.Return<void, StoreError | WriteReplaced> {
+  const { check, log, seq } = WriteId.place(writeId)
+  const chain = yield* logs.chainAt(log, seq)
+  // It is here and cannot be read, so nobody can say that a read shows it.
+  if (Option.isNone(chain) || logs.damageAt(log, seq) !== undefined) return yield* damagedWrite(writeId)
+  const held = Chain.check(chain.value)
+  if (held !== check) return yield* new WriteReplaced({ writeId, held: WriteId.make(log, seq, held) })
+})
 
 const damagedWrite = (writeId: WriteId.WriteId) =>
   Effect.fail(new StoreError({ reason: "corrupt", detail: `the write ${writeId} is damaged here` }))
@@ -191,16 +226,16 @@ const shown = (value: unknown): string =>
 /** Damage costs the record that it is in. Whatever else a store cannot do, it cannot do for the next record either. */
 const isDamage = ({ reason }: StoreError): boolean => reason === "corrupt"
 
-/** The record that a pointer leads to; none for a delete. */
+/** The newest write that a pointer leads to, read from its log. */
 const resolve = Effect.fnUntraced(function* (
   logs: ReplicaLogs["Service"],
-  pointer: RecordIndex.Pointer | undefined
-): Effect.fn.Return<Option.Option<Record>, StoreError> {
-  if (pointer === undefined || pointer.deleted) return Option.none()
+  pointer: RecordIndex.Pointer
+): Effect.fn.Return<Newest, StoreError> {
   const { key, namespace } = pointer
   const batch = Option.getOrUndefined(yield* logs.read(pointer.log, pointer.seq - 1, 1))
+  const stamp = batch === undefined ? undefined : Entry.stampAt(batch.bytes, 0)
   const at =
-    batch === undefined || Version.compare(Entry.stampAt(batch.bytes, 0), pointer) !== 0
+    batch === undefined || Version.compare(stamp!, pointer) !== 0
       ? undefined
       : Entry.find(batch.bytes, 0, namespace, key)
   if (batch === undefined || at === undefined) {
@@ -209,51 +244,17 @@ const resolve = Effect.fnUntraced(function* (
       detail: `the index points to entry ${pointer.seq} of ${pointer.log}, which is another; delete the index`
     })
   }
-  const { contentType, value } = Entry.recordAt(batch.bytes, at)
+  const { contentType, kind, value } = Entry.recordAt(batch.bytes, at)
+  const { clock, tie, unprobed } = stamp!
   const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))
   const type = contentType === undefined ? {} : { contentType }
   // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
-  return Option.some({ namespace, key, value: value.slice(), ...type, writeId, clock: pointer.clock })
+  return { namespace, key, writeId, clock, tie, unprobed, deleted: kind === "delete", value: value.slice(), ...type }
 })
 
-/** Waits until a write is held here, for so many milliseconds at most. */
-const makeArrivals = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"]) {
-  const waiters = new Set<() => void>()
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      logs.onAppend(() => {
-        for (const wake of waiters) wake()
-      })
-    ),
-    (stop) => Effect.sync(stop)
-  )
-  return (writeId: WriteId.WriteId, withinMillis: number) => {
-    const { check, log, seq } = WriteId.place(writeId)
-    const isHere = () => logs.head(log).seq >= seq
-    const arrival = Effect.callback<void>((resume) => {
-      if (isHere()) return resume(Effect.void)
-      const wake = () => {
-        if (!isHere()) return
-        waiters.delete(wake)
-        resume(Effect.void)
-      }
-      waiters.add(wake)
-      return Effect.sync(() => waiters.delete(wake))
-    })
-    const arrived = Effect.timeoutOrElse(arrival, {
-      duration: withinMillis,
-      orElse: () => Effect.fail(new NotYetVisible({ writeId }))
-    })
-    return Effect.flatMap(
-      Effect.andThen(arrived, logs.chainAt(log, seq)),
-      (chain): Effect.Effect<void, StoreError | WriteReplaced> => {
-        // It is here and cannot be read, so nobody can say that a read shows it.
-        if (Option.isNone(chain) || logs.damageAt(log, seq) !== undefined) return damagedWrite(writeId)
-        const held = Chain.check(chain.value)
-        return held === check
-          ? Effect.void
-          : Effect.fail(new WriteReplaced({ writeId, held: WriteId.make(log, seq, held) }))
-      }
-    )
-  }
-})
+/** What a reader sees of the newest write; none of a delete. */
+export const recordOf = (newest: Newest | undefined): Option.Option<Record> => {
+  if (newest === undefined || newest.deleted) return Option.none()
+  const { deleted: _deleted, tie: _tie, unprobed: _unprobed, ...record } = newest
+  return Option.some(record)
+}

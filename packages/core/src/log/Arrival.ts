@@ -1,0 +1,30 @@
+/**
+ * Waiting for a write to be held here.
+ */
+import { Effect, Option } from "effect"
+import * as WriteId from "../identity/WriteId.ts"
+import * as Chain from "./Chain.ts"
+import type { ReplicaLogs } from "./ReplicaLogs.ts"
+import type { StoreError } from "./ReplicaStore.ts"
+
+/** Whether a write is durably held here: what is announced of its log reaches it, and it is what its id says. */
+export const isHeld = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<boolean, StoreError> => {
+  const { check, log, seq } = WriteId.place(writeId)
+  if (logs.announced(log) < seq) return Effect.succeed(false)
+  return Effect.map(logs.chainAt(log, seq), (chain) => Option.isSome(chain) && Chain.check(chain.value) === check)
+}
+
+/** Waits until a log reaches a place here. */
+export const reached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<void> => {
+  const { log, seq } = WriteId.place(writeId)
+  return Effect.callback<void>((resume) => {
+    const isHere = () => logs.head(log).seq >= seq
+    if (isHere()) return resume(Effect.void)
+    const stop = logs.onAppend(() => {
+      if (!isHere()) return
+      stop()
+      resume(Effect.void)
+    })
+    return Effect.sync(stop)
+  })
+}

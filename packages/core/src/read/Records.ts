@@ -1,0 +1,139 @@
+/**
+ * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
+ */
+import { Context, Effect, Layer, type Option, Result } from "effect"
+import * as LocalRecords from "../record/LocalRecords.ts"
+import * as RecordKey from "../record/RecordKey.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
+import { KeyReader } from "../peer/KeyReader.ts"
+import { Membership } from "../peer/Membership.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import * as QuorumReads from "./internal/QuorumReads.ts"
+import { Policies } from "./Policies.ts"
+
+export { NotYetVisible, ReadRejected } from "../record/LocalRecords.ts"
+export type { DamagedRecord, Page, PageOptions, Record } from "../record/LocalRecords.ts"
+
+/**
+ * How many replicas a read asks, and what it promises.
+ *
+ * - `local`: this replica, and nobody else: all that it durably holds
+ * - `quorum`: several replicas; the newest of their writes. With R + W > N it sees every committed write (overlap). Two
+ *   reads one after the other may still see a write that is under way, and then not
+ * - `linearizable`: a majority, and the newest write is answered once a majority is known to hold it durably. Writes and
+ *   such reads of one key take effect one after the other, in real time; see `docs/guarantees.md`
+ */
+export type Consistency = "local" | "quorum" | "linearizable"
+
+/** What a read asks for. */
+export interface ReadOptions extends LocalRecords.ReadOptions {
+  /** `local` unless given. */
+  readonly consistency?: Consistency
+  /** How many replicas a `quorum` read asks, this one included: a majority unless given. */
+  readonly r?: QuorumPolicy.W
+}
+
+/** Why a read was not answered. */
+export type ReadError =
+  | StoreError
+  | LocalRecords.NotYetVisible
+  | LocalRecords.ReadRejected
+  | QuorumError.NotReady
+  | QuorumError.ReadUnavailable
+  | QuorumError.WriteReplaced
+
+/** Reads of records. */
+export class Records extends Context.Service<
+  Records,
+  {
+    /**
+     * The newest value of a key; none when it was never written or is deleted.
+     *
+     * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica. All of it
+     * takes `withinMillis` at most, 2,000 unless given. `ReadRejected` names what cannot be asked for: `linearizable`
+     * needs a namespace whose writes are on a majority. `ReadUnavailable`: too few replicas answered. `NotReady`: this
+     * replica is recovering, and may lack what it acknowledged.
+     */
+    readonly read: (
+      namespace: string,
+      key: string,
+      options?: ReadOptions
+    ) => Effect.Effect<Option.Option<LocalRecords.Record>, ReadError>
+    /** A page of the records that this replica holds; see `LocalRecords`. */
+    readonly page: (
+      options: LocalRecords.PageOptions
+    ) => Effect.Effect<LocalRecords.Page, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+  }
+>()("@quorum/core/Records") {}
+
+/** Builds the reads on what this replica holds, and on its connections. */
+export const make = Effect.gen(function* () {
+  const local = yield* LocalRecords.LocalRecords
+  const membership = yield* Membership
+  const policies = yield* Policies
+  const several = yield* QuorumReads.make
+
+  /** A replica that is recovering may lack what it acknowledged, so it shows nothing. */
+  const voting = Effect.suspend(() =>
+    membership.isVoting()
+      ? Effect.void
+      : Effect.fail(new QuorumError.NotReady({ detail: "it is recovering, and may lack what it acknowledged" }))
+  )
+
+  const rejected = (field: LocalRecords.ReadRejected["field"], detail: string) =>
+    Result.fail(new LocalRecords.ReadRejected({ field, detail }))
+
+  /** How many replicas are asked; what cannot be promised is refused. */
+  const replicasOf = (
+    namespace: string,
+    { consistency, r }: ReadOptions
+  ): Result.Result<number, LocalRecords.ReadRejected> => {
+    const policy = policies.of(namespace)
+    if (
+      consistency !== "local" &&
+      consistency !== "quorum" &&
+      consistency !== "linearizable" &&
+      consistency !== undefined
+    ) {
+      return rejected("consistency", 'it is neither "local", nor "quorum", nor "linearizable"')
+    }
+    if (r !== undefined && consistency !== "quorum") return rejected("r", "only a quorum read asks so many replicas")
+    if (consistency === "linearizable" && policy.w < several.majority) {
+      const detail = `writes of this namespace are on ${policy.w} of ${policy.n} replicas, and it takes ${several.majority}`
+      return rejected("consistency", `linearizable reads are not possible: ${detail}`)
+    }
+    if (r === undefined) return Result.succeed(several.majority)
+    return Result.mapBoth(QuorumPolicy.withW(policy, r), {
+      onSuccess: ({ w }) => w,
+      onFailure: ({ detail }) => new LocalRecords.ReadRejected({ field: "r", detail })
+    })
+  }
+
+  const read = Effect.fnUntraced(function* (namespace: string, key: string, options: ReadOptions = {}) {
+    const replicas = yield* Effect.fromResult(replicasOf(namespace, options))
+    yield* voting
+    const { consistency, withinMillis = 2000 } = options
+    if (consistency === undefined || consistency === "local") return yield* local.read(namespace, key, options)
+    // What is asked of this replica first is asked of it all the same.
+    if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
+    const at = { namespace, key }
+    if (!RecordKey.isWellFormed(at)) return LocalRecords.recordOf(undefined)
+    const newest =
+      consistency === "quorum"
+        ? yield* several.quorum(at, replicas, withinMillis)
+        : yield* several.linearizable(at, withinMillis)
+    return LocalRecords.recordOf(newest === undefined ? undefined : { ...at, ...newest })
+  })
+
+  return Records.of({ read, page: (options) => Effect.andThen(voting, local.page(options)) })
+})
+
+/** {@link make} as a layer. */
+export const layer = Layer.effect(Records, make)
+
+/** What peers are told of this replica's records. */
+export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRecords> = Layer.effect(
+  KeyReader,
+  Effect.map(LocalRecords.LocalRecords, ({ newest }) => KeyReader.of({ newest }))
+)

@@ -1,0 +1,229 @@
+/** Reads that ask several replicas. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
+import { RunId } from "../src/adapter.ts"
+import type { NewestWrite } from "../src/peer/KeyReader.ts"
+import * as decide from "../src/read/internal/decide.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
+
+/** Runs a read that needs no time to speak of, but many turns. */
+const soon = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(effect)
+    for (let i = 0; i < 40 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust(1)
+    assert.isDefined(fiber.pollUnsafe())
+    return yield* Fiber.join(fiber)
+  })
+
+const put = (value: string) => Entry.put("n", "k", value)
+const text = (record: Option.Option<Records.Record>) =>
+  Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
+
+const ask = (replica: Cluster.Running, consistency: Records.Consistency, options: Records.ReadOptions = {}) =>
+  Effect.map(replica.records.read("n", "k", { ...options, consistency }), text)
+
+/** What `from` pushes does not get to `to`, though all else between them works. */
+const withoutPushes = (cluster: Effect.Success<ReturnType<typeof Cluster.make>>, from: string, to: string) =>
+  cluster.faults.set(`${from}>${to}`, (client) => ({ ...client, push: () => Effect.never }))
+
+/** `c` holds nothing of what `a` writes, and is acked by `b`. */
+const behind = Effect.gen(function* () {
+  const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+  withoutPushes(cluster, "a", "c")
+  const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+  yield* TestClock.adjust(1000)
+  cluster.cut("c", "a")
+  yield* TestClock.adjust(5000)
+  return { cluster, a, b, c }
+})
+
+describe("a quorum read", () => {
+  it.effect("sees a committed write that this replica does not have, and has it fetched", () =>
+    Effect.gen(function* () {
+      const { a, c } = yield* behind
+      yield* during(a.writer.commit(put("1")), 10)
+      assert.isUndefined(yield* ask(c, "local"))
+      assert.strictEqual(yield* soon(ask(c, "quorum")), "1")
+      yield* TestClock.adjust(10)
+      assert.strictEqual(yield* ask(c, "local"), "1")
+    })
+  )
+
+  it.effect("asks as many replicas as `r` says, and this one alone for 1", () =>
+    Effect.gen(function* () {
+      const { a, c } = yield* behind
+      yield* during(a.writer.commit(put("1")), 10)
+      assert.isUndefined(yield* ask(c, "quorum", { r: 1 }))
+      const error = yield* Effect.flip(soon(ask(c, "quorum", { r: "all" })))
+      assert.deepInclude({ ...error }, { _tag: "ReadUnavailable", answered: 1, needed: 3, reason: "unreachable" })
+    })
+  )
+
+  it.effect("the newest of all answers wins, a delete too", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* behind
+      yield* during(b.writer.commit(put("old")), 10)
+      yield* TestClock.adjust(1000)
+      yield* during(a.writer.commit(put("new")), 10)
+      assert.strictEqual(yield* soon(ask(c, "quorum")), "new")
+      yield* during(a.writer.commit(Entry.remove("n", "k")), 10)
+      assert.isUndefined(yield* soon(ask(c, "quorum")))
+    })
+  )
+})
+
+describe("AtomicRegister: a linearizable read", () => {
+  it.effect("sees what was committed at another replica, or that nothing was", () =>
+    Effect.gen(function* () {
+      const { a, c } = yield* behind
+      assert.isUndefined(yield* soon(ask(c, "linearizable")))
+      yield* during(a.writer.commit(put("1")), 10)
+      assert.strictEqual(yield* soon(ask(c, "linearizable")), "1")
+      yield* during(a.writer.commit(Entry.remove("n", "k")), 10)
+      assert.isUndefined(yield* soon(ask(c, "linearizable")))
+    })
+  )
+
+  it.effect("answers a write that only one replica holds when a majority holds it, and every later read sees it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      withoutPushes(cluster, "a", "b")
+      withoutPushes(cluster, "a", "c")
+      const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(1000)
+      yield* Effect.forkScoped(Effect.ignore(a.writer.commit(put("1"))))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(b.logs.head(a.logs.own).seq + c.logs.head(a.logs.own).seq, 0)
+      assert.strictEqual(yield* soon(ask(a, "linearizable")), "1")
+      assert.isAbove(b.logs.head(a.logs.own).seq + c.logs.head(a.logs.own).seq, 0)
+      yield* during(a.stop, 5000)
+      assert.strictEqual(yield* soon(ask(b, "linearizable")), "1")
+      assert.strictEqual(yield* soon(ask(c, "linearizable")), "1")
+    })
+  )
+
+  it.effect("is not answered by one replica of three, and says who was silent and who refused", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* during(a.writer.commit(put("1")), 10)
+      yield* during(c.stop, 5000)
+      cluster.cut("a", "b")
+      const reading = yield* Effect.forkChild(Effect.flip(ask(a, "linearizable", { withinMillis: 700 })))
+      yield* TestClock.adjust(699)
+      assert.isUndefined(reading.pollUnsafe())
+      yield* TestClock.adjust(1)
+      const late = yield* Fiber.join(reading)
+      assert(late._tag === "ReadUnavailable")
+      assert.deepInclude({ ...late }, { answered: 1, needed: 2, reason: "timeout" })
+      assert.deepStrictEqual(
+        Object.entries(late.verdicts).map(([id, { _tag }]) => `${id} ${_tag}`),
+        ["a acked", "b timed_out", "c refused"]
+      )
+      yield* TestClock.adjust(5000)
+      const error = yield* Effect.flip(ask(a, "linearizable"))
+      assert.deepInclude({ ...error }, { _tag: "ReadUnavailable", answered: 1, needed: 2, reason: "unreachable" })
+      assert.strictEqual(yield* ask(b, "local"), "1")
+    })
+  )
+
+  it.effect("waits for the write that it is to see at least, within the same time", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* behind
+      cluster.cut("c", "b")
+      yield* TestClock.adjust(5000)
+      const { writeId } = yield* during(a.writer.commit(put("1")), 10)
+      const atLeast = yield* Effect.forkChild(
+        Effect.flip(ask(c, "linearizable", { atLeast: writeId, withinMillis: 50 }))
+      )
+      yield* TestClock.adjust(50)
+      assert.strictEqual((yield* Fiber.join(atLeast))._tag, "NotYetVisible")
+    })
+  )
+
+  it.effect("of a replica set of one is a read of this replica", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      assert.isUndefined(yield* ask(a, "linearizable"))
+      yield* a.writer.commit(put("1"))
+      assert.strictEqual(yield* ask(a, "linearizable"), "1")
+      assert.strictEqual(yield* ask(a, "quorum"), "1")
+    })
+  )
+})
+
+describe("what cannot be asked for", () => {
+  it.effect("is rejected, and the field is named", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const a = yield* cluster.start("a", { namespaces: { few: Cluster.policy(3, 1) } })
+      yield* cluster.start("b")
+      yield* TestClock.adjust(1000)
+      const field = (namespace: string, options: object) =>
+        Effect.map(Effect.flip(a.records.read(namespace, "k", options)), (error) =>
+          error._tag === "ReadRejected" ? error.field : error._tag
+        )
+      assert.strictEqual(yield* field("n", { consistency: "strong" }), "consistency")
+      assert.strictEqual(yield* field("n", { consistency: null }), "consistency")
+      assert.strictEqual(yield* field("few", { consistency: "linearizable" }), "consistency")
+      assert.strictEqual(yield* field("n", { r: 2 }), "r")
+      assert.strictEqual(yield* field("n", { consistency: "linearizable", r: 2 }), "r")
+      for (const r of [0, 4, -1, 1.5, "2", { allBut: 3 }]) {
+        assert.strictEqual(yield* field("n", { consistency: "quorum", r }), "r", JSON.stringify(r))
+      }
+      assert.isTrue(Option.isNone(yield* a.records.read("few", "k", { consistency: "quorum", r: { allBut: 1 } })))
+      assert.isTrue(Option.isNone(yield* a.records.read("n", "\ud800", { consistency: "linearizable" })))
+    })
+  )
+})
+
+describe("who is known to hold a write", () => {
+  const [idA, idB, idC] = [Cluster.id("a"), Cluster.id("b"), Cluster.id("c")] as const
+  const write = (wallTime: number, extra: Partial<NewestWrite> = {}): NewestWrite => ({
+    writeId: WriteId.make("a@0000000000000001" as LogId.LogId, wallTime, 0),
+    clock: { wallTime, logical: 0 },
+    tie: RunId.none,
+    unprobed: false,
+    deleted: false,
+    value: new Uint8Array(0),
+    ...extra
+  })
+  const holders = (candidate: NewestWrite, answers: decide.Answers, holding: ReadonlyArray<string>) =>
+    decide.holdersOf(candidate, answers, (id) => holding.includes(id), [idA, idB, idC])
+
+  it("is whoever told of the same version, under whatever place, and whoever holds its place", () => {
+    const copy = write(5, { writeId: WriteId.make("b@0000000000000002" as LogId.LogId, 1, 7) })
+    const answers = new Map([
+      [idA, write(5)],
+      [idB, copy]
+    ])
+    assert.deepStrictEqual(holders(write(5), answers, []), [idA, idB])
+    assert.deepStrictEqual(holders(write(5), answers, ["c"]), [idA, idB, idC])
+    assert.deepStrictEqual(holders(write(5), new Map([[idA, write(4)]]), []), [])
+    assert.deepStrictEqual(holders(write(5), new Map([[idA, undefined]]), ["a"]), [idA])
+    // The tie is part of the version.
+    assert.deepStrictEqual(
+      holders(write(5), new Map([[idA, write(5, { tie: "1".repeat(16) as RunId.RunId })]]), []),
+      []
+    )
+  })
+
+  it("is, of a write that was stamped without a probe, only who had it as the newest", () => {
+    const candidate = write(5, { unprobed: true })
+    assert.deepStrictEqual(holders(candidate, new Map([[idA, candidate]]), ["a", "b", "c"]), [idA])
+    assert.deepStrictEqual(holders(candidate, new Map([[idB, write(6)]]), ["b"]), [])
+  })
+
+  it("the newest of all answers is the one to confirm", () => {
+    assert.isUndefined(decide.newestOf(new Map([[idA, undefined]])))
+    const newest = write(6)
+    const answers = new Map([
+      [idA, write(5)],
+      [idB, newest],
+      [idC, undefined]
+    ])
+    assert.strictEqual(decide.newestOf(answers), newest)
+  })
+})
