@@ -2,7 +2,7 @@
  * Keeps the record index behind the logs: takes in what is appended as pointers in memory, and merges them into the
  * index in large sorted steps, off the path of a commit.
  */
-import { Clock, Context, Effect, Latch, Layer, Option, Schedule, type Scope } from "effect"
+import { Clock, Context, Effect, Latch, Layer, Option, Random, Schedule, type Scope } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
@@ -42,6 +42,11 @@ export const make = Effect.gen(function* () {
   const index = yield* RecordIndex.RecordIndex
   const clock = yield* Clock.Clock
   const sink = yield* EventSink
+  const random = yield* Random.Random
+  const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({
+    pointers: PointerTable.make(random.nextDoubleUnsafe),
+    progress: new Map(progress)
+  })
   const progress = yield* Effect.catch(index.progress, (error) =>
     Effect.as(Effect.logError(`the record index cannot be read, and is built anew: ${error.message}`), noProgress)
   )
@@ -172,11 +177,6 @@ interface Overlay {
 }
 
 const noProgress: RecordIndex.Progress = new Map()
-
-const makeOverlay = (progress: RecordIndex.Progress): Overlay => ({
-  pointers: PointerTable.make(),
-  progress: new Map(progress)
-})
 
 const isFull = ({ pointers }: Overlay): boolean => pointers.size() >= maxPointers || pointers.bytes() >= maxPointerBytes
 

@@ -38,8 +38,8 @@ export interface PointerTable {
   ) => ReadonlyArray<Pointer>
 }
 
-/** An empty table. */
-export const make = (): PointerTable => {
+/** An empty table. `random` draws the pivots, from 0 to below 1; what comes out does not depend on it. */
+export const make = (random: () => number = Math.random): PointerTable => {
   let count = 0
   /**
    * One after the other, for every key its newest write: the number of its log (4 bytes), its sequence (8) and its
@@ -183,14 +183,14 @@ export const make = (): PointerTable => {
       return start < 0 ? undefined : pointer(start)
     },
     *inOrder() {
-      for (const start of quicksort(starts(), compareRecords)) yield pointer(start)
+      for (const start of quicksort(starts(), compareRecords, random)) yield pointer(start)
     },
     within: (after, end, limit) => {
       const isAfter = after === undefined ? () => true : comparison(after, (order) => order > 0)
       const isWithin = end === undefined ? () => true : comparison(end, (order) => order <= 0)
       const candidates = starts().filter((start) => isAfter(start) && isWithin(start))
       const found: Array<Pointer> = []
-      for (const start of quicksort(candidates, compareRecords)) {
+      for (const start of quicksort(candidates, compareRecords, random)) {
         if (found.length === limit) break
         found.push(pointer(start))
       }
@@ -270,7 +270,11 @@ const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
 }
 
 /** Yields distinct items in order, and sorts only as far as it is asked. */
-function* quicksort(items: Uint32Array, compare: (a: number, b: number) => number): Generator<number, void> {
+function* quicksort(
+  items: Uint32Array,
+  compare: (a: number, b: number) => number,
+  random: () => number
+): Generator<number, void> {
   const ranges: Array<readonly [start: number, end: number]> = [[0, items.length]]
   for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
     const [start, end] = range
@@ -280,7 +284,7 @@ function* quicksort(items: Uint32Array, compare: (a: number, b: number) => numbe
       continue
     }
     // Drawn, because keys often come in runs, for which any fixed choice is a bad one. The order does not depend on it.
-    const pivot = items[start + Math.floor(Math.random() * (end - start))]!
+    const pivot = items[start + Math.floor(random() * (end - start))]!
     let i = start
     let j = end - 1
     while (i <= j) {

@@ -1,0 +1,77 @@
+/**
+ * What would make a run depend on more than its seed: the time, the chance and the timers of the host. They throw while
+ * a run lasts, and the place is named.
+ */
+
+/** Something that a run must not use was used. */
+export interface Escape {
+  /** What was used, for example `Math.random`. */
+  readonly used: string
+  /** Where, as a line of a stack. */
+  readonly place: string
+}
+
+interface Trap {
+  readonly holder: object
+  readonly name: string
+  readonly used: string
+}
+
+const traps = (): ReadonlyArray<Trap> => {
+  const of = (holder: object, label: string, names: ReadonlyArray<string>): ReadonlyArray<Trap> =>
+    names.map((name) => ({ holder, name, used: `${label}${name}` }))
+  return [
+    ...of(Date, "Date.", ["now"]),
+    ...of(performance, "performance.", ["now"]),
+    ...of(Math, "Math.", ["random"]),
+    ...of(globalThis, "", ["setTimeout", "setInterval", "setImmediate", "queueMicrotask"]),
+    ...of(process, "process.", ["nextTick", "hrtime"]),
+    ...of(Promise.prototype, "Promise.", ["then"]),
+    ...of(crypto, "crypto.", ["getRandomValues", "randomUUID"])
+  ]
+}
+
+/** Runs something that must be decided by its seed alone. Tells every escape, and lets none through. */
+export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A => {
+  const undo = traps().map(({ holder, name, used }) => {
+    const before = Object.getOwnPropertyDescriptor(holder, name)
+    Object.defineProperty(holder, name, {
+      configurable: true,
+      writable: true,
+      value: () => {
+        const escape = { used, place: placeOf(new Error(used).stack ?? "") }
+        onEscape(escape)
+        throw new Error(`${used} is used in a simulation, at ${escape.place}`)
+      }
+    })
+    return () => {
+      if (before === undefined) Reflect.deleteProperty(holder, name)
+      else Object.defineProperty(holder, name, before)
+    }
+  })
+  const hostDate = globalThis.Date
+  globalThis.Date = new Proxy(hostDate, {
+    construct: (target, args, newTarget) => {
+      if (args.length > 0) return Reflect.construct(target, args, newTarget) as object
+      const escape = { used: "new Date()", place: placeOf(new Error("new Date()").stack ?? "") }
+      onEscape(escape)
+      throw new Error(`new Date() is used in a simulation, at ${escape.place}`)
+    }
+  })
+  try {
+    return run()
+  } finally {
+    globalThis.Date = hostDate
+    for (const each of undo) each()
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The first line of a stack that is not of this file. */
+const placeOf = (stack: string): string =>
+  stack
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim())
+    .find((line) => !/Escapes\.[jt]s/.test(line)) ?? "a place that is not known"

@@ -1,0 +1,93 @@
+/**
+ * What is known when a run has ended: what clients saw, and what the disks hold.
+ */
+import { Entry, type LogId, type ReplicaId, WriteId } from "@quorum/core"
+import { Chain, EntryBatch, RecordIndex, type Version } from "@quorum/core/adapter"
+import type * as Disk from "./Disk.ts"
+import type { History } from "./History.ts"
+import type { Machine } from "./Machines.ts"
+import type { World } from "./World.ts"
+
+/** An entry as a disk holds it. */
+export interface Held extends Version.Version {
+  readonly log: LogId.LogId
+  readonly seq: number
+  /** The id of the write that it is. */
+  readonly id: WriteId.WriteId
+  readonly entry: Entry.Entry
+}
+
+/** What one disk holds, by the ids of the writes. */
+export type Holding = ReadonlyMap<WriteId.WriteId, Held>
+
+/** What a replica answers when it is asked for everything. */
+export interface Page {
+  readonly id: ReplicaId.ReplicaId
+  /** The values of the keys that exist. */
+  readonly values: ReadonlyMap<string, string>
+}
+
+/** What is known when a run has ended. */
+export interface Evidence {
+  readonly world: World
+  readonly history: History
+  /** What each machine's disk holds. */
+  readonly holdings: ReadonlyMap<Machine, Holding>
+  /** What disks held that were taken out. */
+  readonly lost: ReadonlyArray<{ readonly machine: Machine; readonly holding: Holding; readonly at: number }>
+  /** All entries that any disk holds or held. */
+  readonly all: Holding
+  readonly pages: ReadonlyArray<Page>
+  readonly majority: number
+  /** What order of writes was promised. */
+  readonly order: "clock" | "real-time"
+}
+
+/** Looks at all disks. */
+export const gather = (
+  world: World,
+  history: History,
+  pages: ReadonlyArray<Page>,
+  order: Evidence["order"]
+): Evidence => {
+  const holdings = new Map(world.machines.map((machine) => [machine, holdingOf(machine.disk.content)]))
+  const lost = world.retired.map(({ at, content, machine }) => ({ machine, at, holding: holdingOf(content) }))
+  const all = new Map<WriteId.WriteId, Held>()
+  for (const holding of [...holdings.values(), ...lost.map((each) => each.holding)]) {
+    for (const [id, held] of holding) all.set(id, held)
+  }
+  return { world, history, holdings, lost, all, pages, order, majority: Math.floor(world.members.length / 2) + 1 }
+}
+
+/** The newest write of each key among entries, found the slow way. */
+export const newest = (
+  entries: Iterable<Held>
+): ReadonlyMap<string, { readonly held: Held; readonly write: Entry.Write }> => {
+  const found = new Map<string, { readonly held: Held; readonly write: Entry.Write }>()
+  for (const held of entries) {
+    for (const write of held.entry.records) {
+      const before = found.get(write.key)
+      if (before === undefined || RecordIndex.compare(held, before.held) >= 0) found.set(write.key, { held, write })
+    }
+  }
+  return found
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const holdingOf = (content: Disk.Content): Holding => {
+  const found = new Map<WriteId.WriteId, Held>()
+  for (const [log, batches] of content.logs) {
+    for (const batch of batches) {
+      const view = Chain.viewOf(batch.bytes)
+      const chain = Chain.state(batch.prevChain)
+      EntryBatch.forEach(batch, (seq, at) => {
+        Chain.extend(chain, view, at, Entry.endUnsafe(batch.bytes, at))
+        const id = WriteId.make(log, seq, chain.high)
+        const entry = Entry.decodeAt(batch.bytes, at)
+        found.set(id, { log, seq, id, entry, clock: entry.clock, tie: entry.tie })
+      })
+    }
+  }
+  return found
+}

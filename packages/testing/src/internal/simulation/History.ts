@@ -1,0 +1,97 @@
+/**
+ * What clients asked and were answered, in the order in which it happened.
+ */
+import { type Entry, type ReplicaId, type WriteId } from "@quorum/core"
+
+/** What a client asked, and what came of it. */
+export interface Operation {
+  readonly id: number
+  readonly client: number
+  readonly kind: "write" | "read"
+  /** The replica that was asked. */
+  readonly at: ReplicaId.ReplicaId
+  readonly namespace: string
+  readonly key: string
+  /** What was written, or read; absent for a delete, and when there is nothing. */
+  value: string | undefined
+  /** How many replicas have to hold it. */
+  readonly w: number
+  /** When it was asked and answered: the order of all that clients saw. */
+  readonly asked: number
+  answered: number | undefined
+  readonly askedAt: number
+  /** `receipt`, `read`, or the name of the error; absent while it is under way. */
+  outcome: string | undefined
+  /** The id of the write: of a receipt, of a write that missed its quorum, or that was read. */
+  writeId: WriteId.WriteId | undefined
+  /** Whom the receipt counts. */
+  acked: ReadonlyArray<ReplicaId.ReplicaId>
+  /** The write that a read had to see. */
+  readonly atLeast: WriteId.WriteId | undefined
+}
+
+/** Errors of a commit that say that nothing was written. */
+export const nothingWritten: ReadonlySet<string> = new Set([
+  "QuorumUnavailable",
+  "LocalWriteFailed",
+  "WriteRejected",
+  "Overloaded",
+  "ReplicaClosing",
+  "NotReady",
+  "InvalidPolicy",
+  "NotSent"
+])
+
+/** What clients saw in a run. */
+export interface History {
+  readonly operations: ReadonlyArray<Operation>
+  readonly ask: (
+    operation: Pick<Operation, "client" | "kind" | "at" | "namespace" | "key" | "w"> &
+      Partial<Pick<Operation, "value" | "atLeast">>,
+    now: number
+  ) => Operation
+  readonly answer: (operation: Operation, outcome: string, found?: Partial<Operation>) => void
+}
+
+/** Nothing was asked yet. */
+export const make = (): History => {
+  const operations: Array<Operation> = []
+  let order = 0
+  return {
+    operations,
+    ask: (asked, now) => {
+      const operation: Operation = {
+        value: undefined,
+        atLeast: undefined,
+        ...asked,
+        id: operations.length,
+        asked: order++,
+        askedAt: now,
+        answered: undefined,
+        outcome: undefined,
+        writeId: undefined,
+        acked: []
+      }
+      operations.push(operation)
+      return operation
+    },
+    answer: (operation, outcome, found = {}) => {
+      Object.assign(operation, found)
+      operation.outcome = outcome
+      operation.answered = order++
+    }
+  }
+}
+
+/** The writes that were answered with a receipt. */
+export const committed = ({ operations }: History): ReadonlyArray<Operation> =>
+  operations.filter(({ kind, outcome }) => kind === "write" && outcome === "receipt")
+
+/** A value as bytes, and back. */
+export const bytesOf = (value: string): Uint8Array => encoder.encode(value)
+export const textOf = (bytes: Entry.Write["value"]): string => decoder.decode(bytes)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()

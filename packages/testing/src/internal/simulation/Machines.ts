@@ -1,0 +1,206 @@
+/**
+ * The machines of a run: each has a clock and a disk, and runs one replica, or none. A process that crashes does nothing
+ * any more, not even what it would do to end in order.
+ */
+import {
+  type QuorumPolicy,
+  type QuorumWriter,
+  type Records,
+  Replica,
+  type ReplicaEvents,
+  type ReplicaId,
+  ReplicaSet,
+  type ReplicaStatus
+} from "@quorum/core"
+import { PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Cause, Clock, Context, Effect, Exit, Layer, Logger, Random, References, Scheduler, Scope } from "effect"
+import * as Dice from "./Dice.ts"
+import * as Disk from "./Disk.ts"
+import * as MachineClock from "./MachineClock.ts"
+import type * as Network from "./Network.ts"
+import * as Timeline from "./Timeline.ts"
+
+/** What an application gets of a replica. */
+export type Services =
+  | QuorumWriter.QuorumWriter
+  | Records.Records
+  | ReplicaStatus.ReplicaStatus
+  | ReplicaEvents.ReplicaEvents
+
+/** A process that runs a replica, or did. */
+export interface Process {
+  readonly owner: Timeline.Owner
+  readonly context: Context.Context<never>
+  readonly scope: Scope.Closeable
+  /** Absent while it starts. */
+  services: Context.Context<Services> | undefined
+  isStopping: boolean
+  /** Called when it is gone. */
+  readonly onGone: Set<() => void>
+}
+
+/** A machine. */
+export interface Machine {
+  readonly id: ReplicaId.ReplicaId
+  readonly clock: MachineClock.MachineClock
+  readonly situation: Disk.Situation
+  disk: Disk.Disk
+  /** Copies of its disk that were made now and then. */
+  readonly copies: Array<Disk.Content>
+  /** The index of its records, as long as it is as good as the disk. */
+  index: RecordIndex.RecordIndex["Service"]
+  boot: number
+  process: Process | undefined
+  /** How many processes it has run. */
+  runs: number
+}
+
+/** What machines are part of. */
+export interface Setting {
+  readonly seed: number
+  readonly members: ReadonlyArray<ReplicaId.ReplicaId>
+  readonly policy: QuorumPolicy.QuorumPolicy | undefined
+  readonly options: Replica.Options
+  readonly timeline: Timeline.Timeline
+  readonly network: Network.Network
+  readonly onFault: (fault: string) => void
+  /** Writes a line of the trace; `undefined` when nobody reads it. */
+  readonly trace: ((who: string, line: string) => void) | undefined
+  /** Something happened that may not: in a process, a defect or a start that failed for no reason. */
+  readonly onDefect: (who: string, detail: string) => void
+}
+
+/** The name of the replica set of a run. */
+export const cluster = "simulated"
+
+/** A machine whose replica does not run yet. */
+export const make = (setting: Setting, id: ReplicaId.ReplicaId, offsetMillis: number, rate: number): Machine => {
+  const { onFault, seed, timeline } = setting
+  const clock = MachineClock.make(timeline, offsetMillis, rate)
+  const situation: Disk.Situation = {
+    cluster,
+    replica: id,
+    timeline,
+    dice: Dice.make(seed, `disk ${id}`),
+    clock,
+    onFault
+  }
+  return {
+    id,
+    clock,
+    situation,
+    disk: Disk.make(situation, 1, 1, true),
+    copies: [],
+    index: Effect.runSync(RecordIndex.makeMemory),
+    boot: 1,
+    process: undefined,
+    runs: 0
+  }
+}
+
+/** Starts a process, unless there is one. It is of use when it has `services`. */
+export const start = (setting: Setting, machine: Machine): void => {
+  if (machine.process !== undefined) return
+  const { members, network, onDefect, options, policy, trace } = setting
+  const { id } = machine
+  machine.runs++
+  const owner = Timeline.owner(id)
+  trace?.(id, `starts, run ${machine.runs}`)
+  const context = contextOf(setting, owner, machine.clock, `process ${id} ${machine.runs}`)
+  const process: Process = {
+    owner,
+    context,
+    scope: Effect.runSync(Scope.make()),
+    services: undefined,
+    isStopping: false,
+    onGone: new Set()
+  }
+  machine.process = process
+  const store = Disk.open(machine.disk, machine.boot, owner, machine.situation)
+  const layer = Replica.layer({ ...(policy === undefined ? {} : { policy }), ...options }).pipe(
+    Layer.provide([
+      Layer.succeed(RecordIndex.RecordIndex, machine.index),
+      Layer.succeed(ReplicaStore.ReplicaStore, store),
+      Layer.succeed(PeerTransport.PeerTransport, network.transport(id, owner)),
+      ReplicaSet.layer({ cluster, self: id, members })
+    ])
+  )
+  const fiber = Effect.runForkWith(context)(Layer.buildWithScope(layer, process.scope))
+  fiber.addObserver((exit) => {
+    if (!owner.isAlive) return
+    if (Exit.isFailure(exit)) {
+      onDefect(id, `does not start: ${Cause.pretty(exit.cause)}`)
+      return end(setting, machine, false)
+    }
+    process.services = exit.value
+    network.register(id, { owner, handler: Context.get(exit.value, PeerHandler.PeerHandler), context })
+    trace?.(id, "serves")
+  })
+}
+
+/** The process is gone at once. What was under way on the disk is lost or not. */
+export const crash = (setting: Setting, machine: Machine): void => {
+  if (machine.process === undefined) return
+  setting.trace?.(machine.id, "crashes")
+  Disk.crash(machine.disk, machine.situation)
+  end(setting, machine, false)
+}
+
+/** The machine loses its power, and is started anew later. */
+export const powerCut = (setting: Setting, machine: Machine): void => {
+  setting.trace?.(machine.id, "loses its power")
+  Disk.crash(machine.disk, machine.situation)
+  machine.boot++
+  // An index needs no sync: what it lost is built again.
+  machine.index = Effect.runSync(RecordIndex.makeMemory)
+  end(setting, machine, true)
+}
+
+/** Stops the process in order, however long that takes. */
+export const stop = (setting: Setting, machine: Machine): void => {
+  const { process } = machine
+  if (process === undefined || process.isStopping) return
+  process.isStopping = true
+  setting.trace?.(machine.id, "is stopped")
+  Effect.runForkWith(process.context)(Scope.close(process.scope, Exit.void)).addObserver(() => {
+    if (machine.process !== process) return
+    setting.trace?.(machine.id, "has stopped")
+    end(setting, machine, false)
+  })
+}
+
+/** Puts another disk in; the process has to be gone. */
+export const replaceDisk = (machine: Machine, disk: Disk.Disk): void => {
+  machine.disk = disk
+  machine.index = Effect.runSync(RecordIndex.makeMemory)
+}
+
+/** What an owner's fibers run with: its scheduler, its clock, its randomness, its log. */
+export const contextOf = (
+  { seed, timeline, trace }: Pick<Setting, "seed" | "timeline" | "trace">,
+  owner: Timeline.Owner,
+  clock: MachineClock.MachineClock,
+  name: string
+): Context.Context<never> => {
+  const logger = Logger.make(({ logLevel, message }) => {
+    trace?.(owner.name, `[${logLevel}] ${Array.isArray(message) ? message.map(String).join(" ") : String(message)}`)
+  })
+  return Context.empty().pipe(
+    Context.add(Scheduler.Scheduler, timeline.scheduler(owner)),
+    Context.add(Clock.Clock, clock.service(owner)),
+    Context.add(Random.Random, Dice.asRandom(Dice.make(seed, name))),
+    Context.add(References.CurrentLoggers, new Set(trace === undefined ? [] : [logger])),
+    Context.add(References.MinimumLogLevel, trace === undefined ? "None" : "Info")
+  ) as Context.Context<never>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const end = ({ network }: Setting, machine: Machine, silently: boolean): void => {
+  const { process } = machine
+  if (process === undefined) return
+  process.owner.isAlive = false
+  machine.process = undefined
+  network.gone(process.owner, silently)
+  for (const each of process.onGone) each()
+}

@@ -1,0 +1,168 @@
+/**
+ * One run: the machines, the network between them, whoever calls them from outside, and what was seen.
+ */
+import { type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
+import { type Context, Effect, type Exit, Schema } from "effect"
+import * as Dice from "./Dice.ts"
+import type * as Disk from "./Disk.ts"
+import * as MachineClock from "./MachineClock.ts"
+import * as Machines from "./Machines.ts"
+import * as Network from "./Network.ts"
+import * as Timeline from "./Timeline.ts"
+
+/** Something that may not be was seen. `law` is the name of the promise that it breaks. */
+export interface Violation {
+  readonly law: string
+  readonly detail: string
+  /** When, in virtual milliseconds. */
+  readonly at: number
+}
+
+/**
+ * The replica was not there, or went away during a call. `isSent` says that what was asked may have been begun, and may
+ * have been done.
+ */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { isSent: Schema.Boolean }) {}
+
+/** A run. */
+export interface World {
+  readonly seed: number
+  readonly members: ReadonlyArray<ReplicaId.ReplicaId>
+  readonly machines: ReadonlyArray<Machines.Machine>
+  readonly setting: Machines.Setting
+  readonly timeline: Timeline.Timeline
+  readonly network: Network.Network
+  /** The world outside all processes, and what its fibers run with. */
+  readonly outside: Timeline.Owner
+  readonly context: Context.Context<never>
+  /** The disks that were taken out, when, and of which machine: what they held they did hold. */
+  readonly retired: Array<{ readonly machine: Machines.Machine; readonly content: Disk.Content; readonly at: number }>
+  readonly violations: ReadonlyArray<Violation>
+  readonly faults: ReadonlyMap<string, number>
+  readonly trace: ReadonlyArray<string>
+  readonly dice: (name: string) => Dice.Dice
+  readonly machine: (id: ReplicaId.ReplicaId) => Machines.Machine
+  readonly happened: (fault: string) => void
+  readonly violated: (law: string, detail: string) => void
+  readonly say: (who: string, line: string) => void
+  readonly isTraced: boolean
+  /** Runs something in the process of a replica, and gives the answer back to whoever calls from outside. */
+  readonly at: <A, E>(
+    id: ReplicaId.ReplicaId,
+    effect: Effect.Effect<A, E, Machines.Services>
+  ) => Effect.Effect<A, E | Unreachable>
+}
+
+/** How a run is made. */
+export interface Options {
+  readonly seed: number
+  readonly replicas: number
+  readonly policy: QuorumPolicy.QuorumPolicy | undefined
+  readonly options: Replica.Options
+  /** How wrong the clocks are at the beginning, in milliseconds at most; and how much too fast or slow they run. */
+  readonly skewMillis: number
+  readonly drift: number
+  readonly isTraced: boolean
+  /** Looks at every message between replicas. */
+  readonly onPassing: (world: World, message: Network.Passing) => void
+}
+
+/** The stream of random numbers of this name, in the run of this seed. */
+export const diceOf = (seed: number, name: string): Dice.Dice => Dice.make(seed, name)
+
+/** A run in which nothing has happened yet. */
+export const make = (options: Options): World => {
+  const { isTraced, seed } = options
+  const timeline = Timeline.make(Dice.make(seed, "order"))
+  const outside = Timeline.owner("outside")
+  const violations: Array<Violation> = []
+  const faults = new Map<string, number>()
+  const trace: Array<string> = []
+  const say = (who: string, line: string): void => {
+    trace.push(`${timeline.now().toFixed(3).padStart(12)} ${who.padEnd(8)} ${line}`)
+  }
+  const happened = (fault: string): void => void faults.set(fault, (faults.get(fault) ?? 0) + 1)
+  const violated = (law: string, detail: string): void => {
+    if (isTraced) say("", `VIOLATION ${law}: ${detail}`)
+    violations.push({ law, detail, at: timeline.now() })
+  }
+  const members = Array.from({ length: options.replicas }, (_, i) => ReplicaId.make("abcdefghijk"[i]!))
+  const networkDice = Dice.make(seed, "network")
+  const network = Network.make({
+    timeline,
+    dice: networkDice,
+    world: outside,
+    asFrames: networkDice.chance(0.15),
+    onPassing: (message) => options.onPassing(world, message),
+    onFault: happened
+  })
+  const setting: Machines.Setting = {
+    seed,
+    members,
+    policy: options.policy,
+    options: options.options,
+    timeline,
+    network,
+    onFault: happened,
+    trace: isTraced ? say : undefined,
+    onDefect: (who, detail) => violated("NoDefect", `${who} ${detail}`)
+  }
+  const clockDice = Dice.make(seed, "clocks")
+  const machines = members.map((id) =>
+    Machines.make(
+      setting,
+      id,
+      clockDice.between(-1, 1) * options.skewMillis,
+      1 + clockDice.between(-1, 1) * options.drift
+    )
+  )
+  const machine = (id: ReplicaId.ReplicaId) => machines[members.indexOf(id)]!
+  const trueClock = MachineClock.make(timeline, 0, 1)
+  const world: World = {
+    seed,
+    members,
+    machines,
+    setting,
+    timeline,
+    network,
+    outside,
+    context: Machines.contextOf(setting, outside, trueClock, "outside"),
+    retired: [],
+    violations,
+    faults,
+    trace,
+    dice: (name) => Dice.make(seed, name),
+    machine,
+    happened,
+    violated,
+    say: isTraced ? say : () => {},
+    isTraced,
+    at: (id, effect) => callAt(world, machine(id), effect)
+  }
+  return world
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const callAt = <A, E>(
+  { outside, timeline }: World,
+  machine: Machines.Machine,
+  effect: Effect.Effect<A, E, Machines.Services>
+): Effect.Effect<A, E | Unreachable> =>
+  Effect.callback((resume) => {
+    const later = (millis: number, task: () => void) => timeline.at(outside, timeline.now() + millis, task)
+    later(0.3, () => {
+      const { process } = machine
+      if (process?.services === undefined) return resume(Effect.fail(new Unreachable({ isSent: false })))
+      const { context, onGone, owner, services } = process
+      const gone = () => later(1, () => resume(Effect.fail(new Unreachable({ isSent: true }))))
+      onGone.add(gone)
+      timeline.soon(owner, () => {
+        const run: Effect.Effect<A, E> = Effect.provideContext(effect, services)
+        Effect.runForkWith(context)(run).addObserver((exit: Exit.Exit<A, E>) => {
+          onGone.delete(gone)
+          if (owner.isAlive) later(0.3, () => resume(exit))
+        })
+      })
+    })
+  })

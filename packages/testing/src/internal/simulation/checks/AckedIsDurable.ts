@@ -1,0 +1,16 @@
+/** AckedIsDurable: what was answered with a receipt is held by at least W replicas, now and after everything. */
+import type { Evidence } from "../Evidence.ts"
+import * as History from "../History.ts"
+
+export const check = ({ history, holdings, lost, majority, world }: Evidence): ReadonlyArray<string> =>
+  History.committed(history).flatMap(({ acked, id, w, writeId }) => {
+    const holders = Array.from(holdings).filter(([, holding]) => holding.has(writeId!))
+    if (holders.length >= w) return []
+    // Who asks for less than a majority is not safe from the loss of as many disks.
+    const gone = new Set(lost.filter(({ holding }) => holding.has(writeId!)).map(({ machine }) => machine.id))
+    if (w < majority && acked.every((replica) => gone.has(replica))) return []
+    const names = holders.map(([machine]) => machine.id).join(", ")
+    return [
+      `operation ${id}, ${writeId}, was acknowledged by ${w} of ${world.members.length} and is held by: ${names || "nobody"}`
+    ]
+  })

@@ -1,0 +1,33 @@
+/**
+ * The promises that are looked at when a run has ended.
+ */
+import type { Evidence } from "../Evidence.ts"
+import * as AckedIsDurable from "./AckedIsDurable.ts"
+import * as Convergence from "./Convergence.ts"
+import * as LaterWins from "./LaterWins.ts"
+import * as MembersOnly from "./MembersOnly.ts"
+import * as NoPhantomAck from "./NoPhantomAck.ts"
+import * as NoResurrection from "./NoResurrection.ts"
+import * as NotWrittenMeansNever from "./NotWrittenMeansNever.ts"
+import * as OneEntryPerPlace from "./OneEntryPerPlace.ts"
+import * as OrderFree from "./OrderFree.ts"
+import * as PrefixOrder from "./PrefixOrder.ts"
+import * as ReadYourWrites from "./ReadYourWrites.ts"
+
+/** Looks whether a promise was kept, and says each time that it was not. */
+export type Check = (evidence: Evidence) => ReadonlyArray<string>
+
+/** The promises by their names. */
+export const checks: Readonly<Record<string, Check>> = {
+  AckedIsDurable: AckedIsDurable.check,
+  NoPhantomAck: NoPhantomAck.check,
+  MembersOnly: MembersOnly.check,
+  PrefixOrder: PrefixOrder.check,
+  Convergence: Convergence.check,
+  NotWrittenMeansNever: NotWrittenMeansNever.check,
+  NoResurrection: NoResurrection.check,
+  OrderFree: OrderFree.check,
+  ReadYourWrites: ReadYourWrites.check,
+  OneEntryPerPlace: OneEntryPerPlace.check,
+  LaterWins: LaterWins.check
+}

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Entry, QuorumWriter, Records } from "@quorum/core"
+import { Effect, Option } from "effect"
+import { Simulation } from "../src/index.ts"
+import * as Escapes from "../src/internal/simulation/Escapes.ts"
+import * as Shrink from "../src/internal/simulation/Shrink.ts"
+import * as Scenario from "../src/internal/simulation/Scenario.ts"
+
+const put = (key: string, value: string) =>
+  Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
+    writer.commit(Entry.put("n", key, new TextEncoder().encode(value)))
+  )
+
+const get = (key: string) => Effect.flatMap(Records.Records, (records) => records.read("n", key))
+
+const lawsOf = (scenario: Scenario.Scenario): ReadonlyArray<string> =>
+  Scenario.run(scenario).violations.map(({ law }) => law)
+
+/** The first of some seeds of a scenario that breaks a promise. */
+const brokenBy = (law: string, scenario: Scenario.Scenario): Scenario.Scenario | undefined => {
+  for (let seed = 1; seed <= 60; seed++) if (lawsOf({ ...scenario, seed }).includes(law)) return { ...scenario, seed }
+  return undefined
+}
+
+const sizeOf = ({ workload }: Scenario.Scenario): number => workload.clients * workload.operations
+
+describe("Simulation", () => {
+  it("gives the same trace for the same seed, to the byte", () => {
+    for (const seed of [3, 4, 5]) {
+      const [first, second] = [1, 2].map(() => Scenario.run(Scenario.draw(seed), true))
+      assert.isAbove(first!.trace.length, 300)
+      assert.strictEqual(first!.trace.join("\n"), second!.trace.join("\n"))
+    }
+  })
+
+  it("gives another trace for another seed", () => {
+    const [first, second] = [1, 2].map((seed) => Scenario.run({ ...Scenario.draw(3), seed }, true))
+    assert.notStrictEqual(first!.trace.join("\n"), second!.trace.join("\n"))
+  })
+
+  it("runs a program at the replicas, and checks it when all is mended", () => {
+    const outcome = Simulation.run({
+      seed: 1,
+      program: ({ at, ids }) => at(ids[0]!, put("k", "v")),
+      check: ({ at, ids, violated }) =>
+        Effect.forEach(
+          ids,
+          (id) =>
+            Effect.map(at(id, get("k")), (record) => Option.isNone(record) && violated("Visible", `not at ${id}`)),
+          { discard: true }
+        )
+    })
+    assert.deepStrictEqual(outcome.violations, [])
+    assert.isAbove(outcome.virtualMillis, 1000)
+  })
+
+  it("calls what fails in a program, or in its check, a violation", () => {
+    const failing = Simulation.run({ seed: 1, program: () => Effect.fail("no") })
+    assert.deepStrictEqual(
+      failing.violations.map(({ law }) => law),
+      ["Program"]
+    )
+    const checking = Simulation.run({ seed: 1, program: () => Effect.void, check: () => Effect.fail("no") })
+    assert.deepStrictEqual(
+      checking.violations.map(({ law }) => law),
+      ["Check"]
+    )
+  })
+
+  it("says that a replica that is down does not answer", () => {
+    const outcome = Simulation.run({
+      seed: 2,
+      faults: ["crash_of_all"],
+      faultEveryMillis: 100,
+      program: ({ at, ids, violated }) =>
+        Effect.gen(function* () {
+          let failures = 0
+          for (let i = 0; i < 300; i++) {
+            const result = yield* Effect.option(at(ids[0]!, Effect.void))
+            if (Option.isNone(result)) failures++
+            yield* Effect.sleep(10)
+          }
+          if (failures === 0) violated("Down", "it always answered")
+        })
+    })
+    assert.deepStrictEqual(outcome.violations, [])
+    assert.isAbove(outcome.faults.get("crash_of_all") ?? 0, 0)
+  })
+
+  it("lets no time, chance or timer of the host into a run, and names the place", () => {
+    const uses: Record<string, () => unknown> = {
+      "Date.now": () => Date.now(),
+      "new Date()": () => new Date(),
+      "performance.now": () => performance.now(),
+      "Math.random": () => Math.random(),
+      setTimeout: () => setTimeout(() => {}, 1),
+      queueMicrotask: () => queueMicrotask(() => {}),
+      "Promise.then": () => Promise.resolve().then(() => {}),
+      "crypto.randomUUID": () => crypto.randomUUID(),
+      "process.nextTick": () => process.nextTick(() => {})
+    }
+    for (const [used, use] of Object.entries(uses)) {
+      const escapes: Array<Escapes.Escape> = []
+      assert.throws(() => Escapes.guard(use, (escape) => escapes.push(escape)))
+      assert.strictEqual(escapes[0]?.used, used)
+      assert.match(escapes[0]?.place ?? "", /Simulation\.test/)
+    }
+    assert.isNumber(Date.now())
+    assert.isNumber(new Date().getTime())
+  })
+
+  it("holds what is promised, whatever fails", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const { violations } = Scenario.run(Scenario.draw(seed))
+      assert.deepStrictEqual(violations, [], `seed ${seed}`)
+    }
+  })
+
+  it("finds that a write is hidden by an older one where only the clocks order them", () => {
+    assert.isDefined(brokenBy("LaterWins", { ...Scenario.draw(1, 3), order: "real-time", skewMillis: 20_000 }))
+  })
+
+  it("finds that what replicas acknowledged is gone with their disks", () => {
+    const nemesis = { kinds: ["wipe", "partition"] as const, everyMillis: 300, isReckless: true }
+    assert.isDefined(brokenBy("AckedIsDurable", { ...Scenario.draw(1, 3), nemesis }))
+  })
+
+  it("makes a run that breaks a promise smaller", () => {
+    const found = brokenBy("LaterWins", { ...Scenario.draw(1, 3), order: "real-time", skewMillis: 20_000 })!
+    const smaller = Shrink.shrink(found, "LaterWins", Scenario.run, 60)
+    assert.isBelow(sizeOf(smaller), sizeOf(found))
+    assert.include(lawsOf(smaller), "LaterWins")
+  })
+
+  it("calls an escape from a program a violation", () => {
+    const outcome = Simulation.run({ seed: 1, program: () => Effect.sync(() => Math.random()) })
+    assert.include(
+      outcome.violations.map(({ law }) => law),
+      "NoEscape"
+    )
+  })
+})
