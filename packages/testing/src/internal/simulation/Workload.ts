@@ -81,7 +81,7 @@ export const write = Effect.fnUntraced(function* (
   else if (Option.isNone(result.success)) history.answer(operation, "Silent")
   else {
     const { acked, writeId } = result.success.value
-    history.answer(operation, "receipt", { acked, writeId })
+    history.answer(operation, "receipt", { acked: acked.map(({ replica }) => replica), writeId })
   }
   told(world, operation)
   return operation
@@ -100,7 +100,7 @@ const resume = Effect.fnUntraced(function* (
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, resume), patienceMillis))
   if (Result.isFailure(result) || Option.isNone(result.success)) return
   const { acked } = result.success.value
-  history.answer(operation, "receipt", { acked })
+  history.answer(operation, "receipt", { acked: acked.map(({ replica }) => replica) })
   told(world, operation)
 })
 
