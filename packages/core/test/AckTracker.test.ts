@@ -364,6 +364,13 @@ describe("AckTracker, laws", () => {
     assert.strictEqual(failureOf(hung, LATER).reason, "timeout")
   })
 
+  it("L9 a peer whose connection timed out hangs, although another refuses, and refuses once it did so since", () => {
+    const silent = AckTracker.recordFailure(started(3, 2), b, { _tag: "timed_out" }, T0)
+    const one = AckTracker.recordFailure(silent, c, refused, T0)
+    assert.strictEqual(failureOf(one, LATER).reason, "timeout")
+    assert.strictEqual(failureOf(AckTracker.recordFailure(one, b, refused, T0), LATER).reason, "unreachable")
+  })
+
   it("L10 a missing local commit is not a quorum that was not met, at any time", () => {
     const acked = pipe(bare(3, 2), AckTracker.recordPeerAck(b, T0), AckTracker.recordPeerAck(c, T0))
     for (const now of [T0, LATER]) {

@@ -223,6 +223,20 @@ describe("a group of writes", () => {
     })
   )
 
+  it.effect("L9 a frozen peer makes a timeout, also once its connection has timed out and the other peer refuses", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* Cluster.running("abc", 2, "ab")
+      cluster.cut("a", "b")
+      for (const key of ["1", "2"]) {
+        const error = yield* during(errorOf(a.writer.commit(put(key))), 2100)
+        assert(error._tag === "QuorumNotMet")
+        assert.deepStrictEqual([error.reason, error.verdicts[Cluster.id("c")]?._tag], ["timeout", "refused"])
+        // The push of the first write went without an answer for so long that the connection ended.
+        assert.strictEqual(a.peers.get(Cluster.id("b")).link._tag, "Down")
+      }
+    })
+  )
+
   it.effect("frozen peers make a timeout and not an unreachable: they are connected", () =>
     Effect.gen(function* () {
       const { a, cluster } = yield* Cluster.running("abc", 2)

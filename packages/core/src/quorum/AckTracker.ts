@@ -44,7 +44,7 @@ export interface TrackedPeer {
   /** `undefined` until something was recorded of the peer. */
   readonly verdict: Verdict | undefined
   readonly at: number
-  /** It was connected when it was last heard of: lagging, and not refused since. */
+  /** It is there and slow, for all that is known: lagging, or silent for too long, and not refused since. */
   readonly isConnected: boolean
 }
 
@@ -182,7 +182,8 @@ export const recordFailure: {
   const before = self.peers.find((state) => state.id === peer)
   if (before === undefined || isSettled(before.verdict) || isLate(before.verdict)) return self
   if (before.verdict !== undefined && isSame(before.verdict, verdict)) return self
-  const isConnected = verdict._tag === "lagging" || (verdict._tag !== "refused" && before.isConnected)
+  const hangs = verdict._tag === "lagging" || verdict._tag === "timed_out"
+  const isConnected = hangs || (verdict._tag !== "refused" && before.isConnected)
   return failIfImpossible(withPeer(self, { id: peer, verdict, at, isConnected }), at)
 })
 
@@ -216,7 +217,7 @@ export const isQuorumMet: {
  * local commit alone. Without the local commit nothing is met, and after the deadline that is `Failed` too.
  *
  * The reason of a failure: `id_drift` when the peers that drifted would have made the difference, otherwise
- * `unreachable` when no peer acked in time and none was connected, otherwise `timeout`.
+ * `unreachable` when no peer acked in time and none hung, connected or timed out, otherwise `timeout`.
  */
 export const decision: {
   (now: number): (self: AckTracker) => Decision

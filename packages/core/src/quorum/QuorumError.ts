@@ -25,8 +25,9 @@ import { WriteId } from "../identity/WriteId.ts"
  * Why a quorum was not met.
  *
  * - `in_flight`: asked before the deadline while the quorum was still possible. Not a failure yet; ask again.
- * - `unreachable`: no peer acked in time, and none was connected.
- * - `timeout`: too few peers acked in time, though some were connected.
+ * - `unreachable`: no peer acked in time, and none was connected or hung.
+ * - `timeout`: too few peers acked in time, though some acked, were connected, or hung: there was no answer in time, which
+ *   says less than a connection that is refused.
  * - `id_drift`: the replicas whose log differs from ours would have made the difference. An operator has to act;
  *   retrying does not help.
  *

@@ -104,9 +104,9 @@ const isConnected = (t: NaiveTracker, peer: string): boolean => {
   const end = conclusion(t, peer)
   const before = end === undefined ? t.events : t.events.slice(0, t.events.indexOf(end))
   const heard = before.findLast(
-    (e) => e._tag === "failure" && e.peer === peer && (e.verdict._tag === "lagging" || e.verdict._tag === "refused")
+    (e) => e._tag === "failure" && e.peer === peer && ["lagging", "timed_out", "refused"].includes(e.verdict._tag)
   )
-  return heard?._tag === "failure" && heard.verdict._tag === "lagging"
+  return heard?._tag === "failure" && heard.verdict._tag !== "refused"
 }
 
 const reason = (t: NaiveTracker, now: number): QuorumError.Reason => {
