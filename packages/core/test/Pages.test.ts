@@ -1,0 +1,117 @@
+/** Where a page of records ends, and what an index that is wrong or cannot be written does to it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Option } from "effect"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "../src/index.ts"
+import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
+import * as IndexFollower from "../src/record/IndexFollower.ts"
+import * as LocalRecords from "../src/record/LocalRecords.ts"
+
+const mebibyte = 1024 * 1024
+
+const open = Effect.fnUntraced(function* (
+  store: ReplicaStore.ReplicaStore["Service"],
+  index: RecordIndex.RecordIndex["Service"]
+) {
+  const context = yield* Layer.build(
+    LocalRecords.layer.pipe(
+      Layer.provide(IndexFollower.layer),
+      Layer.provideMerge(ReplicaLogs.layer),
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
+      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
+      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
+    )
+  )
+  return {
+    records: Context.get(context, LocalRecords.LocalRecords),
+    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
+  }
+})
+
+const memory = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+
+/** Records with values of these sizes, their keys in order. */
+const holding = Effect.fnUntraced(function* (...sizes: ReadonlyArray<number>) {
+  const index = yield* RecordIndex.makeMemory
+  const { logs, records } = yield* open(yield* memory, index)
+  for (const [i, size] of sizes.entries()) yield* logs.appendWrites([Entry.put("n", `k${i}`, new Uint8Array(size))])
+  return { index, logs, records }
+})
+
+/** How many records a page has, and after which key the next one goes on. */
+const shapeOf = ({ next, records }: LocalRecords.Page): ReadonlyArray<unknown> => [
+  records.length,
+  Option.getOrUndefined(next)?.key
+]
+
+describe("a page of records", () => {
+  it.effect("ends with the value that makes it four mebibytes, and not a byte before", () =>
+    Effect.gen(function* () {
+      for (const [fourth, shape] of [
+        [mebibyte, [4, "k3"]],
+        [mebibyte - 1, [5, "k4"]]
+      ] as const) {
+        const { records } = yield* holding(mebibyte, mebibyte, mebibyte, fourth, 1, 1)
+        assert.deepStrictEqual(shapeOf(yield* records.page({ limit: 5 })), shape)
+      }
+    })
+  )
+
+  it.effect("says that it is the last when the value that fills it is the last", () =>
+    Effect.gen(function* () {
+      const four = Array.from({ length: 4 }, () => mebibyte)
+      for (const [sizes, shape] of [
+        [four, [4, undefined]],
+        [
+          [...four, 1],
+          [4, "k3"]
+        ]
+      ] as const) {
+        const { records } = yield* holding(...sizes)
+        assert.deepStrictEqual(shapeOf(yield* records.page({ limit: 100 })), shape)
+      }
+    })
+  )
+
+  it.effect("of as many keys as there are is the last, and of one fewer is not", () =>
+    Effect.gen(function* () {
+      const { records } = yield* holding(1, 1, 1)
+      assert.deepStrictEqual(shapeOf(yield* records.page({ limit: 3 })), [3, undefined])
+      assert.deepStrictEqual(shapeOf(yield* records.page({ limit: 2 })), [2, "k1"])
+    })
+  )
+})
+
+describe("an index", () => {
+  it.effect("L52 that points to a place where another version of the key is shows no record of it", () =>
+    Effect.gen(function* () {
+      const { index, logs, records } = yield* holding(1)
+      const { clock, writeId } = Option.getOrThrow(yield* records.read("n", "k0"))
+      const pointer = { namespace: "n", key: "k0", log: logs.own, seq: 1, deleted: false, tie: logs.run }
+      yield* index.merge([{ ...pointer, clock: { ...clock, logical: clock.logical + 1 } }], new Map())
+      const error = yield* Effect.flip(records.read("n", "k0"))
+      assert(error._tag === "StoreError")
+      assert.strictEqual(error.reason, "corrupt")
+      const { damaged } = yield* records.page({ limit: 1 })
+      assert.deepStrictEqual(damaged, [{ namespace: "n", key: "k0", log: logs.own, seq: 1 }])
+      assert.include(writeId, logs.own)
+    })
+  )
+
+  it.effect("that cannot be written is tried once while it is brought up to the logs, and stops no start", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const own = LogId.make(ReplicaId.make("a"), store.identity.incarnation)
+      // So many keys are enough to be merged twice.
+      const writes = Array.from({ length: 330_000 }, (_, i) => Entry.put("n", `k${i}`, ""))
+      yield* store.append(EntryBatch.encode(Watermark.none(own), writes, HybridLogicalClock.zero, 1).batch)
+      let tries = 0
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no space left" })
+      const merge = () => Effect.suspend(() => (tries++, Effect.fail(full)))
+      const { records } = yield* open(store, { ...(yield* RecordIndex.makeMemory), merge })
+      assert.strictEqual(tries, 1)
+      assert.isTrue(Option.isSome(yield* records.read("n", "k0")))
+      assert.isTrue(Option.isSome(yield* records.read("n", "k329999")))
+    })
+  )
+})

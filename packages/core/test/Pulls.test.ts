@@ -1,0 +1,169 @@
+/** What is pulled from a peer, what is not, and what a drift is. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import { type Chain, EntryBatch, type PeerMethods, PeerProtocol, Watermark } from "../src/adapter.ts"
+import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import * as CatchUp from "../src/peer/internal/CatchUp.ts"
+import * as OwnStore from "../src/peer/internal/OwnStore.ts"
+import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
+import { during } from "./support/time.ts"
+
+const [idB, idC] = [Cluster.id("b"), Cluster.id("c")]
+const put = (key: string, value: string | Uint8Array = "v") => Entry.put("notes", key, value)
+const chain = "00000000000000ff" as Chain.Chain
+const logC = LogId.make(idC, "00000000000000cc" as LogId.Incarnation)
+const batchC = EntryBatch.encode(Watermark.none(logC), [put("k")], HybridLogicalClock.zero, 1).batch
+
+const welcomeOf = (...vector: ReadonlyArray<Watermark.Watermark>): PeerProtocol.Welcome => ({
+  cluster: "test",
+  replica: idB,
+  ...says("00000000000000bb"),
+  vector,
+  session: "s",
+  receivedAt: 0,
+  sentAt: 0
+})
+
+/** Catch-up of `a`, and a peer `b` that answers pulls as it is told. */
+const setUp = Effect.fnUntraced(function* (
+  answer: PeerMethods.PeerClient["pull"] = () => Effect.succeed({ batch: null })
+) {
+  const { a, cluster } = yield* Cluster.running("abc", 1, "a")
+  const pulls: Array<LogId.LogId> = []
+  const client: PeerMethods.PeerClient = {
+    ...(yield* cluster.network.connect(a.id)),
+    pull: (request) => {
+      pulls.push(request.log)
+      return answer(request)
+    }
+  }
+  const said: Array<string> = []
+  const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+  const source = { peer: idB, client, batchBytes: () => 1000 }
+  const catchUp = yield* CatchUp.make(a.logs, a.peers, OwnStore.make(1000))
+  const isDrifted = (log: LogId.LogId) => a.peers.get(idB).drifted.has(log)
+  return { a, catchUp, isDrifted, logger, pulls, said, source }
+})
+
+describe("what is pulled", () => {
+  it.effect("is what the peer holds beyond the end here, from the first entry beyond it on", () =>
+    Effect.gen(function* () {
+      const { a, catchUp, pulls, source } = yield* setUp(() => Effect.succeed({ batch: batchC }))
+      yield* catchUp.fetchMissing(source, welcomeOf({ log: logC, seq: 1, chain }), undefined, false)
+      assert.deepStrictEqual([pulls, a.logs.head(logC).seq], [[logC], 1])
+      yield* catchUp.fetchMissing(source, welcomeOf({ log: logC, seq: 1, chain }), undefined, false)
+      assert.deepStrictEqual(pulls, [logC])
+      yield* catchUp.fetchMissing(source, welcomeOf({ log: logC, seq: 2, chain }), undefined, false)
+      assert.isAbove(pulls.length, 1)
+    })
+  )
+
+  it.effect("is nothing of a log in which the peer differs", () =>
+    Effect.gen(function* () {
+      const { a, catchUp, pulls, source } = yield* setUp()
+      a.peers.report({ _tag: "Drift", peer: idB, log: logC, monotonicMillis: 0 })
+      yield* catchUp.fetchMissing(source, welcomeOf({ log: logC, seq: 1, chain }), undefined, false)
+      assert.deepStrictEqual(pulls, [])
+    })
+  )
+
+  it.effect("is nothing of the own log once entries were appended: a peer that holds more of it differs", () =>
+    Effect.gen(function* () {
+      const { a, catchUp, isDrifted, pulls, source } = yield* setUp()
+      yield* during(a.writer.commit(put("k")), 2000)
+      const { own } = a.logs
+      yield* catchUp.fetchMissing(source, welcomeOf({ ...a.logs.head(own) }), undefined, false)
+      assert.isFalse(isDrifted(own))
+      yield* catchUp.fetchMissing(source, welcomeOf({ log: own, seq: 2, chain }), undefined, false)
+      assert.deepStrictEqual([isDrifted(own), pulls], [true, []])
+    })
+  )
+
+  it.effect("is asked of one peer at a time, and of the next when that one is done", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { catchUp, pulls, source } = yield* setUp(() => Effect.as(Deferred.await(gate), { batch: null }))
+      const fetch = catchUp.fetchMissing(source, welcomeOf({ log: logC, seq: 1, chain }), undefined, false)
+      const first = yield* Effect.forkChild(fetch)
+      yield* TestClock.adjust(0)
+      yield* fetch
+      assert.strictEqual(pulls.length, 1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(first)
+      yield* fetch
+      assert.strictEqual(pulls.length, 2)
+    })
+  )
+
+  it.effect("before the first append is what a peer holds of the own log beyond its end, and is said", () =>
+    Effect.gen(function* () {
+      const { a, catchUp, logger, pulls, said, source } = yield* setUp()
+      yield* during(a.writer.commit(put("k")), 2000)
+      const { own } = a.logs
+      for (const [seq, count] of [
+        [1, 0],
+        [2, 1]
+      ] as const) {
+        yield* catchUp.fetchOwn(source, welcomeOf({ log: own, seq, chain })).pipe(Effect.provide(logger))
+        const warnings = said.filter((line) => line.includes("the store is an older copy"))
+        assert.deepStrictEqual([pulls.length, warnings.length], [count, count])
+      }
+    })
+  )
+
+  it.effect("Bounded: is at most a batch, whatever was asked for, and what was asked for when that is less", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* Cluster.running("ab", 1, "a")
+      for (let i = 0; i < 3; i++) yield* during(a.writer.commit(put(`k${i}`, new Uint8Array(400_000))), 2000)
+      const client = yield* cluster.network.connect(a.id)
+      const { session } = yield* client.hello({
+        version: PeerProtocol.versions[0],
+        cluster: "test",
+        replica: idB,
+        ...says("00000000000000bb"),
+        vector: [],
+        sentAt: 0
+      })
+      for (const [maxBytes, count] of [
+        [2 ** 40, 2],
+        [500_000, 1]
+      ] as const) {
+        const { batch } = yield* client.pull({ session, log: a.logs.own, after: 0, maxBytes })
+        assert.strictEqual(batch?.count, count)
+      }
+    })
+  )
+})
+
+describe("what a peer said on a connection", () => {
+  it.effect("is not compared on the next", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+      let hellos = 0
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        pull: () => Effect.succeed({ batch: null }),
+        // It had another first entry of the log of c, and on its next connection it is only ahead.
+        hello: (request) =>
+          Effect.map(client.hello(request), (welcome) => ({
+            ...welcome,
+            session: ++hellos === 3 ? "another" : welcome.session,
+            vector: [{ log: logC, seq: hellos <= 2 ? 1 : 9, chain }]
+          }))
+      }))
+      yield* cluster.start("b")
+      const a = yield* cluster.start("a")
+      yield* TestClock.adjust(3500)
+      assert.isAbove(hellos, 3)
+      const client = yield* cluster.network.connect(a.id)
+      const hello = { version: PeerProtocol.versions[0], cluster: "test", replica: idC, vector: [], sentAt: 0 }
+      const { session } = yield* client.hello({ ...hello, ...says("00000000000000cc") })
+      yield* client.push({ session, batch: batchC })
+      yield* TestClock.adjust(2000)
+      assert.strictEqual(a.logs.head(logC).seq, 1)
+      assert.isFalse(a.peers.get(idB).drifted.has(logC))
+    })
+  )
+})

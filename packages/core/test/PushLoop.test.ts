@@ -1,0 +1,99 @@
+/** How the own log is pushed: to whom, how much at once, and with which pauses. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { type Chain, EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
+import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
+
+const put = (bytes: number) => Entry.put("notes", "k", new Uint8Array(bytes))
+
+/** Bytes of an entry beside its value. */
+const overhead = EntryBatch.encode(
+  Watermark.none(LogId.make(Cluster.id("a"), "00000000000000aa" as LogId.Incarnation)),
+  [put(0)],
+  HybridLogicalClock.zero,
+  1
+).batch.bytes.length
+
+/** A peer that is behind by entries of these sizes and takes 100 ms for each push; what it was pushed, and when. */
+const behind = Effect.fnUntraced(function* (...sizes: ReadonlyArray<number>) {
+  const { a, cluster } = yield* Cluster.running("ab", 1, "a")
+  for (const size of sizes) yield* during(a.writer.commit(put(size - overhead)), 1000)
+  const pushes: Array<{ readonly bytes: number; readonly at: number }> = []
+  let first: number | undefined
+  cluster.faults.set("a>b", (client) => ({
+    ...client,
+    push: (request) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        first ??= now
+        pushes.push({ bytes: request.batch.bytes.length, at: now - first })
+        return Effect.andThen(Effect.sleep(100), client.push(request))
+      })
+  }))
+  cluster.faults.set("b>a", (client) => ({ ...client, pull: () => Effect.succeed({ batch: null }) }))
+  yield* cluster.start("b")
+  // Up to when the first push is made.
+  while (first === undefined) yield* TestClock.adjust(1)
+  return { a, pushes }
+})
+
+describe("pushes", () => {
+  const half = PeerProtocol.maxBatchBytes / 2
+
+  it.effect("larger than half of what a push may be are made one at a time", () =>
+    Effect.gen(function* () {
+      const { pushes } = yield* behind(half + 1, half + 1)
+      yield* TestClock.adjust(200)
+      assert.deepStrictEqual(pushes, [
+        { bytes: half + 1, at: 0 },
+        { bytes: half + 1, at: 100 }
+      ])
+    })
+  )
+
+  it.effect("up to half of what a push may be are made while others are under way", () =>
+    Effect.gen(function* () {
+      const { pushes } = yield* behind(half, half + 1)
+      yield* TestClock.adjust(200)
+      assert.deepStrictEqual(pushes, [
+        { bytes: half, at: 0 },
+        { bytes: half + 1, at: 0 }
+      ])
+    })
+  )
+
+  it.effect("that are large leave commits that come meanwhile a pause, as a share of the time that they took", () =>
+    Effect.gen(function* () {
+      const { a, pushes } = yield* behind(half + 1, half + 1)
+      yield* TestClock.adjust(50)
+      yield* during(a.writer.commit(put(100)), 0)
+      yield* TestClock.adjust(300)
+      assert.deepStrictEqual(
+        pushes.map(({ at }) => at),
+        [0, 240]
+      )
+    })
+  )
+
+  it.effect("are not made to a peer whose copy differs", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const pushes: Array<number> = []
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        push: (request) => {
+          pushes.push(request.batch.from)
+          return Effect.map(client.push(request), (ack) => ({ ...ack, chain: "00000000000000ff" as Chain.Chain }))
+        }
+      }))
+      yield* cluster.start("b")
+      const a = yield* cluster.start("a")
+      yield* TestClock.adjust(500)
+      for (let i = 0; i < 3; i++) yield* during(a.writer.commit(put(100)), 10)
+      assert.isTrue(a.peers.get(Cluster.id("b")).drifted.has(a.logs.own))
+      assert.deepStrictEqual(pushes, [1])
+    })
+  )
+})
