@@ -165,14 +165,36 @@ describe("L17 one error contract", () => {
     })
   )
 
-  it.live("an unknown route or method is 404, a path that is none 400", () =>
+  it.live("a path is 405 by a method that it does not take, and says which it takes", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const records = "PUT, GET, HEAD, DELETE"
+      for (const [method, path, allow] of [
+        ["POST", "/v1/records/n/k", records],
+        ["PATCH", "/v1/records/n/a%2Fb", records],
+        ["OPTIONS", "/v1/records/n/k?w=1", records],
+        ["PUT", "/v1/records", "GET, HEAD"],
+        ["DELETE", "/v1/status", "GET, HEAD"],
+        ["POST", "/healthz", "GET, HEAD"],
+        ["PUT", "/openapi.json", "GET, HEAD"],
+        ["GET", `/v1/writes/${writeId}/resume`, "POST"]
+      ] as const) {
+        const answer = yield* request(method, url + path)
+        assertAnswer(answer, { status: 405, error: "method_not_allowed" })
+        assert.strictEqual(answer.headers.get("allow"), allow, path)
+      }
+    })
+  )
+
+  it.live("an unknown route is 404, a path that is none 400", () =>
     Effect.gen(function* () {
       const { log, url } = yield* Stub.serve({})
       for (const [method, path] of [
         ["GET", "/"],
         ["GET", "/v2/x"],
-        ["POST", "/v1/records/n/k"],
-        ["PUT", "/v1/records"]
+        ["POST", "/v1/records/n"],
+        ["POST", "/v1/records/n/k/x"],
+        ["PUT", "/v1"]
       ]) {
         assertAnswer(yield* request(method!, url + path), { status: 404, error: "route_unknown" })
       }

@@ -161,6 +161,13 @@ describe("what nobody would look at", () => {
         [{ "idempotency-key": "x" }, 501, "idempotency-key"],
         [{ "if-unmodified-since": new Date().toUTCString() }, 501, "if-unmodified-since"],
         [{ "content-range": "bytes 0-1/2" }, 501, "content-range"],
+        [{ "content-md5": "1B2M2Y8AsgTpgAmY7PhCfg==" }, 501, "content-md5"],
+        [{ digest: "md5=1B2M2Y8AsgTpgAmY7PhCfg==" }, 501, "digest"],
+        [{ "content-digest": "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:" }, 501, "content-digest"],
+        [{ "repr-digest": "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:" }, 501, "repr-digest"],
+        [{ "x-http-method-override": "DELETE" }, 501, "x-http-method-override"],
+        [{ "x-http-method": "DELETE" }, 501, "x-http-method"],
+        [{ "x-method-override": "DELETE" }, 501, "x-method-override"],
         [{ "content-encoding": "gzip" }, 415, "content-encoding"]
       ] as const) {
         const answer = yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "xy", headers })
@@ -172,6 +179,29 @@ describe("what nobody would look at", () => {
         assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/s/a`, plain)).status, 201)
       }
     })
+  )
+
+  it.live(
+    "L66 a header that would make another method of a request is refused whatever the method, as is a key for repeats on a write",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* single()
+        const { writeId } = (yield* request("PUT", `${a.url}/v1/records/s/a`, { body: "v" })).json
+        for (const [method, path] of [
+          ["GET", "/v1/records/s/a"],
+          ["GET", "/v1/records"],
+          ["DELETE", "/v1/records/s/a"],
+          ["GET", `/v1/writes/${writeId}`],
+          ["POST", `/v1/writes/${writeId}/resume`],
+          ["GET", "/v1/status"]
+        ] as const) {
+          const overridden = yield* request(method, a.url + path, { headers: { "x-http-method-override": "DELETE" } })
+          assert.deepInclude(overridden.json, { error: "not_implemented", field: "x-http-method-override" }, path)
+          const keyed = yield* request(method, a.url + path, { headers: { "idempotency-key": "x" } })
+          assert.strictEqual(keyed.status, method === "GET" ? 200 : 501, `${method} ${path}`)
+        }
+        assert.strictEqual(a.head(a.own).seq, 1)
+      })
   )
 
   it.live("L66 a body that is packed for the way is not stored as it came", () =>

@@ -4,16 +4,19 @@
  */
 import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
-import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, type HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
 import * as PlainError from "../PlainError.ts"
 import * as RequestRules from "./RequestRules.ts"
+import * as Routes from "./routes.ts"
 
 /** Where the OpenAPI document is. */
 export const openApiPath = "/openapi.json"
+
+const routes = Routes.of(ClientApi, { method: "GET", path: openApiPath })
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -39,9 +42,7 @@ const fallback = (cause: Cause.Cause<unknown>) =>
     const path = url.split("?")[0]!
     switch (status) {
       case 404:
-        return isDecodable(path)
-          ? PlainError.make(404, "route_unknown", `there is nothing at ${method} ${path}; see ${openApiPath}`)
-          : invalid("path", "it is not well-formed")
+        return isDecodable(path) ? unanswered(method, path) : invalid("path", "it is not well-formed")
       case 413:
         return PlainError.make(413, "request_too_large", "the body is larger than this route takes")
       case 400:
@@ -51,6 +52,18 @@ const fallback = (cause: Cause.Cause<unknown>) =>
         return PlainError.make(500, "internal", "something went wrong here; this replica's log says what")
     }
   })
+
+/** Nothing is at a path, or nothing by this method. */
+const unanswered = (method: string, path: string): HttpServerResponse.HttpServerResponse => {
+  const allowed = Routes.methodsAt(routes, path)
+  // A name that is longer than the router takes finds no route either.
+  if (allowed.length === 0 || allowed.includes(method)) {
+    return PlainError.make(404, "route_unknown", `there is nothing at ${method} ${path}; see ${openApiPath}`)
+  }
+  const allow = allowed.join(", ")
+  const answer = PlainError.make(405, "method_not_allowed", `${path} takes ${allow}, and not ${method}`)
+  return HttpServerResponse.setHeader(answer, "allow", allow)
+}
 
 const invalid = (field: string, detail: string) => {
   const { message } = new InvalidRequest({ field, detail })

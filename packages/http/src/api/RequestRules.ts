@@ -71,6 +71,8 @@ export const ofHeaders = (method: string, headers: Headers): Objection | undefin
     return notImplemented("transfer-encoding", `a body that is packed (${transfer}) would be stored as it is`)
   }
   if (headers["content-range"] !== undefined) return notImplemented("content-range", "a value is written as a whole")
+  const override = overrides.find((name) => headers[name] !== undefined)
+  if (override !== undefined) return notImplemented(override, `the method is that of the request, ${method}`)
   if (method === "GET" || method === "HEAD") return undefined
   return ofWrite(method, headers)
 }
@@ -88,6 +90,10 @@ const ofWrite = (method: string, headers: Headers): Objection | undefined => {
   if (headers["idempotency-key"] !== undefined) {
     return notImplemented("idempotency-key", "a request that is sent again is another write")
   }
+  const digest = digests.find((name) => headers[name] !== undefined)
+  if (digest !== undefined) {
+    return notImplemented(digest, "nobody compares it with the body, which would be stored although they differ")
+  }
   if (method !== "PUT") {
     const hasBody = Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined
     return hasBody ? invalid("body", "none is read here; `w` is a parameter") : undefined
@@ -98,6 +104,10 @@ const ofWrite = (method: string, headers: Headers): Objection | undefined => {
 }
 
 const conditionals = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"]
+
+const digests = ["content-md5", "digest", "content-digest", "repr-digest"]
+
+const overrides = ["x-http-method-override", "x-http-method", "x-method-override"]
 
 const notImplemented = (field: string, detail: string): Objection => ({
   status: 501,
