@@ -15,6 +15,7 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   seq: 0,
   check: 0,
   version: undefined,
+  onDurable: undefined,
   cancelled: false
 })
 

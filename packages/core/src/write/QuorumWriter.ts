@@ -4,26 +4,27 @@
  * Writes that come while an append is under way go into the next batch together (group commit), and a batch never waits
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
-import { Context, Effect, Latch, Layer, Option, Result, Schema } from "effect"
+import { Context, Effect, Latch, Layer, Result, type Stream } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
-import * as Chain from "../log/Chain.ts"
-import * as Entry from "../log/Entry.ts"
+import type * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import * as ReplicaStore from "../log/ReplicaStore.ts"
+import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
-import * as QuorumError from "../quorum/QuorumError.ts"
+import type * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
-import type { Receipt, WriteStatus } from "./Receipt.ts"
+import type { Progress, Receipt, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
+import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
 import { Policies } from "../read/Policies.ts"
+import * as Steps from "./internal/Steps.ts"
 
 /** Why a commit was not answered with a receipt. */
 export type CommitError =
@@ -77,11 +78,25 @@ export class QuorumWriter extends Context.Service<
      */
     readonly commit: (write: Entry.Writes, options?: WriteOptions) => Effect.Effect<Receipt, CommitError>
     /**
-     * Waits for the quorum of a write that is already held here, with a new deadline: after `QuorumNotMet`, or to
-     * reach further than a receipt says by a greater `w`. Without `w` it is that of the namespace: a write that was
-     * committed with a `w` of its own needs it here too.
+     * `commit`, step by step: durable here, committed or not, and then every replica that is known to hold it later.
+     *
+     * A quorum that was not met is a step, and the acks after it are late. The stream ends when all replicas hold the
+     * write; whoever does not want to wait for one that is gone takes what is wanted. It fails only when nothing was
+     * written, or when that is not known.
+     */
+    readonly progress: (
+      write: Entry.Writes,
+      options?: WriteOptions
+    ) => Stream.Stream<Progress, Exclude<CommitError, QuorumError.QuorumNotMet>>
+    /**
+     * Waits for the quorum of a write, with a new deadline: after `QuorumNotMet`, and on any replica, after any restart.
+     * One that is not held here yet is waited for as long as acks are by the usual policy, if a member may still bring
+     * it; then it is `WriteUnknown`, which does not say that it does not exist. Without `w` it is that of the namespace:
+     * a write that was committed with a `w` of its own needs it here too.
      */
     readonly resume: (writeId: WriteId.WriteId, options?: WriteOptions) => Effect.Effect<Receipt, ResumeError>
+    /** Waits until `w` replicas hold a committed write: {@link resume}, to reach further than the receipt says. */
+    readonly upgrade: (receipt: Receipt, w: QuorumPolicy.W) => Effect.Effect<Receipt, ResumeError>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before. A late ack makes a holder too, and its verdict stays
@@ -150,7 +165,11 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const commit = (write: Entry.Writes, options?: WriteOptions): Effect.Effect<Receipt, CommitError> =>
+  const commit = (
+    write: Entry.Writes,
+    options?: WriteOptions,
+    onDurable?: (commit: Commit) => void
+  ): Effect.Effect<Receipt, CommitError> =>
     Effect.callback((resume) => {
       const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
       if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
@@ -162,6 +181,7 @@ export const make = Effect.gen(function* () {
         policy,
         span: tracing.current(),
         resume,
+        onDurable,
         seq: 0,
         check: 0,
         version: undefined,
@@ -187,60 +207,30 @@ export const make = Effect.gen(function* () {
     })
   )
 
-  /** The place of a write that is held here, and the policy of its namespace. */
-  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, options?: WriteOptions) {
-    if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
-    const { check, log, seq } = WriteId.place(writeId)
-    if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
-    // The newest own entries are in memory too, and what is damaged on disk is not held all the same.
-    const damage = logs.damageAt(log, seq)
-    if (damage !== undefined) {
-      const detail = `entries ${damage.from} to ${damage.to} of ${log} are damaged here`
-      return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
-    }
-    const batch = yield* logs.read(log, seq - 1, 1)
-    if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
-    const { bytes, chain } = batch.value
-    if (Chain.check(chain) !== check) {
-      return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
-    }
-    const selfLagsBy = Math.max(0, seq - logs.announced(log))
-    const { records } = Entry.decodeAt(bytes, 0)
-    const version = Entry.stampAt(bytes, 0)
-    return {
-      log,
-      seq,
-      check,
-      version,
-      selfLagsBy,
-      policy: yield* Effect.fromResult(policies.resolve(records, options))
-    }
-  })
+  const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
+
+  const progress = (write: Entry.Writes, options?: WriteOptions) =>
+    Steps.make({
+      listen: peers.listen,
+      commit: (onDurable) =>
+        commit(write, options, (durable) => {
+          const log = logs.own
+          const { clock, tie } = durable.version!
+          const step = { _tag: "Durable", writeId: WriteId.make(log, durable.seq, durable.check), clock, tie } as const
+          onDurable(step, () => heldWrites.statusOf({ log, selfLagsBy: 0, ...durable }))
+        })
+    })
 
   return QuorumWriter.of({
     policy: policies.usual,
     waiting,
     waitingBytes: appender.bytes,
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
-    commit,
-    resume: Effect.fnUntraced(function* (writeId, options) {
-      const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, options)
-      return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: InFlight.Waiter = { resume, seq, check, version, cancelled: false }
-        idle.closeUnsafe()
-        inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
-        restIfIdle()
-        return Effect.sync(() => {
-          waiter.cancelled = true
-        })
-      })
-    }),
-    status: (writeId) =>
-      Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), ({ log, policy, selfLagsBy, seq }) => {
-        const { n, w } = policy
-        const { holders, verdicts } = inFlight.holders(log, seq, policy, selfLagsBy)
-        return { writeId, committed: holders.length >= w, holders, w, n, verdicts }
-      })
+    commit: (write, options) => commit(write, options),
+    progress,
+    resume: heldWrites.resume,
+    upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
+    status: heldWrites.status
   })
 })
 
@@ -251,12 +241,6 @@ export const layer = Layer.effect(QuorumWriter, make)
 
 /** How long closing waits beyond the longest deadline, in milliseconds. */
 const closeMillis = 1000
-
-const isWriteId = Schema.is(WriteId.WriteId)
-
-/** Text that is no id is the id of no write, whatever place could be made of it. */
-const noSuchWrite = (writeId: unknown) =>
-  new QuorumError.WriteUnknown({ writeId: String(writeId) as WriteId.WriteId }, { disableChecks: true })
 
 const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
   InvalidPolicy: "invalid_policy",

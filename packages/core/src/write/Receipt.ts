@@ -65,3 +65,19 @@ export const WriteStatus = Schema.Struct({
 
 /** What is known now about a write. */
 export type WriteStatus = typeof WriteStatus.Type
+
+/** One step of a write. */
+export type Progress =
+  /** It is durable on this replica, and is being pushed. */
+  | ({ readonly _tag: "Durable"; readonly writeId: WriteId.WriteId } & Version.Version)
+  /** W replicas hold it durably. */
+  | { readonly _tag: "Committed"; readonly receipt: Receipt }
+  /** Too few acked in time. It may still spread, which the steps after this one show. */
+  | { readonly _tag: "NotMet"; readonly error: QuorumError.QuorumNotMet }
+  /** One more replica is known to hold it, after the quorum was met or, `late`, after it was not. */
+  | {
+      readonly _tag: "Held"
+      readonly replica: ReplicaId.ReplicaId
+      readonly late: boolean
+      readonly status: WriteStatus
+    }

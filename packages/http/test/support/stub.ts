@@ -1,7 +1,7 @@
 /** The client API on a real socket, with services that answer as told: for what a replica seldom answers. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Limits, LogId, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaSet, ReplicaStatus } from "@quorum/core"
-import { Effect, Layer, Logger, Option, Result } from "effect"
+import { Effect, Layer, Logger, Option, Result, Stream } from "effect"
 import * as Http from "node:http"
 import { HttpReplicaServer } from "../../src/index.ts"
 import { freePort, policy } from "./cluster.ts"
@@ -47,6 +47,8 @@ export const serve = Effect.fnUntraced(function* (answers: {
     waitingBytes: () => 0,
     caps: { writes: 65_536, bytes: 67_108_864 },
     commit: () => Effect.die("not expected"),
+    progress: () => Stream.die("not expected"),
+    upgrade: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),
     status: (writeId) => new QuorumError.WriteUnknown({ writeId }),
     ...answers

@@ -61,6 +61,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       commit.version = stamps[i]
       // The log has it now; what waits for acks needs no copy.
       commit.write = undefined
+      commit.onDurable?.(commit)
       // Most writes wait by the policy of the one before.
       if (group?.policy !== commit.policy) group = groups.find(({ policy }) => isSame(policy, commit.policy))
       if (group === undefined) groups.push((group = { policy: commit.policy, waiters: [commit] }))

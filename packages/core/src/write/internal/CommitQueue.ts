@@ -20,6 +20,8 @@ export interface Commit extends InFlight.Waiter {
   /** The span in which it was committed, while anybody traces. */
   readonly span: Tracer.AnySpan | undefined
   readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
+  /** Called as soon as it is durable here, and has its place. */
+  readonly onDurable: ((commit: Commit) => void) | undefined
 }
 
 /** The most bytes in one append, unless one write is larger. */

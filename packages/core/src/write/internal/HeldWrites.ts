@@ -1,0 +1,115 @@
+/**
+ * What is asked about a write by its id, on any replica that holds it or may get it.
+ */
+import { Effect, Option, Schema } from "effect"
+import * as LogId from "../../identity/LogId.ts"
+import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import * as WriteId from "../../identity/WriteId.ts"
+import * as Arrival from "../../log/Arrival.ts"
+import * as Chain from "../../log/Chain.ts"
+import * as Entry from "../../log/Entry.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import { Connections } from "../../peer/Connections.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import { Policies } from "../../read/Policies.ts"
+import type { WriteOptions } from "../QuorumWriter.ts"
+import type { Receipt, WriteStatus } from "../Receipt.ts"
+import type * as InFlight from "./InFlight.ts"
+
+/** A write that is held here. */
+export interface Place {
+  readonly log: LogId.LogId
+  readonly seq: number
+  /** The check of its id. */
+  readonly check: number
+  readonly policy: QuorumPolicy
+  /** How many entries of the log, the write the last of them, this replica cannot say to hold. */
+  readonly selfLagsBy: number
+}
+
+/** Answers from the logs, and waits with `inFlight`. `onWait` is called before somebody waits. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly inFlight: InFlight.InFlight
+  readonly onWait: () => void
+  readonly restIfIdle: () => void
+}) {
+  const { inFlight, onWait, restIfIdle } = options
+  const policies = yield* Policies
+  const connections = yield* Connections
+  const { peers, self } = yield* ReplicaSet
+  const logs = yield* ReplicaLogs
+
+  /** A write that is held here, with its version and the policy of its namespaces. */
+  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
+    if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
+    const { check, log, seq } = WriteId.place(writeId)
+    if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
+    // The newest own entries are in memory too, and what is damaged on disk is not held all the same.
+    const damage = logs.damageAt(log, seq)
+    if (damage !== undefined) {
+      const detail = `entries ${damage.from} to ${damage.to} of ${log} are damaged here`
+      return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
+    }
+    const batch = yield* logs.read(log, seq - 1, 1)
+    if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
+    const { bytes, chain } = batch.value
+    if (Chain.check(chain) !== check) {
+      return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
+    }
+    const policy = yield* Effect.fromResult(policies.resolve(Entry.decodeAt(bytes, 0).records, asked))
+    return {
+      log,
+      seq,
+      check,
+      policy,
+      selfLagsBy: Math.max(0, seq - logs.announced(log)),
+      version: Entry.stampAt(bytes, 0)
+    }
+  })
+
+  const statusOf = ({ check, log, policy, selfLagsBy, seq }: Place): WriteStatus => {
+    const { n, w } = policy
+    const { holders, verdicts } = inFlight.holders(log, seq, policy, selfLagsBy)
+    return { writeId: WriteId.make(log, seq, check), committed: holders.length >= w, holders, w, n, verdicts }
+  }
+
+  /** Waits for a write that a member may still bring. What is not in the own log now was never written to it. */
+  const arrival = (writeId: WriteId.WriteId) => {
+    if (!isWriteId(writeId)) return Effect.void
+    const { log, seq } = WriteId.place(writeId)
+    const owner = LogId.owner(log)
+    const mayCome = log !== logs.own && (owner === self || peers.includes(owner))
+    if (!mayCome || seq <= logs.head(log).seq) return Effect.void
+    connections.fetchNow()
+    return Effect.timeoutOption(Arrival.reached(logs, writeId), policies.usual.ackTimeout)
+  }
+
+  return {
+    statusOf,
+    status: (writeId: WriteId.WriteId) =>
+      Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), statusOf),
+    resume: Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
+      yield* arrival(writeId)
+      const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
+      return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
+        const waiter: InFlight.Waiter = { resume, seq, check, version, cancelled: false }
+        onWait()
+        inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
+        restIfIdle()
+        return Effect.sync(() => {
+          waiter.cancelled = true
+        })
+      })
+    })
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isWriteId = Schema.is(WriteId.WriteId)
+
+/** Text that is no id is the id of no write, whatever place could be made of it. */
+const noSuchWrite = (writeId: unknown) =>
+  new QuorumError.WriteUnknown({ writeId: String(writeId) as WriteId.WriteId }, { disableChecks: true })

@@ -1,0 +1,90 @@
+/** A write is found by its id on every replica that holds it or gets it, whoever wrote it and whoever started again. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, LogId, WriteId } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
+
+const put = (key: string) => Entry.put("n", key, "v")
+const ids = (acked: ReadonlyArray<{ readonly replica: string }>) => acked.map(({ replica }) => replica).sort()
+
+/** A write of `a` that nobody else has got; then `a` is gone. */
+const orphan = Effect.fnUntraced(function* () {
+  const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+  for (const peer of ["b", "c"]) {
+    cluster.cut("a", peer)
+    cluster.cut(peer, "a")
+  }
+  const { writeId } = yield* during(failure(a.writer.commit(put("k")), "QuorumNotMet"), 2001)
+  yield* a.stop
+  cluster.heal()
+  return { b, c, cluster, writeId }
+})
+
+describe("resume", () => {
+  it.effect("L16 answers on the replica that wrote it after it has started again", () =>
+    Effect.gen(function* () {
+      const { cluster, writeId } = yield* orphan()
+      const a = yield* cluster.start("a")
+      const receipt = yield* during(a.writer.resume(writeId), 2000)
+      assert.strictEqual(receipt.writeId, writeId)
+      assert.isAtLeast(receipt.acked.length, 2)
+    })
+  )
+
+  it.effect("answers on a replica that did not write it, and counts itself and the others", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* Cluster.running("abc", 2)
+      const { writeId } = yield* during(a.writer.commit(put("k"), { w: 3 }), 10)
+      yield* TestClock.adjust(2000)
+      yield* a.stop
+      yield* TestClock.adjust(2000)
+      for (const replica of [b, c]) {
+        const receipt = yield* during(replica.writer.resume(writeId), 10)
+        assert.deepStrictEqual([receipt.writeId, ...ids(receipt.acked)], [writeId, "b", "c"])
+      }
+    })
+  )
+
+  it.effect("waits on a replica that does not hold it yet, and has it fetched from whoever does", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      cluster.faults.set("a>b", (client) => ({ ...client, push: (push) => Effect.delay(client.push(push), 1900) }))
+      const [a, b] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id))
+      yield* TestClock.adjust(2010)
+      const { writeId } = yield* during(a!.writer.commit(put("k")), 10)
+      assert.strictEqual(b!.logs.head(a!.logs.own).seq, 0)
+      const receipt = yield* during(b!.writer.resume(writeId), 50)
+      assert.deepStrictEqual([receipt.writeId, ...ids(receipt.acked)], [writeId, "b", "c"])
+    })
+  )
+
+  it.effect("is unknown after the deadline where nobody brings it, and does not wait for what cannot come", () =>
+    Effect.gen(function* () {
+      const { b, writeId } = yield* orphan()
+      yield* during(failure(b.writer.resume(writeId), "WriteUnknown"), 2000)
+      const { check } = WriteId.place(writeId)
+      const stranger = LogId.make(Cluster.id("x"), b.logs.identity.incarnation)
+      for (const log of [b.logs.own, stranger]) {
+        yield* during(failure(b.writer.resume(WriteId.make(log, 7, check)), "WriteUnknown"), 0)
+      }
+    })
+  )
+
+  it.effect("a receipt reaches further by upgrade, on any replica", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* Cluster.running("abc", 2)
+      const receipt = yield* during(a.writer.commit(put("k"), { w: 1 }), 10)
+      assert.strictEqual(receipt.policy.w, 1)
+      for (const replica of [a, b, c]) {
+        const upgraded = yield* during(replica.writer.upgrade(receipt, "all"), 2000)
+        assert.deepStrictEqual(
+          [upgraded.writeId, upgraded.policy.w, ...ids(upgraded.acked)],
+          [receipt.writeId, 3, "a", "b", "c"]
+        )
+      }
+      yield* failure(a.writer.upgrade(receipt, 4), "InvalidPolicy")
+    })
+  )
+})
