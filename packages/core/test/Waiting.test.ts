@@ -165,6 +165,19 @@ describe("what is known of a write", () => {
     })
   )
 
+  it.effect("the owner of a log holds what it pushed of it, as soon as that is held here, and no more", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* Cluster.running("abc", 2)
+      cluster.cut("a", "c")
+      const write = (key: string) => during(a.writer.commit(put(key)), 10)
+      const { writeId } = yield* write("k")
+      const { committed, holders, verdicts } = yield* b.writer.status(writeId)
+      assert.deepStrictEqual([committed, holders], [true, ["b", "a"]])
+      assert.strictEqual(verdicts[idA]?._tag, "acked")
+      assert.deepStrictEqual(b.peers.get(idA).watermarks.get(a.logs.own), a.logs.head(a.logs.own))
+    })
+  )
+
   it.effect("a peer that is down is no holder of what it held, and is one again when it is back", () =>
     Effect.gen(function* () {
       const { a, c, cluster } = yield* Cluster.running("abc", 2)

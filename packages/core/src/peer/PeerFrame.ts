@@ -11,6 +11,7 @@
  */
 import { Effect, Result, Schema } from "effect"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
+import * as Thrown from "../log/Thrown.ts"
 import * as FrameBytes from "./internal/FrameBytes.ts"
 import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
@@ -126,6 +127,6 @@ const decode = <A>(
     if (read === undefined) return Result.fail(new MalformedFrame({ detail: `${kind} is no kind of ${what}` }))
     return Result.succeed({ number, message: read(kind, reader) })
   } catch (cause) {
-    return Result.fail(new MalformedFrame({ detail: cause instanceof Error ? cause.message : String(cause) }))
+    return Result.fail(new MalformedFrame({ detail: Thrown.messageOf(cause) }))
   }
 }

@@ -22,6 +22,7 @@ import { KeyReader, type NewestWrite } from "./KeyReader.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
+import { Peers } from "./Peers.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
 export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMethods<never>>()(
@@ -38,7 +39,7 @@ const maxFetchMillis = 1500
 export const make: Effect.Effect<
   PeerHandler["Service"],
   never,
-  ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections
+  ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections | Peers
 > = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
@@ -48,6 +49,7 @@ export const make: Effect.Effect<
   const membership = yield* Membership
   const reader = yield* KeyReader
   const connections = yield* Connections
+  const peers = yield* Peers
   const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
@@ -142,14 +144,20 @@ export const make: Effect.Effect<
           return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
         }
         return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
-          onSuccess: (watermark) => ({
-            ...watermark,
-            replica: members.self,
-            incarnation: logs.identity.incarnation,
-            members: membership.hash(),
-            clock: logs.clock(),
-            voting: membership.isVoting()
-          }),
+          onSuccess: (watermark) => {
+            // What it pushes it holds, up to there and no further: it appends before it pushes.
+            const { peer } = session
+            const said = EntryBatch.watermark(batch)
+            peers.report({ _tag: "Ack", peer, watermark: said, how: "push", monotonicMillis: Monotonic.millis(clock) })
+            return {
+              ...watermark,
+              replica: members.self,
+              incarnation: logs.identity.incarnation,
+              members: membership.hash(),
+              clock: logs.clock(),
+              voting: membership.isVoting()
+            }
+          },
           onFailure: withoutCause
         })
       }),
@@ -177,8 +185,7 @@ export const make: Effect.Effect<
 })
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<PeerHandler, never, ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections> =
-  Layer.effect(PeerHandler, make)
+export const layer = Layer.effect(PeerHandler, make)
 
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (

@@ -44,7 +44,7 @@ export interface PeerState {
   readonly pushes: Pushes
 }
 
-/** How a watermark became known: by the ack of a push, or by comparing version vectors. */
+/** How a watermark became known: by a push, its ack or that of the log's owner, or by comparing version vectors. */
 export type Heard = "push" | "vector"
 
 /** Pushes that are under way. */

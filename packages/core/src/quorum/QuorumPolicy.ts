@@ -105,14 +105,14 @@ export const make = (options: {
 }): Result.Result<QuorumPolicy, InvalidPolicy> => {
   const { n, w } = options
   if (!Number.isSafeInteger(n) || n < 1) {
-    return invalid(`n must be >= 1 and a whole number, got ${n}`)
+    return invalid(`n must be >= 1 and a whole number, got ${shown(n)}`)
   }
   if (!Number.isSafeInteger(w)) {
-    return invalid(`w must be a whole number, got ${w}`)
+    return invalid(`w must be a whole number, got ${shown(w)}`)
   }
   const ackTimeout = Duration.fromInput(options.ackTimeout ?? defaultAckTimeout)
   if (Option.isNone(ackTimeout) || !isSpan(ackTimeout.value)) {
-    return invalid(`ackTimeout must be a finite duration greater than zero, got ${String(options.ackTimeout)}`)
+    return invalid(`ackTimeout must be a finite duration greater than zero, got ${shown(options.ackTimeout)}`)
   }
   return Result.succeed({
     n,
@@ -154,7 +154,7 @@ export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, I
   return Number.isSafeInteger(asked) && asked >= 1 && asked <= n
     ? Result.succeed({ ...policy, w: asked, requestedW: asked })
     : invalid(
-        `w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${typeof w === "object" ? `{ allBut: ${String(allBut(w))} }` : String(w)}`
+        `w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${typeof w === "object" ? `{ allBut: ${shown(allBut(w))} }` : shown(w)}`
       )
 }
 
@@ -177,6 +177,10 @@ export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
+
+/** What was given instead, as text; not every object has one. */
+const shown = (value: unknown): string =>
+  typeof value === "object" && value !== null ? "an object" : typeof value === "function" ? "a function" : String(value)
 
 /** From whatever a caller passes: what has no such number asks for no number of replicas. */
 const allBut = (w: unknown): number =>

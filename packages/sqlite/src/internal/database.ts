@@ -3,7 +3,7 @@
  *
  * What is synchronous here throws; {@link storeError} turns whatever was thrown into a `StoreError`.
  */
-import { ReplicaStore } from "@quorum/core/adapter"
+import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { DatabaseSync } from "./nodeSqlite.ts"
@@ -118,7 +118,7 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
   if (cause instanceof ReplicaStore.StoreError) return cause
   const fail = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
     new ReplicaStore.StoreError({ reason, detail, cause })
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = Thrown.messageOf(cause)
   if (cause instanceof ForeignFile) return fail("corrupt", message)
   // The low byte is the primary code: https://www.sqlite.org/rescode.html
   switch ((resultCode(cause) ?? -1) & 0xff) {

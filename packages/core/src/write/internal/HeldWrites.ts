@@ -10,6 +10,7 @@ import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import * as Thrown from "../../log/Thrown.ts"
 import { Connections } from "../../peer/Connections.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
@@ -112,4 +113,4 @@ const isWriteId = Schema.is(WriteId.WriteId)
 
 /** Text that is no id is the id of no write, whatever place could be made of it. */
 const noSuchWrite = (writeId: unknown) =>
-  new QuorumError.WriteUnknown({ writeId: String(writeId) as WriteId.WriteId }, { disableChecks: true })
+  new QuorumError.WriteUnknown({ writeId: Thrown.textOf(writeId) as WriteId.WriteId }, { disableChecks: true })
