@@ -6,13 +6,14 @@
  */
 import { LogId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Effect, Layer, Option, Result, Schema } from "effect"
+import { Effect, Layer, Option, Result } from "effect"
 import type { Scope } from "effect"
 import * as path from "node:path"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
 import * as Files from "./internal/files.ts"
 import * as HeldLog from "./internal/heldLog.ts"
+import * as Opening from "./internal/opening.ts"
 import * as Place from "./internal/place.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -45,7 +46,13 @@ export const make = Effect.fnUntraced(function* (
   const draw = yield* LogId.incarnations
   const boot = yield* Place.Boot
   const { service } = yield* Database.scoped(file, () =>
-    open(file, options, { cluster, replica: self, incarnation: draw() }, { draw, boot })
+    Opening.open(
+      file,
+      options.maxBytes,
+      { cluster, replica: self, incarnation: draw() },
+      { draw, boot },
+      (db, settled, endUse) => opened(file, db, settled, endUse)
+    )
   )
   return ReplicaStore.ReplicaStore.of(service)
 })
@@ -58,64 +65,7 @@ export const layer = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a start needs to know beside its options. */
-interface Start {
-  readonly boot: string
-  /** Draws a new incarnation. */
-  readonly draw: (above?: LogId.Incarnation) => LogId.Incarnation
-}
-
-const open = (file: string, options: Options, identity: ReplicaStore.StoreIdentity, { boot, draw }: Start) => {
-  const asked = decodeIdentity(identity)
-  Files.prepare(file)
-  Files.sync(file)
-  const here = { boot, place: Place.placeOf(file) }
-  const db = Database.open(file, {
-    applicationId: 0x514c4f47, // "QLOG"
-    version: 2,
-    cacheKiB: 8192,
-    maxBytes: options.maxBytes,
-    create: (db) => {
-      db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
-        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-        CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
-      db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
-      Place.insertNotes(db, Place.notesOfNew(here))
-    }
-  })
-  const endUse = Files.noteUse(file)
-  try {
-    // Before anything of it is said or counted: what a killed process had written, and not synced, is read from the
-    // memory of the operating system, and a power loss would take it back (law L54).
-    Files.syncWal(file)
-    Database.checkpoint(db)
-    const found = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
-    if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; restore it, or delete it`)
-    if (found.cluster !== asked.cluster || found.replica !== asked.replica) {
-      throw new ReplicaStore.StoreError({
-        reason: "wrong_identity",
-        detail:
-          `${file} belongs to replica ${found.replica} of ${JSON.stringify(found.cluster)}, and was opened for replica ` +
-          `${asked.replica} of ${JSON.stringify(asked.cluster)}; give every replica a folder of its own`
-      })
-    }
-    const notes = Place.makeNotes(db)
-    return opened(file, db, { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }, endUse)
-  } catch (cause) {
-    endUse()
-    db.close()
-    throw cause
-  }
-}
-
-/** A store as its start leaves it. */
-interface Settled extends ReplicaStore.StoreIdentity {
-  readonly doubt: ReplicaStore.Doubt
-  readonly notes: Place.Notes
-  readonly draw: Start["draw"]
-}
-
-const opened = (file: string, db: DatabaseSync, settled: Settled, endUse: () => void) => {
+const opened = (file: string, db: DatabaseSync, settled: Opening.Settled, endUse: () => void) => {
   const { cluster, doubt, draw, notes, replica } = settled
   let { incarnation } = settled
   const isGone = Files.watchPlace(file)
@@ -283,6 +233,3 @@ const opened = (file: string, db: DatabaseSync, settled: Settled, endUse: () => 
 
 /** Result codes that SQLite gives before it writes a commit record: busy, locked, read-only, full, too big. */
 const endedBeforeCommit = new Set<number | undefined>([5, 6, 8, 13, 18])
-
-const isIdentity = Schema.is(ReplicaStore.StoreIdentity)
-const decodeIdentity = Schema.decodeUnknownSync(ReplicaStore.StoreIdentity)

@@ -1,0 +1,82 @@
+/**
+ * Opening the file of a store: whose it is, and that all that a start finds in it is durable before it is said.
+ */
+import type { LogId } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
+import { Schema } from "effect"
+import type { DatabaseSync } from "./nodeSqlite.ts"
+import * as Database from "./database.ts"
+import * as Files from "./files.ts"
+import * as Place from "./place.ts"
+
+/** What a start needs to know beside its options. */
+export interface Start {
+  readonly boot: string
+  /** Draws a new incarnation. */
+  readonly draw: (above?: LogId.Incarnation) => LogId.Incarnation
+}
+
+/**
+ * Opens the file of a store, or creates it, and has it used once it is known whose it is, what a restart would find of
+ * it, and what is in doubt. Whatever fails on the way, the file is closed then.
+ */
+export const open = <A>(
+  file: string,
+  maxBytes: number | undefined,
+  identity: ReplicaStore.StoreIdentity,
+  { boot, draw }: Start,
+  use: (db: DatabaseSync, settled: Settled, endUse: () => void) => A
+): A => {
+  const asked = decodeIdentity(identity)
+  Files.prepare(file)
+  Files.sync(file)
+  const here = { boot, place: Place.placeOf(file) }
+  const db = Database.open(file, {
+    applicationId: 0x514c4f47, // "QLOG"
+    version: 2,
+    cacheKiB: 8192,
+    maxBytes,
+    create: (db) => {
+      db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
+        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+        CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
+      db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
+      Place.insertNotes(db, Place.notesOfNew(here))
+    }
+  })
+  const endUse = Files.noteUse(file)
+  try {
+    // Before anything of it is said or counted: what a killed process had written, and not synced, is read from the
+    // memory of the operating system, and a power loss would take it back (law L54).
+    Files.syncWal(file)
+    Database.checkpoint(db)
+    const found = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
+    if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; restore it, or delete it`)
+    if (found.cluster !== asked.cluster || found.replica !== asked.replica) {
+      throw new ReplicaStore.StoreError({
+        reason: "wrong_identity",
+        detail:
+          `${file} belongs to replica ${found.replica} of ${JSON.stringify(found.cluster)}, and was opened for replica ` +
+          `${asked.replica} of ${JSON.stringify(asked.cluster)}; give every replica a folder of its own`
+      })
+    }
+    const notes = Place.makeNotes(db)
+    return use(db, { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }, endUse)
+  } catch (cause) {
+    endUse()
+    db.close()
+    throw cause
+  }
+}
+
+/** A store as its start leaves it. */
+export interface Settled extends ReplicaStore.StoreIdentity {
+  readonly doubt: ReplicaStore.Doubt
+  readonly notes: Place.Notes
+  readonly draw: Start["draw"]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isIdentity = Schema.is(ReplicaStore.StoreIdentity)
+const decodeIdentity = Schema.decodeUnknownSync(ReplicaStore.StoreIdentity)
