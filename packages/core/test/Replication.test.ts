@@ -238,7 +238,8 @@ describe("Replication", () => {
             }),
           push: () => refuse,
           pull: () => refuse,
-          read: () => refuse
+          read: () => refuse,
+          verify: () => refuse
         }
       })
       yield* cluster.start("b")

@@ -104,4 +104,34 @@ describe("writes", () => {
       assert.strictEqual(head(a), before)
     })
   )
+
+  it.live("a receipt is verified by the replicas of today, on any of them", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster()
+      const receipt = yield* put(a, "k", "v", "?w=3")
+      const options = { body: receipt.text, headers: { "content-type": "application/json" } }
+      const verified = yield* request("POST", `${b.url}/v1/receipts/verify`, options)
+      assert.strictEqual(verified.status, 200)
+      assert.deepStrictEqual(verified.json, {
+        writeId: receipt.json.writeId,
+        copies: { a: "held", b: "held", c: "held" },
+        held: 3,
+        committed: true
+      })
+      yield* c.stop
+      yield* Cluster.until("c is gone", () => a.status().peers.some(({ link }) => link === "down"))
+      const less = yield* request("POST", `${a.url}/v1/receipts/verify`, options)
+      assert.deepInclude(less.json, { copies: { a: "held", b: "held", c: "unknown" }, held: 2, committed: false })
+    })
+  )
+
+  it.live("what is no receipt is 400, and what is longer than one 413", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const verify = (body: BodyInit) => request("POST", `${a.url}/v1/receipts/verify`, { body })
+      for (const body of ["", "{}", "[1", '{"writeId":"a@1:1"}']) assertInvalid(yield* verify(body), "body")
+      const long = yield* verify(" ".repeat(65_537))
+      assert.deepStrictEqual([long.status, long.json.error], [413, "write_rejected"])
+    })
+  )
 })

@@ -31,6 +31,7 @@ const golden = [
   "GET /v1/records (after?, limit?) -> 200 400 503",
   "GET /v1/writes/{id} (id) -> 200 400 404 409 503",
   "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 409 503 504",
+  "POST /v1/receipts/verify () -> 200 400 404 413",
   "GET /v1/status () -> 200 400",
   "GET /healthz () -> 200 400 503",
   "GET /readyz () -> 200 400 503"

@@ -14,6 +14,7 @@ const setUp = Effect.fnUntraced(function* (plan?: Parameters<typeof FaultyPeerTr
     hello: () => Effect.die("not expected"),
     push: () => Effect.die("not expected"),
     read: () => Effect.die("not expected"),
+    verify: () => Effect.die("not expected"),
     pull: ({ maxBytes }: PeerProtocol.Pull) =>
       Effect.sync(() => {
         seen.push(maxBytes)

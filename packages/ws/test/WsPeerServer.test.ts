@@ -65,6 +65,7 @@ const serveHandler = Effect.fnUntraced(function* (handler: Partial<PeerHandler.P
         push: unexpected,
         pull: unexpected,
         read: unexpected,
+        verify: unexpected,
         ...handler
       })
     ),

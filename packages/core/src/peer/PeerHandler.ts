@@ -16,6 +16,7 @@ import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
 import { Connections } from "./Connections.ts"
 import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
+import * as Copies from "./Copies.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
 import { KeyReader, type NewestWrite } from "./KeyReader.ts"
@@ -180,6 +181,13 @@ export const make: Effect.Effect<
           head: { incarnation, members: membership.hash(), newest: headOf(newest), confirmed },
           value: valueOf(newest, have)
         }
+      }).pipe(Effect.mapError(withoutCause)),
+    verify: ({ session: id, writeId }) =>
+      Effect.gen(function* () {
+        yield* enter(id)
+        const state = yield* Copies.stateOf(logs, reader, writeId)
+        if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
+        return { state }
       }).pipe(Effect.mapError(withoutCause))
   })
 })

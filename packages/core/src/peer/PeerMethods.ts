@@ -50,6 +50,13 @@ export const methods = {
     answer: codecs.readAnswer(21),
     error: codecs.json(22, PeerProtocol.ReadError),
     timeLimit: "call"
+  }),
+  /** Asks what is held of a write today. */
+  verify: method({
+    request: codecs.json(30, PeerProtocol.Verify),
+    answer: codecs.json(31, PeerProtocol.Verified),
+    error: codecs.json(32, PeerProtocol.ReadError),
+    timeLimit: "call"
   })
 }
 

@@ -272,6 +272,32 @@ export const ReadError = Schema.Union([SessionUnknown, NotVoting, ReplicaStore.S
 /** Why a read was not answered. */
 export type ReadError = typeof ReadError.Type
 
+/** Asks what is held of a write today, of a replica that votes. */
+export const Verify = Schema.Struct({ session: Schema.String, writeId: WriteId.WriteId })
+
+/** Asks what is held of a write today. */
+export type Verify = typeof Verify.Type
+
+/**
+ * What a replica holds of a write.
+ *
+ * - `held`: its entry, durably
+ * - `superseded`: its entry too, and of every key of it a newer write
+ * - `missing`: its log does not reach the place
+ * - `replaced`: another entry at the place
+ * - `damaged`: it, or what comes before it in its log, cannot be read
+ */
+export const CopyState = Schema.Literals(["held", "superseded", "missing", "replaced", "damaged"])
+
+/** What a replica holds of a write. */
+export type CopyState = typeof CopyState.Type
+
+/** What is held of a write. */
+export const Verified = Schema.Struct({ state: CopyState })
+
+/** What is held of a write. */
+export type Verified = typeof Verified.Type
+
 /** Why a push was not acked. */
 export const PushError = Schema.Union([
   SessionUnknown,

@@ -17,7 +17,7 @@ import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
-import type { Progress, Receipt, WriteStatus } from "./Receipt.ts"
+import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
@@ -25,6 +25,7 @@ import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
 import { Policies } from "../read/Policies.ts"
 import * as Steps from "./internal/Steps.ts"
+import * as Verifying from "./internal/Verifying.ts"
 
 /** Why a commit was not answered with a receipt. */
 export type CommitError =
@@ -97,6 +98,11 @@ export class QuorumWriter extends Context.Service<
     readonly resume: (writeId: WriteId.WriteId, options?: WriteOptions) => Effect.Effect<Receipt, ResumeError>
     /** Waits until `w` replicas hold a committed write: {@link resume}, to reach further than the receipt says. */
     readonly upgrade: (receipt: Receipt, w: QuorumPolicy.W) => Effect.Effect<Receipt, ResumeError>
+    /**
+     * Asks the replicas of today whether they hold what a receipt says. Unlike `status`, which tells what is known here,
+     * each looks at its own store. Those that do not answer in the time of a request are `unknown`.
+     */
+    readonly verify: (receipt: Receipt) => Effect.Effect<Verification, QuorumError.WriteUnknown>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before. A late ack makes a holder too, and its verdict stays
@@ -230,6 +236,7 @@ export const make = Effect.gen(function* () {
     progress,
     resume: heldWrites.resume,
     upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
+    verify: yield* Verifying.make,
     status: heldWrites.status
   })
 })

@@ -66,6 +66,34 @@ export const WriteStatus = Schema.Struct({
 /** What is known now about a write. */
 export type WriteStatus = typeof WriteStatus.Type
 
+/**
+ * What became of a copy of a committed write.
+ *
+ * - `held`: the replica holds it durably
+ * - `superseded`: it holds it durably, and of every key of it a newer write
+ * - `lost`: it was counted, and does not hold it any more
+ * - `damaged`: what it holds cannot be read; it is mended from the other copies
+ * - `missing`: it was not counted, and does not hold it
+ * - `unknown`: it cannot be asked, or does not vote
+ */
+export const CopyState = Schema.Literals(["held", "superseded", "lost", "damaged", "missing", "unknown"])
+
+/** What became of a copy of a committed write. */
+export type CopyState = typeof CopyState.Type
+
+/** What the replicas of today say of a receipt. */
+export class Verification extends Schema.Opaque<Verification>()(
+  Schema.Struct({
+    writeId: WriteId.WriteId,
+    /** Of every replica of the set. */
+    copies: Schema.Record(ReplicaId.ReplicaId, CopyState),
+    /** How many hold the write durably: those that are `held` or `superseded`. */
+    held: Schema.Int,
+    /** Whether these are at least the `w` of the receipt. When not, `unknown` copies may be there all the same. */
+    committed: Schema.Boolean
+  })
+) {}
+
 /** One step of a write. */
 export type Progress =
   /** It is durable on this replica, and is being pushed. */

@@ -1,7 +1,7 @@
 /** Frames of the peer protocol, each with what it carries. */
 import { assert } from "@effect/vitest"
 import { Result } from "effect"
-import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../../src/index.ts"
+import { Entry, HybridLogicalClock, LogId, ReplicaId, WriteId } from "../../src/index.ts"
 import {
   Chain,
   EntryBatch,
@@ -77,6 +77,7 @@ export const tracesOf = (count: number): ReadonlyArray<PeerProtocol.TraceContext
   Array.from({ length: count }, (_, i) => ({ traceId, spanId: `00f067aa0ba902b${i}` }))
 
 export const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request]> = [
+  ["a verify", { _tag: "verify", payload: { session: "s1", writeId: WriteId.make(log, 7, 0x123abcd) } }],
   ["a handshake", { _tag: "hello", payload: hello }],
   ["a handshake of an empty replica", { _tag: "hello", payload: { ...hello, vector: [], cluster: "" } }],
   ["a push", { _tag: "push", payload: { session: "k2j3h4", batch: batchOf({ log, seq: 41, chain }, 3) } }],
@@ -94,6 +95,8 @@ export const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.
 ]
 
 export const answers: ReadonlyArray<readonly [what: string, answer: PeerFrame.Answer]> = [
+  ["a verified", { _tag: "verify", result: Result.succeed({ state: "superseded" }) }],
+  ["a verify without a vote", { _tag: "verify", result: Result.fail(new PeerProtocol.NotVoting()) }],
   ["a welcome", { _tag: "hello", result: Result.succeed(welcome) }],
   ...PeerProtocol.HandshakeRefused.fields.reason.literals.map(
     (reason) =>

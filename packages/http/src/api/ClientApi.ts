@@ -5,35 +5,34 @@
  * the same schemas make the OpenAPI document at `/openapi.json`.
  */
 import {
+  type Receipt,
   LogId,
   HybridLogicalClock,
   type QuorumError,
   WriteId,
-  Receipt,
   type Records,
   ReplicaStatus
 } from "@quorum/core"
-import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
+import { whole } from "./numbers.ts"
 import * as openApi from "./openApi.ts"
+import { receipt, ReceiptsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
+
+export { ReceiptsGroup, WritesGroup } from "./WritesApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
 export type ClientApiError =
-  | QuorumError.QuorumNotMet
+  | WriteError
   | QuorumError.QuorumUnavailable
   | QuorumError.LocalWriteFailed
-  | QuorumError.WriteRejected
-  | QuorumError.WriteUnknown
-  | QuorumError.WriteReplaced
   | QuorumError.Overloaded
   | QuorumError.ReplicaClosing
   | QuorumError.NotReady
   | QuorumError.WriteUncertain
   | QuorumError.ReadUnavailable
   | Records.NotYetVisible
-  | ReplicaStore.StoreError
   | Errors.RecordNotFound
   | Errors.Unhealthy
   | Errors.InvalidRequest
@@ -94,25 +93,9 @@ export const RecordPage = Schema.Struct({
 
 const place = { namespace: Schema.String, key: Schema.String }
 
-/** A number of a query: decimal digits, and none of the other spellings that `Number` takes (`1e0`, `0x1`, ` 1`). */
-const whole = (bounds: { readonly minimum: number; readonly maximum?: number }) =>
-  Schema.optionalKey(
-    Schema.String.check(
-      Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number in decimal digits" })
-    ).pipe(
-      Schema.decodeTo(
-        Schema.Int.check(Schema.isBetween({ maximum: Number.MAX_SAFE_INTEGER, ...bounds })),
-        SchemaTransformation.transform({ decode: Number, encode: String })
-      )
-    )
-  )
-
-/** How many replicas have to hold this write, instead of what the policy says: 1 to n. */
-const w = whole(openApi.bounds.w)
-
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 
-const created: Schema.Codec<Receipt.Receipt, unknown> = Receipt.Receipt.pipe(HttpApiSchema.status(201))
+const created: Schema.Codec<Receipt.Receipt, unknown> = receipt.pipe(HttpApiSchema.status(201))
 
 /** Records: bytes by namespace and key. */
 export class RecordsGroup extends HttpApiGroup.make("records")
@@ -151,7 +134,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
-      success: Receipt.Receipt,
+      success: receipt,
       error: Errors.ofCommit
     }).annotateMerge(
       OpenApi.annotations({ summary: "Delete a record", description: "A delete is a write like any other." })
@@ -176,30 +159,6 @@ export class RecordsGroup extends HttpApiGroup.make("records")
   .middleware(Errors.StrictRequests)
   .annotateMerge(OpenApi.annotations({ description: "Records: bytes by namespace and key." })) {}
 
-/** Writes, by their ids. */
-export class WritesGroup extends HttpApiGroup.make("writes")
-  .add(
-    HttpApiEndpoint.get("status", "/v1/writes/:id", {
-      params: { id: WriteId.WriteId },
-      success: Receipt.WriteStatus,
-      error: Errors.ofWriteStatus
-    }).annotateMerge(OpenApi.annotations({ summary: "What is known about a write" })),
-    HttpApiEndpoint.post("resume", "/v1/writes/:id/resume", {
-      params: { id: WriteId.WriteId },
-      query: { w },
-      success: Receipt.Receipt,
-      error: Errors.ofResume
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Wait for the quorum of a write",
-        description: "For a write that was answered with `quorum_not_met`, or to reach further than its receipt says."
-      })
-    )
-  )
-  .middleware(Errors.InvalidRequests)
-  .middleware(Errors.StrictRequests)
-  .annotateMerge(OpenApi.annotations({ description: "Writes, by their ids." })) {}
-
 const Ok = Schema.Struct({ status: Schema.Literal("ok") })
 
 /** The replica itself. */
@@ -223,7 +182,7 @@ export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true 
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
-  .add(RecordsGroup, WritesGroup, ReplicaGroup)
+  .add(RecordsGroup, WritesGroup, ReceiptsGroup, ReplicaGroup)
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",

@@ -217,6 +217,9 @@ export const ofWriteStatus = [writeUnknown, writeReplaced, unavailable(storeFail
 /** What a resumed write may be answered with instead of its receipt. */
 export const ofResume = [writeUnknown, writeReplaced, unmet(quorumNotMet), unavailable(storeFailed)] as const
 
+/** What a receipt may be answered with instead of what became of its copies. */
+export const ofVerify = [writeUnknown, withStatus(413, writeRejected("too_large"))] as const
+
 /** What a question about the replica's health may be answered with. */
 export const ofHealth = unavailable(
   travel(Unhealthy, "unhealthy", { reason: ReplicaStore.StoreErrorReason }, (body) => new Unhealthy(body))

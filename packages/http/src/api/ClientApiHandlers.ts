@@ -1,8 +1,8 @@
 /**
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
-import { Entry, Limits, QuorumError, QuorumWriter, type Receipt, Records, ReplicaStatus } from "@quorum/core"
-import { ByteSize, Effect, Layer, Option } from "effect"
+import { Entry, Limits, QuorumError, QuorumWriter, Receipt, Records, ReplicaStatus } from "@quorum/core"
+import { ByteSize, Effect, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
@@ -128,6 +128,29 @@ const writesHandlers = HttpApiBuilder.group(
   })
 )
 
+/** The most bytes of a receipt: verdicts and acks of a few hundred replicas. */
+const maxReceiptBytes = 64 * 1024
+
+const decodeReceipt = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.toCodecJson(Receipt.Receipt)))
+
+const receiptsHandlers = HttpApiBuilder.group(
+  ClientApi,
+  "receipts",
+  Effect.fnUntraced(function* (handlers) {
+    const writer = yield* QuorumWriter.QuorumWriter
+    return handlers.handleRaw("verify", ({ request }) =>
+      Effect.gen(function* () {
+        const body = yield* readValue(request, maxReceiptBytes)
+        const receipt = yield* Effect.mapError(
+          decodeReceipt(new TextDecoder().decode(body)),
+          ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: `it is no receipt: ${message}` })
+        )
+        return yield* writer.verify(receipt)
+      })
+    )
+  })
+)
+
 const replicaHandlers = HttpApiBuilder.group(
   ClientApi,
   "replica",
@@ -155,7 +178,7 @@ const replicaHandlers = HttpApiBuilder.group(
 )
 
 /** The handlers of all endpoints. */
-export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, replicaHandlers)
+export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, receiptsHandlers, replicaHandlers)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

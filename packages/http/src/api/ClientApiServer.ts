@@ -92,7 +92,8 @@ const parameterNames = ({ query }: HttpApiEndpoint.Top): ReadonlyArray<string> =
 const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, method, url }) => {
     const names = parameterNames(endpoint)
-    const objection = RequestRules.ofQuery(url, names) ?? RequestRules.ofHeaders(method, headers)
+    const objection =
+      RequestRules.ofQuery(url, names) ?? RequestRules.ofHeaders(method, headers, endpoint.payload.size > 0)
     return objection === undefined ? answer : Effect.succeed(objected(objection))
   })
 )

@@ -60,7 +60,7 @@ export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection
  * What is wrong with the headers: those that would change what a request means and are not supported, and a body where
  * none is read.
  */
-export const ofHeaders = (method: string, headers: Headers): Objection | undefined => {
+export const ofHeaders = (method: string, headers: Headers, readsBody = method === "PUT"): Objection | undefined => {
   const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     const detail = `a body that is packed (${encoding}) would be stored as it is; send it unpacked`
@@ -74,7 +74,7 @@ export const ofHeaders = (method: string, headers: Headers): Objection | undefin
   const override = overrides.find((name) => headers[name] !== undefined)
   if (override !== undefined) return notImplemented(override, `the method is that of the request, ${method}`)
   if (method === "GET" || method === "HEAD") return undefined
-  return ofWrite(method, headers)
+  return ofWrite(headers, readsBody)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ export const ofHeaders = (method: string, headers: Headers): Objection | undefin
 type Headers = { readonly [name: string]: string | undefined }
 
 /** What is wrong with the headers of a request that changes something. */
-const ofWrite = (method: string, headers: Headers): Objection | undefined => {
+const ofWrite = (headers: Headers, readsBody: boolean): Objection | undefined => {
   const conditional = conditionals.find((name) => headers[name] !== undefined)
   if (conditional !== undefined) {
     return notImplemented(conditional, "a write cannot depend on what is there; there is no compare-and-set")
@@ -94,7 +94,7 @@ const ofWrite = (method: string, headers: Headers): Objection | undefined => {
   if (digest !== undefined) {
     return notImplemented(digest, "nobody compares it with the body, which would be stored although they differ")
   }
-  if (method !== "PUT") {
+  if (!readsBody) {
     const hasBody = Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined
     return hasBody ? invalid("body", "none is read here; `w` is a parameter") : undefined
   }

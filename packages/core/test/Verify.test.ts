@@ -1,0 +1,109 @@
+/** What the replicas of today hold of a write that was committed. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { ReplicaStore } from "../src/adapter.ts"
+import { Entry, type Receipt } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
+
+const put = (key: string, value = "v") => Entry.put("n", key, value)
+
+const statesOf = ({ copies }: Receipt.Verification) =>
+  Object.entries(copies).map(([replica, state]) => `${replica} ${state}`)
+
+describe("verify", () => {
+  it.effect("asks every replica, from any of them, and sums up who holds the write", () =>
+    Effect.gen(function* () {
+      const { a, replicas } = yield* Cluster.running("abc", 2)
+      const receipt = yield* during(a.writer.commit(put("k")), 10)
+      yield* TestClock.adjust(1000)
+      for (const replica of replicas) {
+        const verification = yield* during(replica.writer.verify(receipt), 10)
+        assert.deepStrictEqual([...statesOf(verification)].sort(), ["a held", "b held", "c held"])
+        assert.deepInclude({ ...verification }, { writeId: receipt.writeId, held: 3, committed: true })
+      }
+      const [, , c] = replicas
+      const all = yield* during(a.writer.commit(put("l"), { w: 3 }), 10)
+      yield* c!.stop
+      yield* TestClock.adjust(3000)
+      assert.deepInclude({ ...(yield* a.writer.verify(all)) }, { held: 2, committed: false })
+      assert.deepInclude({ ...(yield* a.writer.verify(receipt)) }, { held: 2, committed: true })
+    })
+  )
+
+  it.effect("says where it is superseded: where each of its keys has a newer write", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* Cluster.running("abc", 3)
+      const receipt = yield* during(a.writer.commit([put("k"), put("l")]), 10)
+      yield* during(b.writer.commit(put("k", "newer")), 10)
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(statesOf(yield* during(a.writer.verify(receipt), 10)), ["a held", "b held", "c held"])
+      yield* during(b.writer.commit(Entry.remove("n", "l")), 10)
+      yield* TestClock.adjust(1000)
+      const verification = yield* during(a.writer.verify(receipt), 10)
+      assert.deepStrictEqual(statesOf(verification), ["a superseded", "b superseded", "c superseded"])
+      assert.deepInclude({ ...verification }, { held: 3, committed: true })
+    })
+  )
+
+  it.effect(
+    "tells a copy that was counted and is lost from one that never was there, and from who cannot be asked",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        cluster.cut("a", "c")
+        cluster.cut("c", "b")
+        cluster.cut("c", "a")
+        const receipt = yield* during(a.writer.commit(put("k")), 10)
+        const early = yield* during(b.writer.verify(receipt), 2001)
+        assert.deepStrictEqual(statesOf(early), ["b held", "a held", "c missing"])
+        // The whole set loses its disks but for c, which has not got it.
+        yield* Effect.all([a.stop, b.stop])
+        for (const id of ["a", "b"]) cluster.wipe(id)
+        yield* TestClock.adjust(3000)
+        const alone = yield* c.writer.verify(receipt)
+        assert.deepStrictEqual(statesOf(alone), ["c missing", "a unknown", "b unknown"])
+        assert.deepInclude({ ...alone }, { held: 0, committed: false })
+        cluster.heal()
+        yield* Effect.forEach(["a", "b"], (id) => cluster.start(id))
+        yield* TestClock.adjust(5000)
+        const late = yield* during(c.writer.verify(receipt), 10)
+        assert.deepStrictEqual(statesOf(late), ["c missing", "a lost", "b lost"])
+      })
+  )
+
+  it.effect("L52 another write at the place is no copy", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      const receipt = yield* a.writer.commit(put("k"))
+      const other = { ...receipt, writeId: receipt.writeId.replace(/.$/, (digit) => (digit === "0" ? "1" : "0")) }
+      assert.deepStrictEqual(statesOf(yield* a.writer.verify(other as Receipt.Receipt)), ["a lost"])
+      yield* failure(a.writer.verify({ ...receipt, writeId: "x" as never }), "WriteUnknown")
+    })
+  )
+
+  it.effect("a damaged copy does not count, and a store that fails says nothing", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
+      let fails = false
+      const unavailable = new ReplicaStore.StoreError({ reason: "unavailable", detail: "the disk is gone" })
+      cluster.stores.set("a", {
+        ...store,
+        read: (...args) => (fails ? Effect.fail(unavailable) : store.read(...args))
+      })
+      const first = yield* cluster.start("a")
+      const receipt = yield* first.writer.commit(put("k"))
+      yield* first.writer.commit(put("l"))
+      yield* first.stop
+      const a = yield* cluster.start("a")
+      fails = true
+      assert.deepStrictEqual(statesOf(yield* a.writer.verify(receipt)), ["a unknown"])
+      fails = false
+      store.damage(a.logs.own, 1)
+      const verification = yield* a.writer.verify(receipt)
+      assert.deepStrictEqual([...statesOf(verification), verification.committed], ["a damaged", false])
+    })
+  )
+})

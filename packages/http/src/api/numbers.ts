@@ -1,0 +1,17 @@
+/**
+ * Numbers in queries.
+ */
+import { Schema, SchemaTransformation } from "effect"
+
+/** A number of a query: decimal digits, and none of the other spellings that `Number` takes (`1e0`, `0x1`, ` 1`). */
+export const whole = (bounds: { readonly minimum: number; readonly maximum?: number }) =>
+  Schema.optionalKey(
+    Schema.String.check(
+      Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number in decimal digits" })
+    ).pipe(
+      Schema.decodeTo(
+        Schema.Int.check(Schema.isBetween({ maximum: Number.MAX_SAFE_INTEGER, ...bounds })),
+        SchemaTransformation.transform({ decode: Number, encode: String })
+      )
+    )
+  )
