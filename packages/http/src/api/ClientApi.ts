@@ -13,6 +13,7 @@ import {
   type Records,
   ReplicaStatus
 } from "@quorum/core"
+import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
@@ -25,6 +26,11 @@ export { ReceiptsGroup, WritesGroup } from "./WritesApi.ts"
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
 export type ClientApiError =
   | WriteError
+  | QuorumError.WriteUnknown
+  | QuorumError.WriteReplaced
+  | QuorumError.WriteRejected
+  | QuorumError.QuorumNotMet
+  | ReplicaStore.StoreError
   | QuorumError.QuorumUnavailable
   | QuorumError.LocalWriteFailed
   | QuorumError.Overloaded
