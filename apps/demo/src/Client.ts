@@ -2,7 +2,7 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import type { Entry, Records, ReplicaStatus, WriteId } from "@quorum/core"
+import type { Entry, Receipt, Records, ReplicaStatus, WriteId } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -10,7 +10,7 @@ import type { Member } from "./Cluster.ts"
 
 /** What is known about a write after a request. */
 export type Answer =
-  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId }
+  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId; readonly receipt: Receipt.Receipt }
   /** Held by the replica that answered, not known to be on enough others. */
   | {
       readonly _tag: "NotMet"
@@ -29,6 +29,20 @@ export type Answer =
   /** The request was sent and has no answer: it may have been written. */
   | { readonly _tag: "Unknown"; readonly detail: string }
 
+/** What a read of a record found. */
+export type Found =
+  | { readonly _tag: "Value"; readonly value: Uint8Array; readonly writeId: WriteId.WriteId }
+  | { readonly _tag: "Absent" }
+  /** It was not answered: `reason` is the tag of the error. */
+  | { readonly _tag: "Failed"; readonly reason: string; readonly detail: string }
+
+/** What a read asks for. */
+export interface ReadOptions {
+  readonly consistency?: Records.Consistency
+  /** The write that has to be visible. */
+  readonly atLeast?: WriteId.WriteId
+}
+
 /** The state of a replica. */
 export type Status = ReplicaStatus.Status
 
@@ -44,12 +58,16 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 
 /** The client API of the replicas. */
 export interface Client {
-  readonly put: (member: Member, write: Entry.Write) => Effect.Effect<Answer>
+  /** Puts or deletes. */
+  readonly write: (member: Member, write: Entry.Write) => Effect.Effect<Answer>
+  readonly read: (member: Member, namespace: string, key: string, options?: ReadOptions) => Effect.Effect<Found>
   /** Waits for the quorum of a write that the member holds. */
   readonly resume: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<Answer>
   /** Whether the member knows that a write is committed. */
   readonly isCommitted: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<boolean, AskFailed>
   readonly status: (member: Member) => Effect.Effect<Status, AskFailed>
+  /** Whether the member says that it takes writes. */
+  readonly isReady: (member: Member) => Effect.Effect<boolean>
   /** All records of a member, in order. */
   readonly records: (member: Member) => Stream.Stream<Records.Record, AskFailed>
 }
@@ -70,12 +88,18 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
     )
 
   const client: Client = {
-    put: (member, { key, namespace, value }) =>
-      answer(of(member).records.put({ params: { namespace, key }, query: {}, payload: value })),
+    write: (member, { key, kind, namespace, value }) => {
+      const place = { params: { namespace, key }, query: {} }
+      const { put, remove } = of(member).records
+      return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
+    },
+    read: (member, namespace, key, options = {}) =>
+      found(of(member).records.get({ params: { namespace, key }, query: options })),
     resume: (member, writeId) => answer(of(member).writes.resume({ params: { id: writeId }, query: {} })),
     isCommitted: (member, writeId) =>
       Effect.map(asking(member, of(member).writes.status({ params: { id: writeId } })), ({ committed }) => committed),
     status: (member) => asking(member, of(member).status()),
+    isReady: (member) => Effect.match(asking(member, of(member).readyz()), succeededOrNot),
     records: (member) =>
       Stream.paginate(undefined as typeof ClientApi.Cursor.Type | undefined, (after) =>
         Effect.map(
@@ -95,16 +119,18 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
 /** How long a request may take, in milliseconds. A replica answers a write within its deadline, 2 seconds. */
 const patienceMillis = 10_000
 
+const succeededOrNot = { onSuccess: () => true, onFailure: () => false }
+
 type Failure =
   | Effect.Error<ReturnType<ClientApiClient.Methods["records"]["put"]>>
   | Effect.Error<ReturnType<ClientApiClient.Methods["writes"]["resume"]>>
   | Cause.TimeoutError
 
-const answer = (request: Effect.Effect<{ readonly writeId: WriteId.WriteId }, Failure>): Effect.Effect<Answer> =>
+const answer = (request: Effect.Effect<Receipt.Receipt, Failure>): Effect.Effect<Answer> =>
   request.pipe(
     Effect.timeout(patienceMillis),
     Effect.match({
-      onSuccess: ({ writeId }): Answer => ({ _tag: "Committed", writeId }),
+      onSuccess: (receipt): Answer => ({ _tag: "Committed", writeId: receipt.writeId, receipt }),
       onFailure: answerOf
     })
   )
@@ -138,6 +164,21 @@ const answerOf = (error: Failure): Answer => {
       return { _tag: "Unknown", detail }
   }
 }
+
+const found = (
+  request: Effect.Effect<
+    { readonly body: Uint8Array; readonly headers: { readonly "quorum-write-id": WriteId.WriteId } },
+    { readonly _tag: string; readonly message: string }
+  >
+): Effect.Effect<Found> =>
+  request.pipe(
+    Effect.timeout(patienceMillis),
+    Effect.match({
+      onSuccess: ({ body, headers }): Found => ({ _tag: "Value", value: body, writeId: headers["quorum-write-id"] }),
+      onFailure: ({ _tag, message }): Found =>
+        _tag === "RecordNotFound" ? { _tag: "Absent" } : { _tag: "Failed", reason: _tag, detail: message }
+    })
+  )
 
 const isRefusedConnection = ({ reason }: HttpClientError.HttpClientError): boolean =>
   reason._tag === "TransportError" &&

@@ -46,6 +46,8 @@ export interface Options {
   readonly policy: QuorumPolicy.QuorumPolicy
   readonly transport: Transport
   readonly verbose?: boolean
+  /** What the environment of a replica's process has beside that of this one. */
+  readonly env?: (id: ReplicaId.ReplicaId) => Readonly<Record<string, string>>
 }
 
 /** The replicas of a demo. */
@@ -60,6 +62,8 @@ export interface Cluster {
   readonly killUnsafe: (member: Member) => number
   /** Waits until the process of a killed member is gone. */
   readonly gone: (member: Member) => Effect.Effect<void>
+  /** The process of a member that runs. */
+  readonly pid: (member: Member) => number | undefined
   /** The most memory that a replica ever held, in MB of 2^20 bytes; `undefined` where the system does not tell. */
   readonly peakMb: (member: Member) => number | undefined
   /** Replicas that ended although nobody had killed them, and how. */
@@ -111,6 +115,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       stdin: "pipe",
       stdout: "pipe",
       stderr: options.verbose === true ? "inherit" : "pipe",
+      env: options.env?.(member.id) ?? {},
+      extendEnv: true,
       forceKillAfter: stopMillis
     })
     const { exitCode, pid, stderr, stdout } = yield* spawner.spawn(command)
@@ -182,6 +188,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         const life = processes.get(member)?.life
         return life === undefined ? Effect.void : Effect.asVoid(Fiber.await(life))
       }),
+    pid: (member) => {
+      const state = processes.get(member)?.state
+      return state?._tag === "Ready" ? state.pid : undefined
+    },
     peakMb: (member) => {
       samplePeak(member)
       return peaks.get(member)

@@ -3,7 +3,7 @@
  * acknowledged write with what is there, by id and by the bytes of its value.
  */
 import { createHash } from "node:crypto"
-import { type LogId, type Records } from "@quorum/core"
+import { type Records } from "@quorum/core"
 import { RecordKey, type Watermark } from "@quorum/core/adapter"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Client, Status } from "./Client.ts"
@@ -73,9 +73,9 @@ export const content = <E, R>(
 /** The logs of which a replica misses acknowledged writes. */
 export const missing = (
   vector: Watermark.VersionVector,
-  acknowledgedUpTo: ReadonlyMap<LogId.LogId, number>
+  acknowledgedUpTo: ReadonlyMap<string, number>
 ): ReadonlyArray<string> => {
-  const held = new Map(vector.map(({ log, seq }) => [log, seq]))
+  const held = new Map<string, number>(vector.map(({ log, seq }) => [log, seq]))
   return Array.from(acknowledgedUpTo)
     .filter(([log, seq]) => (held.get(log) ?? 0) < seq)
     .map(([log, seq]) => `${log} was acknowledged up to ${seq} and is held up to ${held.get(log) ?? 0}`)

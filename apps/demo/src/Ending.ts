@@ -1,7 +1,12 @@
 /**
  * How the programs of the demo end.
  */
-import { Runtime } from "effect"
+import { Runtime, Schema } from "effect"
+
+/** The run is over, and not everything held. The report has said what. */
+export class NotHeld extends Schema.TaggedError<NotHeld>()("NotHeld", {}) {
+  override readonly [Runtime.errorReported] = false
+}
 
 /** The exit code that Effect has for a program that was interrupted. */
 const interrupted = 130

@@ -114,7 +114,7 @@ export const run = Effect.fnUntraced(function* <E, R>(options: {
         if (requests++ === 0) state.sent++
         else state.sentAgain++
         writer.last = member
-        answer = yield* tracked(member, client.put(member, write))
+        answer = yield* tracked(member, client.write(member, write))
         while (answer._tag === "NotMet" && (yield* Clock.currentTimeMillis) < deadline) {
           state.notMet++
           answer = yield* tracked(member, client.resume(member, answer.writeId))

@@ -63,8 +63,8 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
     /** A client whose answers are counted. */
     counting: (client: Client): Client => ({
       ...client,
-      put: (member, write) =>
-        Effect.tap(client.put(member, write), (answer) =>
+      write: (member, write) =>
+        Effect.tap(client.write(member, write), (answer) =>
           Effect.sync(() => {
             if (answer._tag === "Committed") count(member).committed++
             if (answer._tag === "NotMet") count(member).notMet++

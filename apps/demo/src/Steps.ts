@@ -76,7 +76,7 @@ export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster
       `${cluster.policy.n} left, and a write needs ${cluster.policy.w}`
   )
   const askedAt = yield* Clock.currentTimeMillis
-  const answer = yield* client.put(survivor, write)
+  const answer = yield* client.write(survivor, write)
   const afterMs = (yield* Clock.currentTimeMillis) - askedAt
   yield* say(`A write to ${survivor.id}: ${Import.describe(answer)}, after ${Report.seconds(afterMs)}`)
   const problems: Array<string> = []

@@ -59,7 +59,7 @@ const run = Effect.gen(function* () {
   const written = yield* Ref.make(0)
   yield* Effect.forkScoped(
     Ref.getAndUpdate(written, (count) => count + 1).pipe(
-      Effect.flatMap((i) => client.put(members[0]!, Entry.put("notes", `k${i}`, "value"))),
+      Effect.flatMap((i) => client.write(members[0]!, Entry.put("notes", `k${i}`, "value"))),
       Effect.andThen(Effect.sleep(20)),
       Effect.forever
     )

@@ -5,12 +5,13 @@ import { dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Effect, FileSystem, Option, Runtime, Schema, SchemaTransformation } from "effect"
+import { Effect, FileSystem, Option, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
+import * as Flags from "./Flags.ts"
 import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
@@ -26,24 +27,6 @@ class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Sche
   }
 }
 
-/** The run is over, and not everything held. The report has said what. */
-class NotHeld extends Schema.TaggedError<NotHeld>()("NotHeld", {}) {
-  override readonly [Runtime.errorReported] = false
-}
-
-/** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
-const whole = (name: string, minimum: number, maximum: number) =>
-  Flag.String(name).pipe(
-    Flag.withSchema(
-      Schema.String.check(Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number" })).pipe(
-        Schema.decodeTo(
-          Schema.Int.check(Schema.isBetween({ minimum, maximum })),
-          SchemaTransformation.transform({ decode: Number, encode: String })
-        )
-      )
-    )
-  )
-
 const cities = fileURLToPath(new URL("../data/cities.jsonl", import.meta.url))
 
 const flags = {
@@ -54,7 +37,7 @@ const flags = {
     ),
     Flag.withDefault(cities)
   ),
-  limit: whole("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
+  limit: Flags.whole("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("Import the first N lines only"),
     Flag.optional
@@ -69,12 +52,12 @@ const flags = {
     Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
     Flag.optional
   ),
-  port: whole("port", 0, 65_529).pipe(
+  port: Flags.whole("port", 0, 65_529).pipe(
     Flag.withMetavar("P"),
     Flag.withDescription("Listen on the ports P, P+1, P+2 … of 127.0.0.1 (default: 0, free ports are chosen)"),
     Flag.withDefault(0)
   ),
-  replicas: whole("replicas", 3, 7).pipe(
+  replicas: Flags.whole("replicas", 3, 7).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
@@ -83,7 +66,7 @@ const flags = {
     Flag.withDescription("What carries the protocol between the replicas: http or ws (default: http)"),
     Flag.withDefault("http" as const)
   ),
-  writers: whole("writers", 1, 1024).pipe(
+  writers: Flags.whole("writers", 1, 1024).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many writes are under way at once (default: 64)"),
     Flag.withDefault(64)
@@ -132,7 +115,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   }
   if (report.ok) return
   if (Option.isNone(dir)) yield* say("With --dir FOLDER the replicas' files and logs are kept.")
-  return yield* new NotHeld()
+  return yield* new Ending.NotHeld()
 }, Effect.scoped)
 
 const demo = Command.make("demo", flags, (input) =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { LogId } from "@quorum/core"
+import type { LogId, Receipt } from "@quorum/core"
 import { Entry, WriteId, QuorumPolicy, ReplicaId } from "@quorum/core"
-import { RecordKey } from "@quorum/core/adapter"
+import { RecordKey, RunId } from "@quorum/core/adapter"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
 import type { Cluster, Member } from "../src/Cluster.ts"
@@ -11,16 +11,29 @@ import type { Line } from "../src/Lines.ts"
 const member = (id: string): Member => ({ id: ReplicaId.make(id), url: `http://${id}`, port: 1, folder: `/${id}` })
 const [a, b, c] = [member("a"), member("b"), member("c")] as const
 
+const receiptOf = (writeId: WriteId.WriteId): Receipt.Receipt => ({
+  writeId,
+  clock: { wallTime: 1, logical: 0 },
+  tie: RunId.RunId.make("0000000000000001"),
+  policy: Result.getOrThrow(QuorumPolicy.majority(3)),
+  acked: [],
+  missing: {},
+  durationMillis: 1
+})
+
 /** Replicas that are told how to answer, and remember what they were asked. */
 const makeReplicas = (answer: (member: Member, key: string, attempt: number) => Answer | undefined) => {
   const dead = new Set<Member>()
   const asked: Array<string> = []
   const attempts = new Map<string, number>()
   let seq = 0
-  const committed = (member: Member): Answer => ({
+  const committedAs = (writeId: WriteId.WriteId): Answer => ({
     _tag: "Committed",
-    writeId: WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq, 0)
+    writeId,
+    receipt: receiptOf(writeId)
   })
+  const committed = (member: Member): Answer =>
+    committedAs(WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq, 0))
   const cluster: Cluster = {
     members: [a, b, c],
     policy: Result.getOrThrow(QuorumPolicy.majority(3)),
@@ -31,11 +44,12 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
       return 1
     },
     gone: () => Effect.void,
+    pid: () => undefined,
     peakMb: () => undefined,
     crashes: () => []
   }
   const client: Client = {
-    put: (one, { key, value }) =>
+    write: (one, { key, value }) =>
       Effect.suspend(() => {
         const attempt = (attempts.get(key) ?? 0) + 1
         attempts.set(key, attempt)
@@ -45,9 +59,11 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
     resume: (one, writeId) =>
       Effect.sync(() => {
         asked.push(`resume ${one.id} ${writeId}`)
-        return answer(one, "resume", 1) ?? { _tag: "Committed", writeId }
+        return answer(one, "resume", 1) ?? committedAs(writeId)
       }),
     isCommitted: () => Effect.succeed(true),
+    isReady: () => Effect.succeed(true),
+    read: () => Effect.die("not asked"),
     status: () => Effect.die("not asked"),
     records: () => Stream.die("not asked")
   }

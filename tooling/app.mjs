@@ -1,16 +1,17 @@
-// Builds what the benchmarks need, then becomes them: same process, so flags, Ctrl-C and the exit code are their own.
+// Builds what a program of `apps` needs, then becomes it: same process, so flags, Ctrl-C and the exit code are its own.
+// `node tooling/app.mjs demo main --limit 10` is `apps/demo/dist/main.js --limit 10`.
 import { chdir } from "node:process"
 import { pathToFileURL } from "node:url"
 import { join } from "node:path"
 import { root, turboRun } from "./turbo.mjs"
 
-const status = await turboRun(["build", "--filter=@quorum/bench", "--output-logs=errors-only"], { quiet: true })
+const [app, program, ...flags] = process.argv.slice(2)
+const status = await turboRun(["build", `--filter=@quorum/${app}`, "--output-logs=errors-only"], { quiet: true })
 if (status !== 0) process.exit(status)
 
-const flags = process.argv.slice(2)
 if (flags[0] === "--") flags.shift()
 
-const main = join(root, "apps/bench/dist/main.js")
+const main = join(root, "apps", app, "dist", `${program}.js`)
 process.argv = [process.execPath, main, ...flags]
 // Scripts start in the root; paths are meant from where the command was typed.
 chdir(process.env.INIT_CWD ?? root)

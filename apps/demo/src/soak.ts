@@ -1,0 +1,92 @@
+/**
+ * The command line of the soak.
+ */
+import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { QuorumPolicy } from "@quorum/core"
+import { Effect, FileSystem, Option, Random } from "effect"
+import { Command, Flag } from "effect/cli"
+import { HttpClient } from "effect/http"
+import * as Ending from "./Ending.ts"
+import * as Flags from "./Flags.ts"
+import * as Folder from "./Folder.ts"
+import * as Ports from "./Ports.ts"
+import * as Progress from "./Progress.ts"
+import * as Soak from "./soak/Soak.ts"
+
+const flags = {
+  minutes: Flags.whole("minutes", 1, 10_000).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("How long the faults go on (default: 10)"),
+    Flag.withDefault(10)
+  ),
+  seed: Flags.whole("seed", 0, 2 ** 31).pipe(
+    Flag.withMetavar("S"),
+    Flag.withDescription("Chooses the same faults and the same keys again (default: random)"),
+    Flag.optional
+  ),
+  transport: Flag.Literals("transport", ["http", "ws"]).pipe(
+    Flag.withDescription("What carries the protocol between the replicas: http or ws (default: ws)"),
+    Flag.withDefault("ws" as const)
+  ),
+  writers: Flags.whole("writers", 1, 1024).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("How many writers write at once (default: 64)"),
+    Flag.withDefault(64)
+  ),
+  dir: Flag.String("dir").pipe(
+    Flag.withMetavar("FOLDER"),
+    Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
+    Flag.optional
+  )
+}
+
+/** One run. Everything that it starts ends with it. */
+const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
+  const fs = yield* FileSystem.FileSystem
+  const { say } = yield* Progress.Progress
+  const seed = Option.isSome(given.seed) ? given.seed.value : yield* Random.nextIntBetween(0, 2 ** 31)
+  const folder = yield* Option.match(given.dir, {
+    onNone: () => fs.makeTempDirectoryScoped({ prefix: "quorum-soak-" }),
+    onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
+  })
+  const { minutes, transport, writers } = given
+  yield* say(`Soak of ${minutes} minutes over ${transport} with ${writers} writers; --seed ${seed} for the same again`)
+  const { lines, problems } = yield* Soak.run({
+    script: fileURLToPath(new URL("./replica.js", import.meta.url)),
+    name: "soak",
+    folder,
+    ports: yield* Ports.free(3),
+    policy: yield* Effect.fromResult(QuorumPolicy.majority(3)),
+    transport,
+    seed,
+    minutes,
+    writers
+  })
+  yield* say(lines.join("\n"))
+  if (problems.length > 0) return yield* new Ending.NotHeld()
+}, Effect.scoped)
+
+const soak = Command.make("soak", flags, (given) =>
+  run(given).pipe(
+    Effect.onInterrupt(() => Effect.flatMap(Progress.Progress, ({ say }) => say("Stopped, and the replicas")))
+  )
+).pipe(
+  Command.withDescription(
+    "Runs three replicas under load while they are killed, paused, wiped, set back and given wrong clocks, and looks " +
+      "whether everything held that is promised"
+  ),
+  Command.withExamples([{ command: "npx -y pnpm@12 soak --minutes 10", description: "Ten minutes over WebSocket" }])
+)
+
+// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
+process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
+
+Command.run(soak, { version: "0.0.0" }).pipe(
+  Effect.provide(Progress.layer(process.stdout)),
+  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+  Effect.provide(NodeHttpClient.layerUndici),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ teardown: Ending.teardown })
+)

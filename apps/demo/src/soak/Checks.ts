@@ -1,0 +1,201 @@
+/**
+ * What is looked at when a soak has ended, by the names of the promises.
+ */
+import { WriteId } from "@quorum/core"
+import { Version } from "@quorum/core/adapter"
+import type * as History from "./History.ts"
+import type { Held, Logs } from "./Logs.ts"
+import * as Register from "./Register.ts"
+
+/** What a replica shows: of every key that exists, the write, and the operation that wrote the value. */
+export type Page = ReadonlyMap<string, { readonly writeId: string; readonly operation: number | undefined }>
+
+/** All that is known. */
+export interface Evidence {
+  readonly operations: ReadonlyArray<History.Operation>
+  /** What the disks hold. */
+  readonly logs: Logs
+  /** What each replica shows. */
+  readonly pages: ReadonlyMap<string, Page>
+}
+
+/** The promises by their names, and how each is looked at: what is said is that it was broken. */
+export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArray<string>>> = {
+  /** Every acknowledged write is on every disk: same id, same key, same value, same version. */
+  AckedIsDurable: ({ logs, operations, pages }) =>
+    acknowledged(operations).flatMap((operation) => {
+      const held = logs.get(operation.writeId) ?? copyOf(logs, operation)
+      if (held === undefined) return [`${nameOf(operation)} is on no disk`]
+      if (!isOf(held, operation)) return [`the place of ${nameOf(operation)} holds ${held.key} of ${held.operation}`]
+      const missing = Array.from(pages.keys()).filter((id) => !held.holders.includes(id))
+      return missing.length === 0 ? [] : [`${nameOf(operation)} is not on ${missing.join(", ")}`]
+    }),
+
+  /** A write that began after another of its key was acknowledged has the later version. */
+  LaterWins: ({ operations }) =>
+    Array.from(byKey(acknowledged(operations)).values()).flatMap((writes) => {
+      const ended = writes.toSorted((a, b) => a.ended! - b.ended!)
+      let next = 0
+      let newest: Acknowledged | undefined
+      return writes.flatMap((write) => {
+        for (; next < ended.length && ended[next]!.ended! < write.begun; next++) {
+          if (newest === undefined || Version.compare(ended[next]!.version, newest.version) > 0) newest = ended[next]!
+        }
+        return newest === undefined || Version.compare(write.version, newest.version) > 0
+          ? []
+          : [`${nameOf(write)} began after ${nameOf(newest)} was acknowledged, and is older`]
+      })
+    }),
+
+  NotWrittenMeansNever: ({ logs, operations }) =>
+    Array.from(logs.values()).flatMap(({ id, operation }) =>
+      operation !== undefined && operations[operation]?.outcome === "nothing"
+        ? [`operation ${operation} was answered that nothing was written, and ${id} on ${logs.get(id)!.holders} is it`]
+        : []
+    ),
+
+  /** The newest write of a key is a delete: nobody shows it. */
+  NoResurrection: ({ logs, pages }) => {
+    const newest = newestOf(logs)
+    return Array.from(pages).flatMap(([id, page]) =>
+      Array.from(page).flatMap(([key, { writeId }]) =>
+        newest.get(key)?.kind === "delete"
+          ? [`${id} shows ${writeId} of ${key}, and ${newest.get(key)!.id} deletes it`]
+          : []
+      )
+    )
+  },
+
+  /** What a replica shows is what the logs say. */
+  OrderFree: ({ logs, pages }) => {
+    const newest = Array.from(newestOf(logs).values()).filter(({ kind }) => kind === "put")
+    return Array.from(pages).flatMap(([id, page]) =>
+      newest.flatMap(({ key, operation }) => {
+        const shown = page.get(key)
+        return shown?.operation === operation
+          ? []
+          : [`${id} shows ${shown?.writeId ?? "nothing"} of ${key}, and the logs say operation ${operation}`]
+      })
+    )
+  },
+
+  /** No id, and no place, is given to two acknowledged writes; no write has two versions. */
+  OneEntryPerPlace: ({ logs, operations }) => {
+    const places = new Map<string, Acknowledged>()
+    const versions = new Map<number, Held>()
+    const wrong: Array<string> = []
+    for (const operation of acknowledged(operations)) {
+      const { log, seq } = WriteId.place(operation.writeId)
+      const before = places.get(`${log}:${seq}`)
+      if (before !== undefined) wrong.push(`${nameOf(before)} and ${nameOf(operation)} have one place`)
+      places.set(`${log}:${seq}`, operation)
+    }
+    for (const held of logs.values()) {
+      if (held.operation === undefined) continue
+      const before = versions.get(held.operation)
+      if (before !== undefined && Version.compare(before.version, held.version) !== 0) {
+        wrong.push(`operation ${held.operation} is two writes: ${before.id} and ${held.id}`)
+      }
+      versions.set(held.operation, held)
+    }
+    return wrong
+  },
+
+  /** A read that has to see a write sees it, or a newer one; and nothing is read before it was written. */
+  ReadYourWrites: ({ logs, operations }) => {
+    const versions = new Map(
+      Array.from(logs.values()).flatMap(({ operation, version }) =>
+        operation === undefined ? [] : [[operation, version] as const]
+      )
+    )
+    const deletes = byKey(Array.from(logs.values()).filter(({ kind }) => kind === "delete"))
+    return operations.flatMap((read) => {
+      if (read.outcome !== "read") return []
+      const writer = read.seen === undefined ? undefined : operations[read.seen]
+      if (read.seen !== undefined && (writer === undefined || writer.key !== read.key || writer.begun > read.ended!)) {
+        return [`a read of ${read.key} at ${read.at} found operation ${read.seen}, which had not written it`]
+      }
+      const least = read.after?.version
+      if (least === undefined) return []
+      const wanted = nameOf(read.after!)
+      if (writer === undefined) {
+        const isDeleted = deletes.get(read.key)?.some(({ version }) => Version.compare(version, least) >= 0) === true
+        return isDeleted ? [] : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw nothing`]
+      }
+      const seen = writer.version ?? versions.get(writer.id)
+      return seen === undefined || Version.compare(seen, least) >= 0
+        ? []
+        : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw ${nameOf(writer)}`]
+    })
+  },
+
+  /** Writes and linearizable reads of a key are those of an atomic register. */
+  AtomicRegister: ({ logs, operations }) => {
+    const known = new Set(acknowledged(operations).map(({ writeId }) => writeId))
+    const strays = byKey(Array.from(logs.values()).filter(({ id, kind }) => kind === "delete" && !known.has(id)))
+    const hot = operations.filter(({ kind, linearizable, outcome }) =>
+      kind === "read" ? linearizable : outcome !== "nothing"
+    )
+    return Array.from(byKey(hot)).flatMap(([key, all]) => {
+      if (!all.some(({ kind }) => kind === "read")) return []
+      const outcome = Register.check(all.flatMap((operation) => registerOf(operation, strays.has(key))))
+      if (outcome._tag === "Atomic") return []
+      const { begun, kind, value } = outcome.at
+      const what = `${kind} of ${value === undefined ? "nothing" : `operation ${value}`} that began at ${begun}`
+      return [
+        outcome._tag === "NotAtomic"
+          ? `${key}: no order explains the ${what}`
+          : `${key}: cannot be decided at the ${what}`
+      ]
+    })
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A write with its receipt. */
+type Acknowledged = History.Operation & { readonly writeId: WriteId.WriteId; readonly version: Version.Version }
+
+const acknowledged = (operations: ReadonlyArray<History.Operation>): ReadonlyArray<Acknowledged> =>
+  operations.filter((operation): operation is Acknowledged => operation.outcome === "acknowledged")
+
+const nameOf = ({ at, id, key, kind, version, writeId }: History.Operation): string =>
+  `the ${kind} ${id} of ${key} at ${at}` +
+  (version === undefined ? "" : ` (${writeId}, ${version.clock.wallTime}.${version.clock.logical})`)
+
+const isOf = (held: Held, operation: Acknowledged): boolean =>
+  held.kind === operation.kind &&
+  held.key === operation.key &&
+  held.operation === (operation.kind === "put" ? operation.id : undefined) &&
+  Version.compare(held.version, operation.version) === 0
+
+/** A write whose log forked is found under another id, with its version. */
+const copyOf = (logs: Logs, operation: Acknowledged): Held | undefined =>
+  Array.from(logs.values()).find((held) => isOf(held, operation))
+
+const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): ReadonlyMap<string, ReadonlyArray<A>> => {
+  const found = new Map<string, Array<A>>()
+  for (const each of all) {
+    const of = found.get(each.key)
+    if (of === undefined) found.set(each.key, [each])
+    else of.push(each)
+  }
+  return found
+}
+
+const newestOf = (logs: Logs): ReadonlyMap<string, Held> => {
+  const found = new Map<string, Held>()
+  for (const held of logs.values()) {
+    const before = found.get(held.key)
+    if (before === undefined || Version.compare(held.version, before.version) > 0) found.set(held.key, held)
+  }
+  return found
+}
+
+/** An operation as the register sees it. A delete that is in no log, and of which nobody knows, did not happen. */
+const registerOf = (operation: History.Operation, hasStrays: boolean): ReadonlyArray<Register.Operation> => {
+  const { begun, ended, id, kind, outcome, seen } = operation
+  if (kind === "read") return outcome === "read" ? [{ kind: "read", value: seen, begun, ended }] : []
+  if (kind === "delete" && outcome !== "acknowledged" && !hasStrays) return []
+  return [{ kind: "write", value: kind === "put" ? id : undefined, begun, ended }]
+}

@@ -1,0 +1,58 @@
+/**
+ * Clocks that jump while a soak goes on, one after the other, besides the other faults.
+ */
+import { Effect, Option } from "effect"
+import { HttpClient } from "effect/http"
+import type { Cluster, Member } from "../Cluster.ts"
+import type * as FakeTime from "./FakeTime.ts"
+import * as Random from "./Random.ts"
+
+/** A clock that was wrong for a while. */
+export interface Jump {
+  readonly member: string
+  readonly seconds: number
+  /** Whether an answer of the replica was seen that says so. One that is dead or stopped gives none. */
+  readonly isShown: boolean
+}
+
+/** Lets one clock after the other jump, and be right again, until it is interrupted. */
+export const jump = Effect.fnUntraced(function* (options: {
+  readonly cluster: Cluster
+  readonly fakeTime: FakeTime.FakeTime
+  readonly random: Random.Random
+  readonly onJump: (jump: Jump) => void
+}) {
+  const { cluster, fakeTime, onJump, random } = options
+  return yield* Effect.gen(function* () {
+    yield* Effect.sleep(500 + random(2500))
+    const member = Random.pick(random, cluster.members)
+    const seconds = Random.pick(random, jumps)
+    fakeTime.set(member.id, seconds)
+    const isSeen = yield* wrongBy(member).pipe(
+      Effect.map((seen) => Option.isSome(seen) && Math.abs(seen.value - seconds) < 4),
+      Effect.tap(Effect.sleep(100)),
+      Effect.repeat({ until: (is) => is }),
+      Effect.timeoutOption(seenMillis)
+    )
+    yield* Effect.sleep(random(4000))
+    fakeTime.set(member.id, 0)
+    onJump({ member: member.id, seconds, isShown: Option.isSome(isSeen) })
+  }).pipe(Effect.forever, Effect.ensuring(Effect.sync(() => cluster.members.forEach(({ id }) => fakeTime.set(id, 0)))))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Below the bound and beyond it, ahead and behind; the last is A1 of what was once found: ten years. */
+const jumps = [5, -5, 25, -25, 50, -50, 3600, -3600, 315_360_000] as const
+
+/** The library looks at its file once a second, and the server at its clock as often. */
+const seenMillis = 4000
+
+/** What a replica's own clock says in the `date` of an answer, from what this one says. */
+const wrongBy = (member: Member) =>
+  HttpClient.get(`${member.url}/healthz`).pipe(
+    Effect.timeout(1000),
+    Effect.map(({ headers }) => (Date.parse(headers["date"] ?? "") - Date.now()) / 1000),
+    Effect.filterOrFail((seconds) => Number.isFinite(seconds)),
+    Effect.option
+  )

@@ -1,0 +1,238 @@
+/**
+ * What is done to the replicas of a soak while writers write. Every fault says by what it is known to have happened;
+ * one of which that cannot be shown counts as a failure of the soak (law L48).
+ */
+import { cpSync, existsSync, readFileSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { Effect } from "effect"
+import type { Client } from "../Client.ts"
+import type { Cluster, Member } from "../Cluster.ts"
+import * as Compare from "../Compare.ts"
+import * as Random from "./Random.ts"
+import type { Load } from "./Workload.ts"
+
+/** A fault that happened, or that could not be shown to have happened. */
+export interface Window {
+  readonly kind: Kind
+  readonly members: ReadonlyArray<string>
+  /** By what it is known to have happened; absent when it is not. */
+  readonly proof: string | undefined
+  /** What must not be after it. */
+  readonly problem?: string
+}
+
+/** The faults. */
+export type Kind = (typeof kinds)[number]
+
+/** All faults, in the order in which the first of each happens. */
+export const kinds = ["kill", "pause", "wipe", "kill all", "pause two", "old folder", "kill two"] as const
+
+/** What faults work on. */
+export interface Context {
+  readonly cluster: Cluster
+  readonly client: Client
+  readonly load: Load
+  readonly random: Random.Random
+  /** The processes that were ended. */
+  readonly ended: Set<number>
+}
+
+/** Makes a fault happen, and waits until it is over. */
+export const happen = (context: Context, kind: Kind): Effect.Effect<Window> => {
+  const { cluster, random } = context
+  const one = Random.pick(random, cluster.members)
+  const two = cluster.members.filter((member) => member !== one)
+  switch (kind) {
+    case "kill":
+      return kill(context, kind, [one])
+    case "kill all":
+      return kill(context, kind, cluster.members)
+    case "kill two":
+      return kill(context, kind, two)
+    case "pause":
+      return pause(context, kind, [one])
+    case "pause two":
+      return pause(context, kind, two)
+    case "wipe":
+      return wipe(context, one)
+    case "old folder":
+      return oldFolder(context, one)
+  }
+}
+
+/** Waits until every replica says that it takes writes. */
+export const allReady = ({ client, cluster }: Pick<Context, "client" | "cluster">): Effect.Effect<boolean> =>
+  within(
+    readyMillis,
+    Effect.map(Effect.forEach(cluster.members, client.isReady, { concurrency: "unbounded" }), (ready) =>
+      ready.every(Boolean)
+    )
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long it may take until a replica takes writes again, and until one that lost its folder holds what it lost. */
+const readyMillis = 60_000
+
+const pollMillis = 50
+
+/** Asks again and again, for so long. */
+const within = (millis: number, question: Effect.Effect<boolean>): Effect.Effect<boolean> =>
+  question.pipe(
+    Effect.tap(Effect.sleep(pollMillis)),
+    Effect.repeat({ until: (holds) => holds }),
+    Effect.timeoutOption(millis),
+    Effect.map(({ _tag }) => _tag === "Some")
+  )
+
+const between = ({ random }: Context, least: number, most: number): number => least + random(most - least)
+
+/** Waits for a moment at which writes are in flight at all of these replicas, and kills them in that moment. */
+const killInFlight = Effect.fnUntraced(function* ({ cluster, ended, load }: Context, members: ReadonlyArray<Member>) {
+  const inFlight = () => members.map((member) => load.inFlight.get(member) ?? 0)
+  yield* within(
+    5000,
+    Effect.sync(() => inFlight().every((count) => count > 0))
+  )
+  const counts = inFlight()
+  const pids = members.map((member) => cluster.killUnsafe(member))
+  yield* Effect.forEach(members, cluster.gone, { discard: true })
+  for (const pid of pids) ended.add(pid)
+  const proof = `process ${pids.join(", ")} ended by SIGKILL with ${counts.join(", ")} requests in flight`
+  return pids.some(runs) || counts.some((count) => count === 0) ? undefined : proof
+})
+
+const start = ({ cluster }: Context, members: ReadonlyArray<Member>): Effect.Effect<string | undefined> =>
+  Effect.forEach(members, cluster.start, { concurrency: "unbounded", discard: true }).pipe(
+    Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message })
+  )
+
+const windowOf = (
+  kind: Kind,
+  members: ReadonlyArray<Member>,
+  proof: string | undefined,
+  problem: string | undefined
+): Window => ({ kind, members: members.map(({ id }) => id), proof, ...(problem === undefined ? {} : { problem }) })
+
+const kill = Effect.fnUntraced(function* (context: Context, kind: Kind, members: ReadonlyArray<Member>) {
+  const proof = yield* killInFlight(context, members)
+  yield* Effect.sleep(between(context, 50, 2500))
+  const failed = yield* start(context, members)
+  return windowOf(kind, members, proof, failed)
+})
+
+/** Stops processes for a while. They are let go on whatever happens. */
+const pause = Effect.fnUntraced(function* (context: Context, kind: Kind, members: ReadonlyArray<Member>) {
+  const { cluster, load } = context
+  const pids = members.flatMap((member) => cluster.pid(member) ?? [])
+  const answers = () => members.reduce((sum, member) => sum + (load.answers.get(member) ?? 0), 0)
+  const signal = (name: "SIGSTOP" | "SIGCONT") => Effect.sync(() => pids.forEach((pid) => process.kill(pid, name)))
+  const millis = between(context, 800, 4000)
+  const shown = yield* Effect.acquireUseRelease(
+    signal("SIGSTOP"),
+    () =>
+      Effect.gen(function* () {
+        // What they had answered before may still be on its way.
+        yield* Effect.sleep(250)
+        const before = answers()
+        yield* Effect.sleep(millis - 250)
+        const waiting = members.map((member) => load.inFlight.get(member) ?? 0)
+        return pids.every(isStopped) && answers() === before && waiting.every((count) => count > 0)
+          ? `process ${pids.join(", ")} stopped for ${millis} ms, no answer came, ${waiting.join(", ")} requests waited`
+          : undefined
+      }),
+    () => signal("SIGCONT")
+  )
+  return windowOf(kind, members, pids.length === members.length ? shown : undefined, undefined)
+})
+
+/** Deletes all that a replica holds. */
+const wipe = Effect.fnUntraced(function* (context: Context, member: Member) {
+  const { client } = context
+  const before = yield* Effect.option(client.status(member))
+  const upTo = new Map(context.load.acknowledgedUpTo)
+  const killed = yield* killInFlight(context, [member])
+  const bytes = sizeOf(member.folder)
+  rmSync(member.folder, { recursive: true })
+  const isGone = !existsSync(member.folder)
+  const failed = (yield* start(context, [member])) ?? (yield* restored(context, member, upTo))
+  const after = yield* Effect.option(client.status(member))
+  const isAnother =
+    before._tag === "Some" &&
+    after._tag === "Some" &&
+    before.value.identity.incarnation !== after.value.identity.incarnation
+  const proof = killed !== undefined && isGone && bytes > 0 && isAnother
+  return windowOf(
+    "wipe",
+    [member],
+    proof ? `${killed}; ${bytes} bytes deleted, and a new incarnation` : undefined,
+    failed
+  )
+})
+
+/** Puts the folder of a replica back as it was some seconds and acknowledged writes ago. */
+const oldFolder = Effect.fnUntraced(function* (context: Context, member: Member) {
+  const { load } = context
+  const copy = `${member.folder}.old`
+  const first = yield* killInFlight(context, [member])
+  cpSync(member.folder, copy, { recursive: true })
+  const copied = new Map(load.acknowledgedUpTo)
+  const failed = yield* start(context, [member])
+  const isReady = yield* within(readyMillis, context.client.isReady(member))
+  yield* Effect.sleep(between(context, 1500, 4000))
+  const second = yield* killInFlight(context, [member])
+  const upTo = new Map(load.acknowledgedUpTo)
+  rmSync(member.folder, { recursive: true })
+  cpSync(copy, member.folder, { recursive: true })
+  rmSync(copy, { recursive: true })
+  const own = Array.from(upTo).filter(([log]) => log.startsWith(`${member.id}@`))
+  const lost = own.reduce((sum, [log, seq]) => sum + seq - (copied.get(log) ?? 0), 0)
+  const problem =
+    failed ??
+    (isReady ? undefined : `replica ${member.id} was not ready after ${readyMillis / 1000} s`) ??
+    (yield* start(context, [member])) ??
+    (yield* restored(context, member, upTo))
+  const isShown = first !== undefined && second !== undefined && lost > 0
+  const proof = isShown
+    ? `${second}; ${lost} entries of its own that were acknowledged since are not in the copy`
+    : undefined
+  return windowOf("old folder", [member], proof, problem)
+})
+
+/** Waits until a replica that lost something votes again and holds what was acknowledged before. */
+const restored = (
+  { client }: Context,
+  member: Member,
+  upTo: ReadonlyMap<string, number>
+): Effect.Effect<string | undefined> =>
+  within(
+    readyMillis,
+    Effect.gen(function* () {
+      const { vector } = yield* client.status(member)
+      return Compare.missing(vector, upTo).length === 0 && (yield* client.isReady(member))
+    }).pipe(Effect.orElseSucceed(() => false))
+  ).pipe(
+    Effect.map((is) =>
+      is ? undefined : `Liveness: replica ${member.id} has not got back what it lost after ${readyMillis / 1000} s`
+    )
+  )
+
+const runs = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether the system says so; where it does not tell, that no answer came has to do. */
+const isStopped = (pid: number): boolean => {
+  const path = `/proc/${pid}/stat`
+  return !existsSync(path) || /^\d+ \(.*\) T/.test(readFileSync(path, "utf8"))
+}
+
+const sizeOf = (folder: string): number => {
+  const file = join(folder, "log.db")
+  return existsSync(file) ? statSync(file).size : 0
+}

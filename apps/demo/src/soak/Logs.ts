@@ -1,0 +1,73 @@
+/**
+ * What lies on the disks of replicas that do not run any more: every entry of every log.
+ */
+import { Entry, ReplicaSet, WriteId } from "@quorum/core"
+import { Chain, EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
+import { SqliteStore } from "@quorum/sqlite"
+import { Effect, Layer, Option } from "effect"
+import type { Member } from "../Cluster.ts"
+import * as History from "./History.ts"
+
+/** A write as the disks hold it. */
+export interface Held {
+  readonly id: WriteId.WriteId
+  readonly version: Version.Version
+  readonly kind: "put" | "delete"
+  readonly key: string
+  /** The operation that wrote the value; `undefined` for a delete, and for bytes that nobody wrote. */
+  readonly operation: number | undefined
+  /** The ids of the replicas that hold it. */
+  readonly holders: Array<string>
+}
+
+/** What the disks hold, by the ids of the writes. */
+export type Logs = Map<WriteId.WriteId, Held>
+
+/** Reads the folder of a replica that does not run. What differs under one id is said. */
+export const read = (cluster: string, members: ReadonlyArray<Member>, member: Member, logs: Logs) =>
+  Effect.gen(function* () {
+    const store = yield* ReplicaStore.ReplicaStore
+    const wrong: Array<string> = []
+    for (const { log } of yield* store.watermarks) {
+      for (let after = 0; ;) {
+        const batch = yield* store.read(log, after, batchBytes)
+        if (Option.isNone(batch)) break
+        note(batch.value, member.id, logs, wrong)
+        after = EntryBatch.last(batch.value)
+      }
+    }
+    return wrong
+  }).pipe(
+    Effect.provide(
+      SqliteStore.layer({ folder: member.folder }).pipe(
+        Layer.provide(ReplicaSet.layer({ cluster, self: member.id, members: members.map(({ id }) => id) }))
+      )
+    )
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const batchBytes = 4 * 1024 * 1024
+
+const note = (batch: EntryBatch.EntryBatch, holder: string, logs: Logs, wrong: Array<string>): void => {
+  const view = Chain.viewOf(batch.bytes)
+  const chain = Chain.state(batch.prevChain)
+  EntryBatch.forEach(batch, (seq, at) => {
+    Chain.extend(chain, view, at, at + 4 + view.getUint32(at))
+    const id = WriteId.make(batch.log, seq, chain.high)
+    const { clock, records, tie } = Entry.decodeAt(batch.bytes, at)
+    const { key, kind, namespace, value } = records[0]!
+    const operation = kind === "put" ? History.operationOf(value) : undefined
+    const held: Held = { id, version: { clock, tie }, kind, key: `${namespace}/${key}`, operation, holders: [holder] }
+    const before = logs.get(id)
+    if (before === undefined) logs.set(id, held)
+    else if (isSame(before, held)) before.holders.push(holder)
+    else wrong.push(`OneEntryPerPlace: ${id} is one write on ${before.holders.join(", ")} and another on ${holder}`)
+    if (kind === "put" && operation === undefined) {
+      wrong.push(`OneEntryPerPlace: ${holder} holds bytes under ${id} that nobody wrote`)
+    }
+  })
+}
+
+const isSame = (a: Held, b: Held): boolean =>
+  a.kind === b.kind && a.key === b.key && a.operation === b.operation && Version.compare(a.version, b.version) === 0

@@ -1,0 +1,265 @@
+/**
+ * The soak: replicas under load while they are killed, paused, wiped, set back and given wrong clocks; and then
+ * everything that was promised is looked at.
+ */
+import { Clock, Effect, Fiber, Option, Stream } from "effect"
+import * as Client from "../Client.ts"
+import * as Cluster from "../Cluster.ts"
+import * as Compare from "../Compare.ts"
+import { Progress } from "../Progress.ts"
+import { number } from "../Report.ts"
+import * as Checks from "./Checks.ts"
+import * as Clocks from "./Clocks.ts"
+import * as Faults from "./Faults.ts"
+import * as FakeTime from "./FakeTime.ts"
+import * as History from "./History.ts"
+import * as Logs from "./Logs.ts"
+import * as Memory from "./Memory.ts"
+import * as Random from "./Random.ts"
+import * as Workload from "./Workload.ts"
+
+/** What is run, and for how long. */
+export interface Options extends Omit<Cluster.Options, "env"> {
+  readonly seed: number
+  readonly minutes: number
+  readonly writers: number
+}
+
+/** What was seen. */
+export interface Outcome {
+  /** Empty when everything held. */
+  readonly problems: ReadonlyArray<string>
+  /** The report for a person. */
+  readonly lines: ReadonlyArray<string>
+}
+
+/** Runs it. */
+export const run = Effect.fnUntraced(function* (options: Options) {
+  const { say } = yield* Progress
+  const fakeTime = FakeTime.make(options.folder)
+  const env = fakeTime === undefined ? {} : { env: fakeTime.env }
+  const cluster = yield* Cluster.make({ ...options, ...env })
+  for (const { id } of cluster.members) fakeTime?.set(id, 0)
+  const client = yield* Client.make(cluster.members)
+  const load = Workload.make()
+  const random = Random.make(options.seed)
+  const ended = new Set<number>()
+  const windows: Array<Faults.Window> = []
+  const jumps: Array<Clocks.Jump> = []
+
+  yield* Effect.forEach(cluster.members, cluster.start, { concurrency: "unbounded", discard: true })
+  const problems: Array<string> = []
+  if (!(yield* Faults.allReady({ client, cluster })))
+    problems.push("Liveness: the replicas were not ready at the start")
+  if (fakeTime === undefined) yield* say("  no clock jumps: libfaketime (Debian's package faketime) is not installed")
+  const memory = yield* Memory.watch(cluster)
+  const startedAt = yield* Clock.currentTimeMillis
+
+  const writers = yield* Effect.forkScoped(Workload.run({ ...options, cluster, client, load }))
+  const clocks =
+    fakeTime === undefined
+      ? undefined
+      : yield* Effect.forkScoped(
+          Clocks.jump({
+            cluster,
+            fakeTime,
+            random: Random.make(options.seed + 1),
+            onJump: (jump) => jumps.push(jump)
+          })
+        )
+  const progress = yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sleep(tellMillis),
+        Effect.suspend(() => say(told(startedAt)))
+      )
+    )
+  )
+  const told = (since: number): string => progressLine(Date.now() - since, load, windows, jumps)
+
+  const endsAt = startedAt + options.minutes * 60_000
+  for (let i = 0; (yield* Clock.currentTimeMillis) < endsAt || i < Faults.kinds.length; i++) {
+    const kind = Faults.kinds[i] ?? Random.pick(random, Faults.kinds)
+    const window = yield* Faults.happen({ cluster, client, load, random, ended }, kind)
+    windows.push(window)
+    if (window.proof === undefined)
+      problems.push(`a fault cannot be shown to have happened: ${kind} of ${window.members.join(", ")}`)
+    if (window.problem !== undefined) problems.push(window.problem)
+    yield* Effect.sleep(300 + random(1500))
+  }
+  if (clocks !== undefined) yield* Fiber.interrupt(clocks)
+  load.isOver = true
+  yield* Fiber.join(writers)
+  yield* Fiber.interrupt(progress)
+  const lastedMillis = (yield* Clock.currentTimeMillis) - startedAt
+  yield* say(progressLine(lastedMillis, load, windows, jumps))
+
+  problems.push(...(yield* compare({ cluster, client, load, name: options.name, ended })))
+  fakeTime?.sweep(ended)
+  problems.push(...cluster.crashes().map((crash) => `a replica ended by itself: ${crash}`))
+  if (jumps.length > 0 && !jumps.some(({ isShown }) => isShown)) problems.push("no clock was seen to jump")
+  const thirds = cluster.members.map((member) => ({
+    id: member.id,
+    of: Memory.thirds(memory.get(member)!, lastedMillis)
+  }))
+  problems.push(...thirds.flatMap(({ id, of }) => growthOf(id, of, options.minutes)))
+  return {
+    problems,
+    lines: summary({ ...options, load, windows, jumps, thirds, problems, lastedMillis })
+  } satisfies Outcome
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const tellMillis = 15_000
+
+/** How long the replicas may make no progress in catching up. */
+const stallMillis = 60_000
+
+/** How many times a promise that was broken is told. */
+const toldOfEach = 3
+
+/** Waits until the replicas hold the same, and looks at what they show and at what lies on their disks. */
+const compare = Effect.fnUntraced(function* ({
+  client,
+  cluster,
+  ended,
+  load,
+  name
+}: {
+  readonly cluster: Cluster.Cluster
+  readonly client: Client.Client
+  readonly load: Workload.Load
+  readonly name: string
+  readonly ended: Set<number>
+}) {
+  const { say } = yield* Progress
+  const problems: Array<string> = []
+  if (!(yield* Faults.allReady({ client, cluster })))
+    problems.push("Liveness: not every replica is ready after the faults")
+  yield* say("Waiting until all replicas hold the same, and reading it")
+  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis, onProgress: () => Effect.void })
+  if (Option.isNone(vector)) problems.push("Convergence: the replicas hold different logs, and make no progress")
+  const contents = yield* Effect.forEach(cluster.members, (member) =>
+    Effect.gen(function* () {
+      const page = new Map<string, { readonly writeId: string; readonly operation: number | undefined }>()
+      const records = Stream.tap(client.records(member), ({ key, namespace, value, writeId }) =>
+        Effect.sync(() => page.set(`${namespace}/${key}`, { writeId, operation: History.operationOf(value) }))
+      )
+      const { digest, wrong } = yield* Compare.content(records, new Map())
+      problems.push(...wrong.slice(0, toldOfEach).map((each) => `Convergence: ${member.id}: ${each}`))
+      return { id: member.id as string, page, digest }
+    }).pipe(
+      Effect.catch((error) => {
+        problems.push(`Convergence: ${error.message}`)
+        return Effect.succeed({ id: member.id as string, page: new Map(), digest: member.id as string })
+      })
+    )
+  )
+  if (new Set(contents.map(({ digest }) => digest)).size > 1)
+    problems.push("Convergence: the replicas show different records")
+
+  for (const member of cluster.alive()) ended.add(cluster.killUnsafe(member))
+  yield* Effect.forEach(cluster.members, cluster.gone, { discard: true })
+  const logs: Logs.Logs = new Map()
+  for (const member of cluster.members) {
+    const read = Logs.read(name, cluster.members, member, logs)
+    const unreadable = (detail: string) => [`AckedIsDurable: the disk of ${member.id} cannot be read: ${detail}`]
+    problems.push(...(yield* Effect.catch(read, ({ message }) => Effect.succeed(unreadable(message)))))
+  }
+  const { operations, wrong } = load.history
+  problems.push(...wrong)
+  const pages = new Map(contents.map(({ id, page }) => [id, page]))
+  for (const [promise, check] of Object.entries(Checks.checks)) {
+    const broken = check({ operations, logs, pages })
+    problems.push(...broken.slice(0, toldOfEach).map((each) => `${promise}: ${each}`))
+    if (broken.length > toldOfEach) problems.push(`${promise}: and ${broken.length - toldOfEach} more`)
+  }
+  return problems
+})
+
+type Thirds = ReturnType<typeof Memory.thirds>
+
+/** A run of a few minutes warms up for a third of it. */
+const growthOf = (id: string, of: Thirds, minutes: number): ReadonlyArray<string> =>
+  of === undefined || minutes < 5 || of.last <= of.first * 1.25 + 30
+    ? []
+    : [
+        `Bounded: replica ${id} held ${of.first.toFixed(0)} MB in the first third, and ${of.last.toFixed(0)} MB in the last`
+      ]
+
+const countsOf = (kinds: ReadonlyArray<string>): string =>
+  Array.from(
+    Map.groupBy(kinds, (kind) => kind),
+    ([kind, all]) => `${kind} ${all.length}`
+  ).join(", ")
+
+const progressLine = (
+  millis: number,
+  load: Workload.Load,
+  windows: ReadonlyArray<Faults.Window>,
+  jumps: ReadonlyArray<Clocks.Jump>
+): string => {
+  const at = `${Math.floor(millis / 60_000)}:${String(Math.floor(millis / 1000) % 60).padStart(2, "0")}`
+  const rate = Math.round(load.acknowledged / Math.max(1, millis / 1000))
+  return (
+    `  ${at.padStart(5)}  ${number(load.acknowledged)} acknowledged (${rate}/s), ${number(load.reads)} reads, ` +
+    `${load.notMet} not met, ${load.nothing} not written, ${load.unknown} unknown; ${countsOf(windows.map(({ kind }) => kind))}` +
+    `${jumps.length > 0 ? `, clock ${jumps.length}` : ""}`
+  )
+}
+
+const jumpsText = (jumps: ReadonlyArray<Clocks.Jump>): string => {
+  const shown = jumps.filter(({ isShown }) => isShown)
+  const away = shown.map(({ seconds }) => seconds).sort((a, b) => a - b)
+  return `${shown.length} jumps seen in answers (${jumps.length - shown.length} not), by ${countsOf(away.map((each) => `${each} s`))}`
+}
+
+const summary = (of: {
+  readonly seed: number
+  readonly transport: string
+  readonly writers: number
+  readonly load: Workload.Load
+  readonly windows: ReadonlyArray<Faults.Window>
+  readonly jumps: ReadonlyArray<Clocks.Jump>
+  readonly thirds: ReadonlyArray<{ readonly id: string; readonly of: Thirds }>
+  readonly problems: ReadonlyArray<string>
+  readonly lastedMillis: number
+}): ReadonlyArray<string> => {
+  const { jumps, load, problems, windows } = of
+  const row = (label: string, text: string) => `  ${label.padEnd(14)}${text}`
+  const shown = windows.filter(({ proof }) => proof !== undefined)
+  const examples = Faults.kinds.flatMap((kind) => shown.find((window) => window.kind === kind) ?? [])
+  return [
+    "",
+    row(
+      "ran",
+      `${(of.lastedMillis / 60_000).toFixed(1)} minutes over ${of.transport}, ${of.writers} writers, seed ${of.seed}`
+    ),
+    row(
+      "writes",
+      `${number(load.acknowledged)} acknowledged, ${number(load.unknown)} of unknown outcome, ${number(load.nothing)} not written`
+    ),
+    row("", `${number(load.notMet)} times the quorum was not met in time and was waited for again`),
+    row("reads", number(load.reads)),
+    row(
+      "faults",
+      `${countsOf(windows.map(({ kind }) => kind))}; ${shown.length} of ${windows.length} shown to have happened`
+    ),
+    ...examples.map(({ kind, members, proof }) => row("", `${kind} ${members.join(", ")}: ${proof}`)),
+    row("clocks", jumps.length === 0 ? "none jumped" : jumpsText(jumps)),
+    ...of.thirds.map(({ id, of: mb }) =>
+      row(
+        "memory",
+        mb === undefined
+          ? `${id}: not seen long enough`
+          : `${id}: ${mb.first.toFixed(0)} MB in the first third, ${mb.last.toFixed(0)} MB in the last`
+      )
+    ),
+    row("checked", `${Object.keys(Checks.checks).join(", ")}, Convergence, Bounded`),
+    "",
+    ...(problems.length === 0
+      ? ["Everything held."]
+      : [`It did not hold (seed ${of.seed}):`, ...problems.map((problem) => `  - ${problem}`)])
+  ]
+}

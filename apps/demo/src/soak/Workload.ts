@@ -1,0 +1,162 @@
+/**
+ * The writers of a soak: overwrites and deletes of a few hot keys that all of them share, keys of their own, and reads
+ * that have to see what was written. Nothing is ever sent twice: each request writes something that was never written.
+ */
+import { Entry } from "@quorum/core"
+import { Effect } from "effect"
+import type { Answer, Client } from "../Client.ts"
+import type { Cluster, Member } from "../Cluster.ts"
+import * as History from "./History.ts"
+import * as Random from "./Random.ts"
+
+/** What goes on now, for whoever injects faults, and for whoever watches. */
+export interface Load {
+  readonly history: History.History
+  /** Requests that wait for an answer, by replica, and answers that were taken. */
+  readonly inFlight: Map<Member, number>
+  readonly answers: Map<Member, number>
+  acknowledged: number
+  notMet: number
+  nothing: number
+  unknown: number
+  reads: number
+  /** The highest acknowledged sequence of each log. */
+  readonly acknowledgedUpTo: Map<string, number>
+  /** Whether the writers are to end. */
+  isOver: boolean
+}
+
+/** Nothing has happened yet. */
+export const make = (): Load => ({
+  history: History.make(),
+  inFlight: new Map(),
+  answers: new Map(),
+  acknowledged: 0,
+  notMet: 0,
+  nothing: 0,
+  unknown: 0,
+  reads: 0,
+  acknowledgedUpTo: new Map(),
+  isOver: false
+})
+
+/** The namespaces. */
+export const hot = "hot"
+export const own = "own"
+
+/** Runs the writers until the load is over. */
+export const run = (options: {
+  readonly cluster: Cluster
+  readonly client: Client
+  readonly load: Load
+  readonly writers: number
+  readonly seed: number
+}): Effect.Effect<void> =>
+  Effect.forEach(
+    Array.from({ length: options.writers }, (_, i) => i),
+    (i) => write(options, i, Random.make(options.seed * 1000 + i)),
+    { concurrency: "unbounded", discard: true }
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const hotKeys = 8
+
+/** How long a writer waits before its next request, in milliseconds: 20 on average. */
+const thinkMillis = 40
+
+/** How often a write that missed its quorum is waited for again. */
+const patience = 4
+
+/** One writer, until the load is over. */
+const write = Effect.fnUntraced(function* (
+  { client, cluster, load }: { readonly cluster: Cluster; readonly client: Client; readonly load: Load },
+  index: number,
+  random: Random.Random
+) {
+  const { history } = load
+  const mine: Array<string> = []
+  let made = 0
+
+  /** A replica that runs: mostly its own, so that all replicas are written to. */
+  const choose = (): Member | undefined => {
+    const alive = cluster.alive()
+    const home = cluster.members[index % cluster.members.length]!
+    if (alive.length === 0) return undefined
+    return alive.includes(home) && random(4) > 0 ? home : Random.pick(random, alive)
+  }
+
+  const tracked = <A>(member: Member, request: Effect.Effect<A>): Effect.Effect<A> =>
+    Effect.suspend(() => {
+      load.inFlight.set(member, (load.inFlight.get(member) ?? 0) + 1)
+      return request
+    }).pipe(
+      Effect.tap(Effect.sync(() => load.answers.set(member, (load.answers.get(member) ?? 0) + 1))),
+      Effect.ensuring(Effect.sync(() => load.inFlight.set(member, load.inFlight.get(member)! - 1)))
+    )
+
+  const commit = Effect.fnUntraced(function* (member: Member, kind: "put" | "delete", namespace: string, key: string) {
+    const operation = History.begin(history, { kind, key: `${namespace}/${key}`, at: member.id })
+    const entry =
+      kind === "put" ? Entry.put(namespace, key, History.valueOf(operation.id)) : Entry.remove(namespace, key)
+    let answer: Answer = yield* tracked(member, client.write(member, entry))
+    const isHeld = answer._tag === "NotMet"
+    for (let i = 0; i < patience && answer._tag === "NotMet"; i++) {
+      load.notMet++
+      answer = yield* tracked(member, client.resume(member, answer.writeId))
+    }
+    if (answer._tag === "Committed") {
+      load.acknowledged++
+      History.acknowledge(history, operation, answer.receipt)
+      History.noteAcknowledged(load.acknowledgedUpTo, answer.writeId)
+    } else {
+      History.giveUp(operation, answer, isHeld)
+      if (operation.outcome === "nothing") load.nothing++
+      else load.unknown++
+    }
+    return operation
+  })
+
+  const read = Effect.fnUntraced(function* (
+    member: Member,
+    namespace: string,
+    key: string,
+    after: History.Operation | undefined
+  ) {
+    const asked = { kind: "read", key: `${namespace}/${key}`, at: member.id } as const
+    const operation = History.begin(
+      history,
+      after === undefined ? { ...asked, linearizable: true } : { ...asked, after }
+    )
+    const options = after?.writeId === undefined ? { consistency: "linearizable" as const } : { atLeast: after.writeId }
+    History.found(history, operation, yield* tracked(member, client.read(member, namespace, key, options)))
+    load.reads++
+  })
+
+  const step = Effect.fnUntraced(function* (member: Member) {
+    const chosen = random(100)
+    if (chosen < 20) return yield* read(member, hot, `k${random(hotKeys)}`, undefined)
+    const isHot = chosen < 60
+    const isNew = !isHot && (mine.length === 0 || chosen < 85)
+    const key = isHot ? `k${random(hotKeys)}` : isNew ? `${index}-${made++}` : Random.pick(random, mine)
+    const namespace = isHot ? hot : own
+    const kind = isNew || random(4) > 0 ? "put" : "delete"
+    if (isNew) mine.push(key)
+    if (mine.length > longestMemory) mine.shift()
+    const operation = yield* commit(member, kind, namespace, key)
+    // A session: another replica has to show it.
+    const other = choose()
+    if (operation.outcome === "acknowledged" && other !== undefined && random(3) === 0) {
+      yield* read(other, namespace, key, operation)
+    }
+  })
+
+  while (!load.isOver) {
+    const member = choose()
+    if (member !== undefined) yield* step(member)
+    yield* Effect.sleep(1 + random(thinkMillis))
+  }
+})
+
+/** How many of its own keys a writer knows, to write to again. */
+const longestMemory = 20

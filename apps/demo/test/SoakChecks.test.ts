@@ -1,0 +1,195 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Entry, type LogId, WriteId } from "@quorum/core"
+import { RunId } from "@quorum/core/adapter"
+import * as Checks from "../src/soak/Checks.ts"
+import * as History from "../src/soak/History.ts"
+import type { Held, Logs } from "../src/soak/Logs.ts"
+import * as Memory from "../src/soak/Memory.ts"
+
+const tie = RunId.RunId.make("0000000000000001")
+
+/** Two acknowledged writes of one key at a, one after the other, a linearizable read and one that had to see the second. */
+const sound = () => {
+  const operation = (
+    fields: Partial<History.Operation> & Pick<History.Operation, "id" | "kind">
+  ): History.Operation => ({
+    key: "hot/k",
+    at: "a",
+    begun: fields.id * 10,
+    ended: fields.id * 10 + 5,
+    outcome: fields.kind === "read" ? "read" : "acknowledged",
+    writeId: fields.kind === "read" ? undefined : idOf(fields.id),
+    version: fields.kind === "read" ? undefined : { clock: { wallTime: 1000 + fields.id, logical: 0 }, tie },
+    seen: undefined,
+    linearizable: false,
+    after: undefined,
+    ...fields
+  })
+  const first = operation({ id: 0, kind: "put" })
+  const second = operation({ id: 1, kind: "put" })
+  const operations = [
+    first,
+    second,
+    operation({ id: 2, kind: "read", seen: 1, linearizable: true }),
+    operation({ id: 3, kind: "read", seen: 1, after: second })
+  ]
+  const held = ({ id, key, kind, version, writeId }: History.Operation): Held => ({
+    id: writeId!,
+    version: version!,
+    kind: kind as Held["kind"],
+    key,
+    operation: kind === "put" ? id : undefined,
+    holders: ["a", "b"]
+  })
+  const logs: Logs = new Map([first, second].map((each) => [each.writeId!, held(each)]))
+  const page = () => new Map([["hot/k", { writeId: second.writeId! as string, operation: 1 as number | undefined }]])
+  const pages = new Map([
+    ["a", page()],
+    ["b", page()]
+  ])
+  return { operations, logs, pages, first, second, operation, held }
+}
+
+const idOf = (id: number) => WriteId.make("a@0000000000000001" as LogId.LogId, id + 1, id)
+
+/** The promises that are broken by what is known. */
+const broken = (evidence: Checks.Evidence): ReadonlyArray<string> =>
+  Object.entries(Checks.checks).flatMap(([name, check]) => (check(evidence).length > 0 ? [name] : []))
+
+/** The promises that are broken once something is changed. */
+const after = (change: (evidence: ReturnType<typeof sound>) => void): ReadonlyArray<string> => {
+  const evidence = sound()
+  change(evidence)
+  return broken(evidence)
+}
+
+describe("what a soak looks at", () => {
+  it("finds nothing wrong where everything held", () => {
+    assert.deepStrictEqual(broken(sound()), [])
+  })
+
+  it("L50 AckedIsDurable: finds an acknowledged write that is gone from one disk, from all, or has other bytes", () => {
+    assert.deepStrictEqual(
+      after(({ first, logs }) => logs.get(first.writeId!)!.holders.pop()),
+      ["AckedIsDurable"]
+    )
+    assert.deepStrictEqual(
+      after(({ first, logs }) => logs.delete(first.writeId!)),
+      ["AckedIsDurable"]
+    )
+    assert.include(
+      after(({ first, logs }) => logs.set(first.writeId!, { ...logs.get(first.writeId!)!, operation: 2 })),
+      "AckedIsDurable"
+    )
+  })
+
+  it("AckedIsDurable: takes a copy under another log, with its version, for the write", () => {
+    const broken = after(({ first, logs }) => {
+      const held = logs.get(first.writeId!)!
+      logs.delete(first.writeId!)
+      const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+      logs.set(id, { ...held, id })
+    })
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("L50 LaterWins: finds a later write with an older version, and none where they were under way at once", () => {
+    const older = (begun: number) =>
+      after(({ first, logs, operations, second }) => {
+        const version = { clock: { wallTime: 999, logical: 0 }, tie }
+        operations[1] = { ...second, begun, version }
+        operations.length = 2
+        logs.set(second.writeId!, { ...logs.get(second.writeId!)!, version })
+        assert.strictEqual(first.ended, 5)
+      })
+    assert.include(older(6), "LaterWins")
+    assert.notInclude(older(4), "LaterWins")
+  })
+
+  it("L50 NotWrittenMeansNever: finds a write on a disk that was answered with nothing written", () => {
+    assert.deepStrictEqual(
+      after(({ first }) => (first.outcome = "nothing")),
+      ["NotWrittenMeansNever"]
+    )
+  })
+
+  it("L50 NoResurrection: finds a value that is shown after its delete", () => {
+    const broken = after(({ held, logs, operation, operations }) => {
+      const deleted = operation({ id: 4, kind: "delete" })
+      operations.push(deleted)
+      logs.set(deleted.writeId!, held(deleted))
+    })
+    assert.deepStrictEqual(broken, ["NoResurrection"])
+  })
+
+  it("L50 OrderFree: finds a page that shows another write than the newest, or none", () => {
+    assert.deepStrictEqual(
+      after(({ first, pages }) => pages.get("b")!.set("hot/k", { writeId: first.writeId!, operation: 0 })),
+      ["OrderFree"]
+    )
+    assert.deepStrictEqual(
+      after(({ pages }) => pages.get("b")!.clear()),
+      ["OrderFree"]
+    )
+  })
+
+  it("L50 OneEntryPerPlace: finds a place that was given twice, and a write with two versions", () => {
+    const same = after(({ first, second }) => (second.writeId = first.writeId))
+    assert.include(same, "OneEntryPerPlace")
+    const twice = after(({ logs, second }) => {
+      const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+      const version = { clock: { wallTime: 1000, logical: 7 }, tie }
+      logs.set(id, { ...logs.get(second.writeId!)!, id, version })
+    })
+    assert.deepStrictEqual(twice, ["OneEntryPerPlace"])
+  })
+
+  it("L50 ReadYourWrites: finds a read that missed what it had to see, or saw what was not written yet", () => {
+    for (const seen of [0, undefined]) {
+      assert.deepStrictEqual(
+        after(({ operations }) => (operations[3]!.seen = seen)),
+        ["ReadYourWrites"]
+      )
+    }
+    const early = after(({ operations, second }) => (operations[3] = { ...operations[3]!, ended: second.begun - 1 }))
+    assert.deepStrictEqual(early, ["ReadYourWrites"])
+  })
+
+  it("L50 AtomicRegister: finds a linearizable read of what was overwritten before", () => {
+    assert.deepStrictEqual(
+      after(({ operations }) => (operations[2]!.seen = 0)),
+      ["AtomicRegister"]
+    )
+  })
+
+  it("tells the operation that wrote a value, and bytes that nobody wrote", () => {
+    for (const operation of [0, 1, 399, 123_456]) {
+      assert.strictEqual(History.operationOf(History.valueOf(operation)), operation)
+    }
+    for (const text of ["", "x", "7", "7 y", `${new TextDecoder().decode(History.valueOf(7))}x`]) {
+      assert.isUndefined(History.operationOf(Entry.put("n", "k", text).value), text)
+    }
+  })
+
+  it("counts a write as not written only when the first answer says so, and no replica has said that it holds it", () => {
+    const outcomeOf = (answer: Parameters<typeof History.giveUp>[1], isHeld: boolean) => {
+      const operation = History.begin(History.make(), { kind: "put", key: "hot/k", at: "a" })
+      History.giveUp(operation, answer, isHeld)
+      return operation.outcome
+    }
+    assert.strictEqual(outcomeOf({ _tag: "Unavailable", detail: "" }, false), "nothing")
+    assert.strictEqual(outcomeOf({ _tag: "Unreachable", detail: "" }, false), "nothing")
+    assert.strictEqual(outcomeOf({ _tag: "Unavailable", detail: "" }, true), "unknown")
+    assert.strictEqual(outcomeOf({ _tag: "Unreachable", detail: "" }, true), "unknown")
+    assert.strictEqual(outcomeOf({ _tag: "Unknown", detail: "" }, false), "unknown")
+  })
+
+  it("Bounded: compares the first third of a run with the last", () => {
+    const samples = Array.from({ length: 30 }, (_, i) => ({
+      atMillis: i * 1000,
+      mb: i < 10 ? 100 : i < 20 ? 500 : 130
+    }))
+    assert.deepStrictEqual(Memory.thirds(samples, 30_000), { first: 100, last: 130 })
+    assert.isUndefined(Memory.thirds(samples.slice(0, 15), 30_000))
+  })
+})
