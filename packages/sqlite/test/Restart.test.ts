@@ -77,16 +77,23 @@ describe("L59 files that a restart would not find", () => {
     })
   )
 
-  it.effect("nothing is announced as held either", () =>
-    Effect.gen(function* () {
-      const folder = path.join(yield* tempFolder, "store")
-      const store = yield* open(folder)
-      yield* store.append(firstBatch(logA, ["1"]))
-      fs.rmSync(folder, { recursive: true })
-      const error = yield* Effect.flip(store.watermarks)
-      assert.include(error.detail, "was removed, renamed or replaced while it was open")
-    })
-  )
+  for (const lost of ["", "-wal"]) {
+    it.effect(`nothing is announced as held either, and no note counts as kept: log.db${lost}`, () =>
+      Effect.gen(function* () {
+        for (const ask of [
+          (store: ReplicaStore.ReplicaStore["Service"]) => store.watermarks,
+          (store: ReplicaStore.ReplicaStore["Service"]) => store.setNotes({ name: "value" })
+        ]) {
+          const folder = path.join(yield* tempFolder, "store")
+          const store = yield* open(folder)
+          yield* store.append(firstBatch(logA, ["1"]))
+          fs.rmSync(fileOf(folder) + lost)
+          const { detail } = yield* Effect.flip(Effect.asVoid(ask(store)))
+          assert.include(detail, `log.db${lost} was removed, renamed or replaced while it was open`)
+        }
+      })
+    )
+  }
 
   it.effect("a file that goes while a batch is written leaves the batch uncertain, and the next one untried", () =>
     Effect.gen(function* () {

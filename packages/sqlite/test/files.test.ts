@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { vi } from "vitest"
 import * as Database from "../src/internal/database.ts"
+import * as Files from "../src/internal/files.ts"
 import { batchAfter, child, fileOf, firstBatch, logA, open, tempFolder, using, valuesOf } from "./support/store.ts"
 
 const program = "program.ts"
@@ -31,6 +33,12 @@ const filled = Effect.gen(function* () {
     })
   )
   return folder
+})
+
+/** Appends until that fails. */
+const fillUp = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
+  let at = Watermark.none(logA)
+  while (true) at = yield* store.append(batchAfter(at, ["x".repeat(2000)]))
 })
 
 const flipByteAt = (folder: string, needle: string) => {
@@ -70,6 +78,66 @@ describe("the file of a store", () => {
         yield* using(folder, (store) => store.append(firstBatch(logA, ["1"])))
       }),
     childTimeout
+  )
+
+  it.effect(
+    "is not synced under a descriptor of its own while this process has it open, which would drop its lock",
+    () =>
+      Effect.gen(function* () {
+        const file = fileOf(yield* filled)
+        const end = Files.noteUse(file)
+        assert.throws(() => Files.sync(file))
+        end()
+        Files.sync(file)
+      })
+  )
+
+  it.effect("counts as gone when it was not there when it was opened, whatever comes in its place", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* tempFolder, "later")
+      const isGone = Files.watchPlace(file)
+      assert.isTrue(isGone())
+      fs.writeFileSync(file, "")
+      assert.isTrue(isGone())
+      assert.isFalse(Files.watchPlace(file)())
+    })
+  )
+
+  it.effect("takes no more room than it may, to the page", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const maxBytes = 20 * 4096 + 4095
+      yield* Effect.gen(function* () {
+        const store = yield* open(folder, { maxBytes })
+        const full = yield* Effect.flip(fillUp(store))
+        assert(full._tag === "StoreError")
+        assert.strictEqual(full.reason, "disk_full")
+      }).pipe(Effect.scoped)
+      const { size } = fs.statSync(fileOf(folder))
+      assert.deepStrictEqual([size <= maxBytes, size > maxBytes - 2 * 4096], [true, true])
+    })
+  )
+
+  it.effect(
+    "is opened although what waits in its write-ahead log cannot be moved into it, for want of room alone",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* filled
+        const exec = DatabaseSync.prototype.exec
+        for (const [errcode, opens] of [
+          [13, true],
+          [778, true],
+          [266, false]
+        ] as const) {
+          const spy = vi.spyOn(DatabaseSync.prototype, "exec").mockImplementation(function (this: DatabaseSync, sql) {
+            if (sql.includes("wal_checkpoint")) throw Object.assign(new Error("it failed"), { errcode })
+            return exec.call(this, sql)
+          })
+          const opened = yield* Effect.exit(using(folder, () => Effect.void))
+          spy.mockRestore()
+          assert.strictEqual(opened._tag === "Success", opens, `${errcode}`)
+        }
+      })
   )
 
   it.effect("is locked for a second store of the same process", () =>

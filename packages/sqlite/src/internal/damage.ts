@@ -4,17 +4,21 @@
  * Every look-up goes by the key, `last`, so that it touches one path of the B-tree and nothing beside it.
  */
 import { Chain } from "@quorum/core/adapter"
-import type { StatementSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
+
+/** A statement that looks one row up. */
+interface LookUp {
+  readonly get: (...parameters: Array<number>) => Record<string, unknown> | undefined
+}
 
 /** The statements that look things up in the table of a log. */
 export interface Table {
   /** The newest row. */
-  readonly newest: StatementSync
+  readonly newest: LookUp
   /** The first row with entries after a sequence. */
-  readonly rowAfter: StatementSync
+  readonly rowAfter: LookUp
   /** Where the newest row that ends before a sequence ends. */
-  readonly endBefore: StatementSync
+  readonly endBefore: LookUp
 }
 
 /** Whether a read failed because the file is damaged there: a page of SQLite, or a number that no row can hold. */
