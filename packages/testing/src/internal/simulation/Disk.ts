@@ -3,7 +3,7 @@
  * a seed decides. What the store has said to be durable stays.
  */
 import { LogId, type ReplicaId } from "@quorum/core"
-import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Chain, EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import type { MachineClock } from "./MachineClock.ts"
@@ -192,6 +192,20 @@ export const open = (
     watermarks: Effect.sync(() => Array.from(content.logs.keys(), (log) => headOf(content, log))),
     damaged: () => []
   })
+}
+
+/** An empty index, which takes its time to merge and to be looked at. */
+export const slowIndex = ({ dice }: Situation): RecordIndex.RecordIndex["Service"] => {
+  const index = Effect.runSync(RecordIndex.makeMemory)
+  const late = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => (dice.chance(0.1) ? Effect.andThen(Effect.sleep(dice.between(1, 20)), effect) : effect))
+  return {
+    progress: index.progress,
+    merge: (pointers, progress) =>
+      late(Effect.tap(index.merge(pointers, progress), () => Effect.sleep(dice.between(1, 300)))),
+    get: (namespace, key) => late(index.get(namespace, key)),
+    scan: (options) => late(index.scan(options))
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

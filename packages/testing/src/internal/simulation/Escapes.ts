@@ -39,7 +39,7 @@ export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A =>
       configurable: true,
       writable: true,
       value: () => {
-        const escape = { used, place: placeOf(new Error(used).stack ?? "") }
+        const escape = { used, place: placeNow() }
         onEscape(escape)
         throw new Error(`${used} is used in a simulation, at ${escape.place}`)
       }
@@ -53,14 +53,18 @@ export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A =>
   globalThis.Date = new Proxy(hostDate, {
     construct: (target, args, newTarget) => {
       if (args.length > 0) return Reflect.construct(target, args, newTarget) as object
-      const escape = { used: "new Date()", place: placeOf(new Error("new Date()").stack ?? "") }
+      const escape = { used: "new Date()", place: placeNow() }
       onEscape(escape)
       throw new Error(`new Date() is used in a simulation, at ${escape.place}`)
     }
   })
+  // Typed errors are values, and many: their stacks would cost more than all else.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
   try {
     return run()
   } finally {
+    Error.stackTraceLimit = stackTraceLimit
     globalThis.Date = hostDate
     for (const each of undo) each()
   }
@@ -68,10 +72,12 @@ export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The first line of a stack that is not of this file. */
-const placeOf = (stack: string): string =>
-  stack
-    .split("\n")
-    .slice(1)
-    .map((line) => line.trim())
-    .find((line) => !/Escapes\.[jt]s/.test(line)) ?? "a place that is not known"
+/** Where this is called from, as the first line of the stack that is not of this file. */
+const placeNow = (): string => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 20
+  const { stack = "" } = new Error("here")
+  Error.stackTraceLimit = stackTraceLimit
+  const lines = stack.split("\n").slice(1)
+  return lines.map((line) => line.trim()).find((line) => !/Escapes\.[jt]s/.test(line)) ?? "a place that is not known"
+}

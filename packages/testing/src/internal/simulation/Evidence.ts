@@ -2,7 +2,7 @@
  * What is known when a run has ended: what clients saw, and what the disks hold.
  */
 import { Entry, type LogId, type ReplicaId, WriteId } from "@quorum/core"
-import { Chain, EntryBatch, RecordIndex, type Version } from "@quorum/core/adapter"
+import { Chain, EntryBatch, type Version } from "@quorum/core/adapter"
 import type * as Disk from "./Disk.ts"
 import type { History } from "./History.ts"
 import type { Machine } from "./Machines.ts"
@@ -59,6 +59,17 @@ export const gather = (
   return { world, history, holdings, lost, all, pages, order, majority: Math.floor(world.members.length / 2) + 1 }
 }
 
+/**
+ * Order of versions, and of the places of copies that have one: written here once more, so that a mistake in the one that
+ * is looked at does not excuse itself.
+ */
+export const compare = (a: Held, b: Held): number => {
+  const order = (x: Held): ReadonlyArray<number | string> => [x.clock.wallTime, x.clock.logical, x.tie, x.log, x.seq]
+  const [left, right] = [order(a), order(b)]
+  for (const [i, value] of left.entries()) if (value !== right[i]) return value < right[i]! ? -1 : 1
+  return 0
+}
+
 /** The newest write of each key among entries, found the slow way. */
 export const newest = (
   entries: Iterable<Held>
@@ -67,7 +78,7 @@ export const newest = (
   for (const held of entries) {
     for (const write of held.entry.records) {
       const before = found.get(write.key)
-      if (before === undefined || RecordIndex.compare(held, before.held) >= 0) found.set(write.key, { held, write })
+      if (before === undefined || compare(held, before.held) >= 0) found.set(write.key, { held, write })
     }
   }
   return found

@@ -1,7 +1,7 @@
 /**
  * What clients asked and were answered, in the order in which it happened.
  */
-import { type Entry, type ReplicaId, type WriteId } from "@quorum/core"
+import type { Entry, Records, ReplicaId, WriteId } from "@quorum/core"
 
 /** What a client asked, and what came of it. */
 export interface Operation {
@@ -16,6 +16,10 @@ export interface Operation {
   value: string | undefined
   /** How many replicas have to hold it. */
   readonly w: number
+  /** What a read promises. */
+  readonly consistency: Records.Consistency
+  /** Several writes that are one entry have one number. */
+  readonly batch: number | undefined
   /** When it was asked and answered: the order of all that clients saw. */
   readonly asked: number
   answered: number | undefined
@@ -26,6 +30,8 @@ export interface Operation {
   writeId: WriteId.WriteId | undefined
   /** Whom the receipt counts. */
   acked: ReadonlyArray<ReplicaId.ReplicaId>
+  /** When the last of them that was counted had acked, in milliseconds since it was waited for. */
+  slowestMillis: number
   /** The write that a read had to see. */
   readonly atLeast: WriteId.WriteId | undefined
 }
@@ -47,7 +53,7 @@ export interface History {
   readonly operations: ReadonlyArray<Operation>
   readonly ask: (
     operation: Pick<Operation, "client" | "kind" | "at" | "namespace" | "key" | "w"> &
-      Partial<Pick<Operation, "value" | "atLeast">>,
+      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch">>,
     now: number
   ) => Operation
   readonly answer: (operation: Operation, outcome: string, found?: Partial<Operation>) => void
@@ -63,6 +69,8 @@ export const make = (): History => {
       const operation: Operation = {
         value: undefined,
         atLeast: undefined,
+        consistency: "local",
+        batch: undefined,
         ...asked,
         id: operations.length,
         asked: order++,
@@ -70,7 +78,8 @@ export const make = (): History => {
         answered: undefined,
         outcome: undefined,
         writeId: undefined,
-        acked: []
+        acked: [],
+        slowestMillis: 0
       }
       operations.push(operation)
       return operation

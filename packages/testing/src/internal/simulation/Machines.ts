@@ -91,7 +91,7 @@ export const make = (setting: Setting, id: ReplicaId.ReplicaId, offsetMillis: nu
     situation,
     disk: Disk.make(situation, 1, 1, true),
     copies: [],
-    index: Effect.runSync(RecordIndex.makeMemory),
+    index: Disk.slowIndex(situation),
     boot: 1,
     process: undefined,
     runs: 0
@@ -152,7 +152,7 @@ export const powerCut = (setting: Setting, machine: Machine): void => {
   Disk.crash(machine.disk, machine.situation)
   machine.boot++
   // An index needs no sync: what it lost is built again.
-  machine.index = Effect.runSync(RecordIndex.makeMemory)
+  machine.index = Disk.slowIndex(machine.situation)
   end(setting, machine, true)
 }
 
@@ -172,7 +172,7 @@ export const stop = (setting: Setting, machine: Machine): void => {
 /** Puts another disk in; the process has to be gone. */
 export const replaceDisk = (machine: Machine, disk: Disk.Disk): void => {
   machine.disk = disk
-  machine.index = Effect.runSync(RecordIndex.makeMemory)
+  machine.index = Disk.slowIndex(machine.situation)
 }
 
 /** What an owner's fibers run with: its scheduler, its clock, its randomness, its log. */

@@ -111,7 +111,7 @@ const onLinks =
     for (const link of changed) Object.assign(link, change(link, dice))
     return {
       what: `${what} on ${changed.length} links`,
-      millis: dice.wait(5000),
+      millis: dice.wait(2500),
       end: () => {
         for (const link of changed) Object.assign(link, sound)
       }
@@ -136,7 +136,7 @@ const partition =
     }
     return {
       what: `order ${order.join("")}, split ${split}`,
-      millis: dice.wait(6000),
+      millis: dice.wait(3000),
       end: () => {
         for (const link of cut) if (link.blocked === name) link.blocked = undefined
       }
@@ -168,7 +168,7 @@ const onMachine =
 const startAgain = (world: World, machine: Machines.Machine) => (): void => Machines.start(world.setting, machine)
 
 /** Down for a moment, or for long. */
-const downMillis = (dice: Dice): number => (dice.chance(0.5) ? dice.wait(200) : dice.wait(6000))
+const downMillis = (dice: Dice): number => (dice.chance(0.5) ? dice.wait(200) : dice.wait(3000))
 
 /** The disk of a replica is gone, unless too few others are sure of what they acknowledged. */
 const loseDisk =
@@ -219,15 +219,15 @@ const faults: Readonly<Record<Kind, Fault>> = {
       Machines.crash(world.setting, machine)
       Machines.start(world.setting, machine)
     }
-    return { millis: dice.wait(4000), end }
+    return { millis: dice.wait(2000), end }
   }),
   full_disk: onMachine(({ disk }, _, dice) => {
     disk.isFull = true
-    return { millis: dice.wait(4000), end: () => (disk.isFull = false) }
+    return { millis: dice.wait(2000), end: () => (disk.isFull = false) }
   }),
   slow_disk: onMachine(({ disk }, _, dice) => {
     disk.slowMillis = dice.pick([20, 300, 3000])
-    return { millis: dice.wait(5000), end: () => (disk.slowMillis = 0) }
+    return { millis: dice.wait(2500), end: () => (disk.slowMillis = 0) }
   }),
   crash: onMachine((machine, world, dice) => {
     world.happened("crash")
@@ -238,12 +238,12 @@ const faults: Readonly<Record<Kind, Fault>> = {
     const { owner } = machine.process!
     if (owner.paused === undefined) world.happened("pause")
     owner.paused ??= []
-    return { millis: dice.chance(0.5) ? dice.wait(500) : dice.wait(8000), end: () => world.timeline.unpause(owner) }
+    return { millis: dice.chance(0.5) ? dice.wait(500) : dice.wait(4000), end: () => world.timeline.unpause(owner) }
   }),
   stop: onMachine((machine, world, dice) => {
     world.happened("stop")
     Machines.stop(world.setting, machine)
-    return { millis: 4000 + downMillis(dice), end: startAgain(world, machine) }
+    return { millis: 2500 + downMillis(dice), end: startAgain(world, machine) }
   }),
   crash_of_all: (world, dice) => {
     world.happened("crash_of_all")
@@ -275,12 +275,12 @@ const faults: Readonly<Record<Kind, Fault>> = {
     world.happened("clock_jump")
     machine.clock.jump(millis)
     const what = `${machine.id} by ${(millis / 1000).toFixed(0)} s`
-    return { what, millis: dice.wait(6000), end: () => (dice.chance(0.5) ? machine.clock.mend() : undefined) }
+    return { what, millis: dice.wait(3000), end: () => (dice.chance(0.5) ? machine.clock.mend() : undefined) }
   },
   clock_drift: (world, dice) => {
     const machine = dice.pick(world.machines)
     world.happened("clock_drift")
     machine.clock.drift(dice.pick([0.9, 0.99, 1.01, 1.1]))
-    return { what: machine.id, millis: dice.wait(10_000), end: () => machine.clock.drift(1) }
+    return { what: machine.id, millis: dice.wait(5000), end: () => machine.clock.drift(1) }
   }
 }

@@ -143,9 +143,8 @@ export const make = (situation: Situation): Network => {
   const call = (connection: Connection, name: PeerMethods.Name, request: PeerMethods.RequestOf<PeerMethods.Name>) =>
     Effect.callback<unknown, unknown>((resume) => {
       const { caller, endpoint, from, to } = connection
-      const refused = Effect.fail(unreachable(to, "the connection broke"))
-      if (connection.isBroken) return resume(refused)
-      const fail = () => resume(refused)
+      const fail = () => resume(Effect.fail(unreachable(to, "the connection broke")))
+      if (connection.isBroken) return fail()
       connection.calls.add(fail)
       const answered = (exit: Exit.Exit<unknown, unknown>): void => {
         const time = arrival(to, from, connection.answersUntil)

@@ -49,13 +49,13 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       clients: dice.pick([4, 8, 8, 12]),
       operations: dice.pick([15, 25, 25]),
       keys: dice.pick([1, 2, 4, 6]),
-      pauseMillis: dice.pick([50, 200, 500]),
+      pauseMillis: dice.pick([20, 60, 200]),
       reads: dice.pick([0.2, 0.35, 0.5]),
       otherW: dice.pick([0, 0.1, 0.2])
     },
     nemesis: {
-      kinds: Nemesis.all.filter(() => dice.chance(share)),
-      everyMillis: dice.pick([300, 800, 2000]),
+      kinds: Nemesis.all.filter((kind) => dice.chance(share) && kind !== "wipe" && kind !== "restore"),
+      everyMillis: dice.pick([150, 400, 1000]),
       isReckless: false
     },
     skewMillis: dice.pick([0, 50, 2000, 20_000, 3_600_000]),
@@ -102,6 +102,8 @@ const play = Effect.fnUntraced(function* (world: World.World, history: History.H
   yield* Fiber.interrupt(trouble)
   Nemesis.mend(world)
   yield* heal(world)
+  yield* lastReads(world, history, workload.keys)
+  yield* lastStatuses(world, history)
   const pages = yield* Effect.forEach(world.members, (id) => pageOf(world, id), { concurrency: "unbounded" })
   const evidence = Evidence.gather(world, history, pages, scenario.order)
   for (const [law, check] of Object.entries(checks)) for (const detail of check(evidence)) world.violated(law, detail)
@@ -143,6 +145,43 @@ const heal = Effect.fnUntraced(function* (world: World.World) {
   while (!Convergence.isConverged(world) && timeline.now() - began < Convergence.bound) yield* Effect.sleep(1000)
 })
 
+/** When all is well, every replica answers every kind of read, if not at once. */
+const lastReads = Effect.fnUntraced(function* (world: World.World, history: History.History, keys: number) {
+  for (const id of world.members) {
+    for (let key = 0; key < keys; key++) {
+      for (const consistency of ["linearizable", "local"] as const) {
+        const read = Workload.read(world, history, -1, id, `k${key}`, consistency, undefined)
+        let { outcome } = yield* read
+        for (let tries = 0; outcome !== "read" && tries < 20; tries++) {
+          yield* Effect.sleep(500)
+          outcome = (yield* read).outcome
+        }
+        if (outcome !== "read") {
+          world.violated("Liveness", `${id} answers no ${consistency} read for 10 s without faults: ${outcome}`)
+        }
+      }
+    }
+  }
+})
+
+/** Met stays met: whoever is asked says that what was acknowledged is committed. */
+const lastStatuses = Effect.fnUntraced(function* (world: World.World, history: History.History) {
+  const dice = world.dice("statuses")
+  const majority = Math.floor(world.members.length / 2) + 1
+  const strong = History.committed(history).filter(({ w }) => w >= majority)
+  // A replica knows of the others what they said last.
+  yield* Effect.sleep(heartbeatsMillis)
+  for (let left = Math.min(8, strong.length); left > 0; left--) {
+    const { id, writeId } = dice.pick(strong)
+    const at = dice.pick(world.members)
+    const ask = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.status(writeId!))
+    const result = yield* Effect.result(world.at(at, ask))
+    if (Result.isSuccess(result) && result.success.committed && result.success.writeId === writeId) continue
+    const said = Result.isSuccess(result) ? `only ${result.success.holders.join(", ")} hold it` : result.failure.message
+    world.violated("DecisionIsFinal", `operation ${id} was acknowledged, and ${at} says: ${said}`)
+  }
+})
+
 const pageOf = (world: World.World, id: World.World["members"][number]) =>
   Effect.map(
     Effect.option(
@@ -157,3 +196,6 @@ const pageOf = (world: World.World, id: World.World["members"][number]) =>
       return { id, values: new Map(records.map(({ key, value }) => [key, History.textOf(value)])) }
     }
   )
+
+/** Some heartbeats, in milliseconds. */
+const heartbeatsMillis = 3500

@@ -3,14 +3,15 @@
  */
 import {
   Entry,
+  type Receipt,
   type QuorumError,
-  QuorumPolicy,
   QuorumWriter,
   Records,
   type ReplicaId,
   type WriteId
 } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
+import * as Acks from "./checks/Acks.ts"
 import type { Dice } from "./Dice.ts"
 import * as History from "./History.ts"
 import type { Operation } from "./History.ts"
@@ -46,7 +47,7 @@ export const client = Effect.fnUntraced(function* (
     if (dice.chance(0.1)) home = dice.pick(world.members)
     const key = `k${dice.below(options.keys)}`
     const operation = dice.chance(options.reads)
-      ? yield* read(world, history, number, home, key, dice.chance(0.4) ? last : undefined)
+      ? yield* read(world, history, number, home, key, dice.pick(consistencies), dice.chance(0.3) ? last : undefined)
       : yield* write(world, history, number, home, key, dice, options)
     if (operation.outcome === "receipt") last = operation.writeId
     if (operation.outcome === "QuorumNotMet" && dice.chance(0.6)) {
@@ -56,52 +57,76 @@ export const client = Effect.fnUntraced(function* (
   }
 })
 
-/** Writes or deletes a key, and waits no longer than a client would. */
-export const write = Effect.fnUntraced(function* (
+/** Writes or deletes a key, or two in one entry, and waits no longer than a client would. */
+const write = Effect.fnUntraced(function* (
   world: World,
   history: History.History,
   client: number,
   at: ReplicaId.ReplicaId,
   key: string,
   dice: Dice,
-  options: Pick<Options, "otherW">
+  options: Options
 ) {
   const n = world.members.length
-  const majority = Result.getOrThrow(QuorumPolicy.majority(n)).w
-  const w = dice.chance(options.otherW) ? 1 + dice.below(n) : majority
-  const id = history.operations.length
-  const value = dice.chance(0.15) ? undefined : `v${id}`
-  const operation = history.ask({ client, kind: "write", at, namespace, key, value, w }, world.timeline.now())
-  const write = value === undefined ? Entry.remove(namespace, key) : Entry.put(namespace, key, History.bytesOf(value))
-  const shown = value === undefined ? `deletes ${key}` : `writes ${key} = ${value}`
-  world.say(`client ${client}`, `${shown} at ${at}, w = ${w}`)
-  const commit = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.commit(write, { w }))
+  const asked = dice.chance(options.otherW) ? { w: 1 + dice.below(n) } : {}
+  const w = asked.w ?? Math.floor(n / 2) + 1
+  const other = `k${dice.below(options.keys)}`
+  const keys = dice.chance(0.15) && other !== key ? [key, other] : [key]
+  const batch = history.operations.length
+  const askedAt = world.timeline.now()
+  const operations = keys.map((each) => {
+    const value = dice.chance(0.15) ? undefined : `v${history.operations.length}`
+    return history.ask({ client, kind: "write", at, namespace, key: each, value, w, batch }, world.timeline.now())
+  })
+  const [first, ...rest] = operations.map((each) => writeOf(each))
+  const shown = operations.map(({ key, value }) => `${key} = ${value ?? "nothing"}`).join(" and ")
+  world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}`)
+  const commit = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
+    Effect.tap(writer.commit(rest.length === 0 ? first! : [first!, ...rest], asked), (receipt) =>
+      Effect.sync(() => Acks.onReceipt(world, receipt, askedAt))
+    )
+  )
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, commit), patienceMillis))
-  if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
-  else if (Option.isNone(result.success)) history.answer(operation, "Silent")
-  else {
-    const { acked, writeId } = result.success.value
-    history.answer(operation, "receipt", { acked: acked.map(({ replica }) => replica), writeId })
+  for (const operation of operations) {
+    if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
+    else if (Option.isNone(result.success)) history.answer(operation, "Silent")
+    else {
+      const { writeId } = result.success.value
+      history.answer(operation, "receipt", { ...countedOf(result.success.value), writeId })
+    }
+    told(world, operation)
   }
-  told(world, operation)
-  return operation
+  return operations[0]!
 })
+
+/** Whom a receipt counts, and how long that took. */
+const countedOf = ({ acked }: Receipt.Receipt): Pick<Operation, "acked" | "slowestMillis"> => ({
+  acked: acked.map(({ replica }) => replica),
+  // The own append may take longer than peers may.
+  slowestMillis: Math.max(0, ...acked.map(({ afterMillis, how }) => (how === "self" ? 0 : afterMillis)))
+})
+
+const writeOf = ({ key, value }: Operation): Entry.Write =>
+  value === undefined ? Entry.remove(namespace, key) : Entry.put(namespace, key, History.bytesOf(value))
 
 /** Waits again for the quorum of a write that missed it. */
 const resume = Effect.fnUntraced(function* (
   world: World,
   history: History.History,
-  operation: Operation,
+  { batch, client, w, writeId }: Operation,
   at: ReplicaId.ReplicaId
 ) {
-  const { client, w, writeId } = operation
   world.say(`client ${client}`, `asks ${at} for ${writeId} again`)
-  const resume = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.resume(writeId!, { w }))
+  const resume = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
+    Effect.tap(writer.resume(writeId!, { w }), (receipt) => Effect.sync(() => Acks.onReceipt(world, receipt, 0)))
+  )
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, resume), patienceMillis))
   if (Result.isFailure(result) || Option.isNone(result.success)) return
-  const { acked } = result.success.value
-  history.answer(operation, "receipt", { acked: acked.map(({ replica }) => replica) })
-  told(world, operation)
+  const counted = countedOf(result.success.value)
+  for (const operation of history.operations.filter((each) => each.batch === batch)) {
+    history.answer(operation, "receipt", counted)
+    told(world, operation)
+  }
 })
 
 /** Reads a key at one replica. */
@@ -111,12 +136,16 @@ export const read = Effect.fnUntraced(function* (
   client: number,
   at: ReplicaId.ReplicaId,
   key: string,
+  consistency: Records.Consistency,
   atLeast: WriteId.WriteId | undefined
 ) {
-  const asked = { client, kind: "read", at, namespace, key, w: 0, atLeast } as const
+  const asked = { client, kind: "read", at, namespace, key, w: 0, consistency, atLeast } as const
   const operation = history.ask(asked, world.timeline.now())
-  world.say(`client ${client}`, `reads ${key} at ${at}${atLeast === undefined ? "" : `, at least ${atLeast}`}`)
-  const options = atLeast === undefined ? {} : { atLeast }
+  world.say(
+    `client ${client}`,
+    `reads ${key} at ${at}, ${consistency}${atLeast === undefined ? "" : `, at least ${atLeast}`}`
+  )
+  const options = { consistency, ...(atLeast === undefined ? {} : { atLeast }) }
   const read = Effect.flatMap(Records.Records, (records) => records.read(namespace, key, options))
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, read), patienceMillis))
   if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
@@ -129,6 +158,8 @@ export const read = Effect.fnUntraced(function* (
   told(world, operation)
   return operation
 })
+
+const consistencies = ["local", "local", "quorum", "linearizable", "linearizable"] as const
 
 /** The namespace of all that is written. */
 export const namespace = "n"

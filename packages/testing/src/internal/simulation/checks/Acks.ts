@@ -2,10 +2,28 @@
  * Looks at what replicas tell each other while they do: an ack, and every watermark in a handshake, speaks of what the
  * one who says it holds durably (NoPhantomAck at its source).
  */
-import { type PeerProtocol, type Watermark } from "@quorum/core/adapter"
+import { type Receipt, WriteId } from "@quorum/core"
+import { Chain, type PeerProtocol, type Watermark } from "@quorum/core/adapter"
 import * as Disk from "../Disk.ts"
 import type { Passing } from "../Network.ts"
 import type { World } from "../World.ts"
+
+/** Looks at a receipt when it is made: whoever it counts holds the write, or has lost the disk that did since. */
+export const onReceipt = (world: World, { acked, writeId }: Receipt.Receipt, askedAt: number): void => {
+  const { check, log, seq } = WriteId.place(writeId)
+  const holds = (content: Disk.Content): boolean => {
+    const chain = Disk.chainAt(content, log, seq)
+    return chain !== undefined && Chain.check(chain) === check
+  }
+  for (const { replica } of acked) {
+    const machine = world.machine(replica)
+    const isLost = world.retired.some(
+      ({ at, content, machine: of }) => of === machine && at >= askedAt && holds(content)
+    )
+    if (holds(machine.disk.content) || isLost) continue
+    world.violated("NoPhantomAck", `a receipt counts ${replica} for ${writeId}, which does not hold it`)
+  }
+}
 
 /** Looks at a message. */
 export const onPassing = (world: World, { answer, from, name, request }: Passing): void => {

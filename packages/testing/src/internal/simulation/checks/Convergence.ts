@@ -9,12 +9,15 @@ export const isConverged = ({ machines }: World): boolean => {
   return others.every((shape) => shape === first)
 }
 
-export const check = ({ world }: Evidence): ReadonlyArray<string> =>
-  isConverged(world)
+export const check = ({ pages, world }: Evidence): ReadonlyArray<string> => {
+  const answers = pages.map(({ values }) => JSON.stringify(Array.from(values).sort()))
+  if (new Set(answers).size > 1) return [`the replicas answer differently: ${answers.join("; ")}`]
+  return isConverged(world)
     ? []
     : [
         `after ${bound / 1000} s without faults: ${world.machines.map(({ disk, id }) => `${id} holds ${shapeOf(disk.content)}`).join("; ")}`
       ]
+}
 
 /** How long it may take, in milliseconds. */
 export const bound = 120_000

@@ -1,6 +1,5 @@
 /** LaterWins: a majority write that began after another of its key was acknowledged is newer, whatever the clocks. */
-import { RecordIndex } from "@quorum/core/adapter"
-import type { Evidence } from "../Evidence.ts"
+import { compare, type Evidence } from "../Evidence.ts"
 import * as History from "../History.ts"
 
 export const check = ({ all, history, majority, order }: Evidence): ReadonlyArray<string> => {
@@ -10,7 +9,7 @@ export const check = ({ all, history, majority, order }: Evidence): ReadonlyArra
     strong.flatMap((earlier) => {
       if (earlier.key !== later.key || earlier.answered! >= later.asked) return []
       const [a, b] = [all.get(earlier.writeId!), all.get(later.writeId!)]
-      return a === undefined || b === undefined || RecordIndex.compare(b, a) > 0
+      return a === undefined || b === undefined || compare(b, a) > 0
         ? []
         : [`operation ${later.id} of ${later.key} began after operation ${earlier.id} was acknowledged, and is older`]
     })

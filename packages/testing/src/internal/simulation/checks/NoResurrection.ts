@@ -1,6 +1,5 @@
 /** NoResurrection: after a committed delete, no replica at rest shows an older value. */
-import { RecordIndex } from "@quorum/core/adapter"
-import type { Evidence } from "../Evidence.ts"
+import { compare, type Evidence } from "../Evidence.ts"
 import * as History from "../History.ts"
 
 export const check = ({ all, history, majority, pages }: Evidence): ReadonlyArray<string> => {
@@ -15,7 +14,7 @@ export const check = ({ all, history, majority, pages }: Evidence): ReadonlyArra
     return pages.flatMap((page) => {
       const shown = page.values.get(key)
       const held = shown === undefined ? undefined : byValue.get(`${key} ${shown}`)
-      return held !== undefined && RecordIndex.compare(held, deleted) < 0
+      return held !== undefined && compare(held, deleted) < 0
         ? [`${page.id} shows ${shown} of ${key}, and operation ${id} deleted it later`]
         : []
     })

@@ -11,7 +11,8 @@ export const check = ({ all, history }: Evidence): ReadonlyArray<string> => {
     const { log, seq } = WriteId.place(writeId)
     const before = places.get(`${log}:${seq}`)
     places.set(`${log}:${seq}`, operation)
-    if (before !== undefined) return [`operations ${before.id} and ${id} were both given ${log}:${seq}`]
+    if (before !== undefined && before.batch !== operation.batch)
+      return [`operations ${before.id} and ${id} were both given ${log}:${seq}`]
     const record = all.get(writeId)?.entry.records.find((each) => each.key === key)
     if (record === undefined) return []
     const said = record.kind === "delete" ? undefined : History.textOf(record.value)

@@ -2,8 +2,7 @@
  * ReadYourWrites: a read with a receipt sees that write, or a newer one of its key, on any replica; and nothing is read
  * that nobody wrote.
  */
-import { RecordIndex } from "@quorum/core/adapter"
-import type { Evidence } from "../Evidence.ts"
+import { compare, type Evidence } from "../Evidence.ts"
 
 export const check = ({ all, history }: Evidence): ReadonlyArray<string> =>
   history.operations.flatMap(({ answered, atLeast, id, key, kind, outcome, value, writeId }) => {
@@ -21,12 +20,11 @@ export const check = ({ all, history }: Evidence): ReadonlyArray<string> =>
       // Nothing is there: right when the write, or a newer one, deletes it.
       const isDeleted = Array.from(all.values()).some(
         (held) =>
-          RecordIndex.compare(held, wanted) >= 0 &&
-          held.entry.records.some((each) => each.key === key && each.kind === "delete")
+          compare(held, wanted) >= 0 && held.entry.records.some((each) => each.key === key && each.kind === "delete")
       )
       return isDeleted ? [] : [`operation ${id} had to see ${atLeast} of ${key}, and saw nothing`]
     }
     const seen = all.get(writeId)
-    if (seen !== undefined && RecordIndex.compare(seen, wanted) >= 0) return []
+    if (seen !== undefined && compare(seen, wanted) >= 0) return []
     return [`operation ${id} had to see ${atLeast} of ${key}, and saw ${writeId}`]
   })

@@ -3,7 +3,10 @@
  */
 import type { Evidence } from "../Evidence.ts"
 import * as AckedIsDurable from "./AckedIsDurable.ts"
+import * as AtomicEntries from "./AtomicEntries.ts"
+import * as AtomicRegister from "./AtomicRegister.ts"
 import * as Convergence from "./Convergence.ts"
+import * as DecisionIsFinal from "./DecisionIsFinal.ts"
 import * as LaterWins from "./LaterWins.ts"
 import * as MembersOnly from "./MembersOnly.ts"
 import * as NoPhantomAck from "./NoPhantomAck.ts"
@@ -22,6 +25,7 @@ export const checks: Readonly<Record<string, Check>> = {
   AckedIsDurable: AckedIsDurable.check,
   NoPhantomAck: NoPhantomAck.check,
   MembersOnly: MembersOnly.check,
+  DecisionIsFinal: DecisionIsFinal.check,
   PrefixOrder: PrefixOrder.check,
   Convergence: Convergence.check,
   NotWrittenMeansNever: NotWrittenMeansNever.check,
@@ -29,5 +33,7 @@ export const checks: Readonly<Record<string, Check>> = {
   OrderFree: OrderFree.check,
   ReadYourWrites: ReadYourWrites.check,
   OneEntryPerPlace: OneEntryPerPlace.check,
-  LaterWins: LaterWins.check
+  LaterWins: LaterWins.check,
+  AtomicRegister: AtomicRegister.check,
+  AtomicEntries: AtomicEntries.check
 }

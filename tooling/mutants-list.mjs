@@ -1,0 +1,253 @@
+// Bugs that the simulator has to find: each changes one place in a copy of packages/core/src, or a few. `from` is where
+// the bug was seen: a law, the model, another system, or our own malice.
+export const bugs = [
+  {
+    name: "majority-of-even",
+    from: "L1",
+    says: "a majority of 4 is 2",
+    file: "quorum/QuorumPolicy.ts",
+    find: "make({ n, w: Math.floor(n / 2) + 1 })",
+    replace: "make({ n, w: Math.ceil(n / 2) })",
+    replicas: 4
+  },
+  {
+    name: "late-ack-counts",
+    from: "L2",
+    says: "an ack after the deadline completes the quorum",
+    file: "quorum/AckTracker.ts",
+    find: "const verdict = self.failed === undefined && at <= self.deadline ? acked : late",
+    replace: "const verdict = acked"
+  },
+  {
+    name: "self-counts-twice",
+    from: "L5",
+    says: "the local commit is counted twice",
+    file: "quorum/AckTracker.ts",
+    find: "const ownOf = (self: AckTracker): number => (self.selfLagsBy === 0 ? 1 : 0)",
+    replace: "const ownOf = (self: AckTracker): number => (self.selfLagsBy === 0 ? 2 : 0)"
+  },
+  {
+    name: "ack-before-append",
+    from: "model ackBeforeFsync, L11",
+    says: "a push is acked before it is durable",
+    file: "peer/PeerHandler.ts",
+    find: "return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {",
+    replace:
+      "const early = Effect.as(Effect.forkDetach(logs.append(batch, traces.map(Tracer.externalSpan)), { startImmediately: true }), EntryBatch.watermark(batch)) as ReturnType<typeof logs.append>\n        return Effect.mapBoth(early, {"
+  },
+  {
+    name: "own-before-append",
+    from: "model ownBeforeFsync",
+    says: "the local commit counts before it is durable",
+    file: "log/ReplicaLogs.ts",
+    find: "return Effect.matchEffect(appendWithin(spans, batch), {",
+    replace:
+      "return Effect.matchEffect(Effect.forkDetach(appendWithin(spans, batch), { startImmediately: true }) as never as ReturnType<typeof appendWithin>, {"
+  },
+  {
+    name: "uncertain-is-failed",
+    from: "L16",
+    says: "an append that may have taken place is answered as nothing written",
+    file: "write/internal/Appender.ts",
+    find: 'if (error !== undefined && !(error._tag === "StoreError" && error.reason === "uncertain")) {',
+    replace: "if (error !== undefined) {"
+  },
+  {
+    name: "no-pull",
+    from: "L21",
+    says: "nobody fetches what the owner cannot push",
+    file: "peer/internal/CatchUp.ts",
+    find: "if (pulling.has(target.log)) return Effect.void",
+    replace: "if (pulling.has(target.log) || target.seq >= 0) return Effect.void"
+  },
+  {
+    name: "gap-is-appended",
+    from: "L27",
+    says: "a batch after a gap is appended",
+    file: "log/ReplicaStore.ts",
+    find: "if (before > head.seq) return Result.fail(new AppendGap({ head }))",
+    replace: 'if (before > head.seq) return Result.succeed({ _tag: "Append", batch })'
+  },
+  {
+    name: "order-of-arrival",
+    from: "L36",
+    says: "the index keeps what came last",
+    file: "record/internal/PointerTable.ts",
+    find: "if (order !== 0) return order > 0",
+    replace: "if (order !== 0) return true"
+  },
+  {
+    name: "logical-clock-ignored",
+    from: "L35",
+    says: "two writes of one millisecond have no order",
+    file: "log/HybridLogicalClock.ts",
+    find: "a.wallTime - b.wallTime || a.logical - b.logical",
+    replace: "a.wallTime - b.wallTime"
+  },
+  {
+    name: "quorum-is-answered-early",
+    from: "L7 turned round",
+    says: "W is met one ack too early",
+    file: "quorum/AckTracker.ts",
+    find: 'self.failed === undefined && self.localAt !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w',
+    replace:
+      'self.failed === undefined && self.localAt !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w - 1'
+  },
+  {
+    name: "cancelled-stragglers",
+    from: "L20",
+    says: "a peer gets nothing more once it is behind",
+    file: "peer/internal/PushLoop.ts",
+    find: "const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))",
+    replace: "const stop = logs.onAppend(() => {})"
+  },
+  {
+    name: "resume-is-believed",
+    from: "L58, malice",
+    says: "a write that is held here is said to be committed when it is asked for again",
+    file: "write/internal/InFlight.ts",
+    find: "if (closed) return fail(group, now())",
+    replace:
+      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, now())\n      if (closed) return fail(group, now())"
+  },
+  {
+    name: "any-log-is-acked",
+    from: "L12",
+    says: "an ack for one log counts for another",
+    file: "write/internal/InFlight.ts",
+    find: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {",
+    replace: "if (event.watermark.seq >= group.seq) {"
+  },
+  {
+    name: "watermark-one-further",
+    from: "malice",
+    says: "an ack counts for the write after it",
+    file: "write/internal/InFlight.ts",
+    find: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {",
+    replace: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq - 1) {"
+  },
+  {
+    name: "push-skips-an-entry",
+    from: "L27",
+    says: "a new connection begins one entry too late",
+    file: "peer/internal/PushLoop.ts",
+    find: "let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0",
+    replace: "let sent = (welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? -1) + 1"
+  },
+  {
+    name: "pull-skips-an-entry",
+    from: "L26",
+    says: "a page of a pull begins one entry too late",
+    file: "peer/internal/CatchUp.ts",
+    find: "const answer = yield* Effect.result(client.pull({ session, log, after, maxBytes: batchBytes() }))",
+    replace:
+      "const answer = yield* Effect.result(client.pull({ session, log, after: after + 1, maxBytes: batchBytes() }))"
+  },
+  {
+    name: "vector-before-append",
+    from: "L54",
+    says: "what is being appended is announced",
+    file: "log/ReplicaLogs.ts",
+    find: "const startedAt = Monotonic.millis(time)\n            return Effect.matchEffect(",
+    replace:
+      "const startedAt = Monotonic.millis(time)\n            if (EntryBatch.last(batch) > head(batch.log).seq) heads.set(batch.log, EntryBatch.watermark(batch))\n            return Effect.matchEffect("
+  },
+  {
+    name: "delete-forgets",
+    from: "L37",
+    says: "a delete leaves no tombstone in the index",
+    file: "record/IndexFollower.ts",
+    find: "b === undefined ? a : RecordIndex.compare(a, b) >= 0 ? a : b",
+    replace:
+      "b === undefined ? a : (a.deleted !== b.deleted) ? (a.deleted ? b : a) : RecordIndex.compare(a, b) >= 0 ? a : b"
+  },
+  {
+    name: "flushing-is-not-read",
+    from: "malice",
+    says: "what is being merged into the index is not seen",
+    file: "record/IndexFollower.ts",
+    find: "const pointer = newer(recent.pointers.get(namespace, key), flushing?.pointers.get(namespace, key))",
+    replace: "const pointer = recent.pointers.get(namespace, key)"
+  },
+  {
+    name: "index-is-not-rebuilt",
+    from: "harper#1949",
+    says: "what an index lacks at the start is never indexed",
+    file: "record/IndexFollower.ts",
+    find: "for (const { log, seq } of logs.heads()) {",
+    replace: "for (const { log, seq } of logs.heads().slice(0, 0)) {"
+  },
+  {
+    name: "progress-runs-ahead",
+    from: "L27",
+    says: "the index says that it covers what it has not merged",
+    file: "record/IndexFollower.ts",
+    find: "recent = makeOverlay(flushing.progress)",
+    replace:
+      "flushing.pointers = makeOverlay(flushing.progress).pointers\n      recent = makeOverlay(flushing.progress)"
+  },
+  {
+    name: "at-least-is-not-waited-for",
+    from: "malice",
+    says: "a read with a receipt does not wait for its write",
+    file: "record/LocalRecords.ts",
+    find: "if (options?.atLeast !== undefined) yield*",
+    replace: "if (options?.atLeast === undefined && options?.withinMillis === -1) yield*"
+  },
+  {
+    name: "failure-after-append",
+    from: "L16",
+    says: "a write that waits for its quorum at a stop is answered as never written",
+    file: "write/internal/Appender.ts",
+    find: 'refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))\n      refuse(\n',
+    replace: 'refuse(appending, "replica_closing", new QuorumError.ReplicaClosing())\n      refuse(\n'
+  },
+  {
+    name: "unmet-is-unwritten",
+    from: "L16, L17",
+    says: "a quorum that was not met is answered as nothing written",
+    file: "write/internal/InFlight.ts",
+    find: "resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))",
+    replace: "resume(Effect.fail(new QuorumError.QuorumUnavailable({ alive: got, needed, verdicts }) as never))"
+  },
+  {
+    name: "write-id-of-the-batch",
+    from: "L12",
+    says: "all writes of a batch get the id of its last",
+    file: "write/internal/Appender.ts",
+    find: "commit.seq = batch.from + i",
+    replace: "commit.seq = batch.from + commits.length - 1"
+  },
+  {
+    name: "half-an-atomic-entry",
+    from: "L38",
+    says: "the index takes in the first write of an entry only",
+    file: "record/internal/PointerTable.ts",
+    find: "for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {",
+    replace: "for (at = Entry.firstRecord(at); at < after; at = after) {"
+  },
+  {
+    name: "receive-is-ignored",
+    from: "L34",
+    says: "the clock follows nobody",
+    file: "log/HybridLogicalClock.ts",
+    find: "compare(remote, last) > 0",
+    replace: "compare(remote, last) > 0 && false"
+  },
+  {
+    name: "read-of-a-minority",
+    from: "model readMinority",
+    says: "a linearizable read asks one replica too few",
+    file: "read/internal/QuorumReads.ts",
+    find: "yield* ask(reading, majority)",
+    replace: "yield* ask(reading, majority - 1)"
+  },
+  {
+    name: "read-without-confirm",
+    from: "model noConfirm",
+    says: "a linearizable read answers what a majority need not hold",
+    file: "read/internal/QuorumReads.ts",
+    find: "if (before.length >= majority) return true",
+    replace: "if (before.length >= 1) return true"
+  }
+]

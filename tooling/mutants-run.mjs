@@ -1,0 +1,18 @@
+// Runs seeds of a copy of core until a promise is broken, and prints what was found: what `mutants` starts for each bug.
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+
+const [folder, seconds, replicas] = process.argv.slice(2)
+const Simulation = await import(pathToFileURL(join(folder, "packages/testing/src/Simulation.ts")).href)
+
+const began = performance.now()
+const passed = () => (performance.now() - began) / 1000
+let found = {}
+let runs = 0
+for (let seed = 1; found.law === undefined && passed() < Number(seconds); seed++) {
+  const scenario = Simulation.standard(seed, Number(replicas) || undefined)
+  runs++
+  const [violation] = Simulation.runStandard(scenario).violations
+  if (violation !== undefined) found = { ...violation, seed, replicas: scenario.replicas }
+}
+console.log(JSON.stringify({ ...found, runs, seconds: passed() }))

@@ -1,0 +1,133 @@
+// Plants known bugs in a copy of core, one at a time, and lets the simulator look for them: `mutants [--only NAME]
+// [--seconds T] [--jobs N] [--write]`. Fails when one survives. --write puts the table into docs/simulation.md.
+import { spawn } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { bugs } from "./mutants-list.mjs"
+import { root } from "./turbo.mjs"
+
+/** Changes the one place in a text where a bug goes; throws when there is no such place, or more than one. */
+export const plant = (text, { file, find, name, replace }) => {
+  const count = text.split(find).length - 1
+  if (count !== 1) throw new Error(`${name}: ${file} has ${count} places like this one:\n${find}`)
+  return text.replace(find, () => replace)
+}
+
+/** A copy of core and of the simulator, as sources that Node runs as they are. */
+const copy = (bug) => {
+  const folder = mkdtempSync(join(tmpdir(), "quorum-mutant-"))
+  for (const name of ["core", "testing"]) {
+    const from = join(root, "packages", name)
+    cpSync(join(from, "src"), join(folder, "packages", name, "src"), { recursive: true })
+    const { exports, ...manifest } = JSON.parse(readFileSync(join(from, "package.json"), "utf8"))
+    const sources = Object.entries(exports).map(([entry, target]) => [
+      entry,
+      target.default?.replace("./dist/", "./src/").replace(/\.js$/, ".ts") ?? target
+    ])
+    const text = JSON.stringify({ ...manifest, exports: Object.fromEntries(sources) })
+    writeFileSync(join(folder, "packages", name, "package.json"), text)
+  }
+  mkdirSync(join(folder, "node_modules/@quorum"), { recursive: true })
+  symlinkSync(join(folder, "packages/core"), join(folder, "node_modules/@quorum/core"))
+  symlinkSync(realpathSync(join(root, "packages/core/node_modules/effect")), join(folder, "node_modules/effect"))
+  for (const change of bug === undefined ? [] : (bug.changes ?? [bug])) {
+    const file = join(folder, "packages/core/src", change.file)
+    writeFileSync(file, plant(readFileSync(file, "utf8"), { name: bug.name, ...change }))
+  }
+  return folder
+}
+
+/** Lets the simulator look for a bug. What it found, or nothing. */
+const look = async (bug, seconds) => {
+  const folder = copy(bug)
+  try {
+    const worker = join(root, "tooling/mutants-run.mjs")
+    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), String(bug?.replicas ?? 0)]
+    return await new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
+      const output = []
+      const errors = []
+      child.stdout.on("data", (chunk) => output.push(chunk))
+      child.stderr.on("data", (chunk) => errors.push(chunk))
+      child.on("error", reject)
+      child.on("close", (code) => {
+        if (code === 0) return resolve(JSON.parse(Buffer.concat(output).toString()))
+        const told = Buffer.concat(errors).toString()
+        resolve({ law: "does not run", detail: told.slice(0, 600), seed: 0, runs: 0, seconds: 0, isBroken: true })
+      })
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const rowOf = ({ bug, found }) =>
+  found.law === undefined
+    ? `| ${bug.name} | ${bug.from} | ${bug.says} | **survived** ${found.runs} runs | |`
+    : `| ${bug.name} | ${bug.from} | ${bug.says} | ${found.law} | ${found.seed} (${found.replicas}) |`
+
+const begin = "<!-- mutants: written by `npx -y pnpm@12 mutants --write` -->"
+const end = "<!-- end of mutants -->"
+
+const write = (results) => {
+  const file = join(root, "docs/simulation.md")
+  const text = readFileSync(file, "utf8")
+  const table = [
+    "| bug | from | what is wrong | found by | at seed (replicas) |",
+    "| --- | --- | --- | --- | --- |",
+    ...results.map(rowOf)
+  ].join("\n")
+  const [before, after] = [text.slice(0, text.indexOf(begin)), text.slice(text.indexOf(end))]
+  writeFileSync(file, `${before}${begin}\n\n${table}\n\n${after}`)
+}
+
+if (import.meta.main) {
+  const { values: options } = parseArgs({
+    options: {
+      only: { type: "string", multiple: true },
+      seconds: { type: "string", default: "60" },
+      jobs: { type: "string", default: "1" },
+      write: { type: "boolean", default: false },
+      plan: { type: "boolean", default: false }
+    }
+  })
+  const wanted = bugs.filter(({ name }) => options.only?.includes(name) ?? true)
+  if (wanted.length === 0) throw new Error("no bug has such a name")
+  const seconds = Number(options.seconds)
+  const stale = wanted.flatMap((bug) => {
+    try {
+      rmSync(copy(bug), { recursive: true, force: true })
+      return []
+    } catch (error) {
+      return [error.message]
+    }
+  })
+  for (const message of stale) console.error(message)
+  if (stale.length > 0 || options.plan) process.exit(stale.length > 0 ? 1 : 0)
+  const control = options.only === undefined ? await look(undefined, Math.min(20, seconds)) : {}
+  if (control.law !== undefined) {
+    console.error(`without any bug: ${control.law}: ${control.detail}`)
+    process.exit(1)
+  }
+  const results = []
+  const left = [...wanted]
+  const work = async () => {
+    for (let bug = left.shift(); bug !== undefined; bug = left.shift()) {
+      const found = await look(bug, seconds)
+      results.push({ bug, found })
+      const told =
+        found.law === undefined
+          ? `SURVIVED ${found.runs} runs`
+          : `${found.law} at seed ${found.seed}, ${found.replicas} replicas, run ${found.runs}, ${found.seconds.toFixed(1)} s: ${found.detail.slice(0, 160)}`
+      console.log(`${bug.name}: ${told}`)
+    }
+  }
+  await Promise.all(Array.from({ length: Number(options.jobs) }, work))
+  results.sort((a, b) => bugs.indexOf(a.bug) - bugs.indexOf(b.bug))
+  const survivors = results.filter(({ found }) => found.law === undefined || found.isBroken)
+  console.log(`${results.length - survivors.length} of ${results.length} bugs were found`)
+  if (options.write) write(results)
+  process.exitCode = survivors.length === 0 ? 0 : 1
+}
