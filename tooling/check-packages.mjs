@@ -45,6 +45,14 @@ const pinned = (name) => {
   return `${name}@${match[1]}`
 }
 
+/** A program that fails when anything of a package can be imported but what it exports. */
+const closed = (
+  name
+) => `for (const path of ["dist/index.js", "src/index.ts", "dist/internal/parts.js", "internal/parts"]) {
+  const outcome = await import(\`@quorum/${name}/\${path}\`).then(() => "open", ({ code }) => code)
+  if (outcome !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(\`@quorum/${name}/\${path}: \${outcome}\`)
+}`
+
 const status = await turboRun(["build", "--filter=./packages/*", "--output-logs=errors-only"], { quiet: true })
 if (status !== 0) process.exit(status)
 
@@ -76,6 +84,7 @@ try {
       project
     )
     run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], project)
+    for (const name of packages) run(process.execPath, ["--input-type=module", "--eval", closed(name)], project)
     const said = run(process.execPath, ["--disable-warning=ExperimentalWarning", program], project)
     console.log(`${packages.map((name) => `@quorum/${name}`).join(" + ")}, installed with npm: ${said.trim()}`)
   }

@@ -82,7 +82,12 @@ test("an import is found however it is written", () => {
     "import { Peers } from '../peer/Peers.ts'",
     'import { Peers } from"../peer/Peers.ts"',
     '// what comes from "here\nimport { Peers } from "../peer/Peers.ts"',
-    'import {\n  Peers,\n  type Link\n} from "../peer/Peers.ts"'
+    'import {\n  Peers,\n  type Link\n} from "../peer/Peers.ts"',
+    "const peers = import(`../peer/Peers.ts`)",
+    'const peers = require("../peer/Peers.ts")',
+    'const files = "**/*.ts"\nimport { Peers } from "../peer/Peers.ts"\nconst end = "*/"',
+    "const peers = import(where)",
+    "const peers = import(`./${room}.ts`)"
   ]) {
     assert.equal(objections("log/Entry.ts", line).length, 1, line)
   }
@@ -101,6 +106,20 @@ test("what decides a quorum may use values of Effect, and nothing else of it", (
     assert.equal(objections("quorum/AckTracker.ts", line).length, 1, line)
   }
   assert.deepEqual(objections("quorum/AckTracker.ts", 'import { type Effect, Schema } from "effect"'), [])
+})
+
+test("what decides a quorum has no clock, no chance, no timer and no process, however they are come by", () => {
+  for (const line of [
+    "const now = Date.now()",
+    "const chance = Math.random()",
+    "setTimeout(decide, 1)",
+    "const now = performance.now()",
+    'import { cpus } from "node:os"'
+  ]) {
+    assert.equal(objections("quorum/AckTracker.ts", line).length, 1, line)
+    assert.deepEqual(objections("log/Entry.ts", line), [], line)
+  }
+  assert.deepEqual(objections("quorum/AckTracker.ts", "// no Date.now()\nconst up = Math.max(1, update)"), [])
 })
 
 test("a block of code that can be run is found however it is fenced", () => {

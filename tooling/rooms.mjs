@@ -28,16 +28,26 @@ const floorOf = (file) => floors.findIndex((rooms) => rooms.includes(roomOf(file
 /** What `quorum` may use of Effect when it runs: values, and nothing that has a fiber, a clock or a service. */
 const pure = ["Array", "Duration", "Equal", "Function", "Option", "Order", "Result", "Schema", "SchemaTransformation"]
 
+/** The text of a file without its comments; what looks like one within a string is none. */
+const codeOf = (text) =>
+  text.replaceAll(/("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[^]*?\*\/|\/\/.*$/gm, "$1")
+
 /** All imports of a file: of names, of a module for what it does, and those that stand within an expression or a type. */
-const importsOf = (text) => {
-  const code = text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "")
+const importsOf = (code) => {
   const named = code.matchAll(/\b(?:import|export)\s+(type\s+)?([\w*{][^;"'()]*?)\s*\bfrom\s*["']([^"']+)["']/g)
-  const bare = code.matchAll(/\bimport\s*\(?\s*["']([^"']+)["']/g)
+  const bare = code.matchAll(/\b(?:import|require)\s*\(?\s*["'`]([^"'`]+)["'`]/g)
   return [
     ...Array.from(named, ([, typeOnly, names, source]) => ({ isType: typeOnly !== undefined, names, source })),
     ...Array.from(bare, ([, source]) => ({ isType: false, names: "*", source }))
   ]
 }
+
+/** An import of what shows only when it runs, so that nobody can say where it points. */
+const isComputed = (code) => /\b(?:import|require)\s*\((?!\s*["'`][^"'`$]*["'`]\s*[),])/.test(code)
+
+/** Clocks, chance, timers and the process, of which what decides a quorum may know nothing. */
+const impureGlobals =
+  /\b(?:Date|performance|process|crypto|set(?:Timeout|Interval|Immediate)|globalThis)\b|\bMath\.random\b/
 
 /** What of an import from Effect `quorum` may not use. */
 const impureOf = ({ isType, names, source }) => {
@@ -53,8 +63,13 @@ const impureOf = ({ isType, names, source }) => {
 /** What is wrong with the imports of a file of `packages/core/src`, of which the text is given. */
 export const objections = (file, text) => {
   const wrong = []
-  for (const found of importsOf(text)) {
+  const code = codeOf(text)
+  if (isComputed(code)) wrong.push(`${file} imports what shows only when it runs`)
+  const impureGlobal = roomOf(file) === "quorum" ? impureGlobals.exec(code)?.[0] : undefined
+  if (impureGlobal !== undefined) wrong.push(`${file} decides, and uses ${impureGlobal}`)
+  for (const found of importsOf(code)) {
     const { source } = found
+    if (source.startsWith("node:") && roomOf(file) === "quorum") wrong.push(`${file} decides, and uses ${source}`)
     if (source === "effect" || source.startsWith("effect/")) {
       const impure = roomOf(file) === "quorum" ? impureOf(found) : []
       if (impure.length > 0) wrong.push(`${file} decides, and uses ${impure.join(", ")}`)
