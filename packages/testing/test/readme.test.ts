@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
 import { program } from "./readme/faults.ts"
+import { queue } from "./readme/simulation.ts"
 
 // The examples "store" and "transport" run in the test files of the suites.
 describe("README", () => {
@@ -12,4 +13,9 @@ describe("README", () => {
       assert.isAbove(delayed, 0)
     }).pipe(Effect.provide(Logger.layer([])))
   )
+
+  it("the simulation of the example finds that two workers take one job", () => {
+    const found = Array.from({ length: 10 }, (_, seed) => queue(seed).violations).flat()
+    assert.deepStrictEqual([...new Set(found.map(({ law }) => law))], ["EachJobOnce"])
+  })
 })

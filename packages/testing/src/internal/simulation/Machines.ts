@@ -162,9 +162,13 @@ export const stop = (setting: Setting, machine: Machine): void => {
   if (process === undefined || process.isStopping) return
   process.isStopping = true
   setting.trace?.(machine.id, "is stopped")
+  // Whatever serves a replica, to peers and to clients, is closed before it.
+  setting.network.gone(process.owner, false)
   Effect.runForkWith(process.context)(Scope.close(process.scope, Exit.void)).addObserver(() => {
     if (machine.process !== process) return
     setting.trace?.(machine.id, "has stopped")
+    // What is under way on the disk does not wait for a process that is gone.
+    Disk.crash(machine.disk, machine.situation)
     end(setting, machine, false)
   })
 }

@@ -242,8 +242,14 @@ const faults: Readonly<Record<Kind, Fault>> = {
   }),
   stop: onMachine((machine, world, dice) => {
     world.happened("stop")
+    // Now and then while it waits for its disk.
+    if (dice.chance(0.3)) machine.disk.slowMillis = 5000
     Machines.stop(world.setting, machine)
-    return { millis: 2500 + downMillis(dice), end: startAgain(world, machine) }
+    const end = (): void => {
+      machine.disk.slowMillis = 0
+      startAgain(world, machine)()
+    }
+    return { millis: 3500 + downMillis(dice), end }
   }),
   crash_of_all: (world, dice) => {
     world.happened("crash_of_all")

@@ -191,8 +191,9 @@ export const make = (situation: Situation): Network => {
     gone: (owner, silently) => {
       for (const [replica, endpoint] of endpoints) if (endpoint.owner === owner) endpoints.delete(replica)
       for (const connection of Array.from(connections)) {
-        if (connection.caller === owner) connections.delete(connection)
-        else if (connection.endpoint.owner === owner && !silently) {
+        if (connection.caller === owner) {
+          if (!owner.isAlive) connections.delete(connection)
+        } else if (connection.endpoint.owner === owner && !silently) {
           timeline.at(world, timeline.now() + 1, () => {
             if (link(connection.to, connection.from).blocked === undefined) breakUp(connection)
           })

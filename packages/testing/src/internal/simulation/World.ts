@@ -153,7 +153,8 @@ const callAt = <A, E>(
     const later = (millis: number, task: () => void) => timeline.at(outside, timeline.now() + millis, task)
     later(0.3, () => {
       const { process } = machine
-      if (process?.services === undefined) return resume(Effect.fail(new Unreachable({ isSent: false })))
+      if (process?.services === undefined || process.isStopping)
+        return resume(Effect.fail(new Unreachable({ isSent: false })))
       const { context, onGone, owner, services } = process
       const gone = () => later(1, () => resume(Effect.fail(new Unreachable({ isSent: true }))))
       onGone.add(gone)
