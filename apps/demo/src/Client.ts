@@ -58,11 +58,11 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 
 /** The client API of the replicas. */
 export interface Client {
-  /** Puts or deletes. */
-  readonly write: (member: Member, write: Entry.Write) => Effect.Effect<Answer>
+  /** Puts or deletes. `w` is how many replicas have to hold it, where that is not what the policy says. */
+  readonly write: (member: Member, write: Entry.Write, w?: number) => Effect.Effect<Answer>
   readonly read: (member: Member, namespace: string, key: string, options?: ReadOptions) => Effect.Effect<Found>
   /** Waits for the quorum of a write that the member holds. */
-  readonly resume: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<Answer>
+  readonly resume: (member: Member, writeId: WriteId.WriteId, w?: number) => Effect.Effect<Answer>
   /** Whether the member knows that a write is committed. */
   readonly isCommitted: (member: Member, writeId: WriteId.WriteId) => Effect.Effect<boolean, AskFailed>
   readonly status: (member: Member) => Effect.Effect<Status, AskFailed>
@@ -88,14 +88,14 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
     )
 
   const client: Client = {
-    write: (member, { key, kind, namespace, value }) => {
-      const place = { params: { namespace, key }, query: {} }
+    write: (member, { key, kind, namespace, value }, w) => {
+      const place = { params: { namespace, key }, query: queryOf(w) }
       const { put, remove } = of(member).records
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
     read: (member, namespace, key, options = {}) =>
       found(of(member).records.get({ params: { namespace, key }, query: options })),
-    resume: (member, writeId) => answer(of(member).writes.resume({ params: { id: writeId }, query: {} })),
+    resume: (member, writeId, w) => answer(of(member).writes.resume({ params: { id: writeId }, query: queryOf(w) })),
     isCommitted: (member, writeId) =>
       Effect.map(asking(member, of(member).writes.status({ params: { id: writeId } })), ({ committed }) => committed),
     status: (member) => asking(member, of(member).status()),
@@ -118,6 +118,8 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
 
 /** How long a request may take, in milliseconds. A replica answers a write within its deadline, 2 seconds. */
 const patienceMillis = 10_000
+
+const queryOf = (w: number | undefined) => (w === undefined ? {} : { w })
 
 const succeededOrNot = { onSuccess: () => true, onFailure: () => false }
 

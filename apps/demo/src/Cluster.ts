@@ -58,6 +58,10 @@ export interface Cluster {
   readonly alive: () => ReadonlyArray<Member>
   /** Starts a replica and waits until it takes requests. */
   readonly start: (member: Member) => Effect.Effect<void, ReplicaFailed>
+  /** From its next start on, the clock of a replica is ahead by so many milliseconds; behind when below 0. */
+  readonly shiftClock: (member: Member, millis: number) => void
+  /** Runs something while a replica stands still (SIGSTOP), and lets it go on (SIGCONT) whatever happens. */
+  readonly whileStopped: <A, E, R>(member: Member, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Sends SIGKILL. Synchronous, so that what is in flight can be counted in the same moment. Returns the process id. */
   readonly killUnsafe: (member: Member) => number
   /** Waits until the process of a killed member is gone. */
@@ -81,6 +85,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const urls = Object.fromEntries(members.map(({ id, url }) => [id, url])) as ReplicaConfig["members"]
   const processes = new Map<Member, Process>()
   const peaks = new Map<Member, number>()
+  const shifts = new Map<Member, number>()
   const crashes: Array<string> = []
 
   const argument = (member: Member): string =>
@@ -92,6 +97,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       members: urls,
       policy: options.policy,
       transport: options.transport,
+      clockShiftMillis: shifts.get(member) ?? 0,
       verbose: options.verbose ?? false
     })
 
@@ -169,11 +175,17 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   })
 
+  const pid = (member: Member): number | undefined => {
+    const state = processes.get(member)?.state
+    return state?._tag === "Ready" ? state.pid : undefined
+  }
+
   return {
     members,
     policy: options.policy,
     alive: () => members.filter((member) => processes.get(member)?.state._tag === "Ready"),
     start,
+    shiftClock: (member, millis) => void shifts.set(member, millis),
     killUnsafe: (member) => {
       const victim = processes.get(member)
       if (victim?.state._tag !== "Ready") throw new Error(`replica ${member.id} is not running`)
@@ -188,10 +200,19 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         const life = processes.get(member)?.life
         return life === undefined ? Effect.void : Effect.asVoid(Fiber.await(life))
       }),
-    pid: (member) => {
-      const state = processes.get(member)?.state
-      return state?._tag === "Ready" ? state.pid : undefined
-    },
+    pid,
+    whileStopped: (member, effect) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const stopped = pid(member)
+          if (stopped !== undefined) process.kill(stopped, "SIGSTOP")
+          return stopped
+        }),
+        () => effect,
+        // It may have been killed meanwhile.
+        (stopped) =>
+          Effect.sync(() => void (stopped !== undefined && stopped === pid(member) && process.kill(stopped, "SIGCONT")))
+      ),
     peakMb: (member) => {
       samplePeak(member)
       return peaks.get(member)

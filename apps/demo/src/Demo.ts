@@ -21,6 +21,7 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps
   const imported = yield* Steps.importAndKill({ cluster, client, state, ...options })
   const shortage = yield* Steps.writeWithoutQuorum({ cluster, client, state })
   const recovery = yield* Steps.recover({ cluster, client, state, shortage })
+  const told = yield* Steps.tell({ cluster, client, state }, recovery.late, shortage.survivor)
   const compared = yield* Steps.compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
 
   const kills = [...imported.kills, ...shortage.kills]
@@ -47,7 +48,9 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps
     metrics: seen,
     outcomeUnknown: state.outcomeUnknown,
     sentAgain: state.sentAgain,
-    quorumNotMet: recovery.notMet,
+    shortage: shortageOf(shortage),
+    quorumNotMet: told.notMet,
+    wrongClock: told.wrongClock,
     caughtUpMs: recovery.caughtUpMs,
     converged: compared.converged,
     digests: compared.digests,
@@ -62,7 +65,20 @@ export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps
     ...Report.problemsOf(facts),
     ...shortage.problems,
     ...recovery.problems,
+    ...told.problems,
     ...compared.problems
   ]
-  return { ok: problems.length === 0, problems, ...facts } satisfies Report.Report
+  const report: Report.Report = { ok: problems.length === 0, problems, ...facts }
+  return report
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const shortageOf = ({
+  afterMs,
+  answer,
+  survivor
+}: Effect.Success<ReturnType<typeof Steps.writeWithoutQuorum>>): typeof Report.Shortage.Type | null =>
+  survivor !== undefined && (answer?._tag === "NotMet" || answer?._tag === "Unavailable")
+    ? { replica: survivor.id, answer: answer._tag, detail: Import.describe(answer), afterMs }
+    : null

@@ -63,8 +63,8 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
     /** A client whose answers are counted. */
     counting: (client: Client): Client => ({
       ...client,
-      write: (member, write) =>
-        Effect.tap(client.write(member, write), (answer) =>
+      write: (member, write, w) =>
+        Effect.tap(client.write(member, write, w), (answer) =>
           Effect.sync(() => {
             if (answer._tag === "Committed") count(member).committed++
             if (answer._tag === "NotMet") count(member).notMet++

@@ -3,7 +3,7 @@
  * terminal, progress is a line now and then.
  */
 import { Clock, Context, Effect, Layer } from "effect"
-import { number } from "./Report.ts"
+import { number } from "./Text.ts"
 
 /** Where the demo says what it does. */
 export class Progress extends Context.Service<

@@ -21,6 +21,8 @@ export const ReplicaConfig = Schema.Struct({
   members: Schema.Record(ReplicaId.ReplicaId, Schema.String),
   policy: QuorumPolicy.QuorumPolicy,
   transport: Transport,
+  /** By how many milliseconds its clock is ahead of the machine's, to show what that does; below 0 when it is behind. */
+  clockShiftMillis: Schema.optionalKey(Schema.Int),
   /** Logs to standard error instead of the file `replica.log`. */
   verbose: Schema.Boolean
 })

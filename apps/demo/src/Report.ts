@@ -1,16 +1,33 @@
 /**
  * The outcome of a run: as JSON for a program, as a few lines for a person.
  */
+import { HybridLogicalClock, Receipt } from "@quorum/core"
 import { Effect, FileSystem, Schema } from "effect"
+import * as StoryText from "./StoryText.ts"
+import * as Text from "./Text.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** What became of the write that was made while too few replicas were alive. */
-export const NotMet = Schema.Struct({
-  writeId: Schema.String,
+/** What was answered to the write that was made while too few replicas were alive. */
+export const Shortage = Schema.Struct({
   /** The replica that answered. */
   replica: Schema.String,
+  /** `NotMet`: it was written there, and committed when the replicas were back. `Unavailable`: it was written nowhere. */
+  answer: Schema.Literals(["NotMet", "Unavailable"]),
+  detail: Schema.String,
+  /** How long the answer took. */
+  afterMs: Millis
+})
+
+/** The story of a write that missed its quorum, and got its receipt all the same. */
+export const NotMet = Schema.Struct({
+  writeId: Schema.String,
+  /** The replica that answered, and the one that stood still. */
+  replica: Schema.String,
+  stopped: Schema.String,
+  /** When it was asked for; what follows is counted from there. */
+  askedAt: Schema.String,
   reason: Schema.String,
   got: Count,
   needed: Count,
@@ -18,8 +35,37 @@ export const NotMet = Schema.Struct({
   afterMs: Millis,
   /** What is known of every replica, by id. */
   verdicts: Schema.Record(Schema.String, Schema.String),
-  /** Whether the same write was committed after the replicas were back. */
-  committedLater: Schema.Boolean
+  /** When the same write was waited for again, and when it had its receipt; null when it got none. */
+  resumedAfterMs: Millis,
+  committedAfterMs: Schema.NullOr(Millis),
+  receipt: Schema.NullOr(Receipt.Receipt)
+})
+
+/** The story of a write that missed its quorum. */
+export interface NotMet extends Schema.Schema.Type<typeof NotMet> {}
+
+/** A write of the story of a wrong clock. */
+const Written = Schema.Struct({
+  replica: Schema.String,
+  writeId: Schema.String,
+  /** The time of day at its replica. */
+  localTime: Schema.String,
+  /** What it was stamped with. */
+  clock: HybridLogicalClock.HybridLogicalClock,
+  acked: Schema.Array(Receipt.Acked)
+})
+
+/** The story of a replica whose clock is wrong: two writes to one key, the second at that replica. */
+export const WrongClock = Schema.Struct({
+  replica: Schema.String,
+  /** By how much its clock is ahead; below 0 when it is behind. */
+  shiftMs: Schema.Finite,
+  /** By how much that is beyond what it follows, as it says itself; null when it does not answer. */
+  heldMs: Schema.NullOr(Schema.Finite),
+  first: Written,
+  second: Written,
+  /** What every replica shows afterwards, by id. */
+  shown: Schema.Record(Schema.String, Schema.String)
 })
 
 /** A replica that was killed. */
@@ -99,7 +145,9 @@ export const Report = Schema.Struct({
   outcomeUnknown: Count,
   /** Writes that were sent again, to another replica. */
   sentAgain: Count,
+  shortage: Schema.NullOr(Shortage),
   quorumNotMet: Schema.NullOr(NotMet),
+  wrongClock: Schema.NullOr(WrongClock),
   /** From the restart of the dead replicas until all held the same logs; null when that did not happen. */
   caughtUpMs: Schema.NullOr(Millis),
   /** Every acknowledged write is on every replica byte for byte, and all replicas hold the same logs and records. */
@@ -115,7 +163,7 @@ export const Report = Schema.Struct({
 })
 
 /** The outcome of a run. */
-export type Report = typeof Report.Type
+export interface Report extends Schema.Schema.Type<typeof Report> {}
 
 /** Writes a report as JSON. */
 export const write = Effect.fnUntraced(function* (path: string, report: Report) {
@@ -138,6 +186,7 @@ export const problemsOf = (
     | "metrics"
     | "n"
     | "quorumNotMet"
+    | "wrongClock"
   >
 ): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -151,8 +200,12 @@ export const problemsOf = (
     `${report.accepted - report.committed} of ${report.accepted} writes were not committed` +
       (first === undefined ? "" : `, the first on line ${first.line}: ${first.reason}`)
   )
-  check(report.quorumNotMet !== null, "the write without a quorum was not answered with quorum_not_met")
-  check(report.quorumNotMet?.committedLater !== false, "the write without a quorum was not committed later")
+  check(report.quorumNotMet !== null, "the write that asks for all was not answered with quorum_not_met")
+  check(
+    report.quorumNotMet === null || report.quorumNotMet.receipt !== null,
+    "the write that missed its quorum has no receipt in the end"
+  )
+  check(report.wrongClock !== null, "the two writes by a wrong clock were not committed")
   check(new Set(Object.values(report.digests)).size <= 1, "the replicas hold different records")
   check(report.metrics !== null, "the metrics of the replica that was never killed cannot be read")
   if (report.metrics !== null) problems.push(...disagreements(report.metrics))
@@ -167,38 +220,34 @@ export const summary = (report: Report): ReadonlyArray<string> => {
   const rest = report.rejected.length - rejected.length
   const row = (label: string, text: string) => `  ${label.padEnd(14)}${text}`
   return [
-    row("lines", `${number(report.lines)}, of which ${number(report.rejected.length)} rejected`),
+    row("lines", `${Text.number(report.lines)}, of which ${Text.number(report.rejected.length)} rejected`),
     ...rejected.map(({ line, reason }) => row("", `line ${line}: ${reason}`)),
-    ...(rest > 0 ? [row("", `and ${number(rest)} more`)] : []),
+    ...(rest > 0 ? [row("", `and ${Text.number(rest)} more`)] : []),
     row(
       "committed",
-      `${number(report.committed)} of ${number(report.accepted)} on ${report.w} of ${report.n} replicas, in ` +
-        `${seconds(report.importMs)} (${number(Math.round(report.writesPerSecond))} writes/s)`
+      `${Text.number(report.committed)} of ${Text.number(report.accepted)} on ${report.w} of ${report.n} replicas, in ` +
+        `${Text.seconds(report.importMs)} (${Text.number(Math.round(report.writesPerSecond))} writes/s)`
     ),
     row(
       "killed",
       `${report.killed.join(", ")}; ${report.inFlightAtKill} writes in flight at the first kill, ` +
         `${report.outcomeUnknown} without an answer, ${report.sentAgain} sent again`
     ),
-    ...(report.quorumNotMet === null ? [] : [row("not met", notMetText(report.quorumNotMet))]),
+    ...(report.shortage === null ? [] : [row("alone", shortageText(report.shortage))]),
     ...(report.metrics === null ? [] : metricsRows(report.metrics).map(([label, text]) => row(label, text))),
-    row("caught up", report.caughtUpMs === null ? "no" : `${seconds(report.caughtUpMs)} after the restart`),
-    row("records", `${pairs(report.records, number)}; read and compared in ${seconds(report.compareMs)}`),
+    row("caught up", report.caughtUpMs === null ? "no" : `${Text.seconds(report.caughtUpMs)} after the restart`),
+    row("records", `${pairs(report.records, Text.number)}; read and compared in ${Text.seconds(report.compareMs)}`),
     row("sha256", report.converged && digest !== undefined ? `${digest} on all` : pairs(report.digests, String)),
     row("peak memory", report.replicas.map(({ id, rssMb }) => `${id} ${rssMb === null ? "?" : rssMb} MB`).join(", ")),
-    row("took", seconds(report.totalMs)),
+    row("took", Text.seconds(report.totalMs)),
+    ...(report.quorumNotMet === null ? [] : ["", ...StoryText.missedQuorum(report.quorumNotMet)]),
+    ...(report.wrongClock === null ? [] : ["", ...StoryText.wrongClock(report.wrongClock)]),
     "",
     ...(report.ok
-      ? [`All ${number(report.committed)} acknowledged writes are on all ${report.n} replicas, byte for byte.`]
+      ? [`All ${Text.number(report.committed)} acknowledged writes are on all ${report.n} replicas, byte for byte.`]
       : ["It did not hold:", ...report.problems.map((problem) => `  - ${problem}`)])
   ]
 }
-
-/** A count with commas. */
-export const number = (value: number): string => value.toLocaleString("en-US")
-
-/** Milliseconds as seconds. */
-export const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -223,14 +272,14 @@ const disagreements = ({ committed, notMet, peers, replica, unknown }: Seen): Re
 const metricsRows = ({ committed, notMet, peers, replica }: Seen): ReadonlyArray<readonly [string, string]> => [
   [
     "metrics",
-    `${replica}: ${number(committed.metrics)} committed, ${notMet.metrics} not met; counted by the demo: ` +
-      `${number(committed.demo)} and ${notMet.demo}`
+    `${replica}: ${Text.number(committed.metrics)} committed, ${notMet.metrics} not met; counted by the demo: ` +
+      `${Text.number(committed.demo)} and ${notMet.demo}`
   ],
   ...Object.entries(peers).map(
     ([peer, { connects, lag, losses, maxLag, maxLagSeconds }]) =>
       [
         "",
-        `${replica} lost ${peer} ${times(losses)} and reached it ${times(connects)}; at most ${number(maxLag)} entries ` +
+        `${replica} lost ${peer} ${times(losses)} and reached it ${times(connects)}; at most ${Text.number(maxLag)} entries ` +
           `and ${maxLagSeconds.toFixed(1)} s behind, now ${lag}`
       ] as const
   )
@@ -238,9 +287,9 @@ const metricsRows = ({ committed, notMet, peers, replica }: Seen): ReadonlyArray
 
 const times = (count: number): string => (count === 1 ? "once" : `${count} times`)
 
-const notMetText = ({ afterMs, committedLater, got, needed, reason }: typeof NotMet.Type): string =>
-  `${got} of ${needed}, ${reason}, after ${seconds(afterMs)}; the same write was ` +
-  `${committedLater ? "committed after the restart" : "not committed after the restart"}`
+const shortageText = ({ afterMs, answer, replica }: typeof Shortage.Type): string =>
+  `${replica} answered after ${Text.seconds(afterMs)}: ` +
+  (answer === "NotMet" ? "quorum not met; committed after the restart" : "nothing was written, and nothing was")
 
 const pairs = <A>(values: { readonly [id: string]: A }, show: (value: A) => string): string =>
   Object.entries(values)

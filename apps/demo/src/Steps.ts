@@ -9,7 +9,9 @@ import * as Compare from "./Compare.ts"
 import * as Import from "./Import.ts"
 import * as Lines from "./Lines.ts"
 import { Progress } from "./Progress.ts"
-import * as Report from "./Report.ts"
+import type * as Report from "./Report.ts"
+import * as Stories from "./Stories.ts"
+import * as Text from "./Text.ts"
 
 /** What is imported, and with how many writers. */
 export interface Options {
@@ -33,7 +35,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   yield* start({ client, cluster, state }, members)
   yield* say(`${members.length} replicas run: ${members.map(({ id, url }) => `${id} at ${url}`).join(", ")}`)
   yield* say(
-    `Importing ${Report.number(lines)} lines with ${options.writers} writers; a write is committed when ` +
+    `Importing ${Text.number(lines)} lines with ${options.writers} writers; a write is committed when ` +
       `${policy.w} of ${policy.n} replicas hold it`
   )
   const kills: Array<typeof Report.Kill.Type> = []
@@ -47,7 +49,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
     yield* show.pipe(Effect.andThen(Effect.sleep(pollMillis)), Effect.repeat({ until: () => kills.length > 0 }))
     const { afterWrites, id, inFlight, inFlightHere, pid } = kills[0]!
     yield* say(
-      `Replica ${id} (process ${pid}) killed with SIGKILL after ${Report.number(afterWrites)} writes, with ` +
+      `Replica ${id} (process ${pid}) killed with SIGKILL after ${Text.number(afterWrites)} writes, with ` +
         `${inFlight} writes in flight, ${inFlightHere} of them at ${id}; writes go on`
     )
     return yield* show.pipe(Effect.andThen(Effect.sleep(pollMillis)), Effect.forever)
@@ -69,7 +71,7 @@ export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster
   const { say } = yield* Progress
   const [survivor, ...others] = cluster.alive()
   if (survivor === undefined)
-    return { kills: [], problems: ["no replica was left after the import"], write, notMet: undefined }
+    return { kills: [], problems: ["no replica was left after the import"], survivor, answer: undefined, afterMs: 0 }
   const kills = others.slice(cluster.policy.w - 2).map((member) => Import.killUnsafe(state, cluster, member))
   yield* say(
     `Replica ${kills.map(({ id }) => id).join(" and ")} killed as well: ${cluster.alive().length} of ` +
@@ -78,16 +80,16 @@ export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster
   const askedAt = yield* Clock.currentTimeMillis
   const answer = yield* client.write(survivor, write)
   const afterMs = (yield* Clock.currentTimeMillis) - askedAt
-  yield* say(`A write to ${survivor.id}: ${Import.describe(answer)}, after ${Report.seconds(afterMs)}`)
+  yield* say(`A write to ${survivor.id}: ${Import.describe(answer)}, after ${Text.seconds(afterMs)}`)
   const problems: Array<string> = []
-  if (answer._tag !== "NotMet") problems.push(`the write without a quorum: ${Import.describe(answer)}`)
-  else state.notMet++
   const limit = Duration.toMillis(cluster.policy.ackTimeout) + marginMillis
   if (afterMs > limit) problems.push(`the write without a quorum took ${afterMs} ms, more than ${limit} ms`)
-  return { kills, problems, notMet: answer._tag === "NotMet" ? { survivor, answer, afterMs } : undefined }
+  if (answer._tag === "NotMet") state.notMet++
+  else if (answer._tag !== "Unavailable") problems.push(`the write without a quorum: ${Import.describe(answer)}`)
+  return { kills, problems, survivor, answer, afterMs }
 })
 
-/** Starts the dead replicas, waits for the quorum of the write that missed it, and until all hold the same logs. */
+/** Starts the dead replicas, looks what became of the write that was made without them, and waits until all hold the same. */
 export const recover = Effect.fnUntraced(function* ({
   client,
   cluster,
@@ -100,21 +102,22 @@ export const recover = Effect.fnUntraced(function* ({
   const problems: Array<string> = []
   yield* Effect.forEach(dead, cluster.gone, { concurrency: "unbounded", discard: true })
   const startedAt = yield* Clock.currentTimeMillis
-  yield* say(`Starting ${dead.map(({ id }) => id).join(" and ")} again`)
+  const late = dead.at(-1)
+  if (late !== undefined) cluster.shiftClock(late, Stories.shiftMillis)
+  yield* say(
+    `Starting ${dead.map(({ id }) => id).join(" and ")} again` +
+      (late === undefined ? "" : `, ${late.id} with its clock an hour behind`)
+  )
   yield* start({ client, cluster, state }, dead).pipe(
     Effect.catch((error) => Effect.sync(() => void problems.push(error.message)))
   )
 
-  let notMet: typeof Report.NotMet.Type | null = null
-  if (shortage.notMet !== undefined) {
-    const { afterMs, answer, survivor } = shortage.notMet
-    const { _tag, ...known } = answer
-    const resumed = yield* resume(client, survivor, answer.writeId)
-    const committedLater =
-      resumed && (yield* Effect.orElseSucceed(client.isCommitted(survivor, answer.writeId), () => false))
-    if (committedLater) Import.acknowledge(state, write, answer.writeId)
-    yield* say(`The same write, ${answer.writeId}, is now ${committedLater ? "committed" : "still not committed"}`)
-    notMet = { ...known, replica: survivor.id, afterMs, committedLater }
+  const { answer, survivor } = shortage
+  if (answer?._tag === "NotMet" && survivor !== undefined) {
+    const committed = yield* resume(client, survivor, answer.writeId)
+    if (committed) Import.acknowledge(state, write, answer.writeId)
+    else problems.push("the write without a quorum was not committed later")
+    yield* say(`The same write, ${answer.writeId}, is now ${committed ? "committed" : "still not committed"}`)
   }
 
   const onProgress = (held: number, total: number) => step("catch-up", held, total)
@@ -123,7 +126,26 @@ export const recover = Effect.fnUntraced(function* ({
   const caughtUpMs = Option.isSome(vector) ? (yield* Clock.currentTimeMillis) - startedAt : null
   if (Option.isSome(vector)) problems.push(...Compare.missing(vector.value, state.acknowledgedUpTo))
   else problems.push(`the replicas made no progress for ${stallMillis / 1000} s and hold different logs`)
-  return { notMet, caughtUpMs, problems }
+  if (answer?._tag === "Unavailable" && survivor !== undefined) {
+    const found = yield* client.read(survivor, write.namespace, write.key)
+    if (found._tag !== "Absent") problems.push("the write of which it was said that nothing was written is there")
+  }
+  return { caughtUpMs, problems, late }
+})
+
+/** Tells the stories of a write that missed its quorum and of a clock that is wrong, when all replicas run. */
+export const tell = Effect.fnUntraced(function* (
+  context: Context,
+  late: Member | undefined,
+  survivor: Member | undefined
+) {
+  const nothing = { notMet: null, wrongClock: null, problems: [] }
+  if (late === undefined || survivor === undefined || context.cluster.alive().length < context.cluster.policy.n) {
+    return nothing
+  }
+  const missed = yield* Stories.missedQuorum(context, survivor, late)
+  const wrong = yield* Stories.wrongClock(context, survivor, late)
+  return { notMet: missed.notMet, wrongClock: wrong.story, problems: [...missed.problems, ...wrong.problems] }
 })
 
 /** Compares what every replica holds with what was acknowledged, and with each other. */
@@ -137,7 +159,7 @@ export const compare = Effect.fnUntraced(function* ({
   const { members } = cluster
   const startedAt = yield* Clock.currentTimeMillis
   const expected = state.acknowledged.size
-  yield* say(`Comparing ${Report.number(expected)} acknowledged keys with all records of every replica`)
+  yield* say(`Comparing ${Text.number(expected)} acknowledged keys with all records of every replica`)
   const problems: Array<string> = []
   let read = 0
   const onPage = (records: number) =>

@@ -18,6 +18,7 @@ import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
 import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
+import * as ShiftedClock from "./ShiftedClock.ts"
 
 /** Between http and ws one line differs. Clients are answered over HTTP in any case. */
 const serve = {
@@ -54,7 +55,11 @@ const run = Effect.fnUntraced(function* (config: ReplicaConfig) {
 
 Schema.decodeEffect(FromArgument)(process.argv[2] ?? "").pipe(
   Effect.flatMap((config) =>
-    run(config).pipe(Effect.annotateLogs("replica", config.id), Effect.provide(logger(config)))
+    run(config).pipe(
+      Effect.annotateLogs("replica", config.id),
+      Effect.provide(logger(config)),
+      ShiftedClock.provide(config.clockShiftMillis ?? 0)
+    )
   ),
   Effect.tapError((error) => Console.error(PeerProtocol.explain(error))),
   Effect.provide(NodeServices.layer),

@@ -3,6 +3,7 @@ import { createServer } from "node:net"
 import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeServices } from "@effect/platform-node"
+import { HybridLogicalClock } from "@quorum/core"
 import { Effect, FileSystem, Schema } from "effect"
 import * as Ports from "../src/Ports.ts"
 import * as Report from "../src/Report.ts"
@@ -44,8 +45,9 @@ describe("the demo, as a process", () => {
         assert.isTrue(report.converged)
         assert.deepStrictEqual(Object.keys(report.digests), ["a", "b", "c"])
         assert.strictEqual(new Set(Object.values(report.digests)).size, 1)
-        // 300 lines and the write that was made without a quorum.
-        assert.deepStrictEqual(report.records, { a: 301, b: 301, c: 301 })
+        // 300 lines, the write that was made without a quorum, the one that asked for all, and the key of a wrong clock.
+        assert.strictEqual(report.shortage?.answer, "NotMet")
+        assert.deepStrictEqual(report.records, { a: 303, b: 303, c: 303 })
         assert.strictEqual(report.killed.length, 2)
         assert.strictEqual(new Set(report.killed).size, 2)
         assert.isAbove(report.inFlightAtKill, 0)
@@ -54,12 +56,22 @@ describe("the demo, as a process", () => {
         assert.isBelow(report.kills[0]!.afterWrites, 300)
         const notMet = report.quorumNotMet!
         assert.deepStrictEqual(
-          { got: notMet.got, needed: notMet.needed, reason: notMet.reason, committedLater: notMet.committedLater },
-          { got: 1, needed: 2, reason: "unreachable", committedLater: true }
+          { got: notMet.got, needed: notMet.needed, reason: notMet.reason },
+          { got: 2, needed: 3, reason: "timeout" }
         )
         assert.deepStrictEqual(Object.keys(notMet.verdicts).toSorted(), ["a", "b", "c"])
         assert.isAbove(notMet.afterMs, 1900)
         assert.isBelow(notMet.afterMs, 3500)
+        assert.strictEqual(notMet.receipt!.writeId, notMet.writeId)
+        assert.deepStrictEqual(notMet.receipt!.acked.map(({ replica }) => `${replica}`).toSorted(), ["a", "b", "c"])
+        assert.isAbove(notMet.committedAfterMs!, notMet.afterMs)
+
+        const { first, heldMs, second, shiftMs, shown } = report.wrongClock!
+        assert.strictEqual(shiftMs, -3_600_000)
+        assert.isBelow(heldMs!, -3_500_000)
+        assert.isBelow(Date.parse(second.localTime), Date.parse(first.localTime) - 3_500_000)
+        assert.isAbove(HybridLogicalClock.compare(second.clock, first.clock), 0)
+        assert.deepStrictEqual(shown, { a: "second", b: "second", c: "second" })
         assert.isAtLeast(report.notMet, 1)
         assert.isAbove(report.caughtUpMs!, 0)
         for (const { rssMb } of report.replicas) if (rssMb !== null) assert.isBelow(rssMb, 250)

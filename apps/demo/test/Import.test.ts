@@ -44,7 +44,9 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
       return 1
     },
     gone: () => Effect.void,
+    shiftClock: () => undefined,
     pid: () => undefined,
+    whileStopped: (_, effect) => effect,
     peakMb: () => undefined,
     crashes: () => []
   }

@@ -1,7 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { Effect, FileSystem, Schema } from "effect"
+import { QuorumPolicy, type Receipt, ReplicaId, WriteId } from "@quorum/core"
+import { RunId } from "@quorum/core/adapter"
+import { Effect, FileSystem, Result, Schema } from "effect"
 import * as Report from "../src/Report.ts"
+import * as StoryText from "../src/StoryText.ts"
+
+const receipt: Receipt.Receipt = {
+  writeId: WriteId.WriteId.make("b@0000000000000001:9.5ad3c01e"),
+  clock: { wallTime: 1, logical: 0 },
+  tie: RunId.RunId.make("0000000000000001"),
+  policy: Result.getOrThrow(QuorumPolicy.all(3)),
+  acked: [
+    { replica: ReplicaId.make("b"), afterMillis: 0, how: "self" },
+    { replica: ReplicaId.make("a"), afterMillis: 1.2, how: "push" },
+    { replica: ReplicaId.make("c"), afterMillis: 46.4, how: "vector" }
+  ],
+  missing: {},
+  durationMillis: 50
+}
 
 const held: Report.Report = {
   ok: true,
@@ -38,15 +55,40 @@ const held: Report.Report = {
   },
   outcomeUnknown: 20,
   sentAgain: 22,
+  shortage: { replica: "b", answer: "NotMet", detail: "quorum not met", afterMs: 2003 },
   quorumNotMet: {
     writeId: "b@0000000000000001:9.5ad3c01e",
     replica: "b",
-    reason: "unreachable",
-    got: 1,
-    needed: 2,
+    stopped: "c",
+    askedAt: "2026-11-25T16:32:50.500Z",
+    reason: "timeout",
+    got: 2,
+    needed: 3,
     afterMs: 2003,
-    verdicts: { a: "refused", b: "acked", c: "refused" },
-    committedLater: true
+    verdicts: { a: "acked", b: "acked", c: "lagging" },
+    resumedAfterMs: 2010,
+    committedAfterMs: 2061,
+    receipt
+  },
+  wrongClock: {
+    replica: "c",
+    shiftMs: -3_600_000,
+    heldMs: -3_540_000,
+    first: {
+      replica: "b",
+      writeId: "b@0000000000000001:10.5ad3c01e",
+      localTime: "2026-11-25T16:32:52.959Z",
+      clock: { wallTime: Date.UTC(2026, 10, 25, 16, 32, 52, 959), logical: 0 },
+      acked: receipt.acked
+    },
+    second: {
+      replica: "c",
+      writeId: "c@0000000000000001:10.5ad3c01e",
+      localTime: "2026-11-25T15:32:52.960Z",
+      clock: { wallTime: Date.UTC(2026, 10, 25, 16, 32, 52, 959), logical: 1 },
+      acked: receipt.acked
+    },
+    shown: { a: "second", b: "second", c: "second" }
   },
   caughtUpMs: 1500,
   converged: true,
@@ -106,12 +148,13 @@ describe("the report", () => {
       { committed: 999, failed: [{ line: 12, reason: "no answer" }] },
       /not committed, the first on line 12: no answer/
     ],
-    ["the write without a quorum was answered otherwise", { quorumNotMet: null }, /not answered with quorum_not_met/],
+    ["the write that asks for all was answered otherwise", { quorumNotMet: null }, /not answered with quorum_not_met/],
     [
-      "the write without a quorum never resolved",
-      { quorumNotMet: { ...held.quorumNotMet!, committedLater: false } },
-      /not committed later/
+      "the write that missed its quorum never got a receipt",
+      { quorumNotMet: { ...held.quorumNotMet!, receipt: null } },
+      /no receipt in the end/
     ],
+    ["the writes by a wrong clock were not committed", { wrongClock: null }, /by a wrong clock were not committed/],
     ["a replica holds something else", { digests: { a: "00", b: "00", c: "01" } }, /hold different records/],
     ["it did not converge", { converged: false }, /not every acknowledged write is on every replica/]
   ]
@@ -131,6 +174,51 @@ describe("the report", () => {
     assert.match(text, /a, c; 64 writes in flight/)
     assert.match(text, /a 100\.5 MB, b \? MB, c 99 MB/)
     assert.match(text, /All 1,000 acknowledged writes are on all 3 replicas, byte for byte\.$/)
+  })
+
+  it("tells the write that missed its quorum from the failure to the receipt, in narrow lines", () => {
+    assert.deepStrictEqual(StoryText.missedQuorum(held.quorumNotMet!), [
+      "  A write that missed its quorum:",
+      "    16:32:50  asked at b for 3 replicas; c stands still",
+      "    +2.0 s    quorum_not_met: 2 of 3, reason timeout",
+      "              verdicts: a acked, b acked, c lagging",
+      "              it is durable and may spread, so it is never written again",
+      "    +2.0 s    c goes on; resume of the same write,",
+      "              b@0000000000000001:9.5ad3c01e",
+      "    +2.1 s    receipt, 3 of 3:",
+      "              b after 0 ms (self)",
+      "              a after 1 ms (push)",
+      "              c after 46 ms (vector)"
+    ])
+    const without = StoryText.missedQuorum({ ...held.quorumNotMet!, receipt: null, committedAfterMs: null })
+    assert.strictEqual(without.at(-1), "              it got no receipt")
+    for (const line of Report.summary(held)) assert.isAtMost(line.length, 120)
+    for (const line of StoryText.missedQuorum(held.quorumNotMet!)) assert.isAtMost(line.length, 80)
+  })
+
+  it("LaterWins: tells what a wrong clock does, and says so when the write that was first stays", () => {
+    assert.deepStrictEqual(StoryText.wrongClock(held.wrongClock!), [
+      "  A clock that is wrong: c's is 1 h behind and not followed,",
+      "  and one key is written twice, one after the other:",
+      "    value   at   its clock version",
+      "    first   b    16:32:52  16:32:52.959+0",
+      "    second  c    15:32:52  16:32:52.959+1",
+      '    by the clocks alone "first" would stay; all replicas hold',
+      '    "second", which was acknowledged last'
+    ])
+    const lost = StoryText.wrongClock({ ...held.wrongClock!, shown: { a: "first", b: "first", c: "first" } })
+    assert.strictEqual(lost.at(-1), '    "first"')
+    const torn = StoryText.wrongClock({ ...held.wrongClock!, shown: { a: "first", b: "second", c: "second" } })
+    assert.strictEqual(torn.at(-1), '    a "first", b "second", c "second"')
+  })
+
+  it("says what the last replica alone answered", () => {
+    const shortage = { replica: "b", answer: "Unavailable", detail: "", afterMs: 2000 } as const
+    assert.match(Report.summary(held).join("\n"), /alone +b answered after 2\.0 s: quorum not met; committed after/)
+    assert.match(
+      Report.summary({ ...held, shortage }).join("\n"),
+      /alone +b answered after 2\.0 s: nothing was written/
+    )
   })
 
   it("shows the first rejected lines, and how many more there are", () => {

@@ -1,0 +1,133 @@
+/**
+ * Two stories that the demo tells when all replicas run again: a write that misses its quorum and gets its receipt all the
+ * same, and a replica whose clock is wrong.
+ */
+import { Entry, type WriteId } from "@quorum/core"
+import { Clock, Effect, Option } from "effect"
+import type { Answer, Client } from "./Client.ts"
+import type { Cluster, Member } from "./Cluster.ts"
+import * as Import from "./Import.ts"
+import { Progress } from "./Progress.ts"
+import type * as Report from "./Report.ts"
+import * as Text from "./Text.ts"
+
+interface Context {
+  readonly cluster: Cluster
+  readonly client: Client
+  readonly state: Import.Import
+}
+
+/** By how much the clock of the story is wrong: an hour behind. */
+export const shiftMillis = -3_600_000
+
+/**
+ * A write that asks for all replicas while one of them stands still: it is not met, and it is not lost. The same write is
+ * waited for once the replica goes on.
+ */
+export const missedQuorum = Effect.fnUntraced(function* (
+  { client, cluster, state }: Context,
+  writer: Member,
+  stopped: Member
+) {
+  const { say } = yield* Progress
+  const { n } = cluster.policy
+  yield* say(`Replica ${stopped.id} is stopped for a moment, and a write to ${writer.id} asks for all ${n} replicas`)
+  const askedAt = yield* Clock.currentTimeMillis
+  const passed = Effect.map(Clock.currentTimeMillis, (now) => now - askedAt)
+  const answer = yield* cluster.whileStopped(stopped, client.write(writer, missed, n))
+  const afterMs = yield* passed
+  yield* say(`  ${Import.describe(answer)}, after ${Text.seconds(afterMs)}`)
+  if (answer._tag !== "NotMet") {
+    return { notMet: null, problems: [`the write that asks for all: ${Import.describe(answer)}`] }
+  }
+  state.notMet++
+  const resumedAfterMs = yield* passed
+  const last = yield* resume(client, writer, answer.writeId, n)
+  const receipt = last._tag === "Committed" ? last.receipt : null
+  const committedAfterMs = receipt === null ? null : yield* passed
+  if (receipt !== null) Import.acknowledge(state, missed, receipt.writeId)
+  yield* say(
+    `  ${stopped.id} goes on: the same write, ${answer.writeId}, ${receipt === null ? "has no receipt" : "is on all"}`
+  )
+  const { _tag, ...known } = answer
+  const asked = { replica: writer.id, stopped: stopped.id, askedAt: new Date(askedAt).toISOString() }
+  const notMet: Report.NotMet = { ...known, ...asked, afterMs, resumedAfterMs, committedAfterMs, receipt }
+  return { notMet, problems: [] }
+})
+
+/**
+ * Two writes to one key, one after the other, the second at a replica whose clock is behind, and which stood still while
+ * the first was committed, so that it has not heard of it.
+ */
+export const wrongClock = Effect.fnUntraced(function* (
+  { client, cluster, state }: Context,
+  right: Member,
+  wrong: Member
+) {
+  const { say } = yield* Progress
+  yield* say(`The clock of ${wrong.id} is an hour behind. A key is written at ${right.id}, and then at ${wrong.id}`)
+  const earlier = yield* cluster.whileStopped(wrong, client.write(right, first))
+  const between = yield* Clock.currentTimeMillis
+  const later = yield* client.write(wrong, second)
+  if (earlier._tag !== "Committed" || later._tag !== "Committed") {
+    const problems = [earlier, later].map((answer) => `a write by a wrong clock: ${Import.describe(answer)}`)
+    return { story: null, problems }
+  }
+  Import.acknowledge(state, second, later.writeId)
+  const shown = yield* Effect.forEach(cluster.members, (member) =>
+    Effect.map(
+      client.read(member, second.namespace, second.key, { atLeast: later.writeId }),
+      (found) => [member.id, found._tag === "Value" ? decoder.decode(found.value) : found._tag] as const
+    )
+  )
+  const isLast = shown.every(([, value]) => value === decoder.decode(second.value))
+  yield* say(`  the replicas hold what was written ${isLast ? "last" : "first"}`)
+  const held = yield* Effect.option(client.status(wrong))
+  const story = {
+    replica: wrong.id,
+    shiftMs: shiftMillis,
+    heldMs: Option.getOrNull(Option.map(held, ({ clockHeldMillis }) => clockHeldMillis)),
+    first: written(right, earlier, between),
+    second: written(wrong, later, between + shiftMillis),
+    shown: Object.fromEntries(shown)
+  }
+  const problems = isLast
+    ? []
+    : ["LaterWins: a write is hidden by one that was acknowledged before it, because a clock is wrong"]
+  return { story: story satisfies typeof Report.WrongClock.Type, problems }
+})
+
+/** Waits for the quorum of a write, again and again for a while. */
+const resume = (client: Client, member: Member, writeId: WriteId.WriteId, w: number): Effect.Effect<Answer> =>
+  client
+    .resume(member, writeId, w)
+    .pipe(
+      Effect.tap(Effect.sleep(pollMillis)),
+      Effect.repeat({ until: (answer) => answer._tag === "Committed" }),
+      Effect.timeoutOption(patienceMillis),
+      Effect.map(Option.getOrElse((): Answer => ({ _tag: "Unknown", detail: "no receipt in time" })))
+    )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const decoder = new TextDecoder()
+
+const missed = Entry.put("quorum-demo", "asks-for-all", '"written while one replica stood still"')
+const first = Entry.put("quorum-demo", "wrong-clock", "first")
+const second = Entry.put("quorum-demo", "wrong-clock", "second")
+
+const pollMillis = 50
+const patienceMillis = 20_000
+
+/** A write of the story, and the time of day at its replica between the two. */
+const written = (
+  { id }: Member,
+  { receipt, writeId }: Extract<Answer, { readonly _tag: "Committed" }>,
+  localMillis: number
+) => ({
+  replica: id as string,
+  writeId: writeId as string,
+  localTime: new Date(localMillis).toISOString(),
+  clock: receipt.clock,
+  acked: receipt.acked
+})
