@@ -58,7 +58,7 @@ export class Status extends Schema.Opaque<Status>()(
     limits: Limits.LimitsJson,
     /** Whether this replica may append: it has heard of the end of its own log since it started. */
     recovered: Schema.Boolean,
-    /** Why the store failed last, as long as it has not worked since; null when it works. */
+    /** Why the store or its index failed last, as long as it has not worked since; null when both work. */
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
     /** Entries that are held here and cannot be read any more. They do not count as held. */
     damaged: Schema.Array(ReplicaStore.DamagedRange),
@@ -113,7 +113,7 @@ export const layer = Layer.effect(
     })
     return ReplicaStatus.of({
       current: () => {
-        const fault = logs.fault()
+        const fault = logs.fault() ?? follower.fault()
         return {
           identity: logs.identity,
           log: logs.own,

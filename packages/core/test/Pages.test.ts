@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option } from "effect"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
 import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "../src/index.ts"
+import { TestClock } from "effect/testing"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as IndexFollower from "../src/record/IndexFollower.ts"
 import * as LocalRecords from "../src/record/LocalRecords.ts"
@@ -15,7 +16,7 @@ const open = Effect.fnUntraced(function* (
 ) {
   const context = yield* Layer.build(
     LocalRecords.layer.pipe(
-      Layer.provide(IndexFollower.layer),
+      Layer.provideMerge(IndexFollower.layer),
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
@@ -23,6 +24,7 @@ const open = Effect.fnUntraced(function* (
     )
   )
   return {
+    follower: Context.get(context, IndexFollower.IndexFollower),
     records: Context.get(context, LocalRecords.LocalRecords),
     logs: Context.get(context, ReplicaLogs.ReplicaLogs)
   }
@@ -112,6 +114,31 @@ describe("an index", () => {
       assert.strictEqual(tries, 1)
       assert.isTrue(Option.isSome(yield* records.read("n", "k0")))
       assert.isTrue(Option.isSome(yield* records.read("n", "k329999")))
+    })
+  )
+
+  it.effect("L68 that cannot be read is a fault as long as that lasts, and one that cannot be written is none", () =>
+    Effect.gen(function* () {
+      const index = yield* RecordIndex.makeMemory
+      const failing = new ReplicaStore.StoreError({ reason: "corrupt", detail: "index.db is damaged" })
+      let broken = true
+      const { follower, logs, records } = yield* open(yield* memory, {
+        ...index,
+        get: (namespace, key) => (broken ? Effect.fail(failing) : index.get(namespace, key)),
+        scan: (options) => (broken ? Effect.fail(failing) : index.scan(options)),
+        merge: () => Effect.fail(failing)
+      })
+      yield* logs.appendWrites([Entry.put("n", "k", "v")])
+      yield* TestClock.adjust(6000)
+      const reads = [Effect.exit(records.read("n", "k")), Effect.exit(records.page({ limit: 1 }))]
+      for (const read of reads) {
+        broken = false
+        yield* read
+        assert.isUndefined(follower.fault())
+        broken = true
+        yield* read
+        assert.strictEqual(follower.fault(), failing)
+      }
     })
   )
 })

@@ -30,6 +30,8 @@ export class IndexFollower extends Context.Service<
     ) => Effect.Effect<{ readonly pointers: ReadonlyArray<RecordIndex.Pointer>; readonly isLast: boolean }, StoreError>
     /** How many keys wait in memory to be merged into the index. */
     readonly unindexed: () => number
+    /** Why the index could not be read last, as long as it has not been since. */
+    readonly fault: () => StoreError | undefined
   }
 >()("@quorum/core/IndexFollower") {}
 
@@ -123,21 +125,32 @@ export const make = Effect.gen(function* () {
     }
   }).pipe(Effect.forkScoped)
 
+  let fault: StoreError | undefined
+  const reading = <A, B>(read: Effect.Effect<A, StoreError>, then: (found: A) => B): Effect.Effect<B, StoreError> =>
+    Effect.mapBoth(read, {
+      onFailure: (error) => (fault = error),
+      onSuccess: (found) => {
+        fault = undefined
+        return then(found)
+      }
+    })
+
   return IndexFollower.of({
     newest: (namespace, key) =>
       Effect.suspend(() => {
         drain()
         const pointer = newer(recent.pointers.get(namespace, key), flushing?.pointers.get(namespace, key))
-        return Effect.map(index.get(namespace, key), (indexed) => newer(pointer, Option.getOrUndefined(indexed)))
+        return reading(index.get(namespace, key), (indexed) => newer(pointer, Option.getOrUndefined(indexed)))
       }),
     scan: (after, limit) =>
       Effect.suspend(() => {
         drain()
         // Captured before the scan: what is merged into the index meanwhile is in one of the two.
         const overlays = flushing === undefined ? [recent] : [flushing, recent]
-        return Effect.map(index.scan({ after, limit }), (indexed) => joined(indexed, overlays, after, limit))
+        return reading(index.scan({ after, limit }), (indexed) => joined(indexed, overlays, after, limit))
       }),
-    unindexed: () => recent.pointers.size() + (flushing?.pointers.size() ?? 0)
+    unindexed: () => recent.pointers.size() + (flushing?.pointers.size() ?? 0),
+    fault: () => fault
   })
 })
 
