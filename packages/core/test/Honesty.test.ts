@@ -3,15 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { EntryBatch, PeerProtocol, ReplicaStore, Watermark } from "../src/adapter.ts"
-import {
-  type ReplicaEvents,
-  Entry,
-  HybridLogicalClock,
-  LogId,
-  QuorumPolicy,
-  type QuorumWriter,
-  WriteId
-} from "../src/index.ts"
+import { type ReplicaEvents, Entry, HybridLogicalClock, LogId, type QuorumWriter, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
 
@@ -150,35 +142,6 @@ describe("L70 what no entry can hold", () => {
       const error = yield* Fiber.join(shrinking)
       assert.strictEqual(error._tag, "WriteRejected")
       assert.strictEqual((yield* Fiber.join(sound)).writeId, yield* Cluster.idAt(a.logs, 1))
-    })
-  )
-})
-
-describe("what cannot be shown as text", () => {
-  it.effect("L70 is the id of no write, no policy and no number of replicas, and breaks nothing", () =>
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make(["a"], 1)
-      const a = yield* cluster.start("a")
-      const unshown: never = Object.create(null) as never
-      const errors: ReadonlyArray<Effect.Effect<{ readonly _tag: string }, unknown>> = [
-        Effect.flip(a.writer.status(unshown)),
-        Effect.flip(a.writer.resume(unshown)),
-        Effect.flip(a.writer.resume(unshown, { w: unshown })),
-        Effect.flip(a.records.read("n", "k", { atLeast: unshown })),
-        Effect.flip(a.writer.commit(put("k"), { w: unshown })),
-        Effect.flip(a.writer.commit(put("k"), { w: { allBut: unshown } })),
-        Effect.flip(a.writer.commit(unshown)),
-        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: 3, w: 2, ackTimeout: unshown }))),
-        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: unshown, w: 2 }))),
-        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: 3, w: unshown })))
-      ]
-      const tags = yield* Effect.forEach(
-        errors,
-        Effect.map(({ _tag }) => _tag)
-      )
-      const [unknown, read, write, policy] = ["WriteUnknown", "ReadRejected", "WriteRejected", "InvalidPolicy"]
-      assert.deepStrictEqual(tags, [unknown, unknown, unknown, read, policy, policy, write, policy, policy, policy])
-      yield* during(a.writer.commit(put("k")), 10)
     })
   )
 })

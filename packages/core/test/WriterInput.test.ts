@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type QuorumPolicy, type QuorumWriter, WriteId } from "../src/index.ts"
+import { Entry, QuorumPolicy, type QuorumWriter, WriteId } from "../src/index.ts"
 import { ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
-import { failure } from "./support/time.ts"
+import { during, failure } from "./support/time.ts"
 
 const value = new TextEncoder().encode("v")
 const good = { kind: "put", namespace: "n", key: "k", value } as const
@@ -238,6 +238,35 @@ describe("what a caller passes", () => {
         assert.deepInclude(yield* failure(ask(replaced), "WriteReplaced"), { writeId: replaced, held: first })
       }
       for (const seq of [1, 2]) assert.isTrue((yield* a.writer.status(yield* Cluster.idAt(a.logs, seq))).committed)
+    })
+  )
+})
+
+describe("what cannot be shown as text", () => {
+  it.effect("L70 is the id of no write, no policy and no number of replicas, and breaks nothing", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const a = yield* cluster.start("a")
+      const unshown: never = Object.create(null) as never
+      const errors: ReadonlyArray<Effect.Effect<{ readonly _tag: string }, unknown>> = [
+        Effect.flip(a.writer.status(unshown)),
+        Effect.flip(a.writer.resume(unshown)),
+        Effect.flip(a.writer.resume(unshown, { w: unshown })),
+        Effect.flip(a.records.read("n", "k", { atLeast: unshown })),
+        Effect.flip(a.writer.commit(put(value), { w: unshown })),
+        Effect.flip(a.writer.commit(put(value), { w: { allBut: unshown } })),
+        Effect.flip(a.writer.commit(unshown)),
+        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: 3, w: 2, ackTimeout: unshown }))),
+        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: unshown, w: 2 }))),
+        Effect.flip(Effect.fromResult(QuorumPolicy.make({ n: 3, w: unshown })))
+      ]
+      const tags = yield* Effect.forEach(
+        errors,
+        Effect.map(({ _tag }) => _tag)
+      )
+      const [unknown, read, write, policy] = ["WriteUnknown", "ReadRejected", "WriteRejected", "InvalidPolicy"]
+      assert.deepStrictEqual(tags, [unknown, unknown, unknown, read, policy, policy, write, policy, policy, policy])
+      yield* during(a.writer.commit(put(value)), 10)
     })
   )
 })

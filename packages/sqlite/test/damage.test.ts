@@ -1,6 +1,6 @@
 /** Damage in the file: what it costs, and what is said of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { type Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as fs from "node:fs"
 import { DatabaseSync } from "node:sqlite"
@@ -111,6 +111,62 @@ describe("L60 one damaged row", () => {
           })
         )
       }
+    })
+  )
+
+  it.effect("is a row that is in order by itself and does not follow the one before", () =>
+    Effect.gen(function* () {
+      const { folder } = yield* filled
+      const before = { log: logA, seq: 4, chain: "0123456789abcdef" as Chain.Chain }
+      const { bytes, chain, prevChain } = batchAfter(before, ["another", "another-b"])
+      const db = new DatabaseSync(fileOf(folder))
+      db.prepare("UPDATE batch_1 SET prev_chain = ?, chain = ?, bytes = ? WHERE last = 6").run(prevChain, chain, bytes)
+      db.close()
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          assert.strictEqual(EntryBatch.last(Option.getOrThrow(yield* store.read(logA, 0, 1 << 20))), 4)
+          assert.isAbove(store.damaged().length, 0)
+        })
+      )
+    })
+  )
+
+  it.effect("at the end of a log leaves nobody a chain there", () =>
+    Effect.gen(function* () {
+      const { folder } = yield* filled
+      flip(folder, "four-value")
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* Effect.flip(store.chainAt(logA, 8))).reason, "corrupt")
+          assert.isTrue(Option.isSome(yield* store.chainAt(logA, 6)))
+        })
+      )
+    })
+  )
+
+  it.effect("is named for each log, also where the places are the same", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          for (const [log, value] of [
+            [logA, "in-a"],
+            [logB, "in-b"]
+          ] as const) {
+            yield* store.append(batchAfter(yield* store.append(firstBatch(log, [value])), ["more"]))
+          }
+        })
+      )
+      for (const value of ["in-a", "in-b"]) flip(folder, value)
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          for (const log of [logA, logB]) yield* Effect.flip(store.read(log, 0, 1 << 20))
+          assert.deepStrictEqual(
+            store.damaged(),
+            [logA, logB].map((log) => ({ log, from: 1, to: 1 }))
+          )
+        })
+      )
     })
   )
 
