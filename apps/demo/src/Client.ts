@@ -89,7 +89,7 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
 
   const client: Client = {
     write: (member, { key, kind, namespace, value }, w) => {
-      const place = { params: { namespace, key }, query: queryOf(w) }
+      const place = { params: { namespace, key }, query: queryOf(w), headers: {} }
       const { put, remove } = of(member).records
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
@@ -155,6 +155,9 @@ const answerOf = (error: Failure): Answer => {
     case "WriteRejected":
     case "InvalidRequest":
       return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
+    case "StampReused":
+    case "TooOldToKnow":
+      return { _tag: "Refused", detail }
     case "HttpClientError":
       return { _tag: isRefusedConnection(error) ? "Unreachable" : "Unknown", detail }
     case "SchemaError":

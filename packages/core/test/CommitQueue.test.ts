@@ -16,6 +16,8 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   check: 0,
   version: undefined,
   onDurable: undefined,
+  drawn: undefined,
+  onDrawn: undefined,
   cancelled: false
 })
 

@@ -90,7 +90,12 @@ describe("the typed client", () => {
       )
       const client = Context.get(context, ClientApiClient.ClientApiClient)
       const params = { namespace: "n/ü", key: "k/1 %" }
-      const receipt = yield* client.records.put({ params, query: { w: 3 }, payload: new TextEncoder().encode("v") })
+      const receipt = yield* client.records.put({
+        params,
+        query: { w: 3 },
+        headers: {},
+        payload: new TextEncoder().encode("v")
+      })
       assert.deepInclude(WriteId.place(receipt.writeId), { log: a.own, seq: 1 })
       const read = yield* client.records.get({ params, query: { atLeast: receipt.writeId } })
       assert.strictEqual(new TextDecoder().decode(read.body), "v")
@@ -102,11 +107,11 @@ describe("the typed client", () => {
 
       const missing = yield* Effect.flip(client.records.get({ params: { namespace: "n", key: "x" }, query: {} }))
       assert.strictEqual(missing._tag, "RecordNotFound")
-      const invalid = yield* Effect.flip(client.records.remove({ params, query: { w: 9 } }))
+      const invalid = yield* Effect.flip(client.records.remove({ params, query: { w: 9 }, headers: {} }))
       assert.deepInclude(invalid, { _tag: "InvalidRequest", field: "w" })
       yield* b.stop
       yield* c.stop
-      const notMet = yield* Effect.flip(client.records.remove({ params, query: {} }))
+      const notMet = yield* Effect.flip(client.records.remove({ params, query: {}, headers: {} }))
       assert.strictEqual(notMet._tag, "QuorumNotMet")
       if (notMet._tag === "QuorumNotMet") assert.strictEqual(WriteId.place(notMet.writeId).seq, 2)
     })

@@ -134,4 +134,45 @@ describe("writes", () => {
       assert.deepStrictEqual([long.status, long.json.error], [413, "write_rejected"])
     })
   )
+
+  it.live("a put with a stamp may be sent again to any replica, and overwrites nothing that came after", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* cluster()
+      const drawn = yield* request("POST", `${a.url}/v1/stamps`, {
+        body: JSON.stringify({ keys: [{ namespace: "notes", key: "k" }] })
+      })
+      assert.strictEqual(drawn.status, 201)
+      const headers = { "quorum-stamp": drawn.json.stamp as string }
+      const send = (replica: Cluster.Running, method = "PUT", body = "once") =>
+        request(method, `${replica.url}/v1/records/notes/k`, method === "PUT" ? { body, headers } : { headers })
+      const first = yield* send(a)
+      assert.strictEqual(first.status, 201)
+      assert.strictEqual((yield* put(b, "k", "newer", "?w=3")).status, 201)
+      for (const replica of [c, a, b]) {
+        const again = yield* send(replica)
+        assert.strictEqual(again.status, 201)
+        assert.deepStrictEqual([again.json.clock, again.json.tie], [first.json.clock, first.json.tie])
+        assert.strictEqual((yield* get(replica, "/v1/records/notes/k")).text, "newer")
+      }
+    })
+  )
+
+  it.live("other content under a stamp is 409, a stamp that is none 400, and keys that are none too", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const draw = (body: string) => request("POST", `${a.url}/v1/stamps`, { body })
+      const drawn = yield* draw('{"keys":[{"namespace":"notes","key":"k"}]}')
+      const send = (stamp: string, key = "k", body = "v") =>
+        request("PUT", `${a.url}/v1/records/notes/${key}`, { body, headers: { "quorum-stamp": stamp } })
+      const stamp = drawn.json.stamp as string
+      const { writeId } = (yield* send(stamp)).json
+      const reused = yield* send(stamp, "k", "w")
+      assert.deepStrictEqual([reused.status, reused.json.error, reused.json.held], [409, "stamp_reused", writeId])
+      assert.deepStrictEqual((yield* send(stamp, "l")).json.field, "stamp")
+      assertInvalid(yield* send("x"), "quorum-stamp")
+      for (const body of ["", "{}", '{"keys":[]}', '{"keys":[{"key":"k"}]}']) assertInvalid(yield* draw(body), "body")
+      const empty = yield* draw('{"keys":[{"namespace":"n","key":""}]}')
+      assert.deepStrictEqual([empty.status, empty.json.error, empty.json.field], [400, "write_rejected", "keys[0].key"])
+    })
+  )
 })

@@ -25,12 +25,13 @@ interface Operation {
 
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
-  "PUT /v1/records/{namespace}/{key} (namespace, key, w?) -> 201 400 413 500 503 504",
+  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, w?) -> 201 400 409 410 413 500 503 504",
   "GET /v1/records/{namespace}/{key} (namespace, key, atLeast?, withinMillis?, consistency?, r?) -> 200 400 404 409 503",
-  "DELETE /v1/records/{namespace}/{key} (namespace, key, w?) -> 200 400 413 500 503 504",
+  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, w?) -> 200 400 409 410 413 500 503 504",
   "GET /v1/records (after?, limit?) -> 200 400 503",
   "GET /v1/writes/{id} (id) -> 200 400 404 409 503",
   "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 409 503 504",
+  "POST /v1/stamps () -> 201 400 409 410 413 500 503 504",
   "POST /v1/receipts/verify () -> 200 400 404 413",
   "GET /v1/status () -> 200 400",
   "GET /healthz () -> 200 400 503",

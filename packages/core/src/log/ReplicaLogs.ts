@@ -25,6 +25,8 @@ export interface Order {
   readonly after: HybridLogicalClock.HybridLogicalClock | undefined
   /** It is stamped without asking a majority for its clocks. */
   readonly unprobed: boolean
+  /** The stamp that it has already, drawn before it was made; it is not stamped again then (law L56). */
+  readonly drawn?: Entry.Stamp | undefined
 }
 
 /** The logs of this replica. */
@@ -72,6 +74,11 @@ export class ReplicaLogs extends Context.Service<
       orderOf?: (index: number) => Order,
       commits?: ReadonlyArray<Tracer.AnySpan>
     ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted>
+    /** Draws the stamps of writes that are not made yet. Moves the clock, and writes nothing. */
+    readonly stamp: (
+      writes: ReadonlyArray<Entry.Writes>,
+      orderOf: (index: number) => Order
+    ) => Result.Result<ReadonlyArray<Entry.Stamp>, HybridLogicalClock.ClockExhausted>
     /** Appends a validated batch that came from a peer, within a span in each of these. */
     readonly append: (
       batch: EntryBatch.EntryBatch,
@@ -163,6 +170,19 @@ export const make: Effect.Effect<
     return range === undefined ? undefined : damagedBy(range)
   }
 
+  const stamp = (
+    writes: ReadonlyArray<Entry.Writes>,
+    orderOf: (index: number) => Order
+  ): Result.Result<ReadonlyArray<Entry.Stamp>, HybridLogicalClock.ClockExhausted> =>
+    Result.map(
+      clock.stamp(writes, (index) => orderOf(index).after),
+      (clocks) =>
+        clocks.map((clock, index) => {
+          const { drawn, unprobed } = orderOf(index)
+          return drawn ?? { clock, tie: run, unprobed }
+        })
+    )
+
   const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
     appendFault = undefined
     heads.set(batch.log, EntryBatch.watermark(batch))
@@ -250,13 +270,9 @@ export const make: Effect.Effect<
       writing.withPermit(
         Effect.suspend((): Appending => {
           const startedAt = Monotonic.millis(time)
-          const stamped = clock.stamp(writes, (index) => orderOf(index).after)
-          if (Result.isFailure(stamped)) return Effect.fail(stamped.failure)
-          const encoded = EntryBatch.encodeStamped(head(own), writes, (index) => ({
-            clock: stamped.success[index]!,
-            tie: run,
-            unprobed: orderOf(index).unprobed
-          }))
+          const stamps = stamp(writes, orderOf)
+          if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
+          const encoded = EntryBatch.encodeStamped(head(own), writes, (index) => stamps.success[index]!)
           const { batch } = encoded
           const spans = startOwn(batch, commits)
           return Effect.matchEffect(appendWithin(spans, batch), {
@@ -273,6 +289,7 @@ export const make: Effect.Effect<
           })
         }).pipe(Effect.uninterruptible)
       ),
+    stamp,
     append: (batch, within = []) =>
       lockOf(batch.log).withPermit(
         // What is durable has to be announced, whoever has stopped waiting for it.

@@ -190,6 +190,35 @@ export class WriteUncertain extends Schema.TaggedError<WriteUncertain>()("WriteU
   }
 }
 
+/**
+ * The stamp is that of a write which differs from this one, and which is held here. Nothing was written: a stamp is for
+ * one write, repeat that one or take another stamp.
+ */
+export class StampReused extends Schema.TaggedError<StampReused>()("StampReused", {
+  /** The write that has the stamp. */
+  held: WriteId
+}) {
+  override get message(): string {
+    return `the stamp is that of another write, ${this.held}; nothing was written`
+  }
+}
+
+/**
+ * The stamp is older than what can be known: its write is not held here, and whether it was made before cannot be told
+ * any more. Nothing was written now. Read what is there before you write anew.
+ */
+export class TooOldToKnow extends Schema.TaggedError<TooOldToKnow>()("TooOldToKnow", {
+  ageMillis: Schema.Finite,
+  horizonMillis: Schema.Finite
+}) {
+  override get message(): string {
+    return (
+      `the stamp is ${Math.round(this.ageMillis)} ms old, and of one older than ${this.horizonMillis} ms nobody can tell ` +
+      `whether its write was made; nothing was written`
+    )
+  }
+}
+
 /** This replica does not hold the write. It may exist on the replica that its id names, or may never have existed. */
 export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnknown", { writeId: WriteId }) {
   override get message(): string {

@@ -10,13 +10,14 @@ import * as Tracing from "../events/Tracing.ts"
 import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
-import type * as Entry from "../log/Entry.ts"
+import * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
-import type * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
 import * as Appender from "./internal/Appender.ts"
@@ -24,8 +25,10 @@ import type { Commit } from "./internal/CommitQueue.ts"
 import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
 import { Policies } from "../read/Policies.ts"
+import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
+import * as StampToken from "./StampToken.ts"
 
 /** Why a commit was not answered with a receipt. */
 export type CommitError =
@@ -38,6 +41,8 @@ export type CommitError =
   | QuorumError.WriteUncertain
   | QuorumError.QuorumNotMet
   | QuorumError.InvalidPolicy
+  | QuorumError.StampReused
+  | QuorumError.TooOldToKnow
 
 /** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
 export type ResumeError =
@@ -51,6 +56,8 @@ export type ResumeError =
 export interface WriteOptions {
   /** How many replicas have to hold it. */
   readonly w?: QuorumPolicy.W
+  /** A stamp that was drawn for its keys: however often it is committed, at whatever replicas, it is one write. */
+  readonly stamp?: StampToken.StampToken
 }
 
 /** Commits writes on this replica. */
@@ -89,6 +96,17 @@ export class QuorumWriter extends Context.Service<
       write: Entry.Writes,
       options?: WriteOptions
     ) => Stream.Stream<Progress, Exclude<CommitError, QuorumError.QuorumNotMet>>
+    /**
+     * Draws a stamp for one write of these keys, of a majority's clocks: the first of two steps of a write that may be
+     * repeated.
+     *
+     * `commit(write, { stamp })` may then be called any number of times, at any replica, before and after restarts. All
+     * copies have the stamp's version, so they are one write, which takes effect between the call of `stamp` and its
+     * first receipt: a repeat overwrites nothing that came after. Where the write is held it is completed, so what is
+     * answered is its outcome; other content under the stamp is `StampReused` there. A stamp is good for a day, and for
+     * whatever is held; an older one is `TooOldToKnow`.
+     */
+    readonly stamp: (keys: RecordKey | ReadonlyArray<RecordKey>) => Effect.Effect<StampToken.StampToken, CommitError>
     /**
      * Waits for the quorum of a write, with a new deadline: after `QuorumNotMet`, and on any replica, after any restart.
      * One that is not held here yet is waited for as long as acks are by the usual policy, if a member may still bring
@@ -171,34 +189,78 @@ export const make = Effect.gen(function* () {
     }
   }
 
+  const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
+  const stamped = yield* Stamped.make
+
+  /** Takes a write in, or refuses it. Returns how to take it back. */
+  const offer = (
+    write: unknown,
+    options: WriteOptions | undefined,
+    resume: Commit["resume"],
+    how: Partial<Pick<Commit, "drawn" | "onDrawn" | "onDurable">>
+  ) => {
+    const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
+    if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
+    const { policy, valueBytes, write: sound } = admitted.success
+    const commit: Commit = {
+      monotonicMillis: appender.isHeldBack() ? inFlight.now() : 0,
+      write: sound,
+      valueBytes,
+      policy,
+      span: tracing.current(),
+      resume,
+      drawn: how.drawn,
+      onDrawn: how.onDrawn,
+      onDurable: how.onDurable,
+      seq: 0,
+      check: 0,
+      version: undefined,
+      cancelled: false
+    }
+    appender.offer(commit)
+    idle.closeUnsafe()
+    return Effect.sync(() => {
+      commit.cancelled = true
+    })
+  }
+
   const commit = (
     write: Entry.Writes,
-    options?: WriteOptions,
-    onDurable?: (commit: Commit) => void
-  ): Effect.Effect<Receipt, CommitError> =>
-    Effect.callback((resume) => {
-      const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
-      if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
-      const { policy, valueBytes, write: sound } = admitted.success
-      const commit: Commit = {
-        monotonicMillis: appender.isHeldBack() ? inFlight.now() : 0,
-        write: sound,
-        valueBytes,
-        policy,
-        span: tracing.current(),
-        resume,
-        onDurable,
-        seq: 0,
-        check: 0,
-        version: undefined,
-        cancelled: false
-      }
-      appender.offer(commit)
-      idle.closeUnsafe()
-      return Effect.sync(() => {
-        commit.cancelled = true
-      })
+    options: WriteOptions | undefined,
+    onDurable?: Commit["onDurable"]
+  ): Effect.Effect<Receipt, CommitError> => {
+    const token = stampIn(options)
+    if (token === undefined) {
+      return Effect.callback((resume) =>
+        offer(write, options, resume, onDurable === undefined ? asUsual : { onDurable })
+      )
+    }
+    return stamped(write, token, {
+      refuse,
+      append: (sound, drawn, onAppended) =>
+        Effect.callback((resume) =>
+          offer(sound, options, resume, {
+            drawn,
+            onDurable: (durable) => {
+              onAppended()
+              onDurable?.(durable)
+            }
+          })
+        ),
+      resume: (writeId) => heldWrites.resume(writeId, options)
     })
+  }
+
+  const stamp = (keys: RecordKey | ReadonlyArray<RecordKey>): Effect.Effect<StampToken.StampToken, CommitError> =>
+    Effect.mapError(
+      Effect.callback<StampToken.StampToken, CommitError>((resume) => {
+        const refused: Commit["resume"] = (failure) => resume(Effect.andThen(failure, Effect.never))
+        return offer(removalsOf(keys), { w: "majority" }, refused, {
+          onDrawn: (drawn, write) => resume(Effect.succeed(StampToken.make(drawn, Entry.listOf(write))))
+        })
+      }),
+      namingKeys
+    )
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -212,8 +274,6 @@ export const make = Effect.gen(function* () {
       )
     })
   )
-
-  const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
 
   const progress = (write: Entry.Writes, options?: WriteOptions) =>
     Steps.make({
@@ -234,6 +294,7 @@ export const make = Effect.gen(function* () {
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit: (write, options) => commit(write, options),
     progress,
+    stamp,
     resume: heldWrites.resume,
     upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
     verify: yield* Verifying.make,
@@ -249,6 +310,39 @@ export const layer = Layer.effect(QuorumWriter, make)
 /** How long closing waits beyond the longest deadline, in milliseconds. */
 const closeMillis = 1000
 
+const asUsual = {}
+
+/** The stamp that a write asks for. What throws while it is read is none, and is said where `w` is read. */
+const stampIn = (options: WriteOptions | undefined): unknown => {
+  try {
+    return options?.stamp
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes of keys, of which nothing but the keys matters; whatever else is passed is left for admission to reject. */
+const removalsOf = (keys: unknown): unknown => {
+  try {
+    return Array.isArray(keys) ? keys.map(removalOf) : removalOf(keys)
+  } catch {
+    return keys
+  }
+}
+
+const removalOf = (key: unknown): unknown => {
+  if (typeof key !== "object" || key === null) return key
+  const { key: name, namespace } = key as Record<keyof RecordKey, unknown>
+  return { ...Entry.remove("", ""), namespace, key: name }
+}
+
+/** Keys are rejected by their own name, and not by that of writes of them. */
+const namingKeys = (error: CommitError): CommitError => {
+  if (error._tag !== "WriteRejected") return error
+  const { detail, field, reason } = error
+  return new QuorumError.WriteRejected({ field: field.replace(/^write(s|$)/, "keys"), detail, reason })
+}
+
 const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
   InvalidPolicy: "invalid_policy",
   LocalWriteFailed: "local_write_failed",
@@ -257,6 +351,8 @@ const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
   QuorumNotMet: "quorum_not_met",
   QuorumUnavailable: "quorum_unavailable",
   ReplicaClosing: "replica_closing",
+  StampReused: "write_rejected",
+  TooOldToKnow: "write_rejected",
   WriteRejected: "write_rejected",
   WriteUncertain: "write_uncertain"
 }

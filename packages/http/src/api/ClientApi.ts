@@ -5,6 +5,7 @@
  * the same schemas make the OpenAPI document at `/openapi.json`.
  */
 import {
+  StampToken,
   type Receipt,
   LogId,
   HybridLogicalClock,
@@ -19,9 +20,9 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import * as Errors from "./ClientApiErrors.ts"
 import { whole } from "./numbers.ts"
 import * as openApi from "./openApi.ts"
-import { receipt, ReceiptsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
+import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
-export { ReceiptsGroup, WritesGroup } from "./WritesApi.ts"
+export { ReceiptsGroup, StampsGroup, WritesGroup } from "./WritesApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
 export type ClientApiError =
@@ -37,6 +38,8 @@ export type ClientApiError =
   | QuorumError.ReplicaClosing
   | QuorumError.NotReady
   | QuorumError.WriteUncertain
+  | QuorumError.StampReused
+  | QuorumError.TooOldToKnow
   | QuorumError.ReadUnavailable
   | Records.NotYetVisible
   | Errors.RecordNotFound
@@ -99,6 +102,9 @@ export const RecordPage = Schema.Struct({
 
 const place = { namespace: Schema.String, key: Schema.String }
 
+/** A write that may be repeated says its stamp. */
+const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }
+
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 
 const created: Schema.Codec<Receipt.Receipt, unknown> = receipt.pipe(HttpApiSchema.status(201))
@@ -109,6 +115,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.put("put", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
+      headers: stamped,
       payload: bytes,
       success: created,
       error: Errors.ofCommit
@@ -140,6 +147,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
+      headers: stamped,
       success: receipt,
       error: Errors.ofCommit
     }).annotateMerge(
@@ -188,7 +196,7 @@ export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true 
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
-  .add(RecordsGroup, WritesGroup, ReceiptsGroup, ReplicaGroup)
+  .add(RecordsGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",

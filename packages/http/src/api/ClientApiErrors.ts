@@ -10,6 +10,7 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
 import { travel, unavailable, unmet, withStatus } from "./ErrorTravel.ts"
+import { stampReused, tooOldToKnow } from "./StampErrors.ts"
 
 /** A parameter cannot be used. `field` is its name. Nothing was written. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
@@ -196,6 +197,8 @@ const writeUncertain = travel(
 export const ofCommit = [
   unmet(quorumNotMet),
   withStatus(500, writeUncertain),
+  stampReused,
+  tooOldToKnow,
   unavailable(quorumUnavailable, localWriteFailed, overloaded, replicaClosing, notReady),
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))

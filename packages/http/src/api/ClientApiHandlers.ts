@@ -1,7 +1,16 @@
 /**
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
-import { Entry, Limits, QuorumError, QuorumWriter, Receipt, Records, ReplicaStatus } from "@quorum/core"
+import {
+  Entry,
+  Limits,
+  QuorumError,
+  QuorumWriter,
+  Receipt,
+  Records,
+  ReplicaStatus,
+  type StampToken
+} from "@quorum/core"
 import { ByteSize, Effect, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
@@ -30,6 +39,19 @@ const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) 
   )
 }
 
+/** Reads a body that is JSON. */
+const readJson = <A>(
+  request: HttpServerRequest.HttpServerRequest,
+  limit: number,
+  decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+) =>
+  Effect.flatMap(readValue(request, limit), (body) =>
+    Effect.mapError(
+      decode(new TextDecoder().decode(body)),
+      ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: message })
+    )
+  )
+
 /** The one policy that a request can get wrong is `?w=`. */
 const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
   Effect.catch(
@@ -53,6 +75,11 @@ const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejec
 /** What a client may see of a receipt. */
 const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({ ...receipt, missing: withoutDetails(receipt.missing) })
 
+/** What a request says of a stamp. */
+interface Stamped {
+  readonly "quorum-stamp"?: StampToken.StampToken
+}
+
 /** What a request asks of `w`, for core to decide. */
 const asked = (w: number | undefined) => (w === undefined ? {} : { w })
 
@@ -74,12 +101,14 @@ const recordsHandlers = HttpApiBuilder.group(
     const records = yield* Records.Records
     const { valueBytes } = yield* Limits.Limits
     const report = makeReport()
-    const commit = (write: Entry.Write, w: number | undefined) =>
-      writer.commit(write, asked(w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+    const commit = (write: Entry.Write, w: number | undefined, { "quorum-stamp": stamp }: Stamped) =>
+      writer
+        .commit(write, { ...asked(w), ...(stamp === undefined ? {} : { stamp }) })
+        .pipe(Effect.map(shown), namingW, Effect.tapError(report))
     return handlers
-      .handleRaw("put", ({ params: { key, namespace }, query, request }) =>
+      .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
-          commit({ kind: "put", namespace, key, value }, query.w)
+          commit({ kind: "put", namespace, key, value }, query.w, headers)
         )
       )
       .handle("get", ({ params: { key, namespace }, query }) =>
@@ -92,7 +121,9 @@ const recordsHandlers = HttpApiBuilder.group(
           })
         )
       )
-      .handle("remove", ({ params: { key, namespace }, query }) => commit(Entry.remove(namespace, key), query.w))
+      .handle("remove", ({ headers, params: { key, namespace }, query }) =>
+        commit(Entry.remove(namespace, key), query.w, headers)
+      )
       .handle("list", ({ query }) =>
         Effect.tapError(
           Effect.map(
@@ -128,6 +159,30 @@ const writesHandlers = HttpApiBuilder.group(
   })
 )
 
+/** The most bytes of the keys of a stamp, as JSON: names take up to six bytes a byte there. */
+const maxKeysBytes = 64 * 1024
+
+const decodeKeys = Schema.decodeUnknownEffect(
+  Schema.fromJsonString(
+    Schema.Struct({ keys: Schema.NonEmptyArray(Schema.Struct({ namespace: Schema.String, key: Schema.String })) })
+  )
+)
+
+const stampsHandlers = HttpApiBuilder.group(
+  ClientApi,
+  "stamps",
+  Effect.fnUntraced(function* (handlers) {
+    const writer = yield* QuorumWriter.QuorumWriter
+    const report = makeReport()
+    return handlers.handleRaw("draw", ({ request }) =>
+      Effect.gen(function* () {
+        const { keys } = yield* readJson(request, maxKeysBytes, decodeKeys)
+        return { stamp: yield* writer.stamp(keys).pipe(namingW, Effect.tapError(report)) }
+      })
+    )
+  })
+)
+
 /** The most bytes of a receipt: verdicts and acks of a few hundred replicas. */
 const maxReceiptBytes = 64 * 1024
 
@@ -140,11 +195,7 @@ const receiptsHandlers = HttpApiBuilder.group(
     const writer = yield* QuorumWriter.QuorumWriter
     return handlers.handleRaw("verify", ({ request }) =>
       Effect.gen(function* () {
-        const body = yield* readValue(request, maxReceiptBytes)
-        const receipt = yield* Effect.mapError(
-          decodeReceipt(new TextDecoder().decode(body)),
-          ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: `it is no receipt: ${message}` })
-        )
+        const receipt = yield* readJson(request, maxReceiptBytes, decodeReceipt)
         return yield* writer.verify(receipt)
       })
     )
@@ -178,7 +229,7 @@ const replicaHandlers = HttpApiBuilder.group(
 )
 
 /** The handlers of all endpoints. */
-export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, receiptsHandlers, replicaHandlers)
+export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, stampsHandlers, receiptsHandlers, replicaHandlers)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -1,17 +1,25 @@
 /**
  * The part of the client API that is about writes and their receipts.
  */
-import { type QuorumError, Receipt, WriteId } from "@quorum/core"
+import { type QuorumError, Receipt, StampToken, WriteId } from "@quorum/core"
 import type { ReplicaStore } from "@quorum/core/adapter"
-import type { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import { whole } from "./numbers.ts"
 import * as openApi from "./openApi.ts"
 
 /** What may be answered instead of what was asked about a write. */
 export type WriteError =
+  | QuorumError.LocalWriteFailed
+  | QuorumError.NotReady
+  | QuorumError.Overloaded
   | QuorumError.QuorumNotMet
+  | QuorumError.QuorumUnavailable
+  | QuorumError.ReplicaClosing
+  | QuorumError.StampReused
+  | QuorumError.TooOldToKnow
+  | QuorumError.WriteUncertain
   | QuorumError.WriteRejected
   | QuorumError.WriteReplaced
   | QuorumError.WriteUnknown
@@ -46,6 +54,28 @@ export class WritesGroup extends HttpApiGroup.make("writes")
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
   .annotateMerge(OpenApi.annotations({ description: "Writes, by their ids." })) {}
+
+/** Stamps of writes that may be repeated. */
+export class StampsGroup extends HttpApiGroup.make("stamps")
+  .add(
+    HttpApiEndpoint.post("draw", "/v1/stamps", {
+      payload: Schema.Struct({
+        keys: Schema.NonEmptyArray(Schema.Struct({ namespace: Schema.String, key: Schema.String }))
+      }),
+      success: Schema.Struct({ stamp: StampToken.StampToken }).pipe(HttpApiSchema.status(201)),
+      error: Errors.ofCommit
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Draw a stamp for a write that may be repeated",
+        description:
+          "Name the key that will be written. A PUT or a DELETE with the header `Quorum-Stamp` may then be sent any " +
+          "number of times, to any replica: it is one write."
+      })
+    )
+  )
+  .middleware(Errors.InvalidRequests)
+  .middleware(Errors.StrictRequests)
+  .annotateMerge(OpenApi.annotations({ description: "Stamps of writes that may be repeated." })) {}
 
 /** Receipts, checked again. */
 export class ReceiptsGroup extends HttpApiGroup.make("receipts")

@@ -6,7 +6,12 @@ import { FetchHttpClient } from "effect/http"
 export const program = Effect.gen(function* () {
   const client = yield* ClientApiClient.ClientApiClient
   const params = { namespace: "notes", key: "greeting" }
-  const receipt = yield* client.records.put({ params, query: {}, payload: new TextEncoder().encode("hello") })
+  const receipt = yield* client.records.put({
+    params,
+    query: {},
+    headers: {},
+    payload: new TextEncoder().encode("hello")
+  })
   const record = yield* client.records.get({ params, query: { atLeast: receipt.writeId } })
   return new TextDecoder().decode(record.body)
 }).pipe(Effect.provide([ClientApiClient.layer({ url: "http://127.0.0.1:8001" }), FetchHttpClient.layer]))

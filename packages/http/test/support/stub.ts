@@ -48,6 +48,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
     caps: { writes: 65_536, bytes: 67_108_864 },
     commit: () => Effect.die("not expected"),
     progress: () => Stream.die("not expected"),
+    stamp: () => Effect.die("not expected"),
     verify: () => Effect.die("not expected"),
     upgrade: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),

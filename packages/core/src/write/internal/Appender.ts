@@ -1,7 +1,7 @@
 /**
  * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
  */
-import { Cause, Duration, Effect, Exit, Latch, Option, type Tracer } from "effect"
+import { Cause, Duration, Effect, Exit, Latch, Option, Result, type Tracer } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import * as Entry from "../../log/Entry.ts"
@@ -90,15 +90,26 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     return Effect.logError(broken.message)
   }
 
-  const append = Effect.fnUntraced(function* (batch: ReadonlyArray<CommitQueue.Commit>) {
-    if (broken !== undefined) return refuse(batch, "local_write_failed", broken)
+  const draw = (commits: ReadonlyArray<CommitQueue.Commit>): void => {
+    const writes = commits.map(({ write }) => write!)
+    const stamps = logs.stamp(writes, (index) => orderOf(commits[index]!))
+    if (Result.isSuccess(stamps)) return commits.forEach(({ onDrawn }, i) => onDrawn!(stamps.success[i]!, writes[i]!))
+    const { message: detail } = stamps.failure
+    refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, cause: stamps.failure }))
+  }
+
+  const append = Effect.fnUntraced(function* (taken: ReadonlyArray<CommitQueue.Commit>) {
+    if (broken !== undefined) return refuse(taken, "local_write_failed", broken)
+    const drawing = taken.filter(({ onDrawn }) => onDrawn !== undefined)
+    if (drawing.length > 0) draw(drawing)
+    const batch = drawing.length > 0 ? taken.filter(({ onDrawn }) => onDrawn === undefined) : taken
     const { odd, sound } = sortOut(batch)
     for (const [commit, error] of odd) refuse([commit], "write_rejected", error)
     if (sound.length === 0) return
     appending = sound
     const startedAt = inFlight.now()
     const writes = sound.map(({ write }) => write!)
-    const appended = yield* Effect.exit(logs.appendWrites(writes, () => anyOrder, spansOf(sound)))
+    const appended = yield* Effect.exit(logs.appendWrites(writes, (index) => orderOf(sound[index]!), spansOf(sound)))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
     watch(sound, appended.value, startedAt)
@@ -159,7 +170,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const anyOrder: Order = { after: undefined, unprobed: false }
+/** What decides about the stamp of a write. */
+const orderOf = ({ drawn }: CommitQueue.Commit): Order => ({ after: undefined, unprobed: false, drawn })
 
 /** The spans in which writes were committed, each once. */
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {

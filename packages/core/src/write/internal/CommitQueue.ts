@@ -20,6 +20,10 @@ export interface Commit extends InFlight.Waiter {
   /** The span in which it was committed, while anybody traces. */
   readonly span: Tracer.AnySpan | undefined
   readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
+  /** The stamp that it has already. */
+  readonly drawn: Entry.Stamp | undefined
+  /** Set when nothing is to be written but a stamp is wanted for it: called with that. */
+  readonly onDrawn: ((stamp: Entry.Stamp, write: Entry.Writes) => void) | undefined
   /** Called as soon as it is durable here, and has its place. */
   readonly onDurable: ((commit: Commit) => void) | undefined
 }

@@ -48,6 +48,8 @@ export const make = ({ commit, listen }: Sources): Stream.Stream<Progress, Exclu
       Queue.offerUnsafe(queue, step)
       for (const replica of acked) told.add(replica)
       isDecided = true
+      // It was written before, by a stamp.
+      if (status === undefined) return Queue.endUnsafe(queue)
       look()
     })
   )

@@ -1,0 +1,140 @@
+/**
+ * Commits of writes whose version was drawn before: any number of times, one write.
+ *
+ * A copy that is held here is completed, never written again. Where none is, another copy is appended under the version
+ * of the token: to every replica the two are one write, whatever came between. So it is never stamped anew, and it is
+ * not looked for elsewhere first: a write that a majority does not know of may still come to light.
+ */
+import { Context, Effect, Latch, Option, Result } from "effect"
+import * as WriteId from "../../identity/WriteId.ts"
+import * as Entry from "../../log/Entry.ts"
+import * as Limits from "../../log/Limits.ts"
+import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type { StoreError } from "../../log/ReplicaStore.ts"
+import * as Version from "../../log/Version.ts"
+import { KeyReader } from "../../peer/KeyReader.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { CommitError, ResumeError } from "../QuorumWriter.ts"
+import type { Receipt } from "../Receipt.ts"
+import * as StampToken from "../StampToken.ts"
+
+/**
+ * How old a token may be, in milliseconds, by this replica's time. Of an older one nobody can tell any more whether its
+ * write was made: what superseded or deleted it may be gone.
+ */
+export const StampHorizon = Context.Reference<number>("@quorum/core/StampHorizon", {
+  defaultValue: () => 24 * 60 * 60 * 1000
+})
+
+/** What a token's write is committed with. */
+export interface Ways {
+  /** Says to listeners why nothing was written, and fails with it. */
+  readonly refuse: (error: CommitError) => Effect.Effect<never, CommitError>
+  /** Appends it under its version; calls `onAppended` as soon as it is found here. */
+  readonly append: (
+    write: Entry.Writes,
+    stamp: Entry.Stamp,
+    onAppended: () => void
+  ) => Effect.Effect<Receipt, CommitError>
+  readonly resume: (writeId: WriteId.WriteId) => Effect.Effect<Receipt, ResumeError>
+}
+
+/** Looks for copies in the records of this replica. */
+export const make = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const reader = yield* KeyReader
+  const clock = yield* ReplicaClock
+  const limits = yield* Limits.Limits
+  const boundMillis = yield* ClockBound
+  const horizonMillis = yield* StampHorizon
+  /** The tokens whose write is looked for or being appended. */
+  const turns = new Map<string, Latch.Latch>()
+
+  /** The version of a token, when it is one for these writes. */
+  const versionOf = (token: unknown, write: Entry.Writes): Result.Result<Entry.Stamp, QuorumError.WriteRejected> => {
+    const read = StampToken.read(token)
+    if (Option.isNone(read)) return rejected("it is not what a replica answered when it was asked for one")
+    const { keys, ...stamp } = read.value
+    if (keys !== StampToken.hashOf(Entry.listOf(write))) return rejected("it was drawn for other keys")
+    const isAhead = stamp.clock.wallTime > clock.time().millis + boundMillis
+    return isAhead ? rejected("it is further ahead of this replica's clock than clocks may be") : Result.succeed(stamp)
+  }
+
+  /** The copy that is held here. One that is superseded in all its keys is not found, and does no harm. */
+  const lookUp = Effect.fnUntraced(function* (write: Entry.Writes, stamp: Entry.Stamp) {
+    for (const { key, namespace } of Entry.listOf(write)) {
+      const newest = yield* reader.newest(namespace, key)
+      if (newest === undefined || Version.compare(newest, stamp) !== 0) continue
+      const { log, seq } = WriteId.place(newest.writeId)
+      const batch = Option.getOrThrow(yield* logs.read(log, seq - 1, 1))
+      const held = batch.bytes.subarray(0, Entry.endUnsafe(batch.bytes, 0))
+      if (isEncoded(held, write, stamp)) return newest.writeId
+      return yield* new QuorumError.StampReused({ held: newest.writeId })
+    }
+    return undefined
+  })
+
+  /** The copy to complete, or nothing when one may be appended. */
+  const prepare = Effect.fnUntraced(function* (write: Entry.Writes, stamp: Entry.Stamp) {
+    const found = yield* lookUp(write, stamp)
+    if (found !== undefined) return found
+    const ageMillis = clock.time().millis - stamp.clock.wallTime
+    if (ageMillis > horizonMillis) return yield* new QuorumError.TooOldToKnow({ ageMillis, horizonMillis })
+    return undefined
+  })
+
+  /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
+  const inTurn = <A, E>(token: string, body: (endTurn: () => void) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.gen(function* () {
+      for (let before = turns.get(token); before !== undefined; before = turns.get(token)) yield* before.await
+      const turn = Latch.makeUnsafe(false)
+      turns.set(token, turn)
+      const endTurn = (): void => {
+        if (turns.get(token) === turn) turns.delete(token)
+        turn.openUnsafe()
+      }
+      return yield* Effect.ensuring(body(endTurn), Effect.sync(endTurn))
+    })
+
+  return (write: unknown, token: unknown, { append, refuse, resume }: Ways): Effect.Effect<Receipt, CommitError> =>
+    Effect.gen(function* () {
+      const sound = Limits.checkWrites(write, limits)
+      if (Result.isFailure(sound)) return yield* refuse(sound.failure)
+      const stamp = versionOf(token, sound.success)
+      if (Result.isFailure(stamp)) return yield* refuse(stamp.failure)
+      return yield* inTurn(String(token), (endTurn) =>
+        Effect.flatMap(
+          Effect.catchTags(prepare(sound.success, stamp.success), {
+            StampReused: refuse,
+            TooOldToKnow: refuse,
+            StoreError: (error) => refuse(notRead(error))
+          }),
+          (found) => {
+            if (found === undefined) return append(sound.success, stamp.success, endTurn)
+            endTurn()
+            const lost = (error: Unread) => refuse(notRead(error))
+            return Effect.catchTags(resume(found), { StoreError: lost, WriteReplaced: lost, WriteUnknown: lost })
+          }
+        )
+      )
+    })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const rejected = (detail: string) =>
+  Result.fail(new QuorumError.WriteRejected({ field: "stamp", reason: "invalid", detail }))
+
+/** Whether an entry is that of these writes. */
+const isEncoded = (held: Uint8Array, write: Entry.Writes, stamp: Entry.Stamp): boolean => {
+  const bytes = new Uint8Array(Entry.maxSize(write))
+  const length = Entry.encodeInto(bytes, 0, write, stamp)
+  return length === held.length && held.every((byte, i) => byte === bytes[i])
+}
+
+type Unread = StoreError | QuorumError.WriteReplaced | QuorumError.WriteUnknown
+
+/** Without a look at what is here nothing is written: the token may be used again, here or elsewhere. */
+const notRead = (cause: Unread): QuorumError.LocalWriteFailed =>
+  new QuorumError.LocalWriteFailed({ detail: `the write of the stamp cannot be read here: ${cause.message}`, cause })

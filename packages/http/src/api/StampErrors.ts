@@ -1,0 +1,28 @@
+/**
+ * Why the write of a stamp is not made, and how that travels.
+ */
+import { QuorumError, WriteId } from "@quorum/core"
+import { Schema } from "effect"
+import { travel, withStatus } from "./ErrorTravel.ts"
+
+/** The stamp is another write's. */
+export const stampReused = withStatus(
+  409,
+  travel(
+    QuorumError.StampReused,
+    "stamp_reused",
+    { held: WriteId.WriteId },
+    (body) => new QuorumError.StampReused(body)
+  )
+)
+
+/** The stamp is older than what can be known. */
+export const tooOldToKnow = withStatus(
+  410,
+  travel(
+    QuorumError.TooOldToKnow,
+    "too_old_to_know",
+    { ageMillis: Schema.Finite, horizonMillis: Schema.Finite },
+    (body) => new QuorumError.TooOldToKnow(body)
+  )
+)
