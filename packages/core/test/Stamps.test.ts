@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type QuorumWriter, StampToken } from "../src/index.ts"
-import { EntryBatch, Version } from "../src/adapter.ts"
+import { EntryBatch, RunId, Version } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -134,7 +134,7 @@ describe("a stamped write", () => {
       const { a } = yield* Cluster.running("a", 1)
       const stamp = yield* a.writer.stamp(key)
       const { tie } = Option.getOrThrow(StampToken.read(stamp))
-      const ahead = StampToken.make({ clock: { wallTime: 10 ** 12, logical: 0 }, tie }, [key])
+      const ahead = StampToken.make({ clock: { wallTime: 10 ** 12, logical: 0 }, tie, unprobed: false }, [key])
       const misspelt = stamp.replace(/^[0-9]+/, "7")
       for (const bad of ["", "x", misspelt, ahead, null, 7, Symbol("s")]) {
         const options = { stamp: bad } as QuorumWriter.WriteOptions
@@ -162,6 +162,14 @@ describe("a stamped write", () => {
       assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
     })
   )
+
+  it("a stamp says whether a majority was probed for it", () => {
+    const clock = { wallTime: 2 ** 48 - 1, logical: 2 ** 32 - 1 }
+    for (const unprobed of [false, true]) {
+      const token = StampToken.make({ clock, tie: RunId.none, unprobed }, [key])
+      assert.deepInclude(Option.getOrThrow(StampToken.read(token)), { clock, tie: RunId.none, unprobed })
+    }
+  })
 
   it.effect("a stamp that is drawn and not used leaves nothing behind", () =>
     Effect.gen(function* () {

@@ -97,7 +97,7 @@ export class QuorumWriter extends Context.Service<
       options?: WriteOptions
     ) => Stream.Stream<Progress, Exclude<CommitError, QuorumError.QuorumNotMet>>
     /**
-     * Draws a stamp for one write of these keys, of a majority's clocks: the first of two steps of a write that may be
+     * Draws a stamp for one write of these keys: the first of two steps of a write that may be
      * repeated.
      *
      * `commit(write, { stamp })` may then be called any number of times, at any replica, before and after restarts. All

@@ -10,9 +10,9 @@ import * as Chain from "../log/Chain.ts"
 import type { Stamp } from "../log/Entry.ts"
 import type { RunId } from "../identity/RunId.ts"
 
-/** A token: `wallTime.logical.tie.keys.check`. */
+/** A token: `wallTime.logical.tie.order.keys.check`; the order is `p` when a majority was probed for its clocks, or `u`. */
 export const StampToken = Schema.String.check(
-  Schema.isPattern(/^(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})\.[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9a-f]{8}$/, {
+  Schema.isPattern(/^(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})\.[0-9a-f]{16}\.[pu]\.[0-9a-f]{16}\.[0-9a-f]{8}$/, {
     message: "a stamp is what a replica answered when it was asked for one"
   })
 ).pipe(Schema.brand("@quorum/core/StampToken"))
@@ -27,19 +27,26 @@ interface Key {
 }
 
 /** The token of a version that was drawn for these keys. */
-export const make = ({ clock, tie }: Pick<Stamp, "clock" | "tie">, keys: ReadonlyArray<Key>): StampToken => {
-  const said = `${clock.wallTime}.${clock.logical}.${tie}.${hashOf(keys)}`
+export const make = ({ clock, tie, unprobed }: Stamp, keys: ReadonlyArray<Key>): StampToken => {
+  const said = `${clock.wallTime}.${clock.logical}.${tie}.${unprobed ? "u" : "p"}.${hashOf(keys)}`
   return `${said}.${checkOf(said)}` as StampToken
 }
 
-/** What a token stands for; none when it is misspelt. It was drawn from a majority, so it is never unprobed. */
+/** What a token stands for; none when it is misspelt. */
 export const read = (token: unknown): Option.Option<Stamp & { readonly keys: string }> => {
   if (!isToken(token)) return Option.none()
-  const [wallTime, logical, tie, keys, check] = token.split(".") as [string, string, string, string, string]
+  const [wallTime, logical, tie, order, keys, check] = token.split(".") as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string
+  ]
   if (check !== checkOf(token.slice(0, -9))) return Option.none()
   const clock = { wallTime: Number(wallTime), logical: Number(logical) }
   if (clock.wallTime >= 2 ** 48 || clock.logical >= 2 ** 32) return Option.none()
-  return Option.some({ clock, tie: tie as RunId, unprobed: false, keys })
+  return Option.some({ clock, tie: tie as RunId, unprobed: order === "u", keys })
 }
 
 /** A hash of keys, in any order. */
