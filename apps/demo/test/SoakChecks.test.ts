@@ -133,7 +133,7 @@ describe("what a soak looks at", () => {
     )
   })
 
-  it("L50 OneEntryPerPlace: finds a place that was given twice, and a write with two versions", () => {
+  it("L50 OneEntryPerPlace: finds a place that was given twice, a write with two versions, and a version of two writes", () => {
     const same = after(({ first, second }) => (second.writeId = first.writeId))
     assert.include(same, "OneEntryPerPlace")
     const twice = after(({ logs, second }) => {
@@ -142,6 +142,11 @@ describe("what a soak looks at", () => {
       logs.set(id, { ...logs.get(second.writeId!)!, id, version })
     })
     assert.deepStrictEqual(twice, ["OneEntryPerPlace"])
+    const shared = after(({ first, logs }) => {
+      const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+      logs.set(id, { ...logs.get(first.writeId!)!, id, kind: "delete", operation: undefined })
+    })
+    assert.deepStrictEqual(shared, ["OneEntryPerPlace"])
   })
 
   it("L50 ReadYourWrites: finds a read that missed what it had to see, or saw what was not written yet", () => {

@@ -79,10 +79,11 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
     )
   },
 
-  /** No id, and no place, is given to two acknowledged writes; no write has two versions. */
+  /** No id, and no place, is given to two acknowledged writes; no write has two versions, and no version is two writes'. */
   OneEntryPerPlace: ({ logs, operations }) => {
     const places = new Map<string, Acknowledged>()
     const versions = new Map<number, Held>()
+    const writes = new Map<string, Held>()
     const wrong: Array<string> = []
     for (const operation of acknowledged(operations)) {
       const { log, seq } = WriteId.place(operation.writeId)
@@ -91,6 +92,12 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       places.set(`${log}:${seq}`, operation)
     }
     for (const held of logs.values()) {
+      const { clock, tie } = held.version
+      const version = `${clock.wallTime}.${clock.logical}.${tie}`
+      const other = writes.get(version)
+      if (other !== undefined && !isCopy(other, held))
+        wrong.push(`${other.id} and ${held.id} have one version, ${version}`)
+      writes.set(version, held)
       if (held.operation === undefined) continue
       const before = versions.get(held.operation)
       if (before !== undefined && Version.compare(before.version, held.version) !== 0) {
@@ -168,6 +175,8 @@ const isOf = (held: Held, operation: Acknowledged): boolean =>
   held.key === operation.key &&
   held.operation === (operation.kind === "put" ? operation.id : undefined) &&
   Version.compare(held.version, operation.version) === 0
+
+const isCopy = (a: Held, b: Held): boolean => a.kind === b.kind && a.key === b.key && a.operation === b.operation
 
 /** A write whose log forked is found under another id, with its version. */
 const copyOf = (logs: Logs, operation: Acknowledged): Held | undefined =>

@@ -75,6 +75,7 @@ export const allReady = ({ client, cluster }: Pick<Context, "client" | "cluster"
 const readyMillis = 60_000
 
 const pollMillis = 50
+const settleMillis = 250
 
 /** Asks again and again, for so long. */
 const within = (millis: number, question: Effect.Effect<boolean>): Effect.Effect<boolean> =>
@@ -107,6 +108,15 @@ const start = ({ cluster }: Context, members: ReadonlyArray<Member>): Effect.Eff
     Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message })
   )
 
+/** Starts a replica that lost something: every other time while those that know what stand still. */
+const startInDoubt = (context: Context, member: Member): Effect.Effect<string | undefined> => {
+  const { cluster, random } = context
+  if (random(2) === 0) return start(context, [member])
+  const others = cluster.members.filter((each) => each !== member)
+  const stopped = whileStopped(context, others, Effect.sleep(between(context, 1000, 4000)))
+  return Effect.map(Effect.all([start(context, [member]), stopped], { concurrency: "unbounded" }), ([failed]) => failed)
+}
+
 const windowOf = (
   kind: Kind,
   members: ReadonlyArray<Member>,
@@ -121,28 +131,30 @@ const kill = Effect.fnUntraced(function* (context: Context, kind: Kind, members:
   return windowOf(kind, members, proof, failed)
 })
 
-/** Stops processes for a while. They are let go on whatever happens. */
+/** Runs something while replicas stand still. */
+const whileStopped = <A>(
+  { cluster }: Context,
+  members: ReadonlyArray<Member>,
+  effect: Effect.Effect<A>
+): Effect.Effect<A> => members.reduce((inner, member) => cluster.whileStopped(member, inner), effect)
+
+/** Stops processes for a while. */
 const pause = Effect.fnUntraced(function* (context: Context, kind: Kind, members: ReadonlyArray<Member>) {
   const { cluster, load } = context
   const pids = members.flatMap((member) => cluster.pid(member) ?? [])
   const answers = () => members.reduce((sum, member) => sum + (load.answers.get(member) ?? 0), 0)
-  const signal = (name: "SIGSTOP" | "SIGCONT") => Effect.sync(() => pids.forEach((pid) => process.kill(pid, name)))
   const millis = between(context, 800, 4000)
-  const shown = yield* Effect.acquireUseRelease(
-    signal("SIGSTOP"),
-    () =>
-      Effect.gen(function* () {
-        // What they had answered before may still be on its way.
-        yield* Effect.sleep(250)
-        const before = answers()
-        yield* Effect.sleep(millis - 250)
-        const waiting = members.map((member) => load.inFlight.get(member) ?? 0)
-        return pids.every(isStopped) && answers() === before && waiting.every((count) => count > 0)
-          ? `process ${pids.join(", ")} stopped for ${millis} ms, no answer came, ${waiting.join(", ")} requests waited`
-          : undefined
-      }),
-    () => signal("SIGCONT")
-  )
+  const stopped = Effect.gen(function* () {
+    // What they had answered before may still be on its way.
+    yield* Effect.sleep(settleMillis)
+    const before = answers()
+    yield* Effect.sleep(millis - settleMillis)
+    const waiting = members.map((member) => load.inFlight.get(member) ?? 0)
+    return pids.every(isStopped) && answers() === before && waiting.every((count) => count > 0)
+      ? `process ${pids.join(", ")} stopped for ${millis} ms, no answer came, ${waiting.join(", ")} requests waited`
+      : undefined
+  })
+  const shown = yield* whileStopped(context, members, stopped)
   return windowOf(kind, members, pids.length === members.length ? shown : undefined, undefined)
 })
 
@@ -155,7 +167,7 @@ const wipe = Effect.fnUntraced(function* (context: Context, member: Member) {
   const bytes = sizeOf(member.folder)
   rmSync(member.folder, { recursive: true })
   const isGone = !existsSync(member.folder)
-  const failed = (yield* start(context, [member])) ?? (yield* restored(context, member, upTo))
+  const failed = (yield* startInDoubt(context, member)) ?? (yield* restored(context, member, upTo))
   const after = yield* Effect.option(client.status(member))
   const isAnother =
     before._tag === "Some" &&
@@ -190,7 +202,7 @@ const oldFolder = Effect.fnUntraced(function* (context: Context, member: Member)
   const problem =
     failed ??
     (isReady ? undefined : `replica ${member.id} was not ready after ${readyMillis / 1000} s`) ??
-    (yield* start(context, [member])) ??
+    (yield* startInDoubt(context, member)) ??
     (yield* restored(context, member, upTo))
   const isShown = first !== undefined && second !== undefined && lost > 0
   const proof = isShown
