@@ -13,6 +13,8 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   policy,
   resume: () => undefined,
   seq: 0,
+  mark: 0,
+  after: undefined,
   check: 0,
   version: undefined,
   onDurable: undefined,

@@ -20,7 +20,7 @@ const issueOf = (input: unknown): string => {
   return String(result.failure)
 }
 
-const json = { n: 3, w: 2, ackTimeoutMillis: 2000 }
+const json = { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock" }
 
 describe("QuorumPolicy", () => {
   it("policy rejects zero n", () => {
@@ -42,7 +42,7 @@ describe("QuorumPolicy", () => {
   it("quorum policy serde roundtrip", () => {
     const policy = Result.getOrThrow(QuorumPolicy.make({ n: 5, w: 3, ackTimeout: "1500 micros" }))
     const text = JSON.stringify(encode(policy))
-    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5}`)
+    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"order":"clock"}`)
     assert.deepStrictEqual(Result.getOrThrow(decode(JSON.parse(text))), policy)
   })
 
@@ -233,7 +233,7 @@ describe("QuorumError", () => {
   })
 
   it("errors that promise that nothing was written say so, and QuorumNotMet never does", () => {
-    const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts })
+    const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "unreachable", verdicts })
     assert.match(unavailable.message, /alive 1, need 2.*nothing was written.*safe to retry/)
     const rejected = new QuorumError.WriteRejected({
       field: "value",
@@ -261,7 +261,10 @@ describe("QuorumError", () => {
     assert.strictEqual(Schema.encodeSync(QuorumError.QuorumNotMet)(notMet).writeId, writeId)
     roundTrip(QuorumError.InvalidPolicy, new QuorumError.InvalidPolicy({ detail: "n" }))
     roundTrip(QuorumError.LocalWriteFailed, new QuorumError.LocalWriteFailed({ detail: "x", cause: new Error("y") }))
-    roundTrip(QuorumError.QuorumUnavailable, new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts }))
+    roundTrip(
+      QuorumError.QuorumUnavailable,
+      new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "unreachable", verdicts })
+    )
     roundTrip(
       QuorumError.WriteRejected,
       new QuorumError.WriteRejected({ field: "key", detail: "empty", reason: "invalid" })

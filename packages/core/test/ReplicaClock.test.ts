@@ -3,7 +3,7 @@ import { Effect, Logger, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { HybridLogicalClock } from "../src/index.ts"
 import { Entry, LogId, ReplicaId } from "../src/index.ts"
-import { EntryBatch, Watermark } from "../src/adapter.ts"
+import { EntryBatch, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as ReplicaClock from "../src/log/ReplicaClock.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
@@ -27,8 +27,12 @@ const batch = (...entries: ReadonlyArray<readonly [key: string, clock: HybridLog
 
 const make = Effect.gen(function* () {
   yield* TestClock.setTime(today)
-  return yield* ReplicaClock.make
+  return yield* on(yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") }))
 })
+
+/** The clock of a replica that is started on a store. */
+const on = (store: ReplicaStore.ReplicaStore["Service"]) =>
+  Effect.provideService(ReplicaClock.make, ReplicaStore.ReplicaStore, store)
 
 const stampOf = (
   clock: ReplicaClock.ReplicaClock["Service"],
@@ -98,7 +102,7 @@ describe("ReplicaClock", () => {
     })
   )
 
-  it.effect("A clock at the end of its range stamps nothing, and goes on when it is set right", () =>
+  it.effect("a clock at the end of its range stamps nothing, and goes on when it is set right", () =>
     Effect.gen(function* () {
       const clock = yield* make
       yield* TestClock.setTime(2 ** 48)
@@ -108,6 +112,57 @@ describe("ReplicaClock", () => {
       const last = at(2 ** 48 - 1, 2 ** 32 - 1)
       assert.isTrue(Result.isFailure(clock.stamp([put("k")], () => last)))
       assert.deepStrictEqual(stampOf(clock, "k"), at(today, 1))
+    })
+  )
+})
+
+describe("a start", () => {
+  const hold = Effect.fnUntraced(function* (
+    clock: ReplicaClock.ReplicaClock["Service"],
+    entries: EntryBatch.EntryBatch
+  ) {
+    yield* clock.secure(entries) ?? Effect.void
+    clock.held(entries)
+  })
+
+  it.effect(
+    "L51 goes on after all that was held, by a wall clock that is behind by now, and no further than it must",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+        yield* TestClock.setTime(today)
+        const crashed = yield* on(store)
+        yield* hold(crashed, batch(["k", at(today + 50_000, 9)], ["k", at(today)]))
+        yield* hold(crashed, batch(["far", at(today + tenYears)], ["j", at(today + 58_000)]))
+        yield* TestClock.setTime(today - hour)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const clock = yield* on(store)
+            assert.isTrue(clock.current().wallTime > today + 58_000 && clock.current().wallTime <= today + 63_000)
+            assert.deepStrictEqual(stampOf(clock, "far"), at(today + tenYears, 1))
+            assert.isAbove(stampOf(clock, "k").wallTime, today + 50_000)
+          })
+        )
+      })
+  )
+
+  it.effect("goes on exactly after an orderly end, and notes where the clock is once in a while", () =>
+    Effect.gen(function* () {
+      const inner = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      let notes = 0
+      const store = { ...inner, setNotes: (set: Readonly<Record<string, string>>) => (notes++, inner.setNotes(set)) }
+      yield* TestClock.setTime(today)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const clock = yield* on(store)
+          for (let i = 0; i < 100; i++) {
+            yield* hold(clock, batch(["k", stampOf(clock, "k")]))
+            yield* TestClock.adjust(100)
+          }
+        })
+      )
+      assert.strictEqual(notes, 3)
+      assert.deepStrictEqual((yield* on(store)).current(), at(today + 9901))
     })
   )
 })

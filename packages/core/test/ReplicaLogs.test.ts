@@ -85,9 +85,9 @@ describe("ReplicaLogs", () => {
       for (const batch of batches(peerLog, put("1"), put("2"), put("3"))) yield* store.append(batch)
       const damage = { log: peerLog, from: 2, to: 2 }
       const logs = yield* ReplicaLogs.make.pipe(
+        Effect.provideServiceEffect(ReplicaClock.ReplicaClock, ReplicaClock.make),
         Effect.provideService(ReplicaStore.ReplicaStore, { ...store, damaged: () => [damage] }),
-        Effect.provideService(ReplicaSet.ReplicaSet, { cluster: "test", self: ReplicaId.make("a"), peers: [] }),
-        Effect.provideServiceEffect(ReplicaClock.ReplicaClock, ReplicaClock.make)
+        Effect.provideService(ReplicaSet.ReplicaSet, { cluster: "test", self: ReplicaId.make("a"), peers: [] })
       )
       assert.deepStrictEqual(
         logs.vector().map(({ seq }) => seq),

@@ -237,6 +237,7 @@ describe("Replication", () => {
               sentAt: 0
             }),
           push: () => refuse,
+          probe: () => refuse,
           pull: () => refuse,
           read: () => refuse,
           verify: () => refuse

@@ -15,7 +15,7 @@ describe("records", () => {
       assert.strictEqual(written.status, 201)
       const { missing, policy, writeId } = written.json
       assert.deepStrictEqual(ackedOf(written.json).sort(), ["a", "b", "c"])
-      assert.deepInclude(policy as object, { n: 3, w: 3, ackTimeoutMillis: 2000 })
+      assert.deepInclude(policy as object, { n: 3, w: 3, ackTimeoutMillis: 2000, order: "clock" })
       assert.deepStrictEqual(missing, {})
       for (const replica of [a, b, c]) {
         const read = yield* get(replica, "/v1/records/notes/k")

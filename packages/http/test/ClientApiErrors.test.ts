@@ -16,7 +16,7 @@ const verdicts: QuorumError.Verdicts = {
 const told = { a: { kind: "acked" }, b: { kind: "refused" }, c: { kind: "rejected" } }
 
 const notMet = new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts })
-const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, verdicts })
+const unavailable = new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "unreachable", verdicts })
 const localFailed = new QuorumError.LocalWriteFailed({
   detail: `store disk_full: ${secret}`,
   cause: new Error(`ENOSPC ${secret}`)
@@ -36,7 +36,10 @@ const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.
     notMet,
     { status: 504, error: "quorum_not_met", rest: { got: 1, needed: 2, reason: "timeout", writeId, verdicts: told } }
   ],
-  [unavailable, { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, verdicts: told } }],
+  [
+    unavailable,
+    { status: 503, error: "quorum_unavailable", rest: { alive: 1, needed: 2, reason: "unreachable", verdicts: told } }
+  ],
   [localFailed, { status: 503, error: "local_write_failed" }],
   [
     rejected("invalid"),

@@ -16,7 +16,7 @@ describe("the replica", () => {
       assert.deepStrictEqual(up["identity"], { ...a.status().identity })
       assert.strictEqual(up["log"] as unknown, a.own)
       assert.deepStrictEqual(up["protocolVersions"] as unknown, [3])
-      assert.deepStrictEqual(up["policy"], { n: 3, w: 2, ackTimeoutMillis: 2000 })
+      assert.deepStrictEqual(up["policy"], { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock" })
       assert.deepStrictEqual(up["vector"] as unknown, [{ ...a.head(a.own) }])
       const peers = up["peers"] as unknown as Array<Record<string, unknown>>
       for (const peer of peers) {

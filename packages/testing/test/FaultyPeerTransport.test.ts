@@ -15,6 +15,7 @@ const setUp = Effect.fnUntraced(function* (plan?: Parameters<typeof FaultyPeerTr
     push: () => Effect.die("not expected"),
     read: () => Effect.die("not expected"),
     verify: () => Effect.die("not expected"),
+    probe: () => Effect.die("not expected"),
     pull: ({ maxBytes }: PeerProtocol.Pull) =>
       Effect.sync(() => {
         seen.push(maxBytes)

@@ -66,6 +66,7 @@ const serveHandler = Effect.fnUntraced(function* (handler: Partial<PeerHandler.P
         pull: unexpected,
         read: unexpected,
         verify: unexpected,
+        probe: unexpected,
         ...handler
       })
     ),

@@ -10,6 +10,7 @@ import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
 import * as PeerProtocol from "../peer/PeerProtocol.ts"
 import * as Peers from "../peer/Peers.ts"
+import * as Probes from "../peer/Probes.ts"
 import * as Replication from "../peer/Replication.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
@@ -40,7 +41,7 @@ export const parts = ({ clockBound, clockSkewWarn, ...options }: Options = {}) =
     Layer.provideMerge(Policies.layer(options)),
     Layer.provideMerge(Replication.layer),
     Layer.provideMerge(PeerHandler.layer),
-    Layer.provideMerge(Peers.layer),
+    Layer.provideMerge(Layer.mergeAll(Peers.layer, Probes.layer)),
     Layer.provideMerge(Records.layerKeyReader),
     Layer.provideMerge(Layer.mergeAll(LocalRecords.layer, Connections.layer)),
     Layer.provideMerge(Membership.layer),

@@ -4,7 +4,7 @@
  * It is at or after every version that is held here, but for those that lie beyond what a clock may follow, whose keys
  * it knows. The time is the wall clock, held near the clocks of the other members as they were last measured.
  */
-import { Clock, Context, Effect, Layer, Result } from "effect"
+import { Clock, Context, Effect, Layer, Option, Result } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import * as EffectiveTime from "./EffectiveTime.ts"
@@ -13,6 +13,7 @@ import * as EntryBatch from "./EntryBatch.ts"
 import * as FarVersions from "./FarVersions.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as Monotonic from "./Monotonic.ts"
+import * as ReplicaStore from "./ReplicaStore.ts"
 
 /**
  * How far, in milliseconds, this replica's clock may be from the middle of the members' clocks before it is held back,
@@ -52,19 +53,32 @@ export class ReplicaClock extends Context.Service<
       writes: ReadonlyArray<Entry.Writes>,
       afterOf: (index: number) => HybridLogicalClock.HybridLogicalClock | undefined
     ) => Result.Result<ReadonlyArray<HybridLogicalClock.HybridLogicalClock>, HybridLogicalClock.ClockExhausted>
+    /** Somebody else holds a version of a key: its clock is followed, or the key is kept. */
+    readonly heard: (key: Key, version: HybridLogicalClock.HybridLogicalClock) => void
+    /**
+     * What has to be durable before a batch is appended, so that a start goes on after its clocks; `undefined` when
+     * nothing has to.
+     */
+    readonly secure: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, ReplicaStore.StoreError> | undefined
     /** A batch is held here: its clocks are followed, or its keys are kept. */
     readonly held: (batch: EntryBatch.EntryBatch) => void
   }
 >()("@quorum/core/ReplicaClock") {}
 
-/** Starts at the beginning of time, with no other clock known. */
-export const make: Effect.Effect<ReplicaClock["Service"]> = Effect.gen(function* () {
+/**
+ * Goes on from where the clock may have been when this replica ran last, with no other clock known. When the scope closes,
+ * where it is is noted exactly.
+ */
+export const make = Effect.gen(function* () {
+  const store = yield* ReplicaStore.ReplicaStore
   const wall = yield* Clock.Clock
   const sink = yield* EventSink
   const boundMillis = yield* ClockBound
   const peers = new Map<ReplicaId, EffectiveTime.Reading>()
-  const far = FarVersions.make()
-  let clock = HybridLogicalClock.zero
+  const far = FarVersions.make(Option.getOrUndefined(yield* store.note(farNote)))
+  /** No entry that is held has a later wall time than before this, unless its keys are kept. */
+  let ceiling = Option.match(yield* store.note(clockNote), { onNone: () => 0, onSome: Number })
+  let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: ceiling, logical: 0 }
   /** What was told last, and what was said in the log last. */
   let told = 0
   let said = 0
@@ -120,7 +134,35 @@ export const make: Effect.Effect<ReplicaClock["Service"]> = Effect.gen(function*
     return stamped
   }
 
+  const secure = (batch: EntryBatch.EntryBatch) => {
+    const highest = EntryBatch.highestClock(batch)
+    if (highest.wallTime < ceiling) return undefined
+    const latest = limit(time().millis)
+    if (highest.wallTime <= latest) return raise(highest.wallTime)
+    let near = 0
+    EntryBatch.forEach(batch, (_, offset) => {
+      const found = Entry.clockAt(batch.bytes, offset)
+      if (found.wallTime <= latest) near = Math.max(near, found.wallTime)
+      else keep(found, Entry.decodeAt(batch.bytes, offset).records)
+    })
+    return raise(near, { [farNote]: far.format() })
+  }
+
+  /** Notes that entries up to this wall time may be held. Ahead, so that it is done once in a while. */
+  const raise = (wallTime: number, notes: Readonly<Record<string, string>> = {}) => {
+    const next = wallTime < ceiling ? ceiling : Math.min(wallTime + ceilingStepMillis, HybridLogicalClock.maxWallTime)
+    return Effect.map(store.setNotes({ ...notes, [clockNote]: `${next}` }), () => {
+      ceiling = Math.max(ceiling, next)
+    })
+  }
+
+  yield* Effect.addFinalizer(() => {
+    if (far.size() > 0 || clock.wallTime + 1 >= ceiling) return Effect.void
+    return Effect.ignore(store.setNotes({ [clockNote]: `${clock.wallTime + 1}` }))
+  })
+
   return ReplicaClock.of({
+    secure,
     current: () => clock,
     time,
     measured: (peer, wallMillis) => {
@@ -148,6 +190,11 @@ export const make: Effect.Effect<ReplicaClock["Service"]> = Effect.gen(function*
       }
       return Result.succeed(stamps)
     },
+    heard: (key, version) => {
+      const latest = limit(time().millis)
+      if (version.wallTime > latest) keep(version, [key])
+      else clock = later(clock, version)
+    },
     held: (batch) => {
       const highest = EntryBatch.highestClock(batch)
       if (HybridLogicalClock.compare(highest, clock) <= 0) return
@@ -164,9 +211,19 @@ export const make: Effect.Effect<ReplicaClock["Service"]> = Effect.gen(function*
 })
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<ReplicaClock> = Layer.effect(ReplicaClock, make)
+export const layer: Layer.Layer<ReplicaClock, ReplicaStore.StoreError, ReplicaStore.ReplicaStore> = Layer.effect(
+  ReplicaClock,
+  make
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The notes of how far the clock may have been, and of the keys whose versions no clock follows. */
+const clockNote = "clock"
+const farNote = "far"
+
+/** How far ahead of the clock the note is, in milliseconds: it is written at most so often. */
+const ceilingStepMillis = 5000
 
 const later = (a: HybridLogicalClock.HybridLogicalClock, b: HybridLogicalClock.HybridLogicalClock) =>
   HybridLogicalClock.compare(b, a) > 0 ? b : a

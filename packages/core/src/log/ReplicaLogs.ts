@@ -214,9 +214,15 @@ export const make: Effect.Effect<
     return tracing.startBatch("quorum.append", commits, { kind: "internal", attributes: Tracing.attributesOf(batch) })
   }
 
+  /** Appends, after what a start needs to know of the clocks is durable. */
+  const secured = (batch: EntryBatch.EntryBatch) => {
+    const before = clock.secure(batch)
+    return before === undefined ? store.append(batch) : Effect.andThen(before, store.append(batch))
+  }
+
   /** Appends within spans, which say how long the disk took. */
   const appendWithin = (spans: ReadonlyArray<Tracer.Span>, batch: EntryBatch.EntryBatch) =>
-    tracing.within(spans, store.append(batch), () => {
+    tracing.within(spans, secured(batch), () => {
       const syncMillis = store.lastSyncMillis?.()
       if (syncMillis === undefined) return
       for (const span of spans) span.attribute("quorum.append.sync.duration", syncMillis / 1000)

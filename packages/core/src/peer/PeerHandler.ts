@@ -11,6 +11,7 @@ import * as Arrival from "../log/Arrival.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
 import * as Monotonic from "../log/Monotonic.ts"
+import { ReplicaClock } from "../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
@@ -40,7 +41,7 @@ const maxFetchMillis = 1500
 export const make: Effect.Effect<
   PeerHandler["Service"],
   never,
-  ReplicaLogs | ReplicaSet | Membership | KeyReader | Connections | Peers
+  ReplicaLogs | ReplicaClock | ReplicaSet | Membership | KeyReader | Connections | Peers
 > = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
@@ -49,6 +50,7 @@ export const make: Effect.Effect<
   const sink = yield* EventSink
   const membership = yield* Membership
   const reader = yield* KeyReader
+  const ownClock = yield* ReplicaClock
   const connections = yield* Connections
   const peers = yield* Peers
   const ours = offer(yield* Limits.Limits, yield* Tracing.make)
@@ -182,6 +184,16 @@ export const make: Effect.Effect<
           value: valueOf(newest, have)
         }
       }).pipe(Effect.mapError(withoutCause)),
+    probe: ({ keys, session: id }) =>
+      Effect.flatMap(enter(id), (): Effect.Effect<PeerProtocol.Probed, PeerProtocol.ProbeError> => {
+        if (!membership.isVoting()) return Effect.fail(new PeerProtocol.NotVoting())
+        const versions: Array<PeerProtocol.Probed["versions"][number]> = []
+        for (const [index, key] of keys.entries()) {
+          const version = ownClock.far(key)
+          if (version !== undefined) versions.push({ index, clock: version })
+        }
+        return Effect.succeed({ clock: ownClock.current(), far: ownClock.isFar(), versions })
+      }),
     verify: ({ session: id, writeId }) =>
       Effect.gen(function* () {
         yield* enter(id)

@@ -57,6 +57,13 @@ export const methods = {
     answer: codecs.json(31, PeerProtocol.Verified),
     error: codecs.json(32, PeerProtocol.ReadError),
     timeLimit: "call"
+  }),
+  /** Asks for the clock, so that a write can be stamped after all that is held. */
+  probe: method({
+    request: codecs.probe(11),
+    answer: codecs.probed(12),
+    error: codecs.json(13, PeerProtocol.ProbeError),
+    timeLimit: "connection"
   })
 }
 

@@ -13,6 +13,7 @@ import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
 import * as RunId from "../identity/RunId.ts"
+import type { Key } from "../log/ReplicaClock.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
@@ -297,6 +298,27 @@ export const Verified = Schema.Struct({ state: CopyState })
 
 /** What is held of a write. */
 export type Verified = typeof Verified.Type
+
+/** Asks for the clock of a replica, and for the versions of keys if they lie beyond what its clock follows. */
+export interface Probe {
+  readonly session: string
+  readonly keys: ReadonlyArray<Key>
+}
+
+/** "Every version that I hold is at or before this clock", but for those of the keys that are kept. */
+export interface Probed {
+  readonly clock: HybridLogicalClock.HybridLogicalClock
+  /** Keys are kept whose versions lie beyond the clock: an answer counts when it was asked about them. */
+  readonly far: boolean
+  /** Of the keys that were asked about, by their index, the versions that lie beyond the clock. */
+  readonly versions: ReadonlyArray<{ readonly index: number; readonly clock: HybridLogicalClock.HybridLogicalClock }>
+}
+
+/** Why a probe was not answered. */
+export const ProbeError = Schema.Union([SessionUnknown, NotVoting])
+
+/** Why a probe was not answered. */
+export type ProbeError = typeof ProbeError.Type
 
 /** Why a push was not acked. */
 export const PushError = Schema.Union([

@@ -16,8 +16,10 @@ import * as CatchUp from "./internal/CatchUp.ts"
 import * as Handshake from "./internal/Handshake.ts"
 import * as LinkState from "./internal/LinkState.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
+import * as ProbeLoop from "./internal/ProbeLoop.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
 import * as Recovery from "./internal/Recovery.ts"
+import * as UnderWay from "./internal/UnderWay.ts"
 import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
@@ -83,7 +85,7 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
   const bounded = <A, E, R>(peer: ReplicaId.ReplicaId, request: Effect.Effect<A, E, R>) =>
     Effect.timeoutOrElse(request, {
       duration: requestTimeoutMillis,
-      orElse: () => Effect.fail(PushLoop.silent(peer, requestTimeoutMillis))
+      orElse: () => Effect.fail(UnderWay.silent(peer, requestTimeoutMillis))
     })
 
   /** One timer watches over all calls whose limit is the connection's; see `PushLoop`. */
@@ -200,7 +202,9 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
           }
         }
       )
-      return yield* Effect.raceFirst(pushes, heartbeats(link, source, welcome))
+      const { client, peer } = source
+      const probing = ProbeLoop.run({ peer, client, session: welcome.session, timeoutMillis: requestTimeoutMillis })
+      return yield* Effect.raceAllFirst([pushes, probing, heartbeats(link, source, welcome)])
     }).pipe(
       Effect.scoped,
       Effect.catchDefect((defect) => Effect.fail(PushLoop.broken(link.peer, defect)))

@@ -126,17 +126,24 @@ export class QuorumNotMet extends Schema.TaggedError<QuorumNotMet>()("QuorumNotM
   }
 }
 
+/** Why too few members are alive. */
+export const UnavailableReason = Schema.Literals(["unreachable", "timeout"])
+
 /**
- * Known before writing that too few members are alive for W, the local one included in `alive`. Nothing was written:
- * safe to retry.
+ * Known before writing that too few members are alive, the local one included in `alive`: fewer than W, or, for a write
+ * in real-time order, fewer than a majority that said their clocks in time. Nothing was written: safe to retry.
+ *
+ * - `unreachable`: too few are connected
+ * - `timeout`: they are connected, and did not answer in time
  */
 export class QuorumUnavailable extends Schema.TaggedError<QuorumUnavailable>()("QuorumUnavailable", {
   alive: Count,
   needed: Count,
+  reason: UnavailableReason,
   verdicts: Verdicts
 }) {
   override get message(): string {
-    return `quorum unavailable (alive ${this.alive}, need ${this.needed}): nothing was written, safe to retry`
+    return `quorum unavailable (alive ${this.alive}, need ${this.needed}, reason ${this.reason}): nothing was written, safe to retry`
   }
 }
 
@@ -234,7 +241,7 @@ export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnkno
 export class ReadUnavailable extends Schema.TaggedError<ReadUnavailable>()("ReadUnavailable", {
   answered: Schema.Int,
   needed: Schema.Int,
-  reason: Schema.Literals(["unreachable", "timeout"]),
+  reason: UnavailableReason,
   verdicts: Verdicts
 }) {
   override get message(): string {

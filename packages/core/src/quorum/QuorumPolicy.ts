@@ -30,7 +30,23 @@ export interface QuorumPolicy {
   readonly ackTimeout: Duration.Duration
   /** The `w` that was asked for. Differs from `w` only when it was clamped. */
   readonly requestedW: number
+  /** Which of two writes of a key is the later. */
+  readonly order: Order
 }
+
+/**
+ * Which of two writes of a key is the later.
+ *
+ * - `real-time`: the one that was committed after the other was acknowledged, whatever the clocks of the replicas say. A
+ *   majority is asked for its clocks before a write is stamped, in one short round trip that all writes share that wait
+ *   for it. Only with `w` of a majority or more; a write with less is ordered by clocks.
+ * - `clock`: the one with the later clock. Nobody is asked; where clocks differ, a write may be hidden by one that was
+ *   acknowledged before it.
+ */
+export const Order = Schema.Literals(["clock", "real-time"])
+
+/** Which of two writes of a key is the later. */
+export type Order = typeof Order.Type
 
 /**
  * A policy in JSON, for configuration and the wire: durations are milliseconds, and may have fractions. Every key is
@@ -40,6 +56,7 @@ export interface Encoded {
   readonly n: number
   readonly w: number
   readonly ackTimeoutMillis: number
+  readonly order: Order
 }
 
 const isSpan = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
@@ -59,7 +76,8 @@ const wWithinN = Schema.makeFilter((policy: { readonly n: number; readonly w: nu
 export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
   n: AtLeastOne,
   w: AtLeastOne,
-  ackTimeoutMillis: Millis
+  ackTimeoutMillis: Millis,
+  order: Order
 })
   .check(wWithinN)
   .pipe(
@@ -68,19 +86,22 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
         n: AtLeastOne,
         w: AtLeastOne,
         ackTimeout: Span,
-        requestedW: Schema.Int
+        requestedW: Schema.Int,
+        order: Order
       }).check(wWithinN),
       SchemaTransformation.transform<QuorumPolicy, Encoded>({
-        decode: ({ n, w, ackTimeoutMillis }) => ({
+        decode: ({ n, w, ackTimeoutMillis, order }) => ({
           n,
           w,
           ackTimeout: Duration.millis(ackTimeoutMillis),
-          requestedW: w
+          requestedW: w,
+          order
         }),
-        encode: ({ n, w, ackTimeout }) => ({
+        encode: ({ n, w, ackTimeout, order }) => ({
           n,
           w,
-          ackTimeoutMillis: Duration.toMillis(ackTimeout)
+          ackTimeoutMillis: Duration.toMillis(ackTimeout),
+          order
         })
       })
     )
@@ -92,7 +113,7 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
 
 /**
  * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds;
- * a number is milliseconds.
+ * a number is milliseconds. `order` is `clock` unless given.
  *
  * A whole `w` outside `[1, n]` is clamped and remembered as `requestedW`; who uses the policy has to tell somebody
  * when `isClamped`. Fails with `InvalidPolicy`, its detail naming the field, when `n` is not a whole number >= 1, when
@@ -102,8 +123,9 @@ export const make = (options: {
   readonly n: number
   readonly w: number
   readonly ackTimeout?: Duration.Input | undefined
+  readonly order?: Order | undefined
 }): Result.Result<QuorumPolicy, InvalidPolicy> => {
-  const { n, w } = options
+  const { n, order = "clock", w } = options
   if (!Number.isSafeInteger(n) || n < 1) {
     return invalid(`n must be >= 1 and a whole number, got ${shown(n)}`)
   }
@@ -114,11 +136,15 @@ export const make = (options: {
   if (Option.isNone(ackTimeout) || !isSpan(ackTimeout.value)) {
     return invalid(`ackTimeout must be a finite duration greater than zero, got ${shown(options.ackTimeout)}`)
   }
+  if (order !== "real-time" && order !== "clock") {
+    return invalid(`order must be "real-time" or "clock", got ${String(order)}`)
+  }
   return Result.succeed({
     n,
     w: Math.min(Math.max(w, 1), n),
     ackTimeout: ackTimeout.value,
-    requestedW: w
+    requestedW: w,
+    order
   })
 }
 
@@ -162,7 +188,8 @@ export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, I
 export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
   if (a === b) return a
   const greater = a.w >= b.w ? a : b
-  return { ...greater, ackTimeout: Duration.max(a.ackTimeout, b.ackTimeout) }
+  const order = a.order === "real-time" ? a.order : b.order
+  return { ...greater, order, ackTimeout: Duration.max(a.ackTimeout, b.ackTimeout) }
 }
 
 // -----------------------------------------------------------------------------
@@ -173,6 +200,9 @@ export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
  * Whether `w` is not what was asked for. Building a writer with such a policy logs a warning.
  */
 export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.requestedW
+
+/** Whether a write by this policy is stamped after a majority was asked for its clocks. */
+export const isRealTime = ({ n, order, w }: QuorumPolicy): boolean => order === "real-time" && w > n / 2
 
 // -----------------------------------------------------------------------------
 // internals

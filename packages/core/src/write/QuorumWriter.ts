@@ -15,6 +15,7 @@ import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Peers } from "../peer/Peers.ts"
+import { Probes } from "../peer/Probes.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
@@ -144,6 +145,7 @@ export const make = Effect.gen(function* () {
   const { self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
+  const probes = yield* Probes
   const limits = yield* Limits.Limits
   const sink = yield* EventSink
   const tracing = yield* Tracing.make
@@ -169,9 +171,11 @@ export const make = Effect.gen(function* () {
   /** Made once, not for every write. */
   const situation: Admission.Situation = {
     self,
-    own: logs.own,
     limits,
     peers: peers.all(),
+    get own() {
+      return logs.own
+    },
     get closing() {
       return closing
     },
@@ -203,7 +207,9 @@ export const make = Effect.gen(function* () {
     if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
     const { policy, valueBytes, write: sound } = admitted.success
     const commit: Commit = {
-      monotonicMillis: appender.isHeldBack() ? inFlight.now() : 0,
+      monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
+      mark: probes.mark(),
+      after: undefined,
       write: sound,
       valueBytes,
       policy,

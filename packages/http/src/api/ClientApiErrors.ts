@@ -143,7 +143,12 @@ const quorumNotMet = travel(
 const quorumUnavailable = travel(
   QuorumError.QuorumUnavailable,
   "quorum_unavailable",
-  { alive: Schema.Int, needed: Schema.Int, verdicts: QuorumError.Verdicts },
+  {
+    alive: Schema.Int,
+    needed: Schema.Int,
+    reason: QuorumError.UnavailableReason,
+    verdicts: QuorumError.Verdicts
+  },
   (body) => new QuorumError.QuorumUnavailable(body)
 )
 

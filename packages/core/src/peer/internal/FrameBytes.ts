@@ -4,6 +4,7 @@
 import { Schema } from "effect"
 import * as LogId from "../../identity/LogId.ts"
 import * as ReplicaId from "../../identity/ReplicaId.ts"
+import type { HybridLogicalClock } from "../../log/HybridLogicalClock.ts"
 import * as Chain from "../../log/Chain.ts"
 
 /** Bytes before what a kind says: the kind, and the number of the request. */
@@ -11,6 +12,8 @@ const headBytes = 5
 
 /** The greatest sequence of a batch or an ack. One that wrapped would be another place. */
 const maxSequence = 2 ** 48 - 1
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Writes a frame. */
 export type Writer = ReturnType<typeof begin>
@@ -52,10 +55,22 @@ export const begin = (kind: number, number: number, room: number) => {
     hex: (value: string): void => {
       for (let i = 0; i < value.length; i += 2) bytes[at++] = Number.parseInt(value.slice(i, i + 2), 16)
     },
+    clock: ({ logical, wallTime }: HybridLogicalClock): void => {
+      view.setUint16(at, Math.floor(wallTime / 0x1_0000_0000))
+      at += 2
+      uint32(wallTime % 0x1_0000_0000)
+      uint32(logical)
+    },
     byte: (value: number): void => void (bytes[at++] = value),
     raw: (value: Uint8Array): void => {
       bytes.set(value, at)
       at += value.length
+    },
+    /** UTF-8, whose length (2 bytes) comes before it. */
+    name: (value: Uint8Array): void => {
+      view.setUint16(at, value.length)
+      bytes.set(value, at + 2)
+      at += 2 + value.length
     },
     tail: (value: Uint8Array): void => bytes.set(value, at)
   }
@@ -126,6 +141,18 @@ export const read = (bytes: Uint8Array) => {
       if (value > 1) throw new Error(`${value} is neither yes nor no`)
       return value === 1
     },
+    clock: (): HybridLogicalClock => {
+      const high = view.getUint16(at)
+      at += 2
+      return { wallTime: high * 0x1_0000_0000 + uint32(), logical: uint32() }
+    },
+    name: (): string => {
+      const start = at + 2
+      at = start + view.getUint16(at)
+      if (at > bytes.length) throw new Error("a name is cut off")
+      return utf8.decode(bytes.subarray(start, at))
+    },
+    isAtEnd: (): boolean => at === bytes.length,
     end: (): void => {
       if (at !== bytes.length) throw new Error(`${bytes.length - at} bytes too many`)
     }

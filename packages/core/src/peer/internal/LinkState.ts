@@ -13,6 +13,7 @@ export type LinkFailure =
   | PeerProtocol.HandshakeRefused
   | PeerProtocol.PushError
   | PeerProtocol.PullError
+  | PeerProtocol.ProbeError
   | ReplicaStore.StoreError
 
 /** What is remembered of the link to a peer. */

@@ -12,9 +12,10 @@ import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
-import type { Peers, Pushes } from "../Peers.ts"
+import type { Peers } from "../Peers.ts"
 import type * as LinkState from "./LinkState.ts"
 import type { OwnStore } from "./OwnStore.ts"
+import * as UnderWay from "./UnderWay.ts"
 
 /** One connection, and what pushing over it needs to know and to tell. */
 export interface Connection {
@@ -58,7 +59,8 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   const more = Latch.makeUnsafe(true)
   const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))
   yield* Scope.addFinalizer(scope, Effect.sync(stop))
-  const watch = watchOver(peer, requestTimeoutMillis, monotonicMillis, (pushes) => peers.reportPushes(peer, pushes))
+  const calls = UnderWay.make(peer, requestTimeoutMillis, monotonicMillis)
+  let bytes = 0
   let rejection: PeerProtocol.PushRejected | undefined
   let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
 
@@ -103,7 +105,8 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   }
 
   const push = (batch: EntryBatch.EntryBatch) => {
-    watch.began(batch)
+    calls.began(batch)
+    peers.reportPushes(peer, { count: calls.count(), bytes: (bytes += batch.bytes.length) })
     return Effect.matchEffect(ask(batch), {
       onSuccess: (ack) => answered(batch, ack),
       onFailure: (error) => refused(batch, error)
@@ -111,7 +114,8 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
       Effect.catchDefect((defect) => Deferred.fail(failure, broken(peer, defect))),
       Effect.ensuring(
         Effect.suspend(() => {
-          watch.ended(batch)
+          calls.ended(batch)
+          peers.reportPushes(peer, { count: calls.count(), bytes: (bytes -= batch.bytes.length) })
           return slots.release(1)
         })
       )
@@ -157,7 +161,7 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
       else yield* Effect.forkIn(push(batch), scope, { startImmediately: true })
     }
   })
-  return yield* Effect.raceAllFirst([send, watch.run, Deferred.await(failure)])
+  return yield* Effect.raceAllFirst([send, calls.watch, Deferred.await(failure)])
 })
 
 /** A defect on the way to a peer ends the connection, not the replicator. */
@@ -167,10 +171,6 @@ export const broken = (peer: ReplicaId, defect: unknown) =>
     reason: "invalid_answer",
     detail: `the call failed: ${Thrown.textOf(defect)}`
   })
-
-/** No answer came in time. */
-export const silent = (peer: ReplicaId, millis: number) =>
-  new PeerProtocol.PeerUnreachable({ peer, reason: "timed_out", detail: `no answer within ${millis} ms` })
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -191,44 +191,6 @@ const catchUpPause = 1.4
 
 /** How long a peer that rejected an entry is left alone before it is asked again, in milliseconds. */
 const rejectedPauseMillis = 60_000
-
-/** One timer for all pushes under way, because a timer for each costs more than the push. */
-const watchOver = (
-  peer: ReplicaId,
-  timeoutMillis: number,
-  monotonicMillis: () => number,
-  report: (pushes: Pushes) => void
-) => {
-  /** When each push that is under way was made, the oldest first. */
-  const underWay = new Map<EntryBatch.EntryBatch, number>()
-  let bytes = 0
-  const pushing = Latch.makeUnsafe(false)
-  return {
-    began: (batch: EntryBatch.EntryBatch): void => {
-      underWay.set(batch, monotonicMillis())
-      report({ count: underWay.size, bytes: (bytes += batch.bytes.length) })
-      pushing.openUnsafe()
-    },
-    ended: (batch: EntryBatch.EntryBatch): void => {
-      underWay.delete(batch)
-      report({ count: underWay.size, bytes: (bytes -= batch.bytes.length) })
-    },
-    /** Fails when a push stays without an answer for too long. */
-    run: Effect.gen(function* () {
-      while (true) {
-        const [oldest] = underWay.values()
-        if (oldest === undefined) {
-          pushing.closeUnsafe()
-          yield* pushing.await
-          continue
-        }
-        const left = oldest + timeoutMillis - monotonicMillis()
-        if (left <= 0) return yield* silent(peer, timeoutMillis)
-        yield* Effect.sleep(left)
-      }
-    })
-  }
-}
 
 const invalidAck = (peer: ReplicaId) =>
   new PeerProtocol.PeerUnreachable({

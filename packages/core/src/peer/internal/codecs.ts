@@ -69,8 +69,7 @@ export const ack = (kind: number): FrameCodec<PeerProtocol.Ack> => ({
     writer.sequence(seq)
     writer.chain(chain)
     writer.uint32(members)
-    writer.sequence(clock.wallTime)
-    writer.uint32(clock.logical)
+    writer.clock(clock)
     writer.byte(voting ? 1 : 0)
     return writer.bytes
   },
@@ -82,7 +81,7 @@ export const ack = (kind: number): FrameCodec<PeerProtocol.Ack> => ({
       seq: reader.sequence(),
       chain: reader.chain(),
       members: reader.uint32(),
-      clock: { wallTime: reader.sequence(), logical: reader.uint32() },
+      clock: reader.clock(),
       voting: reader.flag()
     }
     reader.end()
@@ -116,6 +115,47 @@ export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.P
     if (found === kind) return { batch: readBatch(reader) }
     reader.end()
     return { batch: null }
+  }
+})
+
+/** A probe: session (text), then for each key namespace and key (names) until the end. */
+export const probe = (kind: number): FrameCodec<PeerProtocol.Probe> => ({
+  kinds: [kind],
+  encode: (number, { keys, session }) => {
+    const names = keys.flatMap(({ key, namespace }) => [utf8.encode(namespace), utf8.encode(key)])
+    const room = names.reduce((sum, name) => sum + 2 + name.length, 1 + session.length)
+    const writer = begin(kind, number, room)
+    writer.text(session)
+    for (const name of names) writer.name(name)
+    return writer.bytes
+  },
+  decode: (_, reader) => {
+    const session = reader.text()
+    const keys: Array<PeerProtocol.Probe["keys"][number]> = []
+    while (!reader.isAtEnd()) keys.push({ namespace: reader.name(), key: reader.name() })
+    return { session, keys }
+  }
+})
+
+/** The answer to a probe: clock (10), whether keys are kept (1), then for each version index (4) and clock (10). */
+export const probed = (kind: number): FrameCodec<PeerProtocol.Probed> => ({
+  kinds: [kind],
+  encode: (number, { clock, far, versions }) => {
+    const writer = begin(kind, number, 10 + 1 + 14 * versions.length)
+    writer.clock(clock)
+    writer.byte(far ? 1 : 0)
+    for (const version of versions) {
+      writer.uint32(version.index)
+      writer.clock(version.clock)
+    }
+    return writer.bytes
+  },
+  decode: (_, reader) => {
+    const clock = reader.clock()
+    const far = reader.flag()
+    const versions: Array<PeerProtocol.Probed["versions"][number]> = []
+    while (!reader.isAtEnd()) versions.push({ index: reader.uint32(), clock: reader.clock() })
+    return { clock, far, versions }
   }
 })
 

@@ -93,7 +93,7 @@ export const unavailable = (
   for (const { drifted, id, link } of peers) {
     verdicts[id] = drifted.has(own) ? { _tag: "drifted" } : link._tag === "Down" ? link.verdict : { _tag: "not_tried" }
   }
-  return new QuorumError.QuorumUnavailable({ alive, needed: policy.w, verdicts })
+  return new QuorumError.QuorumUnavailable({ alive, needed: policy.w, reason: "unreachable", verdicts })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
  * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
  */
 import { Cause, Duration, Effect, Exit, Latch, Option, Result, type Tracer } from "effect"
+import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import * as Entry from "../../log/Entry.ts"
@@ -11,10 +12,11 @@ import { type Order, ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Replication } from "../../peer/Replication.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
-import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type { CommitError } from "../QuorumWriter.ts"
 import * as CommitQueue from "./CommitQueue.ts"
 import type * as InFlight from "./InFlight.ts"
+import * as Probing from "./Probing.ts"
 
 /**
  * How long, beyond its deadline's worth, a write waits for a replica that has just started and may not append yet, in
@@ -26,7 +28,9 @@ const startMillis = 10_000
 export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
   const logs = yield* ReplicaLogs
   const replication = yield* Replication
+  const n = (yield* ReplicaSet).peers.length + 1
   const sink = yield* EventSink
+  /** The writes that may be stamped. */
   const queue = CommitQueue.make()
   const more = Latch.makeUnsafe(false)
   /** Taken from the queue and not yet in flight: an append is under way. */
@@ -35,6 +39,12 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   let broken: QuorumError.LocalWriteFailed | undefined
   /** Whether this replica may not append yet. */
   let isHeldBack = true
+
+  /** Whether a majority is asked for its clocks first. Alone, this replica is one. */
+  const isProbed = (policy: QuorumPolicy.QuorumPolicy): boolean => n > 1 && QuorumPolicy.isRealTime(policy)
+
+  /** A write that has its stamp already asks nobody. */
+  const asks = ({ drawn, policy }: CommitQueue.Commit): boolean => drawn === undefined && isProbed(policy)
 
   /** Answers writes with an error. */
   const refuse = (commits: ReadonlyArray<CommitQueue.Commit>, outcome: CommitOutcome, error: CommitError): void => {
@@ -46,13 +56,27 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     for (const { resume } of commits) resume(failed)
   }
 
+  const onCovered = (commits: ReadonlyArray<CommitQueue.Commit>): void => {
+    for (const commit of commits) queue.offer(commit)
+    more.openUnsafe()
+  }
+  const probing = yield* Probing.make({
+    now: inFlight.now,
+    onCovered,
+    onUnavailable: (commit, error) => {
+      if (!commit.cancelled) refuse([commit], "quorum_unavailable", error)
+      onIdle()
+    }
+  })
+
   /** Writes that share what decides about them wait together. */
   const watch = (
     commits: ReadonlyArray<CommitQueue.Commit>,
     { batch, checks, stamps }: EntryBatch.Encoded,
     startedAt: number
   ): void => {
-    const groups: Array<{ readonly policy: QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> = []
+    const groups: Array<{ readonly policy: QuorumPolicy.QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> =
+      []
     let group: (typeof groups)[number] | undefined
     for (let i = 0; i < commits.length; i++) {
       const commit = commits[i]!
@@ -119,9 +143,9 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   const refuseWaiting = Effect.sync(() => {
     const now = inFlight.now()
     const detail = "it has not fetched the rest of its own log from its peers yet"
-    const overdue = queue.takeOverdue(
-      ({ monotonicMillis, policy }) => now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
-    )
+    const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
+      now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
+    const overdue = [...probing.takeOverdue(isOverdue), ...queue.takeOverdue(isOverdue)]
     refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
     onIdle()
   })
@@ -129,6 +153,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   yield* Effect.gen(function* () {
     yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
     isHeldBack = false
+    probing.begin()
     while (true) {
       if (queue.size() === 0) {
         onIdle()
@@ -145,13 +170,14 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   return {
     /** Why nothing is appended any more; `undefined` while all is well. */
     broken: () => broken,
-    /** Whether writes wait because this replica may not append yet; how long they have waited matters then. */
-    isHeldBack: () => isHeldBack,
+    /** Whether it matters how long a write has waited: this replica may not append yet, or asks for clocks before. */
+    needsTime: (policy: QuorumPolicy.QuorumPolicy): boolean => isHeldBack || isProbed(policy),
     /** How many writes wait for an append. */
-    waiting: () => queue.size() + appending.length,
+    waiting: () => probing.size() + queue.size() + appending.length,
     /** Bytes of values that wait for an append. */
-    bytes: queue.bytes,
+    bytes: () => probing.bytes() + queue.bytes(),
     offer: (commit: CommitQueue.Commit): void => {
+      if (asks(commit)) return probing.offer(commit)
       queue.offer(commit)
       more.openUnsafe()
     },
@@ -159,11 +185,9 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     close: (): void => {
       const detail = "this replica was closed while it was appended"
       refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))
-      refuse(
-        queue.takeOverdue(() => true),
-        "replica_closing",
-        new QuorumError.ReplicaClosing()
-      )
+      const all = () => true
+      const left = [...probing.takeOverdue(all), ...queue.takeOverdue(all)]
+      refuse(left, "replica_closing", new QuorumError.ReplicaClosing())
     }
   }
 })
@@ -171,7 +195,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What decides about the stamp of a write. */
-const orderOf = ({ drawn }: CommitQueue.Commit): Order => ({ after: undefined, unprobed: false, drawn })
+const orderOf = ({ after, drawn, policy }: CommitQueue.Commit): Order => ({
+  after,
+  unprobed: !QuorumPolicy.isRealTime(policy),
+  drawn
+})
 
 /** The spans in which writes were committed, each once. */
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {
@@ -179,7 +207,7 @@ const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Trac
   return Array.from(new Set(commits.flatMap(({ span }) => (span === undefined ? [] : [span]))))
 }
 
-const isSame = (a: QuorumPolicy, b: QuorumPolicy): boolean =>
+const isSame = (a: QuorumPolicy.QuorumPolicy, b: QuorumPolicy.QuorumPolicy): boolean =>
   a === b || (a.w === b.w && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
 
 /**

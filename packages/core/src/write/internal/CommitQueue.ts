@@ -2,6 +2,7 @@
  * The writes that wait for an append, in the order in which they came.
  */
 import type { Effect, Tracer } from "effect"
+import type { HybridLogicalClock } from "../../log/HybridLogicalClock.ts"
 import * as Entry from "../../log/Entry.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../Receipt.ts"
@@ -10,8 +11,12 @@ import type * as InFlight from "./InFlight.ts"
 
 /** A write that somebody waits for. */
 export interface Commit extends InFlight.Waiter {
-  /** When it came, in milliseconds of a monotonic clock; 0 when nothing holds appends back. */
+  /** When it came, in milliseconds of a monotonic clock. */
   readonly monotonicMillis: number
+  /** When it came, among the marks of `Probes`. */
+  readonly mark: number
+  /** What its stamp has to come after. */
+  after: HybridLogicalClock | undefined
   /** Absent once it is appended: the log has it then. */
   write: Entry.Writes | undefined
   /** Bytes of its values when it was admitted. */

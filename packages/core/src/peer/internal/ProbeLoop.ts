@@ -1,0 +1,48 @@
+/**
+ * Asks one peer for its clock over one connection, one question after the other, as long as writes wait for it.
+ */
+import { Clock, Effect } from "effect"
+import * as Monotonic from "../../log/Monotonic.ts"
+import type * as PeerMethods from "../PeerMethods.ts"
+import { Probes } from "../Probes.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as UnderWay from "./UnderWay.ts"
+
+/** Ends only by failing, as when a question stays without an answer for too long. */
+export const run = Effect.fnUntraced(function* (options: {
+  readonly peer: ReplicaId
+  readonly client: PeerMethods.PeerClient
+  readonly session: string
+  readonly timeoutMillis: number
+}) {
+  const { client, peer, session, timeoutMillis } = options
+  const probes = yield* Probes
+  const clock = yield* Clock.Clock
+  const asker = probes.asker(peer)
+  const calls = UnderWay.make(peer, timeoutMillis, () => Monotonic.millis(clock))
+  const ask = Effect.gen(function* () {
+    while (true) {
+      yield* asker.wanted
+      // One turn: who is called in it is served by this question.
+      yield* Effect.yieldNow
+      const question = asker.next()
+      calls.began(question)
+      const answer = yield* Effect.catchTag(client.probe({ session, keys: question.keys }), "NotVoting", () =>
+        Effect.succeed(undefined)
+      )
+      calls.ended(question)
+      if (answer !== undefined) {
+        asker.answered(question, answer)
+        continue
+      }
+      asker.unanswered()
+      yield* Effect.sleep(notVotingPauseMillis)
+    }
+  })
+  return yield* Effect.raceFirst(ask, calls.watch)
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long a peer that does not vote is left alone before it is asked again, in milliseconds. */
+const notVotingPauseMillis = 200

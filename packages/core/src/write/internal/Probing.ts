@@ -1,0 +1,141 @@
+/**
+ * The writes that may not be stamped yet: a majority has not been heard of its clocks since they were called.
+ */
+import { Duration, Effect, FiberHandle } from "effect"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import * as Entry from "../../log/Entry.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
+import type { Key } from "../../log/ReplicaClock.ts"
+import { Peers } from "../../peer/Peers.ts"
+import { Probes } from "../../peer/Probes.ts"
+import * as ProbeTracker from "../../quorum/ProbeTracker.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { Commit } from "./CommitQueue.ts"
+
+/** The most bytes of names in one question, unless one write has more. */
+const maxNameBytes = 16 * 1024
+
+/** Starts with nothing that waits. Nobody is asked, and nothing is overdue, before `begin`. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly now: () => number
+  /** These writes may be stamped, in the order in which they came. */
+  readonly onCovered: (commits: ReadonlyArray<Commit>) => void
+  readonly onUnavailable: (commit: Commit, error: QuorumError.QuorumUnavailable) => void
+}) {
+  const { now, onCovered, onUnavailable } = options
+  const { self } = yield* ReplicaSet
+  const peers = yield* Peers
+  const probes = yield* Probes
+  const runTimer = yield* FiberHandle.makeRuntime<never>()
+  let pending: Array<Commit> = []
+  let bytes = 0
+  let begunAt = Number.POSITIVE_INFINITY
+  let timerAt = Number.POSITIVE_INFINITY
+
+  const take = (is: (commit: Commit) => boolean): ReadonlyArray<Commit> => {
+    const taken: Array<Commit> = []
+    const left: Array<Commit> = []
+    for (const commit of pending) (is(commit) ? taken : left).push(commit)
+    if (taken.length === 0) return taken
+    pending = left
+    for (const { valueBytes } of taken) bytes -= valueBytes
+    return taken
+  }
+
+  const onAnswer = (): void => {
+    const covered = ProbeTracker.coveredBefore(probes.tracker())
+    if (pending.length > 0 && pending[0]!.mark < covered) {
+      const clock = probes.clock()
+      const taken = take(({ mark }) => mark < covered)
+      for (const commit of taken) commit.after = later(commit.after, clock)
+      onCovered(taken)
+    }
+    if (pending.length === 0) probes.rest()
+  }
+
+  /** The keys of the writes from a mark on, up to a number of bytes. */
+  const keys = (from: number) => {
+    const found: Array<Key> = []
+    let size = 0
+    for (const { mark, write } of pending) {
+      if (mark < from) continue
+      const records = Entry.listOf(write!)
+      const names = records.reduce((sum, { key, namespace }) => sum + 3 * (key.length + namespace.length), 0)
+      if (found.length > 0 && size + names > maxNameBytes) return { keys: found, upTo: mark }
+      size += names
+      found.push(...records)
+    }
+    return { keys: found, upTo: Number.POSITIVE_INFINITY }
+  }
+  probes.serve({ newest: () => (begunAt > now() ? undefined : pending.at(-1)?.mark), keys, onAnswer })
+
+  const deadlineOf = ({ monotonicMillis, policy }: Commit): number =>
+    Math.max(monotonicMillis, begunAt) + Duration.toMillis(policy.ackTimeout)
+
+  const arm = (deadline: number): void => {
+    if (deadline >= timerAt) return
+    timerAt = deadline
+    // A deadline is inclusive, so it has passed one millisecond later.
+    runTimer(Effect.andThen(Effect.sleep(Math.max(0, deadline - now()) + 1), Effect.sync(expire)))
+  }
+
+  const expire = (): void => {
+    timerAt = Number.POSITIVE_INFINITY
+    const at = now()
+    for (const commit of take((each) => deadlineOf(each) < at)) onUnavailable(commit, unavailable(commit))
+    let next = Number.POSITIVE_INFINITY
+    for (const commit of pending) next = Math.min(next, deadlineOf(commit))
+    if (next < Number.POSITIVE_INFINITY) arm(next)
+    else probes.rest()
+  }
+
+  /** Why a write could not be stamped in time. Nothing was written. */
+  const unavailable = ({ mark }: Commit): QuorumError.QuorumUnavailable => {
+    const tracker = probes.tracker()
+    const answered = ProbeTracker.answeredBy(tracker, mark)
+    const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
+    let connected = 1
+    for (const { id, link } of peers.all()) {
+      // One that hangs is there, also once its connection was given up.
+      if (link._tag === "Up" || (link._tag === "Down" && link.verdict._tag === "timed_out")) connected++
+      const silent = link._tag === "Down" ? link.verdict : ({ _tag: "timed_out" } as const)
+      verdicts[id] = answered.includes(id) ? { _tag: "not_tried" } : silent
+    }
+    const needed = tracker.needed + 1
+    const reason = connected < needed ? "unreachable" : "timeout"
+    return new QuorumError.QuorumUnavailable({ alive: answered.length + 1, needed, reason, verdicts })
+  }
+
+  return {
+    size: () => pending.length,
+    /** Bytes of the values that wait. */
+    bytes: () => bytes,
+    /** From now on peers are asked, and deadlines run. */
+    begin: (): void => {
+      begunAt = now()
+      onAnswer()
+      expire()
+      probes.wake()
+    },
+    offer: (commit: Commit): void => {
+      pending.push(commit)
+      bytes += commit.valueBytes
+      if (begunAt === Number.POSITIVE_INFINITY) return
+      arm(deadlineOf(commit))
+      probes.wake()
+    },
+    /** Takes out the writes that `isOverdue`. */
+    takeOverdue: take
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const later = (
+  a: HybridLogicalClock.HybridLogicalClock | undefined,
+  b: HybridLogicalClock.HybridLogicalClock
+): HybridLogicalClock.HybridLogicalClock => (a !== undefined && HybridLogicalClock.compare(a, b) > 0 ? a : b)
+
+/** The writes that may not be stamped yet. */
+export type Probing = Effect.Success<ReturnType<typeof make>>
