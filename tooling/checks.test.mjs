@@ -195,3 +195,30 @@ test("L49 a test accepts one outcome, but for those that meet a fault at any mom
     []
   )
 })
+
+/** The names of tests in a document of promises: what stands in backticks in the last column, or in parentheses. */
+const testsNamedIn = (text) => {
+  const rows = text.match(/^\|.*\|$/gm) ?? []
+  const inRows = rows.flatMap((row) => row.match(/`[^`]{20,}`(?= \|$)/g) ?? [])
+  return [...inRows, ...(text.match(/(?<=\()`[^`]{20,}`(?=\))/g) ?? [])].map((name) => name.slice(1, -1))
+}
+
+test("every promise is named once, and every test that a promise names exists", () => {
+  const text = readFileSync(new URL("../docs/guarantees.md", import.meta.url), "utf8")
+  const named = testsNamedIn(text)
+  const promises = text.match(/^\| [A-Z][A-Za-z]+ \|/gm)
+  assert.ok(promises.length > 15 && named.length > promises.length)
+  assert.equal(new Set(promises).size, promises.length)
+  const others = tests.filter(({ file }) => !file.startsWith("tooling/"))
+  const exists = (name) => others.some(({ text }) => text.includes(`"${name}"`) || text.includes(`\`${name}\``))
+  assert.deepEqual(
+    named.filter((name) => !exists(name)),
+    []
+  )
+})
+
+test("a test that a promise names is found in its row and in its sentence, and a word in backticks is none", () => {
+  const row = "| A | It holds what `commit` said. | `holds all of what it said` |"
+  const sentence = "Held whole (`are held whole or not at all`), `W = N` or not (`w`)."
+  assert.deepEqual(testsNamedIn(`${row}\n${sentence}`), ["holds all of what it said", "are held whole or not at all"])
+})

@@ -59,6 +59,28 @@ describe("several writes in one commit", () => {
     })
   )
 
+  it.effect("are linearizable key by key and not as one: this is the schedule that shows it", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      const ask = (key: string) =>
+        Effect.map(during(c.records.read("n", key, { consistency: "linearizable" }), 1000), (record) =>
+          Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
+        )
+      for (const peer of ["b", "c"]) {
+        cluster.cut("a", peer)
+        cluster.cut(peer, "a")
+      }
+      // {k, l} = 1 is on a alone. Then l = 2 is acknowledged by b and c.
+      yield* during(failure(a.writer.commit([put("k", "1"), put("l", "1")]), "QuorumNotMet"), 2001)
+      yield* during(b.writer.commit(put("l", "2")), 1000)
+      assert.isUndefined(yield* ask("k"))
+      cluster.heal()
+      yield* TestClock.adjust(8000)
+      // {k, l} = 1 comes to light after l = 2, and l is 2 all the same.
+      assert.deepStrictEqual([yield* ask("k"), yield* ask("l")], ["1", "2"])
+    })
+  )
+
   it.effect("wait by the strictest of the policies of their namespaces, in resume and status too", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)

@@ -12,7 +12,7 @@ import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
  * How it was learnt that a replica holds a write durably.
  *
  * - `self`: it is this replica's own append
- * - `push`: the replica acked the entries that were pushed to it
+ * - `push`: the replica acked the entries that were pushed to it, or pushed them here, because the log is its own
  * - `vector`: it said so when version vectors were compared
  */
 export const How = Schema.Literals(["self", "push", "vector"])
