@@ -126,6 +126,7 @@ const hello: PeerProtocol.Hello = {
   replica: ReplicaId.make("a"),
   incarnation: "00000000000000aa" as LogId.Incarnation,
   run: "00000000000000f1" as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

@@ -2,6 +2,7 @@
  * The state of this replica, to be read and not to be changed: who it is, what it holds, how its peers are.
  */
 import { Context, Effect, Layer, Schema } from "effect"
+import * as Life from "./identity/Life.ts"
 import * as LogId from "./identity/LogId.ts"
 import * as ReplicaId from "./identity/ReplicaId.ts"
 import * as Limits from "./log/Limits.ts"
@@ -11,6 +12,7 @@ import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Watermark from "./log/Watermark.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
+import { Membership } from "./peer/Membership.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
 import { PeerTransport } from "./peer/PeerTransport.ts"
 import { Replication } from "./peer/Replication.ts"
@@ -28,6 +30,8 @@ export const PeerStatus = Schema.Struct({
   /** Why the link is down; null otherwise. */
   verdict: Schema.NullOr(QuorumError.Verdict),
   detail: Schema.NullOr(Schema.String),
+  /** Whether it counts for a quorum, as it said last. */
+  voting: Schema.Boolean,
   /** How far the peer holds the log of the replica that answers, and how many entries it is behind. */
   watermark: LogId.Sequence,
   lag: LogId.Sequence,
@@ -56,8 +60,18 @@ export class Status extends Schema.Opaque<Status>()(
     /** The policy of writes whose namespace has none of its own. */
     policy: QuorumPolicy.QuorumPolicy,
     limits: Limits.LimitsJson,
-    /** Whether this replica may append: it has heard of the end of its own log since it started. */
+    /** Whether this replica may append: it votes, and has asked its peers since it started what they know of it. */
     recovered: Schema.Boolean,
+    /** Whether it counts for a quorum and serves reads: it holds all that it was ever counted for. */
+    voting: Schema.Boolean,
+    /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
+    blank: Schema.Boolean,
+    /** Why it does not vote, or must not write; null when it may. */
+    obstacle: Schema.NullOr(Schema.String),
+    /** What was in doubt when its store was opened. */
+    doubt: ReplicaStore.Doubt,
+    /** The newest life of each member that it knows of, its own among them. */
+    members: Life.Lives,
     /** Why the store or its index failed last, as long as it has not worked since; null when both work. */
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
     /** Entries that are held here and cannot be read any more. They do not count as held. */
@@ -86,9 +100,18 @@ export class Status extends Schema.Opaque<Status>()(
 ) {}
 
 /** The state of this replica. Every call looks anew. */
-export class ReplicaStatus extends Context.Service<ReplicaStatus, { readonly current: () => Status }>()(
-  "@quorum/core/ReplicaStatus"
-) {}
+export class ReplicaStatus extends Context.Service<
+  ReplicaStatus,
+  {
+    readonly current: () => Status
+    /**
+     * Has a replica that does not vote wait no longer for the members that are given up: a replica set of which only some
+     * begin, or of which too many were lost at once. What only those members hold is lost; what that means is said in
+     * the log first, and answered.
+     */
+    readonly recover: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string>
+  }
+>()("@quorum/core/ReplicaStatus") {}
 
 /** Looks at the parts of a replica. */
 export const layer = Layer.effect(
@@ -100,6 +123,8 @@ export const layer = Layer.effect(
     const peers = yield* Peers
     const replication = yield* Replication
     const follower = yield* IndexFollower
+    const membership = yield* Membership
+    const store = yield* ReplicaStore.ReplicaStore
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const caps = {
@@ -112,6 +137,7 @@ export const layer = Layer.effect(
       connectionBytes: transport.waitingBytes?.(peer.id) ?? null
     })
     return ReplicaStatus.of({
+      recover: membership.recover,
       current: () => {
         const fault = logs.fault() ?? follower.fault()
         return {
@@ -120,7 +146,12 @@ export const layer = Layer.effect(
           protocolVersions: PeerProtocol.versions,
           policy: writer.policy,
           limits,
-          recovered: replication.isRecovered(),
+          recovered: replication.isReady(),
+          voting: membership.isVoting(),
+          blank: membership.isBlank(),
+          obstacle: membership.obstacle() ?? null,
+          doubt: store.doubt,
+          members: membership.lives(),
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
           damaged: logs.damaged(),
           clock: clock.current(),
@@ -141,7 +172,7 @@ export const layer = Layer.effect(
 // ---------------------------------------------------------------------------------------------------------------------
 
 const statusOf = (
-  { clockSkewMillis, drifted, id, link, pushes, watermarks }: PeerState,
+  { clockSkewMillis, drifted, id, link, pushes, voting, watermarks }: PeerState,
   own: LogId.LogId,
   head: number
 ): Omit<PeerStatus, "connectionBytes"> => {
@@ -149,6 +180,7 @@ const statusOf = (
   const down = link._tag === "Down"
   return {
     replica: id,
+    voting,
     link: down ? "down" : link._tag === "Up" ? "up" : "connecting",
     since: link._tag === "Connecting" ? null : link.sinceWallMillis,
     verdict: down ? link.verdict : null,

@@ -15,6 +15,7 @@ const now = 10_000
 const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState => ({
   id,
   link: { _tag: "Up", sinceWallMillis: 0 },
+  voting: true,
   watermarks: new Map(),
   heard: new Map(),
   drifted: new Set(),

@@ -122,6 +122,7 @@ describe("what is told of an append", () => {
           _tag: "Ack",
           how: "push",
           peer: Cluster.id("b"),
+          incarnation: a.peers.get(Cluster.id("b")).incarnation!,
           watermark: { log, seq: from + count - 1, chain },
           monotonicMillis: 1000
         })

@@ -213,7 +213,9 @@ describe("a group of writes", () => {
         yield* TestClock.adjust(10)
         const { chain, log, seq } = a.logs.head(a.logs.own)
         const watermark = { log, seq: seq - short, chain }
-        a.peers.report({ _tag: "Ack", how: "push", peer: Cluster.id("c"), watermark, monotonicMillis: 1020 + 10 * seq })
+        const incarnation = a.peers.get(Cluster.id("c")).incarnation!
+        const monotonicMillis = 1020 + 10 * seq
+        a.peers.report({ _tag: "Ack", how: "push", peer: Cluster.id("c"), incarnation, watermark, monotonicMillis })
         yield* TestClock.adjust(1)
         assert.strictEqual(writes.pollUnsafe() !== undefined, short === 0)
         cluster.heal()

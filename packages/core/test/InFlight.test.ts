@@ -30,8 +30,16 @@ const setUp = Effect.gen(function* () {
       link: { _tag: "Down", sinceWallMillis: 0, sinceMonotonicMillis: 0, verdict, detail: "gone" },
       monotonicMillis: 0
     })
+  const incarnation = "00000000000000bb" as LogId.Incarnation
   const ack = (peer: typeof idB, seq: number, at = 0, of = log) =>
-    peers.report({ _tag: "Ack", how: "push", peer, watermark: { log: of, seq, chain }, monotonicMillis: at })
+    peers.report({
+      _tag: "Ack",
+      how: "push",
+      peer,
+      incarnation,
+      watermark: { log: of, seq, chain },
+      monotonicMillis: at
+    })
   const drift = (peer: typeof idB, of = log) => peers.report({ _tag: "Drift", peer, log: of, monotonicMillis: 0 })
   const reject = (peer: typeof idB, seq: number, of = log) =>
     peers.report({ _tag: "Rejected", peer, log: of, seq, detail: "no", monotonicMillis: 0 })

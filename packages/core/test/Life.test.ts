@@ -5,20 +5,21 @@ import { Life } from "../src/adapter.ts"
 
 const [a, b, c] = [ReplicaId.make("a"), ReplicaId.make("b"), ReplicaId.make("c")]
 const all = [a, b, c]
-const life = (incarnation: number, startedAt = 0, run = 1): Life.Life =>
+const life = (incarnation: number, starts = 0, run = 1): Life.Life =>
   Schema.decodeUnknownSync(Life.Life)({
     incarnation: incarnation.toString(16).padStart(16, "0"),
     run: run.toString(16).padStart(16, "0"),
-    startedAt
+    starts,
+    startedAt: 0
   })
 
 /** Few lives, so that two often meet. */
 const few = Arbitrary.schema(Schema.Array(Schema.Tuple([Schema.Literals([1, 2]), Schema.Literals([1, 2])])))
 const livesOf = (drawn: ReadonlyArray<readonly [number, number]>): Life.Lives =>
-  Object.fromEntries(drawn.slice(0, 3).map(([incarnation, startedAt], i) => [all[i]!, life(incarnation, startedAt)]))
+  Object.fromEntries(drawn.slice(0, 3).map(([incarnation, starts], i) => [all[i]!, life(incarnation, starts)]))
 
 describe("Life", () => {
-  it("is older by its incarnation first, then by when its run began, then by the run", () => {
+  it("is older by its incarnation first, then by the starts of its store, then by the run", () => {
     const inOrder = [life(1, 5, 9), life(2, 3, 9), life(2, 4, 1), life(2, 4, 2)]
     for (const [i, x] of inOrder.entries()) {
       for (const [j, y] of inOrder.entries()) assert.strictEqual(Math.sign(Life.compare(x, y)), Math.sign(i - j))

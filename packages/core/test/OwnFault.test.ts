@@ -132,18 +132,19 @@ describe("a fault of the own store", () => {
         yield* TestClock.adjust(60_000)
         assert.strictEqual(again.peers.get(idB).drifted.size, 0)
         // Not ready, and it says why: no write of its own can be committed.
-        assert.strictEqual(again.logs.fault()?.reason, "corrupt")
+        if (end === 2) assert.strictEqual(again.logs.fault()?.reason, "corrupt")
+        else assert.include(again.membership.obstacle()!, "it may lack what it acknowledged")
         assert.isFalse(said.some((line) => line.includes("drift")))
         assert.isTrue(said.some((line) => line.includes("are damaged here")))
         // Nothing is written behind it, and no place is given away twice.
         const write = yield* Effect.forkChild(Effect.flip(again.writer.commit(put("k3"))))
         yield* TestClock.adjust(60_000)
-        assert.strictEqual((yield* Fiber.join(write))._tag, "LocalWriteFailed")
+        assert.strictEqual((yield* Fiber.join(write))._tag, end === 2 ? "LocalWriteFailed" : "NotReady")
       })
     )
   }
 
-  it.effect("the rest of the own log that cannot be stored here is not said of the peer that has it", () =>
+  it.effect("the rest of the old log that cannot be stored here is not said of the peer that has it", () =>
     Effect.gen(function* () {
       const { said, logger } = logging()
       const { a, cluster } = yield* Cluster.running("ab", 2)
@@ -162,7 +163,7 @@ describe("a fault of the own store", () => {
       })
       const again = yield* cluster.start("a", { logger })
       yield* TestClock.adjust(5000)
-      assert.strictEqual(again.peers.get(idB).link._tag, "Connecting")
+      assert.strictEqual(again.peers.get(idB).link._tag, "Up")
       assert.isAtLeast(appends, 3)
       assert.isAtMost(appends, 10)
       assert.isTrue(said.some((line) => line.includes("a fault of this replica: cannot store a@")))
@@ -170,7 +171,7 @@ describe("a fault of the own store", () => {
       yield* TestClock.adjust(2000)
       assert.strictEqual(
         (yield* during(again.writer.commit(put("next")), 100)).writeId,
-        yield* Cluster.idAt(again.logs, 2)
+        yield* Cluster.idAt(again.logs, 1)
       )
     })
   )

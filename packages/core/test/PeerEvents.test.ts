@@ -115,6 +115,7 @@ describe("events of peers", () => {
 
 describe("one connection after another", () => {
   const chain = "00000000000000ff" as Chain.Chain
+  const { incarnation } = hello("b")
 
   it.effect("what a peer said on a connection is compared when it is held here, and not on the next connection", () =>
     Effect.gen(function* () {
@@ -123,10 +124,10 @@ describe("one connection after another", () => {
         const store = OwnStore.make(1000)
         const catchUp = yield* CatchUp.make(a.logs, a.peers, store)
         const log = a.logs.own
-        yield* catchUp.compare(idB, [{ log, seq: 1, chain }])
+        yield* catchUp.compare(idB, { incarnation, vector: [{ log, seq: 1, chain }] })
         yield* during(a.writer.commit(put("k")), 2000)
         if (forgotten) catchUp.forget(idB)
-        yield* catchUp.compare(idB, [{ log, seq: 5, chain }])
+        yield* catchUp.compare(idB, { incarnation, vector: [{ log, seq: 5, chain }] })
         assert.strictEqual(a.peers.get(idB).drifted.has(log), !forgotten)
       }
     })

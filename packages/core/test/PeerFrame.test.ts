@@ -121,7 +121,7 @@ describe("PeerFrame", () => {
     }
   })
 
-  it("a frame of another kind is malformed, unless it says the same for a push, a pull, a read and a verify", () => {
+  it("a frame of another kind is malformed, unless it says the same for a push, a pull, a read, a verify and a probe", () => {
     for (const [what, frame, decode] of frames) {
       for (let kind = 0; kind < 256; kind++) {
         if (kind === frame[0]) continue
@@ -130,7 +130,8 @@ describe("PeerFrame", () => {
           kindOf("push", "error"),
           kindOf("pull", "error"),
           kindOf("read", "error"),
-          kindOf("verify", "error")
+          kindOf("verify", "error"),
+          kindOf("probe", "error")
         ]
         const isShared = errors.includes(kind) && errors.includes(frame[0]!)
         if (!isShared || Result.isFailure(read)) malformed(read, `${what} as ${kind}`)

@@ -9,10 +9,12 @@ const [b, stranger] = [Cluster.id("b"), Cluster.id("z")]
 const log = LogId.make(Cluster.id("a"), "00000000000000aa" as LogId.Incarnation)
 const chain = "0000000000000001" as Chain.Chain
 const monotonicMillis = 1
+const incarnation = "00000000000000bb" as LogId.Incarnation
 const ack = (seq: number, peer = b): Peers.PeerEvent => ({
   _tag: "Ack",
   how: "push",
   peer,
+  incarnation,
   watermark: { log, seq, chain },
   monotonicMillis
 })

@@ -97,22 +97,6 @@ describe("what is pulled", () => {
     })
   )
 
-  it.effect("before the first append is what a peer holds of the own log beyond its end, and is said", () =>
-    Effect.gen(function* () {
-      const { a, catchUp, logger, pulls, said, source } = yield* setUp()
-      yield* during(a.writer.commit(put("k")), 2000)
-      const { own } = a.logs
-      for (const [seq, count] of [
-        [1, 0],
-        [2, 1]
-      ] as const) {
-        yield* catchUp.fetchOwn(source, welcomeOf({ log: own, seq, chain })).pipe(Effect.provide(logger))
-        const warnings = said.filter((line) => line.includes("the store is an older copy"))
-        assert.deepStrictEqual([pulls.length, warnings.length], [count, count])
-      }
-    })
-  )
-
   it.effect("Bounded: is at most a batch, whatever was asked for, and what was asked for when that is less", () =>
     Effect.gen(function* () {
       const { a, cluster } = yield* Cluster.running("ab", 1, "a")

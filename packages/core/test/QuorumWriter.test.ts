@@ -247,7 +247,8 @@ describe("QuorumWriter", () => {
 
   it.effect("a receipt can be asked to reach further", () =>
     Effect.gen(function* () {
-      const { cluster } = yield* running(["a", "b", "c"], 2)
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      for (const name of ["b", "c"]) yield* cluster.start(name)
       const a = yield* cluster.start("a", { policy: Cluster.policy(3, 2, { ackTimeout: 9000 }) })
       yield* TestClock.adjust(1000)
       cluster.cut("a", "c")

@@ -79,7 +79,7 @@ describe("sessions", () => {
     Effect.gen(function* () {
       const { client } = yield* cameBack
       const { reason } = yield* failure(client.hello(hello(before)), "HandshakeRefused")
-      assert.strictEqual(reason, "duplicate")
+      assert.strictEqual(reason, "stale_incarnation")
     }).pipe(Effect.scoped)
   )
 

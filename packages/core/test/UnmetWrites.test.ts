@@ -54,7 +54,14 @@ describe("answers after the answer", () => {
         late.remember(b, { log, seq, writes: 1, startedAt: seq, deadline: 10_000 })
       }
       const watermark = { log, seq: count, chain: "0000000000000001" as never }
-      late.hear({ _tag: "Ack", how: "push", peer: b, watermark, monotonicMillis: 2000 })
+      late.hear({
+        _tag: "Ack",
+        how: "push",
+        incarnation: "00000000000000bb" as never,
+        peer: b,
+        watermark,
+        monotonicMillis: 2000
+      })
       assert.deepStrictEqual([heard.length, heard[0]], [told, 2000 - (count - told + 1)])
     }
   })

@@ -159,6 +159,7 @@ describe("events when nobody listens", () => {
         _tag: "Ack",
         how: "push",
         peer: idB,
+        incarnation: "00000000000000bb" as LogId.Incarnation,
         watermark: { log, seq: 1, chain: "0000000000000001" as never },
         monotonicMillis: 5
       })
@@ -186,6 +187,7 @@ describe("what is remembered of answered writes", () => {
         _tag: "Ack",
         how: "push",
         peer: idB,
+        incarnation: "00000000000000bb" as LogId.Incarnation,
         watermark: { log: of, seq, chain: "0000000000000001" as never },
         monotonicMillis: at
       })

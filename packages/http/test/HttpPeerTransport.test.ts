@@ -20,6 +20,7 @@ const hello: PeerProtocol.Hello = {
   replica: Cluster.id("a"),
   incarnation,
   run: "00000000000000f1" as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

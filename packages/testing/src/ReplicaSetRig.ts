@@ -33,7 +33,7 @@ export interface Running {
 export interface ReplicaSetRig {
   /** Starts a replica on its store, which is made when it is missing. */
   readonly start: (id: string, options?: Replica.Options) => Effect.Effect<Running, unknown, Scope.Scope>
-  /** Takes a store away: the next start makes a new one, of another incarnation. */
+  /** Takes a store away: the next start makes a new one, blank and of another incarnation. */
   readonly wipe: (id: string) => void
   /** The store of a replica that was started. */
   readonly store: (id: string) => ReplicaStore.ReplicaStore["Service"]
@@ -46,10 +46,12 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ReplicaSetRig, never, Scope.Scope> {
   const network = yield* Layer.build(MemoryNetwork.layer)
   const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
+  const wiped = new Set<string>()
 
   const start = Effect.fnUntraced(function* (self: string, options: Replica.Options = {}) {
     const id = ReplicaId.make(self)
-    const store = stores.get(self) ?? (yield* ReplicaStore.makeMemory({ cluster: "test", replica: id }))
+    const doubt = wiped.has(self) ? "blank" : "none"
+    const store = stores.get(self) ?? (yield* ReplicaStore.makeMemory({ cluster: "test", replica: id, doubt }))
     stores.set(self, store)
     const scope = yield* Scope.make()
     const links = FaultyPeerTransport.faults()
@@ -75,5 +77,12 @@ export const make = Effect.fnUntraced(function* (
     return running
   })
 
-  return { start, wipe: (id) => void stores.delete(id), store: (id) => stores.get(id)! }
+  return {
+    start,
+    wipe: (id) => {
+      stores.delete(id)
+      wiped.add(id)
+    },
+    store: (id) => stores.get(id)!
+  }
 })

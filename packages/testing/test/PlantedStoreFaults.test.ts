@@ -128,7 +128,7 @@ describe("L50 the store suite finds", { concurrent: true }, () => {
       ["a note is what was set last, and one that was never set is none", /AssertionError/],
       ["notes are the same after a reopen, and a long one too", /AssertionError/],
       [
-        "L53 a renewed store has a newer incarnation, and the note that something may be missing, and keeps its logs",
+        "a renewed store has a newer incarnation, and the note that something may be missing, and keeps its logs",
         /AssertionError/
       ]
     ]

@@ -26,6 +26,7 @@ const hello = (replica: string): PeerProtocol.Hello => ({
   replica: id(replica),
   incarnation: "00000000000000aa" as LogId.Incarnation,
   run: "00000000000000f1" as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

@@ -15,6 +15,7 @@ const hello: PeerProtocol.Hello = {
   replica: a,
   incarnation,
   run: "00000000000000f1" as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

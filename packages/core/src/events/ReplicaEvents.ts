@@ -5,7 +5,7 @@
  * while nobody listens, and is done per batch, per peer or per change of state, never per write that goes well.
  */
 import { Context, Effect, Layer, Queue, Stream } from "effect"
-import type { LogId } from "../identity/LogId.ts"
+import type { Incarnation, LogId } from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import type { Reason } from "../quorum/QuorumError.ts"
 import { EventSink } from "./EventSink.ts"
@@ -107,8 +107,14 @@ export type ReplicaEvent =
   | { readonly _tag: "IndexMerged"; readonly pointers: number; readonly durationMillis: number }
   /** Entries that were held cannot be read any more. */
   | { readonly _tag: "DamageFound"; readonly log: LogId; readonly from: number; readonly to: number }
-  /** This replica may append now: it has heard of the end of its own log. */
+  /** This replica may append now: it has asked its peers what it may lack, and votes. */
   | { readonly _tag: "Recovered" }
+  /** What a peer acked before counts no more: it has another life, or does not vote. */
+  | { readonly _tag: "TakenBack"; readonly peer: ReplicaId }
+  /** This replica has another incarnation, and writes another log. */
+  | { readonly _tag: "Renewed"; readonly incarnation: Incarnation; readonly because: string }
+  /** This replica counts for a quorum from now on: the replica set begins, or it holds all that it may have acked. */
+  | { readonly _tag: "VotingBegan"; readonly because: "founded" | "recovered" }
 
 /** What happens on this replica. */
 export class ReplicaEvents extends Context.Service<

@@ -7,8 +7,15 @@ import * as LogId from "./LogId.ts"
 import * as ReplicaId from "./ReplicaId.ts"
 import * as RunId from "./RunId.ts"
 
-/** One life. `startedAt` is when the run began, in milliseconds since the epoch, by the clock of its machine. */
-export const Life = Schema.Struct({ incarnation: LogId.Incarnation, run: RunId.RunId, startedAt: Schema.Finite })
+/** One life. */
+export const Life = Schema.Struct({
+  incarnation: LogId.Incarnation,
+  /** How often the store had been started when the run began, that start included. */
+  starts: Schema.Int,
+  run: RunId.RunId,
+  /** When the run began, in milliseconds since the epoch, by the clock of its machine. Nothing is ordered by it. */
+  startedAt: Schema.Finite
+})
 
 /** One life. */
 export type Life = typeof Life.Type
@@ -19,10 +26,10 @@ export const Lives = Schema.Record(ReplicaId.ReplicaId, Life)
 /** The newest life of each member that is known of. */
 export type Lives = typeof Lives.Type
 
-/** Order of the lives of one replica: by incarnation, then by when the run began; negative when `a` is the older. */
+/** Order of the lives of one replica: by incarnation, then by the starts of its store; negative when `a` is older. */
 export const compare = (a: Life, b: Life): number => {
   if (a.incarnation !== b.incarnation) return a.incarnation < b.incarnation ? -1 : 1
-  return a.startedAt - b.startedAt || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0)
+  return a.starts - b.starts || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0)
 }
 
 /** The life of a replica; `undefined` when none is known. A replica may be called `constructor`. */

@@ -16,7 +16,7 @@ export interface Reading {
 export interface EffectiveTime {
   /** Whole milliseconds since the epoch. */
   readonly millis: number
-  /** By how much the wall clock is beyond its bound: above 0 when it is ahead, below when it is behind, usually 0. */
+  /** By how many whole milliseconds the wall clock is beyond its bound: above 0 when it is ahead, below when it is behind, usually 0. */
   readonly heldMillis: number
 }
 
@@ -31,7 +31,8 @@ export const make = (own: Reading, others: Iterable<Reading>, boundMillis: numbe
     clocks.push(wallMillis + own.monotonicMillis - monotonicMillis)
   }
   clocks.sort((a, b) => a - b)
-  const median = Math.round(clocks[(clocks.length - 1) >> 1]!)
-  const held = Math.min(Math.max(own.wallMillis, median - boundMillis), median + boundMillis)
-  return { millis: Math.max(0, Math.floor(held)), heldMillis: own.wallMillis - held }
+  const wallMillis = Math.floor(own.wallMillis)
+  const median = Math.floor(clocks[(clocks.length - 1) >> 1]!)
+  const held = Math.min(Math.max(wallMillis, median - boundMillis), median + boundMillis)
+  return { millis: Math.max(0, held), heldMillis: wallMillis - held }
 }

@@ -67,12 +67,14 @@ export class ReplicaLogs extends Context.Service<
     /**
      * Stamps entries, appends them to the own log as one batch and returns it; durable when it returns. One call at a
      * time: the caller does not start a second before the first is done. Without `orderOf` they are unprobed. `commits`
-     * are the spans in which they were committed.
+     * are the spans in which they were committed, and `expected` is the own log when the caller decided to append:
+     * nothing is written when it is another by now.
      */
     readonly appendWrites: (
       writes: ReadonlyArray<Entry.Writes>,
       orderOf?: (index: number) => Order,
-      commits?: ReadonlyArray<Tracer.AnySpan>
+      commits?: ReadonlyArray<Tracer.AnySpan>,
+      expected?: LogId.LogId
     ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted>
     /** Draws the stamps of writes that are not made yet. Moves the clock, and writes nothing. */
     readonly stamp: (
@@ -134,7 +136,8 @@ export const make: Effect.Effect<
     })
   }
   const run = yield* RunId.make
-  let own = LogId.make(store.identity.replica, store.identity.incarnation)
+  let { identity } = store
+  let own = LogId.make(identity.replica, identity.incarnation)
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
@@ -252,14 +255,15 @@ export const make: Effect.Effect<
       return own
     },
     get identity() {
-      return store.identity
+      return identity
     },
     run,
     clock: clock.current,
     renew: (above) =>
       writing.withPermit(
         Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
-          own = LogId.make(store.identity.replica, incarnation)
+          identity = { ...identity, incarnation }
+          own = LogId.make(identity.replica, incarnation)
           tail = makeTail()
           traces = Tracing.makeRecent()
           return incarnation
@@ -272,9 +276,10 @@ export const make: Effect.Effect<
     damageAt: damage.at,
     damaged: store.damaged,
     fault: () => appendFault ?? readFault ?? endFault(),
-    appendWrites: (writes, orderOf = () => unprobed, commits = []) =>
+    appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
       writing.withPermit(
         Effect.suspend((): Appending => {
+          if (expected !== own) return Effect.fail(anotherLog)
           const startedAt = Monotonic.millis(time)
           const stamps = stamp(writes, orderOf)
           if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
@@ -394,6 +399,11 @@ const changed = (error: ReplicaStore.AppendGap | ReplicaStore.AppendDrift): Repl
   const detail = `the store was changed by somebody else: ${error.message}`
   return new ReplicaStore.StoreError({ reason: "wrong_identity", detail })
 }
+
+const anotherLog = new ReplicaStore.StoreError({
+  reason: "unavailable",
+  detail: "this replica has opened another log meanwhile; nothing was written"
+})
 
 const damagedBy = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaStore.StoreError => {
   const detail = `entries ${from} to ${to} of ${log} are damaged, so what follows does not count as held`

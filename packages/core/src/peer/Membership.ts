@@ -1,19 +1,31 @@
 /**
- * What this replica knows of the members' lives, and what it says of its own.
+ * What this replica knows of the members' lives, and whether it counts for a quorum itself.
+ *
+ * A replica of which something acknowledged may be missing does not vote: it stores, serves pulls and pushes its own log,
+ * but its acks count for nothing, it commits nothing and serves no reads. All that the answer to a handshake rests on is
+ * durable before it is given.
  */
-import { Clock, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
+import { Clock, Context, Effect, Latch, Layer, Schedule, Semaphore } from "effect"
+import { EventSink } from "../events/EventSink.ts"
 import * as Life from "../identity/Life.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import * as Notes from "./internal/membershipNotes.ts"
+import * as Remembered from "./internal/Remembered.ts"
+import * as Voting from "./internal/Voting.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
+import { Peers } from "./Peers.ts"
 
 /** What either side of a handshake says of itself. */
 export type Says = Pick<PeerProtocol.Welcome, keyof typeof PeerProtocol.says>
 
-/** The lives of the members. */
+/** What either side of a handshake says, and what it holds. */
+export type Said = Says & Pick<PeerProtocol.Welcome, "replica" | "vector">
+
+/** The lives of the members, and who votes. */
 export class Membership extends Context.Service<
   Membership,
   {
@@ -23,55 +35,288 @@ export class Membership extends Context.Service<
     readonly hash: () => number
     /** Whether this replica counts for a quorum. */
     readonly isVoting: () => boolean
+    /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
+    readonly isBlank: () => boolean
+    /** Why this replica does not vote, or must not write; `undefined` when it may. */
+    readonly obstacle: () => string | undefined
     /** What this replica says of itself to a peer. */
     readonly says: (peer: ReplicaId) => Says
-    /** Takes in lives that were heard of. What is new is durable before anything counts on it. */
-    readonly learn: (heard: Life.Lives) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** Takes in what a peer says in a handshake of either direction. What is new is durable when this returns. */
+    readonly meet: (said: Said) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** A peer has answered a handshake in which this replica said that it is of this incarnation. */
+    readonly answered: (asked: LogId.Incarnation, welcome: Said) => void
+    /** A peer has refused this replica, for what is called `reason` there. */
+    readonly refused: (
+      peer: ReplicaId,
+      refusal: PeerProtocol.HandshakeRefused
+    ) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** The copy of a log that a peer holds was compared, and differs from the one here. */
+    readonly differs: (peer: ReplicaId, log: LogId.LogId) => void
+    /** Waits until this replica has another incarnation. */
+    readonly renewed: Effect.Effect<void>
+    /** Calls `listener` whenever this replica begins or ceases to vote. Returns how to stop it. */
+    readonly listen: (listener: () => void) => () => void
+    /**
+     * Overrules what this replica waits for: nothing is waited for from the members that are given up, and what only
+     * they hold is lost. Says in the log first what may be lost.
+     */
+    readonly recover: (givenUp: ReadonlyArray<ReplicaId>) => Effect.Effect<string>
   }
 >()("@quorum/core/Membership") {}
 
 /** Takes up what the store noted of the members. */
 export const make = Effect.gen(function* () {
-  const { peers, self } = yield* ReplicaSet
+  const { peers: peerIds, self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const store = yield* ReplicaStore.ReplicaStore
+  const peers = yield* Peers
+  const sink = yield* EventSink
   const startedAt = (yield* Clock.Clock).currentTimeMillisUnsafe()
-  const own = (incarnation: LogId.Incarnation): Life.Life => ({ incarnation, run: logs.run, startedAt })
-  const noted = yield* store.note(livesNote)
-  let lives: Life.Lives = Life.merge(
-    {},
-    Option.getOrElse(Option.flatMap(noted, decodeLives), () => ({})),
-    peers
+  const noted = yield* Notes.load(store)
+  const starts = noted.starts + 1
+  yield* store.setNotes(Notes.encode({ starts }))
+  const own = (): Life.Life => ({ incarnation: logs.identity.incarnation, starts, run: logs.run, startedAt })
+
+  let standing: Notes.Standing = noted.standing
+  let founders = noted.founders
+  let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
+  let answers: Voting.Answers = new Map()
+  let givenUp: ReadonlySet<ReplicaId> = new Set()
+  /** Why this replica must not write although it would vote: another process has its id. */
+  const duplicates = new Set<ReplicaId>()
+  let stopped: string | undefined
+  let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
+  /** How often this run has taken another life above one that was said to be its own. */
+  let outlived = 0
+  const renewal = Latch.makeUnsafe()
+  const changed = Latch.makeUnsafe(true)
+  const listeners = new Set<() => void>()
+  /** One change at a time, from what it rests on to what is durable. */
+  const changing = Semaphore.makeUnsafe(1)
+  const remembered = yield* Remembered.make(store, noted.remembered)
+  for (const peer of peerIds) {
+    const life = Life.of(lives, peer)
+    if (life === undefined) continue
+    peers.met(peer, life.incarnation)
+    remembered.met(peer, life.incarnation)
+  }
+
+  const tellChange = (): void => {
+    for (const listener of listeners) listener()
+  }
+  const situation = (): Voting.Situation => ({
+    peers: peerIds,
+    blank: standing === "blank",
+    answers,
+    givenUp,
+    holds: (peer, { log, seq }) => logs.head(log).seq >= seq || peers.get(peer).drifted.has(log)
+  })
+
+  /** Votes from now on, when all is here that that takes. */
+  const settle = changing.withPermit(
+    Effect.suspend(() => {
+      const outcome = standing === "voting" ? undefined : Voting.decide(situation())
+      if (outcome === undefined) return Effect.void
+      const next = outcome === "founded" ? lives : {}
+      const notes = { [ReplicaStore.recoveringNote]: "", ...Notes.encode({ founders: next }) }
+      return Effect.flatMap(Effect.uninterruptible(store.setNotes(notes)), () => {
+        standing = "voting"
+        founders = next
+        tellChange()
+        if (sink.active()) sink.tell({ _tag: "VotingBegan", because: outcome })
+        return Effect.logInfo(
+          outcome === "founded"
+            ? "all members are blank: the replica set begins, and this replica votes"
+            : "this replica holds all that it may have acknowledged, and votes"
+        )
+      })
+    })
   )
-  lives = { ...lives, [self]: own(logs.identity.incarnation) }
-  const learning = Semaphore.makeUnsafe(1)
+
+  /** Takes another life when there is a reason, which is looked for once it is this change's turn. */
+  const renewFor = (reason: () => { readonly because: string; readonly above?: LogId.Incarnation } | undefined) =>
+    changing.withPermit(
+      Effect.suspend(() => {
+        const found = reason()
+        if (found === undefined) return Effect.void
+        // From here on it answers nothing that counts, whatever becomes of the disk.
+        standing = "lost"
+        answers = new Map()
+        founders = {}
+        tellChange()
+        return Effect.flatMap(Effect.uninterruptible(logs.renew(found.above)), (incarnation) => {
+          lives = { ...lives, [self]: own() }
+          renewal.openUnsafe()
+          renewal.closeUnsafe()
+          tellChange()
+          if (sink.active()) sink.tell({ _tag: "Renewed", incarnation, because: found.because })
+          return Effect.logWarning(
+            `${found.because}; this replica opens the log ${logs.own} and does not vote until it holds all that it may ` +
+              "have acknowledged"
+          )
+        })
+      })
+    )
+
+  /** What a peer says shows that something is missing here: places that were given away, or entries that were acked. */
+  const doubt = ({ members, remembered, replica, vector }: Said) => {
+    const mine = vector.find(({ log }) => log === logs.own)
+    const end = logs.head(logs.own).seq
+    // Where a log ends whose end is damaged nobody can tell.
+    if (mine !== undefined && mine.seq > end && logs.damageAt(logs.own, end) === undefined) {
+      const ends = `ends at ${end} here`
+      return { because: `${replica} holds this replica's own log up to ${mine.seq}, which ${ends}` }
+    }
+    // What was acked in another life is not what this one is asked for.
+    if (standing !== "voting" || Life.of(members, self)?.incarnation !== logs.identity.incarnation) return undefined
+    const acked = remembered.find(({ log, seq }) => seq > logs.head(log).seq)
+    if (acked === undefined) return undefined
+    const ends = `ends at ${logs.head(acked.log).seq} here`
+    return { because: `${replica} remembers that this replica acked ${acked.log} up to ${acked.seq}, which ${ends}` }
+  }
+
+  /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
+  const outlive = (newest: Life.Life) =>
+    Effect.suspend(() => {
+      if (Life.compare(newest, own()) <= 0) return Effect.void
+      const isLater = newest.startedAt > startedAt || (newest.startedAt === startedAt && newest.run > logs.run)
+      if (outlived > 0 && !isLater) {
+        stopped = `another process with the id ${self} is alive, and this one began later`
+        tellChange()
+        return Effect.logError(`${stopped}; stop one of the two, then start this one again if it is the right one`)
+      }
+      return renewFor(() => {
+        if (Life.compare(newest, own()) <= 0) return undefined
+        outlived++
+        return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
+      })
+    })
+
+  /** A peer holds other entries at places of the own log. */
+  const fork = () =>
+    forked?.log === logs.own
+      ? { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
+      : undefined
 
   const learn = (heard: Life.Lives) =>
     Effect.suspend(() => {
-      if (Life.merge(lives, heard, peers) === lives) return Effect.void
-      return learning.withPermit(
+      if (Life.merge(lives, heard, peerIds) === lives) return Effect.void
+      return changing.withPermit(
         Effect.suspend(() => {
-          const merged = Life.merge(lives, heard, peers)
+          const merged = Life.merge(lives, heard, peerIds)
           const isNews = Life.hash(merged) !== Life.hash(lives)
-          const noted = isNews ? store.setNotes({ [livesNote]: encodeLives(merged) }) : Effect.void
-          return Effect.map(Effect.uninterruptible(noted), () => void (lives = merged))
+          const note = isNews ? store.setNotes(Notes.encode({ lives: merged })) : Effect.void
+          return Effect.map(Effect.uninterruptible(note), () => {
+            lives = merged
+            for (const peer of peerIds) {
+              const life = Life.of(merged, peer)
+              if (life === undefined) continue
+              // What a former life acked is taken back, here and in what is remembered (law L57).
+              peers.met(peer, life.incarnation)
+              remembered.met(peer, life.incarnation)
+              answers = Voting.fallen(answers, peer, life.incarnation)
+            }
+          })
         })
       )
     })
 
+  yield* Effect.acquireRelease(
+    Effect.sync(() => [
+      peers.listen((event) => {
+        if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
+      }),
+      logs.onAppend(() => void (standing !== "voting" && changed.openUnsafe()))
+    ]),
+    (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
+  )
+  if (standing === "lost" && peerIds.length === 0) {
+    yield* Effect.logWarning(
+      "the store is a copy, or was restored; there are no members who could know more, so it is used"
+    )
+  }
+  yield* settle
+  yield* Effect.gen(function* () {
+    while (true) {
+      yield* changed.await
+      changed.closeUnsafe()
+      yield* Effect.retry(Effect.andThen(renewFor(fork), settle), Schedule.spaced(1000))
+    }
+  }).pipe(Effect.forkScoped)
+
   return Membership.of({
     lives: () => lives,
     hash: () => Life.hash(lives),
-    isVoting: () => true,
-    says: () => ({
-      ...own(logs.identity.incarnation),
-      voting: true,
-      blank: false,
+    isVoting: () => standing === "voting" && stopped === undefined,
+    isBlank: () => standing === "blank",
+    obstacle: () => {
+      if (stopped !== undefined) return stopped
+      if (duplicates.size > 0)
+        return `another live process has the id ${self}, says ${Array.from(duplicates).join(", ")}`
+      if (standing === "voting") return undefined
+      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}`
+    },
+    says: (peer) => ({
+      ...own(),
+      voting: standing === "voting" && stopped === undefined,
+      blank:
+        standing === "blank" ||
+        (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives, peer)?.incarnation),
       members: lives,
-      remembered: [],
+      remembered: remembered.of(peer),
       clock: logs.clock()
     }),
-    learn
+    meet: (said) =>
+      Effect.gen(function* () {
+        const { incarnation, members, replica, run, startedAt, starts } = said
+        yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
+        const newest = Life.of(members, self)
+        if (newest !== undefined) yield* outlive(newest)
+        yield* renewFor(() => doubt(said))
+      }),
+    answered: (asked, { blank, incarnation, replica, vector, voting }) => {
+      if (duplicates.delete(replica)) tellChange()
+      peers.votes(replica, voting)
+      if (standing === "voting" || asked !== logs.identity.incarnation) return
+      answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector })
+      changed.openUnsafe()
+    },
+    refused: (peer, { newest, reason }) =>
+      Effect.suspend(() => {
+        if (reason === "duplicate" && !duplicates.has(peer)) {
+          duplicates.add(peer)
+          tellChange()
+        }
+        return newest === undefined ? Effect.void : outlive(newest)
+      }),
+    differs: (peer, log) => {
+      if (log !== logs.own) return
+      // A place of the own log was given away twice.
+      forked = { log, peer }
+      changed.openUnsafe()
+    },
+    renewed: Effect.suspend(() => renewal.await),
+    listen: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    recover: (members) =>
+      Effect.suspend(() => {
+        const others = peerIds.filter((peer) => !members.includes(peer)).join(", ")
+        const loss =
+          `what only ${members.join(", ")} ${members.length === 1 ? "holds" : "hold"}, or this replica held, and not ` +
+          `${others === "" ? "this store" : others}, is lost`
+        return Effect.as(
+          Effect.andThen(
+            Effect.logWarning(`recovery is overruled: ${loss}`),
+            Effect.sync(() => {
+              givenUp = new Set(members)
+              changed.openUnsafe()
+            })
+          ),
+          loss
+        )
+      })
   })
 })
 
@@ -79,14 +324,5 @@ export const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Membership,
   ReplicaStore.StoreError,
-  ReplicaSet | ReplicaLogs | ReplicaStore.ReplicaStore
+  ReplicaSet | ReplicaLogs | ReplicaStore.ReplicaStore | Peers
 > = Layer.effect(Membership, make)
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The note of the lives that are known. */
-const livesNote = "lives"
-
-const livesJson = Schema.fromJsonString(Life.Lives)
-const encodeLives = Schema.encodeSync(livesJson)
-const decodeLives = Schema.decodeUnknownOption(livesJson)

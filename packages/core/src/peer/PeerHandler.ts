@@ -4,6 +4,7 @@
 import { Clock, Context, Effect, Layer, Option, Random, Result, Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
+import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -72,7 +73,13 @@ export const make: Effect.Effect<
     }
     const agreement = negotiate(ours, hello)
     if (Result.isFailure(agreement)) return agreement
-    return sessions.isTaken(hello.replica, hello.incarnation, Monotonic.millis(clock))
+    const life = lifeOf(hello)
+    const newest = Life.of(membership.lives(), hello.replica)
+    if (newest !== undefined && Life.compare(life, newest) < 0) {
+      const detail = `a newer life of ${hello.replica} is known, ${newest.incarnation}`
+      return Result.fail(new PeerProtocol.HandshakeRefused({ reason: "stale_incarnation", detail, newest }))
+    }
+    return sessions.isTaken(hello.replica, life, Monotonic.millis(clock))
       ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
       : agreement
   }
@@ -90,7 +97,7 @@ export const make: Effect.Effect<
   /** Takes in whom the caller is and knows, durably, before it is answered. */
   const meet = (hello: PeerProtocol.Hello) =>
     Effect.mapError(
-      membership.learn({ ...hello.members, [hello.replica]: lifeOf(hello) }),
+      membership.meet(hello),
       ({ message }) => new PeerProtocol.HandshakeRefused({ reason: "not_stored", detail: message })
     )
 
@@ -119,7 +126,7 @@ export const make: Effect.Effect<
         return Effect.matchEffect(meet(hello), {
           onFailure: (error) => refused(error, hello),
           onSuccess: () => {
-            const session = sessions.open(hello.replica, hello.incarnation, Monotonic.millis(clock), () =>
+            const session = sessions.open(hello.replica, lifeOf(hello), Monotonic.millis(clock), () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
             return Effect.succeed({
@@ -138,7 +145,7 @@ export const make: Effect.Effect<
       }),
     push: ({ batch, session: id, traces = [] }) =>
       Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
-        if (batch.log !== LogId.make(session.peer, session.incarnation)) {
+        if (batch.log !== LogId.make(session.peer, session.life.incarnation)) {
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
           return Effect.fail(new PeerProtocol.PushRejected({ detail }))
         }
@@ -151,7 +158,9 @@ export const make: Effect.Effect<
             // What it pushes it holds, up to there and no further: it appends before it pushes.
             const { peer } = session
             const said = EntryBatch.watermark(batch)
-            peers.report({ _tag: "Ack", peer, watermark: said, how: "push", monotonicMillis: Monotonic.millis(clock) })
+            const { incarnation } = session.life
+            const monotonicMillis = Monotonic.millis(clock)
+            peers.report({ _tag: "Ack", peer, incarnation, watermark: said, how: "push", monotonicMillis })
             return {
               ...watermark,
               replica: members.self,
@@ -230,7 +239,12 @@ const valueOf = (newest: NewestWrite | undefined, have: Version.Version | null):
 
 const noBytes = new Uint8Array(0)
 
-const lifeOf = ({ incarnation, run, startedAt }: PeerProtocol.Hello) => ({ incarnation, run, startedAt })
+const lifeOf = ({ incarnation, run, startedAt, starts }: PeerProtocol.Hello) => ({
+  incarnation,
+  run,
+  startedAt,
+  starts
+})
 
 /** The cause of a store error names files of this machine; a peer gets the reason and not the cause. */
 const withoutCause = <E extends { readonly _tag: string }>(

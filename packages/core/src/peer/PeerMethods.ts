@@ -60,9 +60,9 @@ export const methods = {
   }),
   /** Asks for the clock, so that a write can be stamped after all that is held. */
   probe: method({
-    request: codecs.probe(11),
-    answer: codecs.probed(12),
-    error: codecs.json(13, PeerProtocol.ProbeError),
+    request: codecs.probe(12),
+    answer: codecs.probed(13),
+    error: codecs.json(14, PeerProtocol.ProbeError),
     timeLimit: "connection"
   })
 }

@@ -12,7 +12,6 @@ import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
-import * as RunId from "../identity/RunId.ts"
 import type { Key } from "../log/ReplicaClock.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
@@ -67,10 +66,7 @@ export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTim
 
 /** What either side of a handshake says of itself, beside its name and what it holds. */
 export const says = {
-  incarnation: LogId.Incarnation,
-  /** The run of its process, and when that began by its clock, in milliseconds since the epoch. */
-  run: RunId.RunId,
-  startedAt: Schema.Finite,
+  ...Life.Life.fields,
   /** Whether it counts for a quorum: it holds all that it was ever counted for. */
   voting: Schema.Boolean,
   /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */

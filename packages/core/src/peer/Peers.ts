@@ -3,12 +3,13 @@
  *
  * The replicators write it; the writer and the status read it and listen to it.
  */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as Monotonic from "../log/Monotonic.ts"
 import type { Watermark } from "../log/Watermark.ts"
 
 /** Whether a peer can be reached. */
@@ -30,6 +31,10 @@ export type Link =
 export interface PeerState {
   readonly id: ReplicaId.ReplicaId
   readonly link: Link
+  /** The newest incarnation of it that is known. */
+  readonly incarnation?: LogId.Incarnation | undefined
+  /** Whether it counts for a quorum: as it said last. */
+  readonly voting: boolean
   /** How far it durably holds each log, as far as it said and the chain agreed. */
   readonly watermarks: ReadonlyMap<LogId.LogId, Watermark>
   /** How the newest of them became known. */
@@ -54,13 +59,22 @@ export interface Pushes {
 }
 
 /** Something that was learnt about a peer, and when, by a monotonic clock. */
-export type PeerEvent = { readonly peer: ReplicaId.ReplicaId; readonly monotonicMillis: number } & (
-  | { readonly _tag: "Ack"; readonly watermark: Watermark; readonly how: Heard }
-  | { readonly _tag: "Drift"; readonly log: LogId.LogId }
-  /** The entry that was rejected, and with it all that follow. */
-  | { readonly _tag: "Rejected"; readonly log: LogId.LogId; readonly seq: number; readonly detail: string }
-  | { readonly _tag: "Link"; readonly link: Link }
-)
+export type PeerEvent = { readonly peer: ReplicaId.ReplicaId; readonly monotonicMillis: number } &
+  /** From which incarnation of the peer it came: that of a former life counts for nothing. */
+  (
+    | {
+        readonly _tag: "Ack"
+        readonly watermark: Watermark
+        readonly how: Heard
+        readonly incarnation: LogId.Incarnation
+      }
+    /** All that the peer acked before is taken back: it has another life, or does not vote. */
+    | { readonly _tag: "TakenBack" }
+    | { readonly _tag: "Drift"; readonly log: LogId.LogId }
+    /** The entry that was rejected, and with it all that follow. */
+    | { readonly _tag: "Rejected"; readonly log: LogId.LogId; readonly seq: number; readonly detail: string }
+    | { readonly _tag: "Link"; readonly link: Link }
+  )
 
 /** What is known about the peers. */
 export class Peers extends Context.Service<
@@ -76,6 +90,10 @@ export class Peers extends Context.Service<
     readonly reportSkew: (peer: ReplicaId.ReplicaId, millis: number) => void
     /** Records which pushes are under way. */
     readonly reportPushes: (peer: ReplicaId.ReplicaId, pushes: Pushes) => void
+    /** A peer is known to have this incarnation now. What another acked is taken back. */
+    readonly met: (peer: ReplicaId.ReplicaId, incarnation: LogId.Incarnation) => void
+    /** A peer says whether it votes. While it does not, its acks count for nothing. */
+    readonly votes: (peer: ReplicaId.ReplicaId, voting: boolean) => void
     /**
      * Forgets what a peer holds and where it differs. Called on every new connection, before what the peer says there
      * is reported: it may have been wiped, restored or mended since.
@@ -90,9 +108,12 @@ export class Peers extends Context.Service<
 export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.gen(function* () {
   const { peers } = yield* ReplicaSet
   const sink = yield* EventSink
+  const clock = yield* Clock.Clock
   interface Mutable {
     readonly id: ReplicaId.ReplicaId
     link: Link
+    incarnation: LogId.Incarnation | undefined
+    voting: boolean
     readonly watermarks: Map<LogId.LogId, Watermark>
     readonly heard: Map<LogId.LogId, Heard>
     readonly drifted: Set<LogId.LogId>
@@ -105,6 +126,8 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     states.set(id, {
       id,
       link: { _tag: "Connecting" },
+      incarnation: undefined,
+      voting: true,
       watermarks: new Map(),
       heard: new Map(),
       drifted: new Set(),
@@ -118,7 +141,8 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
   const apply = (state: Mutable, event: PeerEvent): boolean => {
     switch (event._tag) {
       case "Ack": {
-        const { watermark } = event
+        const { incarnation, watermark } = event
+        if (!state.voting || (state.incarnation ?? incarnation) !== incarnation) return false
         if (state.drifted.has(watermark.log)) return false
         const known = state.watermarks.get(watermark.log)
         if (known !== undefined && known.seq >= watermark.seq) return false
@@ -126,6 +150,9 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
         state.heard.set(watermark.log, event.how)
         return true
       }
+      case "TakenBack":
+        state.watermarks.clear()
+        return true
       case "Drift": {
         if (state.drifted.has(event.log)) return false
         state.drifted.add(event.log)
@@ -141,17 +168,33 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
         return true
     }
   }
+  const report = (event: PeerEvent): void => {
+    const state = states.get(event.peer)
+    if (state === undefined) return
+    const before = state.link._tag
+    if (!apply(state, event)) return
+    for (const listener of listeners) listener(event)
+    // A peer that cannot be reached again and again changes nothing.
+    if (sink.active() && !(event._tag === "Link" && event.link._tag === before)) tell(sink, event)
+  }
+  const takeBack = (peer: ReplicaId.ReplicaId): void =>
+    report({ _tag: "TakenBack", peer, monotonicMillis: Monotonic.millis(clock) })
   return Peers.of({
     get: (peer) => states.get(peer)!,
     all: () => all,
-    report: (event) => {
-      const state = states.get(event.peer)
-      if (state === undefined) return
-      const before = state.link._tag
-      if (!apply(state, event)) return
-      for (const listener of listeners) listener(event)
-      // A peer that cannot be reached again and again changes nothing.
-      if (sink.active() && !(event._tag === "Link" && event.link._tag === before)) tell(sink, event)
+    report,
+    met: (peer, incarnation) => {
+      const state = states.get(peer)
+      if (state === undefined || state.incarnation === incarnation) return
+      const isFirst = state.incarnation === undefined
+      state.incarnation = incarnation
+      if (!isFirst) takeBack(peer)
+    },
+    votes: (peer, voting) => {
+      const state = states.get(peer)
+      if (state === undefined || state.voting === voting) return
+      state.voting = voting
+      if (!voting) takeBack(peer)
     },
     reportSkew: (peer, millis) => {
       const state = states.get(peer)
@@ -181,6 +224,8 @@ const tell = (sink: EventSink, event: PeerEvent): void => {
   switch (event._tag) {
     case "Ack":
       return sink.tell({ _tag: "Acked", peer, log: event.watermark.log, seq: event.watermark.seq })
+    case "TakenBack":
+      return sink.tell({ _tag: "TakenBack", peer })
     case "Drift":
       return sink.tell({ _tag: "Drifted", peer, log: event.log })
     case "Rejected":

@@ -5,7 +5,7 @@
  * compare version vectors and pull. There is no list of what to send again: what a peer misses is the range after its
  * watermark, read from the log.
  */
-import { Clock, Context, Effect, Layer, Random } from "effect"
+import { Clock, Context, Effect, Latch, Layer, Random } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -18,7 +18,8 @@ import * as LinkState from "./internal/LinkState.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
 import * as ProbeLoop from "./internal/ProbeLoop.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
-import * as Recovery from "./internal/Recovery.ts"
+import * as StartCheck from "./internal/StartCheck.ts"
+import { Membership } from "./Membership.ts"
 import * as UnderWay from "./internal/UnderWay.ts"
 import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
@@ -30,32 +31,47 @@ export class Replication extends Context.Service<
   Replication,
   {
     /**
-     * Waits until every peer was tried once, and what a peer holds beyond our end of our own log was fetched. Only
-     * then may a replica append: its store may have been restored from an old backup, and appending first would give
-     * places away twice.
+     * Waits until this replica may append: every peer was asked once whether it knows more of this replica than it does
+     * itself, since its store may be an older copy, and this replica votes. That may end again.
      */
-    readonly recovered: Effect.Effect<void>
-    /** Whether that is so already. */
-    readonly isRecovered: () => boolean
+    readonly ready: Effect.Effect<void>
+    /** Whether it may append now. */
+    readonly isReady: () => boolean
+    /** Whether it ever could in this run. */
+    readonly wasReady: () => boolean
   }
 >()("@quorum/core/Replication") {}
 
 /** Starts one replicator per peer; they stop with the scope. */
 export const make = Effect.gen(function* () {
   const { peers: ids } = yield* ReplicaSet
-  const logs = yield* ReplicaLogs
   const sink = yield* EventSink
   const heartbeatMillis = yield* PeerProtocol.HeartbeatInterval
-  const recovery = Recovery.make({
+  const membership = yield* Membership
+  const ready = Latch.makeUnsafe()
+  let wasReady = false
+  const isReady = (): boolean => check.isDone() && membership.obstacle() === undefined
+  const settle = (): void => {
+    if (isReady() === ready.isOpen()) return
+    if (!isReady()) return void ready.closeUnsafe()
+    wasReady = true
+    ready.openUnsafe()
+    if (sink.active()) sink.tell({ _tag: "Recovered" })
+  }
+  const check: StartCheck.StartCheck = StartCheck.make({
     peers: ids,
     patienceMillis: heartbeatMillis,
     startedMonotonicMillis: Monotonic.millis(yield* Clock.Clock),
-    ownEnd: () => logs.head(logs.own).seq,
-    onDone: () => sink.active() && sink.tell({ _tag: "Recovered" })
+    onDone: settle
   })
-  const replicator = yield* makeReplicator(recovery, heartbeatMillis)
+  settle()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => membership.listen(settle)),
+    (stop) => Effect.sync(stop)
+  )
+  const replicator = yield* makeReplicator(check, heartbeatMillis)
   for (const peer of ids) yield* Effect.forkScoped(replicator(peer))
-  return Replication.of({ recovered: recovery.await, isRecovered: recovery.isDone })
+  return Replication.of({ ready: ready.await, isReady, wasReady: () => wasReady })
 })
 
 /** {@link make} as a layer. */
@@ -70,15 +86,16 @@ interface Link {
 }
 
 /** What replicates to and from one peer, for ever. */
-const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery, heartbeatMillis: number) {
+const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck, heartbeatMillis: number) {
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
+  const membership = yield* Membership
   const transport = yield* PeerTransport
   const clock = yield* Clock.Clock
   const handshake = yield* Handshake.make
   const connections = yield* Connections
   const store = OwnStore.make(heartbeatMillis)
-  const catchUp = yield* CatchUp.make(logs, peers, store)
+  const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs)
   const requestTimeoutMillis = yield* PeerProtocol.RequestTimeout
   const monotonicMillis = () => Monotonic.millis(clock)
 
@@ -101,24 +118,18 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
     const welcome = yield* handshake(peer, client)
     peers.reset(peer)
     catchUp.forget(peer)
-    yield* catchUp.compare(peer, welcome.vector)
-    if (!recovery.isDone()) yield* recover(source, welcome)
+    yield* catchUp.compare(peer, welcome)
+    check.tried(peer)
     return { source, welcome }
   })
 
-  /** Fetches what the peer holds beyond the end of the own log, before the first append. */
-  const recover = Effect.fnUntraced(function* (source: CatchUp.Source, welcome: PeerProtocol.Welcome) {
-    const { peer } = source
-    const said = welcome.vector.find(({ log }) => log === logs.own)?.seq ?? 0
-    recovery.heard(peer, said)
-    yield* catchUp.fetchOwn(source, welcome)
-    if (peers.get(peer).drifted.has(logs.own)) recovery.differs(peer)
-    else if (logs.head(logs.own).seq < said) return yield* cannotBeFetched(peer)
-    recovery.tried(peer)
-  })
-
   /** Compares version vectors and pulls, now and on every heartbeat. Ends only by failing. */
-  const heartbeats = Effect.fnUntraced(function* (link: Link, source: CatchUp.Source, first: PeerProtocol.Welcome) {
+  const heartbeats = Effect.fnUntraced(function* (
+    link: Link,
+    source: CatchUp.Source,
+    first: PeerProtocol.Welcome,
+    again: Latch.Latch
+  ) {
     const { peer } = link
     let before: PeerProtocol.Welcome | undefined
     let welcome = first
@@ -126,13 +137,14 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
     while (true) {
       yield* catchUp.fetchMissing(source, welcome, before, isWanted)
       isWanted = yield* Effect.raceFirst(
-        Effect.as(Effect.sleep(heartbeatMillis), false),
+        Effect.as(Effect.raceFirst(Effect.sleep(heartbeatMillis), again.await), false),
         Effect.as(connections.wanted(peer), true)
       )
+      again.closeUnsafe()
       before = welcome
       welcome = yield* handshake(peer, source.client)
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
-      yield* catchUp.compare(peer, welcome.vector)
+      yield* catchUp.compare(peer, welcome)
       // It has got the entry from another peer since: the log goes on from there.
       const rejected = peers.get(peer).rejected.get(logs.own)
       if (rejected !== undefined && heldBy(peer) >= rejected.seq) return yield* new PeerProtocol.SessionUnknown()
@@ -154,11 +166,12 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
     peers.report({ _tag: "Link", peer, link: up, monotonicMillis: monotonicMillis() })
   }
 
-  const failed = (link: Link, error: LinkState.LinkFailure | OwnStore.OwnFault) =>
+  const failed = (link: Link, error: LinkState.LinkFailure | OwnStore.OwnFault | Renewed) =>
     Effect.suspend(() => {
       const { peer } = link
       const now = monotonicMillis()
-      recovery.failed(peer, now)
+      if (error._tag === "Renewed") return Effect.void
+      check.failed(peer, now)
       if (error._tag === "OwnFault") return Effect.sleep(heartbeatMillis)
       link.state = LinkState.failed(link.state, error)
       const before = peers.get(peer).link
@@ -185,13 +198,18 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
   /** One connection, from the first try to its end. */
   const connection = (link: Link) =>
     Effect.gen(function* () {
+      const asked = logs.own
       const { source, welcome } = yield* connect(link)
+      // What a peer knows this replica by has changed: it is greeted anew, and its session is another.
+      if (logs.own !== asked) return yield* Effect.fail(new Renewed())
+      const renewed = Effect.andThen(membership.renewed, Effect.fail(new Renewed()))
+      const again = Latch.makeUnsafe()
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
       if (serves(link)) works(link)
       yield* Effect.logInfo(`connected to ${link.peer}`)
       yield* connections.made({ peer: link.peer, client: source.client, session: welcome.session })
       const pushes = PushLoop.run(
-        { logs, peers, store, requestTimeoutMillis },
+        { logs, membership, peers, store, requestTimeoutMillis },
         {
           ...source,
           welcome,
@@ -199,12 +217,13 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
           onAck: () => {
             works(link)
             link.state = LinkState.grown(link.state)
-          }
+          },
+          greetAgain: () => again.openUnsafe()
         }
       )
       const { client, peer } = source
       const probing = ProbeLoop.run({ peer, client, session: welcome.session, timeoutMillis: requestTimeoutMillis })
-      return yield* Effect.raceAllFirst([pushes, probing, heartbeats(link, source, welcome)])
+      return yield* Effect.raceAllFirst([pushes, probing, heartbeats(link, source, welcome, again), renewed])
     }).pipe(
       Effect.scoped,
       Effect.catchDefect((defect) => Effect.fail(PushLoop.broken(link.peer, defect)))
@@ -217,9 +236,7 @@ const makeReplicator = Effect.fnUntraced(function* (recovery: Recovery.Recovery,
   }
 })
 
-const cannotBeFetched = (peer: ReplicaId.ReplicaId) =>
-  new PeerProtocol.PeerUnreachable({
-    peer,
-    reason: "invalid_answer",
-    detail: "the rest of this replica's own log cannot be fetched from it"
-  })
+/** This replica has another incarnation: a connection on which it said the one before is of no use. */
+class Renewed {
+  readonly _tag = "Renewed"
+}

@@ -11,7 +11,7 @@
  * stands; a refused connection, a silence or a lag is not conclusive, and an ack in time after it counts. Of several
  * acks of one peer the earliest counts, in whatever order they are processed.
  *
- * **When it is final.** Met stays met: acks are never taken back. Failed stays failed:
+ * **When it is final.** Met stays met, also when an ack is taken back afterwards. Failed stays failed:
  *
  * - A failure by definitive answers (more peers rejected or drifted than W can spare) is recorded in the value at once,
  *   with its reason, and no later event reverts it; acks processed after it are late.
@@ -160,6 +160,19 @@ export const recordPeerAck: {
   if (before === undefined || isSettled(before.verdict)) return self
   const verdict = self.failed === undefined && at <= self.deadline ? acked : late
   return isLate(before.verdict) && verdict === late ? self : withPeer(self, { ...before, verdict, at })
+})
+
+/**
+ * Takes back what `peer` acked: its store is gone, or it lacks some of what it acknowledged (law L57). It may ack again.
+ * Met stays met, and a failure that is final stays final.
+ */
+export const takeBack: {
+  (peer: ReplicaId): (self: AckTracker) => AckTracker
+  (self: AckTracker, peer: ReplicaId): AckTracker
+} = dual(2, (self: AckTracker, peer: ReplicaId): AckTracker => {
+  const before = self.peers.find((state) => state.id === peer)
+  if (before?.verdict?._tag !== "acked" || self.failed !== undefined || isMet(self)) return self
+  return withPeer(self, { ...before, verdict: undefined })
 })
 
 /**

@@ -78,7 +78,7 @@ export const make = Effect.gen(function* () {
   const voting = Effect.suspend(() =>
     membership.isVoting()
       ? Effect.void
-      : Effect.fail(new QuorumError.NotReady({ detail: "it is recovering, and may lack what it acknowledged" }))
+      : Effect.fail(new QuorumError.NotReady({ detail: membership.obstacle() ?? "it does not vote" }))
   )
 
   const rejected = (field: LocalRecords.ReadRejected["field"], detail: string) =>

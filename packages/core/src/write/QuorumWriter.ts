@@ -14,6 +14,7 @@ import * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
+import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
 import { Probes } from "../peer/Probes.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
@@ -146,6 +147,7 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const probes = yield* Probes
+  const membership = yield* Membership
   const limits = yield* Limits.Limits
   const sink = yield* EventSink
   const tracing = yield* Tracing.make
@@ -157,6 +159,11 @@ export const make = Effect.gen(function* () {
   }
   const inFlight: InFlight.InFlight = yield* InFlight.make(() => restIfIdle())
   const appender: Appender.Appender = yield* Appender.make(inFlight, () => restIfIdle())
+  // Its own copy counts for no write that still waits, once it may lack what it acknowledged.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => membership.listen(() => void (membership.isVoting() || inFlight.giveUp()))),
+    (stop) => Effect.sync(stop)
+  )
   const waiting = () => appender.waiting() + inFlight.waiting()
 
   /** Says to listeners why a write was refused, and refuses it. */
@@ -171,11 +178,11 @@ export const make = Effect.gen(function* () {
   /** Made once, not for every write. */
   const situation: Admission.Situation = {
     self,
-    limits,
-    peers: peers.all(),
     get own() {
       return logs.own
     },
+    limits,
+    peers: peers.all(),
     get closing() {
       return closing
     },

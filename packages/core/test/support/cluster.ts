@@ -1,4 +1,5 @@
 /** A replica set in one process, on virtual time: production code over the in-memory store and network. */
+import * as Membership from "../../src/peer/Membership.ts"
 import * as Peers from "../../src/peer/Peers.ts"
 import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
 import {
@@ -29,6 +30,7 @@ export interface Running {
   readonly logs: ReplicaLogs.ReplicaLogs["Service"]
   readonly peers: Peers.Peers["Service"]
   readonly events: ReplicaEvents.ReplicaEvents["Service"]
+  readonly membership: Membership.Membership["Service"]
   readonly stop: Effect.Effect<void>
 }
 
@@ -48,6 +50,7 @@ export const idAt = ({ chainAt, own }: ReplicaLogs.ReplicaLogs["Service"], seq: 
 export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: number) {
   const network = Context.get(yield* Layer.build(MemoryNetwork.layer), MemoryNetwork.MemoryNetwork)
   const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
+  const doubts = new Map<string, ReplicaStore.Doubt>()
   /** Directed links that are cut: `from>to`. */
   const cut = new Set<string>()
   /** Decorates the client that `from` uses to reach `to`. */
@@ -68,7 +71,11 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
   const storeOf = Effect.fnUntraced(function* (name: string) {
     const known = stores.get(name)
     if (known !== undefined) return known
-    const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: id(name) })
+    const store = yield* ReplicaStore.makeMemory({
+      cluster: "test",
+      replica: id(name),
+      doubt: doubts.get(name) ?? "none"
+    })
     stores.set(name, store)
     return store
   })
@@ -80,6 +87,8 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
       readonly replica?: Options
       readonly logger?: Layer.Layer<never>
+      /** Another process of the replica, which nobody reaches: the name of its links, for `cut`. */
+      readonly second?: string
     } = {}
   ) {
     const scope = yield* Scope.make()
@@ -91,8 +100,13 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
           ...options.replica
         })
       ),
-      Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(name)))),
-      Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
+      Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(id(options.second ?? name)))),
+      Layer.provide(
+        Layer.succeed(
+          MemoryNetwork.MemoryNetwork,
+          options.second === undefined ? network : { ...network, register: () => Effect.void }
+        )
+      ),
       Layer.provide(RecordIndex.layerMemory),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* storeOf(name))),
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
@@ -106,6 +120,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       logs: Context.get(context, ReplicaLogs.ReplicaLogs),
       peers: Context.get(context, Peers.Peers),
       events: Context.get(context, ReplicaEvents.ReplicaEvents),
+      membership: Context.get(context, Membership.Membership),
       stop: Scope.close(scope, Exit.void)
     }
     yield* Effect.addFinalizer(() => running.stop)
@@ -118,10 +133,16 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
     faults,
     start,
     storeOf,
-    /** A wiped store: the next start makes a new incarnation. */
-    wipe: (name: string) => stores.delete(name),
+    /** A wiped store: the next start makes a new one, which is blank and of another incarnation. */
+    wipe: (name: string) => {
+      stores.delete(name)
+      doubts.set(name, "blank")
+    },
+    /** What is in doubt when a store is made; nothing unless said. */
+    doubts,
     /** Nothing passes from `from` to `to`: calls get no answer. */
     cut: (from: string, to: string) => void cut.add(`${from}>${to}`),
+    join: (from: string, to: string) => void cut.delete(`${from}>${to}`),
     heal: () => cut.clear()
   }
 })

@@ -31,7 +31,7 @@ export const batchOf = (head: Watermark.Watermark, count: number) =>
     1_700_000_000_000
   ).batch
 
-export const life = { incarnation, run: "00000000000000f1" as RunId.RunId, startedAt: 1_700_000_000_000 }
+export const life = { incarnation, starts: 2, run: "00000000000000f1" as RunId.RunId, startedAt: 1_700_000_000_000 }
 export const vector = [
   { log, seq: 41, chain },
   { log: longestLog, seq: greatest, chain: "ffffffffffffffff" as Chain.Chain }

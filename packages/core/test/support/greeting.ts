@@ -5,7 +5,8 @@ import { type RunId, type PeerProtocol } from "../../src/adapter.ts"
 
 export const says = (incarnation: string): Pick<PeerProtocol.Hello, keyof typeof PeerProtocol.says> => ({
   incarnation: incarnation as LogId.Incarnation,
-  run: "00000000000000f1" as RunId.RunId,
+  run: incarnation as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

@@ -234,9 +234,10 @@ export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, stampsHandl
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Why a write with the usual policy could not be committed here now; `undefined` when it could. */
-const notReady = ({ peers, policy, recovered, storeFault }: ReplicaStatus.Status): string | undefined => {
+const notReady = ({ obstacle, peers, policy, recovered, storeFault }: ReplicaStatus.Status): string | undefined => {
   if (storeFault !== null) return `its store fails (${storeFault.reason})`
+  if (obstacle !== null) return obstacle
   if (!recovered) return "it has not heard of the end of its own log yet"
-  const alive = 1 + peers.filter(({ link }) => link === "up").length
+  const alive = 1 + peers.filter(({ link, voting }) => link === "up" && voting).length
   return alive >= policy.w ? undefined : `${alive} of ${policy.n} replicas are up, and a write needs ${policy.w}`
 }

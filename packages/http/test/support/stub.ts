@@ -16,6 +16,11 @@ export const status: ReplicaStatus.Status = {
   policy: policy(3, 2),
   limits: Limits.defaults,
   recovered: true,
+  voting: true,
+  blank: false,
+  obstacle: null,
+  doubt: "none",
+  members: {},
   storeFault: null,
   damaged: [],
   clock: { wallTime: 0, logical: 0 },
@@ -66,7 +71,12 @@ export const serve = Effect.fnUntraced(function* (answers: {
       Layer.provide(NodeHttpServer.layerServer(() => Http.createServer(), { host: "127.0.0.1", port })),
       Layer.provide(Layer.succeed(QuorumWriter.QuorumWriter, writer)),
       Layer.provide(Layer.succeed(Records.Records, records)),
-      Layer.provide(Layer.succeed(ReplicaStatus.ReplicaStatus, { current: () => answers.replica ?? status })),
+      Layer.provide(
+        Layer.succeed(ReplicaStatus.ReplicaStatus, {
+          current: () => answers.replica ?? status,
+          recover: () => Effect.succeed("nothing")
+        })
+      ),
       Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
       Layer.provide(Logger.layer([logger]))
     )

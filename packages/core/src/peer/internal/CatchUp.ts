@@ -69,7 +69,9 @@ export type CatchUp = Effect.Success<ReturnType<typeof make>>
 export const make = Effect.fnUntraced(function* (
   logs: ReplicaLogs["Service"],
   peers: Peers["Service"],
-  store: OwnStore.OwnStore
+  store: OwnStore.OwnStore,
+  /** Hears of every copy that was compared and differs. */
+  differs: (peer: ReplicaId.ReplicaId, log: LogId.LogId) => void = () => undefined
 ) {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
@@ -81,6 +83,7 @@ export const make = Effect.fnUntraced(function* (
 
   const drifted = (peer: ReplicaId.ReplicaId, log: LogId.LogId) =>
     Effect.suspend(() => {
+      differs(peer, log)
       if (peers.get(peer).drifted.has(log)) return Effect.void
       peers.report({ _tag: "Drift", peer, log, monotonicMillis: Monotonic.millis(clock) })
       // The same drift is found again on every connection.
@@ -104,7 +107,10 @@ export const make = Effect.fnUntraced(function* (
    * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
    * they differ the log has drifted. A peer that is ahead cannot be compared before this replica has caught up.
    */
-  const compare = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, vector: Watermark.VersionVector) {
+  const compare = Effect.fnUntraced(function* (
+    peer: ReplicaId.ReplicaId,
+    { incarnation, vector }: Pick<PeerProtocol.Welcome, "incarnation" | "vector">
+  ) {
     const waiting = ahead.get(peer) ?? new Map<LogId.LogId, Watermark.Watermark>()
     ahead.set(peer, waiting)
     for (const said of vector) {
@@ -118,7 +124,15 @@ export const make = Effect.fnUntraced(function* (
       const agreed = yield* agrees(watermark)
       if (Result.isFailure(agreed)) continue
       if (!agreed.success) yield* drifted(peer, watermark.log)
-      else peers.report({ _tag: "Ack", peer, watermark, how: "vector", monotonicMillis: Monotonic.millis(clock) })
+      else
+        peers.report({
+          _tag: "Ack",
+          peer,
+          incarnation,
+          watermark,
+          how: "vector",
+          monotonicMillis: Monotonic.millis(clock)
+        })
     }
   })
 
@@ -175,20 +189,6 @@ export const make = Effect.fnUntraced(function* (
     compare,
     /** Forgets what a peer said on another connection: it may have been wiped, restored or mended since. */
     forget: (peer: ReplicaId.ReplicaId): void => void ahead.delete(peer),
-    /**
-     * Fetches what a peer holds of this replica's own log beyond its end: this store was restored from an old backup.
-     * Only before the first append. Fails with `OwnFault` when what was fetched cannot be stored here.
-     */
-    fetchOwn: Effect.fnUntraced(function* (source: Source, welcome: PeerProtocol.Welcome) {
-      const target = welcome.vector.find((watermark) => watermark.log === logs.own)
-      if (target === undefined || target.seq <= logs.head(logs.own).seq) return
-      yield* Effect.logWarning(
-        `${welcome.replica} holds this replica's own log up to ${target.seq}, here it ends at ` +
-          `${logs.head(logs.own).seq}: the store is an older copy; fetching the rest before accepting writes`
-      )
-      const fault = yield* pull(source, welcome.session, target)
-      if (fault !== undefined) return yield* Effect.fail(fault)
-    }),
     /**
      * Fetches every log of which the peer holds more. The peer pushes its own log itself, so that one is pulled only
      * when it made no progress here since the heartbeat `before`, or when somebody waits for it.

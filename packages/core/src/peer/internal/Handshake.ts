@@ -65,6 +65,7 @@ export const make = Effect.gen(function* () {
 
   const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient) {
     const sentAt = clock.currentTimeMillisUnsafe()
+    const asked = logs.identity.incarnation
     const welcome = yield* client.hello({
       ...ours,
       version: PeerProtocol.versions[0],
@@ -77,9 +78,8 @@ export const make = Effect.gen(function* () {
     const backAt = clock.currentTimeMillisUnsafe()
     const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
-    const { incarnation, run, startedAt } = welcome
-    const lives = { ...welcome.members, [peer]: { incarnation, run, startedAt } }
-    yield* store.patiently("note the lives of the members", membership.learn(lives))
+    yield* store.patiently("note the lives of the members", membership.meet(welcome))
+    membership.answered(asked, welcome)
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome
@@ -87,9 +87,12 @@ export const make = Effect.gen(function* () {
 
   return (peer: ReplicaId, client: PeerMethods.PeerClient) =>
     Effect.tapError(ask(peer, client), (error) =>
-      Effect.sync(() => {
-        if (error._tag !== "HandshakeRefused" || !sink.active()) return
-        sink.tell({ _tag: "HandshakeRefused", direction: "outgoing", peer, reason: error.reason })
+      Effect.suspend(() => {
+        if (error._tag !== "HandshakeRefused") return Effect.void
+        if (sink.active()) {
+          sink.tell({ _tag: "HandshakeRefused", direction: "outgoing", peer, reason: error.reason })
+        }
+        return store.patiently("take another life", membership.refused(peer, error))
       })
     )
 })

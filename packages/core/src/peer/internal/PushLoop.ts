@@ -11,6 +11,7 @@ import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
+import type { Membership } from "../Membership.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers } from "../Peers.ts"
 import type * as LinkState from "./LinkState.ts"
@@ -28,12 +29,15 @@ export interface Connection {
   readonly batchBytes: () => number
   /** A push was acked. */
   readonly onAck: () => void
+  /** An ack does not count before the two have told each other what they know of the members. */
+  readonly greetAgain: () => void
 }
 
 /** What pushing uses of this replica. */
 export interface Here {
   readonly logs: ReplicaLogs["Service"]
   readonly peers: Peers["Service"]
+  readonly membership: Membership["Service"]
   readonly store: OwnStore
   readonly requestTimeoutMillis: number
 }
@@ -44,9 +48,16 @@ export const judge = (peer: ReplicaId, batch: EntryBatch.EntryBatch, ack: PeerPr
   return ack.chain === batch.chain ? "ack" : "drift"
 }
 
+/**
+ * Whether an ack may count: it comes from the life that was greeted, and peer and replica know of the same lives of the
+ * members. A peer that knows of a life that is news here may be needed for what that life lacks (law L57).
+ */
+export const isOfOneMind = (ack: PeerProtocol.Ack, welcome: PeerProtocol.Welcome, members: number): boolean =>
+  ack.incarnation === welcome.incarnation && ack.members === members
+
 /** Pushes what the peer misses, and what is appended from now on. Ends only by failing. */
 export const run = Effect.fnUntraced(function* (here: Here, connection: Connection) {
-  const { logs, peers, requestTimeoutMillis, store } = here
+  const { logs, membership, peers, requestTimeoutMillis, store } = here
   const { client, peer, welcome } = connection
   const { session } = welcome
   const tracing = yield* Tracing.make
@@ -72,7 +83,11 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     } else {
       connection.onAck()
       const watermark = EntryBatch.watermark(batch)
-      peers.report({ _tag: "Ack", peer, watermark, how: "push", monotonicMillis: monotonicMillis() })
+      const { incarnation } = ack
+      if (!ack.voting) peers.votes(peer, false)
+      if (isOfOneMind(ack, welcome, membership.hash())) {
+        peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "push", monotonicMillis: monotonicMillis() })
+      } else connection.greetAgain()
     }
     return Effect.void
   }

@@ -10,6 +10,7 @@ import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type { ClockExhausted } from "../../log/HybridLogicalClock.ts"
 import { type Order, ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
+import { Membership } from "../../peer/Membership.ts"
 import { Replication } from "../../peer/Replication.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
@@ -27,6 +28,7 @@ const startMillis = 10_000
 /** Starts with nothing to append; appends in the background until the scope closes. */
 export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
   const logs = yield* ReplicaLogs
+  const membership = yield* Membership
   const replication = yield* Replication
   const n = (yield* ReplicaSet).peers.length + 1
   const sink = yield* EventSink
@@ -37,8 +39,6 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   let appending: ReadonlyArray<CommitQueue.Commit> = []
   /** Set when it is not known whether an append took place. */
   let broken: QuorumError.LocalWriteFailed | undefined
-  /** Whether this replica may not append yet. */
-  let isHeldBack = true
 
   /** Whether a majority is asked for its clocks first. Alone, this replica is one. */
   const isProbed = (policy: QuorumPolicy.QuorumPolicy): boolean => n > 1 && QuorumPolicy.isRealTime(policy)
@@ -133,7 +133,9 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     appending = sound
     const startedAt = inFlight.now()
     const writes = sound.map(({ write }) => write!)
-    const appended = yield* Effect.exit(logs.appendWrites(writes, (index) => orderOf(sound[index]!), spansOf(sound)))
+    const { own } = logs
+    const order = (index: number) => orderOf(sound[index]!)
+    const appended = yield* Effect.exit(logs.appendWrites(writes, order, spansOf(sound), own))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
     watch(sound, appended.value, startedAt)
@@ -142,19 +144,22 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   /** Answers writes that have waited for long while this replica may not append yet. */
   const refuseWaiting = Effect.sync(() => {
     const now = inFlight.now()
-    const detail = "it has not fetched the rest of its own log from its peers yet"
+    const detail = membership.obstacle() ?? "it has not asked all of its peers yet what they know of it"
     const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
-      now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
+      replication.wasReady() || now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
     const overdue = [...probing.takeOverdue(isOverdue), ...queue.takeOverdue(isOverdue)]
     refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
     onIdle()
   })
 
   yield* Effect.gen(function* () {
-    yield* Effect.raceFirst(replication.recovered, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
-    isHeldBack = false
-    probing.begin()
+    let hasBegun = false
     while (true) {
+      if (!replication.isReady()) {
+        yield* Effect.raceFirst(replication.ready, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
+      }
+      if (!hasBegun) probing.begin()
+      hasBegun = true
       if (queue.size() === 0) {
         onIdle()
         more.closeUnsafe()
@@ -162,6 +167,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       }
       // One turn, in which acks are heard, and writers that wake together come into the same batch.
       yield* Effect.yieldNow
+      if (!replication.isReady()) continue
       const batch = queue.takeBatch()
       if (batch.length > 0) yield* append(batch)
     }
@@ -171,7 +177,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     /** Why nothing is appended any more; `undefined` while all is well. */
     broken: () => broken,
     /** Whether it matters how long a write has waited: this replica may not append yet, or asks for clocks before. */
-    needsTime: (policy: QuorumPolicy.QuorumPolicy): boolean => isHeldBack || isProbed(policy),
+    needsTime: (policy: QuorumPolicy.QuorumPolicy): boolean => !replication.isReady() || isProbed(policy),
     /** How many writes wait for an append. */
     waiting: () => probing.size() + queue.size() + appending.length,
     /** Bytes of values that wait for an append. */

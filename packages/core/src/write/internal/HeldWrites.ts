@@ -12,6 +12,7 @@ import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
 import { Connections } from "../../peer/Connections.ts"
+import { Membership } from "../../peer/Membership.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import { Policies } from "../../read/Policies.ts"
@@ -41,6 +42,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const connections = yield* Connections
   const { peers, self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
+  const membership = yield* Membership
 
   /** A write that is held here, with its version and the policy of its namespaces. */
   const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
@@ -65,7 +67,8 @@ export const make = Effect.fnUntraced(function* (options: {
       seq,
       check,
       policy,
-      selfLagsBy: Math.max(0, seq - logs.announced(log)),
+      // A replica that does not vote is no holder that counts, whatever it holds.
+      selfLagsBy: Math.max(membership.isVoting() ? 0 : 1, seq - logs.announced(log)),
       version: Entry.stampAt(bytes, 0)
     }
   })

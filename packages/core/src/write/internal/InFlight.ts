@@ -16,6 +16,7 @@ import * as QuorumError from "../../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import type { Version } from "../../log/Version.ts"
+import type { Watermark } from "../../log/Watermark.ts"
 import type { Acked, How, Receipt } from "../Receipt.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
@@ -80,7 +81,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       const watermark = watermarks.get(log)
       // A peer that cannot be asked may have been wiped since it said so.
       if (watermark !== undefined && link._tag === "Up") {
-        record(group, { _tag: "Ack", peer, watermark, how: heard.get(log)!, monotonicMillis })
+        recordAck(group, peer, watermark, heard.get(log)!, monotonicMillis)
       }
       if (link._tag === "Up") lag(group, peer, watermark?.seq ?? 0, monotonicMillis)
       if (link._tag === "Down") record(group, { _tag: "Link", peer, link, monotonicMillis })
@@ -174,6 +175,17 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     if (next < Number.POSITIVE_INFINITY) arm(next)
   }
 
+  /** Fails everybody who still waits, with what is known now. */
+  const giveUp = (): void => {
+    const left = Array.from(groups)
+    groups.clear()
+    waiting = 0
+    for (const group of left) {
+      lagging(group, now())
+      fail(group, now())
+    }
+  }
+
   const onPeerEvent = (event: PeerEvent): void => {
     lateAnswers.hear(event)
     for (const group of groups) {
@@ -228,16 +240,11 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       }
       return { holders: ackedIds(tracker), verdicts }
     },
+    giveUp,
     /** Fails everybody who still waits, and whoever comes later, with what is known then. */
     close: (): void => {
       closed = true
-      const left = Array.from(groups)
-      groups.clear()
-      waiting = 0
-      for (const group of left) {
-        lagging(group, now())
-        fail(group, now())
-      }
+      giveUp()
     }
   }
 })
@@ -270,15 +277,22 @@ const receiptOf = ({ heard, tracker }: Group, at: number): Pick<Receipt, "acked"
 const elapsed = ({ startedAt }: AckTracker.AckTracker, at: number): number =>
   Math.max(0, Math.round((at - startedAt) * 1000) / 1000)
 
+const recordAck = (group: Group, peer: ReplicaId.ReplicaId, { log, seq }: Watermark, how: Heard, at: number): void => {
+  if (log !== group.log || seq < group.seq) return
+  const before = group.tracker
+  group.tracker = AckTracker.recordPeerAck(before, peer, at)
+  if (group.tracker !== before) group.heard.set(peer, how)
+}
+
 /** Records in the tracker what an event says about the group. Returns whether anything changed. */
 const record = (group: Group, event: PeerEvent): boolean => {
   const before = group.tracker
   switch (event._tag) {
     case "Ack":
-      if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {
-        group.tracker = AckTracker.recordPeerAck(before, event.peer, event.monotonicMillis)
-        if (group.tracker !== before) group.heard.set(event.peer, event.how)
-      }
+      recordAck(group, event.peer, event.watermark, event.how, event.monotonicMillis)
+      break
+    case "TakenBack":
+      group.tracker = AckTracker.takeBack(before, event.peer)
       break
     case "Drift":
       if (event.log === group.log) group.tracker = AckTracker.recordIdDrift(before, event.peer, event.monotonicMillis)
@@ -317,6 +331,8 @@ const answerOf = (event: PeerEvent): PeerAnswer | undefined => {
   switch (event._tag) {
     case "Ack":
       return "ack"
+    case "TakenBack":
+      return undefined
     case "Drift":
       return "id_drift"
     case "Rejected":

@@ -63,7 +63,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
-    "L53 a renewed store has a newer incarnation, and the note that something may be missing, and keeps its logs",
+    "a renewed store has a newer incarnation, and the note that something may be missing, and keeps its logs",
     Effect.gen(function* () {
       const before = yield* using(({ store }) => Effect.as(store.append(all), store.identity))
       const renewed = yield* using(({ store }) =>

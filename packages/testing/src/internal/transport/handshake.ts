@@ -1,7 +1,7 @@
 /** What a connection begins with: who is asking, and who is refused. */
 import { assert } from "@effect/vitest"
 import { type LogId, ReplicaId } from "@quorum/core"
-import { EntryBatch, PeerProtocol } from "@quorum/core/adapter"
+import { EntryBatch, PeerProtocol, type RunId } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"
@@ -64,7 +64,8 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
   refusing(
     "a second replica with the id of a live one",
     "duplicate",
-    { incarnation: "00000000000000ab" as LogId.Incarnation },
+    // Newer, so that it is not refused for that.
+    { incarnation: "f000000000000000" as LogId.Incarnation, run: "00000000000000a2" as RunId.RunId },
     [Rig.hello]
   ),
 

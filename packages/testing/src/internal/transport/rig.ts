@@ -46,6 +46,7 @@ export const hello: PeerProtocol.Hello = {
   replica: a,
   incarnation,
   run: "00000000000000a1" as RunId.RunId,
+  starts: 1,
   startedAt: 0,
   voting: true,
   blank: false,

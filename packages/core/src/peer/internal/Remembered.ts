@@ -1,0 +1,51 @@
+/**
+ * What each member is remembered to have acked: it is told so in the handshake, and knows then whether it lost some of it.
+ * Noted lazily, since an ack that is forgotten here is one of which nobody is told, and no worse.
+ */
+import { Effect, type Scope } from "effect"
+import type { Incarnation } from "../../identity/LogId.ts"
+import type * as LogId from "../../identity/LogId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type * as ReplicaStore from "../../log/ReplicaStore.ts"
+import type * as Watermark from "../../log/Watermark.ts"
+import * as Notes from "./membershipNotes.ts"
+
+/** How often it is noted at most, in milliseconds. */
+const everyMillis = 5000
+
+/** Begins with what was noted. */
+export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], noted: Notes.Remembered) {
+  const known = new Map<ReplicaId, { incarnation: Incarnation; acked: Map<LogId.LogId, Watermark.Watermark> }>()
+  for (const [peer, { incarnation, vector }] of Object.entries(noted)) {
+    known.set(peer as ReplicaId, { incarnation, acked: new Map(vector.map((watermark) => [watermark.log, watermark])) })
+  }
+  let isNews = false
+  const note = Effect.suspend(() => {
+    if (!isNews) return Effect.void
+    isNews = false
+    const remembered = Object.fromEntries(
+      Array.from(known, ([peer, { acked, incarnation }]) => [peer, { incarnation, vector: Array.from(acked.values()) }])
+    )
+    return Effect.catch(store.setNotes(Notes.encode({ remembered })), () => Effect.sync(() => (isNews = true)))
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(everyMillis), note)))
+  yield* Effect.addFinalizer(() => note)
+
+  /** What a life of a member acked is forgotten with it. */
+  const met = (peer: ReplicaId, incarnation: Incarnation): void => {
+    if (known.get(peer)?.incarnation === incarnation) return
+    isNews ||= known.has(peer)
+    known.set(peer, { incarnation, acked: new Map() })
+  }
+  return {
+    met,
+    add: (peer: ReplicaId, incarnation: Incarnation, watermark: Watermark.Watermark): void => {
+      met(peer, incarnation)
+      const { acked } = known.get(peer)!
+      if ((acked.get(watermark.log)?.seq ?? 0) >= watermark.seq) return
+      acked.set(watermark.log, watermark)
+      isNews = true
+    },
+    of: (peer: ReplicaId): Watermark.VersionVector => Array.from(known.get(peer)?.acked.values() ?? [])
+  }
+}) satisfies (...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, Scope.Scope>

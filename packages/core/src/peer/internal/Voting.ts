@@ -1,0 +1,83 @@
+/**
+ * Who votes: when a replica that may lack what it acknowledged counts again, and when the first start of a replica set is
+ * over. Pure.
+ *
+ * An ack is counted because its replica holds the entry, and still holds every entry that it was ever counted for. A
+ * quorum and any N - M + 1 members (M: the majority) share a member, so whoever holds all that so many voting members
+ * hold, since they know that its former life is over, holds all that its former life was needed for.
+ */
+import type { Incarnation } from "../../identity/LogId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type * as Watermark from "../../log/Watermark.ts"
+
+/** What a peer answered to a handshake that named this life of the replica: it has made that durable. */
+export interface Answer {
+  readonly incarnation: Incarnation
+  readonly voting: boolean
+  /** It was blank when it met this life. */
+  readonly blank: boolean
+  readonly vector: Watermark.VersionVector
+}
+
+/** The answers to one life of a replica. */
+export type Answers = ReadonlyMap<ReplicaId, Answer>
+
+/**
+ * Takes in an answer. Of a voting peer the first one stands, as what has to be held here: a later one would ask for
+ * more, and never be reached under load. It falls when the peer itself has another life.
+ */
+export const heard = (answers: Answers, peer: ReplicaId, answer: Answer): Answers => {
+  const before = answers.get(peer)
+  const stands = before?.voting === true && before.incarnation === answer.incarnation && answer.voting
+  if (stands && before.blank === answer.blank) return answers
+  return new Map(answers).set(peer, stands ? { ...before, blank: answer.blank } : answer)
+}
+
+/** A peer has another life than the one that answered. */
+export const fallen = (answers: Answers, peer: ReplicaId, newest: Incarnation): Answers => {
+  const before = answers.get(peer)
+  if (before === undefined || before.incarnation === newest) return answers
+  const left = new Map(answers)
+  left.delete(peer)
+  return left
+}
+
+/** How many voting members have to have answered, of a replica set of `n`. */
+export const neededOf = (n: number): number => n - (Math.floor(n / 2) + 1) + 1
+
+/** What a replica that does not vote is asked to decide by. */
+export interface Situation {
+  readonly peers: ReadonlyArray<ReplicaId>
+  readonly blank: boolean
+  readonly answers: Answers
+  /** Members that an operator has given up: nothing is waited for from them, and what only they hold is lost. */
+  readonly givenUp: ReadonlySet<ReplicaId>
+  /** Whether all that an answer says of a log is durably held here. */
+  readonly holds: (peer: ReplicaId, watermark: Watermark.Watermark) => boolean
+}
+
+/** Why a replica votes from now on; `undefined` while it does not. */
+export const decide = (situation: Situation): "founded" | "recovered" | undefined => {
+  const { answers, blank, givenUp, holds, peers } = situation
+  const waitedFor = peers.filter((peer) => !givenUp.has(peer))
+  if (blank && waitedFor.every((peer) => answers.get(peer)?.blank === true)) return "founded"
+  const voting = Array.from(answers).filter(([peer, answer]) => answer.voting && !givenUp.has(peer))
+  // When those who would be needed are given up, all the others have to have answered.
+  if (voting.length < Math.min(neededOf(peers.length + 1), waitedFor.length)) return undefined
+  return voting.every(([peer, { vector }]) => vector.every((watermark) => holds(peer, watermark)))
+    ? "recovered"
+    : undefined
+}
+
+/** What a replica that does not vote waits for, in words. */
+export const waitsFor = ({ answers, givenUp, holds, peers }: Situation): string => {
+  const waitedFor = peers.filter((peer) => !givenUp.has(peer))
+  const voting = waitedFor.filter((peer) => answers.get(peer)?.voting === true)
+  const needed = Math.min(neededOf(peers.length + 1), waitedFor.length)
+  if (voting.length < needed) {
+    const others = waitedFor.filter((peer) => !voting.includes(peer)).join(", ")
+    return `${needed} voting members have to answer, and ${voting.length} did; it waits for ${others}`
+  }
+  const missing = voting.flatMap((peer) => answers.get(peer)!.vector.filter((watermark) => !holds(peer, watermark)))
+  return `entries of ${missing.length} logs have to be fetched`
+}

@@ -1,0 +1,279 @@
+/** Who counts for a quorum: first starts, lost stores, older copies, and processes that are alive twice. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry } from "../src/index.ts"
+import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, failure } from "./support/time.ts"
+
+const put = (key: string, value = "v") => Entry.put("notes", key, value)
+type Made = Effect.Success<ReturnType<typeof Cluster.make>>
+
+const apart = (cluster: Made, one: string, others: string) => {
+  for (const other of others) {
+    cluster.cut(one, other)
+    cluster.cut(other, one)
+  }
+}
+const together = (cluster: Made, one: string, others: string) => {
+  for (const other of others) {
+    cluster.join(one, other)
+    cluster.join(other, one)
+  }
+}
+
+/** The store of a replica as it is now, kept for later. */
+const copyOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], doubt: ReplicaStore.Doubt) {
+  const copy = yield* ReplicaStore.makeMemory({ ...store.identity, doubt })
+  for (const { log } of yield* store.watermarks) {
+    yield* copy.append(Option.getOrThrow(yield* store.read(log, 0, 1_000_000)))
+  }
+  return copy
+})
+
+const blankSet = Effect.fnUntraced(function* (ids: string, up = ids) {
+  const cluster = yield* Cluster.make([...ids], Math.floor(ids.length / 2) + 1)
+  for (const id of ids) cluster.doubts.set(id, "blank")
+  const replicas = yield* Effect.forEach([...up], (id) => cluster.start(id))
+  return { cluster, replicas, a: replicas[0]!, b: replicas[1]! }
+})
+
+describe("a first start", () => {
+  it.effect("begins as soon as all members have met, and commits", () =>
+    Effect.gen(function* () {
+      const { a, replicas } = yield* blankSet("abc")
+      yield* during(a.writer.commit(put("k")), 500)
+      for (const { membership } of replicas) assert.isTrue(membership.isVoting())
+    })
+  )
+
+  it.effect("waits for the last member, whose coming begins it for all", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* blankSet("abc", "ab")
+      yield* TestClock.adjust(5000)
+      for (const { membership } of [a, b]) {
+        assert.isFalse(membership.isVoting())
+        assert.include(membership.obstacle(), "2 voting members have to answer, and 0 did")
+      }
+      yield* failure(a.records.read("notes", "k"), "NotReady")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(2500)
+      for (const { membership } of [a, b, c]) assert.isTrue(membership.isVoting())
+      yield* during(a.writer.commit(put("k")), 100)
+    })
+  )
+
+  it.effect("of some members begins when an operator gives the others up, and says what may be lost", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* blankSet("abc", "ab")
+      yield* TestClock.adjust(1000)
+      assert.include(yield* a.membership.recover([Cluster.id("c")]), "what only c holds")
+      yield* TestClock.adjust(0)
+      assert.isTrue(a.membership.isVoting())
+      // One that votes is not enough for the next.
+      assert.isFalse(b.membership.isVoting())
+      yield* b.membership.recover([Cluster.id("c")])
+      yield* TestClock.adjust(1100)
+      yield* during(a.writer.commit(put("k")), 1000)
+      // The third comes to a set that has begun.
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(2500)
+      assert.isTrue(c.membership.isVoting())
+      assert.isTrue(Option.isSome(yield* c.records.read("notes", "k")))
+    })
+  )
+
+  it.effect("of one member is over at once", () =>
+    Effect.gen(function* () {
+      const { a } = yield* blankSet("a")
+      yield* during(a.writer.commit(put("k")), 1)
+    })
+  )
+
+  it.effect("is told from a wipe after a restart too", () =>
+    Effect.gen(function* () {
+      const { a, cluster, replicas } = yield* blankSet("abc")
+      yield* during(a.writer.commit(put("k")), 500)
+      for (const { stop } of replicas) yield* during(stop, 5000)
+      yield* TestClock.adjust(5000)
+      const again = yield* Effect.forEach(["a", "b"], (id) => cluster.start(id))
+      yield* TestClock.adjust(1500)
+      for (const { membership } of again) assert.isTrue(membership.isVoting())
+    })
+  )
+})
+
+/** `a` commits with `c`, which loses its store then; `b` was away and is reached only by whom a test lets through. */
+const lost = Effect.gen(function* () {
+  const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+  apart(cluster, "b", "ac")
+  yield* during(a.writer.commit(put("k", "acknowledged")), 1000)
+  yield* during(a.writer.commit(put("l")), 1000)
+  yield* during(c.stop, 5000)
+  cluster.wipe("c")
+  yield* TestClock.adjust(4000)
+  return { a, b, cluster, old: c }
+})
+
+describe("a replica that lost its store", () => {
+  it.effect("L55 counts for no write and serves no read before as many as it takes have answered", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* lost
+      apart(cluster, "c", "a")
+      together(cluster, "b", "c")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      // It has all that b has, and b never heard of what c acked.
+      assert.isFalse(c.membership.isVoting())
+      yield* failure(c.records.read("notes", "k"), "NotReady")
+      assert.strictEqual((yield* during(failure(b.writer.commit(put("m")), "QuorumNotMet"), 5000)).got, 1)
+      assert.isFalse(b.peers.get(c.id).voting)
+      together(cluster, "c", "a")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(c.membership.isVoting())
+      const read = Option.getOrThrow(yield* c.records.read("notes", "k"))
+      assert.strictEqual(new TextDecoder().decode(read.value), "acknowledged")
+      yield* during(b.writer.commit(put("k")), 2000)
+      assert.isTrue(a.membership.isVoting())
+    })
+  )
+
+  it.effect("L55 does not forget by a restart that it may lack something", () =>
+    Effect.gen(function* () {
+      const { cluster } = yield* lost
+      apart(cluster, "c", "a")
+      together(cluster, "b", "c")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(2000)
+      yield* during(c.stop, 5000)
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      assert.isFalse(again.membership.isVoting())
+    })
+  )
+
+  it.effect("is known by its new incarnation to all, after restarts of those who heard of it too", () =>
+    Effect.gen(function* () {
+      const { b, cluster, old } = yield* lost
+      apart(cluster, "c", "a")
+      together(cluster, "b", "c")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(2000)
+      yield* during(b.stop, 5000)
+      yield* during(c.stop, 5000)
+      together(cluster, "b", "a")
+      const again = yield* cluster.start("b")
+      assert.strictEqual(again.membership.lives()[c.id]?.incarnation, c.logs.identity.incarnation)
+      assert.notStrictEqual(c.logs.identity.incarnation, old.logs.identity.incarnation)
+    })
+  )
+})
+
+describe("the acks of a store that is gone", () => {
+  for (const restarts of [false, true]) {
+    it.effect(
+      `L57 complete no quorum beside those of a member that knows of its successor${restarts ? ", and has restarted since" : ""}`,
+      () =>
+        Effect.gen(function* () {
+          const ids = ["a", "b", "c", "d", "e"]
+          const cluster = yield* Cluster.make(ids, 3)
+          const [a, b, c] = yield* Effect.forEach(ids, (id) =>
+            cluster.start(id, { policy: Cluster.policy(5, 3, { ackTimeout: 30_000 }) })
+          )
+          yield* TestClock.adjust(1000)
+          // Only c hears of the write, and acks it; then its store is lost.
+          apart(cluster, "a", "bde")
+          const write = yield* Effect.forkChild(Effect.flip(a!.writer.commit(put("k"))))
+          yield* TestClock.adjust(100)
+          apart(cluster, "a", "c")
+          yield* during(c!.stop, 5000)
+          cluster.wipe("c")
+          // What b, d and e have is all that the new store of c gets.
+          yield* TestClock.adjust(4000)
+          const next = yield* cluster.start("c")
+          yield* TestClock.adjust(4000)
+          assert.isTrue(next.membership.isVoting())
+          if (restarts) {
+            yield* during(b!.stop, 5000)
+            yield* cluster.start("b")
+          }
+          together(cluster, "a", "b")
+          cluster.cut("b", "c")
+          yield* TestClock.adjust(4000)
+          assert.strictEqual(a!.peers.get(Cluster.id("b")).watermarks.get(a!.logs.own)?.seq, 1)
+          yield* TestClock.adjust(30_000)
+          const error = yield* Fiber.join(write)
+          assert(error._tag === "QuorumNotMet")
+          assert.strictEqual(error.got, 2)
+        })
+    )
+  }
+})
+
+describe("an older copy of a store", () => {
+  it.effect("L53 is another life, and does not vote before it holds what it acked", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* during(a.writer.commit(put("1")), 100)
+      const older = yield* copyOf(yield* cluster.storeOf("c"), "other_place")
+      yield* during(a.writer.commit(put("2")), 100)
+      yield* during(c.stop, 5000)
+      cluster.stores.set("c", older)
+      apart(cluster, "c", "ab")
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      assert.isFalse(again.membership.isVoting())
+      together(cluster, "c", "ab")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(again.membership.isVoting())
+      assert.deepStrictEqual(again.logs.head(a.logs.own), a.logs.head(a.logs.own))
+      assert.isTrue(b.peers.get(c.id).voting)
+    })
+  )
+
+  it.effect("that its place and boot do not give away is found by what a peer remembers of its acks", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* Cluster.running("abc", 2)
+      const older = yield* copyOf(yield* cluster.storeOf("c"), "none")
+      for (const key of ["1", "2"]) yield* during(a.writer.commit(put(key)), 100)
+      yield* TestClock.adjust(6000)
+      yield* during(c.stop, 5000)
+      cluster.stores.set("c", older)
+      apart(cluster, "c", "b")
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(3000)
+      assert.notStrictEqual(again.logs.own, c.logs.own)
+      assert.isFalse(again.membership.isVoting())
+      together(cluster, "c", "b")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(again.membership.isVoting())
+    })
+  )
+})
+
+describe("two live processes of one replica", () => {
+  it.effect("without a peer in common are noticed, and the one that began later stops", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* Cluster.running("abc", 2)
+      yield* during(a.writer.commit(put("1")), 100)
+      yield* TestClock.adjust(5000)
+      const copy = yield* copyOf(yield* cluster.storeOf("a"), "other_place")
+      apart(cluster, "a", "c")
+      yield* TestClock.adjust(5000)
+      cluster.stores.set("a", copy)
+      const second = yield* cluster.start("a", { second: "A" })
+      apart(cluster, "A", "b")
+      yield* TestClock.adjust(30_000)
+      assert.include(second.membership.obstacle(), "another process with the id a is alive, and this one began later")
+      const error = yield* during(Effect.flip(second.writer.commit(put("2"))), 20_000)
+      assert.include(error.message, "nothing was written")
+      together(cluster, "a", "c")
+      yield* TestClock.adjust(10_000)
+      assert.isTrue(a.membership.isVoting())
+      yield* during(a.writer.commit(put("3")), 1000)
+      assert.isTrue(Option.isSome(yield* a.records.read("notes", "1")))
+      assert.isAtLeast(EntryBatch.last(Option.getOrThrow(yield* a.logs.read(a.logs.own, 0, 1000))), 1)
+    })
+  )
+})
