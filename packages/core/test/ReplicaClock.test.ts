@@ -77,6 +77,46 @@ describe("ReplicaClock", () => {
     })
   )
 
+  it.effect(
+    "OneEntryPerPlace: no two writes have one stamp, also when they come after clocks that are not followed",
+    () =>
+      Effect.gen(function* () {
+        const clock = yield* make
+        const far = at(today + hour, 7)
+        const together = Result.getOrThrow(clock.stamp([put("a"), put("b")], () => far))
+        const stamps = [
+          ...together,
+          stampOf(clock, "c", far),
+          stampOf(clock, "d", at(today + tenYears)),
+          stampOf(clock, "e", far)
+        ]
+        assert.deepStrictEqual(stamps, [
+          at(today + hour, 8),
+          at(today + hour, 9),
+          at(today + hour, 10),
+          at(today + tenYears, 1),
+          at(today + hour, 11)
+        ])
+        assert.deepStrictEqual(stampOf(clock, "near"), at(today))
+      })
+  )
+
+  it.effect(
+    "OneEntryPerPlace: a clock that was followed and lies too far ahead since still ticks with every stamp",
+    () =>
+      Effect.gen(function* () {
+        const clock = yield* make
+        yield* TestClock.setTime(today + hour)
+        assert.deepStrictEqual(stampOf(clock, "a"), at(today + hour))
+        yield* TestClock.setTime(today)
+        const floors = [at(today + hour - 1), at(today + hour - 1), at(today + hour, 30), at(today + hour, 5)]
+        assert.deepStrictEqual(
+          floors.map((floor) => stampOf(clock, "b", floor)),
+          [1, 2, 31, 32].map((logical) => at(today + hour, logical))
+        )
+      })
+  )
+
   it.effect("follows a far clock when the time has come near, and forgets its keys", () =>
     Effect.gen(function* () {
       const clock = yield* make

@@ -79,6 +79,8 @@ export const make = Effect.gen(function* () {
   /** No entry that is held has a later wall time than before this, unless its keys are kept. */
   let ceiling = Option.match(yield* store.note(clockNote), { onNone: () => 0, onSome: Number })
   let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: ceiling, logical: 0 }
+  /** The last stamp of each wall time that is too far ahead to be followed: no two writes have one. */
+  const stampedFar = new Map<number, HybridLogicalClock.HybridLogicalClock>()
   /** What was told last, and what was said in the log last. */
   let told = 0
   let said = 0
@@ -127,10 +129,15 @@ export const make = Effect.gen(function* () {
     millis: number
   ): Result.Result<HybridLogicalClock.HybridLogicalClock, HybridLogicalClock.ClockExhausted> => {
     const floor = floorOf(writes, after)
-    const stamped = HybridLogicalClock.tick(later(clock, floor), millis)
+    const isFollowed = floor.wallTime <= Math.max(latest, clock.wallTime)
+    const from = isFollowed ? later(clock, floor) : later(floor, stampedFar.get(floor.wallTime) ?? floor)
+    const stamped = HybridLogicalClock.tick(from, millis)
     if (Result.isFailure(stamped)) return stamped
-    if (floor.wallTime <= latest) clock = stamped.success
-    else keep(stamped.success, Entry.listOf(writes))
+    if (isFollowed) clock = stamped.success
+    else {
+      keep(stamped.success, Entry.listOf(writes))
+      stampedFar.set(stamped.success.wallTime, stamped.success)
+    }
     return stamped
   }
 
@@ -182,6 +189,8 @@ export const make = Effect.gen(function* () {
     stamp: (writes, afterOf) => {
       const { millis } = time()
       const latest = limit(millis)
+      // What the time has got to is behind the clock now.
+      for (const wallTime of stampedFar.keys()) if (wallTime <= latest) stampedFar.delete(wallTime)
       const stamps: Array<HybridLogicalClock.HybridLogicalClock> = []
       for (let i = 0; i < writes.length; i++) {
         const stamped = stamp(writes[i]!, afterOf(i) ?? HybridLogicalClock.zero, latest, millis)
