@@ -5,7 +5,7 @@ import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Effect, FileSystem, Option, Random } from "effect"
+import { Effect, FileSystem, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Ending from "./Ending.ts"
@@ -14,6 +14,21 @@ import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
 import * as Soak from "./soak/Soak.ts"
+
+/** Some of the faults, by commas; at least one besides the clocks. */
+const FaultList = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.Array(Schema.Literals(Soak.faults)).check(
+      Schema.makeFilter((faults) => faults.some((fault) => fault !== "clock"), {
+        expected: "a fault besides the clocks"
+      })
+    ),
+    SchemaTransformation.transform({
+      decode: (text: string): ReadonlyArray<Soak.Fault> => text.split(",") as ReadonlyArray<Soak.Fault>,
+      encode: (faults) => faults.join(",")
+    })
+  )
+)
 
 const flags = {
   minutes: Flags.whole("minutes", 1, 10_000).pipe(
@@ -35,6 +50,12 @@ const flags = {
     Flag.withDescription("How many writers write at once (default: 64)"),
     Flag.withDefault(64)
   ),
+  faults: Flag.String("faults").pipe(
+    Flag.withMetavar("LIST"),
+    Flag.withDescription(`What happens, by commas (default: ${Soak.faults.join(",")})`),
+    Flag.withSchema(FaultList),
+    Flag.withDefault(Soak.faults)
+  ),
   dir: Flag.String("dir").pipe(
     Flag.withMetavar("FOLDER"),
     Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
@@ -51,18 +72,19 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
     onNone: () => fs.makeTempDirectoryScoped({ prefix: "quorum-soak-" }),
     onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
   })
-  const { minutes, transport, writers } = given
+  const { faults, minutes, transport, writers } = given
   yield* say(`Soak of ${minutes} minutes over ${transport} with ${writers} writers; --seed ${seed} for the same again`)
   const { lines, problems } = yield* Soak.run({
     script: fileURLToPath(new URL("./replica.js", import.meta.url)),
     name: "soak",
     folder,
     ports: yield* Ports.free(3),
-    policy: yield* Effect.fromResult(QuorumPolicy.majority(3)),
+    policy: yield* Effect.fromResult(QuorumPolicy.make({ n: 3, w: 2, order: "real-time" })),
     transport,
     seed,
     minutes,
-    writers
+    writers,
+    faults
   })
   yield* say(lines.join("\n"))
   if (problems.length > 0) return yield* new Ending.NotHeld()

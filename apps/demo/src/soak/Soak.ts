@@ -23,7 +23,15 @@ export interface Options extends Omit<Cluster.Options, "env"> {
   readonly seed: number
   readonly minutes: number
   readonly writers: number
+  /** The faults that happen. */
+  readonly faults: ReadonlyArray<Fault>
 }
+
+/** Everything that may happen. */
+export const faults = [...Faults.kinds, "clock"] as const
+
+/** Something that may happen. */
+export type Fault = (typeof faults)[number]
 
 /** What was seen. */
 export interface Outcome {
@@ -36,7 +44,9 @@ export interface Outcome {
 /** Runs it. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const { say } = yield* Progress
-  const fakeTime = FakeTime.make(options.folder)
+  const kinds = Faults.kinds.filter((kind) => options.faults.includes(kind))
+  const hasClocks = options.faults.includes("clock")
+  const fakeTime = hasClocks ? FakeTime.make(options.folder) : undefined
   const env = fakeTime === undefined ? {} : { env: fakeTime.env }
   const cluster = yield* Cluster.make({ ...options, ...env })
   for (const { id } of cluster.members) fakeTime?.set(id, 0)
@@ -51,7 +61,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const problems: Array<string> = []
   if (!(yield* Faults.allReady({ client, cluster })))
     problems.push("Liveness: the replicas were not ready at the start")
-  if (fakeTime === undefined) yield* say("  no clock jumps: libfaketime (Debian's package faketime) is not installed")
+  if (hasClocks && fakeTime === undefined)
+    yield* say("  no clock jumps: libfaketime (Debian's package faketime) is not installed")
   const memory = yield* Memory.watch(cluster)
   const startedAt = yield* Clock.currentTimeMillis
 
@@ -78,8 +89,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const told = (since: number): string => progressLine(Date.now() - since, load, windows, jumps)
 
   const endsAt = startedAt + options.minutes * 60_000
-  for (let i = 0; (yield* Clock.currentTimeMillis) < endsAt || i < Faults.kinds.length; i++) {
-    const kind = Faults.kinds[i] ?? Random.pick(random, Faults.kinds)
+  for (let i = 0; (yield* Clock.currentTimeMillis) < endsAt || i < kinds.length; i++) {
+    const kind = kinds[i] ?? Random.pick(random, kinds)
     const window = yield* Faults.happen({ cluster, client, load, random, ended }, kind)
     windows.push(window)
     if (window.proof === undefined)
