@@ -2,7 +2,9 @@
 // [--json FILE]`. One seed alone is told line by line; what fails is made smaller and told.
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
+import { Worker } from "node:worker_threads"
 import { root, turboRun } from "./turbo.mjs"
 
 const { values: options } = parseArgs({
@@ -14,6 +16,7 @@ const { values: options } = parseArgs({
     scenario: { type: "string" },
     pinned: { type: "boolean", default: false },
     seconds: { type: "string" },
+    jobs: { type: "string" },
     "no-build": { type: "boolean", default: false },
     quiet: { type: "boolean", default: false }
   }
@@ -31,19 +34,20 @@ const whole = (name, least) => {
 const replicas = whole("replicas", 1)
 const seeds = whole("seeds", 1) ?? (options.seconds === undefined ? 1 : Number.MAX_SAFE_INTEGER)
 const firstSeed = whole("seed", 0) ?? (Date.now() % 1e9) * 1000
+const jobs = whole("jobs", 1) ?? 1
 const seconds = whole("seconds", 1) ?? Number.POSITIVE_INFINITY
 
 if (!options["no-build"]) {
   const status = await turboRun(["build", "--filter=@quorum/testing"], { quiet: true })
   if (status !== 0) process.exit(status)
 }
-const Simulation = await import(join(root, "packages/testing/dist/Simulation.js"))
+const simulator = pathToFileURL(join(root, "packages/testing/dist/Simulation.js")).href
+const Simulation = await import(simulator)
 
 const repeat = (scenario) => `npx -y pnpm@12 simulate --scenario '${JSON.stringify(scenario)}'`
 
 /** The runs that are asked for: those that once failed first, if they are wanted. */
 function* wanted() {
-  if (options.scenario !== undefined) return yield JSON.parse(options.scenario)
   if (options.pinned) {
     const lines = readFileSync(join(root, "packages/testing/seeds.txt"), "utf8").split("\n")
     for (const line of lines.filter((each) => /^\d/.test(each))) {
@@ -54,6 +58,12 @@ function* wanted() {
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) yield Simulation.standard(seed, replicas)
 }
 
+if (options.scenario !== undefined) {
+  const { trace, violations } = Simulation.runStandard(JSON.parse(options.scenario), true)
+  console.log(trace.join("\n"))
+  process.exit(violations.length > 0 ? 1 : 0)
+}
+
 const faults = new Map(Object.values(Simulation.faultCounts).flatMap((names) => names.map((name) => [name, 0])))
 const broken = []
 const possible = new Set()
@@ -62,33 +72,54 @@ let operations = 0
 let virtualMillis = 0
 const began = performance.now()
 let told = began
-const rate = () => (runs / ((performance.now() - began) / 1000)).toFixed(1)
+const passed = () => (performance.now() - began) / 1000
+const rate = () => (runs / passed()).toFixed(1)
 
-for (const scenario of wanted()) {
-  const outcome = Simulation.runStandard(scenario, options.scenario !== undefined)
-  runs++
-  operations += outcome.operations.length
-  virtualMillis += outcome.virtualMillis
-  for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count)
-  for (const kind of scenario.nemesis.kinds) possible.add(kind)
-  if (options.scenario !== undefined) console.log(outcome.trace.join("\n"))
-  if (outcome.violations.length > 0) {
-    const [{ at, detail, law }] = outcome.violations
-    broken.push({
-      seed: scenario.seed,
-      replicas: scenario.replicas,
-      law,
-      detail,
-      laws: [...new Set(outcome.violations.map((each) => each.law))]
-    })
+const take = (found) => {
+  runs += found.scenarios.length
+  operations += found.operations
+  virtualMillis += found.virtualMillis
+  for (const [name, count] of found.faults) faults.set(name, (faults.get(name) ?? 0) + count)
+  for (const { nemesis } of found.scenarios) for (const kind of nemesis.kinds) possible.add(kind)
+  for (const { scenario, violations } of found.broken) {
+    const [{ at, detail, law }] = violations
+    broken.push({ scenario, law, detail, laws: [...new Set(violations.map((each) => each.law))] })
     console.log(`seed ${scenario.seed}, ${scenario.replicas} replicas, at ${Math.round(at)} ms: ${law}: ${detail}`)
   }
   if (!options.quiet && performance.now() - told > 10_000) {
     told = performance.now()
     console.log(`${runs} runs, ${rate()} a second, ${broken.length} broken`)
   }
-  if (performance.now() - began > seconds * 1000) break
 }
+
+/** Several threads run a few scenarios at a time, each with room for what is short-lived. */
+const left = wanted()
+const some = () => {
+  const found = []
+  while (found.length < 10 && passed() < seconds) {
+    const next = left.next()
+    if (next.done) break
+    found.push(next.value)
+  }
+  return found
+}
+const work = () =>
+  new Promise((resolve, reject) => {
+    const url = new URL("simulate-worker.mjs", import.meta.url)
+    const worker = new Worker(url, { workerData: simulator, resourceLimits: { maxYoungGenerationSizeMb: 128 } })
+    const next = () => {
+      const scenarios = some()
+      if (scenarios.length > 0) return worker.postMessage(scenarios)
+      resolve(worker.terminate())
+    }
+    worker.on("message", (found) => {
+      take(found)
+      next()
+    })
+    worker.on("error", reject)
+    next()
+  })
+await Promise.all(Array.from({ length: jobs }, work))
 
 const hours = virtualMillis / 3_600_000
 console.log(
@@ -102,13 +133,13 @@ if (runs > 1) {
 }
 
 const [first] = broken
-if (first !== undefined && options.scenario === undefined) {
-  const scenario = Simulation.shrink(Simulation.standard(first.seed, first.replicas), first.law, 400)
+if (first !== undefined) {
+  const scenario = Simulation.shrink(first.scenario, first.law, 400)
   console.log(`the smallest run that was found to break ${first.law}; repeat it with\n  ${repeat(scenario)}`)
   console.log(Simulation.runStandard(scenario, true).trace.slice(-60).join("\n"))
 }
 if (options.json !== undefined) {
-  const report = { firstSeed, runs, operations, virtualMillis, seconds: (performance.now() - began) / 1000 }
+  const report = { firstSeed, runs, operations, virtualMillis, seconds: passed() }
   writeFileSync(
     options.json,
     `${JSON.stringify({ ...report, faults: Object.fromEntries(faults), broken }, undefined, 2)}\n`

@@ -17,6 +17,8 @@ export interface MachineClock {
   readonly mend: () => void
   /** By how much it is wrong now, in milliseconds. */
   readonly error: () => number
+  /** By how much it was ever wrong, forward or back. */
+  readonly greatestError: () => number
   /** Effect's service, for a process on this machine. */
   readonly service: (owner: Owner) => Clock.Clock
 }
@@ -37,6 +39,8 @@ export const make = (timeline: Timeline, offset: number, rate: number): MachineC
     since += passed
   }
   const error = (): number => wrong + (timeline.now() - since) * (rate - 1)
+  let greatest = Math.abs(offset)
+  const note = (): number => (greatest = Math.max(greatest, Math.abs(error())))
   const wallMillis = (): number => Math.max(0, Math.floor(epochMillis + timeline.now() + error()))
   const monotonicMillis = (): number => ran + (timeline.now() - since) * rate
   const wallNanos = (): bigint => BigInt(wallMillis()) * 1_000_000n
@@ -44,15 +48,19 @@ export const make = (timeline: Timeline, offset: number, rate: number): MachineC
   return {
     wallMillis,
     error,
+    greatestError: note,
     jump: (millis) => {
+      note()
       settle()
       wrong += millis
+      note()
     },
     drift: (next) => {
       settle()
       rate = next
     },
     mend: () => {
+      note()
       settle()
       rate = 1
       wrong = 0

@@ -5,6 +5,8 @@
 import { type Receipt, WriteId } from "@quorum/core"
 import { Chain, type PeerProtocol, type Watermark } from "@quorum/core/adapter"
 import * as Disk from "../Disk.ts"
+import * as BoundedClocks from "./BoundedClocks.ts"
+import * as Nemesis from "../Nemesis.ts"
 import type { Passing } from "../Network.ts"
 import type { World } from "../World.ts"
 
@@ -33,9 +35,24 @@ export const onPassing = (world: World, { answer, from, name, request }: Passing
     if (isHeld(said)) return
     world.violated("NoPhantomAck", `${from} says in ${where} that it holds ${said.log} up to ${said.seq}, and does not`)
   }
-  if (name === "push" && answer !== undefined) expect(answer as PeerProtocol.Ack, "an ack")
+  const isRecovering = (): boolean => Nemesis.isRecovering(world.machine(from))
+  if (name === "push" && answer !== undefined) {
+    const ack = answer as PeerProtocol.Ack
+    expect(ack, "an ack")
+    BoundedClocks.onClock(world, from, ack.clock)
+    if (ack.voting && isRecovering()) world.violated("RecoveringDoesNotVote", `${from} acks as one that votes`)
+  }
   if (name === "hello") {
-    const { vector } = (answer ?? request) as PeerProtocol.Hello | PeerProtocol.Welcome
+    const { clock, vector } = (answer ?? request) as PeerProtocol.Hello | PeerProtocol.Welcome
     for (const said of vector) expect(said, "a handshake")
+    BoundedClocks.onClock(world, from, clock)
+  }
+  if (answer !== undefined && !answersAnyway.has(name) && isRecovering()) {
+    world.violated("RecoveringDoesNotVote", `${from} answers a ${name}`)
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a replica answers that does not vote: it stores, and gives others what it holds. */
+const answersAnyway: ReadonlySet<string> = new Set(["hello", "push", "pull"])
