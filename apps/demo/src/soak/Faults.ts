@@ -74,17 +74,16 @@ export const allReady = ({ client, cluster }: Pick<Context, "client" | "cluster"
 /** How long it may take until a replica takes writes again, and until one that lost its folder holds what it lost. */
 const readyMillis = 60_000
 
-const pollMillis = 50
+const pollMillis = 10
 const settleMillis = 250
 
-/** Asks again and again, for so long. */
-const within = (millis: number, question: Effect.Effect<boolean>): Effect.Effect<boolean> =>
-  question.pipe(
-    Effect.tap(Effect.sleep(pollMillis)),
-    Effect.repeat({ until: (holds) => holds }),
-    Effect.timeoutOption(millis),
-    Effect.map(({ _tag }) => _tag === "Some")
+/** Asks again and again, for so long. Goes on in the very moment in which it holds. */
+const within = (millis: number, question: Effect.Effect<boolean>): Effect.Effect<boolean> => {
+  const ask: Effect.Effect<true> = Effect.flatMap(question, (holds) =>
+    holds ? Effect.succeed(true) : Effect.andThen(Effect.sleep(pollMillis), ask)
   )
+  return Effect.map(Effect.timeoutOption(ask, millis), ({ _tag }) => _tag === "Some")
+}
 
 const between = ({ random }: Context, least: number, most: number): number => least + random(most - least)
 
