@@ -107,15 +107,16 @@ export const awaitSameLogs = Effect.fnUntraced(function* (options: {
   const vectorOf = (member: Member) =>
     options.client.status(member).pipe(
       Effect.map(({ vector }: Status): Watermark.VersionVector => vector),
-      Effect.catch(() => Effect.succeed<Watermark.VersionVector>([]))
+      Effect.orElseSucceed(() => undefined)
     )
   let best = -1
   let progressAt = yield* Clock.currentTimeMillis
   while (true) {
-    const vectors = yield* Effect.forEach(options.cluster.members, vectorOf, { concurrency: "unbounded" })
+    const answers = yield* Effect.forEach(options.cluster.members, vectorOf, { concurrency: "unbounded" })
+    const vectors = answers.map((vector) => vector ?? [])
     const { held, total } = distance(vectors)
     yield* options.onProgress(held, total)
-    if (held > 0 && sameLogs(vectors)) return Option.fromUndefinedOr(vectors[0])
+    if (!answers.includes(undefined) && sameLogs(vectors)) return Option.fromUndefinedOr(vectors[0])
     const now = yield* Clock.currentTimeMillis
     if (held > best) {
       best = held

@@ -99,7 +99,8 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
     onNone: () => (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix: "quorum-demo-" }),
     onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
   })
-  const policy = yield* Effect.fromResult(QuorumPolicy.majority(replicas))
+  const w = Math.floor(replicas / 2) + 1
+  const policy = yield* Effect.fromResult(QuorumPolicy.make({ n: replicas, w, order: "real-time" }))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
   const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, transport, verbose })
 

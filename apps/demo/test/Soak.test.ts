@@ -1,10 +1,31 @@
-/** The soak as a process. */
+/** The soak, for a minute. */
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem } from "effect"
 import * as Program from "./support/program.ts"
 
 describe("the soak, as a process", () => {
+  it.live(
+    "AckedIsDurable, LaterWins, AtomicRegister: every promise holds while replicas are killed, stopped, wiped and set back",
+    () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const tmp = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+        const soak = yield* Program.run(["--minutes", "1"], { program: "soak.js", tmp })
+        const ended = yield* soak.ended
+        console.log(soak.output())
+        assert.strictEqual(ended, 0, soak.output())
+        assert.include(soak.output(), "Everything held.")
+        const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
+        assert.strictEqual(shown, of)
+        for (const kind of ["kill", "kill two", "kill all", "pause", "pause two", "wipe", "old folder"]) {
+          assert.match(soak.output(), new RegExp(`^ {16}${kind} [abc]`, "m"))
+        }
+        assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    { timeout: 400_000 }
+  )
+
   it.live(
     "stops in order in the middle of a run, and leaves nothing behind",
     () =>
