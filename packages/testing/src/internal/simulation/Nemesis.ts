@@ -3,6 +3,7 @@
  * some of all kinds, because faults of one kind hide those of another. What was done is undone after a while.
  */
 import { QuorumPolicy } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -83,8 +84,9 @@ export const mend = (world: World): void => {
   }
 }
 
-/** Whether a replica counts for nothing, because something may be missing from its disk. */
-export const isRecovering = ({ disk }: Machines.Machine): boolean => (disk.content.notes.get("recovering") ?? "") !== ""
+/** Whether a replica counts for nothing, because something may be missing from its disk; it need not know that yet. */
+export const isRecovering = ({ disk: { content, place } }: Machines.Machine): boolean =>
+  content.place !== place || (content.notes.get(ReplicaStore.recoveringNote) ?? "") !== ""
 
 // ---------------------------------------------------------------------------------------------------------------------
 
