@@ -20,7 +20,7 @@ const issueOf = (input: unknown): string => {
   return String(result.failure)
 }
 
-const json = { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock" }
+const json = { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time" }
 
 describe("QuorumPolicy", () => {
   it("policy rejects zero n", () => {
@@ -42,7 +42,7 @@ describe("QuorumPolicy", () => {
   it("quorum policy serde roundtrip", () => {
     const policy = Result.getOrThrow(QuorumPolicy.make({ n: 5, w: 3, ackTimeout: "1500 micros" }))
     const text = JSON.stringify(encode(policy))
-    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"order":"clock"}`)
+    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"order":"real-time"}`)
     assert.deepStrictEqual(Result.getOrThrow(decode(JSON.parse(text))), policy)
   })
 

@@ -201,7 +201,7 @@ describe("a start", () => {
           }
         })
       )
-      assert.strictEqual(notes, 3)
+      assert.strictEqual(notes, 35)
       assert.deepStrictEqual((yield* on(store)).current(), at(today + 9901))
     })
   )

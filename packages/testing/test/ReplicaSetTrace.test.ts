@@ -29,7 +29,10 @@ const shown = (event: ReplicaEvents.ReplicaEvent): string | undefined => {
 
 /** Runs one line of a trace, and returns what happened, sorted per replica: the order between replicas is nobody's. */
 const makeRunner = Effect.gen(function* () {
-  const rig = yield* ReplicaSetRig.make(["a", "b", "c"], Result.getOrThrow(QuorumPolicy.majority(3)))
+  const rig = yield* ReplicaSetRig.make(
+    ["a", "b", "c"],
+    Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2, order: "clock" }))
+  )
   const running = new Map<string, ReplicaSetRig.Running>()
   const told = new Map<string, Array<string>>()
   const ids = new Map<string, WriteId.WriteId>()

@@ -232,7 +232,7 @@ const clockNote = "clock"
 const farNote = "far"
 
 /** How far ahead of the clock the note is, in milliseconds: it is written at most so often. */
-const ceilingStepMillis = 5000
+const ceilingStepMillis = 250
 
 const later = (a: HybridLogicalClock.HybridLogicalClock, b: HybridLogicalClock.HybridLogicalClock) =>
   HybridLogicalClock.compare(b, a) > 0 ? b : a

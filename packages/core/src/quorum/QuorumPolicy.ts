@@ -113,7 +113,7 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
 
 /**
  * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds;
- * a number is milliseconds. `order` is `clock` unless given.
+ * a number is milliseconds. `order` is `real-time` unless given.
  *
  * A whole `w` outside `[1, n]` is clamped and remembered as `requestedW`; who uses the policy has to tell somebody
  * when `isClamped`. Fails with `InvalidPolicy`, its detail naming the field, when `n` is not a whole number >= 1, when
@@ -125,7 +125,7 @@ export const make = (options: {
   readonly ackTimeout?: Duration.Input | undefined
   readonly order?: Order | undefined
 }): Result.Result<QuorumPolicy, InvalidPolicy> => {
-  const { n, order = "clock", w } = options
+  const { n, order = "real-time", w } = options
   if (!Number.isSafeInteger(n) || n < 1) {
     return invalid(`n must be >= 1 and a whole number, got ${shown(n)}`)
   }

@@ -34,11 +34,12 @@ export interface Running {
   readonly stop: Effect.Effect<void>
 }
 
+/** A policy by which nobody is asked before a write is stamped, unless that is what a test is about. */
 export const policy = (
   n: number,
   w: number,
   extra: Partial<Parameters<typeof QuorumPolicy.make>[0]> = {}
-): QuorumPolicy.QuorumPolicy => Result.getOrThrow(QuorumPolicy.make({ n, w, ...extra }))
+): QuorumPolicy.QuorumPolicy => Result.getOrThrow(QuorumPolicy.make({ n, w, order: "clock", ...extra }))
 
 export const id = ReplicaId.make
 

@@ -20,8 +20,9 @@ import { type HttpPeerServer, HttpPeerTransport, HttpReplicaServer } from "../..
 
 export const id = ReplicaId.make
 
+/** A policy by which nobody is asked before a write is stamped. */
 export const policy = (n: number, w: number, ackTimeout: number = 2000): QuorumPolicy.QuorumPolicy =>
-  Result.getOrThrow(QuorumPolicy.make({ n, w, ackTimeout }))
+  Result.getOrThrow(QuorumPolicy.make({ n, w, ackTimeout, order: "clock" }))
 
 export interface Running {
   readonly id: ReplicaId.ReplicaId
