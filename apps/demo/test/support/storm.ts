@@ -70,8 +70,8 @@ export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>, tr
 
   /** A replica that was wiped has to have back what was acknowledged before, or the next loss would be one too many. */
   const refilled = (member: Cluster.Member, upTo: Import.Import["acknowledgedUpTo"]) =>
-    client.status(member).pipe(
-      Effect.map(({ vector }) => Compare.missing(vector, upTo).length === 0),
+    Effect.all([client.status(member), client.isReady(member)]).pipe(
+      Effect.map(([{ vector }, isReady]) => isReady && Compare.missing(vector, upTo).length === 0),
       Effect.tap(Effect.sleep(20)),
       Effect.repeat({ until: (complete) => complete }),
       // The comparison at the end says what is missing.
@@ -125,6 +125,12 @@ export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>, tr
     onProgress: () => Effect.void
   })
   assert.deepStrictEqual(Compare.missing(Option.getOrThrow(vector), state.acknowledgedUpTo), [])
+  // Whoever may lack what it acknowledged shows nothing; all have it by now, and say so soon.
+  const ready = Effect.forEach(cluster.members, client.isReady, { concurrency: "unbounded" })
+  yield* Effect.timeout(
+    Effect.repeat(Effect.tap(ready, Effect.sleep(50)), { until: (all) => all.every(Boolean) }),
+    20_000
+  )
   const contents = yield* Effect.forEach(
     cluster.members,
     (member) => Compare.content(client.records(member), state.acknowledged),
