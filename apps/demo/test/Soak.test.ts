@@ -18,12 +18,35 @@ describe("the soak, as a process", () => {
         assert.include(soak.output(), "Everything held.")
         const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
         assert.strictEqual(shown, of)
-        for (const kind of ["kill", "kill two", "kill all", "pause", "pause two", "wipe", "old folder"]) {
+        for (const kind of ["kill", "kill two", "kill all", "pause", "pause two", "wipe", "old folder", "wipe alone"]) {
           assert.match(soak.output(), new RegExp(`^ {16}${kind} [abc]`, "m"))
         }
         assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     { timeout: 400_000 }
+  )
+
+  it.live(
+    "says what is wrong with a flag before it starts anything",
+    () =>
+      Effect.forEach(
+        [
+          ["--minutes", "0"],
+          ["--seed", "x"],
+          ["--faults", "clock"],
+          ["--faults", "kill,flood"]
+        ] as const,
+        (flags) =>
+          Effect.gen(function* () {
+            const soak = yield* Program.run(flags, { program: "soak.js" })
+            assert.strictEqual(yield* soak.ended, 1)
+            assert.include(soak.output(), flags[0])
+            assert.notInclude(soak.output(), "Soak of")
+            assert.notMatch(soak.output(), /\n {4}at /)
+          }),
+        { discard: true }
+      ).pipe(Effect.scoped),
+    { timeout: 60_000 }
   )
 
   it.live(

@@ -25,7 +25,7 @@ export interface Window {
 export type Kind = (typeof kinds)[number]
 
 /** All faults, in the order in which the first of each happens. */
-export const kinds = ["kill", "pause", "wipe", "kill all", "pause two", "old folder", "kill two"] as const
+export const kinds = ["kill", "pause", "wipe", "kill all", "pause two", "old folder", "kill two", "wipe alone"] as const
 
 /** What faults work on. */
 export interface Context {
@@ -55,6 +55,8 @@ export const happen = (context: Context, kind: Kind): Effect.Effect<Window> => {
       return pause(context, kind, two)
     case "wipe":
       return wipe(context, one)
+    case "wipe alone":
+      return wipeAlone(context, one, two)
     case "old folder":
       return oldFolder(context, one)
   }
@@ -179,6 +181,36 @@ const wipe = Effect.fnUntraced(function* (context: Context, member: Member) {
     proof ? `${killed}; ${bytes} bytes deleted, and a new incarnation` : undefined,
     failed
   )
+})
+
+/**
+ * Deletes all that a replica holds when nobody else is there who knows it: one was dead while it was acknowledged, and the
+ * other stands still. The empty one and the one that was dead are a majority, and may not act as one.
+ */
+const wipeAlone = Effect.fnUntraced(function* (
+  context: Context,
+  member: Member,
+  [dead, silent]: ReadonlyArray<Member>
+) {
+  const { load } = context
+  const first = yield* killInFlight(context, [dead!])
+  const before = load.acknowledged
+  yield* Effect.sleep(between(context, 500, 1500))
+  const upTo = new Map(load.acknowledgedUpTo)
+  const acknowledged = load.acknowledged - before
+  const killed = yield* killInFlight(context, [member])
+  const inDoubt = Effect.gen(function* () {
+    const bytes = sizeOf(member.folder)
+    rmSync(member.folder, { recursive: true })
+    const failed = yield* start(context, [dead!, member])
+    yield* Effect.sleep(between(context, 1000, 2500))
+    return { bytes, failed }
+  })
+  const { bytes, failed } = yield* whileStopped(context, [silent!], inDoubt)
+  const problem = failed ?? (yield* restored(context, member, upTo))
+  const isShown = first !== undefined && killed !== undefined && bytes > 0 && acknowledged > 0
+  const proof = `${killed}; ${acknowledged} writes acknowledged while ${dead!.id} was dead, ${silent!.id} stood still`
+  return windowOf("wipe alone", [member], isShown ? proof : undefined, problem)
 })
 
 /** Puts the folder of a replica back as it was some seconds and acknowledged writes ago. */
