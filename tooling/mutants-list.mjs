@@ -111,22 +111,6 @@ export const bugs = [
       "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, now())\n      if (closed) return fail(group, now())"
   },
   {
-    name: "any-log-is-acked",
-    from: "L12",
-    says: "an ack for one log counts for another",
-    file: "write/internal/InFlight.ts",
-    find: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {",
-    replace: "if (event.watermark.seq >= group.seq) {"
-  },
-  {
-    name: "watermark-one-further",
-    from: "malice",
-    says: "an ack counts for the write after it",
-    file: "write/internal/InFlight.ts",
-    find: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq) {",
-    replace: "if (event.watermark.log === group.log && event.watermark.seq >= group.seq - 1) {"
-  },
-  {
     name: "push-skips-an-entry",
     from: "L27",
     says: "a new connection begins one entry too late",
@@ -195,14 +179,6 @@ export const bugs = [
     replace: "if (options?.atLeast === undefined && options?.withinMillis === -1) yield*"
   },
   {
-    name: "failure-after-append",
-    from: "L16",
-    says: "a write that waits for its quorum at a stop is answered as never written",
-    file: "write/internal/Appender.ts",
-    find: 'refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))\n      refuse(\n',
-    replace: 'refuse(appending, "replica_closing", new QuorumError.ReplicaClosing())\n      refuse(\n'
-  },
-  {
     name: "unmet-is-unwritten",
     from: "L16, L17",
     says: "a quorum that was not met is answered as nothing written",
@@ -249,5 +225,165 @@ export const bugs = [
     file: "read/internal/QuorumReads.ts",
     find: "if (before.length >= majority) return true",
     replace: "if (before.length >= 1) return true"
+  },
+  {
+    name: "failure-after-append",
+    from: "L16",
+    says: "a write that is being appended at a stop is answered as never written",
+    file: "write/internal/Appender.ts",
+    find: 'refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))\n      const all',
+    replace: 'refuse(appending, "replica_closing", new QuorumError.ReplicaClosing())\n      const all'
+  },
+  {
+    name: "no-probe",
+    from: "model noProbe",
+    says: "a write is stamped as in real-time order and nobody is asked",
+    file: "write/internal/Appender.ts",
+    find: "n > 1 && QuorumPolicy.isRealTime(policy)",
+    replace: "n > 99 && QuorumPolicy.isRealTime(policy)"
+  },
+  {
+    name: "probe-minority",
+    from: "model probeMinority",
+    says: "one replica too few is asked for its clock",
+    file: "quorum/ProbeTracker.ts",
+    find: "needed: Math.floor(n / 2), answered",
+    replace: "needed: Math.floor(n / 2) - 1, answered"
+  },
+  {
+    name: "probe-is-forgotten",
+    from: "model probeHlcOnly, malice",
+    says: "the stamp does not come after the answers",
+    file: "write/internal/Probing.ts",
+    find: "for (const commit of taken) commit.after = later(commit.after, clock)",
+    replace: "void clock"
+  },
+  {
+    name: "probe-stale",
+    from: "model probeStale",
+    says: "an answer covers calls that came after the question",
+    file: "write/internal/Probing.ts",
+    find: "const covered = ProbeTracker.coveredBefore(probes.tracker())",
+    replace: "const covered = ProbeTracker.coveredBefore(probes.tracker()) > 0 ? Number.POSITIVE_INFINITY : 0"
+  },
+  {
+    name: "probe-without-clock",
+    from: "malice",
+    says: "a peer answers a probe with the beginning of time",
+    file: "peer/PeerHandler.ts",
+    find: "return Effect.succeed({ clock: ownClock.current(), far",
+    replace: "return Effect.succeed({ clock: { wallTime: 0, logical: 0 }, far"
+  },
+  {
+    name: "clock-forgotten",
+    from: "L51, model incsVolatile",
+    says: "a restarted replica does not know how far its clock was",
+    file: "log/ReplicaClock.ts",
+    find: "onSome: Number })",
+    replace: "onSome: () => 0 })"
+  },
+  {
+    name: "far-keys-ignored",
+    from: "L51",
+    says: "a write does not come after a version that no clock follows",
+    file: "log/ReplicaClock.ts",
+    find: "if (far.size() === 0) return after\n",
+    replace: "if (far.size() >= 0) return after\n"
+  },
+  {
+    name: "votes-at-once",
+    from: "model noR6, L55",
+    says: "a replica that lost its disk votes at once",
+    file: "peer/Membership.ts",
+    find: 'isVoting: () => standing === "voting" && stopped === undefined,',
+    replace: "isVoting: () => stopped === undefined,"
+  },
+  {
+    name: "probe-recovering",
+    from: "model probeRec",
+    says: "a replica that is recovering answers probes",
+    file: "peer/PeerHandler.ts",
+    find: "if (!membership.isVoting()) return Effect.fail(new PeerProtocol.NotVoting())",
+    replace: "if (membership.isVoting() && false) return Effect.fail(new PeerProtocol.NotVoting())"
+  },
+  {
+    name: "few-helpers",
+    from: "model r6FewHelpers",
+    says: "one voting member too few is asked before a replica votes again",
+    file: "peer/internal/Voting.ts",
+    find: "n - (Math.floor(n / 2) + 1) + 1",
+    replace: "n - (Math.floor(n / 2) + 1)"
+  },
+  {
+    name: "recovering-helpers",
+    from: "model r6RecHelpers",
+    says: "those that are recovering themselves count as helpers",
+    file: "peer/internal/Voting.ts",
+    find: "([peer, answer]) => answer.voting && !givenUp.has(peer)",
+    replace: "([peer]) => !givenUp.has(peer)"
+  },
+  {
+    name: "recovery-fetches-nothing",
+    from: "L55",
+    says: "a replica votes before it holds what its helpers held",
+    file: "peer/internal/Voting.ts",
+    find: "return voting.every(([peer, { vector }]) => vector.every((watermark) => holds(peer, watermark)))",
+    replace: "return voting.every(([, { vector }]) => vector.length >= 0)"
+  },
+  {
+    name: "acks-are-not-taken-back",
+    from: "model noIncs, L57",
+    says: "what a former disk acked goes on counting",
+    file: "peer/Peers.ts",
+    find: "if (!isFirst) takeBack(peer)",
+    replace: "void isFirst"
+  },
+  {
+    name: "reads-while-recovering",
+    from: "L55",
+    says: "a replica that is recovering answers reads of peers",
+    file: "peer/PeerHandler.ts",
+    find: "// Asked last: it may have begun to recover meanwhile.\n        if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()",
+    replace: "// Nobody asks."
+  },
+  {
+    name: "confirm-volatile",
+    from: "model confirmVolatile",
+    says: "a linearizable read counts this replica for what it does not hold",
+    file: "read/internal/QuorumReads.ts",
+    find: "if (yield* Arrival.isHeld(logs, write.writeId)) confirmed.add(self)",
+    replace: "confirmed.add(self)"
+  },
+  {
+    name: "local-for-linearizable",
+    from: "malice",
+    says: "a linearizable read answers what this replica holds",
+    file: "read/internal/QuorumReads.ts",
+    find: "const isDone = newest === undefined ||",
+    replace: "const isDone = newest !== null ||"
+  },
+  {
+    name: "any-log-is-acked",
+    from: "L12",
+    says: "an ack for one log counts for another",
+    file: "write/internal/InFlight.ts",
+    find: "if (log !== group.log || seq < group.seq) return",
+    replace: "if (seq < group.seq) return"
+  },
+  {
+    name: "watermark-one-further",
+    from: "malice",
+    says: "an ack counts for the write after it",
+    file: "write/internal/InFlight.ts",
+    find: "if (log !== group.log || seq < group.seq) return",
+    replace: "if (log !== group.log || seq < group.seq - 1) return"
+  },
+  {
+    name: "acks-of-those-who-do-not-vote",
+    from: "L55",
+    says: "an ack of a replica that is recovering counts",
+    file: "peer/Peers.ts",
+    find: "if (!state.voting || (state.incarnation",
+    replace: "if ((state.incarnation"
   }
 ]

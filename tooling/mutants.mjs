@@ -44,7 +44,7 @@ const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
     const worker = join(root, "tooling/mutants-run.mjs")
-    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), String(bug?.replicas ?? 0)]
+    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), String(bug?.replicas ?? 3)]
     return await new Promise((resolve, reject) => {
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
       const output = []
@@ -77,7 +77,7 @@ const write = (results) => {
   const table = [
     "| bug | from | what is wrong | found by | at seed (replicas) |",
     "| --- | --- | --- | --- | --- |",
-    ...results.map(rowOf)
+    ...results.toSorted((a, b) => bugs.indexOf(a.bug) - bugs.indexOf(b.bug)).map(rowOf)
   ].join("\n")
   const [before, after] = [text.slice(0, text.indexOf(begin)), text.slice(text.indexOf(end))]
   writeFileSync(file, `${before}${begin}\n\n${table}\n\n${after}`)
@@ -122,12 +122,11 @@ if (import.meta.main) {
           ? `SURVIVED ${found.runs} runs`
           : `${found.law} at seed ${found.seed}, ${found.replicas} replicas, run ${found.runs}, ${found.seconds.toFixed(1)} s: ${found.detail.slice(0, 160)}`
       console.log(`${bug.name}: ${told}`)
+      if (options.write) write(results)
     }
   }
   await Promise.all(Array.from({ length: Number(options.jobs) }, work))
-  results.sort((a, b) => bugs.indexOf(a.bug) - bugs.indexOf(b.bug))
   const survivors = results.filter(({ found }) => found.law === undefined || found.isBroken)
   console.log(`${results.length - survivors.length} of ${results.length} bugs were found`)
-  if (options.write) write(results)
   process.exitCode = survivors.length === 0 ? 0 : 1
 }

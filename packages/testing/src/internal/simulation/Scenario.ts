@@ -72,7 +72,7 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
   const world = World.make({
     seed,
     replicas,
-    policy: Result.getOrThrow(QuorumPolicy.make({ n: replicas, w: Math.floor(replicas / 2) + 1, order: orderedBy })),
+    policy: { ...Result.getOrThrow(QuorumPolicy.majority(replicas)), order: orderedBy },
     options: {},
     skewMillis,
     drift,
