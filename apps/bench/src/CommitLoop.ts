@@ -12,8 +12,8 @@ import * as Points from "./Points.ts"
 const pauseMillis = 5
 
 /** `w` of `n`. */
-export const policy = (n: number, w: number): QuorumPolicy.QuorumPolicy =>
-  Result.getOrThrow(QuorumPolicy.make({ n, w }))
+export const policy = (n: number, w: number, order: QuorumPolicy.Order = "real-time"): QuorumPolicy.QuorumPolicy =>
+  Result.getOrThrow(QuorumPolicy.make({ n, w, order }))
 
 /** How a replica of this process is doing. */
 const status = Effect.gen(function* () {

@@ -27,7 +27,7 @@ export const ceiling: System = {
 export const quorum = (
   name: string,
   description: string,
-  options: Pick<Replicas.Options, "transport" | "index" | "n" | "w">
+  options: Pick<Replicas.Options, "transport" | "index" | "n" | "w" | "order">
 ): System => ({
   name,
   description,
@@ -55,6 +55,12 @@ export const wsMemoryIndex = quorum(
   { ...Replicas.usual, index: "memory" }
 )
 
+/** The same without asking a majority before a write is stamped. */
+export const wsClock = quorum("ws-clock", "as ws, with writes ordered by clocks: what the order of real time costs", {
+  ...Replicas.usual,
+  order: "clock"
+})
+
 /** No disk and no sockets. */
 export const core: System = {
   name: "core",
@@ -75,4 +81,4 @@ export const client: System = {
 }
 
 /** All of these. */
-export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex]
+export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex, wsClock]

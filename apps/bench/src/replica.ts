@@ -3,7 +3,7 @@
  * and the client API on one port. Whichever is asked to runs the closed loop in itself, on its own writer.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Replica, ReplicaSet } from "@quorum/core"
+import { type QuorumPolicy, Replica, ReplicaSet } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
@@ -21,13 +21,15 @@ export interface Config {
   readonly transport: "http" | "ws"
   /** How many replicas must hold a write. */
   readonly w: number
+  /** Which of two writes of a key is the later. */
+  readonly order: QuorumPolicy.Order
   /** Where the record index is; only the store is durable in any case. */
   readonly index: "sqlite" | "memory"
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, order, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -43,7 +45,7 @@ const store =
     ? SqliteStore.layer({ folder })
     : Layer.merge(SqliteReplicaStore.layer({ folder }), RecordIndex.layerMemory)
 
-const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w) }).pipe(
+const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w, order) }).pipe(
   serve[transport]({ host, port: ports[id]!, peers, routes }),
   Layer.provideMerge(store),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
