@@ -74,7 +74,13 @@ export interface Setting {
 export const cluster = "simulated"
 
 /** A machine whose replica does not run yet. */
-export const make = (setting: Setting, id: ReplicaId.ReplicaId, offsetMillis: number, rate: number): Machine => {
+export const make = (
+  setting: Setting,
+  id: ReplicaId.ReplicaId,
+  offsetMillis: number,
+  rate: number,
+  founded: boolean
+): Machine => {
   const { onFault, seed, timeline } = setting
   const clock = MachineClock.make(timeline, offsetMillis, rate)
   const situation: Disk.Situation = {
@@ -89,7 +95,7 @@ export const make = (setting: Setting, id: ReplicaId.ReplicaId, offsetMillis: nu
     id,
     clock,
     situation,
-    disk: Disk.make(situation, 1, 1, true),
+    disk: Disk.make(situation, 1, 1, founded),
     copies: [],
     index: Disk.slowIndex(situation),
     boot: 1,

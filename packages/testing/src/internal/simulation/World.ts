@@ -108,12 +108,15 @@ export const make = (options: Options): World => {
     onDefect: (who, detail) => violated("NoDefect", `${who} ${detail}`)
   }
   const clockDice = Dice.make(seed, "clocks")
+  /** Some replica sets start for the first time: each replica has to hear that all the others do too. */
+  const founded = !Dice.make(seed, "founding").chance(0.2)
   const machines = members.map((id) =>
     Machines.make(
       setting,
       id,
       clockDice.between(-1, 1) * options.skewMillis,
-      1 + clockDice.between(-1, 1) * options.drift
+      1 + clockDice.between(-1, 1) * options.drift,
+      founded
     )
   )
   const machine = (id: ReplicaId.ReplicaId) => machines[members.indexOf(id)]!
