@@ -176,21 +176,28 @@ export const make = Effect.gen(function* () {
   }
 
   /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
-  const outlive = (newest: Life.Life) =>
-    Effect.suspend(() => {
-      if (Life.compare(newest, own()) <= 0) return Effect.void
+  const outlive = (newest: Life.Life) => {
+    let isOneTooMany = false
+    // Looked at in its turn: several peers refuse the same life at once, and the first of them has it renewed.
+    const renewed = renewFor(() => {
+      if (Life.compare(newest, own()) <= 0) return undefined
       const isLater = newest.startedAt > startedAt || (newest.startedAt === startedAt && newest.run > logs.run)
-      if (outlived > 0 && !isLater) {
+      isOneTooMany = outlived > 0 && !isLater
+      if (isOneTooMany) {
         stopped = `another process with the id ${self} is alive, and this one began later`
         tellChange()
-        return Effect.logError(`${stopped}; stop one of the two, then start this one again if it is the right one`)
+        return undefined
       }
-      return renewFor(() => {
-        if (Life.compare(newest, own()) <= 0) return undefined
-        outlived++
-        return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
-      })
+      outlived++
+      return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
     })
+    const said = Effect.suspend(() =>
+      isOneTooMany
+        ? Effect.logError(`${stopped}; stop one of the two, then start this one again if it is the right one`)
+        : Effect.void
+    )
+    return Effect.andThen(renewed, said)
+  }
 
   /** A peer holds other entries at places of the own log. */
   const fork = () =>
