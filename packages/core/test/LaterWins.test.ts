@@ -140,6 +140,43 @@ describe("LaterWins", () => {
     })
   )
 
+  it.effect(
+    "with less than a majority, what one client does at two replicas stays in order by the clock of its receipt",
+    () =>
+      Effect.gen(function* () {
+        for (const withAfter of [false, true]) {
+          const { apart, of, settle } = yield* start("abc", { c: -20_000 })
+          apart("a", "bc")
+          const first = yield* during(of("a").writer.commit(put("first"), { w: 1 }), 1)
+          const options = withAfter ? { w: 1, after: first.clock } : { w: 1 }
+          yield* during(of("c").writer.commit(put("second"), options), 1)
+          const last = withAfter ? "second" : "first"
+          assert.deepStrictEqual(yield* settle, [last, last, last])
+        }
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("L51 a write that is to come after what no clock may be, or after no clock, is rejected", () =>
+    Effect.gen(function* () {
+      const { of } = yield* start("abc")
+      const now = 1_700_000_002_000
+      const clocks = [
+        { wallTime: now + 3 * hour, logical: 0 },
+        { wallTime: 2 ** 48 - 1, logical: 0 },
+        { wallTime: -1, logical: 0 },
+        "x",
+        7,
+        null,
+        {}
+      ]
+      for (const after of clocks) {
+        const error = yield* failure(of("a").writer.commit(put("v"), { after: after as never }), "WriteRejected")
+        assert.strictEqual(error.field, "after")
+      }
+      assert.strictEqual(of("a").logs.head(of("a").logs.own).seq, 0)
+    })
+  )
+
   it.effect("without a majority nothing is written, and it is said whether the others are connected", () =>
     Effect.gen(function* () {
       const { apart, of } = yield* start("abc")

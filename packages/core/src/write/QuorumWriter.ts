@@ -17,11 +17,14 @@ import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
 import { Probes } from "../peer/Probes.ts"
+import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
+import { ClockBound, ReplicaClock } from "../log/ReplicaClock.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
+import * as After from "./internal/After.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
 import * as HeldWrites from "./internal/HeldWrites.ts"
@@ -60,6 +63,11 @@ export interface WriteOptions {
   readonly w?: QuorumPolicy.W
   /** A stamp that was drawn for its keys: however often it is committed, at whatever replicas, it is one write. */
   readonly stamp?: StampToken.StampToken
+  /**
+   * A clock that the write's comes after: that of a receipt, or of a record that was read. With it what one client does
+   * at several replicas stays in order, for any `w`. A stamp has a clock already.
+   */
+  readonly after?: HybridLogicalClock
 }
 
 /** Commits writes on this replica. */
@@ -147,6 +155,8 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const probes = yield* Probes
+  const clock = yield* ReplicaClock
+  const boundMillis = yield* ClockBound
   const membership = yield* Membership
   const limits = yield* Limits.Limits
   const sink = yield* EventSink
@@ -200,6 +210,7 @@ export const make = Effect.gen(function* () {
     }
   }
 
+  const latestMillis = (): number => clock.time().millis + boundMillis
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
   const stamped = yield* Stamped.make
 
@@ -212,11 +223,13 @@ export const make = Effect.gen(function* () {
   ) => {
     const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
     if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
+    const after = After.read(options, latestMillis)
+    if (Result.isFailure(after)) return resume(refuse(after.failure))
     const { policy, valueBytes, write: sound } = admitted.success
     const commit: Commit = {
       monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
       mark: probes.mark(),
-      after: undefined,
+      after: after.success,
       write: sound,
       valueBytes,
       policy,
