@@ -154,6 +154,33 @@ describe("AtomicRegister: a linearizable read", () => {
   )
 })
 
+describe("how a namespace is read", () => {
+  it.effect("is what its replica was told, where a read does not say", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      withoutPushes(cluster, "a", "c")
+      const options = { replica: { reads: { n: "linearizable" } } } as const
+      const [a] = yield* Effect.all([cluster.start("a"), cluster.start("b")])
+      const c = yield* cluster.start("c", options)
+      yield* TestClock.adjust(1000)
+      cluster.cut("c", "a")
+      yield* TestClock.adjust(5000)
+      yield* during(a.writer.commit(put("1")), 10)
+      assert.isUndefined(yield* ask(c, "local"))
+      assert.strictEqual(text(yield* soon(c.records.read("n", "k"))), "1")
+      assert.isTrue(Option.isNone(yield* c.records.read("other", "k")))
+    })
+  )
+
+  it.effect("cannot be linearizable where fewer than a majority have to hold a write", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+      const error = yield* Effect.flip(Effect.scoped(cluster.start("a", { replica: { reads: { n: "linearizable" } } })))
+      assert.include(String(error), 'linearizable reads of "n" need w of a majority of 3, and w is 1')
+    })
+  )
+})
+
 describe("what cannot be asked for", () => {
   it.effect("is rejected, and the field is named", () =>
     Effect.gen(function* () {

@@ -11,12 +11,25 @@ import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 /** What a write says of where it belongs. */
 type Place = Pick<Write, "namespace">
 
+/**
+ * How many replicas a read asks, and what it promises.
+ *
+ * - `local`: this replica, and nobody else: all that it durably holds
+ * - `quorum`: several replicas; the newest of their writes. With R + W > N it sees every committed write (overlap). Two
+ *   reads one after the other may still see a write that is under way, and then not
+ * - `linearizable`: a majority, and the newest write is answered once a majority is known to hold it durably. Writes and
+ *   such reads of one key take effect one after the other, in real time; see `docs/guarantees.md`
+ */
+export type Consistency = "local" | "quorum" | "linearizable"
+
 /** How a replica's policies are given. */
 export interface Options {
   /** The policy of namespaces that have none of their own; a majority unless given. */
   readonly policy?: QuorumPolicy.QuorumPolicy
   /** Policies of single namespaces. */
   readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
+  /** How single namespaces are read when a read does not say; `local` unless given. */
+  readonly reads?: Readonly<Record<string, Consistency>>
 }
 
 /** The policies of a replica. */
@@ -26,6 +39,8 @@ export class Policies extends Context.Service<
     /** The policy of writes whose namespace has none of its own. */
     readonly usual: QuorumPolicy.QuorumPolicy
     readonly of: (namespace: string) => QuorumPolicy.QuorumPolicy
+    /** How a namespace is read when a read does not say. */
+    readonly readsOf: (namespace: string) => Consistency
     /**
      * The policy of writes that are one entry, which may ask for a `w` of their own. Where they are of several namespaces
      * it is the strictest: the greatest `w` of their policies, and the longest timeout. What throws while `w` is read is
@@ -44,7 +59,7 @@ export class Policies extends Context.Service<
  * Checks the policies. `policy.n` has to be the size of the replica set, and so in the policy of every namespace;
  * otherwise `InvalidPolicy`. A policy whose `w` was clamped is used as clamped, with a warning in the log.
  */
-export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy }: Options) {
+export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy, reads = {} }: Options) {
   const n = (yield* ReplicaSet).peers.length + 1
   const usual = policy ?? (yield* Effect.fromResult(QuorumPolicy.majority(n)))
   const namespaces = new Map(Object.entries(own))
@@ -57,10 +72,19 @@ export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy 
       yield* Effect.logWarning(`w = ${each.requestedW} was asked for, and w = ${each.w} of ${each.n} is used`)
     }
   }
+  const readsBy = new Map(Object.entries(reads))
+  for (const [namespace, consistency] of readsBy) {
+    const { w } = namespaces.get(namespace) ?? usual
+    if (consistency === "linearizable" && w <= n / 2) {
+      const detail = `linearizable reads of ${JSON.stringify(namespace)} need w of a majority of ${n}, and w is ${w}`
+      return yield* new QuorumError.InvalidPolicy({ detail })
+    }
+  }
   const of = (namespace: string) => namespaces.get(namespace) ?? usual
   return Policies.of({
     usual,
     of,
+    readsOf: (namespace) => readsBy.get(namespace) ?? "local",
     resolve: (writes, options) => {
       try {
         const w = options?.w

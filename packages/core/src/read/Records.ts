@@ -10,25 +10,15 @@ import { Membership } from "../peer/Membership.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import * as QuorumReads from "./internal/QuorumReads.ts"
-import { Policies } from "./Policies.ts"
+import { type Consistency, Policies } from "./Policies.ts"
 
 export { NotYetVisible, ReadRejected } from "../record/LocalRecords.ts"
+export type { Consistency } from "./Policies.ts"
 export type { DamagedRecord, Page, PageOptions, Record } from "../record/LocalRecords.ts"
-
-/**
- * How many replicas a read asks, and what it promises.
- *
- * - `local`: this replica, and nobody else: all that it durably holds
- * - `quorum`: several replicas; the newest of their writes. With R + W > N it sees every committed write (overlap). Two
- *   reads one after the other may still see a write that is under way, and then not
- * - `linearizable`: a majority, and the newest write is answered once a majority is known to hold it durably. Writes and
- *   such reads of one key take effect one after the other, in real time; see `docs/guarantees.md`
- */
-export type Consistency = "local" | "quorum" | "linearizable"
 
 /** What a read asks for. */
 export interface ReadOptions extends LocalRecords.ReadOptions {
-  /** `local` unless given. */
+  /** That of the namespace unless given. */
   readonly consistency?: Consistency
   /** How many replicas a `quorum` read asks, this one included: a majority unless given. */
   readonly r?: QuorumPolicy.W
@@ -87,15 +77,10 @@ export const make = Effect.gen(function* () {
   /** How many replicas are asked; what cannot be promised is refused. */
   const replicasOf = (
     namespace: string,
-    { consistency, r }: ReadOptions
+    { consistency = policies.readsOf(namespace), r }: ReadOptions
   ): Result.Result<number, LocalRecords.ReadRejected> => {
     const policy = policies.of(namespace)
-    if (
-      consistency !== "local" &&
-      consistency !== "quorum" &&
-      consistency !== "linearizable" &&
-      consistency !== undefined
-    ) {
+    if (consistency !== "local" && consistency !== "quorum" && consistency !== "linearizable") {
       return rejected("consistency", 'it is neither "local", nor "quorum", nor "linearizable"')
     }
     if (r !== undefined && consistency !== "quorum") return rejected("r", "only a quorum read asks so many replicas")
@@ -113,8 +98,8 @@ export const make = Effect.gen(function* () {
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options: ReadOptions = {}) {
     const replicas = yield* Effect.fromResult(replicasOf(namespace, options))
     yield* voting
-    const { consistency, withinMillis = 2000 } = options
-    if (consistency === undefined || consistency === "local") return yield* local.read(namespace, key, options)
+    const { consistency = policies.readsOf(namespace), withinMillis = 2000 } = options
+    if (consistency === "local") return yield* local.read(namespace, key, options)
     // What is asked of this replica first is asked of it all the same.
     if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
     const at = { namespace, key }
