@@ -97,3 +97,28 @@ describe("pushes", () => {
     })
   )
 })
+
+describe("an ack", () => {
+  const odd: Readonly<Record<string, (ack: PeerProtocol.Ack) => PeerProtocol.Ack>> = {
+    "that knows of other lives of the members": (ack) => ({ ...ack, members: ack.members ^ 1 }),
+    "of another life than was greeted": (ack) => ({ ...ack, incarnation: "00000000000000ff" as LogId.Incarnation })
+  }
+  for (const [what, change] of Object.entries(odd)) {
+    it.effect(`L57 ${what} does not count, and what is told in a handshake then does`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 2)
+        cluster.faults.set("a>b", (client) => ({
+          ...client,
+          push: (request) => Effect.map(client.push(request), change)
+        }))
+        const [a] = yield* Effect.all([cluster.start("a"), cluster.start("b")])
+        yield* TestClock.adjust(1000)
+        const { acked } = yield* during(a.writer.commit(put(1)), 100)
+        assert.deepStrictEqual(
+          acked.map(({ how, replica }) => `${replica} ${how}`),
+          ["a self", "b vector"]
+        )
+      })
+    )
+  }
+})
