@@ -85,7 +85,9 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
       const watermark = EntryBatch.watermark(batch)
       const { incarnation } = ack
       if (!ack.voting) peers.votes(peer, false)
-      if (isOfOneMind(ack, welcome, membership.hash())) {
+      // One that votes since it was greeted last is greeted again, and not only at the next heartbeat.
+      const isKnownToVote = !ack.voting || peers.get(peer).voting
+      if (isKnownToVote && isOfOneMind(ack, welcome, membership.hash())) {
         peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "push", monotonicMillis: monotonicMillis() })
       } else connection.greetAgain()
     }
