@@ -154,6 +154,19 @@ describe("ReplicaClock", () => {
       assert.deepStrictEqual(stampOf(clock, "k"), at(today, 1))
     })
   )
+
+  it.effect(
+    "no two stamps are one, though the key of the first was stamped further ahead before the time got there",
+    () =>
+      Effect.gen(function* () {
+        const clock = yield* make
+        const far = at(today + hour, 2)
+        const first = stampOf(clock, "k", far)
+        stampOf(clock, "k", at(today + 2 * hour))
+        yield* TestClock.setTime(today + hour)
+        assert.notDeepEqual(stampOf(clock, "l", far), first)
+      })
+  )
 })
 
 describe("a start", () => {

@@ -130,7 +130,8 @@ export const make = Effect.gen(function* () {
   ): Result.Result<HybridLogicalClock.HybridLogicalClock, HybridLogicalClock.ClockExhausted> => {
     const floor = floorOf(writes, after)
     const isFollowed = floor.wallTime <= Math.max(latest, clock.wallTime)
-    const from = isFollowed ? later(clock, floor) : later(floor, stampedFar.get(floor.wallTime) ?? floor)
+    const least = isFollowed ? later(clock, floor) : floor
+    const from = later(least, stampedFar.get(least.wallTime) ?? least)
     const stamped = HybridLogicalClock.tick(from, millis)
     if (Result.isFailure(stamped)) return stamped
     if (isFollowed) clock = stamped.success
@@ -189,8 +190,12 @@ export const make = Effect.gen(function* () {
     stamp: (writes, afterOf) => {
       const { millis } = time()
       const latest = limit(millis)
-      // What the time has got to is behind the clock now.
-      for (const wallTime of stampedFar.keys()) if (wallTime <= latest) stampedFar.delete(wallTime)
+      // What the time has got to is followed, also where its keys have moved on since.
+      for (const [wallTime, last] of stampedFar) {
+        if (wallTime > latest) continue
+        clock = later(clock, last)
+        stampedFar.delete(wallTime)
+      }
       const stamps: Array<HybridLogicalClock.HybridLogicalClock> = []
       for (let i = 0; i < writes.length; i++) {
         const stamped = stamp(writes[i]!, afterOf(i) ?? HybridLogicalClock.zero, latest, millis)
