@@ -1,6 +1,6 @@
 /** Writes that may be repeated: a stamp is drawn first, and every copy has its version. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type QuorumWriter, StampToken } from "../src/index.ts"
 import { EntryBatch, RunId, Version } from "../src/adapter.ts"
@@ -170,6 +170,18 @@ describe("a stamped write", () => {
       assert.deepInclude(Option.getOrThrow(StampToken.read(token)), { clock, tie: RunId.none, unprobed })
     }
   })
+
+  it.effect("is followed as any other, and when it was made before its outcome is all that is told", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      const stamp = yield* a.writer.stamp(key)
+      const steps = Effect.map(Stream.runCollect(a.writer.progress(put("v"), { stamp })), (all) =>
+        all.map(({ _tag }) => _tag)
+      )
+      assert.deepStrictEqual(yield* steps, ["Durable", "Committed"])
+      assert.deepStrictEqual(yield* steps, ["Committed"])
+    })
+  )
 
   it.effect("a stamp that is drawn and not used leaves nothing behind", () =>
     Effect.gen(function* () {

@@ -1,7 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { QuorumError } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
 import { program } from "./readme/example.ts"
+import { writeOnce } from "./readme/stamp.ts"
+import { during } from "./support/time.ts"
 
 describe("README", () => {
   it.effect("the example commits a write on two of three replicas", () =>
@@ -11,6 +15,23 @@ describe("README", () => {
       const receipt = yield* Fiber.join(fiber)
       assert.strictEqual(receipt.policy.w, 2)
       assert.isAtLeast(receipt.acked.length, 2)
+    })
+  )
+
+  it.effect("the stamped write is one write when the first replica makes it and its answer is lost", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* Cluster.running("abc", 2)
+      const lost = new QuorumError.WriteUncertain({ detail: "the answer was lost" })
+      const first = {
+        ...a.writer,
+        commit: (...args: Parameters<typeof a.writer.commit>) => Effect.andThen(a.writer.commit(...args), lost)
+      }
+      const { clock } = yield* during(writeOnce(first, b.writer), 2000)
+      yield* TestClock.adjust(2000)
+      for (const { records } of [a, b]) {
+        const record = Option.getOrThrow(yield* records.read("orders", "4711"))
+        assert.deepStrictEqual([record.clock, record.writeId], [clock, yield* Cluster.idAt(a.logs, 1)])
+      }
     })
   )
 })

@@ -200,12 +200,13 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What decides about the stamp of a write. */
-const orderOf = ({ after, drawn, policy }: CommitQueue.Commit): Order => ({
-  after,
-  unprobed: !QuorumPolicy.isRealTime(policy),
-  drawn
-})
+const byClock: Order = { after: undefined, unprobed: true }
+
+/** What decides about the stamp of a write. Most often that is the clock alone, and nothing is made for that. */
+const orderOf = ({ after, drawn, policy }: CommitQueue.Commit): Order => {
+  const unprobed = !QuorumPolicy.isRealTime(policy)
+  return unprobed && after === undefined && drawn === undefined ? byClock : { after, unprobed, drawn }
+}
 
 /** The spans in which writes were committed, each once. */
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {
