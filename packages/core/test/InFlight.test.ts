@@ -57,6 +57,7 @@ const setUp = Effect.gen(function* () {
       seq: from + i,
       check: 0xab,
       version,
+      monotonicMillis: 0,
       cancelled: false
     }))
     inFlight.watch(log, policy, waiters, 0, true)

@@ -90,4 +90,21 @@ describe("Receipt", () => {
       })
     })
   )
+
+  it.effect("tells the order that a write really has, and counts the time of its probe too", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      for (const peer of ["b", "c"]) {
+        const slower = <A, E>(call: Effect.Effect<A, E>) => Effect.delay(call, 30)
+        cluster.faults.set(`a>${peer}`, (client) => ({ ...client, probe: (each) => slower(client.probe(each)) }))
+      }
+      const policy = Cluster.policy(3, 2, { order: "real-time" })
+      const [a] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id, { policy }))
+      yield* TestClock.adjust(1010)
+      const first = yield* during(a!.writer.commit(put("k")), 200)
+      assert.deepStrictEqual([first.policy.order, first.durationMillis], ["real-time", 30])
+      const one = yield* during(a!.writer.commit(put("k"), { w: 1 }), 200)
+      assert.deepStrictEqual([one.policy.order, one.durationMillis], ["clock", 0])
+    })
+  )
 })

@@ -212,9 +212,11 @@ describe("repeats at random", () => {
     it.effect(`OnceByKey: of one stamp, with restarts and other writes between, are one write (seed ${seed})`, () =>
       Effect.gen(function* () {
         const pick = numbers(seed)
-        const { cluster, replicas } = yield* Cluster.running("abc", 2)
-        const live = [...replicas]
-        const stamp = yield* during(live[pick(3)]!.writer.stamp(key), 10)
+        const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+        const options = { policy: Cluster.policy(3, 2, { order: seed % 2 === 0 ? "clock" : "real-time" }) }
+        const live = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id, options))
+        yield* TestClock.adjust(1000)
+        const stamp = yield* during(live[pick(3)]!.writer.stamp(key), 200)
         const version = Option.getOrThrow(StampToken.read(stamp))
         /** What was acknowledged last, in the order of the acknowledgments of other writes. */
         let last: string | undefined
@@ -225,7 +227,7 @@ describe("repeats at random", () => {
             case 0: {
               yield* during(live[at]!.stop, 4000)
               yield* TestClock.adjust(pick(3000))
-              live[at] = yield* cluster.start("abc"[at]!)
+              live[at] = yield* cluster.start("abc"[at]!, options)
               yield* TestClock.adjust(3000)
               break
             }

@@ -201,6 +201,10 @@ export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
  */
 export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.requestedW
 
+/** The policy with the order that it really has: with `w` of less than a majority that is the order of clocks. */
+export const effective = (policy: QuorumPolicy): QuorumPolicy =>
+  policy.order === "clock" || isRealTime(policy) ? policy : { ...policy, order: "clock" }
+
 /** Whether a write by this policy is stamped after a majority was asked for its clocks. */
 export const isRealTime = ({ n, order, w }: QuorumPolicy): boolean => order === "real-time" && w > n / 2
 

@@ -37,13 +37,13 @@ export class Receipt extends Schema.Opaque<Receipt>()(
     writeId: WriteId.WriteId,
     /** Its version: when it was written, as all replicas order it, and what orders it among writes of the same clock. */
     ...Version.Version.fields,
-    /** The policy that it was committed by: that of its namespace, with the `w` that was asked for. */
+    /** The policy that it was committed by: that of its namespace, with the `w` that was asked for, and the order that it has. */
     policy: QuorumPolicy.QuorumPolicy,
     /** The replicas that were counted, this one first unless its copy is damaged. */
     acked: Schema.Array(Acked),
     /** What was known of the others when the quorum was met. */
     missing: QuorumError.Verdicts,
-    /** How long the quorum was waited for, from the append of the write on. */
+    /** How long it took, from `commit` or `resume` on; where nothing is waited for before it, from the append on. */
     durationMillis: Schema.Finite
   })
 ) {}

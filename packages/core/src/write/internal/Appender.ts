@@ -215,7 +215,7 @@ const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Trac
 }
 
 const isSame = (a: QuorumPolicy.QuorumPolicy, b: QuorumPolicy.QuorumPolicy): boolean =>
-  a === b || (a.w === b.w && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
+  a === b || (a.w === b.w && a.order === b.order && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
 
 /**
  * What an entry cannot be made of must not fail the append of its batch (law L70): a buffer that was detached or made

@@ -11,8 +11,6 @@ import type * as InFlight from "./InFlight.ts"
 
 /** A write that somebody waits for. */
 export interface Commit extends InFlight.Waiter {
-  /** When it came, in milliseconds of a monotonic clock. */
-  readonly monotonicMillis: number
   /** When it came, among the marks of `Probes`. */
   readonly mark: number
   /** What its stamp has to come after. */

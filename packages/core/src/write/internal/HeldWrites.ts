@@ -98,7 +98,7 @@ export const make = Effect.fnUntraced(function* (options: {
       yield* arrival(writeId)
       const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: InFlight.Waiter = { resume, seq, check, version, cancelled: false }
+        const waiter: InFlight.Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
         onWait()
         inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()

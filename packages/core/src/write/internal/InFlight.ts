@@ -13,7 +13,7 @@ import * as WriteId from "../../identity/WriteId.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import { type Heard, type PeerEvent, Peers } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
-import type * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
+import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import type { Version } from "../../log/Version.ts"
 import type { Watermark } from "../../log/Watermark.ts"
@@ -26,6 +26,8 @@ export interface Waiter {
   seq: number
   /** The check of its id; see `Chain.check`. */
   check: number
+  /** When it came, in milliseconds of a monotonic clock; 0 when it did not wait before its append, or its resume. */
+  readonly monotonicMillis: number
   /** Its version, as soon as it has one. */
   version: Version | undefined
   /** Set when nobody waits any more. */
@@ -98,10 +100,11 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     for (const { id, verdict } of group.tracker.peers) if (group.isNew && verdict?._tag !== "acked") remember(id, group)
     if (decision._tag === "Met") {
       tell(group, "committed", undefined, at)
-      const { acked, durationMillis, missing } = receiptOf(group, at)
-      const { log, policy } = group
-      for (const { cancelled, check, resume, seq, version } of group.waiters) {
+      const { acked, durationMillis: sinceAppend, missing, policy } = receiptOf(group, at)
+      const { log } = group
+      for (const { cancelled, check, monotonicMillis, resume, seq, version } of group.waiters) {
         if (cancelled) continue
+        const durationMillis = monotonicMillis === 0 ? sinceAppend : millisFrom(monotonicMillis, at)
         const { clock, tie } = version!
         const writeId = WriteId.make(log, seq, check)
         resume(Effect.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
@@ -258,7 +261,10 @@ const ackedIds = (tracker: AckTracker.AckTracker): ReadonlyArray<ReplicaId.Repli
 }
 
 /** What the receipts of a group have in common. */
-const receiptOf = ({ heard, tracker }: Group, at: number): Pick<Receipt, "acked" | "missing" | "durationMillis"> => {
+const receiptOf = (
+  { heard, policy, tracker }: Group,
+  at: number
+): Pick<Receipt, "acked" | "durationMillis" | "missing" | "policy"> => {
   const acked: Array<Acked> = []
   const missing: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = {}
   const count = (replica: ReplicaId.ReplicaId, ackedAt: number, how: How) =>
@@ -270,12 +276,13 @@ const receiptOf = ({ heard, tracker }: Group, at: number): Pick<Receipt, "acked"
     if (verdict?._tag === "acked") count(id, ackedAt, heard.get(id)!)
     else missing[id] = verdicts[id]!
   }
-  return { acked, missing, durationMillis: elapsed(tracker, at) }
+  return { acked, missing, durationMillis: elapsed(tracker, at), policy: QuorumPolicy.effective(policy) }
 }
 
 /** Milliseconds since the wait began, to the microsecond. */
-const elapsed = ({ startedAt }: AckTracker.AckTracker, at: number): number =>
-  Math.max(0, Math.round((at - startedAt) * 1000) / 1000)
+const elapsed = ({ startedAt }: AckTracker.AckTracker, at: number): number => millisFrom(startedAt, at)
+
+const millisFrom = (start: number, at: number): number => Math.max(0, Math.round((at - start) * 1000) / 1000)
 
 const recordAck = (group: Group, peer: ReplicaId.ReplicaId, { log, seq }: Watermark, how: Heard, at: number): void => {
   if (log !== group.log || seq < group.seq) return
