@@ -17,8 +17,8 @@ export interface Run {
   readonly valueBytes: number
   /** Keys are drawn at random from so many. */
   readonly keys: number
-  /** Whether metrics are recorded meanwhile; only of core alone. */
-  readonly metrics?: boolean
+  /** What is recorded meanwhile, nothing unless given; only of core alone. */
+  readonly recorded?: "metrics" | "metrics and traces" | undefined
   /** Looks at throughput, memory and delay so often, in milliseconds; never unless given. */
   readonly everyMillis?: number
 }

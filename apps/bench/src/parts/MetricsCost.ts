@@ -1,11 +1,14 @@
 /**
- * The part that says what metrics cost: the same replicas with and without, in short turns while the load goes on, by
+ * The part that says what metrics and traces cost: the same replicas with and without, in short turns while the load goes on, by
  * the processor time of all of them per commit. Throughput would show it too, and whatever else the machine does far
  * more.
  */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { Effect } from "effect"
 import * as Bench from "../Bench.ts"
 import * as Child from "../Child.ts"
+import type { Run } from "../ClosedLoop.ts"
 import { paths, type Spent } from "../MetricsSwitch.ts"
 import type { Figure, Part } from "../Part.ts"
 import * as Parts from "../Part.ts"
@@ -15,10 +18,14 @@ import { confidence, spread } from "../Statistics.ts"
 /** What the goal is about. */
 export const upperEnd = "what metrics add there, of a commit's cost over ws: the upper end of its 95 % interval"
 
+/** What the goal of traces is about. */
+export const upperEndOfTraces = "what metrics and traces add there, of it: the upper end of its 95 % interval"
+
 /** With and without, the one that comes first in every other round. */
 export const metricsCost: Part = {
   name: "metrics",
-  description: "processor time per commit with @quorum/metrics and without, in turns, at 256 writers; and of a scrape",
+  description:
+    "processor time per commit with metrics, and with traces, and without, in turns, at 256 writers; and of a scrape",
   run: Effect.fnUntraced(function* (settings) {
     const run = { writers: Parts.writers, warmup: 0, valueBytes: 128, keys }
     const seconds = Parts.seconds(settings, 1)
@@ -28,13 +35,27 @@ export const metricsCost: Part = {
         `${where}, round ${round}: ${pair.without.toFixed(2)} µs per commit without, ${pair.with.toFixed(2)} with`
       )
     // Nothing waits for a disk or a socket here, so batches are as large with as without, and far less is left to chance.
-    const alone = yield* Effect.scoped(
+    const [alone, traced] = yield* Effect.scoped(
       Effect.gen(function* () {
-        const core = yield* Child.start("core", {})
-        yield* core.measure({ ...run, seconds: settings.quick ? 1 : 5 })
-        const turn = (on: boolean) =>
-          Effect.map(core.measure({ ...run, metrics: on, warmup: 0.1, seconds }), ({ cpuMicros }) => cpuMicros)
-        return yield* inTurns(rounds, turn, say("core alone"))
+        const { traces, url } = yield* collector
+        const core = yield* Child.start("core", { collector: url })
+        const measured = (recorded: Run["recorded"]) =>
+          inTurns(
+            rounds,
+            (on) =>
+              Effect.map(
+                core.measure({ ...run, recorded: on ? recorded : undefined, warmup: 0.1, seconds }),
+                ({ cpuMicros }) => cpuMicros
+              ),
+            say(`core alone, ${recorded}`)
+          )
+        for (const recorded of ["metrics and traces", "metrics", undefined] as const) {
+          const seconds = settings.quick ? 1 : 5
+          yield* core.measure({ ...run, recorded, seconds })
+        }
+        const found = [yield* measured("metrics"), yield* measured("metrics and traces")] as const
+        if (traces() === 0) return yield* Effect.die("no spans were sent, so what traces cost was not measured")
+        return found
       })
     )
 
@@ -68,7 +89,7 @@ export const metricsCost: Part = {
       parameters: { ...run, seconds, rounds },
       against: "",
       samples: [],
-      figures: figuresOf(overWs, alone, scrape)
+      figures: figuresOf(overWs, alone, traced, scrape)
     }
   }, Effect.scoped)
 }
@@ -101,6 +122,24 @@ const inTurns = Effect.fnUntraced(function* <E>(
     yield* say(round, pair)
   }
   return found
+})
+
+/** Takes whatever is sent, as a collector does, and keeps nothing but how often spans came. */
+const collector = Effect.gen(function* () {
+  let traces = 0
+  const server = createServer((request, response) => {
+    if (request.url === "/v1/traces") traces++
+    request.resume().on("end", () => response.setHeader("content-type", "application/json").end("{}"))
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, traces: () => traces }
 })
 
 /** How long a turn goes on before it is measured, in milliseconds. */
@@ -139,28 +178,33 @@ const costOfScrapes = Effect.fnUntraced(function* (replica: Replicas.Replica) {
 const figuresOf = (
   overWs: ReadonlyArray<Pair>,
   alone: ReadonlyArray<Pair>,
+  traced: ReadonlyArray<Pair>,
   scrape: { readonly micros: number; readonly bytes: number }
 ): ReadonlyArray<Figure> => {
   const figure = (name: string, unit: string, value: number, round = 1): Figure => ({ name, unit, value, round })
-  const ofPairs = (where: string, found: ReadonlyArray<Pair>) => {
+  const ofPairs = (where: string, found: ReadonlyArray<Pair>, what = "metrics") => {
     const { high, low, median } = confidence(found.map((pair) => pair.with / pair.without))
     return [
       ...found.flatMap((pair, i) => [
-        figure(`${where}: per commit, without metrics`, "µs", pair.without, i + 1),
-        figure(`${where}: per commit, with metrics`, "µs", pair.with, i + 1)
+        figure(`${where}: per commit, without ${what}`, "µs", pair.without, i + 1),
+        figure(`${where}: per commit, with ${what}`, "µs", pair.with, i + 1)
       ]),
-      figure(`${where}: with, of without, median of the rounds`, "times", median),
-      figure(`${where}: with, of without, lower end of its 95 % interval`, "times", low),
-      figure(`${where}: with, of without, upper end of its 95 % interval`, "times", high)
+      figure(`${where}, ${what}: with, of without, median of the rounds`, "times", median),
+      figure(`${where}, ${what}: with, of without, lower end of its 95 % interval`, "times", low),
+      figure(`${where}, ${what}: with, of without, upper end of its 95 % interval`, "times", high)
     ]
   }
-  const added = confidence(alone.map((pair) => pair.with - pair.without))
+  const addedOf = (found: ReadonlyArray<Pair>) => confidence(found.map((pair) => pair.with - pair.without))
+  const [added, addedByTraces] = [addedOf(alone), addedOf(traced)]
   const whole = spread(overWs.map(({ without }) => without)).median
   return [
     ...ofPairs("ws", overWs),
     ...ofPairs("core alone", alone),
+    ...ofPairs("core alone", traced, "metrics and traces"),
     figure("what metrics add there, of a commit's cost over ws", "times", added.median / whole),
     figure(upperEnd, "times", added.high / whole),
+    figure("what metrics and traces add there, of a commit's cost over ws", "times", addedByTraces.median / whole),
+    figure(upperEndOfTraces, "times", addedByTraces.high / whole),
     figure("one scrape of one replica, its processor time", "µs", scrape.micros),
     figure("what one scrape answers", "bytes", scrape.bytes)
   ]
