@@ -70,7 +70,11 @@ export const postgres: Other = {
     const login = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`]
     const initdb = ["-D", join(folder, "a"), ...login, "--encoding=UTF8", "--locale=C", "--no-sync"]
     yield* Program.run(yield* program("initdb", initdb))
-    const primary = yield* start("a", primaryPort, { synchronous_standby_names: "ANY 1 (b, c)" })
+    const primary = yield* start("a", primaryPort, {
+      synchronous_standby_names: "ANY 1 (b, c)",
+      // The copy for one standby begins with a checkpoint, which removes what the other's copy still has to stream.
+      wal_keep_size: "512MB"
+    })
     const standbys = yield* Effect.forEach(
       ["b", "c"],
       Effect.fnUntraced(function* (id) {
