@@ -147,6 +147,8 @@ describe("docs/operations.md", () => {
         assert.include(yield* shows("QuorumStoreFault"), "log.db")
         assert.include(yield* shows("QuorumPeerRejects"), '"valueBytes":1048576')
         yield* shows("QuorumDiskLow")
+        assert.include(yield* shows("QuorumNotVoting"), '"voting": true')
+        assert.strictEqual((yield* shows("QuorumClockHeld")).trim(), "0")
         assert.include(yield* shows("QuorumCommitsFailing"), "quorum_writes_waiting 0")
         const lagging = yield* shows("QuorumPeerLagging")
         assert.include(lagging, 'quorum_peer_pushes_in_flight{quorum_peer="c"} 0')

@@ -141,6 +141,13 @@ const ofQuorum = ({ diskFreeShare, downSeconds }: Thresholds): ReadonlyArray<Ale
     summary: `${replica} has not heard of the end of its own log, and may not append`
   },
   {
+    name: "QuorumNotVoting",
+    severity: "warning",
+    expr: `${prometheus("voting")} == 0`,
+    forSeconds: 60,
+    summary: `${replica} may lack something that it acknowledged, and counts for no quorum`
+  },
+  {
     name: "QuorumDiskLow",
     severity: "warning",
     expr: `${prometheus("diskFree")} / ${prometheus("diskSize")} < ${diskFreeShare}`,
@@ -163,6 +170,13 @@ const ofPeers = ({ downSeconds, lagForSeconds, lagSeconds, skewSeconds }: Thresh
     expr: `${prometheus("peerLagTime")} > ${lagSeconds}`,
     forSeconds: lagForSeconds,
     summary: `${peer} misses entries of ${replica} that are {{ $value | humanizeDuration }} old`
+  },
+  {
+    name: "QuorumClockHeld",
+    severity: "warning",
+    expr: `abs(${prometheus("clockHeld")}) > 0`,
+    forSeconds: 10,
+    summary: `the clock of ${replica} is not followed: it is too far from the members'`
   },
   {
     name: "QuorumClockSkew",

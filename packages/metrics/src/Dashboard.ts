@@ -156,9 +156,14 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         queries: [named("p99", gauge("eventLoopDelay")), named("max", gauge("eventLoopDelayMax"))]
       },
       {
-        title: "Which replica, and whether it may append",
+        title: "Which replica, and whether it may append and votes",
         unit: "short",
-        queries: [named("is", gauge("info")), named("may append", gauge("recovered"))]
+        queries: [named("is", gauge("info")), named("may append", gauge("recovered")), named("votes", gauge("voting"))]
+      },
+      {
+        title: "Own clock that is not followed",
+        unit: "s",
+        queries: [named("held back", gauge("clockHeld"))]
       },
       {
         title: "Last ack of a peer",

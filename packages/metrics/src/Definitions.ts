@@ -304,6 +304,20 @@ export const definitions = define({
     attributes: [],
     help: "1 once this replica has heard of the end of its own log since it started, and so may append; before, 0."
   },
+  voting: {
+    name: "quorum.replica.voting",
+    kind: "gauge",
+    unit: "1",
+    attributes: [],
+    help: "1 while this replica counts for quorums, 0 while it may lack something that it acknowledged."
+  },
+  clockHeld: {
+    name: "quorum.clock.held",
+    kind: "gauge",
+    unit: "s",
+    attributes: [],
+    help: "How far the time that this replica goes by is held back from its own clock, which is too far from the members'."
+  },
   logHead: {
     name: "quorum.log.head",
     kind: "gauge",

@@ -123,6 +123,25 @@ export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: O
             message: "this replica may not append before it has heard of its own log"
           }
     ),
+    ...changed("voting", status.voting ? "yes" : "no", "yes", (is) =>
+      is === "yes"
+        ? { level: "Info", event: "voting", message: "this replica counts for quorums" }
+        : {
+            level: "Warn",
+            event: "not_voting",
+            message: "this replica may lack something that it acknowledged, and counts for no quorum"
+          }
+    ),
+    ...changed("clock", status.clockHeldMillis === 0 ? "followed" : "held", "followed", (is) =>
+      is === "followed"
+        ? { level: "Info", event: "clock_followed", message: "the clock of this replica is followed again" }
+        : {
+            level: "Warn",
+            event: "clock_held",
+            message: "the clock of this replica is too far from the members', and is not followed",
+            more: { seconds: status.clockHeldMillis / 1000 }
+          }
+    ),
     ...changed("store", status.storeFault?.reason ?? "", "", (is) =>
       is === ""
         ? { level: "Info", event: "store_works", message: "the store works again" }

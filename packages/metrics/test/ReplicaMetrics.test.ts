@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Entry } from "@quorum/core"
+import { Entry, ReplicaId } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { FaultyReplicaStore } from "@quorum/testing"
 import { Effect } from "effect"
 import * as Definitions from "../src/Definitions.ts"
@@ -212,6 +213,32 @@ describe("ReplicaMetrics", () => {
       yield* pass(3000)
       assert.strictEqual(a.value("peerConnects", { quorum_peer: "b" }), 1)
       assert.strictEqual(a.value("recovered"), 1)
+    })
+  )
+
+  it.effect("says whether a replica votes: one with an empty store in a set that knows it does when it holds all", () =>
+    Effect.gen(function* () {
+      const { a, b, set } = yield* three
+      yield* commit(a, "one")
+      assert.strictEqual(b.value("voting"), 1)
+      yield* b.stop
+      const empty = { cluster: "test", replica: ReplicaId.make("b"), doubt: "blank" } as const
+      set.stores.set("b", yield* ReplicaStore.makeMemory(empty))
+      const again = yield* set.start("b")
+      assert.strictEqual(again.value("voting"), 0)
+      yield* pass(5000)
+      assert.strictEqual(again.value("voting"), 1)
+    })
+  )
+
+  it.effect("says how far a clock that is not followed is off", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a", { aheadMillis: 3_600_000 })
+      yield* set.start("b")
+      yield* set.start("c")
+      yield* pass(5000)
+      assert.strictEqual(a.value("clockHeld"), 3540)
     })
   )
 

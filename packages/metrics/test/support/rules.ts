@@ -75,6 +75,8 @@ const wellSeries: ReadonlyArray<Series> = [
   gauge("storeFault", full, 0),
   count("failures", { reason: "timeout" }, 0),
   gauge("recovered", {}, 1),
+  gauge("voting", {}, 1),
+  gauge("clockHeld", {}, 0),
   gauge("diskFree", {}, 50),
   gauge("diskSize", {}, 100),
   count("handshakesRefused", refused, 0),
@@ -130,6 +132,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     summary: "a has not heard of the end of its own log, and may not append"
   },
   {
+    alert: "QuorumNotVoting",
+    series: [gauge("voting", {}, 1, 0)],
+    labels: {},
+    summary: "a may lack something that it acknowledged, and counts for no quorum"
+  },
+  {
     alert: "QuorumDiskLow",
     series: [gauge("diskFree", {}, 50, 9)],
     labels: {},
@@ -146,6 +154,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [gauge("peerLagTime", c, 0.1, 90)],
     labels: { quorum_peer: "c" },
     summary: "c misses entries of a that are 1m 30s old"
+  },
+  {
+    alert: "QuorumClockHeld",
+    series: [gauge("clockHeld", {}, 0, -3540)],
+    labels: {},
+    summary: "the clock of a is not followed: it is too far from the members'"
   },
   {
     alert: "QuorumClockSkew",
