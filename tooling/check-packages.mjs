@@ -15,6 +15,7 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
 /** Each project: the program of `tooling/outside` that it runs, and what a user would install for it. */
 const projects = [
   { program: "core.ts", packages: ["core"], also: [] },
+  { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
   { program: "http.ts", packages: ["core", "http", "sqlite"], also: ["@effect/platform-node"] },
   { program: "metrics.ts", packages: ["core", "http", "metrics", "sqlite"], also: ["@effect/platform-node"] },
   { program: "ws.ts", packages: ["core", "ws", "sqlite"], also: ["@effect/platform-node"] }

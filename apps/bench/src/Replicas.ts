@@ -9,7 +9,7 @@ import * as Ports from "./Ports.ts"
 import type { Config } from "./replica.ts"
 
 /** What the replicas of a set have in common. */
-export interface Options extends Pick<Config, "transport" | "index" | "w" | "order"> {
+export interface Options extends Pick<Config, "transport" | "store" | "index" | "w" | "order"> {
   readonly folder: string
   readonly n: number
   /** For the replica that commits, which is the first one. */
@@ -17,7 +17,7 @@ export interface Options extends Pick<Config, "transport" | "index" | "w" | "ord
 }
 
 /** A replica set of three over ws, as most parts of the benchmark use it. */
-export const usual = { transport: "ws", index: "sqlite", n: 3, w: 2, order: "real-time" } as const
+export const usual = { transport: "ws", store: "sqlite", index: "stored", n: 3, w: 2, order: "real-time" } as const
 
 /** One replica of the set. */
 export interface Replica {
@@ -34,7 +34,7 @@ export interface Replica {
 
 /** Lays a replica set out, without starting it. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { index, n, nodeFlags, order, transport, w } = options
+  const { index, n, nodeFlags, order, store, transport, w } = options
   const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, n)
   const ports: Record<string, number> = {}
   for (const id of ids) ports[id] = yield* Ports.free
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       url: `http://127.0.0.1:${ports[id]}`,
       start: Effect.gen(function* () {
         const scope = yield* Scope.fork(outer)
-        const config: Config = { id, folder, transport, index, w, order, ports }
+        const config: Config = { id, folder, transport, store, index, w, order, ports }
         const child = yield* Scope.provide(Child.start("replica", config, id === "a" ? nodeFlags : []), scope)
         current = { child, scope }
         return child

@@ -27,7 +27,7 @@ export const ceiling: System = {
 export const quorum = (
   name: string,
   description: string,
-  options: Pick<Replicas.Options, "transport" | "index" | "n" | "w" | "order">
+  options: Pick<Replicas.Options, "transport" | "store" | "index" | "n" | "w" | "order">
 ): System => ({
   name,
   description,
@@ -47,6 +47,9 @@ export const ws = quorum(
 
 /** The same over HTTP. */
 export const http = quorum("http", "as ws, over HTTP", { ...Replicas.usual, transport: "http" })
+
+/** The same on the other durable store. */
+export const wsLmdb = quorum("ws-lmdb", "as ws, on @quorum/lmdb", { ...Replicas.usual, store: "lmdb" })
 
 /** The same with the index in memory. */
 export const wsMemoryIndex = quorum(
@@ -81,4 +84,4 @@ export const client: System = {
 }
 
 /** All of these. */
-export const all: ReadonlyArray<System> = [ceiling, ws, http, core, client, wsMemoryIndex, wsClock]
+export const all: ReadonlyArray<System> = [ceiling, ws, wsLmdb, http, core, client, wsMemoryIndex, wsClock]

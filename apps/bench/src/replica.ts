@@ -1,5 +1,5 @@
 /**
- * One replica as a process, composed as the demo composes it: a SQLite store, the peer protocol over HTTP or WebSocket,
+ * One replica as a process, composed as the demo composes it: a durable store, the peer protocol over HTTP or WebSocket,
  * and the client API on one port. Whichever is asked to runs the closed loop in itself, on its own writer.
  */
 import { NodeRuntime } from "@effect/platform-node"
@@ -7,6 +7,7 @@ import { type QuorumPolicy, Replica, ReplicaSet } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { LmdbReplicaStore, LmdbStore } from "@quorum/lmdb"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Logger, References } from "effect"
@@ -23,13 +24,14 @@ export interface Config {
   readonly w: number
   /** Which of two writes of a key is the later. */
   readonly order: QuorumPolicy.Order
-  /** Where the record index is; only the store is durable in any case. */
-  readonly index: "sqlite" | "memory"
+  readonly store: "sqlite" | "lmdb"
+  /** Where the record index is: beside the logs, or in memory. */
+  readonly index: "stored" | "memory"
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, order, ports, transport, w }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, order, ports, store, transport, w }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -40,14 +42,15 @@ const serve = {
 
 const routes = Layer.merge(ClientApiServer.layer, MetricsSwitch.layer(folder))
 
-const store =
-  index === "sqlite"
-    ? SqliteStore.layer({ folder })
-    : Layer.merge(SqliteReplicaStore.layer({ folder }), RecordIndex.layerMemory)
+const stores = {
+  lmdb: { both: LmdbStore.layer, logs: LmdbReplicaStore.layer },
+  sqlite: { both: SqliteStore.layer, logs: SqliteReplicaStore.layer }
+}
+const { both, logs } = stores[store]
 
 const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w, order) }).pipe(
   serve[transport]({ host, port: ports[id]!, peers, routes }),
-  Layer.provideMerge(store),
+  Layer.provideMerge(index === "stored" ? both({ folder }) : Layer.merge(logs({ folder }), RecordIndex.layerMemory)),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
 

@@ -1,0 +1,233 @@
+/**
+ * The record index in a file of LMDB of its own, `<folder>/index.mdb`.
+ *
+ * The file is derived from the logs and written without a sync. A crash of the process does it no harm. A power loss may
+ * leave it damaged in ways that nobody can see, so the store remembers, durably, under which boot of the machine it was
+ * left open: found open from another one, it is thrown away and built again from the logs.
+ */
+import { Limits, type LogId } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Effect, Layer, Option, Result, type Scope } from "effect"
+import * as path from "node:path"
+import * as Environment from "./internal/environment.ts"
+import * as Files from "./internal/files.ts"
+import * as Notes from "./internal/notes.ts"
+import * as Pointers from "./internal/pointers.ts"
+
+/** Where the index is. */
+export interface Options {
+  /** The folder of the file; that of the store. */
+  readonly folder: string
+}
+
+/**
+ * Opens the index of the store in context, or creates it; it is closed with the scope. A file that is damaged, that
+ * belongs to another store, or that is ahead of the logs is deleted, with a warning, and the index starts empty.
+ *
+ * The index is derived, so a file that cannot be opened, on a full disk say, stops nobody: until it can be, which every
+ * merge tries, the index answers as an empty one, and merges fail.
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<
+  RecordIndex.RecordIndex["Service"],
+  ReplicaStore.StoreError,
+  ReplicaStore.ReplicaStore | Scope.Scope
+> {
+  const file = path.resolve(options.folder, "index.mdb")
+  const { keyBytes, namespaceBytes } = yield* Limits.Limits
+  if (namespaceBytes + 1 + keyBytes > Environment.maxKeyBytes) {
+    const detail =
+      `a namespace and a key may have ${namespaceBytes + keyBytes} bytes together, and LMDB takes ` +
+      `${Environment.maxKeyBytes - 1}; lower the limits, or use another index`
+    return yield* new ReplicaStore.StoreError({ reason: "unavailable", detail })
+  }
+  const store = yield* ReplicaStore.ReplicaStore
+  const boot = yield* Notes.Boot
+  let current: Opened | undefined
+  const attempt = Effect.uninterruptible(
+    Effect.tap(open(file, store, boot), (opened) => {
+      current = opened
+      return opened.rebuilt === undefined
+        ? Effect.void
+        : Effect.logWarning(`the record index is built again from the logs: ${opened.rebuilt}`)
+    })
+  )
+  let closed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      closed = true
+      return Effect.catch(current?.close ?? Effect.void, (error) => Effect.logWarning(`closing: ${error.message}`))
+    })
+  )
+  yield* Effect.catch(attempt, (error) =>
+    error.reason === "corrupt"
+      ? Effect.fail(error)
+      : Effect.logWarning(`the record index cannot be opened, and is kept in memory until it can: ${error.message}`)
+  )
+  const unlessClosed = <A>(effect: Effect.Effect<A, ReplicaStore.StoreError>) =>
+    Effect.suspend(() => (closed ? Effect.fail(Environment.closed(file)) : effect))
+  return RecordIndex.RecordIndex.of({
+    progress: unlessClosed(
+      Effect.suspend(
+        (): Effect.Effect<RecordIndex.Progress, ReplicaStore.StoreError> =>
+          current?.service.progress ?? Effect.succeed<RecordIndex.Progress>(new Map())
+      )
+    ),
+    get: (namespace, key) =>
+      unlessClosed(Effect.suspend(() => current?.service.get(namespace, key) ?? Effect.succeedNone)),
+    scan: (options) => unlessClosed(Effect.suspend(() => current?.service.scan(options) ?? Effect.succeed([]))),
+    merge: (pointers, progress) =>
+      unlessClosed(
+        Effect.suspend(() => {
+          if (current !== undefined) return current.service.merge(pointers, progress)
+          return Effect.flatMap(attempt, ({ service }) => service.merge(pointers, progress))
+        })
+      )
+  })
+})
+
+/** {@link make} as a layer. */
+export const layer = (
+  options: Options
+): Layer.Layer<RecordIndex.RecordIndex, ReplicaStore.StoreError, ReplicaStore.ReplicaStore> =>
+  Layer.effect(RecordIndex.RecordIndex, make(options))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+/** An index that is open, and why it was built again. */
+interface Opened {
+  readonly service: RecordIndex.RecordIndex["Service"]
+  readonly rebuilt: string | undefined
+  readonly close: Effect.Effect<void, ReplicaStore.StoreError>
+}
+
+/** The note of the store about its index: which file it is, and how it was left. */
+const note = "index"
+const noteOf = (id: string, boot: string) => ({ [note]: `${id} ${boot}` })
+const wasClosed = "closed"
+
+const open = Effect.fnUntraced(function* (
+  file: string,
+  store: Store,
+  boot: string
+): Effect.fn.Return<Opened, ReplicaStore.StoreError> {
+  const noted = Option.getOrElse(yield* store.note(note), () => "")
+  const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
+  const attempt = <A>(f: () => A) => Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+  const tables = attempt(() => makeTables(file))
+  const found = yield* Effect.result(tables)
+  const why = Result.isFailure(found)
+    ? found.failure.reason === "corrupt"
+      ? found.failure.detail
+      : undefined
+    : found.success.whyUnusable(store, noted, boot, heads)
+  if (Result.isFailure(found) && why === undefined) return yield* found.failure
+  let usable = Result.isSuccess(found) ? found.success : undefined
+  if (why !== undefined) {
+    if (usable !== undefined) yield* usable.close
+    Files.remove(file)
+    usable = yield* tables
+  }
+  const { close, id, service } = usable!
+  // The file is in use from now on: whoever finds it so after another boot throws it away.
+  yield* Effect.tapError(store.setNotes(noteOf(id, boot)), () => Effect.ignore(close))
+  return {
+    service,
+    rebuilt: why === isNew ? undefined : why,
+    close: Effect.andThen(
+      close,
+      Effect.suspend(() => {
+        Files.sync(file)
+        return store.setNotes(noteOf(id, wasClosed))
+      })
+    )
+  }
+})
+
+const isNew = "is new"
+
+/** The tables of an index, as they are found. */
+const makeTables = (file: string) => {
+  const environment = Environment.open(file, { sync: false })
+  const { put } = environment
+  const pointers = environment.table("pointers")
+  const progress = environment.table("progress")
+  const name = environment.table("name")
+  const named = name.getBinary(idKey)?.toString("latin1")
+  const id = named ?? globalThis.crypto.randomUUID()
+  const progressNow = (): RecordIndex.Progress => {
+    const found = new Map<LogId.LogId, number>()
+    for (const { key, value } of progress.getRange({})) {
+      found.set(key.toString("latin1") as LogId.LogId, value.readUIntBE(0, 6))
+    }
+    return found
+  }
+  const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
+    Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+
+  const service = RecordIndex.RecordIndex.of({
+    progress: call(progressNow),
+    get: (namespace, key) =>
+      call(() => {
+        const name = Pointers.keyOf({ namespace, key })
+        const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
+        return value === undefined ? Option.none() : Option.some(Pointers.decode(name, value))
+      }),
+    scan: ({ after, limit }) =>
+      call(() => {
+        const start = after === undefined ? noBytes : Buffer.concat([Pointers.keyOf(after), zero])
+        const range = pointers.getRange({ start, limit })
+        return Array.from(range, ({ key, value }) => Pointers.decode(key, value))
+      }),
+    merge: (updates, to) =>
+      Effect.uninterruptible(
+        Effect.flatMap(
+          call(() => updates.filter(isNewer)),
+          (newer) =>
+            Effect.mapError(
+              environment.commit(() => {
+                if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
+                for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
+                for (const [log, seq] of to) put(progress, Buffer.from(log, "latin1"), sequence(seq))
+              }),
+              (cause) => Environment.storeError(file, cause)
+            )
+        )
+      )
+  })
+  const isNewer = (pointer: RecordIndex.Pointer): boolean => {
+    const key = Pointers.keyOf(pointer)
+    const held = pointers.getBinary(key)
+    return held === undefined || RecordIndex.compare(pointer, Pointers.decode(key, held)) > 0
+  }
+
+  return {
+    service,
+    id,
+    close: Effect.promise(() => environment.close()),
+    whyUnusable: ({ doubt }: Store, noted: string, boot: string, heads: ReadonlyMap<string, number>) => {
+      if (named === undefined) return isNew
+      if (doubt === "other_place" || !noted.startsWith(`${named} `)) return `${file} belongs to another store`
+      const left = noted.slice(named.length + 1)
+      if (left !== wasClosed && left !== boot) return `${file} was open when the machine went down`
+      for (const [log, seq] of progressNow()) {
+        const held = heads.get(log) ?? 0
+        if (seq > held) return `${file} covers ${log} up to ${seq}, and the log ends at ${held}`
+      }
+      return undefined
+    }
+  }
+}
+
+const noBytes = Buffer.alloc(0)
+const zero = Buffer.alloc(1)
+const idKey = Buffer.from("id")
+
+const sequence = (seq: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(6)
+  bytes.writeUIntBE(seq, 0, 6)
+  return bytes
+}

@@ -1,0 +1,6 @@
+/**
+ * The durable store of a replica on LMDB.
+ */
+export * as LmdbRecordIndex from "./LmdbRecordIndex.ts"
+export * as LmdbReplicaStore from "./LmdbReplicaStore.ts"
+export * as LmdbStore from "./LmdbStore.ts"

@@ -1,0 +1,131 @@
+/**
+ * An environment of LMDB, which is a file, and naming what goes wrong with it.
+ *
+ * LMDB copies what it changes and never overwrites what a reader may see, so a crash at any moment leaves the last commit
+ * that was synced. Writes are handed to a thread of its own, which commits and syncs; reads look into the mapped file.
+ */
+import { ReplicaStore, Thrown } from "@quorum/core/adapter"
+import { Effect } from "effect"
+import { type Database, open as openLmdb, type RootDatabase } from "lmdb"
+import * as Files from "./files.ts"
+
+/** A table: keys in the order of their bytes. */
+export type Table = Database<Buffer, Buffer>
+
+/** An environment that is open. */
+export interface Environment {
+  readonly table: (name: string) => Table
+  /** Puts a value, inside a commit. */
+  readonly put: (table: Table, key: Buffer, value: Buffer) => void
+  /**
+   * Hands writes over, all of which are held or none. Durable when it returns, in an environment that syncs. What was
+   * handed over takes place, whether it is waited for or not.
+   */
+  readonly commit: (write: () => void) => Effect.Effect<void, unknown>
+  /** Ends it, once all that was handed over has taken place. */
+  readonly close: () => Promise<void>
+}
+
+/** Opens an environment, or creates it. Without `sync` nothing in it is durable before it is closed and synced. */
+export const open = (file: string, { sync }: { readonly sync: boolean }): Environment => {
+  Files.prepare(file)
+  Files.checkBeginning(file, pageSize)
+  const root: RootDatabase<Buffer, Buffer> = openLmdb({
+    path: file,
+    noSubdir: true,
+    noSync: !sync,
+    // A commit is durable before it is answered, and before the next one: LMDB's own order, with two syncs.
+    overlappingSync: false,
+    // What is handed over in one turn makes no batch of its own, whose failure nobody would hear of.
+    eventTurnBatching: false,
+    encoding: "binary",
+    keyEncoding: "binary",
+    pageSize
+  })
+  return {
+    table: (name) => root.openDB({ name, encoding: "binary", keyEncoding: "binary" }),
+    // What becomes of it says the commit.
+    put: (table, key, value) => void table.put(key, value).catch(() => undefined),
+    commit: (write) =>
+      Effect.ensuring(
+        Effect.tryPromise({ try: () => committed(root.batch(write)), catch: (cause) => cause }),
+        // Reads look at what was committed from here on.
+        Effect.sync(() => root.resetReadTxn())
+      ),
+    close: () => root.close()
+  }
+}
+
+/** The most bytes of a key, with pages of this size. */
+export const maxKeyBytes = 1978
+
+/** LMDB's page, on every machine. */
+export const pageSize = 4096
+
+/** Whether a commit failed for want of room, before anything of it was made durable. */
+export const isFull = (file: string, cause: unknown, bytes: number): boolean =>
+  // What was written in part, because the disk was full then, is an error of the disk to LMDB.
+  noRoom.has(codeOf(cause)) || (codeOf(cause) === failed && Files.roomIn(file) < bytes)
+
+/** What a call after the end of the scope fails with. */
+export const closed = (file: string): ReplicaStore.StoreError =>
+  new ReplicaStore.StoreError({ reason: "unavailable", detail: `${file} was closed` })
+
+/** Says that what is stored cannot be used. */
+export const damaged = (detail: string): ReplicaStore.StoreError =>
+  new ReplicaStore.StoreError({ reason: "corrupt", detail })
+
+/** There is no room for what was to be written. */
+export const diskFull = (file: string, cause: unknown): ReplicaStore.StoreError =>
+  new ReplicaStore.StoreError({
+    reason: "disk_full",
+    detail: `no room to write ${file}; free space on its disk, then try again`,
+    cause
+  })
+
+/** Names a thrown value: the reason, the file and the remedy. */
+export const storeError = (file: string, cause: unknown): ReplicaStore.StoreError => {
+  if (cause instanceof ReplicaStore.StoreError) return cause
+  const fail = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
+    new ReplicaStore.StoreError({ reason, detail, cause })
+  const message = Thrown.messageOf(cause)
+  if (cause instanceof Files.Locked) {
+    return fail("locked", `another process has the folder of ${file} open; stop it, or choose another folder`)
+  }
+  if (noRoom.has(codeOf(cause))) return diskFull(file, cause)
+  if (cause instanceof Files.Unreadable || unreadable.has(codeOf(cause))) {
+    return fail("corrupt", `${file} is damaged (${message}); restore it, or delete it and let the peers fill a new one`)
+  }
+  switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+    case 13:
+    case 30:
+      return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
+  }
+  return fail("unavailable", `${file} cannot be used: ${message}`)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Waits for a commit; why it failed comes in a promise of its own. */
+const committed = async (batch: Promise<unknown>): Promise<void> => {
+  try {
+    await batch
+  } catch (cause) {
+    if (cause instanceof Error && "commitError" in cause) await cause.commitError
+    throw cause
+  }
+}
+
+const codeOf = (cause: unknown): unknown => (cause instanceof Error && "code" in cause ? cause.code : undefined)
+
+/** EIO. */
+const failed = 5
+
+/** ENOSPC, EDQUOT and MDB_MAP_FULL. */
+const noRoom = new Set<unknown>([28, 122, "ENOSPC", "EDQUOT", -30792])
+
+/** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_VERSION_MISMATCH and MDB_INVALID. */
+const unreadable = new Set<unknown>([-30797, -30796, -30794, -30793])

@@ -1,0 +1,138 @@
+/**
+ * The folder of a store: made for this user alone, used by one process at a time, and watched, because what is written to
+ * a file without a name is lost to the next start.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type * as NodeSqlite from "node:sqlite"
+
+/** The files of an environment of LMDB: its data, and the table of its readers. */
+export const filesOf = (file: string): ReadonlyArray<string> => [file, `${file}-lock`]
+
+/**
+ * Makes the folder, durably, and the files in it, empty, which LMDB takes for new ones, all for this user alone; checks
+ * that what has their names can be used.
+ */
+export const prepare = (file: string): void => {
+  makeFolder(path.dirname(file))
+  for (const name of filesOf(file)) {
+    const found = fs.lstatSync(name, { throwIfNoEntry: false })
+    if (found === undefined) {
+      fs.closeSync(fs.openSync(name, "a", 0o600))
+      continue
+    }
+    // What a link leads to may belong to somebody else, or be another one after the next restart.
+    if (found.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
+    if (!found.isFile()) throw new Error(`${name} is not a file; move it away`)
+    fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
+  }
+}
+
+/**
+ * Makes durable what a start finds: what a killed process had handed to the operating system, and nobody has synced
+ * since, is in memory alone (law L54).
+ */
+export const sync = (file: string): void => {
+  if (fs.existsSync(file)) syncName(file, "r+")
+  syncFolder(path.dirname(file))
+}
+
+/** A file that LMDB did not write, or of which it would find neither beginning. */
+export class Unreadable extends Error {}
+
+/**
+ * Looks at the two pages that LMDB begins with, one of which says where all else is: on a file without them LMDB does not
+ * fail but ends the process. An empty file is a new one. (`MDB_page` and `MDB_meta` in the `mdb.c` of `lmdb`: a page's
+ * number, its transaction, padding and flags, then a magic number.)
+ */
+export const checkBeginning = (file: string, pageSize: number): void => {
+  const descriptor = fs.openSync(file, "r")
+  try {
+    const pages = Buffer.alloc(2 * pageSize)
+    const read = fs.readSync(descriptor, pages, 0, pages.length, 0)
+    if (read === 0) return
+    const isMeta = (at: number) => pages.readUInt16LE(at + 18) === metaFlag && pages.readUInt32LE(at + 24) === metaMagic
+    if (read < pages.length || !isMeta(0) || !isMeta(pageSize)) throw new Unreadable(`${file} is no file of LMDB`)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** How many bytes of room the disk of a file has for this user. */
+export const roomIn = (file: string): number => {
+  const { bavail, bsize } = fs.statfsSync(path.dirname(file))
+  return bavail * bsize
+}
+
+/** Deletes the files of an environment. */
+export const remove = (file: string): void => {
+  for (const name of filesOf(file)) fs.rmSync(name, { force: true })
+}
+
+/** Another process, or this one, has the folder open. */
+export class Locked extends Error {}
+
+/**
+ * Takes a folder for this process; the result gives it back. LMDB lets several processes write, so the lock is that of a
+ * SQLite file that stays empty: it goes with the process, however it ends, and Node has no other that does.
+ */
+export const lock = (folder: string): (() => void) => {
+  const sqlite = process.getBuiltinModule?.("node:sqlite") as typeof NodeSqlite | undefined
+  if (sqlite === undefined) {
+    throw new Error(`@quorum/lmdb needs Node 22.19 or newer; this is ${process.version}`)
+  }
+  const file = path.join(folder, "lock.db")
+  if (!fs.existsSync(file)) fs.closeSync(fs.openSync(file, "a", 0o600))
+  const db = new sqlite.DatabaseSync(file, { timeout: 0 })
+  try {
+    db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
+  } catch (cause) {
+    db.close()
+    const busy = cause instanceof Error && "errcode" in cause && (cause.errcode === 5 || cause.errcode === 6)
+    throw busy ? new Locked() : cause
+  }
+  return () => db.close()
+}
+
+/**
+ * Whether a file is still where a restart would look for it (law L59). Made when it was opened; the result says whether
+ * there is nothing at its name now, or something else. One call to the system each time.
+ */
+export const watchPlace = (file: string): (() => boolean) => {
+  const opened = deviceAndNumber(file)
+  return () => deviceAndNumber(file) !== opened
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const metaFlag = 0x08
+const metaMagic = 0xbeefc0de
+
+/** Creates a folder and those above it, each durably, with nobody else let in. */
+const makeFolder = (folder: string): void => {
+  const found = fs.statSync(folder, { throwIfNoEntry: false })
+  if (found?.isDirectory()) return
+  if (found !== undefined) throw new Error(`${folder} is a file, and a folder is needed there`)
+  makeFolder(path.dirname(folder))
+  fs.mkdirSync(folder, { mode: 0o700 })
+  syncFolder(path.dirname(folder))
+}
+
+const syncFolder = (folder: string): void => {
+  // Windows cannot open a folder, and needs no such thing.
+  if (process.platform !== "win32") syncName(folder, "r")
+}
+
+const syncName = (name: string, flags: "r" | "r+"): void => {
+  const descriptor = fs.openSync(name, flags)
+  try {
+    fs.fsyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+const deviceAndNumber = (name: string): string | undefined => {
+  const found = fs.statSync(name, { throwIfNoEntry: false })
+  return found === undefined ? undefined : `${found.dev}:${found.ino}`
+}

@@ -1,0 +1,202 @@
+/**
+ * One log in the table of entries: what is held of it, and reading it back.
+ *
+ * A row has the entries of one append, or a part of them: no more than fit into a page, so that whoever reads one entry
+ * reads and checks little beside it. Its key is the name of the log and the sequence of its last entry; its value the
+ * first sequence, the chain before it and after it, and the bytes of the entries. Nothing that was read is taken for
+ * granted: a row is checked against its chain, and against its neighbours.
+ */
+import { Entry, type LogId } from "@quorum/core"
+import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Result } from "effect"
+import * as Environment from "./environment.ts"
+
+/** A log as it is durably held. */
+export interface HeldLog {
+  readonly file: string
+  readonly table: Environment.Table
+  /** The damage of all logs of the store that was found so far, in the order in which it was found. */
+  readonly found: Array<ReplicaStore.DamagedRange>
+  head: Watermark.Watermark
+  /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
+  damagedEnd: ReplicaStore.StoreError | undefined
+}
+
+/** A log of which nothing is known to be held. */
+export const make = (
+  file: string,
+  table: Environment.Table,
+  name: LogId.LogId,
+  found: Array<ReplicaStore.DamagedRange>
+): HeldLog => ({ file, table, found, head: Watermark.none(name), damagedEnd: undefined })
+
+/** The names of the logs that have rows, in the order of their bytes. */
+export const names = (table: Environment.Table): ReadonlyArray<LogId.LogId> => {
+  const found: Array<LogId.LogId> = []
+  let start = Buffer.alloc(0)
+  while (true) {
+    const [first] = Array.from(table.getKeys({ start, limit: 1 }))
+    if (first === undefined) return found
+    const name = first.subarray(0, first.indexOf(0)).toString("latin1") as LogId.LogId
+    found.push(name)
+    start = Buffer.from(`${name}\x01`, "latin1")
+  }
+}
+
+/**
+ * Finds the head: the end of the newest row, which has to fit its own chain and the row before it. When its bytes do not
+ * fit, the log still ends there, as its key says, and takes no more; the rows before it are as good as ever.
+ */
+export const findHead = (log: HeldLog): void => {
+  const row = newest(log)
+  if (row === undefined) return
+  const batch = batchOf(log, row)
+  if (batch === undefined) {
+    log.head = { ...log.head, seq: row.last, chain: Chain.empty }
+    log.damagedEnd = noteDamage(log, row.last)
+    return
+  }
+  log.head = EntryBatch.watermark(batch)
+  const before = endBefore(log, log.head.seq)
+  if (before.last !== batch.from - 1 || before.chain !== batch.prevChain) noteDamage(log, Math.max(1, batch.from - 1))
+}
+
+/** Writes a batch, inside a commit. */
+export const put = (environment: Environment.Environment, log: HeldLog, batch: EntryBatch.EntryBatch): void => {
+  for (const row of EntryBatch.split(batch, maxRowBytes)) {
+    const value = Buffer.allocUnsafe(headBytes + row.bytes.length)
+    value.writeUIntBE(row.from, 0, 6)
+    value.write(row.prevChain, 6, "hex")
+    value.write(row.chain, 14, "hex")
+    value.set(row.bytes, headBytes)
+    environment.put(log.table, keyOf(batch.log, EntryBatch.last(row)), value)
+  }
+}
+
+/** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
+export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
+  if (seq === 0) return Chain.empty
+  if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
+  const batch = batchAfter(log, seq - 1)
+  if (batch !== undefined && batch.from <= seq) return EntryBatch.chainAt(batch, seq)
+  const next = batchAfter(log, seq)
+  if (next?.from === seq + 1) return next.prevChain
+  throw noteDamage(log, seq)
+}
+
+/**
+ * The entries after `after`, at least one of which is held, as many as fit in `maxBytes` but at least one. Damage ends
+ * what is read before it, and is what fails when the reader goes on from there.
+ */
+export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const found: Array<EntryBatch.EntryBatch> = []
+  let end = after
+  let room = maxBytes
+  for (const row of rowsAfter(log, after)) {
+    const previous = found[found.length - 1]
+    const whole = batchOf(log, row)
+    const batch = whole !== undefined && whole.from <= end + 1 ? EntryBatch.after(whole, end) : undefined
+    if (batch === undefined || (previous !== undefined && previous.chain !== batch.prevChain)) {
+      const error = noteDamage(log, end + 1)
+      if (previous === undefined) throw error
+      break
+    }
+    if (previous !== undefined && Entry.endUnsafe(batch.bytes, 0) > room) break
+    const part = EntryBatch.take(batch, room)
+    found.push(part)
+    room -= part.bytes.length
+    end = EntryBatch.last(part)
+    if (part.count < batch.count || room <= 0) break
+  }
+  if (found.length === 0) throw noteDamage(log, after + 1)
+  return EntryBatch.concat(found as [EntryBatch.EntryBatch])
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A row as it is stored. */
+interface Row {
+  readonly last: number
+  readonly value: Buffer
+}
+
+/** First sequence, chain before and chain after. */
+const headBytes = 22
+
+/** The most bytes of entries in a row, unless one entry is larger: what a page of LMDB has room for beside its head. */
+const maxRowBytes = Environment.pageSize - 24 - headBytes
+
+const maxSequence = 2 ** 48 - 1
+
+const keyOf = (log: LogId.LogId, seq: number): Buffer => {
+  const key = Buffer.allocUnsafe(log.length + 7)
+  key.write(log, 0, "latin1")
+  key[log.length] = 0
+  key.writeUIntBE(seq, log.length + 1, 6)
+  return key
+}
+
+const sequenceOf = (key: Buffer): number => key.readUIntBE(key.length - 6, 6)
+
+function* rowsAfter({ head: { log }, table }: HeldLog, after: number): Generator<Row> {
+  const range = table.getRange({ start: keyOf(log, after + 1), end: keyOf(log, maxSequence) })
+  for (const { key, value } of range) yield { last: sequenceOf(key), value }
+}
+
+const rowAfter = (log: HeldLog, after: number): Row | undefined => {
+  for (const row of rowsAfter(log, after)) return row
+  return undefined
+}
+
+/** The newest row of which the last entry is not after a sequence. */
+const rowUpTo = ({ head: { log }, table }: HeldLog, seq: number): Row | undefined => {
+  const range = table.getRange({ start: keyOf(log, seq), end: keyOf(log, 0), reverse: true, limit: 1 })
+  for (const { key, value } of range) return { last: sequenceOf(key), value }
+  return undefined
+}
+
+const newest = (log: HeldLog): Row | undefined => rowUpTo(log, maxSequence)
+
+/** Where the newest row that ends before a sequence ends, and the chain there. */
+const endBefore = (log: HeldLog, seq: number): { readonly last: number; readonly chain: string } => {
+  const row = seq <= 1 ? undefined : rowUpTo(log, seq - 1)
+  return row === undefined
+    ? { last: 0, chain: Chain.empty }
+    : { last: row.last, chain: row.value.subarray(14, headBytes).toString("hex") }
+}
+
+const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefined => {
+  const row = rowAfter(log, after)
+  return row && batchOf(log, row)
+}
+
+/** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
+const batchOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
+  if (value.length <= headBytes) return undefined
+  const from = value.readUIntBE(0, 6)
+  if (from < 1 || from > last) return undefined
+  const batch: EntryBatch.EntryBatch = {
+    log: log.head.log,
+    from,
+    count: last - from + 1,
+    prevChain: value.subarray(6, 14).toString("hex") as Chain.Chain,
+    chain: value.subarray(14, headBytes).toString("hex") as Chain.Chain,
+    bytes: value.subarray(headBytes)
+  }
+  return Result.isFailure(EntryBatch.validate(batch)) ? undefined : batch
+}
+
+/** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */
+const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError => {
+  const { log: name, seq: head } = log.head
+  const from = Math.min(seq, endBefore(log, seq).last + 1)
+  const row = rowAfter(log, seq - 1)
+  const batch = row && batchOf(log, row)
+  // A row that begins later than it should: what is between is missing, and the row itself is in order.
+  const to = batch !== undefined && batch.from > seq ? batch.from - 1 : Math.min(row?.last ?? head, head)
+  const known = log.found.some((range) => range.log === name && range.from <= from && to <= range.to)
+  if (!known) log.found.push({ log: name, from, to: Math.max(seq, to) })
+  return Environment.damaged(
+    `${log.file} is damaged at entry ${seq} of ${name}; restore it, or delete it and let the peers fill a new one`
+  )
+}

@@ -1,0 +1,83 @@
+/**
+ * What a store says of itself: whose it is, where and under which boot it was open, and the notes of its replica.
+ */
+import { ReplicaStore } from "@quorum/core/adapter"
+import { Context, type Effect, Schema } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import type { Environment } from "./environment.ts"
+import type { Guard } from "./guard.ts"
+
+/**
+ * Names this run of the operating system. Linux says it; elsewhere it is the time of the boot to the nearest ten
+ * seconds, so that a clock that was set looks like a boot, and costs a new log.
+ */
+export const Boot = Context.Reference<string>("@quorum/lmdb/Boot", {
+  defaultValue: () => {
+    try {
+      return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+    } catch {
+      return `at ${Math.round((Date.now() / 1000 - os.uptime()) / 10)}`
+    }
+  }
+})
+
+/** Where a file is, as one text: a copy has another inode, or another time of birth. */
+export const placeOf = (file: string): string => {
+  const { birthtimeNs, ino } = fs.statSync(file, { bigint: true })
+  return `${ino} ${birthtimeNs}`
+}
+
+/** The notes in their table. */
+export interface Notes {
+  readonly get: (name: string) => string | undefined
+  /** Sets notes, and whose store it is where that is given: all of it or nothing. */
+  readonly set: (
+    notes: Readonly<Record<string, string>>,
+    identity?: ReplicaStore.StoreIdentity
+  ) => Effect.Effect<void, ReplicaStore.StoreError>
+  /** Whose store it is; `undefined` in a new one. */
+  readonly identity: () => ReplicaStore.StoreIdentity | undefined
+}
+
+/** Reads and writes the notes of a store. */
+export const make = (environment: Environment, guard: Guard): Notes => {
+  const table = environment.table("notes")
+  const get = (key: string): string | undefined => table.getBinary(Buffer.from(key))?.toString("utf8")
+  const put = (key: string, value: string) => environment.put(table, Buffer.from(key), Buffer.from(value))
+  return {
+    get: (name) => get(noteKey(name)),
+    set: (notes, identity) => {
+      const bytes = Object.values(notes).reduce((sum, { length }) => sum + 3 * length, 0)
+      return guard.commit("its notes", bytes, () => {
+        for (const [name, value] of Object.entries(notes)) put(noteKey(name), value)
+        if (identity !== undefined) put(identityKey, JSON.stringify({ ...identity, version }))
+      })
+    },
+    identity: () => {
+      const found = get(identityKey)
+      if (found === undefined) return undefined
+      const { cluster, incarnation, replica } = decodeIdentity(JSON.parse(found))
+      return { cluster, replica, incarnation }
+    }
+  }
+}
+
+/** What the notes of a store and where it is opened leave in doubt. */
+export const doubtOf = (notes: Notes, place: string, boot: string): ReplicaStore.Doubt => {
+  if (notes.get("place") !== place) return "other_place"
+  if (notes.get(ReplicaStore.recoveringNote) === "blank") return "blank"
+  return notes.get("boot") === boot ? "none" : "other_boot"
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Of the tables. */
+const version = 1
+
+const identityKey = "identity"
+const noteKey = (name: string): string => `note ${name}`
+
+const decodeIdentity = Schema.decodeUnknownSync(
+  Schema.Struct({ ...ReplicaStore.StoreIdentity.fields, version: Schema.Literal(version) })
+)
