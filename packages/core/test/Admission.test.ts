@@ -43,7 +43,7 @@ const situation: Admission.Situation = {
 
 const refusal = (change: Partial<Admission.Situation> = {}, write: unknown = Entry.put("n", "k", "v"), of = policy) =>
   Option.getOrUndefined(
-    Result.getFailure(Admission.admit(write, () => Result.succeed(of), { ...situation, ...change }))
+    Result.getFailure(Admission.admit(write, undefined, () => Result.succeed(of), { ...situation, ...change }))
   )?._tag
 
 describe("Admission", () => {
@@ -51,6 +51,7 @@ describe("Admission", () => {
     const asked: Array<string> = []
     const admitted = Admission.admit(
       Entry.put("n", "k", "v"),
+      undefined,
       (write) => {
         asked.push(...Entry.listOf(write).map(({ namespace }) => namespace))
         return Result.succeed(policy)

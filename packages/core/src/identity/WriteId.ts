@@ -16,8 +16,10 @@ export const WriteId = Schema.String.check(
 export type WriteId = typeof WriteId.Type
 
 /** The id of the write at a place. `check` is the first half of the chain there, see `Chain.check`. */
-export const make = (log: LogId.LogId, seq: number, check: number): WriteId =>
-  `${log}:${seq}.${(check >>> 0).toString(16).padStart(8, "0")}` as WriteId
+export const make = (log: LogId.LogId, seq: number, check: number): WriteId => {
+  if (log !== latest.log) latest = { log, prefix: `${log}:` }
+  return (latest.prefix + seq + ("." + inHex(check >>> 16) + inHex(check & 0xffff))) as WriteId
+}
 
 /** The place that a write id names, and the check of what it means there. */
 export const place = (id: WriteId): { readonly log: LogId.LogId; readonly seq: number; readonly check: number } => {
@@ -29,3 +31,13 @@ export const place = (id: WriteId): { readonly log: LogId.LogId; readonly seq: n
     check: Number.parseInt(id.slice(dot + 1), 16)
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Ids are made for every write, mostly of one log, so what they have in common is made once. */
+let latest: { readonly log: LogId.LogId | undefined; readonly prefix: string } = { log: undefined, prefix: "" }
+
+/** Halves of checks as they were met first. */
+const halves: Array<string | undefined> = Array.from({ length: 0x10000 })
+
+const inHex = (half: number): string => (halves[half] ??= half.toString(16).padStart(4, "0"))

@@ -170,24 +170,30 @@ export const encodeInto = (target: Uint8Array, offset: number, writes: Writes, s
  * the flags and the kinds, not at the text.
  */
 export const end = (bytes: Uint8Array, offset: number): Result.Result<number, MalformedEntry> => {
-  const fail = (at: number, detail: string) => Result.fail(new MalformedEntry({ offset: at, detail }))
-  if (offset + headerBytes > bytes.length) return fail(offset, "the header is cut off")
+  const fault = faultAt(bytes, offset)
+  return fault === undefined ? Result.succeed(endUnsafe(bytes, offset)) : Result.fail(fault)
+}
+
+/** Why the bytes at `offset` are not an entry; `undefined` when they are one. See {@link end}. */
+export const faultAt = (bytes: Uint8Array, offset: number): MalformedEntry | undefined => {
+  if (offset + headerBytes > bytes.length) return malformed(offset, "the header is cut off")
   const after = endUnsafe(bytes, offset)
-  if (after > bytes.length) return fail(offset, "the entry is cut off")
-  if (bytes[offset + 4] !== layout) return fail(offset, `unknown layout ${bytes[offset + 4]!}`)
-  if ((bytes[offset + 5]! & ~unprobedFlag) !== 0) return fail(offset, `unknown flags ${bytes[offset + 5]!}`)
+  if (after > bytes.length) return malformed(offset, "the entry is cut off")
+  if (bytes[offset + 4] !== layout) return malformed(offset, `unknown layout ${bytes[offset + 4]!}`)
+  if ((bytes[offset + 5]! & ~unprobedFlag) !== 0) return malformed(offset, `unknown flags ${bytes[offset + 5]!}`)
   let at = offset + headerBytes
-  if (at >= after) return fail(offset, "it has no record")
+  if (at >= after) return malformed(offset, "it has no record")
   while (at < after) {
-    if (at + recordHeaderBytes > after) return fail(at, "a record is cut off")
+    if (at + recordHeaderBytes > after) return malformed(at, "a record is cut off")
     const kind = bytes[at]!
-    if (kind !== putKind && kind !== deleteKind) return fail(at, `unknown kind ${kind}`)
-    if (kind === deleteKind && valueLength(bytes, at) + bytes[at + 1]! > 0) return fail(at, "a delete carries a value")
+    if (kind !== putKind && kind !== deleteKind) return malformed(at, `unknown kind ${kind}`)
+    if (kind === deleteKind && valueLength(bytes, at) + bytes[at + 1]! > 0)
+      return malformed(at, "a delete carries a value")
     const next = nextRecord(bytes, at)
-    if (next > after) return fail(at, "a record is longer than its entry")
+    if (next > after) return malformed(at, "a record is longer than its entry")
     at = next
   }
-  return Result.succeed(after)
+  return undefined
 }
 
 /**
@@ -195,14 +201,13 @@ export const end = (bytes: Uint8Array, offset: number): Result.Result<number, Ma
  * name is not empty, well-formed UTF-8, and without NUL.
  */
 export const badName = (bytes: Uint8Array, offset: number): MalformedEntry | undefined => {
-  const fail = (at: number, what: string) => new MalformedEntry({ offset: at, detail: `the ${what} is not a name` })
   const after = endUnsafe(bytes, offset)
   for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
     const key = keyStart(bytes, at)
-    if (!isName(bytes, at + recordHeaderBytes, key)) return fail(at, "namespace")
+    if (!isName(bytes, at + recordHeaderBytes, key)) return malformed(at, "the namespace is not a name")
     const type = key + keyLength(bytes, at)
-    if (!isName(bytes, key, type)) return fail(at, "key")
-    if (!isVisible(bytes, type, type + bytes[at + 1]!)) return fail(at, "content type")
+    if (!isName(bytes, key, type)) return malformed(at, "the key is not a name")
+    if (!isVisible(bytes, type, type + bytes[at + 1]!)) return malformed(at, "the content type is not a name")
   }
   return undefined
 }
@@ -230,6 +235,8 @@ const isVisible = (bytes: Uint8Array, start: number, end: number): boolean => {
   for (let i = start; i < end; i++) if (bytes[i]! < 0x20 || bytes[i]! > 0x7e) return false
   return true
 }
+
+const malformed = (offset: number, detail: string) => new MalformedEntry({ offset, detail })
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 

@@ -103,10 +103,11 @@ export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.Mal
   const chain = Chain.state(batch.prevChain)
   let at = 0
   for (let i = 0; i < batch.count; i++) {
-    const end = Entry.end(batch.bytes, at)
-    if (Result.isFailure(end)) return Result.fail(end.failure)
-    Chain.extend(chain, view, at, end.success)
-    at = end.success
+    const fault = Entry.faultAt(batch.bytes, at)
+    if (fault !== undefined) return Result.fail(fault)
+    const end = Entry.endUnsafe(batch.bytes, at)
+    Chain.extend(chain, view, at, end)
+    at = end
   }
   if (at !== batch.bytes.length) {
     return Result.fail(new Entry.MalformedEntry({ offset: at, detail: "bytes after the last entry" }))

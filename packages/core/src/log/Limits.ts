@@ -46,14 +46,16 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
       checkText("key", key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
       checkValue(kind, value, limits.valueBytes) ??
       checkType(kind, contentType) ??
-      Result.succeed({
-        kind,
-        namespace: namespace as string,
-        key: key as string,
-        // Of a delete it is empty, and stays so.
-        value: kind === "delete" ? noBytes : plainBytes(value),
-        ...(contentType === undefined ? {} : { contentType: contentType as string })
-      })
+      Result.succeed(
+        plainWrite(
+          kind,
+          namespace as string,
+          key as string,
+          // Of a delete it is empty, and stays so.
+          kind === "delete" ? noBytes : plainBytes(value),
+          contentType as string | undefined
+        )
+      )
     )
   } catch (cause) {
     return invalid("write", `it cannot be read: ${Thrown.textOf(cause)}`)
@@ -77,6 +79,16 @@ export const checkWrites = (writes: unknown, limits: Limits): Result.Result<Entr
 // ---------------------------------------------------------------------------------------------------------------------
 
 const noBytes = new Uint8Array(0)
+
+/** A write of just these fields. Most have no content type, and one shape. */
+const plainWrite = (
+  kind: Entry.Write["kind"],
+  namespace: string,
+  key: string,
+  value: Uint8Array,
+  contentType: string | undefined
+): Entry.Write =>
+  contentType === undefined ? { kind, namespace, key, value } : { kind, namespace, key, value, contentType }
 
 /** A revoked Proxy is no list either. */
 const isList = (writes: unknown): writes is ReadonlyArray<unknown> => {

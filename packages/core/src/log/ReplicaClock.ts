@@ -85,6 +85,15 @@ export const make = Effect.gen(function* () {
   let told = 0
   let said = 0
 
+  /** The highest clock of a batch, which is asked for before its append and after it. */
+  const highestOf = (batch: EntryBatch.EntryBatch): HybridLogicalClock.HybridLogicalClock => {
+    if (batch !== looked?.batch) looked = { batch, highest: EntryBatch.highestClock(batch) }
+    return looked.highest
+  }
+  let looked:
+    | { readonly batch: EntryBatch.EntryBatch; readonly highest: HybridLogicalClock.HybridLogicalClock }
+    | undefined
+
   const now = (): EffectiveTime.Reading => ({
     wallMillis: wall.currentTimeMillisUnsafe(),
     monotonicMillis: Monotonic.millis(wall)
@@ -143,7 +152,7 @@ export const make = Effect.gen(function* () {
   }
 
   const secure = (batch: EntryBatch.EntryBatch) => {
-    const highest = EntryBatch.highestClock(batch)
+    const highest = highestOf(batch)
     if (highest.wallTime < ceiling) return undefined
     const latest = limit(time().millis)
     if (highest.wallTime <= latest) return raise(highest.wallTime)
@@ -210,7 +219,8 @@ export const make = Effect.gen(function* () {
       else clock = later(clock, version)
     },
     held: (batch) => {
-      const highest = EntryBatch.highestClock(batch)
+      const highest = highestOf(batch)
+      looked = undefined
       if (HybridLogicalClock.compare(highest, clock) <= 0) return
       const latest = limit(time().millis)
       clock = HybridLogicalClock.receive(clock, highest, latest)

@@ -221,7 +221,7 @@ export const make = Effect.gen(function* () {
     resume: Commit["resume"],
     how: Partial<Pick<Commit, "drawn" | "onDrawn" | "onDurable">>
   ) => {
-    const admitted = Admission.admit(write, (writes) => policies.resolve(writes, options), situation)
+    const admitted = Admission.admit(write, options, policies.resolve, situation)
     if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
     const after = After.read(options, latestMillis)
     if (Result.isFailure(after)) return resume(refuse(after.failure))

@@ -227,46 +227,51 @@ const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, lengt
 /** The secret of the hash. Nothing that a table says depends on it. */
 const secret = crypto.getRandomValues(new Int32Array(2))
 
+/** What a hash is computed in, one after the other. */
+const v = new Int32Array(4)
+
+/** One round of SipHash's on words of 32 bits. */
+const round = (): void => {
+  v[0] = v[0]! + v[1]!
+  v[1] = ((v[1]! << 5) | (v[1]! >>> 27)) ^ v[0]!
+  v[0] = (v[0]! << 16) | (v[0]! >>> 16)
+  v[2] = v[2]! + v[3]!
+  v[3] = ((v[3]! << 8) | (v[3]! >>> 24)) ^ v[2]!
+  v[0] = v[0]! + v[3]!
+  v[3] = ((v[3]! << 7) | (v[3]! >>> 25)) ^ v[0]!
+  v[2] = v[2]! + v[1]!
+  v[1] = ((v[1]! << 13) | (v[1]! >>> 19)) ^ v[2]!
+  v[2] = (v[2]! << 16) | (v[2]! >>> 16)
+}
+
 /** HalfSipHash-1-3 of the key part, 32 bits. */
 const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
-  let v0 = secret[0]!
-  let v1 = secret[1]!
-  let v2 = v0 ^ 0x6c796765
-  let v3 = v1 ^ 0x74656462
-  const round = (): void => {
-    v0 = (v0 + v1) | 0
-    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
-    v0 = (v0 << 16) | (v0 >>> 16)
-    v2 = (v2 + v3) | 0
-    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
-    v0 = (v0 + v3) | 0
-    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
-    v2 = (v2 + v1) | 0
-    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
-    v2 = (v2 << 16) | (v2 >>> 16)
-  }
+  v[0] = secret[0]!
+  v[1] = secret[1]!
+  v[2] = v[0]! ^ 0x6c796765
+  v[3] = v[1]! ^ 0x74656462
   let word = 0
   let filled = 0
   for (let i = offset + Entry.keyPartAt; i < offset + length; i++) {
     word |= bytes[i]! << filled
     filled += 8
     if (filled === 32) {
-      v3 ^= word
+      v[3]! ^= word
       round()
-      v0 ^= word
+      v[0]! ^= word
       word = 0
       filled = 0
     }
   }
   word |= (length - Entry.keyPartAt) << 24
-  v3 ^= word
+  v[3]! ^= word
   round()
-  v0 ^= word
-  v2 ^= 0xff
+  v[0]! ^= word
+  v[2]! ^= 0xff
   round()
   round()
   round()
-  return v1 ^ v3
+  return v[1]! ^ v[3]!
 }
 
 /** Yields distinct items in order, and sorts only as far as it is asked. */

@@ -10,6 +10,7 @@ import * as Limits from "../../log/Limits.ts"
 import type { PeerState } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import type { WriteOptions } from "../QuorumWriter.ts"
 
 /** The most writes that wait for an append or for acks before further ones are refused. */
 export const maxWaitingWrites = 65_536
@@ -57,7 +58,11 @@ export interface Admitted {
  */
 export const admit = (
   write: unknown,
-  policyOf: (write: Entry.Writes) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
+  options: WriteOptions | undefined,
+  policyOf: (
+    write: Entry.Writes,
+    options: WriteOptions | undefined
+  ) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
   situation: Situation
 ): Result.Result<Admitted, Refusal> => {
   if (situation.closing) return Result.fail(new QuorumError.ReplicaClosing())
@@ -69,7 +74,7 @@ export const admit = (
   if (waiting >= maxWaitingWrites || pendingBytes + valueBytes > maxPendingBytes) {
     return Result.fail(new QuorumError.Overloaded({ detail: `${waiting} writes wait already` }))
   }
-  const policy = policyOf(checked.success)
+  const policy = policyOf(checked.success, options)
   if (Result.isFailure(policy)) return Result.fail(policy.failure)
   const refused = unavailable(policy.success, situation)
   return refused === undefined

@@ -12,6 +12,8 @@ const isClock = Schema.is(HybridLogicalClock.HybridLogicalClock)
 const rejected = (detail: string) =>
   Result.fail(new QuorumError.WriteRejected({ field: "after", reason: "invalid", detail }))
 
+const none = Result.succeed(undefined)
+
 /**
  * The clock that is asked for, `undefined` when none is. One beyond `latestMillis` is no clock of a write that could have
  * been seen: followed, it would put the key out of the reach of all others.
@@ -22,7 +24,7 @@ export const read = (
 ): Result.Result<HybridLogicalClock.HybridLogicalClock | undefined, QuorumError.WriteRejected> => {
   try {
     const after = (options as { readonly after?: unknown } | undefined)?.after
-    if (after === undefined) return Result.succeed(undefined)
+    if (after === undefined) return none
     if (!isClock(after)) return rejected("it is not the clock of a receipt or of a record")
     if (after.wallTime > latestMillis())
       return rejected("it is further ahead of this replica's clock than clocks may be")

@@ -11,6 +11,7 @@ import { Peers } from "../../peer/Peers.ts"
 import { Probes } from "../../peer/Probes.ts"
 import * as ProbeTracker from "../../quorum/ProbeTracker.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Commit } from "./CommitQueue.ts"
 
 /** The most bytes of names in one question, unless one write has more. */
@@ -70,8 +71,15 @@ export const make = Effect.fnUntraced(function* (options: {
   }
   probes.serve({ newest: () => (begunAt > now() ? undefined : pending.at(-1)?.mark), keys, onAnswer })
 
+  /** The timeout of a policy: most writes have that of the one before. */
+  const timeoutOf = (policy: QuorumPolicy): number => {
+    if (policy !== latest?.policy) latest = { policy, millis: Duration.toMillis(policy.ackTimeout) }
+    return latest.millis
+  }
+  let latest: { readonly policy: QuorumPolicy; readonly millis: number } | undefined
+
   const deadlineOf = ({ monotonicMillis, policy }: Commit): number =>
-    Math.max(monotonicMillis, begunAt) + Duration.toMillis(policy.ackTimeout)
+    Math.max(monotonicMillis, begunAt) + timeoutOf(policy)
 
   const arm = (deadline: number): void => {
     if (deadline >= timerAt) return
