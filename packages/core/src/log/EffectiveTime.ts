@@ -27,11 +27,17 @@ export interface EffectiveTime {
  */
 export const make = (own: Reading, others: Iterable<Reading>, boundMillis: number): EffectiveTime => {
   const clocks = [own.wallMillis]
+  let isNearAll = true
   for (const { monotonicMillis, wallMillis } of others) {
-    clocks.push(wallMillis + own.monotonicMillis - monotonicMillis)
+    const other = wallMillis + own.monotonicMillis - monotonicMillis
+    clocks.push(other)
+    // With a millisecond to spare, for the fractions that are cut off.
+    if (!(Math.abs(other - own.wallMillis) < boundMillis - 1)) isNearAll = false
   }
-  clocks.sort((a, b) => a - b)
   const wallMillis = Math.floor(own.wallMillis)
+  // As nearly always: what is near all of them is near the one in the middle, whichever that is.
+  if (isNearAll) return { millis: Math.max(0, wallMillis), heldMillis: 0 }
+  clocks.sort((a, b) => a - b)
   const median = Math.floor(clocks[(clocks.length - 1) >> 1]!)
   const held = Math.min(Math.max(wallMillis, median - boundMillis), median + boundMillis)
   return { millis: Math.max(0, held), heldMillis: wallMillis - held }

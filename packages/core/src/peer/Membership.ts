@@ -80,6 +80,7 @@ export const make = Effect.gen(function* () {
   let standing: Notes.Standing = noted.standing
   let founders = noted.founders
   let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
+  let hashed: { readonly lives: Life.Lives; readonly hash: number } | undefined
   let answers: Voting.Answers = new Map()
   let givenUp: ReadonlySet<ReplicaId> = new Set()
   /** Why this replica must not write although it would vote: another process has its id. */
@@ -253,7 +254,11 @@ export const make = Effect.gen(function* () {
 
   return Membership.of({
     lives: () => lives,
-    hash: () => Life.hash(lives),
+    hash: () => {
+      // Asked for with every ack, and new once in a while.
+      if (hashed?.lives !== lives) hashed = { lives, hash: Life.hash(lives) }
+      return hashed.hash
+    },
     isVoting: () => standing === "voting" && stopped === undefined,
     isBlank: () => standing === "blank",
     obstacle: () => {
