@@ -66,6 +66,8 @@ export class Status extends Schema.Opaque<Status>()(
     voting: Schema.Boolean,
     /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
     blank: Schema.Boolean,
+    /** Whether reads are answered: not while the record index, which was damaged, is built again from the logs. */
+    readable: Schema.Boolean,
     /** Why it does not vote, or must not write; null when it may. */
     obstacle: Schema.NullOr(Schema.String),
     /** What was in doubt when its store was opened. */
@@ -149,6 +151,7 @@ export const layer = Layer.effect(
           recovered: replication.isReady(),
           voting: membership.isVoting(),
           blank: membership.isBlank(),
+          readable: membership.isVoting() && !follower.isBuilding(),
           obstacle: membership.obstacle() ?? null,
           doubt: store.doubt,
           members: membership.lives(),

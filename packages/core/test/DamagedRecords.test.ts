@@ -1,11 +1,10 @@
 /** Pages and reads of records that are damaged here. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
-import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
-import * as IndexFollower from "../src/record/IndexFollower.ts"
-import * as LocalRecords from "../src/record/LocalRecords.ts"
-import { Entry, ReplicaId, ReplicaSet, WriteId } from "../src/index.ts"
+import { Effect, Option } from "effect"
+import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import { Entry, WriteId } from "../src/index.ts"
 import { RecordIndex, ReplicaStore } from "../src/adapter.ts"
+import { memory, open } from "./support/reads.ts"
 
 /** Reads on a store in which the entries of these keys are damaged; the keys are 0 to 9, written in this order. */
 const damaging = Effect.fnUntraced(function* (
@@ -13,21 +12,11 @@ const damaging = Effect.fnUntraced(function* (
   change: typeof same = same,
   nextIndex?: typeof RecordIndex.makeMemory
 ) {
-  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+  const store = yield* memory
   const index = yield* RecordIndex.makeMemory
-  const open = (store: ReplicaStore.ReplicaStore["Service"], index: RecordIndex.RecordIndex["Service"]) =>
-    Layer.build(
-      LocalRecords.layer.pipe(
-        Layer.provide(IndexFollower.layer),
-        Layer.provideMerge(ReplicaLogs.layer),
-        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
-        Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-        Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
-      )
-    )
   const ids: Array<WriteId.WriteId> = []
   const own = yield* Effect.gen(function* () {
-    const logs = Context.get(yield* open(store, index), ReplicaLogs.ReplicaLogs)
+    const { logs } = yield* open(store, index)
     for (let key = 0; key < 10; key++) {
       const { checks } = yield* logs.appendWrites([Entry.put("n", `${key}`, `v${key}`)])
       ids.push(WriteId.make(logs.own, key + 1, checks[0]!))
@@ -36,7 +25,7 @@ const damaging = Effect.fnUntraced(function* (
   }).pipe(Effect.scoped)
   for (const key of bad) store.damage(own, key + 1)
   const found = nextIndex === undefined ? index : yield* nextIndex
-  return { records: Context.get(yield* open(change(store), found), LocalRecords.LocalRecords), own, ids }
+  return { ...(yield* open(change(store), found)), own, ids }
 })
 
 const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.ReplicaStore["Service"] => store

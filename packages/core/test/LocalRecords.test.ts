@@ -1,37 +1,16 @@
-import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
-import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Latch, Layer, Option, Result, Schema } from "effect"
+import { Deferred, Effect, Fiber, Latch, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import * as LocalRecords from "../src/record/LocalRecords.ts"
-import { Entry, HybridLogicalClock, LogId, WriteId, ReplicaId, ReplicaSet } from "../src/index.ts"
+import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import { Entry, HybridLogicalClock, LogId, WriteId, ReplicaId } from "../src/index.ts"
 import { Chain, EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { memory, open } from "./support/reads.ts"
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const logOf = (replica: string) => LogId.make(ReplicaId.make(replica), "0000000000000001" as LogId.Incarnation)
 
-/** The reads of one replica on a store and an index that the test keeps. */
-const open = Effect.fnUntraced(function* (
-  store: ReplicaStore.ReplicaStore["Service"],
-  index: RecordIndex.RecordIndex["Service"]
-) {
-  const context = yield* Layer.build(
-    LocalRecords.layer.pipe(
-      Layer.provide(IndexFollower.layer),
-      Layer.provideMerge(ReplicaLogs.layer),
-      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
-      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
-    )
-  )
-  return {
-    records: Context.get(context, LocalRecords.LocalRecords),
-    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
-  }
-})
-
 const fresh = Effect.gen(function* () {
-  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+  const store = yield* memory
   const index = yield* RecordIndex.makeMemory
   return { store, index, ...(yield* open(store, index)) }
 })

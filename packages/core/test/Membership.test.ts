@@ -56,6 +56,10 @@ describe("a first start", () => {
         assert.isFalse(membership.isVoting())
         assert.include(membership.obstacle(), "2 voting members have to answer, and 0 did")
       }
+      for (const replica of [a, b]) {
+        const { readable, voting } = replica.status()
+        assert.deepStrictEqual({ readable, voting }, { readable: false, voting: false })
+      }
       yield* failure(a.records.read("notes", "k"), "NotReady")
       const c = yield* cluster.start("c")
       yield* TestClock.adjust(2500)

@@ -1,36 +1,13 @@
 /** Where a page of records ends, and what an index that is wrong or cannot be written does to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Effect, Option } from "effect"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
-import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "../src/index.ts"
+import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import { TestClock } from "effect/testing"
-import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
-import * as IndexFollower from "../src/record/IndexFollower.ts"
-import * as LocalRecords from "../src/record/LocalRecords.ts"
+import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import { memory, open } from "./support/reads.ts"
 
 const mebibyte = 1024 * 1024
-
-const open = Effect.fnUntraced(function* (
-  store: ReplicaStore.ReplicaStore["Service"],
-  index: RecordIndex.RecordIndex["Service"]
-) {
-  const context = yield* Layer.build(
-    LocalRecords.layer.pipe(
-      Layer.provideMerge(IndexFollower.layer),
-      Layer.provideMerge(ReplicaLogs.layer),
-      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
-      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index))
-    )
-  )
-  return {
-    follower: Context.get(context, IndexFollower.IndexFollower),
-    records: Context.get(context, LocalRecords.LocalRecords),
-    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
-  }
-})
-
-const memory = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
 
 /** Records with values of these sizes, their keys in order. */
 const holding = Effect.fnUntraced(function* (...sizes: ReadonlyArray<number>) {
@@ -94,9 +71,10 @@ describe("an index", () => {
       const error = yield* Effect.flip(records.read("n", "k0"))
       assert(error._tag === "StoreError")
       assert.strictEqual(error.reason, "corrupt")
-      const { damaged } = yield* records.page({ limit: 1 })
-      assert.deepStrictEqual(damaged, [{ namespace: "n", key: "k0", log: logs.own, seq: 1 }])
-      assert.include(writeId, logs.own)
+      // What else it says may be as wrong, so it is built again, and then it is right.
+      yield* TestClock.adjust(1)
+      const { damaged, records: found } = yield* records.page({ limit: 1 })
+      assert.deepStrictEqual([damaged, found.map((record) => record.writeId)], [[], [writeId]])
     })
   )
 
@@ -120,7 +98,7 @@ describe("an index", () => {
   it.effect("L68 that cannot be read is a fault as long as that lasts, and one that cannot be written is none", () =>
     Effect.gen(function* () {
       const index = yield* RecordIndex.makeMemory
-      const failing = new ReplicaStore.StoreError({ reason: "corrupt", detail: "index.db is damaged" })
+      const failing = new ReplicaStore.StoreError({ reason: "unavailable", detail: "index.db: EIO" })
       let broken = true
       const { follower, logs, records } = yield* open(yield* memory, {
         ...index,

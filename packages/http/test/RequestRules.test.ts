@@ -4,6 +4,7 @@ import * as Net from "node:net"
 import * as ClientApi from "../src/api/ClientApi.ts"
 import * as RequestRules from "../src/api/RequestRules.ts"
 import * as Cluster from "./support/cluster.ts"
+import * as Stub from "./support/stub.ts"
 import { type Answer, request } from "./support/request.ts"
 
 /** Sends a request as it is spelled, which no URL parser has been near, and returns the status line. */
@@ -322,6 +323,19 @@ describe("health", () => {
       faults.never()
       assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 201)
       assert.strictEqual((yield* health()).status, 200)
+    })
+  )
+
+  it.live("a replica that cannot be read while its index is built again is alive, and not ready", () =>
+    Effect.gen(function* () {
+      const up = { ...Stub.status, policy: Cluster.policy(1, 1) }
+      const well = yield* Stub.serve({ replica: up })
+      const building = yield* Stub.serve({ replica: { ...up, readable: false } })
+      assert.strictEqual((yield* request("GET", `${well.url}/readyz`)).status, 200)
+      const answer = yield* request("GET", `${building.url}/readyz`)
+      assert.deepStrictEqual([answer.status, answer.json.error], [503, "not_ready"])
+      assert.include(answer.json.detail, "record index")
+      assert.strictEqual((yield* request("GET", `${building.url}/healthz`)).status, 200)
     })
   )
 

@@ -25,7 +25,8 @@ export interface Options {
  * belongs to another store, or that is ahead of the logs is deleted, with a warning, and the index starts empty.
  *
  * The index is derived, so a file that cannot be opened, on a full disk say, stops nobody: until it can be, which every
- * merge tries, the index answers as an empty one, and merges fail.
+ * merge tries, the index answers as an empty one, and merges fail. The same holds for one that was reset and cannot be
+ * deleted.
  */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -45,8 +46,17 @@ export const make = Effect.fnUntraced(function* (
   const store = yield* ReplicaStore.ReplicaStore
   const boot = yield* Notes.Boot
   let current: Opened | undefined
+  /** Whether the file that is there now is to be deleted, whatever it seems to be. */
+  let isWaste = false
+  const deleteWaste = Effect.try({
+    try: () => {
+      if (isWaste) Files.remove(file)
+      isWaste = false
+    },
+    catch: (cause) => Environment.storeError(file, cause)
+  })
   const attempt = Effect.uninterruptible(
-    Effect.tap(open(file, store, boot), (opened) => {
+    Effect.tap(Effect.andThen(deleteWaste, open(file, store, boot)), (opened) => {
       current = opened
       return opened.rebuilt === undefined
         ? Effect.void
@@ -83,7 +93,18 @@ export const make = Effect.fnUntraced(function* (
           if (current !== undefined) return current.service.merge(pointers, progress)
           return Effect.flatMap(attempt, ({ service }) => service.merge(pointers, progress))
         })
+      ),
+    reset: Effect.suspend(() => {
+      const { abandon } = current ?? { abandon: Effect.void }
+      current = undefined
+      isWaste = true
+      return Effect.andThen(
+        abandon,
+        Effect.catch(deleteWaste, (error) =>
+          Effect.logError(`the record index cannot be deleted yet: ${error.message}`)
+        )
       )
+    })
   })
 })
 
@@ -99,8 +120,10 @@ type Store = ReplicaStore.ReplicaStore["Service"]
 
 /** An index that is open, and why it was built again. */
 interface Opened {
-  readonly service: RecordIndex.RecordIndex["Service"]
+  readonly service: Omit<RecordIndex.RecordIndex["Service"], "reset">
   readonly rebuilt: string | undefined
+  /** Ends it, without a note that it was closed. */
+  readonly abandon: Effect.Effect<void>
   readonly close: Effect.Effect<void, ReplicaStore.StoreError>
 }
 
@@ -137,6 +160,7 @@ const open = Effect.fnUntraced(function* (
   return {
     service,
     rebuilt: why === isNew ? undefined : why,
+    abandon: close,
     close: Effect.andThen(
       close,
       Effect.suspend(() => {
@@ -168,7 +192,7 @@ const makeTables = (file: string) => {
   const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
 
-  const service = RecordIndex.RecordIndex.of({
+  const service: Opened["service"] = {
     progress: call(progressNow),
     get: (namespace, key) =>
       call(() => {
@@ -197,7 +221,7 @@ const makeTables = (file: string) => {
             )
         )
       )
-  })
+  }
   const isNewer = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)
     const held = pointers.getBinary(key)

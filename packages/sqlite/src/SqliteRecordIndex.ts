@@ -27,7 +27,8 @@ export interface Options {
  * another version or another store, or ahead of the logs is deleted, with a warning, and the index starts empty.
  *
  * The index is derived, so a file that cannot be opened, on a full disk say, stops nobody: until it can be, which every
- * merge tries, the index answers as an empty one, and merges fail.
+ * merge tries, the index answers as an empty one, and merges fail. The same holds for one that was reset and cannot be
+ * deleted.
  */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -41,9 +42,18 @@ export const make = Effect.fnUntraced(function* (
   const boot = yield* Place.Boot
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
   let current: Opened | undefined
+  /** Whether the file that is there now is to be deleted, whatever it seems to be. */
+  let isWaste = false
+  const deleteWaste = (): void => {
+    if (isWaste) Files.remove(file)
+    isWaste = false
+  }
   const attempt = Effect.suspend(() => {
     const first = Effect.try({
-      try: () => (current = open(file, store, boot, heads)),
+      try: () => {
+        deleteWaste()
+        return (current = open(file, store, boot, heads))
+      },
       catch: (cause) => Database.storeError(file, cause)
     })
     return Effect.tap(first, ({ rebuilt }) =>
@@ -79,7 +89,14 @@ export const make = Effect.fnUntraced(function* (
     merge: (pointers, progress) =>
       current === undefined
         ? unlessClosed(Effect.flatMap(attempt, ({ service }) => service.merge(pointers, progress)))
-        : current.service.merge(pointers, progress)
+        : current.service.merge(pointers, progress),
+    reset: Effect.suspend(() => {
+      current?.abandon()
+      current = undefined
+      isWaste = true
+      const now = Effect.try({ try: deleteWaste, catch: (cause) => Database.storeError(file, cause) })
+      return Effect.catch(now, (error) => Effect.logError(`the record index cannot be deleted yet: ${error.message}`))
+    })
   })
 })
 
@@ -170,39 +187,40 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
   db.exec("PRAGMA synchronous = OFF")
 
   const pointers = Pointers.make(db)
-  let refusal: ReplicaStore.StoreError | undefined
+  let isClosed = false
   const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.suspend(() => {
-      if (refusal !== undefined) return Effect.fail(refusal)
+      if (isClosed) return Effect.fail(Database.closed(file))
       try {
         return Effect.succeed(f())
       } catch (cause) {
-        const error = Database.storeError(file, cause)
-        if (error.reason !== "corrupt") return Effect.fail(error)
-        // However this process ends, the next one starts without the damaged file.
-        Files.remove(file)
-        refusal = Database.damaged(`${file} is damaged; restart, and it is built again from the logs`)
-        return Effect.fail(refusal)
+        return Effect.fail(Database.storeError(file, cause))
       }
     })
 
-  const service: RecordIndex.RecordIndex["Service"] = {
+  const service: Omit<RecordIndex.RecordIndex["Service"], "reset"> = {
     progress: call(pointers.progress),
     merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
     scan: ({ after, limit }) => call(() => pointers.scan(after, limit))
   }
   const close = (): void => {
-    const damaged = refusal !== undefined
-    refusal ??= Database.closed(file)
+    isClosed = true
     try {
-      if (!damaged) {
-        mark(boot)
-        mark("")
-      }
+      mark(boot)
+      mark("")
     } finally {
       db.close()
     }
   }
-  return { service, close }
+  /** Closes it without a word of what is in it. */
+  const abandon = (): void => {
+    isClosed = true
+    try {
+      db.close()
+    } catch {
+      // It is deleted, whatever it says.
+    }
+  }
+  return { service, close, abandon }
 }

@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { SqliteRecordIndex } from "../src/index.ts"
-import { a, batchAfter, child, firstBatch, logA, logB, open, tempFolder } from "./support/store.ts"
+import { a, batchAfter, child, damageIndex, firstBatch, logA, logB, open, tempFolder } from "./support/store.ts"
 
 const indexFile = (folder: string) => path.join(folder, "index.db")
 
@@ -332,28 +332,39 @@ describe("SqliteRecordIndex", () => {
     })
   )
 
-  it.effect("fails with corrupt when it is found damaged in use, and the next start builds it again", () =>
+  it.effect("fails with corrupt when it is found damaged in use, and after a reset is a new file", () =>
     Effect.gen(function* () {
       const folder = yield* filled
-      const bytes = fs.readFileSync(indexFile(folder))
-      const db = new DatabaseSync(indexFile(folder))
-      const { rootpage } = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'pointer'").get() as {
-        rootpage: number
-      }
-      db.close()
-      bytes.fill(0xff, (rootpage - 1) * 4096, rootpage * 4096)
-      fs.writeFileSync(indexFile(folder), bytes)
+      damageIndex(folder)
       yield* using(folder, (index) =>
         Effect.gen(function* () {
           for (let i = 0; i < 2; i++) {
             const error = yield* Effect.flip(index.get("ns", "x"))
             assert.strictEqual(error.reason, "corrupt")
-            assert.include(error.detail, "restart")
+            assert.include(error.detail, indexFile(folder))
           }
+          yield* index.reset
+          assert.isFalse(fs.existsSync(indexFile(folder)))
+          yield* index.merge([pointer("x", 1), pointer("y", 3)], new Map([[logA, 3]]))
         })
       )
-      assert.isFalse(fs.existsSync(indexFile(folder)))
-      yield* using(folder, (index) => Effect.map(index.progress, ({ size }) => assert.strictEqual(size, 0)))
+      yield* kept(folder)
+    })
+  )
+
+  it.effect("fails with corrupt when a row leads to a log that is none", () =>
+    Effect.gen(function* () {
+      const folder = yield* filled
+      change(folder, "UPDATE pointer SET log = 7 WHERE key = 'x'")
+      yield* using(folder, (index) =>
+        Effect.gen(function* () {
+          for (const read of [index.get("ns", "x"), all(index)]) {
+            const error = yield* Effect.flip<unknown, ReplicaStore.StoreError, never>(read)
+            assert.strictEqual(error.reason, "corrupt")
+          }
+          assert.deepStrictEqual(yield* index.get("ns", "y"), Option.some(pointer("y", 3)))
+        })
+      )
     })
   )
 

@@ -20,6 +20,9 @@ export interface Owner {
  *
  * `damage` changes the bytes of one entry that is held there, as a bad disk would, while the store is closed: one bit of
  * its value will do. A place that cannot do that skips the cases of `ReplicaStoreConformance.needDamage`.
+ *
+ * `damageIndex` makes the index that is there unreadable in some of its parts, while it is closed, in such a way that it
+ * can be opened. A place that cannot do that skips the cases of `RecordIndexConformance.needDamage`.
  */
 export class StorePlace extends Context.Service<
   StorePlace,
@@ -28,5 +31,6 @@ export class StorePlace extends Context.Service<
       owner: Owner
     ) => Layer.Layer<ReplicaStore.ReplicaStore | RecordIndex.RecordIndex, ReplicaStore.StoreError>
     readonly damage?: (log: LogId.LogId, seq: number) => Effect.Effect<void>
+    readonly damageIndex?: Effect.Effect<void>
   }
 >()("@quorum/testing/StorePlace") {}

@@ -205,6 +205,7 @@ const arrivalIndex = Effect.sync(() => () => {
         for (const [log, seq] of to) progress.set(log, seq)
       }),
     get: () => Effect.succeedNone,
+    reset: Effect.void,
     scan: ({ after, limit }) =>
       Effect.sync(() =>
         Array.from(pointers.values())

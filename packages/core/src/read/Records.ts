@@ -2,6 +2,7 @@
  * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
  */
 import { Context, Effect, Layer, type Option, Result } from "effect"
+import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
 import * as RecordKey from "../record/RecordKey.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
@@ -43,7 +44,7 @@ export class Records extends Context.Service<
      * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica. All of it
      * takes `withinMillis` at most, 2,000 unless given. `ReadRejected` names what cannot be asked for: `linearizable`
      * needs a namespace whose writes are on a majority. `ReadUnavailable`: too few replicas answered. `NotReady`: this
-     * replica is recovering, and may lack what it acknowledged.
+     * replica is recovering, and may lack what it acknowledged, or builds its record index again, which was damaged.
      */
     readonly read: (
       namespace: string,
@@ -60,16 +61,20 @@ export class Records extends Context.Service<
 /** Builds the reads on what this replica holds, and on its connections. */
 export const make = Effect.gen(function* () {
   const local = yield* LocalRecords.LocalRecords
+  const follower = yield* IndexFollower
   const membership = yield* Membership
   const policies = yield* Policies
   const several = yield* QuorumReads.make
 
-  /** A replica that is recovering may lack what it acknowledged, so it shows nothing. */
-  const voting = Effect.suspend(() =>
-    membership.isVoting()
-      ? Effect.void
-      : Effect.fail(new QuorumError.NotReady({ detail: membership.obstacle() ?? "it does not vote" }))
-  )
+  /** A replica that may lack what it acknowledged, or does not know where that is, shows nothing. */
+  const readable = Effect.suspend(() => {
+    const obstacle = membership.isVoting()
+      ? follower.isBuilding()
+        ? "its record index is built again from the logs"
+        : undefined
+      : (membership.obstacle() ?? "it does not vote")
+    return obstacle === undefined ? Effect.void : Effect.fail(new QuorumError.NotReady({ detail: obstacle }))
+  })
 
   const rejected = (field: LocalRecords.ReadRejected["field"], detail: string) =>
     Result.fail(new LocalRecords.ReadRejected({ field, detail }))
@@ -97,7 +102,7 @@ export const make = Effect.gen(function* () {
 
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options: ReadOptions = {}) {
     const replicas = yield* Effect.fromResult(replicasOf(namespace, options))
-    yield* voting
+    yield* readable
     const { consistency = policies.readsOf(namespace), withinMillis = 2000 } = options
     if (consistency === "local") return yield* local.read(namespace, key, options)
     // What is asked of this replica first is asked of it all the same.
@@ -111,7 +116,7 @@ export const make = Effect.gen(function* () {
     return LocalRecords.recordOf(newest === undefined ? undefined : { ...at, ...newest })
   })
 
-  return Records.of({ read, page: (options) => Effect.andThen(voting, local.page(options)) })
+  return Records.of({ read, page: (options) => Effect.andThen(readable, local.page(options)) })
 })
 
 /** {@link make} as a layer. */

@@ -12,7 +12,7 @@ import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
 import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import { StoreError } from "../log/ReplicaStore.ts"
+import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
 import { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as IndexFollower from "./IndexFollower.ts"
@@ -45,6 +45,11 @@ export interface Page {
   readonly records: ReadonlyArray<Record>
   /** The records of this part that cannot be read here. Another replica may have them. */
   readonly damaged: ReadonlyArray<DamagedRecord>
+  /**
+   * Damaged entries of which nobody here knows the keys, as after the index was built again: records may be missing on
+   * any page because of them, or be older than they should. Another replica may have them.
+   */
+  readonly unreadable: ReadonlyArray<DamagedRange>
   /** Where to go on; none on the last page. */
   readonly next: Option.Option<RecordKey.RecordKey>
 }
@@ -103,7 +108,10 @@ export class LocalRecords extends Context.Service<
      * absent on the last page. A record that is damaged here is named by the page, and the page goes on after it.
      */
     readonly page: (options: PageOptions) => Effect.Effect<Page, StoreError | ReadRejected>
-    /** The newest write of a key, a delete too; nothing when none is held. */
+    /**
+     * The newest write of a key, a delete too; nothing when none is held. It fails with `corrupt` where that cannot be
+     * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here.
+     */
     readonly newest: (namespace: string, key: string) => Effect.Effect<Newest | undefined, StoreError>
   }
 >()("@quorum/core/LocalRecords") {}
@@ -120,9 +128,20 @@ export const make = Effect.gen(function* () {
       orElse: () => Effect.fail(new NotYetVisible({ writeId }))
     }).pipe(Effect.andThen(isWhatItWas(logs, writeId)))
 
+  /** The write that a pointer leads to. When that is another one, the index is damaged. */
+  const resolve = (pointer: RecordIndex.Pointer): Effect.Effect<Newest, StoreError> =>
+    Effect.flatMap(find(logs, pointer), (found) => {
+      if (found !== undefined) return Effect.succeed(found)
+      const detail = `the index points to entry ${pointer.seq} of ${pointer.log}, which is another`
+      const error = new StoreError({ reason: "corrupt", detail })
+      return Effect.andThen(follower.distrust(error), Effect.fail(error))
+    })
+
   const newest = Effect.fnUntraced(function* (namespace: string, key: string) {
     const pointer = yield* follower.newest(namespace, key)
-    return pointer === undefined ? undefined : yield* resolve(logs, pointer)
+    const [hidden] = follower.unreadable()
+    if (hidden !== undefined) return yield* hiding(hidden)
+    return pointer === undefined ? undefined : yield* resolve(pointer)
   })
 
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
@@ -132,7 +151,7 @@ export const make = Effect.gen(function* () {
     if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()
     const pointer = yield* follower.newest(namespace, key)
     if (pointer === undefined || pointer.deleted) return Option.none<Record>()
-    return recordOf(yield* resolve(logs, pointer))
+    return recordOf(yield* resolve(pointer))
   })
 
   const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
@@ -140,6 +159,12 @@ export const make = Effect.gen(function* () {
     if (rejected !== undefined) return yield* rejected
     const records: Array<Record> = []
     const damaged: Array<DamagedRecord> = []
+    const pageTo = (next: Option.Option<RecordKey.RecordKey>): Page => ({
+      records,
+      damaged,
+      unreadable: follower.unreadable(),
+      next
+    })
     let next = options.after
     let bytes = 0
     for (let left = options.limit; left > 0; left -= pageStep) {
@@ -148,7 +173,7 @@ export const make = Effect.gen(function* () {
         const { deleted, key, log, namespace, seq } = pointer
         next = { namespace, key }
         if (deleted) continue
-        const found = yield* Effect.map(resolve(logs, pointer), recordOf).pipe(
+        const found = yield* Effect.map(resolve(pointer), recordOf).pipe(
           Effect.catchIf(isDamage, () => {
             damaged.push({ namespace, key, log, seq })
             return Effect.succeedNone
@@ -158,12 +183,11 @@ export const make = Effect.gen(function* () {
         if (record === undefined) continue
         records.push(record)
         bytes += record.value.length
-        if (bytes >= pageBytes && !(isLast && i === pointers.length - 1))
-          return { records, damaged, next: Option.some(next) }
+        if (bytes >= pageBytes && !(isLast && i === pointers.length - 1)) return pageTo(Option.some(next))
       }
-      if (isLast) return { records, damaged, next: Option.none() }
+      if (isLast) return pageTo(Option.none())
     }
-    return { records, damaged, next: Option.fromNullishOr(next) }
+    return pageTo(Option.fromNullishOr(next))
   })
 
   return LocalRecords.of({ read, page, newest })
@@ -226,11 +250,16 @@ const shown = (value: unknown): string =>
 /** Damage costs the record that it is in. Whatever else a store cannot do, it cannot do for the next record either. */
 const isDamage = ({ reason }: StoreError): boolean => reason === "corrupt"
 
-/** The newest write that a pointer leads to, read from its log. */
-const resolve = Effect.fnUntraced(function* (
+const hiding = ({ from, log, to }: DamagedRange): StoreError => {
+  const detail = `entries ${from} to ${to} of ${log} are damaged, and one of them may be the newest write of the key`
+  return new StoreError({ reason: "corrupt", detail })
+}
+
+/** The write that a pointer leads to, read from its log; nothing when another is there. */
+const find = Effect.fnUntraced(function* (
   logs: ReplicaLogs["Service"],
   pointer: RecordIndex.Pointer
-): Effect.fn.Return<Newest, StoreError> {
+): Effect.fn.Return<Newest | undefined, StoreError> {
   const { key, namespace } = pointer
   const batch = Option.getOrUndefined(yield* logs.read(pointer.log, pointer.seq - 1, 1))
   const stamp = batch === undefined ? undefined : Entry.stampAt(batch.bytes, 0)
@@ -238,12 +267,7 @@ const resolve = Effect.fnUntraced(function* (
     batch === undefined || Version.compare(stamp!, pointer) !== 0
       ? undefined
       : Entry.find(batch.bytes, 0, namespace, key)
-  if (batch === undefined || at === undefined) {
-    return yield* new StoreError({
-      reason: "corrupt",
-      detail: `the index points to entry ${pointer.seq} of ${pointer.log}, which is another; delete the index`
-    })
-  }
+  if (batch === undefined || at === undefined) return undefined
   const { contentType, kind, value } = Entry.recordAt(batch.bytes, at)
   const { clock, tie, unprobed } = stamp!
   const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))

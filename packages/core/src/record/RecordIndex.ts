@@ -45,6 +45,7 @@ export const compare = (
  * - What `merge` wrote may be lost in a crash, but `progress` must then be lost with it.
  * - `progress` never runs ahead of the logs: an index that may outlive its logs compares them when it is opened, and
  *   starts empty when it is ahead.
+ * - What is found damaged fails with `corrupt`, and stops nothing: after `reset` it goes on with what is merged then.
  */
 export class RecordIndex extends Context.Service<
   RecordIndex,
@@ -53,6 +54,12 @@ export class RecordIndex extends Context.Service<
     readonly progress: Effect.Effect<Progress, StoreError>
     /** Merges pointers, at most one per key, and records how far the logs are covered then. */
     readonly merge: (pointers: ReadonlyArray<Pointer>, progress: Progress) => Effect.Effect<void, StoreError>
+    /**
+     * Throws away all that the index holds, whether or not it can be read: from then on it is an empty one, after a
+     * restart too. Where there can be no new file yet, `merge` fails until there can. Nothing else is called meanwhile
+     * but `get` and `scan`, whose answers nobody uses.
+     */
+    readonly reset: Effect.Effect<void>
     /** The newest write of a key; none when the index knows no write of it. Deleted keys have a pointer too. */
     readonly get: (namespace: string, key: string) => Effect.Effect<Option.Option<Pointer>, StoreError>
     /**
@@ -81,6 +88,10 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
         }
         for (const [log, seq] of to) progress.set(log, seq)
       }),
+    reset: Effect.sync(() => {
+      pointers.clear()
+      progress.clear()
+    }),
     get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(RecordKey.keyOf(namespace, key)))),
     scan: ({ after, limit }) =>
       Effect.sync(() =>

@@ -11,7 +11,16 @@ import {
   RecordIndex,
   ReplicaStore
 } from "../../src/adapter.ts"
-import { QuorumPolicy, QuorumWriter, Records, ReplicaEvents, ReplicaId, ReplicaSet, WriteId } from "../../src/index.ts"
+import {
+  QuorumPolicy,
+  QuorumWriter,
+  Records,
+  ReplicaEvents,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus,
+  WriteId
+} from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
 import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -31,6 +40,7 @@ export interface Running {
   readonly peers: Peers.Peers["Service"]
   readonly events: ReplicaEvents.ReplicaEvents["Service"]
   readonly membership: Membership.Membership["Service"]
+  readonly status: () => ReplicaStatus.Status
   readonly stop: Effect.Effect<void>
 }
 
@@ -88,6 +98,8 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       readonly namespaces?: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
       readonly replica?: Options
       readonly logger?: Layer.Layer<never>
+      /** An index of the test's own instead of an empty one in memory. */
+      readonly index?: RecordIndex.RecordIndex["Service"]
       /** Another process of the replica, which nobody reaches: the name of its links, for `cut`. */
       readonly second?: string
     } = {}
@@ -108,7 +120,9 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
           options.second === undefined ? network : { ...network, register: () => Effect.void }
         )
       ),
-      Layer.provide(RecordIndex.layerMemory),
+      Layer.provide(
+        options.index === undefined ? RecordIndex.layerMemory : Layer.succeed(RecordIndex.RecordIndex, options.index)
+      ),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* storeOf(name))),
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
       Layer.provide(options.logger ?? Logger.layer([]))
@@ -122,6 +136,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       peers: Context.get(context, Peers.Peers),
       events: Context.get(context, ReplicaEvents.ReplicaEvents),
       membership: Context.get(context, Membership.Membership),
+      status: Context.get(context, ReplicaStatus.ReplicaStatus).current,
       stop: Scope.close(scope, Exit.void)
     }
     yield* Effect.addFinalizer(() => running.stop)

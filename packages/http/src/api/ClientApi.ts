@@ -14,7 +14,7 @@ import {
   type Records,
   ReplicaStatus
 } from "@quorum/core"
-import type { ReplicaStore } from "@quorum/core/adapter"
+import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
@@ -97,6 +97,8 @@ export const RecordPage = Schema.Struct({
   records: Schema.Array(RecordJson),
   /** What belongs on this page and cannot be read on this replica. */
   damaged: Schema.Array(DamagedRecordJson),
+  /** Damaged entries of which this replica does not know the keys: they may be of any record, on this page or not. */
+  unreadable: Schema.Array(ReplicaStore.DamagedRange),
   next: Schema.optionalKey(Cursor)
 })
 

@@ -128,9 +128,10 @@ const recordsHandlers = HttpApiBuilder.group(
         Effect.tapError(
           Effect.map(
             namingParameter(records.page({ limit: defaultPageLimit, ...query })),
-            ({ damaged, next, records }) => ({
+            ({ damaged, next, records, unreadable }) => ({
               records,
               damaged,
+              unreadable,
               ...(Option.isNone(next) ? {} : { next: next.value })
             })
           ),
@@ -233,10 +234,12 @@ export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, stampsHandl
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Why a write with the usual policy could not be committed here now; `undefined` when it could. */
-const notReady = ({ obstacle, peers, policy, recovered, storeFault }: ReplicaStatus.Status): string | undefined => {
+/** Why a write with the usual policy could not be committed here now, or not be read; `undefined` when it could. */
+const notReady = ({ readable, ...status }: ReplicaStatus.Status): string | undefined => {
+  const { obstacle, peers, policy, recovered, storeFault } = status
   if (storeFault !== null) return `its store fails (${storeFault.reason})`
   if (obstacle !== null) return obstacle
+  if (!readable) return "its record index is built again from the logs"
   if (!recovered) return "it has not heard of the end of its own log yet"
   const alive = 1 + peers.filter(({ link, voting }) => link === "up" && voting).length
   return alive >= policy.w ? undefined : `${alive} of ${policy.n} replicas are up, and a write needs ${policy.w}`

@@ -18,6 +18,7 @@ export const status: ReplicaStatus.Status = {
   recovered: true,
   voting: true,
   blank: false,
+  readable: true,
   obstacle: null,
   doubt: "none",
   members: {},
@@ -62,7 +63,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   })
   const records = Records.Records.of({
     read: () => Effect.succeed(Option.none()),
-    page: () => Effect.succeed({ records: [], damaged: [], next: Option.none() }),
+    page: () => Effect.succeed({ records: [], damaged: [], unreadable: [], next: Option.none() }),
     ...answers
   })
   const logger = Logger.make(({ message }) => void log.push(String(message)))

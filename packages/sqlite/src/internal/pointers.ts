@@ -11,23 +11,30 @@ import * as Database from "./database.ts"
 export const make = (db: DatabaseSync) => {
   const ids = new Map<string, number>()
   const names = new Map<number, LogId.LogId>()
-  const loadLogs = (): void => {
-    ids.clear()
-    names.clear()
-    for (const row of db.prepare("SELECT id, name FROM log").all()) {
-      ids.set(String(row["name"]), Number(row["id"]))
-      names.set(Number(row["id"]), row["name"] as LogId.LogId)
-    }
+  const know = (id: number, log: LogId.LogId): void => {
+    ids.set(log, id)
+    names.set(id, log)
   }
-  loadLogs()
-  const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
+  for (const row of db.prepare("SELECT id, name FROM log").all()) know(Number(row["id"]), row["name"] as LogId.LogId)
+  const insertLog = db.prepare("INSERT INTO log (name) VALUES (?) ON CONFLICT DO NOTHING")
+  const selectLog = db.prepare("SELECT id FROM log WHERE name = ?")
+  /** The logs that the transaction under way is the first to name. */
+  const news: Array<LogId.LogId> = []
   const idOf = (log: LogId.LogId): number => {
     const known = ids.get(log)
     if (known !== undefined) return known
-    const id = Number(insertLog.run(log).lastInsertRowid)
-    ids.set(log, id)
-    names.set(id, log)
+    insertLog.run(log)
+    const id = Number(selectLog.get(log)?.["id"])
+    know(id, log)
+    news.push(log)
     return id
+  }
+  /** Forgets the logs that a transaction named which did not take place. Asks nothing of a file that just failed. */
+  const forgetNews = (): void => {
+    for (const log of news) {
+      names.delete(ids.get(log)!)
+      ids.delete(log)
+    }
   }
   const setProgress = db.prepare("UPDATE log SET seq = ? WHERE id = ?")
   const getProgress = db.prepare("SELECT name, seq FROM log WHERE seq IS NOT NULL")
@@ -57,28 +64,33 @@ export const make = (db: DatabaseSync) => {
   const get = db.prepare("SELECT * FROM pointer WHERE namespace = ? AND key = ?")
   const scanAll = db.prepare("SELECT * FROM pointer ORDER BY namespace, key LIMIT ?")
   const scanAfter = db.prepare("SELECT * FROM pointer WHERE (namespace, key) > (?, ?) ORDER BY namespace, key LIMIT ?")
-  const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => ({
-    namespace: row["namespace"] as string,
-    key: row["key"] as string,
-    log: names.get(row["log"] as number)!,
-    seq: row["seq"] as number,
-    clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
-    tie: row["tie"] as RecordIndex.Pointer["tie"],
-    deleted: row["deleted"] === 1
-  })
+  const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => {
+    const log = names.get(row["log"] as number)
+    if (log === undefined) throw Database.damaged(`a row of the record index names log ${row["log"]}, which is none`)
+    return {
+      namespace: row["namespace"] as string,
+      key: row["key"] as string,
+      log,
+      seq: row["seq"] as number,
+      clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
+      tie: row["tie"] as RecordIndex.Pointer["tie"],
+      deleted: row["deleted"] === 1
+    }
+  }
 
   return {
     progress: (): RecordIndex.Progress =>
       new Map(getProgress.all().map((row) => [row["name"] as LogId.LogId, Number(row["seq"])])),
     /** All or nothing. */
     merge: (pointers: ReadonlyArray<RecordIndex.Pointer>, progress: RecordIndex.Progress): void => {
+      news.length = 0
       try {
         Database.transaction(db, () => {
           upsert(pointers)
           for (const [log, seq] of progress) setProgress.run(seq, idOf(log))
         })
       } catch (cause) {
-        loadLogs()
+        forgetNews()
         throw cause
       }
     },

@@ -35,6 +35,19 @@ export const damageEntry = (folder: string, log: LogId.LogId, seq: number): void
   db.close()
 }
 
+/** Makes the rows of the closed index unreadable, and nothing else of it. */
+export const damageIndex = (folder: string): void => {
+  const file = path.join(folder, "index.db")
+  const db = new DatabaseSync(file)
+  const { rootpage } = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'pointer'").get() as {
+    rootpage: number
+  }
+  db.close()
+  const bytes = fs.readFileSync(file)
+  bytes.fill(0xff, (rootpage - 1) * 4096, rootpage * 4096)
+  fs.writeFileSync(file, bytes)
+}
+
 /** Opens a store until the surrounding scope closes. */
 export const open = (
   folder: string,

@@ -9,6 +9,7 @@ export const place = (
 ): Layer.Layer<StorePlace.StorePlace> =>
   Layer.sync(StorePlace.StorePlace, () => {
     let store: ReplicaStore.MemoryStore | undefined
+    const state = { isDamaged: false }
     return StorePlace.StorePlace.of({
       open: (owner) =>
         Layer.effect(
@@ -17,7 +18,26 @@ export const place = (
             store ??= yield* ReplicaStore.makeMemory(owner)
             return decorate(store)
           })
-        ).pipe(Layer.merge(RecordIndex.layerMemory)),
-      damage: (log, seq) => Effect.sync(() => store?.damage(log, seq))
+        ).pipe(Layer.merge(Layer.fresh(Layer.effect(RecordIndex.RecordIndex, index(state))))),
+      damage: (log, seq) => Effect.sync(() => store?.damage(log, seq)),
+      damageIndex: Effect.sync(() => void (state.isDamaged = true))
     })
   })
+
+/** An index in memory, of which nothing can be read while it is damaged. */
+const index = (state: { isDamaged: boolean }) =>
+  Effect.map(RecordIndex.makeMemory, (index) => {
+    const unless = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>) =>
+      Effect.suspend(() => (state.isDamaged ? Effect.fail(damage) : read))
+    return RecordIndex.RecordIndex.of({
+      ...index,
+      get: (namespace, key) => unless(index.get(namespace, key)),
+      scan: (options) => unless(index.scan(options)),
+      reset: Effect.andThen(
+        Effect.sync(() => void (state.isDamaged = false)),
+        index.reset
+      )
+    })
+  })
+
+const damage = new ReplicaStore.StoreError({ reason: "corrupt", detail: "the index is damaged" })

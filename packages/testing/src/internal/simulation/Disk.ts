@@ -204,7 +204,8 @@ export const slowIndex = ({ dice }: Situation): RecordIndex.RecordIndex["Service
     merge: (pointers, progress) =>
       late(Effect.tap(index.merge(pointers, progress), () => Effect.sleep(dice.between(1, 300)))),
     get: (namespace, key) => late(index.get(namespace, key)),
-    scan: (options) => late(index.scan(options))
+    scan: (options) => late(index.scan(options)),
+    reset: index.reset
   }
 }
 

@@ -181,6 +181,41 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "an index that is reset is an empty one, now and after a reopen, and takes in everything again",
+    Effect.gen(function* () {
+      const [first] = logs
+      const pointers = fold(pointersOf(first!))
+      const covered = new Map([[first!.log, EntryBatch.last(first!)]])
+      const isEmpty = (index: Open["index"]) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* index.progress).size, 0)
+          assert.deepStrictEqual(yield* everything(index), [])
+          assert.isTrue(Option.isNone(yield* index.get(pointers[0]!.namespace, pointers[0]!.key)))
+        })
+      yield* using(({ index, store }) =>
+        Effect.gen(function* () {
+          yield* store.append(first!)
+          yield* index.reset
+          yield* isEmpty(index)
+          for (let i = 0; i < 2; i++) {
+            yield* index.merge(pointers, covered)
+            assert.deepStrictEqual(yield* everything(index), pointers)
+            yield* index.reset
+            yield* isEmpty(index)
+          }
+        })
+      )
+      yield* using(({ index }) =>
+        Effect.gen(function* () {
+          yield* isEmpty(index)
+          yield* index.merge(pointers, covered)
+          assert.deepStrictEqual(yield* everything(index), pointers)
+        })
+      )
+    })
+  ),
+
+  Conformance.make(
     "an index that is ahead of its logs starts over",
     Effect.gen(function* () {
       const short = source(logA as LogId.LogId, 3)
