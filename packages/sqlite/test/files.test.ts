@@ -123,15 +123,18 @@ describe("the file of a store", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* filled
-        const exec = DatabaseSync.prototype.exec
+        const prepare = DatabaseSync.prototype.prepare
         for (const [errcode, opens] of [
           [13, true],
           [778, true],
           [266, false]
         ] as const) {
-          const spy = vi.spyOn(DatabaseSync.prototype, "exec").mockImplementation(function (this: DatabaseSync, sql) {
+          const spy = vi.spyOn(DatabaseSync.prototype, "prepare").mockImplementation(function (
+            this: DatabaseSync,
+            sql
+          ) {
             if (sql.includes("wal_checkpoint")) throw Object.assign(new Error("it failed"), { errcode })
-            return exec.call(this, sql)
+            return prepare.call(this, sql)
           })
           const opened = yield* Effect.exit(using(folder, () => Effect.void))
           spy.mockRestore()

@@ -43,7 +43,10 @@ export const failedAppend = (reason: ReplicaStore.StoreError["reason"] = "disk_f
 /** An fsync that fails; `held` says whether the entries reached the disk all the same. */
 export const failedFsync = (held: boolean): StoreFault => ({ _tag: "FailedFsync", held })
 
-/** Decorates a store. Opening it anew after a failed fsync is decorating the same store once more. */
+/**
+ * Decorates a store, whose appends fail as a whole: it has no `steps` to go through. Opening it anew after a failed fsync is decorating the same store
+ * once more.
+ */
 export const make = (
   store: ReplicaStore.ReplicaStore["Service"],
   source: StoreFaults
@@ -55,8 +58,9 @@ export const make = (
     )
   const fails = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
     new ReplicaStore.StoreError({ reason, detail })
+  const { steps: _, ...whole } = store
   return ReplicaStore.ReplicaStore.of({
-    ...store,
+    ...whole,
     get identity() {
       return store.identity
     },

@@ -8,11 +8,13 @@ import * as Damage from "./internal/store/damage.ts"
 import * as Notes from "./internal/store/notes.ts"
 import * as Place from "./internal/store/place.ts"
 import * as Read from "./internal/store/read.ts"
+import * as Steps from "./internal/store/steps.ts"
 import type { StorePlace } from "./StorePlace.ts"
 
 /** The cases, as data: run one by itself with `Conformance.run`. */
 export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ...Append.cases,
+  ...Steps.cases,
   ...Read.cases,
   ...Place.cases,
   ...Notes.cases,

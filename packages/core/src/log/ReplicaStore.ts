@@ -102,6 +102,12 @@ export const recoveringNote = "recovering"
  * Duties of an implementation:
  * - `append` is atomic, and durable when it returns: a crash right after it loses nothing, a crash before it leaves
  *   nothing behind. When it fails, nothing of the batch is held, now or after a restart, unless the reason is `uncertain`.
+ * - A store that can tell the two halves of an append apart gives them as `steps`: `write` does all that `append` does but
+ *   waiting for the disk, and `sync` waits, once for all that was written before it was called. Syncs are shared: one is
+ *   under way, and the next covers all that came meanwhile. What is written and not synced survives the process and not
+ *   the machine, of which any part may be lost then; it can be read, and `watermarks` say nothing of it. When a sync fails,
+ *   it fails with `uncertain` for all who wait for it, and the calls after it fail with `unavailable`: it is not tried again,
+ *   because the operating system may have forgotten what it could not write.
  * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.
@@ -129,6 +135,15 @@ export class ReplicaStore extends Context.Service<
     readonly append: (
       batch: EntryBatch.EntryBatch
     ) => Effect.Effect<Watermark.Watermark, AppendGap | AppendDrift | StoreError>
+    /** The two halves of an append, where they can be told apart. */
+    readonly steps?: {
+      /** Appends in order, not yet durably. Returns the watermark at the end of the batch. */
+      readonly write: (
+        batch: EntryBatch.EntryBatch
+      ) => Effect.Effect<Watermark.Watermark, AppendGap | AppendDrift | StoreError>
+      /** Makes durable all that was written before. */
+      readonly sync: Effect.Effect<void, StoreError>
+    }
     /**
      * The entries after `after`, in order, as many as fit in `maxBytes` but at least one; none when `after` is the
      * last.
@@ -140,7 +155,7 @@ export class ReplicaStore extends Context.Service<
     ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, StoreError>
     /** The chain after entry `seq`; none when `seq` is beyond what is held. `chainAt(log, 0)` is the empty chain. */
     readonly chainAt: (log: LogId.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
-    /** How far every log is held. Logs of which nothing is held are absent. */
+    /** How far every log is durably held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
     /**
      * The damage that was found so far, by reads or at the start, in the order in which it was found: it only grows at

@@ -63,13 +63,16 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
 /**
  * Moves what the write-ahead log holds into the file, and syncs it. A process whose sync failed leaves frames that the
  * operating system may take for written although they are not, and a second sync of the same file would not say so;
- * copied from the log, they are written anew. Without room for that, the log stays what it is.
+ * copied from the log, they are written anew. Without room for that, the log stays what it is. Returns whether all of it
+ * was moved.
  */
-export const checkpoint = (db: DatabaseSync): void => {
+export const checkpoint = (db: DatabaseSync): boolean => {
   try {
-    db.exec("PRAGMA wal_checkpoint(PASSIVE)")
+    const done = db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as { log: number; checkpointed: number }
+    return done.checkpointed === done.log
   } catch (cause) {
     if (!noRoom.has(resultCode(cause))) throw cause
+    return false
   }
 }
 
@@ -77,15 +80,13 @@ export const checkpoint = (db: DatabaseSync): void => {
 const noRoom = new Set<number | undefined>([13, 778])
 
 /** Opens something on a file, and closes it with the scope. */
-export const scoped = <A extends { readonly close: () => void }>(
+export const scoped = <A extends { readonly close: Effect.Effect<void, ReplicaStore.StoreError> }>(
   file: string,
   open: () => A
-): Effect.Effect<A, ReplicaStore.StoreError, Scope.Scope> => {
-  const attempt = <B>(f: () => B) => Effect.try({ try: f, catch: (cause) => storeError(file, cause) })
-  return Effect.acquireRelease(attempt(open), ({ close }) =>
-    Effect.catch(attempt(close), (error) => Effect.logWarning(`closing: ${error.message}`))
+): Effect.Effect<A, ReplicaStore.StoreError, Scope.Scope> =>
+  Effect.acquireRelease(Effect.try({ try: open, catch: (cause) => storeError(file, cause) }), ({ close }) =>
+    Effect.catch(close, (error) => Effect.logWarning(`closing: ${error.message}`))
   )
-}
 
 /** Runs `f` in a transaction: all of it or nothing. */
 export const transaction = <A>(db: DatabaseSync, f: () => A): A => {

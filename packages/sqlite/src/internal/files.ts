@@ -45,6 +45,16 @@ export const syncWal = (file: string): void => {
   syncFolder(path.dirname(file))
 }
 
+/** Goes on with a descriptor that is open, and closes it when that fails. */
+export const orClose = <A>(descriptor: number, goOn: () => A): A => {
+  try {
+    return goOn()
+  } catch (cause) {
+    fs.closeSync(descriptor)
+    throw cause
+  }
+}
+
 /** Notes that this process has a file open; the result ends that. */
 export const noteUse = (file: string): (() => void) => {
   const key = keyOf(file)

@@ -12,12 +12,15 @@ import type { DatabaseSync, StatementSync } from "./nodeSqlite.ts"
 import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
 
-/** A log as it is durably held, and its prepared statements. */
+/** A log as it is held, and its prepared statements. */
 export interface HeldLog extends Damage.Table {
   readonly file: string
   /** The damage of all logs of the store that was found so far, in the order in which it was found. */
   readonly found: Array<ReplicaStore.DamagedRange>
+  /** How far it is written, and can be read. */
   head: Watermark.Watermark
+  /** How far it is durable. */
+  durable: Watermark.Watermark
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
   damagedEnd: ReplicaStore.StoreError | undefined
   readonly begin: StatementSync
@@ -43,6 +46,7 @@ export const make = (
   file,
   found,
   head: Watermark.none(name),
+  durable: Watermark.none(name),
   damagedEnd: undefined,
   begin: db.prepare("BEGIN"),
   commit: db.prepare("COMMIT"),
@@ -58,6 +62,11 @@ export const make = (
  * not fit, the log still ends there, as the row says, and takes no more; the rows before it are as good as ever.
  */
 export const findHead = (log: HeldLog): void => {
+  findEnd(log)
+  log.durable = log.head
+}
+
+const findEnd = (log: HeldLog): void => {
   const row = Damage.newest(log)
   if (row === undefined) return
   const newest = row === "damaged" ? undefined : batchOf(log, row)
@@ -76,18 +85,33 @@ export const findHead = (log: HeldLog): void => {
   }
 }
 
+/** The logs that a file holds, and the damage that shows at once. */
+export const all = (file: string, db: DatabaseSync) => {
+  // A log under a wrong name would leave its places to be given away again. The index of the names has each twice.
+  const names = db.prepare("PRAGMA integrity_check(log)").get()
+  if (names?.["integrity_check"] !== "ok") {
+    throw Database.damaged(`${file} is damaged in the names of its logs; restore it, or delete it`)
+  }
+  /** What was found so far, in order. */
+  const damage: Array<ReplicaStore.DamagedRange> = []
+  const logs = new Map<LogId.LogId, HeldLog>()
+  for (const { id, name } of db.prepare("SELECT id, name FROM log").all() as Array<{ id: number; name: LogId.LogId }>) {
+    const log = make(file, db, id, name, damage)
+    findHead(log)
+    logs.set(name, log)
+  }
+  return { damage, logs }
+}
+
 /**
- * Writes a batch; durable when it returns, all of it or nothing. A large one, as catch-up brings them, is cut into
- * several rows: whoever reads one entry reads and checks the row that it is in. Returns how long it took to make the
- * rows durable, in milliseconds.
+ * Writes a batch, all of it or nothing. A large one, as catch-up brings them, is cut into several rows: whoever reads one
+ * entry reads and checks the row that it is in.
  */
-export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): number => {
+export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
   const { begin, commit } = log
   begin.run()
   for (const row of EntryBatch.split(batch, maxRowBytes)) insertRow(log, row)
-  const insertedAt = performance.now()
   commit.run()
-  return performance.now() - insertedAt
 }
 
 /** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */

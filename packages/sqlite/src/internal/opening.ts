@@ -4,6 +4,7 @@
 import type { LogId } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
+import * as fs from "node:fs"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
 import * as Files from "./files.ts"
@@ -25,26 +26,38 @@ export const open = <A>(
   maxBytes: number | undefined,
   identity: ReplicaStore.StoreIdentity,
   { boot, draw }: Start,
-  use: (db: DatabaseSync, settled: Settled, endUse: () => void) => A
+  use: (files: OpenFiles, settled: Settled) => A
 ): A => {
   const asked = decodeIdentity(identity)
   Files.prepare(file)
   Files.sync(file)
   const here = { boot, place: Place.placeOf(file) }
-  const db = Database.open(file, {
-    applicationId: 0x514c4f47, // "QLOG"
-    version: 2,
-    cacheKiB: 8192,
-    maxBytes,
-    create: (db) => {
-      db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
+  // Opened before SQLite opens the file, and closed after it: that would drop its locks.
+  const descriptor = fs.openSync(file, "r+")
+  const db = Files.orClose(descriptor, () =>
+    Database.open(file, {
+      applicationId: 0x514c4f47, // "QLOG"
+      version: 2,
+      cacheKiB: 8192,
+      maxBytes,
+      create: (db) => {
+        db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
         CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
         CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
-      db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
-      Place.insertNotes(db, Place.notesOfNew(here))
-    }
-  })
+        db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
+        Place.insertNotes(db, Place.notesOfNew(here))
+      }
+    })
+  )
   const endUse = Files.noteUse(file)
+  const close = (): void => {
+    endUse()
+    try {
+      db.close()
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  }
   try {
     // Before anything of it is said or counted: what a killed process had written, and not synced, is read from the
     // memory of the operating system, and a power loss would take it back (law L54).
@@ -61,12 +74,21 @@ export const open = <A>(
       })
     }
     const notes = Place.makeNotes(db)
-    return use(db, { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }, endUse)
+    return use(
+      { db, descriptor, close },
+      { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }
+    )
   } catch (cause) {
-    endUse()
-    db.close()
+    close()
     throw cause
   }
+}
+
+/** The file of a store, open: in SQLite, and by a descriptor to sync it. */
+export interface OpenFiles {
+  readonly db: DatabaseSync
+  readonly descriptor: number
+  readonly close: () => void
 }
 
 /** A store as its start leaves it. */
