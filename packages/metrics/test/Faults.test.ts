@@ -106,9 +106,9 @@ describe("faults between replicas", () => {
       const set = yield* Replicas.make
       const first = yield* set.start("a")
       yield* first.stop
-      const store = set.stores.get("a")!
+      const store = set.store("a")
       const log = `a@${store.identity.incarnation}` as const
-      set.stores.set("a", { ...store, damaged: () => [{ log: log as never, from: 3, to: 7 }] })
+      set.replaceStore("a", { ...store, damaged: () => [{ log: log as never, from: 3, to: 7 }] })
       const a = yield* set.start("a")
       assert.strictEqual(a.value("damaged"), 5)
     })

@@ -223,7 +223,7 @@ describe("ReplicaMetrics", () => {
       assert.strictEqual(b.value("voting"), 1)
       yield* b.stop
       const empty = { cluster: "test", replica: ReplicaId.make("b"), doubt: "blank" } as const
-      set.stores.set("b", yield* ReplicaStore.makeMemory(empty))
+      set.replaceStore("b", yield* ReplicaStore.makeMemory(empty))
       const again = yield* set.start("b")
       assert.strictEqual(again.value("voting"), 0)
       yield* pass(5000)

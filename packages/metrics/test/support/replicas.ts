@@ -1,23 +1,17 @@
 /** A replica set in one process, on virtual time, with the metrics of every replica in a registry of its own. */
-import { Context, Clock, Effect, Exit, Fiber, Layer, Logger, Metric, Result, Scope } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Metric, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
-import { Entry, QuorumPolicy, QuorumWriter, Records, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import {
-  MemoryNetwork,
-  type PeerMethods,
-  PeerHandler,
-  PeerTransport,
-  RecordIndex,
-  ReplicaStore
-} from "@quorum/core/adapter"
-import { FaultyReplicaStore } from "@quorum/testing"
+import { Entry, QuorumPolicy } from "@quorum/core"
+import type { PeerTransport } from "@quorum/core/adapter"
+import { PeerHandler, PeerMethods } from "@quorum/core/adapter"
+import { FaultyReplicaStore, ReplicaSetRig } from "@quorum/testing"
 import { type Definitions, Prometheus, ReplicaMetrics } from "../../src/index.ts"
 import { definitions, prometheus } from "../../src/Definitions.ts"
 
 export const members = ["a", "b", "c"]
 
-const policy = Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2 }))
+const policy = Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2, order: "clock" }))
 
 /** How a replica is started. */
 export interface Options {
@@ -29,65 +23,25 @@ export interface Options {
 
 /** Makes a replica set whose replicas start one by one, on stores that outlive them. */
 export const make = Effect.gen(function* () {
-  const network = Context.get(yield* Layer.build(MemoryNetwork.layer), MemoryNetwork.MemoryNetwork)
-  const stores = new Map<string, ReplicaStore.ReplicaStore["Service"]>()
-  /** Directed links that answer nothing: `from>to`. */
-  const cut = new Set<string>()
-  /** How long requests of a link take, in milliseconds. */
-  const slow = new Map<string, number>()
-  /** Bytes that are said to wait in the connections to a replica. */
-  const waitingBytes = new Map<string, number>()
-  /** Decorates the client that `from` uses to reach `to`. */
-  const decorations = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
-
-  const transport = (from: string) =>
-    PeerTransport.PeerTransport.of({
-      maxInFlight: 4,
-      waitingBytes: (peer) => waitingBytes.get(peer) ?? 0,
-      connect: (peer) =>
-        Effect.map(network.connect(peer), (client) => {
-          const decorated = decorations.get(`${from}>${peer}`)?.(client) ?? client
-          const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-            Effect.suspend(() => {
-              if (cut.has(`${from}>${peer}`)) return Effect.never
-              const millis = slow.get(`${from}>${peer}`)
-              return millis === undefined ? effect : Effect.delay(effect, millis)
-            })
-          return {
-            ...decorated,
-            hello: (request) => call(decorated.hello(request)),
-            push: (request) => call(decorated.push(request)),
-            pull: (request) => call(decorated.pull(request))
-          }
-        })
-    })
+  const rig = yield* ReplicaSetRig.make(members, policy)
+  const links = makeLinks()
 
   const start = Effect.fnUntraced(function* (self: string, { aheadMillis = 0, also = Layer.empty }: Options = {}) {
-    const store =
-      stores.get(self) ?? (yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make(self) }))
-    stores.set(self, store)
     const faults = FaultyReplicaStore.faults()
-    const scope = yield* Scope.make()
     const registry: Metric.MetricRegistry = new Map()
-    const context = yield* Layer.merge(ReplicaMetrics.layer, also).pipe(
-      Layer.provideMerge(MemoryNetwork.layerServer),
-      Layer.provideMerge(Replica.layer({ policy })),
-      Layer.provide(Layer.succeed(PeerTransport.PeerTransport, transport(self))),
-      Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
-      Layer.provide(RecordIndex.layerMemory),
-      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, FaultyReplicaStore.make(store, faults))),
-      Layer.provide(ReplicaSet.layer({ cluster: "test", self, members })),
-      Layer.provide(Layer.succeed(Clock.Clock, ahead(yield* Clock.Clock, aheadMillis))),
-      Layer.provideMerge(Layer.succeed(Metric.MetricRegistry, registry)),
-      Layer.provide(Logger.layer([])),
-      Layer.buildWithScope(scope)
-    )
-    const stop = Scope.close(scope, Exit.void)
-    yield* Effect.addFinalizer(() => stop)
+    const { context, records, stop, writer } = yield* rig.start(self, {
+      beside: Layer.merge(ReplicaMetrics.layer, also),
+      on: Layer.merge(
+        Layer.succeed(Clock.Clock, ahead(yield* Clock.Clock, aheadMillis)),
+        Layer.succeed(Metric.MetricRegistry, registry)
+      ),
+      store: (store) => FaultyReplicaStore.make(store, faults),
+      transport: links.decorate(self)
+    })
     const text = () => Prometheus.format(context)
     return {
-      writer: Context.get(context, QuorumWriter.QuorumWriter),
-      records: Context.get(context, Records.Records),
+      writer,
+      records,
       handler: Context.get(context, PeerHandler.PeerHandler),
       faults,
       stop,
@@ -98,8 +52,38 @@ export const make = Effect.gen(function* () {
     }
   })
 
-  return { start, cut, slow, decorations, stores, waitingBytes }
+  return { ...rig, ...links, start }
 })
+
+/** What is wrong with the links of a replica set, by `from>to`. */
+const makeLinks = () => {
+  /** Directed links that answer nothing. */
+  const cut = new Set<string>()
+  /** How long requests of a link take, in milliseconds. */
+  const slow = new Map<string, number>()
+  /** Bytes that are said to wait in the connections to a replica. */
+  const waitingBytes = new Map<string, number>()
+  /** Decorates the client that `from` uses to reach `to`. */
+  const decorations = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
+  const decorate =
+    (from: string) =>
+    (transport: PeerTransport.PeerTransport["Service"]): PeerTransport.PeerTransport["Service"] => ({
+      ...transport,
+      waitingBytes: (peer) => waitingBytes.get(peer) ?? 0,
+      connect: (peer) =>
+        Effect.map(transport.connect(peer), (client) => {
+          const link = `${from}>${peer}`
+          const call = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+            Effect.suspend(() => {
+              if (cut.has(link)) return Effect.never
+              const millis = slow.get(link)
+              return millis === undefined ? effect : Effect.delay(effect, millis)
+            })
+          return PeerMethods.wrap(decorations.get(link)?.(client) ?? client, call)
+        })
+    })
+  return { cut, slow, waitingBytes, decorations, decorate }
+}
 
 /** A running replica. */
 export type Running = Effect.Success<ReturnType<Effect.Success<typeof make>["start"]>>
