@@ -1,8 +1,10 @@
 /**
  * Flags that several commands have.
  */
-import { Schema, SchemaTransformation } from "effect"
+import { resolve } from "node:path"
+import { Effect, FileSystem, Option, Schema, SchemaTransformation } from "effect"
 import { Flag } from "effect/cli"
+import * as Folder from "./Folder.ts"
 
 /** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
 export const whole = (name: string, minimum: number, maximum: number) =>
@@ -16,3 +18,34 @@ export const whole = (name: string, minimum: number, maximum: number) =>
       )
     )
   )
+
+/** What carries the protocol between the replicas. */
+export const transport = <const T extends "http" | "ws">(usual: T) =>
+  Flag.Literals("transport", ["http", "ws"]).pipe(
+    Flag.withDescription(`What carries the protocol between the replicas: http or ws (default: ${usual})`),
+    Flag.withDefault(usual)
+  )
+
+/** How much is written at once. */
+export const writers = (description: string) =>
+  whole("writers", 1, 1024).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(`${description} (default: 64)`),
+    Flag.withDefault(64)
+  )
+
+/** Where the replicas keep their files. */
+export const dir = Flag.String("dir").pipe(
+  Flag.withMetavar("FOLDER"),
+  Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
+  Flag.optional
+)
+
+/** The folder that was asked for, made where it is missing, or a temporary one. */
+export const folderOf = Effect.fnUntraced(function* (dir: Option.Option<string>, prefix: string, keep = false) {
+  const fs = yield* FileSystem.FileSystem
+  if (Option.isNone(dir)) return yield* (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix })
+  const folder = resolve(dir.value)
+  yield* Folder.make(folder)
+  return folder
+})

@@ -12,7 +12,6 @@ import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
-import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
@@ -47,11 +46,7 @@ const flags = {
     Flag.withDescription("Write the outcome to FILE as JSON"),
     Flag.optional
   ),
-  dir: Flag.String("dir").pipe(
-    Flag.withMetavar("FOLDER"),
-    Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
-    Flag.optional
-  ),
+  dir: Flags.dir,
   port: Flags.whole("port", 0, 65_529).pipe(
     Flag.withMetavar("P"),
     Flag.withDescription("Listen on the ports P, P+1, P+2 … of 127.0.0.1 (default: 0, free ports are chosen)"),
@@ -62,15 +57,8 @@ const flags = {
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
   ),
-  transport: Flag.Literals("transport", ["http", "ws"]).pipe(
-    Flag.withDescription("What carries the protocol between the replicas: http or ws (default: http)"),
-    Flag.withDefault("http" as const)
-  ),
-  writers: Flags.whole("writers", 1, 1024).pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("How many writes are under way at once (default: 64)"),
-    Flag.withDefault(64)
-  ),
+  transport: Flags.transport("http"),
+  writers: Flags.writers("How many writes are under way at once"),
   metrics: Flag.Boolean("metrics").pipe(
     Flag.withDescription("Print where Prometheus finds the metrics of the replicas"),
     Flag.withDefault(false)
@@ -95,10 +83,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   if (Option.isSome(reportFile)) yield* prepareReport(reportFile.value)
 
   const ports = yield* port === 0 ? Ports.free(replicas) : Ports.inRow(port, replicas)
-  const folder = yield* Option.match(dir, {
-    onNone: () => (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix: "quorum-demo-" }),
-    onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
-  })
+  const folder = yield* Flags.folderOf(dir, "quorum-demo-", keep)
   const w = Math.floor(replicas / 2) + 1
   const policy = yield* Effect.fromResult(QuorumPolicy.make({ n: replicas, w, order: "real-time" }))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))

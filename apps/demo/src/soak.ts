@@ -1,16 +1,14 @@
 /**
  * The command line of the soak.
  */
-import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Effect, FileSystem, Option, Random, Schema, SchemaTransformation } from "effect"
+import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
-import * as Folder from "./Folder.ts"
 import * as Ports from "./Ports.ts"
 import * as Progress from "./Progress.ts"
 import * as Soak from "./soak/Soak.ts"
@@ -41,37 +39,22 @@ const flags = {
     Flag.withDescription("Chooses the same faults and the same keys again (default: random)"),
     Flag.optional
   ),
-  transport: Flag.Literals("transport", ["http", "ws"]).pipe(
-    Flag.withDescription("What carries the protocol between the replicas: http or ws (default: ws)"),
-    Flag.withDefault("ws" as const)
-  ),
-  writers: Flags.whole("writers", 1, 1024).pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("How many writers write at once (default: 64)"),
-    Flag.withDefault(64)
-  ),
+  transport: Flags.transport("ws"),
+  writers: Flags.writers("How many writers write at once"),
   faults: Flag.String("faults").pipe(
     Flag.withMetavar("LIST"),
     Flag.withDescription(`What happens, by commas (default: ${Soak.faults.join(",")})`),
     Flag.withSchema(FaultList),
     Flag.withDefault(Soak.faults)
   ),
-  dir: Flag.String("dir").pipe(
-    Flag.withMetavar("FOLDER"),
-    Flag.withDescription("Keep the replicas' files in FOLDER (default: a temporary folder that is removed at the end)"),
-    Flag.optional
-  )
+  dir: Flags.dir
 }
 
 /** One run. Everything that it starts ends with it. */
 const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
-  const fs = yield* FileSystem.FileSystem
   const { say } = yield* Progress.Progress
   const seed = Option.isSome(given.seed) ? given.seed.value : yield* Random.nextIntBetween(0, 2 ** 31)
-  const folder = yield* Option.match(given.dir, {
-    onNone: () => fs.makeTempDirectoryScoped({ prefix: "quorum-soak-" }),
-    onSome: (path) => Effect.as(Folder.make(resolve(path)), resolve(path))
-  })
+  const folder = yield* Flags.folderOf(given.dir, "quorum-soak-")
   const { faults, minutes, transport, writers } = given
   yield* say(`Soak of ${minutes} minutes over ${transport} with ${writers} writers; --seed ${seed} for the same again`)
   const { lines, problems } = yield* Soak.run({

@@ -1,7 +1,8 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaSet } from "@quorum/core"
-import { Chain, PeerProtocol, PeerTransport, type RunId } from "@quorum/core/adapter"
+import { Chain, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { Greeting } from "@quorum/testing"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"
@@ -14,22 +15,7 @@ const members = Result.getOrThrow(ReplicaSet.make({ cluster: "test", self: "a", 
 const b = Cluster.id("b")
 const incarnation = "0123456789abcdef" as LogId.Incarnation
 const log = LogId.make(Cluster.id("a"), incarnation)
-const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.versions[0],
-  cluster: "test",
-  replica: Cluster.id("a"),
-  incarnation,
-  run: "00000000000000f1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 0, logical: 0 },
-  vector: [],
-  sentAt: 0
-}
+const hello = Greeting.hello("a", { incarnation })
 const push: PeerProtocol.Push = {
   session: "s",
   batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }

@@ -9,9 +9,9 @@ import {
   PeerProtocol,
   PeerTransport,
   RecordIndex,
-  ReplicaStore,
-  type RunId
+  ReplicaStore
 } from "@quorum/core/adapter"
+import { Greeting } from "@quorum/testing"
 import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
@@ -20,23 +20,6 @@ import { WsPeerServer, WsPeerTransport } from "../src/index.ts"
 
 const id = ReplicaId.make
 const members = ["a", "b", "c"]
-const hello = (replica: string): PeerProtocol.Hello => ({
-  version: PeerProtocol.versions[0],
-  cluster: "test",
-  replica: id(replica),
-  incarnation: "00000000000000aa" as LogId.Incarnation,
-  run: "00000000000000f1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 0, logical: 0 },
-  vector: [],
-  sentAt: 0
-})
-
 /** The replica `b` on a port of its own. */
 const serve = Effect.fnUntraced(function* (options?: WsPeerServer.Options) {
   const health = HttpRouter.add("GET", "/healthz", HttpServerResponse.text("ok"))
@@ -153,8 +136,8 @@ describe("WsPeerServer", () => {
   it.live("a handshake that claims another id than the connection proves is refused", () =>
     Effect.gen(function* () {
       const port = yield* serve({ identify: () => Option.some(id("a")) })
-      assert.strictEqual((yield* (yield* connect("a", port)).hello(hello("a"))).replica, "b")
-      const refused = yield* Effect.flip((yield* connect("c", port)).hello(hello("c")))
+      assert.strictEqual((yield* (yield* connect("a", port)).hello(Greeting.hello("a"))).replica, "b")
+      const refused = yield* Effect.flip((yield* connect("c", port)).hello(Greeting.hello("c")))
       assert(refused._tag === "HandshakeRefused")
       assert.strictEqual(refused.reason, "identity_mismatch")
     })
@@ -172,7 +155,7 @@ describe("WsPeerServer", () => {
       Effect.gen(function* () {
         const port = yield* serve()
         assert.notStrictEqual(yield* closeCodeAfter(port, message), 1000)
-        assert.strictEqual((yield* (yield* connect("a", port)).hello(hello("a"))).replica, "b")
+        assert.strictEqual((yield* (yield* connect("a", port)).hello(Greeting.hello("a"))).replica, "b")
       })
     )
   }
@@ -186,7 +169,7 @@ describe("WsPeerServer", () => {
       assert.strictEqual(yield* closeCodeAfter(port, pushOf(1, new Uint8Array(1))), 1011)
       // Nobody waits for an answer that never comes, and the next connection is answered.
       const peer = yield* connect("a", port)
-      const waiting = yield* Effect.forkChild(Effect.flip(peer.hello(hello("a"))))
+      const waiting = yield* Effect.forkChild(Effect.flip(peer.hello(Greeting.hello("a"))))
       const batch = { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(1) }
       assert.strictEqual((yield* Effect.flip(peer.push({ session: "s", batch })))._tag, "PeerUnreachable")
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "PeerUnreachable")

@@ -1,7 +1,8 @@
 import { NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import { Chain, PeerFrame, PeerProtocol, PeerTransport, type RunId } from "@quorum/core/adapter"
+import { Chain, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { Greeting } from "@quorum/testing"
 import { Context, Effect, Fiber, Layer, Result } from "effect"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"
@@ -9,22 +10,7 @@ import { WsPeerTransport } from "../src/index.ts"
 const [a, b] = [ReplicaId.make("a"), ReplicaId.make("b")]
 const incarnation = "00000000000000aa" as LogId.Incarnation
 const log = LogId.make(a, incarnation)
-const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.versions[0],
-  cluster: "test",
-  replica: a,
-  incarnation,
-  run: "00000000000000f1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 0, logical: 0 },
-  vector: [],
-  sentAt: 0
-}
+const hello = Greeting.hello(a, { incarnation })
 const push: PeerProtocol.Push = {
   session: "s",
   batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }

@@ -18,11 +18,11 @@ import {
   PeerTransport,
   RecordIndex,
   ReplicaStore,
-  type RunId,
   Watermark
 } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Logger, Result, Scope } from "effect"
 import * as FaultyReplicaStore from "../../FaultyReplicaStore.ts"
+import * as Greeting from "../../Greeting.ts"
 import { Wire } from "../../Wire.ts"
 import { within } from "../waiting.ts"
 import * as TcpProxy from "./TcpProxy.ts"
@@ -40,22 +40,7 @@ export const membersAs = (self: ReplicaId.ReplicaId): ReplicaSet.Members =>
   Result.getOrThrow(ReplicaSet.make({ cluster, self, members: ["a", "b", "c"] }))
 
 /** The caller's handshake. */
-export const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.versions[0],
-  cluster,
-  replica: a,
-  incarnation,
-  run: "00000000000000a1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 1, logical: 2 },
-  vector: [],
-  sentAt: 0
-}
+export const hello: PeerProtocol.Hello = Greeting.hello(a, { cluster, incarnation })
 
 type Handler = PeerHandler.PeerHandler["Service"]
 
