@@ -238,7 +238,8 @@ describe("ReplicaMetrics", () => {
       yield* set.start("b")
       yield* set.start("c")
       yield* pass(5000)
-      assert.strictEqual(a.value("clockHeld"), 3540)
+      // The distance of two clocks is measured in fractions of a millisecond, and cut off to whole ones.
+      assert.closeTo(a.value("clockHeld")!, 3540, 0.001)
     })
   )
 
