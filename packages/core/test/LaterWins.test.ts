@@ -207,4 +207,32 @@ describe("LaterWins", () => {
       assert.deepStrictEqual(yield* settle, ["second", "second", "second"])
     })
   )
+
+  it.effect(
+    "L57 an answer that knows of other lives of the members does not count, until a handshake has told them",
+    () =>
+      Effect.gen(function* () {
+        const { cluster, of, up } = yield* start("ab")
+        let greeted = 0
+        let isStrange = true
+        cluster.faults.set("a>b", (client) => ({
+          ...client,
+          hello: (hello) => Effect.tap(client.hello(hello), () => Effect.sync(() => void greeted++)),
+          probe: (question) =>
+            Effect.map(client.probe(question), (answer) =>
+              isStrange ? { ...answer, members: answer.members ^ 1 } : answer
+            )
+        }))
+        yield* during(of("b").stop, 100)
+        yield* up("b")
+        yield* TestClock.adjust(5000)
+        const before = greeted
+        const error = yield* during(failure(of("a").writer.commit(put("never")), "QuorumUnavailable"), 2001)
+        assert.deepInclude(error, { alive: 1, needed: 2 })
+        assert.strictEqual(of("a").logs.head(of("a").logs.own).seq, 0)
+        assert.isAbove(greeted - before, 1, "it is greeted again, and not only at the next heartbeat")
+        isStrange = false
+        yield* during(of("a").writer.commit(put("value")), 1000)
+      })
+  )
 })

@@ -201,7 +201,8 @@ export const make: Effect.Effect<
           const version = ownClock.far(key)
           if (version !== undefined) versions.push({ index, clock: version })
         }
-        return Effect.succeed({ clock: ownClock.current(), far: ownClock.isFar(), versions })
+        const members = membership.hash()
+        return Effect.succeed({ clock: ownClock.current(), members, far: ownClock.isFar(), versions })
       }),
     verify: ({ session: id, writeId }) =>
       Effect.gen(function* () {

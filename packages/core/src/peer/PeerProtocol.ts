@@ -304,6 +304,8 @@ export interface Probe {
 /** "Every version that I hold is at or before this clock", but for those of the keys that are kept. */
 export interface Probed {
   readonly clock: HybridLogicalClock.HybridLogicalClock
+  /** The hash of the lives of the members that it knows of: one that knows of others may be a former life itself. */
+  readonly members: number
   /** Keys are kept whose versions lie beyond the clock: an answer counts when it was asked about them. */
   readonly far: boolean
   /** Of the keys that were asked about, by their index, the versions that lie beyond the clock. */

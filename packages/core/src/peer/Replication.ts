@@ -204,6 +204,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
       if (logs.own !== asked) return yield* Effect.fail(new Renewed())
       const renewed = Effect.andThen(membership.renewed, Effect.fail(new Renewed()))
       const again = Latch.makeUnsafe()
+      const greetAgain = () => void again.openUnsafe()
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
       if (serves(link)) works(link)
       yield* Effect.logInfo(`connected to ${link.peer}`)
@@ -218,11 +219,18 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
             works(link)
             link.state = LinkState.grown(link.state)
           },
-          greetAgain: () => again.openUnsafe()
+          greetAgain
         }
       )
       const { client, peer } = source
-      const probing = ProbeLoop.run({ peer, client, session: welcome.session, timeoutMillis: requestTimeoutMillis })
+      const probing = ProbeLoop.run({
+        peer,
+        client,
+        session: welcome.session,
+        timeoutMillis: requestTimeoutMillis,
+        members: membership.hash,
+        greetAgain
+      })
       return yield* Effect.raceAllFirst([pushes, probing, heartbeats(link, source, welcome, again), renewed])
     }).pipe(
       Effect.scoped,

@@ -65,6 +65,16 @@ export const acker = {
   voting: true
 }
 
+const probed: PeerProtocol.Probed = {
+  clock: acker.clock,
+  members: acker.members,
+  far: true,
+  versions: [
+    { index: 0, clock: acker.clock },
+    { index: 7, clock: { wallTime: 0, logical: 0 } }
+  ]
+}
+
 export const utf8 = new TextEncoder()
 
 /** The first byte of a frame that carries a message of a method. */
@@ -77,6 +87,8 @@ export const tracesOf = (count: number): ReadonlyArray<PeerProtocol.TraceContext
   Array.from({ length: count }, (_, i) => ({ traceId, spanId: `00f067aa0ba902b${i}` }))
 
 export const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.Request]> = [
+  ["a probe", { _tag: "probe", payload: { session: "s1", keys: [] } }],
+  ["a probe of keys", { _tag: "probe", payload: { session: "s1", keys: [{ namespace: "n", key: "ключ" }] } }],
   ["a verify", { _tag: "verify", payload: { session: "s1", writeId: WriteId.make(log, 7, 0x123abcd) } }],
   ["a handshake", { _tag: "hello", payload: hello }],
   ["a handshake of an empty replica", { _tag: "hello", payload: { ...hello, vector: [], cluster: "" } }],
@@ -95,6 +107,9 @@ export const requests: ReadonlyArray<readonly [what: string, request: PeerFrame.
 ]
 
 export const answers: ReadonlyArray<readonly [what: string, answer: PeerFrame.Answer]> = [
+  ["a probed", { _tag: "probe", result: Result.succeed({ ...probed, versions: [] }) }],
+  ["a probed of keys", { _tag: "probe", result: Result.succeed(probed) }],
+  ["a probe without a vote", { _tag: "probe", result: Result.fail(new PeerProtocol.NotVoting()) }],
   ["a verified", { _tag: "verify", result: Result.succeed({ state: "superseded" }) }],
   ["a verify without a vote", { _tag: "verify", result: Result.fail(new PeerProtocol.NotVoting()) }],
   ["a welcome", { _tag: "hello", result: Result.succeed(welcome) }],

@@ -152,7 +152,6 @@ export const read = (bytes: Uint8Array) => {
       if (at > bytes.length) throw new Error("a name is cut off")
       return utf8.decode(bytes.subarray(start, at))
     },
-    isAtEnd: (): boolean => at === bytes.length,
     end: (): void => {
       if (at !== bytes.length) throw new Error(`${bytes.length - at} bytes too many`)
     }

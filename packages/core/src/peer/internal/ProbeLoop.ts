@@ -14,8 +14,12 @@ export const run = Effect.fnUntraced(function* (options: {
   readonly client: PeerMethods.PeerClient
   readonly session: string
   readonly timeoutMillis: number
+  /** The hash of the lives of the members that this replica knows of. */
+  readonly members: () => number
+  /** The peer knows of other lives: what either knows is told in a handshake. */
+  readonly greetAgain: () => void
 }) {
-  const { client, peer, session, timeoutMillis } = options
+  const { client, greetAgain, members, peer, session, timeoutMillis } = options
   const probes = yield* Probes
   const clock = yield* Clock.Clock
   const asker = probes.asker(peer)
@@ -31,12 +35,14 @@ export const run = Effect.fnUntraced(function* (options: {
         Effect.succeed(undefined)
       )
       calls.ended(question)
-      if (answer !== undefined) {
+      // A former life answers as if it still had what it acknowledged (law L57).
+      if (answer?.members === members()) {
         asker.answered(question, answer)
         continue
       }
       asker.unanswered()
-      yield* Effect.sleep(notVotingPauseMillis)
+      if (answer !== undefined) greetAgain()
+      yield* Effect.sleep(pauseMillis)
     }
   })
   return yield* Effect.raceFirst(ask, calls.watch)
@@ -44,5 +50,5 @@ export const run = Effect.fnUntraced(function* (options: {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How long a peer that does not vote is left alone before it is asked again, in milliseconds. */
-const notVotingPauseMillis = 200
+/** How long a peer whose answer does not count is left alone before it is asked again, in milliseconds. */
+const pauseMillis = 200

@@ -118,32 +118,39 @@ export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.P
   }
 })
 
-/** A probe: session (text), then for each key namespace and key (names) until the end. */
+/** A probe: session (text), how many keys (4), and of each namespace and key (names). */
 export const probe = (kind: number): FrameCodec<PeerProtocol.Probe> => ({
   kinds: [kind],
   encode: (number, { keys, session }) => {
     const names = keys.flatMap(({ key, namespace }) => [utf8.encode(namespace), utf8.encode(key)])
-    const room = names.reduce((sum, name) => sum + 2 + name.length, 1 + session.length)
+    const room = names.reduce((sum, name) => sum + 2 + name.length, 1 + session.length + 4)
     const writer = begin(kind, number, room)
     writer.text(session)
+    writer.uint32(keys.length)
     for (const name of names) writer.name(name)
     return writer.bytes
   },
   decode: (_, reader) => {
     const session = reader.text()
     const keys: Array<PeerProtocol.Probe["keys"][number]> = []
-    while (!reader.isAtEnd()) keys.push({ namespace: reader.name(), key: reader.name() })
+    for (let left = reader.uint32(); left > 0; left--) keys.push({ namespace: reader.name(), key: reader.name() })
+    reader.end()
     return { session, keys }
   }
 })
 
-/** The answer to a probe: clock (10), whether keys are kept (1), then for each version index (4) and clock (10). */
+/**
+ * The answer to a probe: clock (10), lives (4), whether keys are kept (1), how many versions (4), and of each index (4)
+ * and clock (10).
+ */
 export const probed = (kind: number): FrameCodec<PeerProtocol.Probed> => ({
   kinds: [kind],
-  encode: (number, { clock, far, versions }) => {
-    const writer = begin(kind, number, 10 + 1 + 14 * versions.length)
+  encode: (number, { clock, far, members, versions }) => {
+    const writer = begin(kind, number, 10 + 4 + 1 + 4 + 14 * versions.length)
     writer.clock(clock)
+    writer.uint32(members)
     writer.byte(far ? 1 : 0)
+    writer.uint32(versions.length)
     for (const version of versions) {
       writer.uint32(version.index)
       writer.clock(version.clock)
@@ -152,10 +159,12 @@ export const probed = (kind: number): FrameCodec<PeerProtocol.Probed> => ({
   },
   decode: (_, reader) => {
     const clock = reader.clock()
+    const members = reader.uint32()
     const far = reader.flag()
     const versions: Array<PeerProtocol.Probed["versions"][number]> = []
-    while (!reader.isAtEnd()) versions.push({ index: reader.uint32(), clock: reader.clock() })
-    return { clock, far, versions }
+    for (let left = reader.uint32(); left > 0; left--) versions.push({ index: reader.uint32(), clock: reader.clock() })
+    reader.end()
+    return { clock, members, far, versions }
   }
 })
 
