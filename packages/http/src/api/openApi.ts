@@ -1,6 +1,7 @@
 /**
  * What the generated OpenAPI document says otherwise than programs need it: numbers in a query or a header are numbers,
- * with their bounds, and an answer may have more fields than a client knows, so that a later release can add some.
+ * with their bounds; an answer may have more fields than a client knows, so that a later release can add some; and a list
+ * that is not empty is one with a least length, where a first item of its own makes a pair of it to generated clients.
  */
 
 /** The bounds of the numbers in queries, by the names of the parameters. */
@@ -24,7 +25,10 @@ const changed = (value: unknown): unknown => {
     .filter(([name, of]) => !(name === "additionalProperties" && of === false))
     .map(([name, of]) => [name, changed(of)] as const)
   const result: Record<string, unknown> = Object.fromEntries(entries)
-  const { anyOf, in: place, name, "retry-after": retryAfter } = result
+  const { anyOf, in: place, items, name, prefixItems, "retry-after": retryAfter } = result
+  if (Array.isArray(prefixItems) && prefixItems.every((item) => JSON.stringify(item) === JSON.stringify(items))) {
+    delete result["prefixItems"]
+  }
   if (Array.isArray(anyOf) && anyOf.length === 1 && Object.keys(result).length === 1) return anyOf[0]
   if (typeof retryAfter === "object" && retryAfter !== null) {
     result["retry-after"] = { ...retryAfter, schema: { type: "integer", minimum: 0 } }
