@@ -2,6 +2,7 @@
  * The face of core for whoever writes a store, an index or a transport: the ports, the bytes and the protocol.
  */
 export * as Chain from "./log/Chain.ts"
+export * as CheckedBatch from "./log/CheckedBatch.ts"
 export * as EntryBatch from "./log/EntryBatch.ts"
 export * as Life from "./identity/Life.ts"
 export * as MemoryNetwork from "./peer/MemoryNetwork.ts"

@@ -40,8 +40,37 @@ describe("a large batch", () => {
       const db = new DatabaseSync(path.join(folder, "log.db"))
       const { largest } = db.prepare("SELECT max(length(bytes)) AS largest FROM batch_1").get() as { largest: number }
       db.close()
-      assert.isBelow(largest, 70_000)
+      assert.isBelow(largest, 4000)
       yield* using(folder, check)
+    })
+  )
+
+  it.effect("is looked at and checked once, however many of its entries are read lately", () =>
+    Effect.gen(function* () {
+      const { close, large, store } = yield* prepared
+      yield* store.append(large)
+      const looked = vi.spyOn(StatementSync.prototype, "get")
+      const looks = (): number => {
+        const { length } = looked.mock.calls
+        looked.mockClear()
+        return length
+      }
+      const read = (seq: number) =>
+        Effect.map(store.read(logA, seq - 1, 1), (batch) => assert.strictEqual(Option.getOrThrow(batch).from, seq))
+      // Three entries of a kibibyte to a row.
+      yield* Effect.forEach([11, 12, 13, 12, 11, 12], read)
+      assert.isAtMost(looks(), 2)
+      for (const seq of [11, 12]) {
+        const chain = Option.getOrThrow(yield* store.chainAt(logA, seq))
+        assert.strictEqual(chain, EntryBatch.chainAt(large, seq))
+      }
+      assert.strictEqual(looks(), 0)
+      // Only few are kept: the others are read again.
+      for (let seq = 2; seq <= 301; seq++) yield* read(seq)
+      looks()
+      yield* read(11)
+      assert.strictEqual(looks(), 1)
+      yield* close
     })
   )
 

@@ -6,8 +6,7 @@
  * SQLite.
  */
 import { Entry, type LogId } from "@quorum/core"
-import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Result, Schema } from "effect"
+import { Chain, CheckedBatch, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import type { DatabaseSync, StatementSync } from "./nodeSqlite.ts"
 import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
@@ -21,6 +20,9 @@ export interface HeldLog extends Damage.Table {
   head: Watermark.Watermark
   /** How far it is durable. */
   durable: Watermark.Watermark
+  /** Rows that were read and checked lately, and where the next one goes. */
+  readonly checked: Array<CheckedBatch.CheckedBatch>
+  next: number
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
   damagedEnd: ReplicaStore.StoreError | undefined
   readonly begin: StatementSync
@@ -47,6 +49,8 @@ export const make = (
   found,
   head: Watermark.none(name),
   durable: Watermark.none(name),
+  checked: [],
+  next: 0,
   damagedEnd: undefined,
   begin: db.prepare("BEGIN"),
   commit: db.prepare("COMMIT"),
@@ -118,10 +122,10 @@ export const insert = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
 export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
   if (seq === 0) return Chain.empty
   if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
-  const batch = batchAfter(log, seq - 1)
-  if (batch !== undefined && batch.from <= seq) return EntryBatch.chainAt(batch, seq)
-  const next = batchAfter(log, seq)
-  if (next?.from === seq + 1) return next.prevChain
+  const row = rowWith(log, seq)
+  if (row !== undefined) return CheckedBatch.chainAt(row, seq)
+  const next = rowWith(log, seq + 1)
+  if (next?.batch.from === seq + 1) return next.batch.prevChain
   throw noteDamage(log, seq)
 }
 
@@ -130,6 +134,16 @@ export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
  * what is read before it, and is what fails when the reader goes on from there.
  */
 export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const row = rowWith(log, after + 1)
+  const part = row && CheckedBatch.part(row, after + 1, maxBytes)
+  // Most who read little find it in one row.
+  if (part === undefined) return readOn(log, after, maxBytes)
+  const end = EntryBatch.last(part)
+  const isAll = end < EntryBatch.last(row!.batch) || end === log.head.seq || part.bytes.length >= maxBytes
+  return isAll ? owned(part) : readOn(log, after, maxBytes)
+}
+
+const readOn = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
   const found: Array<EntryBatch.EntryBatch> = []
   let end = after
   let room = maxBytes
@@ -151,15 +165,13 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
     if (part.count < batch.count || room <= 0) break
   }
   if (found.length === 0) throw noteDamage(log, after + 1)
-  const batch = EntryBatch.concat(found as [EntryBatch.EntryBatch])
-  // A small part must not keep a large row in memory.
-  return batch.bytes.length * 2 < batch.bytes.buffer.byteLength ? { ...batch, bytes: batch.bytes.slice() } : batch
+  return owned(EntryBatch.concat(found as [EntryBatch.EntryBatch]))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The most bytes of entries in a row, unless one entry is larger. */
-const maxRowBytes = 64 * 1024
+/** The most bytes of entries in a row, unless one entry is larger: what a page of SQLite has room for beside the rest. */
+const maxRowBytes = 3968
 
 const insertRow = (log: HeldLog, batch: EntryBatch.EntryBatch): void => {
   log.insert.run(EntryBatch.last(batch), batch.from, batch.prevChain, batch.chain, batch.bytes)
@@ -175,36 +187,58 @@ function* batchesAfter(log: HeldLog, after: number): Generator<EntryBatch.EntryB
   }
 }
 
-/** The batch in the first row after an entry; `undefined` when there is none that is in order. */
-const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefined => {
-  const row = Damage.rowAfter(log, after)
-  return row === "damaged" || row === undefined ? undefined : batchOf(log, row)
+/** A small part must not keep a large row in memory. */
+const owned = (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch =>
+  batch.bytes.length * 2 < batch.bytes.buffer.byteLength ? { ...batch, bytes: batch.bytes.slice() } : batch
+
+/** The row with an entry; `undefined` when there is none that is in order. What was checked lately is not read again. */
+const rowWith = (log: HeldLog, seq: number): CheckedBatch.CheckedBatch | undefined => {
+  const known = log.checked.find((row) => CheckedBatch.has(row, seq))
+  if (known !== undefined) return known
+  const found = Damage.rowAfter(log, seq - 1)
+  const row = found === "damaged" || found === undefined ? undefined : checkedOf(log, found)
+  if (row === undefined || !CheckedBatch.has(row, seq)) return undefined
+  log.checked[log.next] = row
+  log.next = (log.next + 1) % rowsKept
+  return row
 }
 
+/** How many rows of a log are kept that were checked: few, because they are gone through one by one. */
+const rowsKept = 32
+
+const batchOf = (log: HeldLog, row: Record<string, unknown>): EntryBatch.EntryBatch | undefined =>
+  checkedOf(log, row)?.batch
+
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
-const batchOf = (log: HeldLog, row: Record<string, unknown>): EntryBatch.EntryBatch | undefined => {
+const checkedOf = (log: HeldLog, row: Record<string, unknown>): CheckedBatch.CheckedBatch | undefined => {
   // A bit in the head of a row changes the types of its columns.
   if (!isRow(row) || row.first < 1 || row.first > row.last) return undefined
-  const batch: EntryBatch.EntryBatch = {
+  return CheckedBatch.make({
     log: log.head.log,
     from: row.first,
     count: row.last - row.first + 1,
     prevChain: row.prev_chain,
     chain: row.chain,
     bytes: row.bytes
-  }
-  return Result.isFailure(EntryBatch.validate(batch)) ? undefined : batch
+  })
 }
 
-const isRow = Schema.is(
-  Schema.Struct({
-    last: Schema.Int,
-    first: Schema.Int,
-    prev_chain: Chain.Chain,
-    chain: Chain.Chain,
-    bytes: Schema.Uint8Array
-  })
-)
+interface Row {
+  readonly last: number
+  readonly first: number
+  readonly prev_chain: Chain.Chain
+  readonly chain: Chain.Chain
+  readonly bytes: Uint8Array
+}
+
+const isRow = (row: Record<string, unknown>): row is Record<string, unknown> & Row =>
+  Number.isSafeInteger(row["last"]) &&
+  Number.isSafeInteger(row["first"]) &&
+  isChain(row["prev_chain"]) &&
+  isChain(row["chain"]) &&
+  row["bytes"] instanceof Uint8Array
+
+const isChain = (value: unknown): value is Chain.Chain => typeof value === "string" && /^[0-9a-f]{16}$/.test(value)
 
 /** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */
 const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError => {
