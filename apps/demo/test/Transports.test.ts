@@ -76,9 +76,13 @@ const spellings = (path: string): ReadonlyArray<readonly [target: string, withCl
   [`${path}/`, 404, 404],
   [`${path}/.`, 400, 404],
   [`${path}%2F`, 404, 404],
+  [`http://localhost${path}`, 404, 404],
+  [`HTTP://localhost${path}`, 404, 404],
+  [`http://elsewhere:80${path}`, 404, 404],
   [`http://localhost/${path}`, 404, 404],
   [`http://localhost${path}/`, 404, 404],
-  [`http://localhost${path};x`, 400, 404]
+  [`http://localhost${path};x`, 400, 404],
+  [`x:${path}`, 400, 400]
 ]
 
 describe("the paths of a replica", () => {

@@ -9,8 +9,8 @@ export const peerPath = "/peer"
 
 /**
  * The handler of a route with one fixed path, which answers only what is spelled so. A router takes other spellings for
- * the same path (`/peer;x`, `/%70eer`, `/peer#x`), past the rules of a proxy in front of it (law L64); and a
- * query, at which nobody looks, is refused (law L66).
+ * the same path (`/peer;x`, `/%70eer`, `/peer#x`, `http://host/peer`), past the rules of a proxy in front of it (law
+ * L64); and a query, at which nobody looks, is refused (law L66).
  */
 export const exactly =
   <E, R>(
@@ -18,7 +18,18 @@ export const exactly =
     answer: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
   ) =>
   (request: HttpServerRequest.HttpServerRequest): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> =>
-    request.url === path ? answer(request) : Effect.succeed(misspelt(path, request.url))
+    request.url === path && wholeUrlOf(request) === undefined
+      ? answer(request)
+      : Effect.succeed(misspelt(path, wholeUrlOf(request) ?? request.url))
+
+/**
+ * The target of a request, where it is a whole URL and not a path: that is how proxies are asked, and a replica is none.
+ * Known where the request came over Node's HTTP; a request of the web has no other target.
+ */
+export const wholeUrlOf = ({ source }: HttpServerRequest.HttpServerRequest): string | undefined =>
+  "httpVersion" in source && "url" in source && typeof source.url === "string" && !source.url.startsWith("/")
+    ? source.url
+    : undefined
 
 /** How long a server waits for requests under way when it stops, in milliseconds. */
 export const closeMillis = 3000

@@ -3,6 +3,7 @@
  * that all errors have.
  */
 import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import { ReplicaServer } from "@quorum/core/adapter"
 import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
@@ -101,7 +102,8 @@ const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
 /** Refuses paths that the router would take for others, and a query of the document, at which nobody would look. */
 const strictPaths = HttpRouter.use((router) =>
   router.addGlobalMiddleware((answer) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }): Answer => {
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Answer => {
+      const url = ReplicaServer.wholeUrlOf(request) ?? request.url
       const isDocument = RequestRules.pathOf(url) === openApiPath
       const objection = RequestRules.ofPath(url) ?? (isDocument ? RequestRules.ofQuery(url, []) : undefined)
       return objection === undefined ? answer : Effect.succeed(objected(objection))
