@@ -23,7 +23,8 @@ const replica = Effect.fnUntraced(function* (transport: "http" | "ws", withClien
   const context = yield* Replica.layer().pipe(
     serve[transport]({
       port: 0,
-      peers: { b: "http://127.0.0.1:1" },
+      peers: { b: "http://b.replicas.example:1" },
+      hosts: ["A.example"],
       routes: Layer.merge(clients, Prometheus.route())
     }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
@@ -37,10 +38,10 @@ const replica = Effect.fnUntraced(function* (transport: "http" | "ws", withClien
 })
 
 /** The status of the answer to a request that is sent as it is spelled, which no URL parser has been near. */
-const statusOf = (port: number, method: string, target: string, headers: ReadonlyArray<string>) =>
+const statusOf = (port: number, method: string, target: string, headers: ReadonlyArray<string>, host = "localhost") =>
   Effect.callback<number>((resume) => {
     const socket = connectTo(port, "127.0.0.1", () => {
-      socket.write([`${method} ${target} HTTP/1.1`, "Host: localhost", ...headers, "", ""].join("\r\n"))
+      socket.write([`${method} ${target} HTTP/1.1`, `Host: ${host}`, ...headers, "", ""].join("\r\n"))
     })
     socket.once("data", (data) => {
       socket.destroy()
@@ -78,7 +79,7 @@ const spellings = (path: string): ReadonlyArray<readonly [target: string, withCl
   [`${path}%2F`, 404, 404],
   [`http://localhost${path}`, 404, 404],
   [`HTTP://localhost${path}`, 404, 404],
-  [`http://elsewhere:80${path}`, 404, 404],
+  [`http://elsewhere:80${path}`, 421, 421],
   [`http://localhost/${path}`, 404, 404],
   [`http://localhost${path}/`, 404, 404],
   [`http://localhost${path};x`, 400, 404],
@@ -101,6 +102,36 @@ describe("the paths of a replica", () => {
           }
           for (const [target, beside, alone] of spellings("/metrics")) {
             assert.strictEqual(yield* statusOf(port, "GET", target, []), withClients ? beside : alone, target)
+          }
+        })
+      )
+
+      it.live(`a host by which the replica is not known is refused, on every path, ${transport}, ${beside}`, () =>
+        Effect.gen(function* () {
+          const port = yield* replica(transport, withClients)
+          const { headers, method, reached } = call[transport]
+          for (const host of ["localhost", "LOCALHOST:80", "127.0.0.1", "10.0.0.7:1", "[::1]:80", "a.example:1"]) {
+            assert.strictEqual(yield* statusOf(port, method, "/peer", headers, host), reached, host)
+            assert.strictEqual(yield* statusOf(port, "GET", "/metrics", [], host), 200, host)
+          }
+          assert.strictEqual(yield* statusOf(port, "GET", "/metrics", [], "b.replicas.example"), 200)
+          for (const host of ["evil.example", "a.example.evil", "xa.example", "127.0.0.1.evil", "localhost.evil:80"]) {
+            assert.strictEqual(yield* statusOf(port, method, "/peer", headers, host), 421, host)
+            assert.strictEqual(yield* statusOf(port, "GET", "/metrics", [], host), 421, host)
+            const put = ["Content-Length: 0"]
+            assert.strictEqual(yield* statusOf(port, "PUT", "/v1/records/n/k", put, host), 421, host)
+            assert.strictEqual(yield* statusOf(port, "GET", "/healthz", [], host), 421, host)
+          }
+        })
+      )
+
+      it.live(`a web page reaches no peers' route, wherever it is from, ${transport}, ${beside}`, () =>
+        Effect.gen(function* () {
+          const port = yield* replica(transport, withClients)
+          const { headers, method, reached } = call[transport]
+          assert.strictEqual(yield* statusOf(port, method, "/peer", headers), reached)
+          for (const origin of ["https://evil.example", "http://localhost", "null", ""]) {
+            assert.strictEqual(yield* statusOf(port, method, "/peer", [...headers, `Origin: ${origin}`]), 403, origin)
           }
         })
       )

@@ -10,11 +10,11 @@ const log = LogId.make(Cluster.id("a"), "00000000000000aa" as LogId.Incarnation)
 const chain = "0000000000000001" as Chain.Chain
 const monotonicMillis = 1
 const incarnation = "00000000000000bb" as LogId.Incarnation
-const ack = (seq: number, peer = b): Peers.PeerEvent => ({
+const ack = (seq: number, peer = b, of = incarnation): Peers.PeerEvent => ({
   _tag: "Ack",
   how: "push",
   peer,
-  incarnation,
+  incarnation: of,
   watermark: { log, seq, chain },
   monotonicMillis
 })
@@ -61,6 +61,17 @@ describe("Peers", () => {
     for (const seq of [3, 3, 2, 4]) peers.report(ack(seq))
     assert.strictEqual(peers.get(b).watermarks.get(log)?.seq, 4)
     assert.deepStrictEqual(heard, [ack(3), ack(4)])
+  })
+
+  test("L57 an ack of another life of a peer than the newest counts for nothing", ({ heard, peers }) => {
+    const former = "00000000000000ba" as LogId.Incarnation
+    peers.met(b, incarnation)
+    peers.report(ack(3, b, former))
+    assert.isUndefined(peers.get(b).watermarks.get(log))
+    peers.report(ack(2))
+    peers.report(ack(4, b, former))
+    assert.strictEqual(peers.get(b).watermarks.get(log)?.seq, 2)
+    assert.deepStrictEqual(heard, [ack(2)])
   })
 
   test("L5 an ack of a stranger is nothing", ({ heard, peers, told }) => {

@@ -19,6 +19,11 @@ export interface Options extends HttpPeerServer.Options {
   readonly host?: string
   /** Where each replica answers, by replica id: `http://host:port`, or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
+  /**
+   * The names by which this replica is called, beside its addresses, `localhost` and those in `peers`: a request for
+   * another host is refused, because a web page could make its own name lead here.
+   */
+  readonly hosts?: ReadonlyArray<string>
   /** What else is served on the port: the client API unless given. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
 }
@@ -28,7 +33,7 @@ export interface Options extends HttpPeerServer.Options {
  * the replica stay available to the program. `WsNode` of `@quorum/ws` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", peers, port, routes = ClientApiServer.layer, ...options }: Options) =>
+  ({ host = "127.0.0.1", hosts, peers, port, routes = ClientApiServer.layer, ...options }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
@@ -41,5 +46,6 @@ export const serve =
         NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: ReplicaServer.closeMillis })
       ),
       Layer.provideMerge(replica),
-      Layer.provide(Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici))
+      Layer.provide(Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)),
+      Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts)))
     )

@@ -58,7 +58,7 @@ describe("paths", () => {
         ["/v1/records/s/a?#w=1", 400],
         ["/v1/records/s/%00", 400],
         ["http://localhost/v1/records/s/a", 404],
-        ["http://elsewhere/v1/records/s/a", 404]
+        ["http://elsewhere/v1/records/s/a", 421]
       ] as const) {
         for (const method of ["PUT", "DELETE"]) {
           const line = yield* raw(a.url, `${method} ${path} HTTP/1.1`, method === "PUT" ? "x" : "")

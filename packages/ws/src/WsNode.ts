@@ -18,6 +18,11 @@ export interface Options extends WsPeerServer.Options {
   readonly host?: string
   /** Where each replica answers, by replica id: `ws://host:port`, or `wss://…`; `http` and `https` name the same. */
   readonly peers: PeerUrls.PeerUrls
+  /**
+   * The names by which this replica is called, beside its addresses, `localhost` and those in `peers`: a request for
+   * another host is refused, because a web page could make its own name lead here.
+   */
+  readonly hosts?: ReadonlyArray<string>
   /** What else is served on the port: nothing unless given. `ClientApiServer.layer` of `@quorum/http` is for clients. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
 }
@@ -27,7 +32,7 @@ export interface Options extends WsPeerServer.Options {
  * the replica stay available to the program. `HttpNode` of `@quorum/http` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", peers, port, routes = Layer.empty, ...options }: Options) =>
+  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, ...options }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
@@ -38,7 +43,8 @@ export const serve =
     WsPeerServer.serve(options, routes).pipe(
       Layer.provideMerge(Layer.unwrap(Effect.map(Limits.Limits, (limits) => server(host, port, limits)))),
       Layer.provideMerge(replica),
-      Layer.provide(Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor))
+      Layer.provide(Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)),
+      Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts)))
     )
 
 // ---------------------------------------------------------------------------------------------------------------------

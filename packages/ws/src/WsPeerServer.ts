@@ -52,7 +52,7 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
             : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
         return Effect.as(identified, HttpServerResponse.empty())
       }
-      yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.exactly(ReplicaServer.peerPath, called))
+      yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
     })
   )
 

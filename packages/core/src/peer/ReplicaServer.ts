@@ -1,7 +1,7 @@
 /**
  * Serves the routes of a replica, for peers, for clients or for both, on one port, and ends in order.
  */
-import { Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
@@ -31,6 +31,30 @@ export const wholeUrlOf = ({ source }: HttpServerRequest.HttpServerRequest): str
     ? source.url
     : undefined
 
+/**
+ * The names by which a replica may be called, beside its addresses and `localhost`: the host of a request has to be one
+ * of them. A web page whose own name leads to this machine could read and write here otherwise (DNS rebinding): to its
+ * browser the replica would be the page's own server.
+ */
+export const KnownHosts = Context.Reference<ReadonlyArray<string>>("@quorum/core/KnownHosts", {
+  defaultValue: () => []
+})
+
+/** The host names in some URLs, and these: for {@link KnownHosts}. */
+export const hostsOf = (urls: Readonly<Record<string, string>>, hosts: ReadonlyArray<string> = []) => [
+  ...hosts,
+  ...Object.values(urls).flatMap((url) => (URL.canParse(url) ? [new URL(url).hostname] : []))
+]
+
+/**
+ * The handler of the route of peers. A browser says from which page a request comes, and no peer does: the one is refused
+ * whatever the page, since it would speak with the rights of whoever looks at it.
+ */
+export const forPeers = <E, R>(
+  answer: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) =>
+  exactly(peerPath, (request) => (request.headers["origin"] === undefined ? answer(request) : Effect.succeed(fromPage)))
+
 /** How long a server waits for requests under way when it stops, in milliseconds. */
 export const closeMillis = 3000
 
@@ -47,6 +71,16 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
   Layer.suspend(() => {
     const closing = Deferred.makeUnsafe<void>()
     const ended = Effect.as(Deferred.await(closing), HttpServerResponse.empty())
+    const knownHosts = HttpRouter.use((router) =>
+      Effect.flatMap(KnownHosts, (names) => {
+        const isKnown = knows(names)
+        return router.addGlobalMiddleware((answer) =>
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { host } }) =>
+            host === undefined || isKnown(host) ? answer : Effect.succeed(unknownHost(host))
+          )
+        )
+      })
+    )
     const goodbye = HttpRouter.use((router) =>
       router.addGlobalMiddleware((answer) =>
         Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
@@ -60,9 +94,10 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
         )
       )
     )
-    const server = HttpRouter.serve(Layer.provideMerge(routes, goodbye), { disableLogger: true, routerConfig }).pipe(
-      Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"]))
-    )
+    const server = HttpRouter.serve(Layer.provideMerge(routes, Layer.provideMerge(goodbye, knownHosts)), {
+      disableLogger: true,
+      routerConfig
+    }).pipe(Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"])))
     // Built after the server, so it is closed before it.
     const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))
     return Layer.provideMerge(bell, server)
@@ -76,6 +111,29 @@ const misspelt = (path: string, url: string): HttpServerResponse.HttpServerRespo
     ? ([400, "invalid_request", "query", "there is no parameter here"] as const)
     : ([404, "route_unknown", "path", `there is nothing at ${url}`] as const)
   return HttpServerResponse.jsonUnsafe({ error, field, detail, message: `${field}: ${detail}` }, { status })
+}
+
+const fromPage = HttpServerResponse.jsonUnsafe(
+  { error: "forbidden", field: "origin", detail: "peers are no web pages", message: "origin: peers are no web pages" },
+  { status: 403 }
+)
+
+const unknownHost = (host: string): HttpServerResponse.HttpServerResponse => {
+  const detail = `this replica is not known as ${JSON.stringify(host.slice(0, 100))}; give it its names (hosts)`
+  return HttpServerResponse.jsonUnsafe(
+    { error: "host_unknown", field: "host", detail, message: `host: ${detail}` },
+    { status: 421 }
+  )
+}
+
+/** Whether a host is an address, `localhost`, or one of these names; its port does not matter. */
+const knows = (names: ReadonlyArray<string>): ((host: string) => boolean) => {
+  const known = new Set(["localhost", ...names.map((name) => name.toLowerCase())])
+  return (host) => {
+    // An address cannot be made to lead elsewhere.
+    if (/^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])(?::\d+)?$/i.test(host)) return true
+    return known.has(host.replace(/:\d*$/, "").toLowerCase())
+  }
 }
 
 /** Makes no spans for requests of these, nor for those for which the application wants none. */

@@ -64,6 +64,6 @@ export const layer = (
           ? answered
           : Effect.provideService(answered, PeerProtocol.ProvenIdentity, identify(request))
       }
-      yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.exactly(ReplicaServer.peerPath, called))
+      yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
     })
   )
