@@ -97,7 +97,7 @@ describe("an index that is damaged in use", () => {
         // And it is a whole index again, which a restart may trust.
         yield* TestClock.adjust(10_000)
         assert.deepStrictEqual(yield* index.memory.progress, new Map([[logs.own, 12]]))
-        assert.lengthOf(yield* index.memory.scan({ after: undefined, limit: 100 }), 11)
+        assert.lengthOf(yield* index.memory.scan({ limit: 100 }), 11)
       })
     )
   }

@@ -1,7 +1,7 @@
 /** Where a page of records ends, and what an index that is wrong or cannot be written does to it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex, RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import { TestClock } from "effect/testing"
 import type * as LocalRecords from "../src/record/LocalRecords.ts"
@@ -116,6 +116,97 @@ describe("an index", () => {
         broken = true
         yield* read
         assert.strictEqual(follower.fault(), failing)
+      }
+    })
+  )
+})
+
+describe("a page of a namespace", () => {
+  const names = ["a", "a\u0001", "ab", "b"]
+  const keys = ["k", "k1", "k2", "l", "\uffff", "😀", "\u{10ffff}", "\u{10ffff}x"]
+
+  /** A record of every name and key, every third of them deleted; one half of them is in the index, as far as it got. */
+  const all = Effect.gen(function* () {
+    const index = yield* RecordIndex.makeMemory
+    const { logs, records } = yield* open(yield* memory, index)
+    const written = names.flatMap((namespace) => keys.map((key) => ({ namespace, key })))
+    const half = written.filter((_, i) => i % 2 === 0)
+    yield* logs.appendWrites(half.map(({ key, namespace }) => Entry.put(namespace, key, "v")))
+    yield* TestClock.adjust(6000)
+    yield* logs.appendWrites(
+      written.filter((_, i) => i % 2 === 1).map(({ key, namespace }) => Entry.put(namespace, key, "v"))
+    )
+    yield* logs.appendWrites(
+      written.filter((_, i) => i % 3 === 0).map(({ key, namespace }) => Entry.remove(namespace, key))
+    )
+    const left = written.filter((_, i) => i % 3 !== 0).sort(RecordKey.compare)
+    return { records, left }
+  })
+
+  /** The keys of all pages, by `page` and by `keys`, which have to be the same. */
+  const through = Effect.fnUntraced(function* (
+    records: LocalRecords.LocalRecords["Service"],
+    options: Omit<LocalRecords.PageOptions, "after">
+  ) {
+    const found: Array<RecordKey.RecordKey> = []
+    let after: RecordKey.RecordKey | undefined
+    while (true) {
+      const from = after === undefined ? {} : { after }
+      const page = yield* records.page({ ...options, ...from })
+      const alone = yield* records.keys({ ...options, ...from })
+      const shown = page.records.map(({ key, namespace }) => ({ namespace, key }))
+      assert.deepStrictEqual(alone, { keys: shown, unreadable: [], next: page.next })
+      found.push(...shown)
+      after = Option.getOrUndefined(page.next)
+      if (after === undefined) return found
+    }
+  })
+
+  it.effect("has its records, those that begin with a prefix, from the first on or from the last, each once", () =>
+    Effect.gen(function* () {
+      const { left, records } = yield* all
+      for (const limit of [1, 3, 100]) {
+        for (const reverse of [false, true]) {
+          const inOrder = (range: RecordKey.Range) => {
+            const within = left.filter((key) => RecordKey.isWithin(range, key))
+            return reverse ? within.toReversed() : within
+          }
+          assert.deepStrictEqual(yield* through(records, { limit, reverse }), inOrder({}))
+          for (const namespace of [...names, "none"]) {
+            const of = left.filter((each) => each.namespace === namespace)
+            const ordered = reverse ? of.toReversed() : of
+            assert.deepStrictEqual(yield* through(records, { limit, reverse, namespace }), ordered)
+            for (const prefix of ["", "k", "k1", "\uffff", "\u{10ffff}", "\u{10ffff}\u{10ffff}", "z"]) {
+              assert.deepStrictEqual(
+                yield* through(records, { limit, reverse, namespace, prefix }),
+                ordered.filter(({ key }) => key.startsWith(prefix))
+              )
+            }
+          }
+        }
+      }
+    })
+  )
+
+  it.effect("is refused by the name of what cannot be asked for", () =>
+    Effect.gen(function* () {
+      const { records } = yield* holding(1)
+      const wrong: ReadonlyArray<readonly [field: LocalRecords.ReadRejected["field"], options: object]> = [
+        ["namespace", { namespace: "" }],
+        ["namespace", { namespace: "\ud800" }],
+        ["namespace", { namespace: 1 }],
+        ["prefix", { prefix: "k" }],
+        ["prefix", { namespace: "n", prefix: "\ud800" }],
+        ["reverse", { reverse: "yes" }],
+        ["after", { namespace: "n", after: { namespace: "m", key: "k" } }],
+        ["after", { namespace: "n", prefix: "k", after: { namespace: "n", key: "l" } }]
+      ]
+      for (const [field, options] of wrong) {
+        const asked: LocalRecords.PageOptions = { limit: 1, ...options }
+        for (const refused of [Effect.asVoid(records.page(asked)), Effect.asVoid(records.keys(asked))]) {
+          const error = yield* Effect.flip(refused)
+          assert.deepInclude(error, { _tag: "ReadRejected", field })
+        }
       }
     })
   )

@@ -129,15 +129,15 @@ describe("PointerTable", () => {
         }))
       )
     ]
-    for (const after of bounds) {
-      for (const end of [undefined, bounds[2], bounds[9], bounds[bounds.length - 1]]) {
-        const expected = all.filter(
-          (pointer) =>
-            (after === undefined || RecordKey.compare(pointer, after) > 0) &&
-            (end === undefined || RecordKey.compare(pointer, end) <= 0)
-        )
-        for (const limit of [1, 3, all.length]) {
-          assert.deepStrictEqual(table.within(after, end, limit), expected.slice(0, limit))
+    for (const from of bounds) {
+      for (const to of [undefined, bounds[2], bounds[9], bounds[bounds.length - 1]]) {
+        const expected = all.filter((pointer) => RecordKey.isWithin({ from, to }, pointer))
+        for (const limit of [0, 1, 3, all.length]) {
+          assert.deepStrictEqual(table.within({ from, to, limit }), expected.slice(0, limit))
+          assert.deepStrictEqual(
+            table.within({ from, to, limit, reverse: true }),
+            expected.toReversed().slice(0, limit)
+          )
         }
       }
     }

@@ -3,6 +3,10 @@ import { Arbitrary, Effect, Option, Schema } from "effect"
 import { HybridLogicalClock, type LogId } from "../src/index.ts"
 import { RecordIndex, RecordKey, RunId } from "../src/adapter.ts"
 
+/** What follows a key; all keys when there is none. */
+const after = (key: RecordKey.RecordKey | undefined): RecordKey.Range =>
+  key === undefined ? {} : RecordKey.beyond({}, key, false)
+
 const { compare } = RecordIndex
 const { compare: compareKeys, keyOf } = RecordKey
 
@@ -84,8 +88,7 @@ const shuffled = <A>(items: ReadonlyArray<A>, seed: number): Array<A> => {
   return result
 }
 
-const everything = (index: RecordIndex.RecordIndex["Service"]) =>
-  index.scan({ after: undefined, limit: Number.MAX_SAFE_INTEGER })
+const everything = (index: RecordIndex.RecordIndex["Service"]) => index.scan({ limit: Number.MAX_SAFE_INTEGER })
 
 const noProgress: RecordIndex.Progress = new Map()
 
@@ -239,7 +242,7 @@ describe("RecordIndex", () => {
           for (const pointer of pointers) yield* index.merge([pointer], noProgress)
           const found: Array<RecordIndex.Pointer> = []
           while (true) {
-            const page = yield* index.scan({ after: found[found.length - 1], limit })
+            const page = yield* index.scan({ ...after(found[found.length - 1]), limit })
             assert.isAtMost(page.length, limit)
             found.push(...page)
             if (page.length < limit) break
@@ -260,13 +263,14 @@ describe("RecordIndex", () => {
           noProgress
         )
         const keys = (after: string) =>
-          Effect.map(index.scan({ after: { namespace: "n", key: after }, limit: 10 }), (page) =>
-            page.map(({ key }) => key)
+          Effect.map(
+            index.scan({ ...RecordKey.beyond({}, { namespace: "n", key: after }, false), limit: 10 }),
+            (page) => page.map(({ key }) => key)
           )
         assert.deepStrictEqual(yield* keys("a"), ["c", "e"])
         assert.deepStrictEqual(yield* keys("b"), ["c", "e"])
         assert.deepStrictEqual(yield* keys("e"), [])
-        const all = yield* index.scan({ after: { namespace: "m", key: "z" }, limit: 2 })
+        const all = yield* index.scan({ ...RecordKey.beyond({}, { namespace: "m", key: "z" }, false), limit: 2 })
         assert.deepStrictEqual(
           all.map(({ key }) => key),
           ["a", "c"]

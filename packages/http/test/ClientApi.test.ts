@@ -199,6 +199,42 @@ describe("records", () => {
     })
   )
 
+  it.live("a namespace is listed by prefix, forwards and backwards, with values and without", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      for (const key of ["k1", "k2", "k/ü", "l"]) yield* put(a, key, key)
+      yield* request("PUT", `${a.url}/v1/records/other/k3`, { body: "v" })
+      const through = Effect.fnUntraced(function* (path: string, of: "keys" | "records") {
+        const found: Array<string> = []
+        let after = ""
+        do {
+          const { json, status } = yield* get(a, `${path}&limit=1${after}`)
+          assert.strictEqual(status, 200)
+          found.push(...(json[of] as ReadonlyArray<{ key: string }>).map(({ key }) => key))
+          after = json.next === undefined ? "" : `&after=${json.next}`
+        } while (after !== "")
+        return found
+      })
+      for (const [path, of] of [
+        ["/v1/records", "records"],
+        ["/v1/keys", "keys"]
+      ] as const) {
+        assert.deepStrictEqual(yield* through(`${path}/notes?prefix=k`, of), ["k/ü", "k1", "k2"])
+        assert.deepStrictEqual(yield* through(`${path}/notes?prefix=k&reverse=true`, of), ["k2", "k1", "k/ü"])
+        assert.deepStrictEqual(yield* through(`${path}/notes?prefix=${encodeURIComponent("k/")}`, of), ["k/ü"])
+        assert.deepStrictEqual(yield* through(`${path}/notes?reverse=false`, of), ["k/ü", "k1", "k2", "l"])
+        assert.deepStrictEqual(yield* through(`${path}/none?prefix=`, of), [])
+        assertInvalid(yield* get(a, `${path}/notes?reverse=yes`), "reverse")
+        const { json } = yield* get(a, `${path}/other?limit=1`)
+        const elsewhere = Buffer.from("other\0k3").toString("base64url")
+        assert.isUndefined(json.next)
+        assertInvalid(yield* get(a, `${path}/notes?after=${elsewhere}`), "after")
+      }
+      const [first] = (yield* get(a, "/v1/records/notes?limit=1")).json.records as Array<{ value: string }>
+      assert.strictEqual(Buffer.from(first!.value, "base64").toString(), "k/ü")
+    })
+  )
+
   it.live("L42 a page of large values ends early and goes on where it ended", () =>
     Effect.gen(function* () {
       const a = yield* single()

@@ -177,6 +177,8 @@ describe("L17 one error contract", () => {
         ["PATCH", "/v1/records/n/a%2Fb", records],
         ["OPTIONS", "/v1/records/n/k?w=1", records],
         ["PUT", "/v1/records", "GET, HEAD"],
+        ["PUT", "/v1/records/n", "GET, HEAD"],
+        ["DELETE", "/v1/keys/n", "GET, HEAD"],
         ["DELETE", "/v1/status", "GET, HEAD"],
         ["POST", "/healthz", "GET, HEAD"],
         ["PUT", "/openapi.json", "GET, HEAD"],
@@ -195,7 +197,7 @@ describe("L17 one error contract", () => {
       for (const [method, path] of [
         ["GET", "/"],
         ["GET", "/v2/x"],
-        ["POST", "/v1/records/n"],
+        ["GET", "/v1/keys"],
         ["POST", "/v1/records/n/k/x"],
         ["PUT", "/v1"]
       ]) {

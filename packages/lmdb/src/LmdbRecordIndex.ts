@@ -6,7 +6,7 @@
  * left open: found open from another one, it is thrown away and built again from the logs.
  */
 import { Limits, type LogId } from "@quorum/core"
-import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, Option, Result, type Scope } from "effect"
 import * as path from "node:path"
 import * as Environment from "./internal/environment.ts"
@@ -200,11 +200,21 @@ const makeTables = (file: string) => {
         const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
         return value === undefined ? Option.none() : Option.some(Pointers.decode(name, value))
       }),
-    scan: ({ after, limit }) =>
+    scan: (scan) =>
       call(() => {
-        const start = after === undefined ? noBytes : Buffer.concat([Pointers.keyOf(after), zero])
-        const range = pointers.getRange({ start, limit })
-        return Array.from(range, ({ key, value }) => Pointers.decode(key, value))
+        const from = Pointers.boundOf(scan.from ?? first)
+        const to = scan.to === undefined ? undefined : Pointers.boundOf(scan.to)
+        const isCut = from.isCut || to?.isCut === true
+        // At the place of a bound that was cut may be a key that is not in the range.
+        const limit = isCut ? scan.limit + 1 : scan.limit
+        const end = { start: to?.at ?? afterAll, end: from.at, inclusiveEnd: true, exclusiveStart: to?.isCut !== true }
+        const range = pointers.getRange(
+          scan.reverse === true
+            ? { ...end, reverse: true, limit }
+            : { start: from.at, ...(to === undefined ? {} : { end: to.at, inclusiveEnd: to.isCut }), limit }
+        )
+        const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
+        return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
       }),
     merge: (updates, to) =>
       Effect.uninterruptible(
@@ -246,8 +256,11 @@ const makeTables = (file: string) => {
   }
 }
 
-const noBytes = Buffer.alloc(0)
-const zero = Buffer.alloc(1)
+/** Before every key. */
+const first = { namespace: "", key: "" }
+
+/** No text begins with this byte. */
+const afterAll = Buffer.from([0xff])
 const idKey = Buffer.from("id")
 
 const sequence = (seq: number): Buffer => {

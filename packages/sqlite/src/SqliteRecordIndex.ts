@@ -202,7 +202,7 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
     progress: call(pointers.progress),
     merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
-    scan: ({ after, limit }) => call(() => pointers.scan(after, limit))
+    scan: (scan) => call(() => pointers.scan(scan))
   }
   const close = (): void => {
     isClosed = true

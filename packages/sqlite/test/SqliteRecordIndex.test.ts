@@ -9,6 +9,10 @@ import { DatabaseSync } from "node:sqlite"
 import { SqliteRecordIndex } from "../src/index.ts"
 import { a, batchAfter, child, damageIndex, firstBatch, logA, logB, open, tempFolder } from "./support/store.ts"
 
+/** What follows a key; all keys when there is none. */
+const after = (key: RecordKey.RecordKey | undefined): RecordKey.Range =>
+  key === undefined ? {} : RecordKey.beyond({}, key, false)
+
 const indexFile = (folder: string) => path.join(folder, "index.db")
 
 /** Opens the index of a store until the surrounding scope closes. */
@@ -44,7 +48,7 @@ const pointer = (key: string, seq: number, wallTime = seq, log: LogId.LogId = lo
   deleted: false
 })
 
-const all = (index: RecordIndex.RecordIndex["Service"]) => index.scan({ after: undefined, limit: 1e6 })
+const all = (index: RecordIndex.RecordIndex["Service"]) => index.scan({ limit: 1e6 })
 
 /** A folder whose log A holds three entries and whose index covers them. */
 const filled = Effect.gen(function* () {
@@ -131,7 +135,7 @@ describe("SqliteRecordIndex", () => {
         for (const limit of [1, 2, 3]) {
           const pages: Array<RecordIndex.Pointer> = []
           while (true) {
-            const page = yield* index.scan({ after: pages.at(-1), limit })
+            const page = yield* index.scan({ ...after(pages.at(-1)), limit })
             if (page.length === 0) break
             pages.push(...page)
           }
@@ -184,7 +188,7 @@ describe("SqliteRecordIndex", () => {
               [logB, 2]
             ])
           )
-          assert.deepStrictEqual(yield* index.scan({ after: undefined, limit: 0 }), [])
+          assert.deepStrictEqual(yield* index.scan({ limit: 0 }), [])
         })
       )
     })

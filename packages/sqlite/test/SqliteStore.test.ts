@@ -37,7 +37,7 @@ describe("SqliteStore", () => {
         const store = yield* ReplicaStore.ReplicaStore
         const index = yield* RecordIndex.RecordIndex
         assert.deepStrictEqual(yield* store.watermarks, [EntryBatch.watermark(batch)])
-        assert.deepStrictEqual(yield* index.scan({ after: undefined, limit: 10 }), [pointer])
+        assert.deepStrictEqual(yield* index.scan({ limit: 10 }), [pointer])
       }).pipe(Effect.provide(layer))
     })
   )

@@ -206,12 +206,12 @@ const arrivalIndex = Effect.sync(() => () => {
       }),
     get: () => Effect.succeedNone,
     reset: Effect.void,
-    scan: ({ after, limit }) =>
+    scan: (scan) =>
       Effect.sync(() =>
         Array.from(pointers.values())
-          .filter((pointer) => after === undefined || RecordKey.compare(pointer, after) > 0)
+          .filter((pointer) => RecordKey.isWithin(scan, pointer))
           .sort(RecordKey.compare)
-          .slice(0, limit)
+          .slice(0, scan.limit)
       )
   })
 })

@@ -15,7 +15,7 @@ import { type Consistency, Policies } from "./Policies.ts"
 
 export { NotYetVisible, ReadRejected } from "../record/LocalRecords.ts"
 export type { Consistency } from "./Policies.ts"
-export type { DamagedRecord, Page, PageOptions, Record } from "../record/LocalRecords.ts"
+export type { DamagedRecord, KeysPage, Page, PageOptions, Record } from "../record/LocalRecords.ts"
 
 /** What a read asks for. */
 export interface ReadOptions extends LocalRecords.ReadOptions {
@@ -55,6 +55,10 @@ export class Records extends Context.Service<
     readonly page: (
       options: LocalRecords.PageOptions
     ) => Effect.Effect<LocalRecords.Page, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+    /** The keys alone of such a page. */
+    readonly keys: (
+      options: LocalRecords.PageOptions
+    ) => Effect.Effect<LocalRecords.KeysPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
   }
 >()("@quorum/core/Records") {}
 
@@ -116,7 +120,11 @@ export const make = Effect.gen(function* () {
     return LocalRecords.recordOf(newest === undefined ? undefined : { ...at, ...newest })
   })
 
-  return Records.of({ read, page: (options) => Effect.andThen(readable, local.page(options)) })
+  return Records.of({
+    read,
+    page: (options) => Effect.andThen(readable, local.page(options)),
+    keys: (options) => Effect.andThen(readable, local.keys(options))
+  })
 })
 
 /** {@link make} as a layer. */

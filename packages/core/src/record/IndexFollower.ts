@@ -12,7 +12,6 @@ import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
 import * as IndexBuilder from "./internal/IndexBuilder.ts"
 import * as Unindexed from "./internal/Unindexed.ts"
 import * as RecordIndex from "./RecordIndex.ts"
-import type { RecordKey } from "./RecordKey.ts"
 
 /** The newest writes of all keys: those of the index, and those that it does not have yet. */
 export class IndexFollower extends Context.Service<
@@ -21,12 +20,11 @@ export class IndexFollower extends Context.Service<
     /** The newest write of a key that is durably appended here; `undefined` when there is none. */
     readonly newest: (namespace: string, key: string) => Effect.Effect<RecordIndex.Pointer | undefined, StoreError>
     /**
-     * The newest writes of at most `limit` keys after `after`, in their order, deletes among them. `isLast` says that
-     * there are no more keys.
+     * The newest writes of the first keys of a range, in their order, deletes among them. `isLast` says that there are no
+     * more keys.
      */
     readonly scan: (
-      after: RecordKey | undefined,
-      limit: number
+      scan: RecordIndex.Scan
     ) => Effect.Effect<{ readonly pointers: ReadonlyArray<RecordIndex.Pointer>; readonly isLast: boolean }, StoreError>
     /** Says that a pointer leads to another write than it says, so that nothing of the index can be trusted. */
     readonly distrust: (error: StoreError) => Effect.Effect<void>
@@ -100,13 +98,13 @@ export const make = Effect.gen(function* () {
           (indexed) => Unindexed.newer(unindexed, Option.getOrUndefined(indexed))
         )
       }),
-    scan: (after, limit) =>
+    scan: (scan) =>
       Effect.suspend(() => {
         // Captured before the scan: what is merged into the index meanwhile is in one of the two.
         const tables = builder.unindexed().tables()
         return reading(
-          () => index.scan({ after, limit }),
-          (indexed) => Unindexed.joined(indexed, tables, after, limit)
+          () => index.scan(scan),
+          (indexed) => Unindexed.joined(indexed, tables, scan)
         )
       }),
     distrust: builder.distrust,

@@ -63,7 +63,17 @@ export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVi
 
 /** What was asked of a read cannot be: `field` names the part of it. Nothing was read. */
 export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadRejected", {
-  field: Schema.Literals(["atLeast", "withinMillis", "consistency", "r", "after", "limit"]),
+  field: Schema.Literals([
+    "atLeast",
+    "withinMillis",
+    "consistency",
+    "r",
+    "namespace",
+    "prefix",
+    "reverse",
+    "after",
+    "limit"
+  ]),
   detail: Schema.String
 }) {
   override get message(): string {
@@ -81,10 +91,25 @@ export interface ReadOptions {
 
 /** Which part of all records a page is. */
 export interface PageOptions {
+  /** The namespace of its records; all unless given. */
+  readonly namespace?: string
+  /** What the keys of its records begin with, in a namespace. */
+  readonly prefix?: string
+  /** From the last record to the first. */
+  readonly reverse?: boolean
   /** The key that it comes after: `next` of the page before. From the first record on unless given. */
   readonly after?: RecordKey.RecordKey
   /** How many keys it covers, at least one. */
   readonly limit: number
+}
+
+/** The keys of a part of all records. */
+export interface KeysPage {
+  readonly keys: ReadonlyArray<RecordKey.RecordKey>
+  /** As of {@link Page}. */
+  readonly unreadable: ReadonlyArray<DamagedRange>
+  /** Where to go on; none on the last page. */
+  readonly next: Option.Option<RecordKey.RecordKey>
 }
 
 /** Reads of the records as this replica holds them. */
@@ -103,11 +128,14 @@ export class LocalRecords extends Context.Service<
       options?: ReadOptions
     ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible | WriteReplaced | ReadRejected>
     /**
-     * The records in the order of (namespace, key), deleted ones left out, after the given key. A page covers `limit`
-     * keys, so it may hold fewer records, and ends early when its values reach 4 MiB; `next` is where to go on, and is
-     * absent on the last page. A record that is damaged here is named by the page, and the page goes on after it.
+     * The records in the order of (namespace, key), by UTF-8 bytes, or with `reverse` from the last on, deleted ones left
+     * out, after the given key. A page covers `limit` keys, so it may hold fewer records, and ends early when its values
+     * reach 4 MiB; `next` is where to go on, and is absent on the last page. A record that is damaged here is named by
+     * the page, and the page goes on after it.
      */
     readonly page: (options: PageOptions) => Effect.Effect<Page, StoreError | ReadRejected>
+    /** The keys alone of the records of such a page. No value is read, so none is found to be damaged. */
+    readonly keys: (options: PageOptions) => Effect.Effect<KeysPage, StoreError | ReadRejected>
     /**
      * The newest write of a key, a delete too; nothing when none is held. It fails with `corrupt` where that cannot be
      * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here.
@@ -154,43 +182,67 @@ export const make = Effect.gen(function* () {
     return recordOf(yield* resolve(pointer))
   })
 
+  /** Goes through the keys that a page covers, a step of them at a time, until `take` has enough. */
+  const walk = Effect.fnUntraced(function* (
+    { limit, ...options }: PageOptions,
+    take: (pointer: RecordIndex.Pointer) => Effect.Effect<boolean, StoreError>
+  ): Effect.fn.Return<Option.Option<RecordKey.RecordKey>, StoreError> {
+    const { after, reverse = false } = options
+    let range = rangeOf(options)
+    let last = after
+    for (let left = limit; left > 0; left -= pageStep) {
+      if (last !== undefined) range = RecordKey.beyond(range, last, reverse)
+      const { isLast, pointers } = yield* follower.scan({ ...range, reverse, limit: Math.min(left, pageStep) })
+      for (const [i, pointer] of pointers.entries()) {
+        last = { namespace: pointer.namespace, key: pointer.key }
+        const isEnough = !pointer.deleted && (yield* take(pointer))
+        if (isEnough && !(isLast && i === pointers.length - 1)) return Option.some(last)
+        // Others have their turn while a long page is made.
+        if (i % turnKeys === turnKeys - 1) yield* Effect.yieldNow
+      }
+      if (isLast) return Option.none()
+    }
+    return Option.fromNullishOr(last)
+  })
+
   const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
     const rejected = faultOfPage(options)
     if (rejected !== undefined) return yield* rejected
     const records: Array<Record> = []
     const damaged: Array<DamagedRecord> = []
-    const pageTo = (next: Option.Option<RecordKey.RecordKey>): Page => ({
-      records,
-      damaged,
-      unreadable: follower.unreadable(),
-      next
-    })
-    let next = options.after
     let bytes = 0
-    for (let left = options.limit; left > 0; left -= pageStep) {
-      const { isLast, pointers } = yield* follower.scan(next, Math.min(left, pageStep))
-      for (const [i, pointer] of pointers.entries()) {
-        const { deleted, key, log, namespace, seq } = pointer
-        next = { namespace, key }
-        if (deleted) continue
-        const found = yield* Effect.map(resolve(pointer), recordOf).pipe(
-          Effect.catchIf(isDamage, () => {
-            damaged.push({ namespace, key, log, seq })
-            return Effect.succeedNone
-          })
-        )
-        const record = Option.getOrUndefined(found)
-        if (record === undefined) continue
-        records.push(record)
-        bytes += record.value.length
-        if (bytes >= pageBytes && !(isLast && i === pointers.length - 1)) return pageTo(Option.some(next))
-      }
-      if (isLast) return pageTo(Option.none())
-    }
-    return pageTo(Option.fromNullishOr(next))
+    const next = yield* walk(options, (pointer) =>
+      Effect.map(resolve(pointer), recordOf).pipe(
+        Effect.catchIf(isDamage, () => {
+          const { key, log, namespace, seq } = pointer
+          damaged.push({ namespace, key, log, seq })
+          return Effect.succeedNone
+        }),
+        Effect.map((found) => {
+          if (Option.isNone(found)) return false
+          records.push(found.value)
+          bytes += found.value.value.length
+          return bytes >= pageBytes
+        })
+      )
+    )
+    return { records, damaged, unreadable: follower.unreadable(), next }
   })
 
-  return LocalRecords.of({ read, page, newest })
+  const keys = Effect.fnUntraced(function* (
+    options: PageOptions
+  ): Effect.fn.Return<KeysPage, StoreError | ReadRejected> {
+    const rejected = faultOfPage(options)
+    if (rejected !== undefined) return yield* rejected
+    const found: Array<RecordKey.RecordKey> = []
+    const next = yield* walk(options, ({ key, namespace }) => {
+      found.push({ namespace, key })
+      return Effect.succeed(false)
+    })
+    return { keys: found, unreadable: follower.unreadable(), next }
+  })
+
+  return LocalRecords.of({ read, page, keys, newest })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */
@@ -201,8 +253,19 @@ export const layer = Layer.effect(LocalRecords, make)
 /** Bytes of values after which a page ends. */
 const pageBytes = 4 * 1024 * 1024
 
-/** How many keys are looked up at once for a page, so that a page of large values is never all in memory. */
-const pageStep = 16
+/** How many keys are looked up at once for a page: each time all are passed over that the index does not have yet. */
+const pageStep = 1000
+
+/** After how many keys of a page others have their turn. */
+const turnKeys = 16
+
+const rangeOf = ({
+  namespace,
+  prefix
+}: {
+  readonly namespace?: string | undefined
+  readonly prefix?: string | undefined
+}): RecordKey.Range => (namespace === undefined ? {} : RecordKey.rangeOf(namespace, prefix))
 
 /** That the write at a place is the one of the id, and can be read. */
 const isWhatItWas = Effect.fnUntraced(function* (
@@ -234,15 +297,26 @@ const faultOfRead = ({ atLeast, withinMillis }: ReadOptions): ReadRejected | und
 }
 
 /** A page of no keys would say that there are no more. */
-const faultOfPage = ({ after, limit }: PageOptions): ReadRejected | undefined => {
+const faultOfPage = ({ after, limit, namespace, prefix, reverse }: PageOptions): ReadRejected | undefined => {
+  const rejected = (field: ReadRejected["field"], detail: string) => new ReadRejected({ field, detail })
   if (!(Number.isInteger(limit) && limit >= 1)) {
-    return new ReadRejected({ field: "limit", detail: `${shown(limit)} is not a number of keys, 1 or more` })
+    return rejected("limit", `${shown(limit)} is not a number of keys, 1 or more`)
   }
-  if (after !== undefined && !RecordKey.isWellFormed(after)) {
-    return new ReadRejected({ field: "after", detail: "it is not the key of a record" })
+  if (namespace !== undefined && !isName(namespace)) return rejected("namespace", "it is not the name of a namespace")
+  if (prefix !== undefined && !RecordKey.isWellFormed({ namespace: "", key: prefix })) {
+    return rejected("prefix", "it is not what a key may begin with")
   }
-  return undefined
+  if (prefix !== undefined && namespace === undefined) return rejected("prefix", "it needs a namespace")
+  if (reverse !== undefined && typeof reverse !== "boolean") return rejected("reverse", "it is neither true nor false")
+  if (after === undefined) return undefined
+  if (!RecordKey.isWellFormed(after)) return rejected("after", "it is not the key of a record")
+  return RecordKey.isWithin(rangeOf({ namespace, prefix }), after)
+    ? undefined
+    : rejected("after", "it is not a key of this namespace that begins with this prefix")
 }
+
+const isName = (namespace: unknown): boolean =>
+  typeof namespace === "string" && namespace !== "" && RecordKey.isWellFormed({ namespace, key: "" })
 
 const shown = (value: unknown): string =>
   typeof value === "string" ? JSON.stringify(value) : typeof value === "number" ? `${value}` : typeof value

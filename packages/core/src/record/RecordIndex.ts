@@ -23,6 +23,12 @@ export const Pointer = Schema.Struct({
 /** The newest known write of a key. */
 export type Pointer = typeof Pointer.Type
 
+/** What a scan asks for. */
+export interface Scan extends RecordKey.Range {
+  readonly reverse?: boolean | undefined
+  readonly limit: number
+}
+
 /** How far the index covers the logs: log → sequence. */
 export type Progress = ReadonlyMap<LogId.LogId, number>
 
@@ -63,13 +69,10 @@ export class RecordIndex extends Context.Service<
     /** The newest write of a key; none when the index knows no write of it. Deleted keys have a pointer too. */
     readonly get: (namespace: string, key: string) => Effect.Effect<Option.Option<Pointer>, StoreError>
     /**
-     * Pointers in the order of (namespace, key) by UTF-8 bytes, deleted ones included, after the given key, `limit`
-     * at most.
+     * The first pointers of a range of keys, deleted ones included, in the order of (namespace, key) by UTF-8 bytes, or
+     * with `reverse` from the last on; `limit` at most.
      */
-    readonly scan: (options: {
-      readonly after: { readonly namespace: string; readonly key: string } | undefined
-      readonly limit: number
-    }) => Effect.Effect<ReadonlyArray<Pointer>, StoreError>
+    readonly scan: (scan: Scan) => Effect.Effect<ReadonlyArray<Pointer>, StoreError>
   }
 >()("@quorum/core/RecordIndex") {}
 
@@ -93,13 +96,12 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
       progress.clear()
     }),
     get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(RecordKey.keyOf(namespace, key)))),
-    scan: ({ after, limit }) =>
-      Effect.sync(() =>
-        Array.from(pointers.values())
-          .filter((pointer) => after === undefined || RecordKey.compare(pointer, after) > 0)
-          .sort(RecordKey.compare)
-          .slice(0, limit)
-      )
+    scan: (scan) =>
+      Effect.sync(() => {
+        const found = Array.from(pointers.values()).filter((pointer) => RecordKey.isWithin(scan, pointer))
+        found.sort(RecordKey.compare)
+        return (scan.reverse === true ? found.reverse() : found).slice(0, scan.limit)
+      })
   })
 })
 

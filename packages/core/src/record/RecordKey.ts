@@ -19,7 +19,52 @@ export const keyOf = (namespace: string, key: string): string => `${namespace}\u
 export const compare = (a: RecordKey, b: RecordKey): number =>
   compareText(a.namespace, b.namespace) || compareText(a.key, b.key)
 
+/** Keys that follow one another: `from` is the first that may be among them, `to` the first after them. */
+export interface Range {
+  readonly from?: RecordKey | undefined
+  readonly to?: RecordKey | undefined
+}
+
+/** The keys of a namespace, those of them that begin with a prefix if one is given. */
+export const rangeOf = (namespace: string, prefix = ""): Range => {
+  const end = afterAll(prefix)
+  return {
+    from: { namespace, key: prefix },
+    to: end === undefined ? { namespace: `${namespace}${least}`, key: "" } : { namespace, key: end }
+  }
+}
+
+/** Whether a key is in a range. */
+export const isWithin = ({ from, to }: Range, key: RecordKey): boolean =>
+  (from === undefined || compare(key, from) >= 0) && (to === undefined || compare(key, to) < 0)
+
+/** A range up to a key, which is in it, in the order in which it is gone through. */
+export const upTo = ({ from, to }: Range, { key, namespace }: RecordKey, reverse: boolean): Range =>
+  reverse ? { from: { namespace, key }, to } : { from, to: { namespace, key: `${key}${least}` } }
+
+/** What follows a key in a range; or comes before it, from the last to the first. */
+export const beyond = ({ from, to }: Range, { key, namespace }: RecordKey, reverse: boolean): Range => {
+  if (reverse) return { from, to: to === undefined || compare({ namespace, key }, to) < 0 ? { namespace, key } : to }
+  const next = { namespace, key: `${key}${least}` }
+  return { from: from === undefined || compare(next, from) > 0 ? next : from, to }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The least character: nothing is between a text and the text with it. */
+const least = "\u0000"
+
+/** The first text that comes after all that begin with a prefix, by code points; nothing when none does. */
+const afterAll = (prefix: string): string | undefined => {
+  const points = Array.from(prefix, (character) => character.codePointAt(0)!)
+  while (points.length > 0) {
+    const last = points.pop()!
+    if (last === 0x10ffff) continue
+    // There is no text with a lone surrogate.
+    return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+  }
+  return undefined
+}
 
 /** UTF-16 order differs from UTF-8 order only where surrogates meet U+E000 … U+FFFF. */
 const compareText = (a: string, b: string): number => {

@@ -102,7 +102,33 @@ export const RecordPage = Schema.Struct({
   next: Schema.optionalKey(Cursor)
 })
 
+/** The keys of a page of records. */
+export const KeyPage = Schema.Struct({
+  keys: Schema.Array(Schema.Struct({ namespace: Schema.String, key: Schema.String })),
+  /** As of a page of records. */
+  unreadable: Schema.Array(ReplicaStore.DamagedRange),
+  next: Schema.optionalKey(Cursor)
+})
+
 const place = { namespace: Schema.String, key: Schema.String }
+
+/** Which part of a namespace is listed. */
+const part = {
+  prefix: Schema.optionalKey(Schema.String),
+  reverse: Schema.optionalKey(
+    Schema.Literals(["true", "false"]).pipe(
+      Schema.decodeTo(
+        Schema.Boolean,
+        SchemaTransformation.transform({
+          decode: (text) => text === "true",
+          encode: (is): "true" | "false" => (is ? "true" : "false")
+        })
+      )
+    )
+  ),
+  after: Schema.optionalKey(Cursor),
+  limit: whole(openApi.bounds.limit)
+}
 
 /** A write that may be repeated says its stamp. */
 const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }
@@ -168,6 +194,31 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         description:
           "A page of the records that this replica holds; pass `next` as `after` until there is none. `damaged` names " +
           "the records of the page that cannot be read on this replica; others may have them."
+      })
+    ),
+    HttpApiEndpoint.get("listNamespace", "/v1/records/:namespace", {
+      params: { namespace: Schema.String },
+      query: part,
+      success: RecordPage,
+      error: Errors.ofPage
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "List the records of a namespace",
+        description:
+          "As the list of all records, for those of a namespace whose keys begin with `prefix`, in the order of the bytes " +
+          "of their keys; with `reverse=true` from the last to the first."
+      })
+    ),
+    HttpApiEndpoint.get("listKeys", "/v1/keys/:namespace", {
+      params: { namespace: Schema.String },
+      query: part,
+      success: KeyPage,
+      error: Errors.ofPage
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "List the keys of a namespace",
+        description:
+          "As the list of its records, without their values: no value is read, so none is found to be damaged."
       })
     )
   )

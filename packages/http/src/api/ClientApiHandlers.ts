@@ -11,46 +11,15 @@ import {
   ReplicaStatus,
   type StampToken
 } from "@quorum/core"
-import { ByteSize, Effect, Layer, Option, Schema } from "effect"
-import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
+import { Effect, Layer, Option, Schema } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
-
-/** Reads the value of a put, and no more of it than a value may be (law L42). */
-const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
-  const rejected = (reason: "too_large" | "invalid", detail: string) =>
-    Effect.fail(new QuorumError.WriteRejected({ field: "value", reason, detail }))
-  const announced = Number(request.headers["content-length"])
-  if (announced > limit) return rejected("too_large", `${announced} bytes, the limit is ${limit}`)
-  return request.arrayBuffer.pipe(
-    Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limit)),
-    Effect.matchEffect({
-      onSuccess: (buffer) => Effect.succeed(new Uint8Array(buffer)),
-      onFailure: ({ reason }) =>
-        reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-          ? rejected("too_large", `more than the limit of ${limit} bytes`)
-          : rejected("invalid", "the body could not be read to its end")
-    })
-  )
-}
-
-/** Reads a body that is JSON. */
-const readJson = <A>(
-  request: HttpServerRequest.HttpServerRequest,
-  limit: number,
-  decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
-) =>
-  Effect.flatMap(readValue(request, limit), (body) =>
-    Effect.mapError(
-      decode(new TextDecoder().decode(body)),
-      ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: message })
-    )
-  )
 
 /** The one policy that a request can get wrong is `?w=`. */
 const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
@@ -74,6 +43,12 @@ const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejec
 
 /** What a client may see of a receipt. */
 const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({ ...receipt, missing: withoutDetails(receipt.missing) })
+
+/** A page as it travels: without `next` it is the last. */
+const withNext = <P extends Records.Page | Records.KeysPage>({ next, ...page }: P) => ({
+  ...page,
+  ...(Option.isNone(next) ? {} : { next: next.value })
+})
 
 /** What a request says of a stamp. */
 interface Stamped {
@@ -105,6 +80,11 @@ const recordsHandlers = HttpApiBuilder.group(
       writer
         .commit(write, { ...asked(w), ...(stamp === undefined ? {} : { stamp }) })
         .pipe(Effect.map(shown), namingW, Effect.tapError(report))
+    const page = (options: Partial<Records.PageOptions>) =>
+      Effect.tapError(
+        Effect.map(namingParameter(records.page({ limit: defaultPageLimit, ...options })), withNext),
+        report
+      )
     return handlers
       .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
@@ -124,17 +104,11 @@ const recordsHandlers = HttpApiBuilder.group(
       .handle("remove", ({ headers, params: { key, namespace }, query }) =>
         commit(Entry.remove(namespace, key), query.w, headers)
       )
-      .handle("list", ({ query }) =>
+      .handle("list", ({ query }) => page(query))
+      .handle("listNamespace", ({ params, query }) => page({ ...params, ...query }))
+      .handle("listKeys", ({ params, query }) =>
         Effect.tapError(
-          Effect.map(
-            namingParameter(records.page({ limit: defaultPageLimit, ...query })),
-            ({ damaged, next, records, unreadable }) => ({
-              records,
-              damaged,
-              unreadable,
-              ...(Option.isNone(next) ? {} : { next: next.value })
-            })
-          ),
+          Effect.map(namingParameter(records.keys({ limit: defaultPageLimit, ...params, ...query })), withNext),
           report
         )
       )

@@ -64,6 +64,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   const records = Records.Records.of({
     read: () => Effect.succeed(Option.none()),
     page: () => Effect.succeed({ records: [], damaged: [], unreadable: [], next: Option.none() }),
+    keys: () => Effect.succeed({ keys: [], unreadable: [], next: Option.none() }),
     ...answers
   })
   const logger = Logger.make(({ message }) => void log.push(String(message)))

@@ -4,9 +4,19 @@
  */
 import type { LogId } from "@quorum/core"
 import type { RecordIndex, RecordKey, RunId } from "@quorum/core/adapter"
+import { maxKeyBytes } from "./environment.ts"
 
 /** The key of a record. Names have no NUL. */
 export const keyOf = ({ key, namespace }: RecordKey.RecordKey): Buffer => Buffer.from(`${namespace}\0${key}`)
+
+/**
+ * A bound of a range of keys: where it lies among the keys of the table, and whether it had to be cut to be one. What
+ * follows all of a namespace is the namespace with a NUL, which here is the end of its name.
+ */
+export const boundOf = ({ key, namespace }: RecordKey.RecordKey) => {
+  const bytes = namespace.endsWith("\0") ? Buffer.from(`${namespace.slice(0, -1)}\u0001`) : keyOf({ key, namespace })
+  return { at: bytes.subarray(0, maxKeyBytes), isCut: bytes.length > maxKeyBytes }
+}
 
 /** The value of a pointer. */
 export const encode = ({ clock, deleted, log, seq, tie }: RecordIndex.Pointer): Buffer => {

@@ -62,8 +62,13 @@ export const make = (db: DatabaseSync) => {
     for (let i = inFull; i < pointers.length; i++) upsertOne.run(...valuesOf(pointers[i]!))
   }
   const get = db.prepare("SELECT * FROM pointer WHERE namespace = ? AND key = ?")
-  const scanAll = db.prepare("SELECT * FROM pointer ORDER BY namespace, key LIMIT ?")
-  const scanAfter = db.prepare("SELECT * FROM pointer WHERE (namespace, key) > (?, ?) ORDER BY namespace, key LIMIT ?")
+  const scanOf = (to: string, direction: string) =>
+    db.prepare(
+      `SELECT * FROM pointer WHERE (namespace, key) >= (?, ?) ${to} ORDER BY namespace ${direction}, key ${direction} LIMIT ?`
+    )
+  const bounded = "AND (namespace, key) < (?, ?)"
+  const forwards = { all: scanOf("", "ASC"), upTo: scanOf(bounded, "ASC") }
+  const backwards = { all: scanOf("", "DESC"), upTo: scanOf(bounded, "DESC") }
   const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => {
     const log = names.get(row["log"] as number)
     if (log === undefined) throw Database.damaged(`a row of the record index names log ${row["log"]}, which is none`)
@@ -98,12 +103,21 @@ export const make = (db: DatabaseSync) => {
       const row = get.get(namespace, key)
       return row === undefined ? undefined : pointerOf(row)
     },
-    scan: (after: RecordKey.RecordKey | undefined, limit: number): ReadonlyArray<RecordIndex.Pointer> =>
-      (after === undefined ? scanAll.all(limit) : scanAfter.all(after.namespace, after.key, limit)).map(pointerOf)
+    scan: ({ from = first, limit, reverse = false, to }: RecordIndex.Scan): ReadonlyArray<RecordIndex.Pointer> => {
+      const statements = reverse ? backwards : forwards
+      const rows =
+        to === undefined
+          ? statements.all.all(from.namespace, from.key, limit)
+          : statements.upTo.all(from.namespace, from.key, to.namespace, to.key, limit)
+      return rows.map(pointerOf)
+    }
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Before every key. */
+const first: RecordKey.RecordKey = { namespace: "", key: "" }
 
 /** How many pointers one statement takes: measured, 16 cost 2.2 µs each where one at a time costs 3.0. */
 const rowsAtOnce = 16

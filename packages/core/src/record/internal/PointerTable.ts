@@ -13,8 +13,9 @@ import type * as EntryBatch from "../../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import * as RunId from "../../identity/RunId.ts"
-import type { Pointer } from "../RecordIndex.ts"
+import type { Pointer, Scan } from "../RecordIndex.ts"
 import * as RecordKey from "../RecordKey.ts"
+import * as FirstOf from "./FirstOf.ts"
 
 /** The newest write of each of many keys. */
 export interface PointerTable {
@@ -30,12 +31,8 @@ export interface PointerTable {
    * All pointers in the order of `RecordKey.compare`, sorted as they are taken. Nothing may be added meanwhile.
    */
   readonly inOrder: () => Generator<Pointer, void>
-  /** The first `limit` pointers, in order, of those whose keys come after `after` and not after `end`. */
-  readonly within: (
-    after: RecordKey.RecordKey | undefined,
-    end: RecordKey.RecordKey | undefined,
-    limit: number
-  ) => ReadonlyArray<Pointer>
+  /** What a scan asks for, in one pass over the table. */
+  readonly within: (scan: Scan) => ReadonlyArray<Pointer>
 }
 
 /** An empty table. `random` draws the pivots, from 0 to below 1; what comes out does not depend on it. */
@@ -185,16 +182,12 @@ export const make = (random: () => number = Math.random): PointerTable => {
     *inOrder() {
       for (const start of quicksort(starts(), compareRecords, random)) yield pointer(start)
     },
-    within: (after, end, limit) => {
-      const isAfter = after === undefined ? () => true : comparison(after, (order) => order > 0)
-      const isWithin = end === undefined ? () => true : comparison(end, (order) => order <= 0)
-      const candidates = starts().filter((start) => isAfter(start) && isWithin(start))
-      const found: Array<Pointer> = []
-      for (const start of quicksort(candidates, compareRecords, random)) {
-        if (found.length === limit) break
-        found.push(pointer(start))
-      }
-      return found
+    within: ({ from, limit, reverse = false, to }) => {
+      const isFrom = from === undefined ? () => true : comparison(from, (order) => order >= 0)
+      const isTo = to === undefined ? () => true : comparison(to, (order) => order < 0)
+      const first = FirstOf.make(limit, reverse ? (a, b) => compareRecords(b, a) : compareRecords)
+      for (const start of starts()) if (first.isWanted(start) && isFrom(start) && isTo(start)) first.add(start)
+      return first.inOrder().map(pointer)
     }
   }
 }

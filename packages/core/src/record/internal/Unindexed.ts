@@ -74,22 +74,25 @@ export const make = (random: () => number, progress: RecordIndex.Progress) => {
   }
 }
 
-/** The first pointers of the index and of what it lacks, the newest of each key. */
+/** What a scan of the index and of what it lacks asks for, the newest write of each key; `indexed` is the index's part. */
 export const joined = (
   indexed: ReadonlyArray<RecordIndex.Pointer>,
   tables: ReadonlyArray<PointerTable.PointerTable>,
-  after: RecordKey.RecordKey | undefined,
-  limit: number
+  scan: RecordIndex.Scan
 ) => {
+  const { limit, reverse = false } = scan
   const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
+  const upTo = end === undefined ? scan : { ...scan, ...RecordKey.upTo(scan, end, reverse) }
   const found = new Map<string, RecordIndex.Pointer>()
-  for (const source of [indexed, ...tables.map((table) => table.within(after, end, limit + 1))]) {
+  for (const source of [indexed, ...tables.map((table) => table.within({ ...upTo, limit: limit + 1 }))]) {
     for (const pointer of source) {
       const id = RecordKey.keyOf(pointer.namespace, pointer.key)
       found.set(id, newer(found.get(id), pointer)!)
     }
   }
-  const pointers = Array.from(found.values()).sort(RecordKey.compare)
+  const pointers = Array.from(found.values()).sort((a, b) =>
+    reverse ? RecordKey.compare(b, a) : RecordKey.compare(a, b)
+  )
   const isLast = pointers.length === 0 || (end === undefined && pointers.length <= limit)
   return { pointers: pointers.slice(0, limit), isLast }
 }

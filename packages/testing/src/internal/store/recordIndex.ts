@@ -9,6 +9,10 @@ import type { StorePlace } from "../../StorePlace.ts"
 import { source } from "../entries.ts"
 import { logA, logB, logC, type Open, open, using } from "./rig.ts"
 
+/** What follows a key; all keys when there is none. */
+const after = (key: RecordKey.RecordKey | undefined): RecordKey.Range =>
+  key === undefined ? {} : RecordKey.beyond({}, key, false)
+
 const namespaces = ["ns", "ns2", "другое"]
 const keys = ["k", "k1", "\ue000", "\uffff", "😀", "\u{10ffff}", "a'b", "long".repeat(200)]
 
@@ -69,7 +73,7 @@ const shuffled = <A>(items: ReadonlyArray<A>, seed: number): ReadonlyArray<A> =>
     .map(({ item }) => item)
 }
 
-const everything = (index: Open["index"]) => index.scan({ after: undefined, limit: 1_000_000 })
+const everything = (index: Open["index"]) => index.scan({ limit: 1_000_000 })
 
 /** Merges pointers in steps, each with at most one pointer per key. */
 const mergeInSteps = (index: Open["index"], pointers: ReadonlyArray<RecordIndex.Pointer>, size: number) =>
@@ -139,12 +143,43 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
       for (const limit of [1, 2, 5, expected.length, expected.length + 1]) {
         const found: Array<RecordIndex.Pointer> = []
         while (true) {
-          const page = yield* index.scan({ after: found[found.length - 1], limit })
+          const page = yield* index.scan({ ...after(found[found.length - 1]), limit })
           assert.isAtMost(page.length, limit)
           found.push(...page)
           if (page.length < limit) break
         }
         assert.deepStrictEqual(found, expected)
+      }
+    })
+  ),
+
+  Conformance.make(
+    "a scan of a range gives what is in it, from its beginning or from its end, and no more than is asked for",
+    Effect.gen(function* () {
+      const expected = fold(logs.flatMap(pointersOf))
+      const { index } = yield* open()
+      yield* index.merge(expected, new Map())
+      const ranges: ReadonlyArray<RecordKey.Range> = [
+        {},
+        RecordKey.rangeOf("ns"),
+        RecordKey.rangeOf("ns", "k"),
+        RecordKey.rangeOf("ns2", "\uffff"),
+        RecordKey.rangeOf("другое", "😀"),
+        RecordKey.rangeOf("ns", "\u{10ffff}"),
+        RecordKey.rangeOf("n"),
+        { from: expected[3] },
+        { to: expected[3] },
+        { from: expected[3], to: expected[7] },
+        { from: expected[7], to: expected[3] },
+        { from: { namespace: "ns", key: "long".repeat(1000) } }
+      ]
+      for (const range of ranges) {
+        const within = expected.filter((pointer) => RecordKey.isWithin(range, pointer))
+        for (const limit of [0, 1, 3, expected.length + 1]) {
+          assert.deepStrictEqual(yield* index.scan({ ...range, limit }), within.slice(0, limit))
+          const backwards = yield* index.scan({ ...range, limit, reverse: true })
+          assert.deepStrictEqual(backwards, within.toReversed().slice(0, limit))
+        }
       }
     })
   ),

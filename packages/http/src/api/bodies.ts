@@ -1,0 +1,38 @@
+/**
+ * The bodies of requests, and no more of them than is wanted.
+ */
+import { QuorumError } from "@quorum/core"
+import { ByteSize, Effect, type Schema } from "effect"
+import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
+import * as ClientApiErrors from "./ClientApiErrors.ts"
+
+/** Reads the value of a put, and no more of it than a value may be (law L42). */
+export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
+  const rejected = (reason: "too_large" | "invalid", detail: string) =>
+    Effect.fail(new QuorumError.WriteRejected({ field: "value", reason, detail }))
+  const announced = Number(request.headers["content-length"])
+  if (announced > limit) return rejected("too_large", `${announced} bytes, the limit is ${limit}`)
+  return request.arrayBuffer.pipe(
+    Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limit)),
+    Effect.matchEffect({
+      onSuccess: (buffer) => Effect.succeed(new Uint8Array(buffer)),
+      onFailure: ({ reason }) =>
+        reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+          ? rejected("too_large", `more than the limit of ${limit} bytes`)
+          : rejected("invalid", "the body could not be read to its end")
+    })
+  )
+}
+
+/** Reads a body that is JSON. */
+export const readJson = <A>(
+  request: HttpServerRequest.HttpServerRequest,
+  limit: number,
+  decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+) =>
+  Effect.flatMap(readValue(request, limit), (body) =>
+    Effect.mapError(
+      decode(new TextDecoder().decode(body)),
+      ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: message })
+    )
+  )
