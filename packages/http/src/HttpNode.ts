@@ -4,7 +4,7 @@
 import { createServer } from "node:http"
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import type { Replica, ReplicaSet } from "@quorum/core"
-import { type PeerTransport, type PeerUrls, ReplicaServer } from "@quorum/core/adapter"
+import { type PeerTransport, type PeerUrls, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { Layer } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
@@ -43,9 +43,13 @@ export const serve =
   > =>
     ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(options), routes)).pipe(
       Layer.provideMerge(
-        NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: ReplicaServer.closeMillis })
+        NodeHttpServer.layer(limited, { host, port, gracefulShutdownTimeout: ReplicaServer.closeMillis })
       ),
       Layer.provideMerge(replica),
       Layer.provide(Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts)))
     )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const limited = () => ServerLimits.limitPipelines(createServer(ServerLimits.timeouts))

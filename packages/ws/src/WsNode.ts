@@ -4,7 +4,7 @@
 import { createServer } from "node:http"
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaSet } from "@quorum/core"
-import { PeerProtocol, type PeerTransport, type PeerUrls, ReplicaServer } from "@quorum/core/adapter"
+import { PeerProtocol, type PeerTransport, type PeerUrls, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as WsPeerServer from "./WsPeerServer.ts"
@@ -51,7 +51,7 @@ export const serve =
 
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
 const server = (host: string, port: number, limits: Limits.Limits) =>
-  NodeHttpServer.layer(createServer, {
+  NodeHttpServer.layer(() => ServerLimits.limitPipelines(createServer(ServerLimits.timeouts)), {
     host,
     port,
     gracefulShutdownTimeout: ReplicaServer.closeMillis,

@@ -3,6 +3,7 @@
  */
 import { Context, Deferred, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as ServerLimits from "./ServerLimits.ts"
 
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
 export const peerPath = "/peer"
@@ -75,9 +76,11 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
       Effect.flatMap(KnownHosts, (names) => {
         const isKnown = knows(names)
         return router.addGlobalMiddleware((answer) =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { host } }) =>
-            host === undefined || isKnown(host) ? answer : Effect.succeed(unknownHost(host))
-          )
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { host }, source }) => {
+            // Nobody is there to answer.
+            if (ServerLimits.isEnded(source)) return Effect.succeed(HttpServerResponse.empty())
+            return host === undefined || isKnown(host) ? answer : Effect.succeed(unknownHost(host))
+          })
         )
       })
     )
