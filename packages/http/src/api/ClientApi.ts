@@ -17,8 +17,9 @@ import {
 import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { BatchGroup } from "./BatchApi.ts"
 import * as Errors from "./ClientApiErrors.ts"
-import { whole } from "./numbers.ts"
+import { whole, yesOrNo } from "./queries.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
@@ -115,17 +116,7 @@ const place = { namespace: Schema.String, key: Schema.String }
 /** Which part of a namespace is listed. */
 const part = {
   prefix: Schema.optionalKey(Schema.String),
-  reverse: Schema.optionalKey(
-    Schema.Literals(["true", "false"]).pipe(
-      Schema.decodeTo(
-        Schema.Boolean,
-        SchemaTransformation.transform({
-          decode: (text) => text === "true",
-          encode: (is): "true" | "false" => (is ? "true" : "false")
-        })
-      )
-    )
-  ),
+  reverse: yesOrNo,
   after: Schema.optionalKey(Cursor),
   limit: whole(openApi.bounds.limit)
 }
@@ -249,7 +240,7 @@ export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true 
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
-  .add(RecordsGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
+  .add(RecordsGroup, BatchGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",

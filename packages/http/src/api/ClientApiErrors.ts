@@ -9,7 +9,7 @@ import { WriteId, QuorumError, Records } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
-import { travel, unavailable, unmet, withStatus } from "./ErrorTravel.ts"
+import { type AnyTravel, travel, unavailable, unmet, withStatus } from "./ErrorTravel.ts"
 import { stampReused, tooOldToKnow } from "./StampErrors.ts"
 
 /** A parameter cannot be used. `field` is its name. Nothing was written. */
@@ -41,19 +41,18 @@ export class Unhealthy extends Schema.TaggedError<Unhealthy>()("Unhealthy", {
   }
 }
 
+const invalidRequest = travel(
+  InvalidRequest,
+  "invalid_request",
+  { field: Schema.String, detail: Schema.String },
+  (body) => new InvalidRequest(body)
+)
+
 /** Every endpoint answers parameters that do not decode with 400 `invalid_request`, naming the field. */
 export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>()(
   "@quorum/http/ClientApi/InvalidRequests",
   {
-    error: withStatus(
-      400,
-      travel(
-        InvalidRequest,
-        "invalid_request",
-        { field: Schema.String, detail: Schema.String },
-        (body) => new InvalidRequest(body)
-      )
-    )
+    error: withStatus(400, invalidRequest)
   }
 ) {}
 
@@ -208,6 +207,20 @@ export const ofCommit = [
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))
 ] as const
+
+/** What a line of a batch may be answered with: the statuses are those of a request of its own. */
+export const ofLine: ReadonlyArray<readonly [status: number, travel: AnyTravel]> = [
+  [400, invalidRequest],
+  [400, writeRejected("invalid")],
+  [413, writeRejected("too_large")],
+  [500, writeUncertain],
+  [503, quorumUnavailable],
+  [503, localWriteFailed],
+  [503, overloaded],
+  [503, replicaClosing],
+  [503, notReady],
+  [504, quorumNotMet]
+]
 
 /** What a read of a record may be answered with instead of its value. */
 export const ofRead = [

@@ -13,6 +13,7 @@ import {
 } from "@quorum/core"
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import * as Batches from "./batches.ts"
 import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
@@ -115,6 +116,20 @@ const recordsHandlers = HttpApiBuilder.group(
   })
 )
 
+const batchHandlers = HttpApiBuilder.group(
+  ClientApi,
+  "batch",
+  Effect.fnUntraced(function* (handlers) {
+    const writer = yield* QuorumWriter.QuorumWriter
+    const report = makeReport()
+    return handlers.handle("commit", ({ payload, query }) => {
+      const commit = (writes: Entry.Writes) =>
+        writer.commit(writes, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+      return Effect.succeed((query.atomic === true ? Batches.atomic : Batches.each)(payload, commit))
+    })
+  })
+)
+
 const writesHandlers = HttpApiBuilder.group(
   ClientApi,
   "writes",
@@ -204,7 +219,14 @@ const replicaHandlers = HttpApiBuilder.group(
 )
 
 /** The handlers of all endpoints. */
-export const layer = Layer.mergeAll(recordsHandlers, writesHandlers, stampsHandlers, receiptsHandlers, replicaHandlers)
+export const layer = Layer.mergeAll(
+  recordsHandlers,
+  batchHandlers,
+  writesHandlers,
+  stampsHandlers,
+  receiptsHandlers,
+  replicaHandlers
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

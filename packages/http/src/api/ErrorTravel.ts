@@ -24,6 +24,12 @@ export interface Travel<E extends Error> {
   readonly body: Schema.Codec<object, unknown>
   readonly toBody: (error: E) => object
   readonly fromBody: (body: object) => E
+  readonly bodyOf: AnyTravel["bodyOf"]
+}
+
+/** How some error travels: `bodyOf` is what a client may see of it; nothing when it is another error. */
+export interface AnyTravel {
+  readonly bodyOf: (error: Error) => object | undefined
 }
 
 /** Makes it, for an error of which these fields travel. */
@@ -35,15 +41,10 @@ export const travel = <E extends Error, F extends Schema.Struct.Fields>(
   fromBody: (body: Schema.Struct.Type<F>) => E,
   /** What people are told instead of the error's own message, when that is not for strangers. */
   message?: string
-): Travel<E> => ({
-  error,
-  code,
-  body: Schema.Struct({
-    error: Schema.tag(code),
-    ...fields,
-    message: Schema.String
-  }) as unknown as Schema.Codec<object, unknown>,
-  toBody: (e) => {
+): Travel<E> => {
+  const isOf = Schema.is(error)
+  const isBody = Schema.is(Schema.Struct(fields))
+  const toBody = (e: E): object => {
     const known: Record<string, unknown> = { error: code, message: message ?? e.message }
     for (const field of Object.keys(fields)) {
       const value = (e as unknown as Record<string, unknown>)[field]
@@ -51,9 +52,20 @@ export const travel = <E extends Error, F extends Schema.Struct.Fields>(
         known[field] = field === "verdicts" ? withoutDetails(value as QuorumError.Verdicts) : value
     }
     return known
-  },
-  fromBody: (body) => fromBody(body as unknown as Schema.Struct.Type<F>)
-})
+  }
+  return {
+    error,
+    code,
+    body: Schema.Struct({
+      error: Schema.tag(code),
+      ...fields,
+      message: Schema.String
+    }) as unknown as Schema.Codec<object, unknown>,
+    toBody,
+    bodyOf: (e) => (isOf(e) && isBody(e) ? toBody(e) : undefined),
+    fromBody: (body) => fromBody(body as unknown as Schema.Struct.Type<F>)
+  }
+}
 
 /** An error that is final: the request has to change. */
 export const withStatus = <E extends Error>(

@@ -6,7 +6,7 @@ import type { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
-import { whole } from "./numbers.ts"
+import { whole } from "./queries.ts"
 import * as openApi from "./openApi.ts"
 
 /** What may be answered instead of what was asked about a write. */

@@ -1,5 +1,5 @@
 /**
- * Numbers in queries.
+ * What stands in queries.
  */
 import { Schema, SchemaTransformation } from "effect"
 
@@ -15,3 +15,16 @@ export const whole = (bounds: { readonly minimum: number; readonly maximum?: num
       )
     )
   )
+
+/** `true` or `false`, in no other spelling. */
+export const yesOrNo = Schema.optionalKey(
+  Schema.Literals(["true", "false"]).pipe(
+    Schema.decodeTo(
+      Schema.Boolean,
+      SchemaTransformation.transform({
+        decode: (text) => text === "true",
+        encode: (is): "true" | "false" => (is ? "true" : "false")
+      })
+    )
+  )
+)

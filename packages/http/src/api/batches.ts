@@ -1,0 +1,94 @@
+/**
+ * Batches: the lines of a request as writes, and what became of them as lines.
+ */
+import { Entry, type QuorumError, type QuorumWriter, type Receipt } from "@quorum/core"
+import { Effect, Result, Schema, Stream } from "effect"
+import { type BatchAnswer, BatchLine } from "./BatchApi.ts"
+import { InvalidRequest, ofLine } from "./ClientApiErrors.ts"
+
+/** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
+const concurrency = 4
+
+/** The most lines of an atomic batch. */
+const maxAtomicLines = 10_000
+
+/** What a line fails with. */
+type LineError = Exclude<QuorumWriter.CommitError, QuorumError.InvalidPolicy> | InvalidRequest
+
+/** Commits writes that are one entry. */
+type Commit = (writes: Entry.Writes) => Effect.Effect<Receipt.Receipt, LineError>
+
+/** Each line is a write of its own. What ends the lines, as one that is no JSON, is the last answer. */
+export const each = (lines: Stream.Stream<Schema.Json, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+  let count = 0
+  return lines.pipe(
+    Stream.chunks,
+    Stream.map((chunk) => chunk.map((json) => ({ json, line: ++count }))),
+    Stream.mapEffect(
+      Effect.forEach(
+        ({ json, line }) =>
+          Effect.map(Effect.result(Effect.flatMap(Effect.fromResult(writeOf(json)), commit)), (result) =>
+            answerOf(line, result)
+          ),
+        { concurrency: "unbounded" }
+      ),
+      { concurrency }
+    ),
+    Stream.flattenIterable,
+    Stream.catch((cause) => Stream.suspend(() => Stream.succeed(answerOf(count + 1, Result.fail(endOf(cause))))))
+  )
+}
+
+/** All lines are one write. */
+export const atomic = (lines: Stream.Stream<Schema.Json, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+  let count = 0
+  const writes = lines.pipe(
+    Stream.take(maxAtomicLines + 1),
+    Stream.mapEffect((json) => {
+      count++
+      if (count > maxAtomicLines) return Effect.fail(invalid(`an atomic batch has ${maxAtomicLines} lines at most`))
+      return Effect.fromResult(writeOf(json))
+    }),
+    Stream.runCollect,
+    Effect.mapError((cause) => (cause instanceof InvalidRequest ? cause : endOf(cause))),
+    Effect.flatMap(([first, ...rest]) =>
+      first === undefined ? Effect.fail(invalid("there is no line")) : Effect.succeed([first, ...rest] as const)
+    )
+  )
+  return Stream.fromEffect(
+    Effect.map(Effect.result(Effect.flatMap(writes, commit)), (result) => answerOf(Math.max(1, count), result))
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
+
+/** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */
+const endOf = (cause: unknown): InvalidRequest =>
+  invalid(`nothing from this line on was read: ${cause instanceof Error ? cause.message : String(cause)}`)
+
+const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
+
+const writeOf = (json: Schema.Json): Result.Result<Entry.Write, InvalidRequest> =>
+  Result.mapBoth(decode(json), {
+    onFailure: ({ message }) => invalid(message),
+    onSuccess: ({ json, key, namespace, text, value }) => {
+      if (value !== undefined) return Entry.put(namespace, key, value)
+      if (text !== undefined) return Entry.put(namespace, key, text)
+      // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
+      return json === undefined ? Entry.remove(namespace, key) : Entry.put(namespace, key, JSON.stringify(json))
+    }
+  })
+
+const answerOf = (line: number, result: Result.Result<Receipt.Receipt, LineError>): BatchAnswer =>
+  Result.isSuccess(result) ? { line, status: 201, receipt: result.success } : { line, ...problemOf(result.failure) }
+
+/** An error as a request of its own would have been answered with it. */
+const problemOf = (error: LineError): Pick<BatchAnswer, "problem" | "status"> => {
+  for (const [status, { bodyOf }] of ofLine) {
+    const problem = bodyOf(error)
+    if (problem !== undefined) return { status, problem: problem as { readonly [name: string]: Schema.Json } }
+  }
+  return { status: 500, problem: { error: "internal", message: error.message } }
+}

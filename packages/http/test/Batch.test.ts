@@ -1,0 +1,189 @@
+/** Many writes in one request, each a line. */
+import { assert, describe, it } from "@effect/vitest"
+import { QuorumError, type WriteId } from "@quorum/core"
+import { Effect } from "effect"
+import * as Cluster from "./support/cluster.ts"
+import { request } from "./support/request.ts"
+import * as Stub from "./support/stub.ts"
+
+const ndjson = { "content-type": "application/x-ndjson" }
+
+const send = (url: string, lines: ReadonlyArray<unknown> | string, query = "") =>
+  Effect.map(
+    request("POST", `${url}/v1/batch${query}`, {
+      headers: ndjson,
+      body: typeof lines === "string" ? lines : lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+    }),
+    ({ status, text }) => ({
+      status,
+      lines: text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as Line)
+    })
+  )
+
+interface Line {
+  readonly line: number
+  readonly status: number
+  readonly receipt?: { readonly writeId: string; readonly acked: ReadonlyArray<object> }
+  readonly problem?: { readonly [field: string]: unknown }
+}
+
+const single = Effect.flatMap(Cluster.make(["a"]), (set) => set.start("a"))
+
+describe("a batch", () => {
+  it.live("commits its lines, answers each in its order, and is not held up by one that is wrong", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const { lines, status } = yield* send(a.url, [
+        { namespace: "n", key: "bytes", value: Buffer.from([0, 1, 255]).toString("base64") },
+        { namespace: "n", key: "text", text: "grüß" },
+        { namespace: "", key: "k", text: "v" },
+        { namespace: "n", key: "json", json: { a: [1, null] } },
+        { namespace: "n", key: "text" },
+        { namespace: "n", key: "text", text: "v", delete: true },
+        { namespace: "n", key: "text", text: "v", ttl: 5 },
+        "no object",
+        { namespace: "n", key: "text", text: "\ud800" },
+        { namespace: "n", key: "text", delete: true }
+      ])
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(
+        lines.map(({ line, problem, status }) => [line, status, problem?.error]),
+        [
+          [1, 201, undefined],
+          [2, 201, undefined],
+          [3, 400, "write_rejected"],
+          [4, 201, undefined],
+          [5, 400, "invalid_request"],
+          [6, 400, "invalid_request"],
+          [7, 400, "invalid_request"],
+          [8, 400, "invalid_request"],
+          [9, 400, "invalid_request"],
+          [10, 201, undefined]
+        ]
+      )
+      assert.strictEqual(lines[2]!.problem!.field, "namespace")
+      const read = (key: string) => request("GET", `${a.url}/v1/records/n/${key}`)
+      assert.deepStrictEqual([...(yield* read("bytes")).bytes], [0, 1, 255])
+      assert.strictEqual((yield* read("json")).text, '{"a":[1,null]}')
+      assert.strictEqual((yield* read("text")).status, 404)
+      const { status: known } = yield* request("GET", `${a.url}/v1/writes/${lines[0]!.receipt!.writeId}`)
+      assert.strictEqual(known, 200)
+    })
+  )
+
+  it.live("that ends with a line that is no JSON has committed what came before, and says where it ended", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const { lines } = yield* send(a.url, '{"namespace":"n","key":"k","text":"v"}\n\n{"names')
+      assert.deepStrictEqual(
+        lines.map(({ line, status }) => [line, status]),
+        [
+          [1, 201],
+          [2, 400]
+        ]
+      )
+      assert.include(String(lines[1]!.problem!.message), "nothing from this line on was read")
+      assert.deepStrictEqual((yield* send(a.url, "")).lines, [])
+    })
+  )
+
+  it.live("of many lines is committed whole, and no line twice", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const count = 5000
+      const { lines } = yield* send(
+        a.url,
+        Array.from({ length: count }, (_, i) => ({ namespace: "n", key: `k${i}`, text: `${i}` }))
+      )
+      assert.deepStrictEqual(
+        lines.map(({ line }) => line),
+        Array.from({ length: count }, (_, i) => i + 1)
+      )
+      assert.strictEqual(new Set(lines.map(({ receipt }) => receipt!.writeId)).size, count)
+      assert.strictEqual(a.head(a.own).seq, count)
+    })
+  )
+
+  it.live("that is atomic is one write, answered by one line: all of it or nothing", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const pair = [
+        { namespace: "n", key: "x", text: "1" },
+        { namespace: "n", key: "y", text: "2" }
+      ]
+      const whole = yield* send(a.url, pair, "?atomic=true")
+      assert.deepStrictEqual(
+        whole.lines.map(({ line, status }) => [line, status]),
+        [[2, 201]]
+      )
+      assert.strictEqual(a.head(a.own).seq, 1)
+      for (const lines of [[...pair, { namespace: "n", key: "z" }], [...pair, pair[0]], []]) {
+        const refused = yield* send(a.url, lines, "?atomic=true")
+        assert.deepStrictEqual(
+          refused.lines.map(({ status }) => status),
+          [400]
+        )
+      }
+      assert.strictEqual(a.head(a.own).seq, 1)
+      assert.strictEqual((yield* send(a.url, pair, "?atomic=1")).status, 400)
+    })
+  )
+
+  it.live("answers a line as a request of its own would have been", () =>
+    Effect.gen(function* () {
+      const writeId = "a@9f3c52d0b1e44a07:1.5ad3c01e" as WriteId.WriteId
+      const verdicts: QuorumError.Verdicts = { [Cluster.id("b")]: { _tag: "refused", detail: "127.0.0.1:9" } }
+      for (const [error, status, problem] of [
+        [new QuorumError.Overloaded({ detail: "many" }), 503, { error: "overloaded", detail: "many" }],
+        [new QuorumError.ReplicaClosing(), 503, { error: "replica_closing" }],
+        [new QuorumError.NotReady({ detail: "soon" }), 503, { error: "not_ready" }],
+        [new QuorumError.LocalWriteFailed({ detail: "/secret" }), 503, { error: "local_write_failed" }],
+        [new QuorumError.WriteUncertain({ detail: "/secret" }), 500, { error: "write_uncertain" }],
+        [new QuorumError.InvalidPolicy({ detail: "w" }), 400, { error: "invalid_request", field: "w" }],
+        [
+          new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "unreachable", verdicts }),
+          503,
+          { error: "quorum_unavailable", verdicts: { b: { _tag: "refused" } } }
+        ],
+        [
+          new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts }),
+          504,
+          { error: "quorum_not_met", writeId, verdicts: { b: { _tag: "refused" } } }
+        ],
+        [
+          new QuorumError.WriteRejected({ field: "value", reason: "too_large", detail: "big" }),
+          413,
+          { error: "write_rejected", field: "value" }
+        ]
+      ] as const) {
+        const { url } = yield* Stub.serve({ commit: () => Effect.fail(error) })
+        const { lines } = yield* send(url, [{ namespace: "n", key: "k", text: "v" }])
+        assert.strictEqual(lines.length, 1)
+        assert.strictEqual(lines[0]!.status, status)
+        assert.deepInclude(lines[0]!.problem!, problem)
+        assert.notInclude(JSON.stringify(lines), "secret")
+      }
+    })
+  )
+
+  it.live("is refused when its body is of another type, or packed", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const line = '{"namespace":"n","key":"k","text":"v"}\n'
+      const plain = yield* request("POST", `${a.url}/v1/batch`, {
+        headers: { "content-type": "text/plain" },
+        body: line
+      })
+      assert.strictEqual(plain.status, 415)
+      const packed = yield* request("POST", `${a.url}/v1/batch`, {
+        headers: { ...ndjson, "content-encoding": "gzip" },
+        body: line
+      })
+      assert.strictEqual(packed.status, 415)
+      assert.strictEqual(a.head(a.own).seq, 0)
+    })
+  )
+})
