@@ -50,8 +50,9 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
       )
     }
     db.exec(`COMMIT; PRAGMA cache_size = -${kind.cacheKiB}`)
-    // The write-ahead log is reset after every checkpoint of 1,000 pages, and cut down to 16 MiB after a large batch.
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216")
+    // The write-ahead log is reset after every checkpoint of 250 pages, and cut down to 16 MiB after a large batch. With
+    // 1,000 pages a merge of pointers cost the same, and the slowest in a hundred 1.9 ms instead of 0.7.
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 250; PRAGMA journal_size_limit = 16777216")
     if (kind.maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(kind.maxBytes / 4096))}`)
     return db
   } catch (cause) {
