@@ -6,6 +6,7 @@ import { catchUp } from "./parts/CatchUp.ts"
 import { growth } from "./parts/Growth.ts"
 import { metricsCost } from "./parts/MetricsCost.ts"
 import { peerDown } from "./parts/PeerDown.ts"
+import { reads } from "./parts/Reads.ts"
 import { rebuild, start } from "./parts/Start.ts"
 import { sustained } from "./parts/Sustained.ts"
 import * as Tables from "./parts/Tables.ts"
@@ -22,5 +23,6 @@ export const all: ReadonlyArray<Part> = [
   growth,
   rebuild,
   start,
+  reads,
   metricsCost
 ]
