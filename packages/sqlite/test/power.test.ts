@@ -1,0 +1,133 @@
+/**
+ * What is left after a power loss: whatever part of the writes that were not synced is on the disk, also a part of one,
+ * all that was acknowledged is there, and nothing that was not written.
+ *
+ * `QUORUM_POWER_IMAGES=5000 npx -y pnpm@12 exec vitest run power` tries more of them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { LogId } from "@quorum/core"
+import { type Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Faults } from "@quorum/testing"
+import { Effect, Exit, Fiber, Option, Scope } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { setImmediate } from "node:timers/promises"
+import * as Syncing from "../src/internal/syncing.ts"
+import * as Power from "./support/power.ts"
+import { batchAfter, logA, logB, open, tempFolder, using } from "./support/store.ts"
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 300)
+const imagesOfRun = 60
+const logs = [logA, logB]
+
+/** What is known of the logs: the chain at every place, and how far they were acknowledged. */
+const makeKnown = () => {
+  const chains = new Map<LogId.LogId, Array<Chain.Chain>>(logs.map((log) => [log, [Watermark.none(log).chain]]))
+  const acked = new Map<LogId.LogId, number>(logs.map((log) => [log, 0]))
+  return {
+    acked,
+    written: (batch: EntryBatch.EntryBatch): void => {
+      const known = chains.get(batch.log)!
+      for (let seq = batch.from; seq <= EntryBatch.last(batch); seq++) known[seq] = EntryBatch.chainAt(batch, seq)
+    },
+    end: (log: LogId.LogId): Watermark.Watermark => {
+      const known = chains.get(log)!
+      return { log, seq: known.length - 1, chain: known.at(-1)! }
+    },
+    chainAt: (log: LogId.LogId, seq: number) => chains.get(log)![seq]
+  }
+}
+
+type Known = ReturnType<typeof makeKnown>
+
+/** A store that is opened on what is left has all that was acknowledged then, and nothing else than what was written. */
+const check = Effect.fnUntraced(function* (store: Store, known: Known, acked: ReadonlyMap<LogId.LogId, number>) {
+  const heads = new Map((yield* store.watermarks).map((head) => [head.log, head]))
+  for (const log of logs) {
+    const head = heads.get(log) ?? Watermark.none(log)
+    assert.isAtLeast(head.seq, acked.get(log)!, `${log} lacks what was acknowledged`)
+    assert.strictEqual(head.chain, known.chainAt(log, head.seq), `${log} ends with what was not written`)
+    for (let at = 0; at < head.seq;) {
+      const page = Option.getOrThrow(yield* store.read(log, at, 1 << 20))
+      at = EntryBatch.last(page)
+      assert.strictEqual(page.chain, known.chainAt(log, at))
+    }
+  }
+  assert.deepStrictEqual(store.damaged(), [])
+})
+
+/** Writes to a store, with power failures in between; so many of them. */
+const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
+  const random = Faults.generator(seed)
+  const folder = path.join(yield* tempFolder, "store")
+  const known = makeKnown()
+  let power: ReturnType<typeof Power.watch> | undefined = undefined
+  const pending: Array<{ readonly to: string; readonly acked: ReadonlyMap<LogId.LogId, number> }> = []
+  let made = 0
+  const fail = (): void => {
+    if (power === undefined || made === wanted || random() < 0.5) return
+    const to = path.join(folder, "..", `image-${made++}`)
+    power.image(to, random)
+    pending.push({ to, acked: new Map(known.acked) })
+  }
+  const disk = (descriptor: number, done: (cause: Error | null) => void): void => {
+    if (power === undefined) return fs.fdatasync(descriptor, done)
+    power.sync(descriptor, Math.floor(random() * 10), () => {
+      fail()
+      done(null)
+      fail()
+    })
+    fail()
+  }
+  const scope = yield* Scope.make()
+  const store = yield* open(folder).pipe(Effect.provideService(Syncing.Disk, disk), Scope.provide(scope))
+  const append = (log: LogId.LogId, count: number, bytes: number) => {
+    const batch = batchAfter(
+      known.end(log),
+      Array.from({ length: count }, () => new Uint8Array(bytes).fill(random() * 256))
+    )
+    known.written(batch)
+    return Effect.map(store.append(batch), ({ seq }) => {
+      known.acked.set(log, Math.max(seq, known.acked.get(log)!))
+    })
+  }
+  // The first commits SQLite syncs itself.
+  for (const log of logs) yield* append(log, 1, 10)
+  power = Power.watch(folder)
+  /** Under way. Some are still when the next ones come, so that there are writes during checkpoints too. */
+  const appends: Array<Fiber.Fiber<void, unknown>> = []
+  const step = Effect.gen(function* () {
+    yield* Effect.promise(() => setImmediate())
+    for (let left = 1 + Math.floor(random() * 3); left > 0; left--) {
+      const log = logs[Math.floor(random() * 2)]!
+      const [count, bytes] = random() < 0.5 ? [1, 100] : [1 + Math.floor(random() * 30), Math.floor(random() * 20_000)]
+      appends.push(yield* Effect.forkChild(append(log, count!, bytes!), { startImmediately: true }))
+      power.look()
+      fail()
+    }
+    yield* Effect.forEach(appends.splice(0, Math.floor(random() * (appends.length + 1))), Fiber.join)
+    for (const { acked, to } of pending.splice(0)) {
+      yield* using(to, (left) => check(left, known, acked))
+      fs.rmSync(to, { recursive: true })
+    }
+  })
+  while (made < wanted) {
+    // After a failure no power fails any more.
+    yield* Effect.onError(step, () => Effect.sync(() => void (made = wanted)))
+  }
+  yield* Effect.forEach(appends, Fiber.join)
+  yield* Scope.close(scope, Exit.void)
+  yield* using(folder, (store) => check(store, known, known.acked))
+})
+
+describe.skipIf(process.platform !== "linux")("a power loss", () => {
+  for (let i = 0; i * imagesOfRun < images; i++) {
+    it.live(
+      `L54 costs nothing that was acknowledged, and shows nothing else than what was written (${i + 1})`,
+      () => run(1000 + i, Math.min(imagesOfRun, images - i * imagesOfRun)),
+      60_000
+    )
+  }
+})
