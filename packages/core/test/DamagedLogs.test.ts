@@ -65,6 +65,32 @@ describe("DamageIsLocal: after damage of a log", () => {
     })
   )
 
+  it.effect("L60 a log whose end is damaged is pulled from nobody, and costs no link and no life", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* damaged(2, [4])
+      const { own } = a.logs
+      let pulls = 0
+      for (const link of ["a>b", "a>c"]) {
+        cluster.faults.set(link, (client) => ({
+          ...client,
+          hello: (request) =>
+            Effect.map(client.hello(request), (welcome) => ({
+              ...welcome,
+              vector: welcome.vector.map((held) => (held.log === own ? { ...held, seq: 5 } : held))
+            })),
+          pull: (request) => Effect.suspend(() => (request.log === own ? pulls++ : 0, client.pull(request)))
+        }))
+      }
+      yield* during(a.stop, 5000)
+      const again = yield* cluster.start("a")
+      yield* TestClock.adjust(10_000)
+      assert.strictEqual(pulls, 0)
+      assert.strictEqual(again.logs.own, own)
+      assert.isTrue(again.membership.isVoting())
+      for (const { id, link } of again.peers.all()) assert.strictEqual(link._tag, "Up", id)
+    })
+  )
+
   it.effect("L5 it takes W of the others to meet a quorum, and one that needs all cannot be met", () =>
     Effect.gen(function* () {
       const { a, cluster, id } = yield* damaged(2)

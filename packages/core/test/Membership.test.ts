@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry } from "../src/index.ts"
-import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
+import { Entry, type LogId } from "../src/index.ts"
+import { EntryBatch, ReplicaStore, type RunId } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -140,6 +140,55 @@ describe("a replica that lost its store", () => {
       assert.strictEqual(new TextDecoder().decode(read.value), "acknowledged")
       yield* during(b.writer.commit(put("k")), 2000)
       assert.isTrue(a.membership.isVoting())
+    })
+  )
+
+  it.effect("L57 is not helped by an answer of a member that has lost its own store since", () =>
+    Effect.gen(function* () {
+      const { b, cluster } = yield* lost
+      apart(cluster, "c", "a")
+      together(cluster, "b", "c")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      assert.isFalse(c.membership.isVoting())
+      yield* during(b.stop, 5000)
+      cluster.wipe("b")
+      // a hears of it, and c of that from a, whose answer would be the second.
+      apart(cluster, "b", "c")
+      together(cluster, "b", "a")
+      const again = yield* cluster.start("b")
+      yield* TestClock.adjust(3000)
+      together(cluster, "c", "a")
+      yield* TestClock.adjust(10_000)
+      assert.isFalse(c.membership.isVoting())
+      assert.isFalse(again.membership.isVoting())
+    })
+  )
+
+  it.effect("L55 is not helped by an answer to another life of its own", () =>
+    Effect.gen(function* () {
+      const { a } = yield* blankSet("abc", "a")
+      const says = (replica: string) => ({
+        replica: Cluster.id(replica),
+        incarnation: "00000000000000ff" as LogId.Incarnation,
+        run: "00000000000000ff" as RunId.RunId,
+        starts: 1,
+        startedAt: 0,
+        voting: true,
+        blank: false,
+        members: {},
+        remembered: [],
+        clock: a.logs.clock(),
+        vector: []
+      })
+      for (const [asked, isVoting] of [
+        ["00000000000000aa" as LogId.Incarnation, false],
+        [a.logs.identity.incarnation, true]
+      ] as const) {
+        for (const peer of ["b", "c"]) a.membership.answered(asked, says(peer))
+        yield* TestClock.adjust(1)
+        assert.strictEqual(a.membership.isVoting(), isVoting)
+      }
     })
   )
 

@@ -74,6 +74,28 @@ describe("Peers", () => {
     assert.deepStrictEqual(heard, [ack(2)])
   })
 
+  test("L55 what a peer that ceases to vote acked is taken back, and counts again only when it acks again", (set) => {
+    const { heard, peers, told } = set
+    peers.report(ack(3))
+    peers.votes(b, true)
+    peers.votes(b, false)
+    peers.votes(b, false)
+    assert.isUndefined(peers.get(b).watermarks.get(log))
+    peers.report(ack(4))
+    peers.votes(b, true)
+    assert.isUndefined(peers.get(b).watermarks.get(log))
+    peers.report(ack(4))
+    assert.strictEqual(peers.get(b).watermarks.get(log)?.seq, 4)
+    assert.deepStrictEqual(
+      heard.map(({ _tag }) => _tag),
+      ["Ack", "TakenBack", "Ack"]
+    )
+    assert.deepStrictEqual(
+      told.map(({ _tag }) => _tag),
+      ["Acked", "TakenBack", "Acked"]
+    )
+  })
+
   test("L5 an ack of a stranger is nothing", ({ heard, peers, told }) => {
     peers.report(ack(3, stranger))
     assert.deepStrictEqual([heard.length, told.length], [0, 0])

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { type Chain, EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
-import { during } from "./support/time.ts"
+import { during, pass } from "./support/time.ts"
 
 const put = (bytes: number) => Entry.put("notes", "k", new Uint8Array(bytes))
 
@@ -94,6 +94,62 @@ describe("pushes", () => {
       for (let i = 0; i < 3; i++) yield* during(a.writer.commit(put(100)), 10)
       assert.isTrue(a.peers.get(Cluster.id("b")).drifted.has(a.logs.own))
       assert.deepStrictEqual(pushes, [1])
+    })
+  )
+})
+
+describe("L55 an ack of a replica that does not vote", () => {
+  /** `b` says with its acks whether it votes, as the test will have it, and votes by every handshake. */
+  const saying = Effect.gen(function* () {
+    const cluster = yield* Cluster.make(["a", "b"], 2)
+    const said = { voting: false, hellos: 0 }
+    cluster.faults.set("a>b", (client) => ({
+      ...client,
+      hello: (request) => Effect.tap(client.hello(request), () => Effect.sync(() => said.hellos++)),
+      push: (request) => Effect.map(client.push(request), (ack) => ({ ...ack, voting: said.voting }))
+    }))
+    const [a] = yield* Effect.all([cluster.start("a"), cluster.start("b")])
+    yield* TestClock.adjust(1000)
+    return { a, said, b: () => a.peers.get(Cluster.id("b")) }
+  })
+
+  it.effect("does not count, and takes back what it acked before", () =>
+    Effect.gen(function* () {
+      const { a, b, said } = yield* saying
+      said.voting = true
+      yield* during(a.writer.commit(put(1)), 100)
+      assert.strictEqual(b().watermarks.get(a.logs.own)?.seq, 1)
+      said.voting = false
+      const write = yield* Effect.forkChild(a.writer.commit(put(2)))
+      let most = 0
+      a.peers.listen((event) => {
+        if (event._tag === "Ack" && event.how === "push") most = event.watermark.seq
+      })
+      yield* pass(20)
+      const found = [b().voting, b().watermarks.get(a.logs.own), write.pollUnsafe(), most]
+      // So that it ends also where it should not.
+      yield* pass(5000)
+      assert.deepStrictEqual(found, [false, undefined, undefined, 0])
+    })
+  )
+
+  it.effect("is none either when it says that it votes by now, until it is greeted again, at once", () =>
+    Effect.gen(function* () {
+      const { a, b, said } = yield* saying
+      yield* Effect.forkChild(a.writer.commit(put(1)))
+      yield* TestClock.adjust(1)
+      assert.isFalse(b().voting)
+      said.voting = true
+      const { hellos } = said
+      const how: Array<string> = []
+      a.peers.listen((event) => {
+        if (event._tag === "Ack") how.push(`${event.how} ${event.watermark.seq}`)
+      })
+      yield* Effect.forkChild(a.writer.commit(put(2)))
+      yield* TestClock.adjust(5)
+      assert.strictEqual(said.hellos, hellos + 1)
+      assert.isTrue(b().voting)
+      assert.deepStrictEqual(how, ["vector 2"])
     })
   )
 })

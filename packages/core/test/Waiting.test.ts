@@ -265,12 +265,12 @@ describe("clocks", () => {
     })
   )
 
-  const skewed = Effect.fnUntraced(function* (clockSkewWarn: number, from: number) {
+  const skewed = Effect.fnUntraced(function* (clockSkewWarn: number, from: number, by = 40_000) {
     const cluster = yield* Cluster.make(["a", "b"], 1)
     const said: Array<string> = []
     const shift = (welcome: PeerProtocol.Welcome) =>
       Effect.map(Clock.currentTimeMillis, (at) => {
-        const skew = at >= from ? 40_000 : 0
+        const skew = at >= from ? by : 0
         return { ...welcome, receivedAt: welcome.receivedAt + skew, sentAt: welcome.sentAt + skew }
       })
     cluster.faults.set("a>b", (client) => ({
@@ -281,14 +281,16 @@ describe("clocks", () => {
     yield* cluster.start("b")
     const a = yield* cluster.start("a", { policy: Cluster.policy(2, 1), replica: { clockSkewWarn }, logger })
     yield* TestClock.adjust(5000)
-    assert.strictEqual(a.peers.get(idB).clockSkewMillis, 40_000)
-    return said.filter((line) => line.includes("the clock of b differs by 40000 ms"))
+    assert.strictEqual(a.peers.get(idB).clockSkewMillis, by)
+    return said.filter((line) => line.includes(`the clock of b differs by ${by} ms`))
   })
 
   it.effect("L34 a clock that differs by more than the policy says is said in the log", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* skewed(39_999, 0)).length, 1)
       assert.strictEqual((yield* skewed(40_000, 0)).length, 0)
+      assert.strictEqual((yield* skewed(39_999, 0, -40_000)).length, 1)
+      assert.strictEqual((yield* skewed(40_000, 0, -40_000)).length, 0)
     })
   )
 

@@ -13,6 +13,8 @@ describe("negotiate", () => {
     assert.strictEqual(agreed({ versions: [4, 3] }).version, 4)
     assert.strictEqual(agreed({ versions: [1, 3, 2] }).version, 3)
     assert.strictEqual(agreed({ versions: [2, 9] }).version, 2)
+    const newestFirst = { ...ours, versions: [4, 3, 2] }
+    assert.strictEqual(Result.getOrThrow(negotiate(newestFirst, { versions: [2, 3] })).version, 3)
   })
 
   it("refuses only without a common version, and names both", () => {

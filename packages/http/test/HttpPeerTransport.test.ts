@@ -157,6 +157,27 @@ describe("L42 answers are read with a limit", () => {
     })
   )
 
+  it.live("an answer may be as long as the limit, to the byte, with and without a length", () =>
+    Effect.gen(function* () {
+      for (const hasLength of [true, false]) {
+        for (const over of [0, 1]) {
+          const body = Buffer.alloc(PeerProtocol.maxMessageBytes() + over, 4)
+          const url = yield* Cluster.serve((_, response) => {
+            response.writeHead(200, {
+              "content-type": PeerMessage.contentType,
+              ...(hasLength ? { "content-length": body.length } : {})
+            })
+            response.end(body)
+          })
+          const error = yield* Effect.flip((yield* connect(url)).hello(hello))
+          assert(error._tag === "PeerUnreachable")
+          assert.strictEqual(error.reason, "invalid_answer")
+          assert.strictEqual(/larger than/.test(error.detail), over > 0, `${hasLength} ${over}`)
+        }
+      }
+    })
+  )
+
   it.live("a small answer that unpacks to a large one is given up at the limit (fetch)", () =>
     Effect.gen(function* () {
       const packed = gzipSync(Buffer.alloc(64 * PeerProtocol.maxMessageBytes()))

@@ -227,6 +227,10 @@ describe("POST /peer", () => {
       const streamed = yield* post(b.url, new Blob([body]).stream())
       assert.strictEqual(streamed.status, 413)
       assert.strictEqual(streamed.json.error, "request_too_large")
+      // To the byte: what fits is read, and is no message.
+      for (const fits of [body.slice(1), new Blob([body.slice(1)]).stream()]) {
+        assert.strictEqual((yield* post(b.url, fits)).json.error, "invalid_request")
+      }
       yield* a.writer.commit(Entry.put("n", "k", "v"))
     })
   )

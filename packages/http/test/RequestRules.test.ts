@@ -34,6 +34,27 @@ const keys = (a: Cluster.Running) =>
     records.map(({ key, namespace }) => `${namespace} ${key}`)
   )
 
+describe("the rules of requests", () => {
+  it("L66 a parameter that is given twice is refused, and named", () => {
+    assert.isUndefined(RequestRules.ofQuery("/v1/records?limit=1&after=x", ["limit", "after"]))
+    const objection = RequestRules.ofQuery("/v1/records?limit=1&after=x&limit=1", ["limit", "after"])
+    assert.deepInclude(objection, { status: 400, field: "limit", detail: "it is given twice" })
+  })
+
+  it("L66 a body where none is read is refused from its first byte on", () => {
+    const of = (length: string) => RequestRules.ofHeaders("DELETE", { "content-length": length })
+    assert.isUndefined(of("0"))
+    assert.deepInclude(of("1"), { status: 400, field: "body" })
+  })
+
+  it("takes the names of encodings in any case", () => {
+    for (const chunked of ["chunked", "Chunked", "CHUNKED"]) {
+      assert.isUndefined(RequestRules.ofHeaders("PUT", { "transfer-encoding": chunked }))
+    }
+    assert.deepInclude(RequestRules.ofHeaders("PUT", { "transfer-encoding": "gzip, chunked" }), { status: 501 })
+  })
+})
+
 describe("paths", () => {
   it.live("L64 no other spelling of a path writes, deletes or reads a record", () =>
     Effect.gen(function* () {
@@ -325,6 +346,21 @@ describe("health", () => {
       faults.never()
       assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 201)
       assert.strictEqual((yield* health()).status, 200)
+    })
+  )
+
+  it.live("L55 readiness counts a peer that is up only when it votes", () =>
+    Effect.gen(function* () {
+      const peer = { replica: Cluster.id("b"), link: "up" as const, voting: false }
+      const alone = { ...Stub.status, policy: Cluster.policy(2, 2), peers: [{ ...Stub.peer, ...peer }] }
+      const together = { ...alone, peers: [{ ...Stub.peer, ...peer, voting: true }] }
+      for (const [replica, status] of [
+        [alone, 503],
+        [together, 200]
+      ] as const) {
+        const { url } = yield* Stub.serve({ replica })
+        assert.strictEqual((yield* request("GET", `${url}/readyz`)).status, status)
+      }
     })
   )
 

@@ -35,6 +35,23 @@ export const status: ReplicaStatus.Status = {
   unindexedKeys: 0
 }
 
+/** A peer of it that is well. */
+export const peer: ReplicaStatus.PeerStatus = {
+  replica: ReplicaId.make("b"),
+  voting: true,
+  link: "up",
+  since: 0,
+  verdict: null,
+  detail: null,
+  watermark: 0,
+  lag: 0,
+  drifted: [],
+  clockSkewMillis: 0,
+  pushes: 0,
+  pushBytes: 0,
+  connectionBytes: null
+}
+
 /** Serves the API; `log` collects what the replica writes to its log. */
 export const serve = Effect.fnUntraced(function* (answers: {
   readonly commit?: QuorumWriter.QuorumWriter["Service"]["commit"]
