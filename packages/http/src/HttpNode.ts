@@ -52,4 +52,4 @@ export const serve =
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const limited = () => ServerLimits.limitPipelines(createServer(ServerLimits.timeouts))
+const limited = () => ServerLimits.limit(createServer(ServerLimits.timeouts))

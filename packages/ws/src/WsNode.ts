@@ -51,7 +51,7 @@ export const serve =
 
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
 const server = (host: string, port: number, limits: Limits.Limits) =>
-  NodeHttpServer.layer(() => ServerLimits.limitPipelines(createServer(ServerLimits.timeouts)), {
+  NodeHttpServer.layer(() => ServerLimits.limit(createServer(ServerLimits.timeouts)), {
     host,
     port,
     gracefulShutdownTimeout: ReplicaServer.closeMillis,

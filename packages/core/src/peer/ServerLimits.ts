@@ -4,20 +4,34 @@
  */
 
 /**
- * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, how long all of it,
- * and how often that is looked at. By Node's own a body may take five minutes.
+ * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, and how often that
+ * is looked at. What follows the head is limited by {@link limit}; by Node's own it may take five minutes.
  */
-export const timeouts = { headersTimeout: 5000, requestTimeout: 15_000, connectionsCheckingInterval: 1000 } as const
+export const timeouts = { headersTimeout: 5000, requestTimeout: 0, connectionsCheckingInterval: 1000 } as const
+
+/** How long a body may take, in milliseconds; of one that is a stream of lines, how long nothing of it may come. */
+export const bodyMillis = 15_000
 
 /** How many requests of one connection may be without a read answer. Who sends more at once reads none. */
 export const maxPipelined = 16
+
+/** A request of `node:http`, as far as it is needed here. */
+export interface NodeRequest {
+  readonly headers: { readonly "content-type"?: string | undefined }
+  /** Whether all of it was received. */
+  readonly complete: boolean
+  /** Bytes that were received and are not read. */
+  readonly readableLength: number
+  readonly socket: { readonly bytesRead: number; readonly destroy: () => unknown }
+  readonly once: (event: "close", listener: () => void) => unknown
+}
 
 /** A server of `node:http`, as far as it is needed here. */
 export interface NodeServer {
   readonly prependListener: (
     event: "request",
     listener: (
-      request: { readonly socket: { readonly destroy: () => unknown } },
+      request: NodeRequest,
       response: { readonly once: (event: "close", listener: () => void) => unknown }
     ) => void
   ) => unknown
@@ -29,14 +43,35 @@ export const isEnded = (source: object): boolean => {
   return typeof socket === "object" && socket !== null && "destroyed" in socket && socket.destroyed === true
 }
 
-/** Ends connections with more than {@link maxPipelined} requests that are not answered to the end. */
-export const limitPipelines = <A extends NodeServer>(server: A): A => {
+/**
+ * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
+ * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
+ * may take as long as it does.
+ */
+export const limit = <A extends NodeServer>(server: A): A => {
   const waiting = new WeakMap<object, number>()
-  server.prependListener("request", ({ socket }, response) => {
+  server.prependListener("request", (request, response) => {
+    const { socket } = request
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
     if (count > maxPipelined) return void socket.destroy()
     response.once("close", () => void waiting.set(socket, waiting.get(socket)! - 1))
+    if (!request.complete) limitBody(request)
   })
   return server
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const limitBody = (request: NodeRequest): void => {
+  const { socket } = request
+  const isLines = request.headers["content-type"]?.startsWith("application/x-ndjson") === true
+  let received = socket.bytesRead
+  const timer = setInterval(() => {
+    if (request.complete) return clearInterval(timer)
+    const isComing = socket.bytesRead > received || request.readableLength > 0
+    received = socket.bytesRead
+    if (!isLines || !isComing) socket.destroy()
+  }, bodyMillis)
+  request.once("close", () => clearInterval(timer))
 }

@@ -49,7 +49,7 @@ export const BatchAnswer: Schema.Codec<BatchAnswer, unknown> = Schema.Struct({
 })
 
 /** The most bytes of a line: a value of several mebibytes in base64, with its names. */
-const maxLineBytes = 8 * 1024 * 1024
+export const maxLineBytes = 8 * 1024 * 1024
 
 /** Many writes. */
 export class BatchGroup extends HttpApiGroup.make("batch")
@@ -57,7 +57,8 @@ export class BatchGroup extends HttpApiGroup.make("batch")
     HttpApiEndpoint.post("commit", "/v1/batch", {
       query: { w, atomic: yesOrNo },
       payload: HttpApiSchema.StreamNdjson({ schema: Schema.Json, maxElementBytes: maxLineBytes }),
-      success: HttpApiSchema.StreamNdjson({ schema: BatchAnswer })
+      success: HttpApiSchema.StreamNdjson({ schema: BatchAnswer }),
+      error: Errors.ofBatch
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Write many records",

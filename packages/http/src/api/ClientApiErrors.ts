@@ -48,6 +48,15 @@ const invalidRequest = travel(
   (body) => new InvalidRequest(body)
 )
 
+/** The body is not of the type that is read here. */
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
+  type: Schema.String
+}) {
+  override get message(): string {
+    return `the type of the body is ${this.type}, and application/x-ndjson is read here`
+  }
+}
+
 /** Every endpoint answers parameters that do not decode with 400 `invalid_request`, naming the field. */
 export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>()(
   "@quorum/http/ClientApi/InvalidRequests",
@@ -207,6 +216,17 @@ export const ofCommit = [
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))
 ] as const
+
+/** What a batch may be answered with instead of lines. */
+export const ofBatch = withStatus(
+  415,
+  travel(
+    UnsupportedMediaType,
+    "unsupported_media_type",
+    { type: Schema.String },
+    (body) => new UnsupportedMediaType(body)
+  )
+)
 
 /** What a line of a batch may be answered with: the statuses are those of a request of its own. */
 export const ofLine: ReadonlyArray<readonly [status: number, travel: AnyTravel]> = [

@@ -116,16 +116,22 @@ const recordsHandlers = HttpApiBuilder.group(
   })
 )
 
+const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
+
 const batchHandlers = HttpApiBuilder.group(
   ClientApi,
   "batch",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const report = makeReport()
-    return handlers.handle("commit", ({ payload, query }) => {
+    return handlers.handleRaw("commit", ({ query, request }) => {
+      const type = request.headers["content-type"]
+      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ type: type ?? "none" }))
       const commit = (writes: Entry.Writes) =>
         writer.commit(writes, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
-      return Effect.succeed((query.atomic === true ? Batches.atomic : Batches.each)(payload, commit))
+      return Effect.succeed(
+        (query.atomic === true ? Batches.atomic : Batches.each)(Batches.linesOf(request.stream), commit)
+      )
     })
   })
 )

@@ -3,7 +3,8 @@
  */
 import { Entry, type QuorumError, type QuorumWriter, type Receipt } from "@quorum/core"
 import { Effect, Result, Schema, Stream } from "effect"
-import { type BatchAnswer, BatchLine } from "./BatchApi.ts"
+import { Ndjson } from "effect/encoding"
+import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest, ofLine } from "./ClientApiErrors.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
@@ -18,8 +19,12 @@ type LineError = Exclude<QuorumWriter.CommitError, QuorumError.InvalidPolicy> | 
 /** Commits writes that are one entry. */
 type Commit = (writes: Entry.Writes) => Effect.Effect<Receipt.Receipt, LineError>
 
+/** The lines of a body, as many at once as came at once: no more of it is read than is dealt with. */
+export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
+  body.pipe(Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes })))
+
 /** Each line is a write of its own. What ends the lines, as one that is no JSON, is the last answer. */
-export const each = (lines: Stream.Stream<Schema.Json, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+export const each = (lines: Stream.Stream<unknown, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
   let count = 0
   return lines.pipe(
     Stream.chunks,
@@ -40,7 +45,7 @@ export const each = (lines: Stream.Stream<Schema.Json, unknown>, commit: Commit)
 }
 
 /** All lines are one write. */
-export const atomic = (lines: Stream.Stream<Schema.Json, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+export const atomic = (lines: Stream.Stream<unknown, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
   let count = 0
   const writes = lines.pipe(
     Stream.take(maxAtomicLines + 1),
@@ -70,7 +75,7 @@ const endOf = (cause: unknown): InvalidRequest =>
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
-const writeOf = (json: Schema.Json): Result.Result<Entry.Write, InvalidRequest> =>
+const writeOf = (json: unknown): Result.Result<Entry.Write, InvalidRequest> =>
   Result.mapBoth(decode(json), {
     onFailure: ({ message }) => invalid(message),
     onSuccess: ({ json, key, namespace, text, value }) => {
