@@ -1,23 +1,29 @@
 /** What a bad client costs: one that does not read what it asks for, and one that does not end what it sends. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet } from "@quorum/core"
-import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet, ReplicaStatus } from "@quorum/core"
+import { PeerFrame, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger, Result } from "effect"
 import { HttpServer } from "effect/http"
 import { connect, type Socket } from "node:net"
+import { greeting } from "./support/greeting.ts"
 
 const nodes = { http: HttpNode, ws: WsNode }
 const mebibyte = 1024 * 1024
 
 /** A replica of its own that holds a value of one mebibyte, and serves clients. */
-const replica = Effect.fnUntraced(function* (transport: "http" | "ws") {
-  const context = yield* Replica.layer({ policy: Result.getOrThrow(QuorumPolicy.make({ n: 1, w: 1 })) }).pipe(
-    nodes[transport].serve({ port: 0, peers: {}, routes: ClientApiServer.layer }),
+const replicaOf = Effect.fnUntraced(function* (transport: "http" | "ws", members: ReadonlyArray<string>) {
+  const policy = Result.getOrThrow(QuorumPolicy.make({ n: members.length, w: 1, order: "clock" }))
+  const context = yield* Replica.layer({ policy }).pipe(
+    nodes[transport].serve({
+      port: 0,
+      peers: members.includes("b") ? { b: "http://127.0.0.1:1" } : {},
+      routes: ClientApiServer.layer
+    }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
-    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
+    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members })),
     Layer.provide(Logger.layer([])),
     Layer.build
   )
@@ -25,8 +31,11 @@ const replica = Effect.fnUntraced(function* (transport: "http" | "ws") {
   yield* writer.commit(Entry.put("n", "large", new Uint8Array(mebibyte)))
   const { address } = Context.get(context, HttpServer.HttpServer)
   assert("port" in address)
-  return address.port
+  const { log } = Context.get(context, ReplicaStatus.ReplicaStatus).current()
+  return { port: address.port, log }
 })
+
+const replica = (transport: "http" | "ws") => Effect.map(replicaOf(transport, ["a"]), ({ port }) => port)
 
 /** Sends bytes on a connection of its own, and never reads. Tells how it ended. */
 const send = (port: number, text: string) =>
@@ -45,6 +54,70 @@ const send = (port: number, text: string) =>
   )
 
 const used = () => process.memoryUsage().arrayBuffers
+
+/** A frame of a WebSocket's client with these bytes, masked by zeros. */
+const framed = (bytes: Uint8Array): Buffer => {
+  const head = Buffer.from([0x82, 0xfe, bytes.length >> 8, bytes.length & 0xff, 0, 0, 0, 0])
+  return Buffer.concat([head, bytes])
+}
+
+/** Opens a WebSocket by hand and says hello as `b`; answers the session. */
+const greet = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly socket: Socket; readonly session: string; readonly hasEnded: () => boolean }>(
+      (resume) => {
+        let ended = false
+        let said = Buffer.alloc(0)
+        const socket = connect(port, "127.0.0.1", () => {
+          socket.write(
+            "GET /peer HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+          )
+          socket.write(framed(PeerFrame.encodeRequest(1, { _tag: "hello", payload: greeting("b") })))
+        })
+        socket.on("error", () => (ended = true))
+        socket.on("close", () => (ended = true))
+        socket.on("data", (bytes) => {
+          said = Buffer.concat([said, bytes])
+          const at = said.indexOf("\r\n\r\n") + 4
+          if (at < 4 || said.length < at + 4 || said.length < at + 4 + said.readUInt16BE(at + 2)) return
+          socket.removeAllListeners("data")
+          socket.pause()
+          const answer = PeerFrame.decodeAnswer(
+            new Uint8Array(said.subarray(at + 4, at + 4 + said.readUInt16BE(at + 2)))
+          )
+          const { message } = Result.getOrThrow(answer)
+          assert(message._tag === "hello")
+          const { session } = Result.getOrThrow(message.result)
+          resume(Effect.succeed({ socket, session, hasEnded: () => ended }))
+        })
+      }
+    ),
+    ({ socket }) => Effect.sync(() => socket.destroy())
+  )
+
+describe("L63 a bad peer", () => {
+  it.live("that pulls much and reads nothing is let go, and what it cost comes back", () =>
+    Effect.gen(function* () {
+      const { log, port } = yield* replicaOf("ws", ["a", "b"])
+      const before = used()
+      const { hasEnded, session, socket } = yield* greet(port)
+      const pull = framed(
+        PeerFrame.encodeRequest(2, { _tag: "pull", payload: { session, log, after: 0, maxBytes: 1 } })
+      )
+      for (let i = 0; i < 1000; i++) socket.write(pull)
+      let most = 0
+      for (let i = 0; i < 40; i++) {
+        yield* Effect.sleep(50)
+        most = Math.max(most, used() - before)
+      }
+      assert.isBelow(most, 128 * mebibyte)
+      socket.resume()
+      yield* Effect.sleep(500)
+      assert.isTrue(hasEnded())
+    })
+  )
+})
 
 describe("L63 a bad client", () => {
   for (const transport of ["http", "ws"] as const) {

@@ -3,9 +3,8 @@ import { createServer, type Server as HttpListener } from "node:http"
 import { type AddressInfo, connect as connectTo, createServer as createTcpServer, type Socket } from "node:net"
 import { NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import type { LogId } from "@quorum/core"
 import { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerProtocol, PeerTransport, RecordIndex, ReplicaStore, type RunId } from "@quorum/core/adapter"
+import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ClientApiServer, HttpPeerTransport } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Prometheus } from "@quorum/metrics"
@@ -13,6 +12,7 @@ import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger } from "effect"
 import { HttpServer } from "effect/http"
+import { greeting } from "./support/greeting.ts"
 
 const serve = { http: HttpNode.serve, ws: WsNode.serve }
 const members = ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })
@@ -155,22 +155,7 @@ describe("the paths of a replica", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const b = ReplicaId.make("b")
-const hello: PeerProtocol.Hello = {
-  version: PeerProtocol.versions[0],
-  cluster: "test",
-  replica: ReplicaId.make("a"),
-  incarnation: "00000000000000aa" as LogId.Incarnation,
-  run: "00000000000000f1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 0, logical: 0 },
-  vector: [],
-  sentAt: 0
-}
+const hello = greeting("a")
 
 const transports = {
   http: (url: string) => HttpPeerTransport.layer({ peers: { b: url } }).pipe(Layer.provide(NodeHttpClient.layerUndici)),

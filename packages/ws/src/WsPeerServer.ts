@@ -3,7 +3,7 @@
  * client API too.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer } from "@quorum/core/adapter"
+import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
@@ -45,7 +45,9 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
-        const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) => serveOn(socket, handler, maxBytes))
+        const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) =>
+          serveOn(socket, request.source, handler, maxBytes)
+        )
         const identified =
           identify === undefined
             ? connection
@@ -61,8 +63,16 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
 /** How many requests of one connection are worked on at once; further ones are not read before one is answered. */
 const maxConcurrent = 16
 
+/** How many of the largest answers may wait to be read. */
+const maxUnread = 4
+
 /** Answers what comes on a connection, until it ends or something comes that is not the protocol. */
-const serveOn = (socket: Socket.Socket, handler: PeerHandler.PeerHandler["Service"], maxBytes: number) =>
+const serveOn = (
+  socket: Socket.Socket,
+  source: object,
+  handler: PeerHandler.PeerHandler["Service"],
+  maxBytes: number
+) =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const writer = yield* socket.writer
@@ -77,6 +87,8 @@ const serveOn = (socket: Socket.Socket, handler: PeerHandler.PeerHandler["Servic
         if (Result.isFailure(request)) return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
         const { message, number } = request.success
         yield* slots.take(1)
+        // Whoever does not read its answers gets no more of them.
+        if (ServerLimits.endUnread(source, maxUnread * maxBytes)) return
         // Started in the order of the requests, so that pushes take effect in the order in which they were made.
         yield* Effect.forkIn(
           Effect.flatMap(PeerHandler.answer(handler, message), (said) =>

@@ -44,6 +44,17 @@ export const isEnded = (source: object): boolean => {
 }
 
 /**
+ * Ends the connection of a request, as a server of Node hands it over, when more than so many bytes of answers wait there
+ * to be read. For connections that are upgraded, on which nobody else counts.
+ */
+export const endUnread = (source: object, maxBytes: number): boolean => {
+  const socket = "socket" in source ? source.socket : undefined
+  if (!isSocket(socket) || socket.writableLength <= maxBytes) return false
+  socket.destroy()
+  return true
+}
+
+/**
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
  * may take as long as it does.
@@ -75,3 +86,6 @@ const limitBody = (request: NodeRequest): void => {
   }, bodyMillis)
   request.once("close", () => clearInterval(timer))
 }
+
+const isSocket = (socket: unknown): socket is { readonly writableLength: number; readonly destroy: () => unknown } =>
+  typeof socket === "object" && socket !== null && "writableLength" in socket && "destroy" in socket
