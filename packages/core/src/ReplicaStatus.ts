@@ -74,7 +74,10 @@ export class Status extends Schema.Opaque<Status>()(
     doubt: ReplicaStore.Doubt,
     /** The newest life of each member that it knows of, its own among them. */
     members: Life.Lives,
-    /** Why the store or its index failed last, as long as it has not worked since; null when both work. */
+    /**
+     * Why the store or its index failed last, as long as it has not worked since; null when both work. What could not be
+     * read is tried again every second.
+     */
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
     /** Entries that are held here and cannot be read any more. They do not count as held. */
     damaged: Schema.Array(ReplicaStore.DamagedRange),

@@ -1,15 +1,14 @@
 import * as ReplicaClock from "../src/log/ReplicaClock.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
-import * as IndexFollower from "../src/record/IndexFollower.ts"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Option, Result } from "effect"
+import { Deferred, Effect, Fiber, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import * as LocalRecords from "../src/record/LocalRecords.ts"
 import { Entry, HybridLogicalClock, LogId, ReplicaId, ReplicaSet } from "../src/index.ts"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import * as Reads from "./support/reads.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
 
@@ -45,19 +44,7 @@ const forgetful: Store = {
 }
 
 const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {
-  const context = yield* Layer.build(
-    LocalRecords.layer.pipe(
-      Layer.provide(IndexFollower.layer),
-      Layer.provideMerge(ReplicaLogs.layer),
-      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
-      Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-      Layer.provide(Layer.succeed(RecordIndex.RecordIndex, index ?? (yield* RecordIndex.makeMemory)))
-    )
-  )
-  return {
-    records: Context.get(context, LocalRecords.LocalRecords),
-    logs: Context.get(context, ReplicaLogs.ReplicaLogs)
-  }
+  return yield* Reads.open(store, index ?? (yield* RecordIndex.makeMemory))
 })
 
 const during = <A, E>(effect: Effect.Effect<A, E>, millis: number) =>
@@ -93,6 +80,31 @@ describe("ReplicaLogs", () => {
         logs.vector().map(({ seq }) => seq),
         [1]
       )
+    })
+  )
+
+  it.effect("L68 a log that could not be read for a while is no fault once it can be, though nobody reads", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      for (const batch of batches(peerLog, put("1"))) yield* store.append(batch)
+      const eio = new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" })
+      let failing = false
+      const { logs } = yield* open({
+        ...store,
+        read: (...args) => Effect.suspend(() => (failing ? Effect.fail(eio) : store.read(...args))),
+        chainAt: (...args) => Effect.suspend(() => (failing ? Effect.fail(eio) : store.chainAt(...args)))
+      })
+      for (const read of [logs.read(peerLog, 0, 1), logs.chainAt(peerLog, 0)]) {
+        failing = true
+        yield* Effect.flip<unknown, ReplicaStore.StoreError, never>(read)
+        yield* TestClock.adjust(5000)
+        assert.strictEqual(logs.fault(), eio)
+        failing = false
+        yield* TestClock.adjust(999)
+        assert.strictEqual(logs.fault(), eio)
+        yield* TestClock.adjust(1)
+        assert.isUndefined(logs.fault())
+      }
     })
   )
 

@@ -4,10 +4,11 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Cause, Clock, Context, Effect, Exit, Layer, Option, Result, Semaphore, type Tracer } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Option, Result, type Scope, Semaphore, type Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import * as Monotonic from "./Monotonic.ts"
+import * as PassingFault from "./PassingFault.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
@@ -118,7 +119,7 @@ const tailBytes = 8 * 1024 * 1024
 export const make: Effect.Effect<
   ReplicaLogs["Service"],
   ReplicaStore.StoreError,
-  ReplicaStore.ReplicaStore | ReplicaSet | ReplicaClock.ReplicaClock
+  ReplicaStore.ReplicaStore | ReplicaSet | ReplicaClock.ReplicaClock | Scope.Scope
 > = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
   const clock = yield* ReplicaClock.ReplicaClock
@@ -167,7 +168,7 @@ export const make: Effect.Effect<
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
   let tail = makeTail()
   let appendFault: ReplicaStore.StoreError | undefined
-  let readFault: ReplicaStore.StoreError | undefined
+  const readFault = yield* PassingFault.make
   const endFault = (): ReplicaStore.StoreError | undefined => {
     const range = damage.at(own, head(own).seq)
     return range === undefined ? undefined : damagedBy(range)
@@ -242,10 +243,10 @@ export const make: Effect.Effect<
   const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.onExit(read, (exit) => {
       if (damage.isNews()) return damage.lookUp
-      if (Exit.isSuccess(exit)) readFault = undefined
+      if (Exit.isSuccess(exit)) readFault.passed()
       else {
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (error !== undefined && !isDamage(error)) readFault = error
+        if (error !== undefined && !isDamage(error)) readFault.failed(error, reading(read))
       }
       return Effect.void
     })
@@ -275,7 +276,7 @@ export const make: Effect.Effect<
     announced: (log) => damage.heldOf(head(log)).seq,
     damageAt: damage.at,
     damaged: store.damaged,
-    fault: () => appendFault ?? readFault ?? endFault(),
+    fault: () => appendFault ?? readFault.current() ?? endFault(),
     appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
       writing.withPermit(
         Effect.suspend((): Appending => {

@@ -6,7 +6,8 @@
  * bytes a key, until it can be written again. One that is damaged is built again from the logs while the replica goes
  * on; until that is done nobody knows which write of a key is the newest, so nothing is answered.
  */
-import { Context, Effect, Latch, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
+import * as PassingFault from "../log/PassingFault.ts"
 import type { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
 import * as IndexBuilder from "./internal/IndexBuilder.ts"
@@ -43,16 +44,7 @@ export class IndexFollower extends Context.Service<
 export const make = Effect.gen(function* () {
   const index = yield* RecordIndex.RecordIndex
   const builder = yield* IndexBuilder.make
-  let fault: { readonly error: StoreError; readonly again: Effect.Effect<unknown, StoreError> } | undefined
-  const failed = Latch.makeUnsafe(false)
-
-  const refused = (error: StoreError, again: Effect.Effect<unknown, StoreError>) => {
-    if (error.reason === "corrupt") return builder.distrust(error)
-    return Effect.sync(() => {
-      fault = { error, again }
-      failed.openUnsafe()
-    })
-  }
+  const fault = yield* PassingFault.make
 
   const reading = <A, B>(
     ask: () => Effect.Effect<A, StoreError>,
@@ -61,33 +53,18 @@ export const make = Effect.gen(function* () {
     Effect.suspend(() => {
       if (builder.isBuilding()) return Effect.fail(beingBuilt)
       const generation = builder.generation()
-      const read = Effect.suspend(ask)
-      return Effect.matchEffect(read, {
-        onFailure: (error) => Effect.andThen(refused(error, read), Effect.fail(error)),
+      return Effect.matchEffect(Effect.suspend(ask), {
+        onFailure: (error) => {
+          if (error.reason === "corrupt") return Effect.andThen(builder.distrust(error), Effect.fail(error))
+          fault.failed(error, reading(ask, then))
+          return Effect.fail(error)
+        },
         onSuccess: (found) => {
-          fault = undefined
+          fault.passed()
           return builder.generation() === generation ? Effect.succeed(then(found)) : Effect.fail(beingBuilt)
         }
       })
     })
-
-  // A fault that has passed shows also where nobody reads, because everybody stays away from a replica with a fault.
-  yield* Effect.gen(function* () {
-    while (true) {
-      yield* failed.await
-      failed.closeUnsafe()
-      while (fault !== undefined) {
-        yield* Effect.sleep(1000)
-        const { again } = fault
-        yield* Effect.ignore(
-          reading(
-            () => again,
-            () => undefined
-          )
-        )
-      }
-    }
-  }).pipe(Effect.forkScoped)
 
   return IndexFollower.of({
     newest: (namespace, key) =>
@@ -111,7 +88,7 @@ export const make = Effect.gen(function* () {
     isBuilding: builder.isBuilding,
     unreadable: () => builder.unindexed().unreadable(),
     unindexed: () => builder.unindexed().size(),
-    fault: () => fault?.error
+    fault: fault.current
   })
 })
 
