@@ -2,7 +2,7 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import type { Entry, Receipt, Records, ReplicaStatus, WriteId } from "@quorum/core"
+import type { Entry, QuorumError, Receipt, Records, ReplicaStatus, WriteId } from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -60,6 +60,14 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 export interface Client {
   /** Puts or deletes. `w` is how many replicas have to hold it, where that is not what the policy says. */
   readonly write: (member: Member, write: Entry.Write, w?: number) => Effect.Effect<Answer>
+  /**
+   * Puts and deletes many in one request. Answers as they come, each with the place of its write among them; when the
+   * request fails, what is known of those without one.
+   */
+  readonly writeMany: (
+    member: Member,
+    writes: ReadonlyArray<Entry.Write>
+  ) => Stream.Stream<readonly [place: number, answer: Answer], Answer>
   readonly read: (member: Member, namespace: string, key: string, options?: ReadOptions) => Effect.Effect<Found>
   /** Waits for the quorum of a write that the member holds. */
   readonly resume: (member: Member, writeId: WriteId.WriteId, w?: number) => Effect.Effect<Answer>
@@ -93,6 +101,14 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
       const { put, remove } = of(member).records
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
+    writeMany: (member, writes) =>
+      Stream.unwrap(of(member).batch.commit({ query: {}, payload: Stream.fromIterable(writes.map(lineOf)) })).pipe(
+        Stream.map((answer) => [answer.line - 1, answerOfLine(answer)] as const),
+        Stream.mapError((error): Answer => {
+          const isNowhere = Predicate.isTagged(error, "HttpClientError") && isRefusedConnection(error as never)
+          return { _tag: isNowhere ? "Unreachable" : "Unknown", detail: String(error) }
+        })
+      ),
     read: (member, namespace, key, options = {}) =>
       found(of(member).records.get({ params: { namespace, key }, query: options })),
     resume: (member, writeId, w) => answer(of(member).writes.resume({ params: { id: writeId }, query: queryOf(w) })),
@@ -136,6 +152,23 @@ const answer = (request: Effect.Effect<Receipt.Receipt, Failure>): Effect.Effect
       onFailure: answerOf
     })
   )
+
+/** A write as a line of a batch. */
+const lineOf = ({ key, kind, namespace, value }: Entry.Write) =>
+  kind === "delete"
+    ? { namespace, key, delete: true }
+    : { namespace, key, value: Buffer.from(value).toString("base64") }
+
+const answerOfLine = ({ problem = {}, receipt, status }: ClientApi.BatchAnswer): Answer => {
+  if (receipt !== undefined) return { _tag: "Committed", writeId: receipt.writeId, receipt }
+  const detail = String(problem["message"])
+  if (problem["error"] === "quorum_not_met") {
+    const { got, needed, reason, verdicts, writeId } = problem as unknown as QuorumError.QuorumNotMet
+    return { _tag: "NotMet", writeId, got, needed, reason, verdicts: Record.map(verdicts, ({ _tag }) => _tag) }
+  }
+  if (status === 503) return { _tag: "Unavailable", detail }
+  return { _tag: status < 500 ? "Refused" : "Unknown", detail }
+}
 
 const answerOf = (error: Failure): Answer => {
   const detail = error.message

@@ -3,6 +3,7 @@
  * and compare.
  */
 import { Clock, Effect } from "effect"
+import * as Batching from "./Batching.ts"
 import * as Client from "./Client.ts"
 import type { Cluster } from "./Cluster.ts"
 import * as Import from "./Import.ts"
@@ -14,7 +15,7 @@ import * as Steps from "./Steps.ts"
 export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps.Options) {
   const { members, policy } = cluster
   const metrics = yield* Metrics.watch(cluster)
-  const client = metrics.counting(yield* Client.make(members))
+  const client = metrics.counting(yield* Batching.make(yield* Client.make(members), members))
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 

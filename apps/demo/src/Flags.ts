@@ -27,11 +27,11 @@ export const transport = <const T extends "http" | "ws">(usual: T) =>
   )
 
 /** How much is written at once. */
-export const writers = (description: string) =>
+export const writers = (description: string, usual: number) =>
   whole("writers", 1, 1024).pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription(`${description} (default: 64)`),
-    Flag.withDefault(64)
+    Flag.withDescription(`${description} (default: ${usual})`),
+    Flag.withDefault(usual)
   )
 
 /** Where the replicas keep their files. */

@@ -40,7 +40,7 @@ const flags = {
     Flag.optional
   ),
   transport: Flags.transport("ws"),
-  writers: Flags.writers("How many writers write at once"),
+  writers: Flags.writers("How many writers write at once", 64),
   faults: Flag.String("faults").pipe(
     Flag.withMetavar("LIST"),
     Flag.withDescription(`What happens, by commas (default: ${Soak.faults.join(",")})`),

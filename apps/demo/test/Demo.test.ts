@@ -26,7 +26,10 @@ describe("the demo, as a process", () => {
         const fs = yield* FileSystem.FileSystem
         const folder = yield* tempFolder
         const tmp = yield* tempFolder
-        const program = yield* Program.run(["--limit", "300", "--report", "report.json"], { cwd: folder, tmp })
+        const program = yield* Program.run(["--limit", "300", "--writers", "64", "--report", "report.json"], {
+          cwd: folder,
+          tmp
+        })
         yield* program.wrote("3 replicas run")
         const children = new Set(program.children())
         assert.strictEqual(children.size, 3)

@@ -67,6 +67,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
     isReady: () => Effect.succeed(true),
     read: () => Effect.die("not asked"),
     status: () => Effect.die("not asked"),
+    writeMany: () => Stream.die("not expected"),
     records: () => Stream.die("not asked")
   }
   return { asked, client, cluster, dead }

@@ -23,6 +23,7 @@ import { whole, yesOrNo } from "./queries.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
+export { BatchAnswer, BatchGroup, BatchLine } from "./BatchApi.ts"
 export { ReceiptsGroup, StampsGroup, WritesGroup } from "./WritesApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
