@@ -82,6 +82,7 @@ const opened = (
   const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
   const commits = Committing.make(file, db, guard)
   const log = fs.openSync(Files.walOf(file), "r+")
+  Files.lengthen(log, Syncing.logBytes)
   const syncing = Syncing.make({
     db,
     disk,

@@ -103,6 +103,34 @@ describe("the file of a store", () => {
     })
   )
 
+  it.effect(
+    "has its write-ahead log at full length from the beginning, and keeps it while entries come one by one",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* tempFolder
+        const size = () => fs.statSync(`${fileOf(folder)}-wal`).size
+        const store = yield* open(folder)
+        const long = size()
+        assert.isAtLeast(long, 4_000_000)
+        let at = Watermark.none(logA)
+        for (let i = 0; i < 700; i++) at = yield* store.append(batchAfter(at, [`${i}`]))
+        assert.strictEqual(size(), long)
+      })
+  )
+
+  it.effect("is made longer by zeros, and never shorter", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* tempFolder, "file")
+      fs.writeFileSync(file, "begin")
+      const writable = fs.openSync(file, "r+")
+      Files.lengthen(writable, 8)
+      assert.strictEqual(fs.readFileSync(file, "latin1"), "begin\0\0\0")
+      Files.lengthen(writable, 4)
+      assert.strictEqual(fs.readFileSync(file, "latin1"), "begin\0\0\0")
+      fs.closeSync(writable)
+    })
+  )
+
   it.effect("takes no more room than it may, to the page", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder

@@ -55,6 +55,27 @@ export const orClose = <A>(descriptor: number, goOn: () => A): A => {
   }
 }
 
+/**
+ * Makes a file so long by zeros, durably: to sync what is written over them costs the file system no change of its own.
+ * Without room for that the file stays as it is.
+ */
+export const lengthen = (descriptor: number, bytes: number): void => {
+  const { size } = fs.fstatSync(descriptor)
+  if (size >= bytes) return
+  const isWhole = write(descriptor, new Uint8Array(bytes - size), size)
+  if (!isWhole) fs.ftruncateSync(descriptor, size)
+  fs.fsyncSync(descriptor)
+}
+
+/** Writes bytes at a place of a file. Returns whether there was room for all of them. */
+const write = (descriptor: number, bytes: Uint8Array, at: number): boolean => {
+  try {
+    return fs.writeSync(descriptor, bytes, 0, bytes.length, at) === bytes.length
+  } catch {
+    return false
+  }
+}
+
 /** Notes that this process has a file open; the result ends that. */
 export const noteUse = (file: string): (() => void) => {
   const key = keyOf(file)

@@ -193,5 +193,8 @@ const moved = (db: DatabaseSync): boolean => {
 /** How many pages a checkpoint copies at most, or so, which holds the event loop. */
 const checkpointPages = 256
 
-/** How many frames the write-ahead log grows to, or so: 16 MiB. Single entries write the same page again and again. */
-const checkpointFrames = 4000
+/** How many frames the write-ahead log grows to, or so. Single entries write the same page again and again. */
+const checkpointFrames = 1000
+
+/** As many bytes as the write-ahead log takes then. */
+export const logBytes = 4 * 1024 * 1024
