@@ -85,7 +85,9 @@ describe("a batch", () => {
           [2, 400]
         ]
       )
-      assert.include(String(lines[1]!.problem!.message), "nothing from this line on was read")
+      assert.include(String(lines[1]!.problem!.message), "this line is no JSON; nothing from here on was read")
+      const odd = yield* send(a.url, `{"namespace":"n","key":"k","text":"${"x".repeat(9 * 1024 * 1024)}"}\n`)
+      assert.include(String(odd.lines[0]!.problem!.message), "this line has more than 8388608 bytes")
       assert.deepStrictEqual((yield* send(a.url, "")).lines, [])
     })
   )

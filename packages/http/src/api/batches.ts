@@ -8,7 +8,7 @@ import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest, ofLine } from "./ClientApiErrors.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
-const concurrency = 4
+const concurrency = 2
 
 /** The most lines of an atomic batch. */
 const maxAtomicLines = 10_000
@@ -70,8 +70,18 @@ export const atomic = (lines: Stream.Stream<unknown, unknown>, commit: Commit): 
 const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
 
 /** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */
-const endOf = (cause: unknown): InvalidRequest =>
-  invalid(`nothing from this line on was read: ${cause instanceof Error ? cause.message : String(cause)}`)
+const endOf = (cause: unknown): InvalidRequest => {
+  const why = Ndjson.isNdjsonError(cause)
+    ? whyNoLine[cause.reason ?? "InvalidJson"]
+    : "the body does not come to its end"
+  return invalid(`${why}; nothing from here on was read`)
+}
+
+const whyNoLine: Record<Ndjson.NdjsonErrorReason, string> = {
+  InvalidJson: "this line is no JSON",
+  InvalidUtf8: "this line is no UTF-8",
+  LineTooLarge: `this line has more than ${maxLineBytes} bytes`
+}
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
