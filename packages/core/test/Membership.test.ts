@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId } from "../src/index.ts"
-import { EntryBatch, ReplicaStore, type RunId } from "../src/adapter.ts"
+import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value = "v") => Entry.put("notes", key, value)
@@ -168,24 +169,12 @@ describe("a replica that lost its store", () => {
   it.effect("L55 is not helped by an answer to another life of its own", () =>
     Effect.gen(function* () {
       const { a } = yield* blankSet("abc", "a")
-      const says = (replica: string) => ({
-        replica: Cluster.id(replica),
-        incarnation: "00000000000000ff" as LogId.Incarnation,
-        run: "00000000000000ff" as RunId.RunId,
-        starts: 1,
-        startedAt: 0,
-        voting: true,
-        blank: false,
-        members: {},
-        remembered: [],
-        clock: a.logs.clock(),
-        vector: []
-      })
+      const said = (replica: string) => ({ ...says("00000000000000ff"), replica: Cluster.id(replica), vector: [] })
       for (const [asked, isVoting] of [
         ["00000000000000aa" as LogId.Incarnation, false],
         [a.logs.identity.incarnation, true]
       ] as const) {
-        for (const peer of ["b", "c"]) a.membership.answered(asked, says(peer))
+        for (const peer of ["b", "c"]) a.membership.answered(asked, said(peer))
         yield* TestClock.adjust(1)
         assert.strictEqual(a.membership.isVoting(), isVoting)
       }
