@@ -2,10 +2,17 @@
  * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
  */
 import { createServer } from "node:http"
-import { NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { NodeCrypto, NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaSet } from "@quorum/core"
-import { PeerProtocol, type PeerTransport, type PeerUrls, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
-import { Effect, Layer } from "effect"
+import {
+  PeerProtocol,
+  type PeerTransport,
+  type PeerUrls,
+  PeerSecret,
+  ReplicaServer,
+  ServerLimits
+} from "@quorum/core/adapter"
+import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as WsPeerServer from "./WsPeerServer.ts"
 import * as WsPeerTransport from "./WsPeerTransport.ts"
@@ -14,8 +21,13 @@ import * as WsPeerTransport from "./WsPeerTransport.ts"
 export interface Options extends WsPeerServer.Options {
   /** The port for peers, and for other routes; 0 takes any that is free. */
   readonly port: number
-  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Nothing here authenticates. */
+  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret` or `identify`. */
   readonly host?: string
+  /**
+   * What all members share and nobody else knows, of 32 bytes or more (`openssl rand -hex 32`): peers prove to each other
+   * with it who they are, and what they say. Read it with `Config.redacted`.
+   */
+  readonly secret?: Redacted.Redacted<string> | undefined
   /** Where each replica answers, by replica id: `ws://host:port`, or `wss://…`; `http` and `https` name the same. */
   readonly peers: PeerUrls.PeerUrls
   /**
@@ -32,19 +44,23 @@ export interface Options extends WsPeerServer.Options {
  * the replica stay available to the program. `HttpNode` of `@quorum/http` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, ...options }: Options) =>
+  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, secret, ...options }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
     Replica.Services | HttpServer.HttpServer,
-    E | PeerUrls.InvalidPeerUrls | HttpServerError.ServeError,
+    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | HttpServerError.ServeError,
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
     WsPeerServer.serve(options, routes).pipe(
       Layer.provideMerge(Layer.unwrap(Effect.map(Limits.Limits, (limits) => server(host, port, limits)))),
       Layer.provideMerge(replica),
       Layer.provide(Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)),
-      Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts)))
+      Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
+      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
+      Layer.provide(
+        Layer.effectDiscard(PeerSecret.checkHost(host, secret !== undefined || options.identify !== undefined))
+      )
     )
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,15 @@
  * client API too.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
+import {
+  PeerChannel,
+  PeerFrame,
+  PeerHandler,
+  PeerProtocol,
+  PeerSecret,
+  ReplicaServer,
+  ServerLimits
+} from "@quorum/core/adapter"
 import { Effect, Layer, type Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
@@ -32,7 +40,8 @@ export const serve = <A = never, E = never, R = never>(options: Options = {}, ro
  * The connections are ended when the server that the router belongs to interrupts them; Node's waits 20 seconds for them
  * to end by themselves. {@link serve} ends them first.
  *
- * Not authenticated by itself: let only peers reach it, by the network or by client certificates and `identify`.
+ * Peers prove who they are when there is a `PeerSecret`; what proves nothing ends its connection. Without one, let only
+ * peers reach it, by the network or by client certificates and `identify`.
  */
 export const layer = ({ identify }: Options = {}): Layer.Layer<
   never,
@@ -43,10 +52,17 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
     Effect.fnUntraced(function* (router) {
       const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
+      const secret = yield* PeerSecret.PeerSecret
       const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
         const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) =>
-          serveOn(socket, request.source, handler, maxBytes)
+          serveOn(
+            socket,
+            request.source,
+            handler,
+            maxBytes,
+            secret === undefined ? undefined : PeerChannel.door(secret, 1)
+          )
         )
         const identified =
           identify === undefined
@@ -66,40 +82,63 @@ const maxConcurrent = 16
 /** How many of the largest answers may wait to be read. */
 const maxUnread = 4
 
-/** Answers what comes on a connection, until it ends or something comes that is not the protocol. */
+/** Answers what comes on a connection, until it ends or something comes that is not the protocol, or proves nothing. */
 const serveOn = (
   socket: Socket.Socket,
   source: object,
   handler: PeerHandler.PeerHandler["Service"],
-  maxBytes: number
+  maxBytes: number,
+  door: PeerChannel.Door | undefined
 ) =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const writer = yield* socket.writer
     const { pull } = yield* socket.reader
     const slots = yield* Semaphore.make(maxConcurrent)
+
+    const answered = Effect.fnUntraced(function* (frame: Uint8Array, sealed?: PeerChannel.Received) {
+      const request = PeerFrame.decodeRequest(frame)
+      if (Result.isFailure(request)) return "refused"
+      const { message, number } = request.success
+      const isSealed = sealed?._tag === "Request"
+      const answer = PeerHandler.answer(handler, message)
+      yield* slots.take(1)
+      // Whoever does not read its answers gets no more of them.
+      if (ServerLimits.endUnread(source, maxUnread * maxBytes)) return "ended"
+      // Started in the order of the requests, so that pushes take effect in the order in which they were made.
+      yield* Effect.forkIn(
+        (isSealed ? PeerHandler.provenBy(sealed.caller)(answer) : answer).pipe(
+          Effect.map((said) => PeerFrame.encodeAnswer(number, said)),
+          Effect.flatMap((bytes) =>
+            isSealed ? Effect.flatMap(sealed.seal(bytes), writer.write) : writer.write(bytes)
+          ),
+          Effect.catchDefect(() => writer.write(new Socket.CloseEvent(1011, "the request could not be answered"))),
+          Effect.ensuring(slots.release(1))
+        ),
+        scope,
+        { startImmediately: true }
+      )
+      return "taken"
+    })
+
+    let isOpened = false
+    const taken = Effect.fnUntraced(function* (frame: Uint8Array | string) {
+      if (typeof frame === "string" || frame.length > maxBytes) return "refused"
+      if (door === undefined) return yield* answered(frame)
+      const received = yield* door.received(frame)
+      if (received?._tag === "Request") return yield* answered(received.frame, received)
+      // One channel for a connection.
+      if (received === undefined || isOpened) return "refused"
+      isOpened = true
+      yield* writer.write(received.bytes)
+      return "taken"
+    })
+
     while (true) {
       for (const frame of yield* pull) {
-        const request =
-          typeof frame === "string" || frame.length > maxBytes
-            ? Result.fail(new PeerFrame.MalformedFrame({ detail: "it is text, or beyond the limit" }))
-            : PeerFrame.decodeRequest(frame)
-        if (Result.isFailure(request)) return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
-        const { message, number } = request.success
-        yield* slots.take(1)
-        // Whoever does not read its answers gets no more of them.
-        if (ServerLimits.endUnread(source, maxUnread * maxBytes)) return
-        // Started in the order of the requests, so that pushes take effect in the order in which they were made.
-        yield* Effect.forkIn(
-          Effect.flatMap(PeerHandler.answer(handler, message), (said) =>
-            writer.write(PeerFrame.encodeAnswer(number, said))
-          ).pipe(
-            Effect.catchDefect(() => writer.write(new Socket.CloseEvent(1011, "the request could not be answered"))),
-            Effect.ensuring(slots.release(1))
-          ),
-          scope,
-          { startImmediately: true }
-        )
+        const outcome = yield* taken(frame)
+        if (outcome === "ended") return
+        if (outcome === "refused") return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
       }
     }
   }).pipe(Effect.scoped, Effect.ignore)

@@ -2,7 +2,15 @@
  * Reaches peers over WebSocket: one connection per peer, which carries everything, several pushes at once and in order.
  */
 import { Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaServer } from "@quorum/core/adapter"
+import {
+  PeerChannel,
+  PeerFrame,
+  PeerProtocol,
+  PeerSecret,
+  PeerTransport,
+  PeerUrls,
+  ReplicaServer
+} from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { Socket } from "effect/socket"
 
@@ -30,6 +38,7 @@ export const make: (
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
+  const secret = yield* PeerSecret.PeerSecret
   const open = new Map<ReplicaId.ReplicaId, Socket.WebSocketLike>()
 
   return PeerTransport.PeerTransport.of({
@@ -55,7 +64,7 @@ export const make: (
             })
         )
       )
-      return yield* clientOf(peer, socket, maxBytes)
+      return yield* clientOf(peer, socket, maxBytes, secret)
     })
   })
 })
@@ -75,10 +84,18 @@ export const layer = (
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Sends requests as frames, and hands each answer to the call that has its number. */
-const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket: Socket.Socket, maxBytes: number) {
+const clientOf = Effect.fnUntraced(function* (
+  peer: ReplicaId.ReplicaId,
+  socket: Socket.Socket,
+  maxBytes: number,
+  secret: PeerSecret.Secret | undefined
+) {
   const writer = yield* socket.writer
   const waiting = new Map<number, Deferred.Deferred<PeerFrame.Answer, PeerProtocol.PeerUnreachable>>()
   const opened = Deferred.makeUnsafe<void, PeerProtocol.PeerUnreachable>()
+  const opening = secret === undefined ? undefined : PeerChannel.open(secret, peer)
+  const challenge = Deferred.makeUnsafe<Uint8Array, PeerProtocol.PeerUnreachable>()
+  let channel: PeerChannel.Channel | undefined
   let requests = 0
   let ended: PeerProtocol.PeerUnreachable | undefined
 
@@ -96,10 +113,19 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
     return undefined
   }
 
+  /** Takes a message of a channel; the first opens it. */
+  const unsealed = Effect.fnUntraced(function* (bytes: Uint8Array | string) {
+    if (typeof bytes === "string" || bytes.length > maxBytes) return received(bytes)
+    if (channel === undefined) return void Deferred.doneUnsafe(challenge, Effect.succeed(bytes))
+    const frame = yield* channel.open(bytes)
+    return frame === undefined ? invalid(PeerChannel.notProven) : received(frame)
+  })
+
   /** However the connection ends, every call on it fails, those that are made later too. */
   const end = (error: PeerProtocol.PeerUnreachable): void => {
     ended ??= error
     Deferred.doneUnsafe(opened, Effect.fail(ended))
+    Deferred.doneUnsafe(challenge, Effect.fail(ended))
     for (const call of waiting.values()) Deferred.doneUnsafe(call, Effect.fail(ended))
   }
 
@@ -108,7 +134,7 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
     Deferred.doneUnsafe(opened, Effect.void)
     while (true) {
       for (const frame of yield* pull) {
-        const error = received(frame)
+        const error = opening === undefined ? received(frame) : yield* unsealed(frame)
         if (error !== undefined) return yield* error
       }
     }
@@ -129,13 +155,18 @@ const clientOf = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, socket:
       const answer = Deferred.makeUnsafe<PeerFrame.Answer, PeerProtocol.PeerUnreachable>()
       waiting.set(number, answer)
       return Deferred.await(opened).pipe(
-        Effect.andThen(writer.write(frame)),
+        Effect.andThen(channel === undefined ? writer.write(frame) : Effect.flatMap(channel.seal(frame), writer.write)),
         Effect.mapError((error) => ended ?? broken(peer, error)),
         Effect.andThen(Deferred.await(answer)),
         Effect.ensuring(Effect.sync(() => waiting.delete(number)))
       )
     })
 
+  if (opening !== undefined) {
+    yield* Deferred.await(opened)
+    yield* Effect.mapError(writer.write(opening.bytes), (error) => ended ?? broken(peer, error))
+    channel = yield* opening.answered(yield* Deferred.await(challenge))
+  }
   return PeerFrame.clientOf(peer, call)
 })
 

@@ -217,6 +217,16 @@ export const make: Effect.Effect<
 /** {@link make} as a layer. */
 export const layer = Layer.effect(PeerHandler, make)
 
+/** Answers as to a caller who has proved to be this replica, unless the connection proves an identity itself: that counts. */
+export const provenBy =
+  (caller: ReplicaId.ReplicaId) =>
+  <A, E, R>(answered: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(PeerProtocol.ProvenIdentity, (connection) =>
+      Option.isSome(connection)
+        ? answered
+        : Effect.provideService(answered, PeerProtocol.ProvenIdentity, Option.some(caller))
+    )
+
 /** Has a request of a frame answered, for a transport that carries frames. */
 export const answer = (
   handler: PeerHandler["Service"],

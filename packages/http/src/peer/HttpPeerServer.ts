@@ -2,7 +2,7 @@
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerFrame, PeerHandler, PeerProtocol, ReplicaServer } from "@quorum/core/adapter"
+import { PeerChannel, PeerFrame, PeerHandler, PeerProtocol, PeerSecret, ReplicaServer } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -22,7 +22,8 @@ export interface Options {
  * Serves the peer protocol on the router. Another content type is answered with 415, a body beyond
  * `PeerProtocol.maxMessageBytes` with 413 and without keeping it, and bytes that are no frame of the protocol with 400.
  *
- * Not authenticated by itself: let only peers reach it, by the network or by client certificates and `identify`.
+ * Peers prove who they are when there is a `PeerSecret`; what proves nothing is answered with 403. Without one, let only
+ * peers reach it, by the network or by client certificates and `identify`.
  */
 export const layer = (
   options: Options = {}
@@ -36,13 +37,25 @@ export const layer = (
       const invalid = (detail: string) =>
         PlainError.make(400, "invalid_request", "the body is not a message of the protocol", { field: "body", detail })
 
-      const answer = (body: ArrayBuffer) => {
-        const request = PeerFrame.decodeRequest(new Uint8Array(body))
+      const secret = yield* PeerSecret.PeerSecret
+      const door = secret === undefined ? undefined : PeerChannel.door(secret, maxChannels)
+      const ok = (bytes: Uint8Array) => HttpServerResponse.uint8Array(bytes, { contentType: PeerMessage.contentType })
+
+      const answerFrame = (frame: Uint8Array, seal: PeerChannel.Channel["seal"]) => {
+        const request = PeerFrame.decodeRequest(frame)
         if (Result.isFailure(request)) return Effect.succeed(invalid(request.failure.message))
         const { message, number } = request.success
-        return Effect.map(PeerHandler.answer(handler, message), (said) =>
-          HttpServerResponse.uint8Array(PeerFrame.encodeAnswer(number, said), { contentType: PeerMessage.contentType })
-        )
+        const said = Effect.map(PeerHandler.answer(handler, message), (said) => PeerFrame.encodeAnswer(number, said))
+        return Effect.map(Effect.flatMap(said, seal), ok)
+      }
+      const answer = (body: ArrayBuffer): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+        const bytes = new Uint8Array(body)
+        if (door === undefined) return answerFrame(bytes, Effect.succeed)
+        return Effect.flatMap(door.received(bytes), (received) => {
+          if (received === undefined) return Effect.succeed(unproven)
+          if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
+          return PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
+        })
       }
       const { identify } = options
       const called = (request: HttpServerRequest.HttpServerRequest) => {
@@ -67,3 +80,11 @@ export const layer = (
       yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
     })
   )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many channels of a caller are kept, and how many that were not used yet. */
+const maxChannels = 256
+
+/** The same whatever is wrong: a stranger learns nothing about the set. */
+const unproven = PlainError.make(403, "forbidden", "who calls proves nothing")

@@ -5,8 +5,16 @@
  * limit is read at all; what it says is then core's business. Nothing is retried and no redirect is followed.
  */
 import { Limits, type ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerFrame, PeerProtocol, PeerTransport, PeerUrls, ReplicaServer } from "@quorum/core/adapter"
-import { Effect, Layer, Stream } from "effect"
+import {
+  PeerChannel,
+  PeerFrame,
+  PeerProtocol,
+  PeerSecret,
+  PeerTransport,
+  PeerUrls,
+  ReplicaServer
+} from "@quorum/core/adapter"
+import { Effect, Layer, Result, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
@@ -43,6 +51,7 @@ export const make: (
   const client = yield* HttpClient.HttpClient
   const fetch = yield* FetchHttpClient.Fetch
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
+  const secret = yield* PeerSecret.PeerSecret
   const fetchWithoutRedirects: typeof globalThis.fetch = (input, init) => fetch(input, { ...init, redirect: "manual" })
 
   return PeerTransport.PeerTransport.of({
@@ -54,19 +63,26 @@ export const make: (
         return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail }))
       }
       const address = url + ReplicaServer.peerPath
-      const call = (request: PeerFrame.Request) => {
-        const body = HttpBody.uint8Array(PeerFrame.encodeRequest(0, request), PeerMessage.contentType)
+      const post = (bytes: Uint8Array) => {
+        const body = HttpBody.uint8Array(bytes, PeerMessage.contentType)
         return client.execute(HttpClientRequest.post(address, { body })).pipe(
           Effect.flatMap((response) => bodyOf(peer, response, address, maxBytes)),
           Effect.catchTag("HttpClientError", (error) => Effect.fail(PeerProtocol.disconnected(peer, error))),
-          Effect.flatMap((frame) => Effect.fromResult(PeerFrame.decodeAnswer(frame))),
-          Effect.map(({ message }) => message),
-          Effect.catchTag("MalformedFrame", (error) => Effect.fail(invalid(peer, error.message))),
           Effect.provideService(FetchHttpClient.Fetch, fetchWithoutRedirects),
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
       }
-      return Effect.succeed(PeerFrame.clientOf(peer, call))
+      if (secret === undefined) return Effect.succeed(clientOf(peer, post))
+      const opening = PeerChannel.open(secret, peer)
+      return Effect.map(Effect.flatMap(post(opening.bytes), opening.answered), (channel) =>
+        clientOf(peer, (frame) =>
+          Effect.flatMap(Effect.flatMap(channel.seal(frame), post), (bytes) =>
+            Effect.flatMap(channel.open(bytes), (answer) =>
+              answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
+            )
+          )
+        )
+      )
     }
   })
 })
@@ -78,6 +94,25 @@ export const layer = (
   Layer.effect(PeerTransport.PeerTransport, make(options))
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A client whose requests are numbered, and counts only the answer to the number that it asked. */
+const clientOf = (
+  peer: ReplicaId.ReplicaId,
+  exchange: (frame: Uint8Array) => Effect.Effect<Uint8Array, PeerProtocol.PeerUnreachable>
+) => {
+  let requests = 0
+  return PeerFrame.clientOf(peer, (request) =>
+    Effect.suspend(() => {
+      const number = (requests = (requests + 1) >>> 0)
+      return Effect.flatMap(exchange(PeerFrame.encodeRequest(number, request)), (frame) => {
+        const answer = PeerFrame.decodeAnswer(frame)
+        if (Result.isFailure(answer)) return Effect.fail(invalid(peer, answer.failure.message))
+        if (answer.success.number !== number) return Effect.fail(invalid(peer, "it answers another request"))
+        return Effect.succeed(answer.success.message)
+      })
+    })
+  )
+}
 
 /** How long the rest of an answer that does not count may take, in milliseconds, before its connection is closed. */
 const discardMillis = 100

@@ -1,9 +1,9 @@
 /** The two ends of the transport over WebSocket, on real sockets. */
-import { NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { NodeCrypto, NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { ReplicaSet } from "@quorum/core"
-import { PeerHandler, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { PeerHandler, PeerProtocol, PeerSecret, PeerTransport } from "@quorum/core/adapter"
 import { Wire } from "@quorum/testing"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, type Redacted } from "effect"
 import { HttpServer } from "effect/http"
 import type { Socket } from "effect/socket"
 import * as Http from "node:http"
@@ -14,12 +14,18 @@ const websocket = { maxPayload: PeerProtocol.maxMessageBytes(), closeTimeout: 10
 
 /** A wire whose callers use the given WebSocket: that of the package ws unless another is given. */
 export const make = (
-  webSocket: Layer.Layer<Socket.WebSocketConstructor> = NodeWS.layerWebSocketConstructor
+  webSocket: Layer.Layer<Socket.WebSocketConstructor> = NodeWS.layerWebSocketConstructor,
+  secret?: Redacted.Redacted<string>
 ): Wire.Wire["Service"] =>
   Wire.Wire.of({
-    serve: (_, handler) =>
+    serve: (self, handler) =>
       WsPeerServer.serve().pipe(
         Layer.provide(Layer.succeed(PeerHandler.PeerHandler, handler)),
+        Layer.provide(PeerSecret.layer(secret)),
+        Layer.provide([
+          NodeCrypto.layerMac,
+          ReplicaSet.layer({ cluster: "conformance", self, members: ["a", "b", "c"] })
+        ]),
         Layer.provideMerge(
           NodeHttpServer.layerServer(() => Http.createServer(), {
             host: "127.0.0.1",
@@ -38,6 +44,8 @@ export const make = (
         peers: Object.fromEntries(members.peers.map((peer) => [peer, `ws://127.0.0.1:${portOf(peer)}`]))
       }).pipe(
         Layer.provide(webSocket),
+        Layer.provide(PeerSecret.layer(secret)),
+        Layer.provide(NodeCrypto.layerMac),
         Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
         Layer.build,
         Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))

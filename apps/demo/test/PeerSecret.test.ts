@@ -1,0 +1,175 @@
+/** Who gets into a replica set that shares a secret, over both transports: its members, and nobody else (L39). */
+import { request } from "node:http"
+import { NodeCrypto, NodeHttpClient, NodeWS } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Entry, type LogId, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import {
+  PeerFrame,
+  PeerProtocol,
+  PeerSecret,
+  PeerTransport,
+  RecordIndex,
+  ReplicaStore,
+  type RunId
+} from "@quorum/core/adapter"
+import { HttpPeerTransport } from "@quorum/http"
+import { HttpNode } from "@quorum/http/node"
+import { WsPeerTransport } from "@quorum/ws"
+import { WsNode } from "@quorum/ws/node"
+import { Context, Effect, Layer, Logger, Redacted } from "effect"
+import { HttpServer } from "effect/http"
+import * as Ports from "../src/Ports.ts"
+
+const serve = { http: HttpNode.serve, ws: WsNode.serve }
+const secret = Redacted.make("the secret of the set, which has 32 bytes or more")
+const other = Redacted.make("the secret of nobody, which has 32 bytes or more too")
+const b = ReplicaId.make("b")
+
+const greeting = (replica: string, incarnation = "00000000000000aa"): PeerProtocol.Hello => ({
+  version: PeerProtocol.versions[0],
+  cluster: "test",
+  replica: ReplicaId.make(replica),
+  incarnation: incarnation as LogId.Incarnation,
+  run: "00000000000000f1" as RunId.RunId,
+  starts: 1,
+  startedAt: 0,
+  voting: true,
+  blank: false,
+  members: {},
+  remembered: [],
+  clock: { wallTime: 0, logical: 0 },
+  vector: [],
+  sentAt: 0
+})
+
+const setOf = (self: string) => ReplicaSet.layer({ cluster: "test", self, members: ["a", "b", "c"] })
+
+interface Options {
+  readonly transport: "http" | "ws"
+  readonly self?: string
+  readonly port?: number
+  readonly peers?: Readonly<Record<string, string>>
+  readonly host?: string
+  readonly secret?: Redacted.Redacted<string> | undefined
+}
+
+const dead = { a: "http://127.0.0.1:1", b: "http://127.0.0.1:2", c: "http://127.0.0.1:3" }
+
+/** A replica on a port, `b` unless another is asked for. */
+const replica = Effect.fnUntraced(function* ({ peers = dead, port = 0, self = "b", transport, ...options }: Options) {
+  const context = yield* Replica.layer().pipe(
+    serve[transport]({ port, peers, ...options }),
+    Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+    Layer.provide(setOf(self)),
+    Layer.provide(Logger.layer([])),
+    Layer.build
+  )
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  assert("port" in address)
+  return { port: address.port, writer: Context.get(context, QuorumWriter.QuorumWriter) }
+})
+
+const transports = {
+  http: (peers: Readonly<Record<string, string>>) =>
+    HttpPeerTransport.layer({ peers }).pipe(Layer.provide(NodeHttpClient.layerUndici)),
+  ws: (peers: Readonly<Record<string, string>>) =>
+    WsPeerTransport.layer({ peers }).pipe(Layer.provide(NodeWS.layerWebSocketConstructor))
+}
+
+/** Says hello to `b` as somebody, over a connection of one who is `self` and has this secret, or none. */
+const greet = Effect.fnUntraced(function* (
+  transport: "http" | "ws",
+  port: number,
+  hello: PeerProtocol.Hello,
+  { as = "a", secret }: { readonly as?: string; readonly secret?: Redacted.Redacted<string> } = {}
+) {
+  const context = yield* transports[transport]({ ...dead, b: `http://127.0.0.1:${port}` }).pipe(
+    Layer.provide(PeerSecret.layer(secret)),
+    Layer.provide([NodeCrypto.layerMac, setOf(as)]),
+    Layer.build
+  )
+  const client = yield* Context.get(context, PeerTransport.PeerTransport).connect(b)
+  return yield* client.hello(hello)
+})
+
+/** What a bare frame of the protocol is answered with. */
+const posted = (port: number, hello: PeerProtocol.Hello) =>
+  Effect.callback<{ readonly status: number | undefined; readonly body: string }>((resume) => {
+    const headers = { "content-type": "application/vnd.quorum.peer-frame" }
+    const options = { host: "127.0.0.1", port, path: "/peer", method: "POST", headers }
+    request(options, (response) => {
+      let body = ""
+      response.on("data", (chunk) => (body += String(chunk)))
+      response.on("end", () => resume(Effect.succeed({ status: response.statusCode, body })))
+    }).end(PeerFrame.encodeRequest(1, { _tag: "hello", payload: hello }))
+  })
+
+describe("a replica set that shares a secret", () => {
+  for (const transport of ["http", "ws"] as const) {
+    it.live(`L39 lets a member in who says who it is, and nobody who claims to be one, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* replica({ transport, secret })
+        const hello = greeting("a")
+        for (const attempt of [{}, { secret: other }, { as: "c", secret: other }]) {
+          const error = yield* Effect.flip(greet(transport, port, hello, attempt))
+          assert.strictEqual(error._tag, "PeerUnreachable")
+          // Neither whom it belongs to nor who is in it.
+          assert.notMatch(error.message.replace("peer b ", ""), /test|\b[abc]\b.*\b[abc]\b/)
+        }
+        const welcome = yield* greet(transport, port, hello, { secret })
+        assert.strictEqual(welcome.replica, "b")
+      })
+    )
+
+    it.live(`L39 a member cannot speak as another one, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* replica({ transport, secret })
+        const error = yield* Effect.flip(greet(transport, port, greeting("c"), { as: "a", secret }))
+        assert(error._tag === "HandshakeRefused")
+        assert.strictEqual(error.reason, "identity_mismatch")
+      })
+    )
+
+    it.live(`strangers with made-up incarnations neither lock a member out nor are remembered, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* replica({ transport, secret })
+        for (const incarnation of ["00000000000000e1", "00000000000000e2", "00000000000000e3"]) {
+          yield* Effect.flip(greet(transport, port, greeting("a", incarnation)))
+        }
+        const incarnation = "00000000000000aa"
+        const welcome = yield* greet(transport, port, greeting("a", incarnation), { secret })
+        assert.strictEqual(welcome.members[ReplicaId.make("a")]?.incarnation, incarnation as LogId.Incarnation)
+      })
+    )
+
+    it.live(`three replicas commit a write on all of them, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const ports = yield* Ports.free(3)
+        const peers = Object.fromEntries(["a", "b", "c"].map((id, i) => [id, `http://127.0.0.1:${ports[i]!}`]))
+        const start = (self: string, i: number) => replica({ transport, secret, self, peers, port: ports[i]! })
+        const [a] = yield* Effect.all([start("a", 0), start("b", 1), start("c", 2)], { concurrency: "unbounded" })
+        const receipt = yield* a.writer.commit(Entry.put("notes", "k", "v"))
+        assert.isAtLeast(receipt.acked.length, 2)
+      })
+    )
+
+    it.live(`without a secret nobody listens beyond loopback, and a short one is refused, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const open = yield* Effect.flip(replica({ transport, host: "0.0.0.0" }))
+        assert(open._tag === "PeersUnproven")
+        const short = yield* Effect.flip(replica({ transport, secret: Redacted.make("too short") }))
+        assert(short._tag === "PeersUnproven")
+        assert.notInclude(short.message, "too short")
+      })
+    )
+  }
+
+  it.live("a bare frame is refused, and the answer says nothing of the set", () =>
+    Effect.gen(function* () {
+      const { port } = yield* replica({ transport: "http", secret })
+      const { body, status } = yield* posted(port, greeting("a"))
+      assert.strictEqual(status, 403)
+      assert.deepStrictEqual(JSON.parse(body), { error: "forbidden", message: "who calls proves nothing" })
+    })
+  )
+})

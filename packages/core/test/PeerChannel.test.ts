@@ -1,0 +1,194 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ReplicaId, ReplicaSet } from "../src/index.ts"
+import { PeerChannel, PeerSecret } from "../src/adapter.ts"
+import { Effect, Layer, Redacted } from "effect"
+import { Mac, SecureRandom } from "effect/crypto"
+
+const id = ReplicaId.make
+const members = ["a", "b", "c"]
+const shared = "0123456789abcdef0123456789abcdef"
+const mac = Layer.provide(Mac.layerWebCrypto, SecureRandom.layerWebCrypto)
+
+/** What a member has of a secret. */
+const secretOf = Effect.fnUntraced(function* (self: string, text = shared, cluster = "test") {
+  return yield* Effect.gen(function* () {
+    const secret = yield* PeerSecret.PeerSecret
+    assert(secret !== undefined)
+    return secret
+  }).pipe(
+    Effect.provide(PeerSecret.layer(Redacted.make(text))),
+    Effect.provide([mac, ReplicaSet.layer({ cluster, self, members })])
+  )
+})
+
+const doorOf = Effect.fnUntraced(function* (self: string, capacity = 4) {
+  return PeerChannel.door(yield* secretOf(self), capacity)
+})
+
+/** A channel from a member to a door, which is b's unless said. */
+const channelTo = Effect.fnUntraced(function* (door: PeerChannel.Door, self = "a", called = "b") {
+  const opening = PeerChannel.open(yield* secretOf(self), id(called))
+  const answer = yield* door.received(opening.bytes)
+  assert(answer?._tag === "Opened")
+  return yield* opening.answered(answer.bytes)
+})
+
+/** A frame with a number. */
+const frame = (number: number) => Uint8Array.of(1, 0, 0, number >> 8, number & 0xff, 7, 7, 7)
+
+describe("PeerChannel", () => {
+  it.effect("a request comes whole, from whom it says, and its answer goes back", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const received = yield* door.received(yield* channel.seal(frame(1)))
+      assert(received?._tag === "Request")
+      assert.deepStrictEqual([received.caller, Array.from(received.frame)], [id("a"), Array.from(frame(1))])
+      const answer = yield* channel.open(yield* received.seal(frame(2)))
+      assert.deepStrictEqual(answer && Array.from(answer), Array.from(frame(2)))
+    })
+  )
+
+  it.effect("a request that is sent again is taken once", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const sealed = yield* channel.seal(frame(1))
+      assert.isDefined(yield* door.received(sealed))
+      assert.isDefined(yield* door.received(yield* channel.seal(frame(2))))
+      assert.isUndefined(yield* door.received(sealed))
+    })
+  )
+
+  it.effect("requests may overtake each other, and old ones are not taken", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const sealed = yield* Effect.forEach([1, 2, 3], (number) => channel.seal(frame(number)))
+      for (const bytes of [sealed[2]!, sealed[0]!]) assert.isDefined(yield* door.received(bytes))
+      assert.isDefined(yield* door.received(yield* channel.seal(frame(1025))))
+      assert.isUndefined(yield* door.received(sealed[0]!))
+      assert.isDefined(yield* door.received(sealed[1]!))
+      assert.isDefined(yield* door.received(yield* channel.seal(frame(9000))))
+      for (const bytes of sealed) assert.isUndefined(yield* door.received(bytes))
+    })
+  )
+
+  it.effect("no bit of a request or of an answer can be changed", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const sealed = yield* channel.seal(frame(1))
+      for (let at = 0; at < sealed.length; at++) {
+        const changed = sealed.with(at, sealed[at]! ^ 1)
+        assert.isUndefined(yield* door.received(changed), `byte ${at}`)
+        assert.isUndefined(yield* door.received(sealed.subarray(0, at)), `cut off at ${at}`)
+      }
+      const received = yield* door.received(sealed)
+      assert(received?._tag === "Request")
+      const answer = yield* received.seal(frame(1))
+      for (let at = 0; at < answer.length; at++) {
+        assert.isUndefined(yield* channel.open(answer.with(at, answer[at]! ^ 1)), `byte ${at}`)
+        assert.isUndefined(yield* channel.open(answer.subarray(0, at)), `cut off at ${at}`)
+      }
+    })
+  )
+
+  it.effect("a request is no answer, and an answer no request: nothing is reflected", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const sealed = yield* channel.seal(frame(1))
+      assert.isUndefined(yield* channel.open(sealed.with(0, 0xc4)))
+      const received = yield* door.received(sealed)
+      assert(received?._tag === "Request")
+      assert.isUndefined(yield* door.received((yield* received.seal(frame(2))).with(0, 0xc3)))
+    })
+  )
+
+  it.effect("a frame of one channel is none of another, though both have the same ends", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const [one, other] = [yield* channelTo(door), yield* channelTo(door)]
+      const sealed = yield* one.seal(frame(1))
+      const name = (yield* other.seal(frame(1))).subarray(1, 17)
+      const moved = Uint8Array.from(sealed)
+      moved.set(name, 1)
+      assert.isUndefined(yield* door.received(moved))
+      assert.isUndefined(yield* (yield* doorOf("b")).received(sealed))
+    })
+  )
+
+  it.effect("an opening that is relayed to another member is not answered as the one that was called", () =>
+    Effect.gen(function* () {
+      const opening = PeerChannel.open(yield* secretOf("a"), id("b"))
+      const answer = yield* (yield* doorOf("c")).received(opening.bytes)
+      assert(answer?._tag === "Opened")
+      const error = yield* Effect.flip(opening.answered(answer.bytes))
+      assert.strictEqual(error.reason, "invalid_answer")
+    })
+  )
+
+  it.effect("who does not know the secret, or shares it with another set, is nobody in either direction", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      for (const theirs of [yield* secretOf("a", shared.toUpperCase()), yield* secretOf("a", shared, "other")]) {
+        const opening = PeerChannel.open(theirs, id("b"))
+        const answer = yield* door.received(opening.bytes)
+        assert(answer?._tag === "Opened")
+        yield* Effect.flip(opening.answered(answer.bytes))
+        const foreign = { ...theirs, members: { ...theirs.members, self: id("b"), peers: [id("a"), id("c")] } }
+        const imposter = PeerChannel.door(foreign, 4)
+        const call = PeerChannel.open(yield* secretOf("a"), id("b"))
+        const claimed = yield* imposter.received(call.bytes)
+        assert(claimed?._tag === "Opened")
+        yield* Effect.flip(call.answered(claimed.bytes))
+      }
+    })
+  )
+
+  it.effect("an opening by a stranger, by itself or by nobody is not answered, and neither is a bare frame", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const secret = yield* secretOf("a")
+      for (const self of ["d", "b", ""]) {
+        const members = { ...secret.members, self: self as ReplicaId.ReplicaId }
+        assert.isUndefined(yield* door.received(PeerChannel.open({ ...secret, members }, id("b")).bytes))
+      }
+      for (const bytes of [frame(1), new Uint8Array(0), Uint8Array.of(0xc1), Uint8Array.of(0xc3, 1, 2)]) {
+        assert.isUndefined(yield* door.received(bytes))
+      }
+    })
+  )
+
+  it.effect("openings that nobody uses push out no channel in use (law L63)", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      assert.isDefined(yield* door.received(yield* channel.seal(frame(1))))
+      const stale = yield* channelTo(door)
+      for (let i = 0; i < 4; i++) yield* channelTo(door, "c")
+      assert.isDefined(yield* door.received(yield* channel.seal(frame(2))))
+      assert.isUndefined(yield* door.received(yield* stale.seal(frame(1))))
+    })
+  )
+
+  it.effect("a secret of 31 bytes is refused, one of 32 is taken", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(secretOf("a", shared.slice(1)))
+      assert(error instanceof PeerSecret.PeersUnproven)
+      assert.include(error.message, "31 bytes")
+      yield* secretOf("a", shared)
+    })
+  )
+
+  it.effect("what proves nothing listens on loopback alone", () =>
+    Effect.gen(function* () {
+      for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example", "replica.example"]) {
+        yield* Effect.flip(PeerSecret.checkHost(host, false))
+        yield* PeerSecret.checkHost(host, true)
+      }
+      for (const host of ["127.0.0.1", "::1", "localhost"]) yield* PeerSecret.checkHost(host, false)
+    })
+  )
+})
