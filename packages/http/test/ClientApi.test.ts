@@ -170,6 +170,52 @@ describe("records", () => {
     })
   )
 
+  it.live("the type of a value comes back with it, and a page of a browser cannot be made of it", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const url = `${a.url}/v1/records/notes`
+      const typed = yield* request("PUT", `${url}/page`, { body: "<b>", headers: { "content-type": "text/html" } })
+      assert.strictEqual(typed.status, 201)
+      yield* request("PUT", `${url}/bytes`, {
+        body: new Uint8Array([1]),
+        headers: { "content-type": "application/octet-stream" }
+      })
+      const page = yield* request("GET", `${url}/page`)
+      assert.strictEqual(page.headers.get("content-type"), "text/html")
+      assert.strictEqual(page.headers.get("x-content-type-options"), "nosniff")
+      assert.include(page.headers.get("content-security-policy")!, "sandbox")
+      assert.strictEqual(page.headers.get("quorum-write-id"), typed.json.writeId as string)
+      const { json } = yield* get(a, "/v1/records/notes")
+      assert.deepStrictEqual(
+        (json.records as ReadonlyArray<{ contentType?: string }>).map(({ contentType }) => contentType),
+        [undefined, "text/html"]
+      )
+      const long = yield* request("PUT", `${url}/page`, {
+        body: "v",
+        headers: { "content-type": `a/${"b".repeat(300)}` }
+      })
+      assert.strictEqual(long.status, 413)
+    })
+  )
+
+  it.live("an answer is 304 as long as what the client has is the newest", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const url = `${a.url}/v1/records/notes/k`
+      const { writeId } = (yield* request("PUT", url, { body: "v" })).json
+      const tag = `"${String(writeId)}"`
+      assert.strictEqual((yield* request("GET", url)).headers.get("etag"), tag)
+      const having = (tags: string) => request("GET", url, { headers: { "if-none-match": tags } })
+      for (const tags of [tag, `W/${tag}`, `"x", ${tag}`, "*"]) {
+        const same = yield* having(tags)
+        assert.deepStrictEqual([same.status, same.text, same.headers.get("etag")], [304, "", tag], tags)
+      }
+      for (const tags of ['"x"', String(writeId), ""]) assert.strictEqual((yield* having(tags)).status, 200, tags)
+      yield* request("PUT", url, { body: "w" })
+      assert.strictEqual((yield* having(tag)).text, "w")
+    })
+  )
+
   it.live("a list is read to its end in pages, deleted records left out", () =>
     Effect.gen(function* () {
       const a = yield* single()

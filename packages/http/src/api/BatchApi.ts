@@ -13,13 +13,17 @@ const WellFormed = Schema.String.check(
   Schema.makeFilter((text) => text.isWellFormed(), { expected: "text without lone surrogates" })
 )
 
-/** A write as a line: its value is one of `value`, in base64, `text` and `json`; or it is a delete. */
+/**
+ * A write as a line: its value is one of `value`, in base64, `text` and `json`; or it is a delete. The type of `json` is
+ * `application/json` unless given.
+ */
 export const BatchLine = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
   value: Schema.optionalKey(Schema.Uint8ArrayFromBase64),
   text: Schema.optionalKey(WellFormed),
   json: Schema.optionalKey(Schema.Json),
+  contentType: Schema.optionalKey(Schema.String),
   delete: Schema.optionalKey(Schema.Literal(true))
 }).check(
   Schema.makeFilter(

@@ -82,6 +82,7 @@ export const RecordJson = Schema.Struct({
   namespace: Schema.String,
   key: Schema.String,
   value: Schema.Uint8Array,
+  contentType: Schema.optionalKey(Schema.String),
   writeId: WriteId.WriteId,
   clock: HybridLogicalClock.HybridLogicalClock
 })
@@ -142,7 +143,8 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Write a record",
-        description: "The body is the value, whatever its content type. Answered when `w` replicas hold it durably."
+        description:
+          "The body is the value, whatever its content type, which stays with it. Answered when `w` replicas hold it durably."
       })
     ),
     HttpApiEndpoint.get("get", "/v1/records/:namespace/:key", {
@@ -153,7 +155,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         consistency: Schema.optionalKey(Schema.Literals(["local", "quorum", "linearizable"])),
         r: whole(openApi.bounds.r)
       },
-      success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId }),
+      success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId, etag: Schema.String }),
       error: Errors.ofRead
     }).annotateMerge(
       OpenApi.annotations({
@@ -161,7 +163,8 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         description:
           "The newest value that this replica holds. With `atLeast`, a write id, waits until that write is visible here. " +
           "With `consistency=quorum` the newest that `r` replicas hold, a majority unless given; with `linearizable` the " +
-          "newest that a majority knows of, once a majority holds it durably."
+          "newest that a majority knows of, once a majority holds it durably. The entity tag is the write id in quotes: " +
+          "with `If-None-Match` the answer is 304 while it is the newest. The type is the one that it was written with."
       })
     ),
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {

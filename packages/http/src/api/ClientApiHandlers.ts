@@ -12,12 +12,13 @@ import {
   type StampToken
 } from "@quorum/core"
 import { Effect, Layer, Option, Schema } from "effect"
-import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import * as Batches from "./batches.ts"
 import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
+import * as Values from "./values.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
@@ -89,16 +90,15 @@ const recordsHandlers = HttpApiBuilder.group(
     return handlers
       .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
-          commit({ kind: "put", namespace, key, value }, query.w, headers)
+          commit(Entry.put(namespace, key, value, Values.typeOf(request.headers["content-type"])), query.w, headers)
         )
       )
-      .handle("get", ({ params: { key, namespace }, query }) =>
+      .handle("get", ({ params: { key, namespace }, query, request }) =>
         Effect.flatMap(
           Effect.tapError(namingParameter(records.read(namespace, key, query)), report),
           Option.match({
             onNone: () => Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key })),
-            onSome: ({ value, writeId }) =>
-              Effect.succeed(HttpApiSchema.withHeaders({ body: value, headers: { "quorum-write-id": writeId } }))
+            onSome: (record) => Effect.succeed(Values.answer(record, request.headers["if-none-match"]))
           })
         )
       )

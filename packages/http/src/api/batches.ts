@@ -83,16 +83,21 @@ const whyNoLine: Record<Ndjson.NdjsonErrorReason, string> = {
   LineTooLarge: `this line has more than ${maxLineBytes} bytes`
 }
 
+const jsonType = "application/json"
+
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
 const writeOf = (json: unknown): Result.Result<Entry.Write, InvalidRequest> =>
   Result.mapBoth(decode(json), {
     onFailure: ({ message }) => invalid(message),
-    onSuccess: ({ json, key, namespace, text, value }) => {
-      if (value !== undefined) return Entry.put(namespace, key, value)
-      if (text !== undefined) return Entry.put(namespace, key, text)
+    onSuccess: ({ contentType, json, key, namespace, text, value }) => {
+      const type = contentType === undefined ? {} : { contentType }
+      if (value !== undefined) return Entry.put(namespace, key, value, type)
+      if (text !== undefined) return Entry.put(namespace, key, text, type)
       // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
-      return json === undefined ? Entry.remove(namespace, key) : Entry.put(namespace, key, JSON.stringify(json))
+      if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
+      // A delete has no value, and so no type: core says so.
+      return { ...Entry.remove(namespace, key), ...type }
     }
   })
 

@@ -21,9 +21,18 @@ export const request = (
     const response = await fetch(url, init)
     const bytes = new Uint8Array(await response.arrayBuffer())
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
-    const isJson = text !== "" && response.headers.get("content-type")?.startsWith("application/json") === true
-    return { status: response.status, headers: response.headers, bytes, text, json: isJson ? JSON.parse(text) : {} }
+    const isJson = response.headers.get("content-type")?.startsWith("application/json") === true
+    return { status: response.status, headers: response.headers, bytes, text, json: isJson ? parsed(text) : {} }
   })
+
+/** A value may say that it is JSON and be none. */
+const parsed = (text: string) => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return {}
+  }
+}
 
 /**
  * Sends the head of a request and no body, or a body without an end, and waits for the answer. A server that wants the
