@@ -24,6 +24,11 @@ const makeDisk = () => {
       left.shift()!()
     }),
     underWay: () => left.length,
+    /** Waits until so many syncs were asked for. */
+    asked: (count: number) =>
+      Effect.promise(async () => {
+        while (names.length < count) await new Promise<void>((resolve) => setImmediate(resolve))
+      }),
     sync: (descriptor: number, done: (cause: Error | null) => void): void => {
       names.push(fs.readlinkSync(`/proc/self/fd/${descriptor}`).endsWith("-wal") ? "log" : "file")
       if (!isManual) return fs.fdatasync(descriptor, (cause) => done(failure ?? cause))
@@ -154,7 +159,8 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       yield* settle
       const next = batchAfter(EntryBatch.watermark(large), ["next"])
       const waiting = yield* Effect.forkChild(store.append(next), { startImmediately: true })
-      for (const step of ["file", "log"]) {
+      for (const [i, step] of ["file", "log"].entries()) {
+        yield* disk.asked(i + 2)
         yield* settle
         assert.deepStrictEqual([disk.names.at(-1), disk.underWay()], [step, 1])
         assert.isTrue(Option.isNone(yield* store.read(logA, 2, 1)), "nothing is written before that is durable")
@@ -165,6 +171,18 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       assert.deepStrictEqual(disk.names, ["log", "file", "log", "log"])
       yield* close
       yield* using(folder, (store) => Effect.map(heads(store), (seqs) => assert.deepStrictEqual(seqs, [3])))
+    })
+  )
+
+  it.effect("write a few pages for one entry, however long the write-ahead log is", () =>
+    Effect.gen(function* () {
+      const { close, store } = yield* opened
+      const written = () => Number(/^write_bytes: (\d+)$/m.exec(fs.readFileSync("/proc/self/io", "utf8"))![1])
+      let at = yield* store.append(firstBatch(logA, ["1"]))
+      const before = written()
+      for (let i = 0; i < 20; i++) at = yield* store.append(batchAfter(at, ["more"]))
+      assert.isBelow(written() - before, 20 * 50_000)
+      yield* close
     })
   )
 

@@ -62,10 +62,20 @@ export const orClose = <A>(descriptor: number, goOn: () => A): A => {
 export const lengthen = (descriptor: number, bytes: number): void => {
   const { size } = fs.fstatSync(descriptor)
   if (size >= bytes) return
-  const isWhole = write(descriptor, new Uint8Array(bytes - size), size)
-  if (!isWhole) fs.ftruncateSync(descriptor, size)
+  // Page by page: Linux keeps what is written at once as one piece, and counts all of it as written when a part of it is.
+  for (let end = size; end < bytes;) {
+    const next = Math.min(bytes, end - (end % pageBytes) + pageBytes)
+    if (!write(descriptor, zeros.subarray(0, next - end), end)) {
+      fs.ftruncateSync(descriptor, size)
+      break
+    }
+    end = next
+  }
   fs.fsyncSync(descriptor)
 }
+
+const pageBytes = 4096
+const zeros = new Uint8Array(pageBytes)
 
 /** Writes bytes at a place of a file. Returns whether there was room for all of them. */
 const write = (descriptor: number, bytes: Uint8Array, at: number): boolean => {
