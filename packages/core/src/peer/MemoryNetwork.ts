@@ -85,7 +85,7 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
         const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
         return Effect.succeed<PeerMethods.PeerClient>(
           PeerMethods.wrap(endpoint.handler, (call) =>
-            Deferred.isDoneUnsafe(endpoint.closed) ? gone : Effect.raceFirst(apart(call), gone)
+            Deferred.isDoneUnsafe(endpoint.closed) ? gone : apart(call, gone)
           )
         )
       })
@@ -96,7 +96,12 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
  * Runs what a peer does in a fiber of the peer's: a caller that gives up, or a peer that is gone, waits neither for the
  * peer's disk nor for anything else there that cannot be interrupted.
  */
-const apart = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) =>
-    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+const apart = <A, E, E2>(work: Effect.Effect<A, E>, gone: Effect.Effect<never, E2>): Effect.Effect<A, E | E2> =>
+  Effect.flatMap(
+    Effect.forkDetach(work, { startImmediately: true }),
+    // What was answered at once, as most is, has nobody wait for it.
+    (fiber): Effect.Effect<A, E | E2> => fiber.pollUnsafe() ?? Effect.raceFirst(joined(fiber), gone)
   )
+
+const joined = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> =>
+  Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))

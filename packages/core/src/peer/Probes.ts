@@ -87,16 +87,19 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
     /** The peer keeps keys of versions that no clock follows, and has to be asked about those that are written. */
     let keepsKeys = false
     const again = (): void => void (asked = 0)
+    const forget = Effect.sync(() => latches.delete(more))
     const isWanted = (): boolean => (waiting?.newest() ?? -1) >= asked
-    const wanted = Effect.suspend(() => {
+    const wanted: Effect.Effect<void> = Effect.suspend(() => {
+      if (isWanted()) return Effect.void
       more.closeUnsafe()
-      return isWanted() ? Effect.void : more.await
+      return Effect.flatMap(more.await, () => wanted)
     })
     return {
       wanted: Effect.suspend(() => {
+        if (isWanted()) return Effect.void
         latches.add(more)
-        return Effect.whileLoop({ while: () => !isWanted(), body: () => wanted, step: () => undefined })
-      }).pipe(Effect.ensuring(Effect.sync(() => latches.delete(more)))),
+        return Effect.ensuring(wanted, forget)
+      }),
       next: () => {
         const from = tracker.answered.get(peer) ?? 0
         const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything

@@ -27,8 +27,16 @@ export const answer = (tracker: ProbeTracker, peer: ReplicaId, mark: number): Pr
 /** The calls with lesser marks are covered. */
 export const coveredBefore = ({ answered, needed }: ProbeTracker): number => {
   if (needed === 0) return Number.POSITIVE_INFINITY
-  const marks = Array.from(answered.values()).sort((a, b) => b - a)
-  return marks[needed - 1] ?? 0
+  let covered = 0
+  for (const mark of answered.values()) if (mark > covered && answersFrom(answered, mark) >= needed) covered = mark
+  return covered
+}
+
+/** How many peers have answered a question of this mark or a greater one. */
+const answersFrom = (answered: ProbeTracker["answered"], mark: number): number => {
+  let count = 0
+  for (const other of answered.values()) if (other >= mark) count++
+  return count
 }
 
 /** The peers whose answers cover a call. */

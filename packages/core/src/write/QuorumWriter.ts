@@ -20,7 +20,7 @@ import { Probes } from "../peer/Probes.ts"
 import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import { ClockBound, ReplicaClock } from "../log/ReplicaClock.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
-import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
@@ -230,6 +230,7 @@ export const make = Effect.gen(function* () {
       monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
       mark: probes.mark(),
       after: after.success,
+      unprobed: !QuorumPolicy.isRealTime(policy),
       write: sound,
       valueBytes,
       policy,

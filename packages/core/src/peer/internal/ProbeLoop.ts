@@ -31,9 +31,7 @@ export const run = Effect.fnUntraced(function* (options: {
       yield* Effect.yieldNow
       const question = asker.next()
       calls.began(question)
-      const answer = yield* Effect.catchTag(client.probe({ session, keys: question.keys }), "NotVoting", () =>
-        Effect.succeed(undefined)
-      )
+      const answer = yield* Effect.catchTag(client.probe({ session, keys: question.keys }), "NotVoting", noAnswer)
       calls.ended(question)
       // A former life answers as if it still had what it acknowledged (law L57).
       if (answer?.members === members()) {
@@ -52,3 +50,5 @@ export const run = Effect.fnUntraced(function* (options: {
 
 /** How long a peer whose answer does not count is left alone before it is asked again, in milliseconds. */
 const pauseMillis = 200
+
+const noAnswer = () => Effect.succeed(undefined)

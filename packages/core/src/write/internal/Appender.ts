@@ -8,7 +8,7 @@ import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import type { ClockExhausted } from "../../log/HybridLogicalClock.ts"
-import { type Order, ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Membership } from "../../peer/Membership.ts"
 import { Replication } from "../../peer/Replication.ts"
@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
   const draw = (commits: ReadonlyArray<CommitQueue.Commit>): void => {
     const writes = commits.map(({ write }) => write!)
-    const stamps = logs.stamp(writes, (index) => orderOf(commits[index]!))
+    const stamps = logs.stamp(writes, (index) => commits[index]!)
     if (Result.isSuccess(stamps)) return commits.forEach(({ onDrawn }, i) => onDrawn!(stamps.success[i]!, writes[i]!))
     const { message: detail } = stamps.failure
     refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, cause: stamps.failure }))
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     const startedAt = inFlight.now()
     const writes = sound.map(({ write }) => write!)
     const { own } = logs
-    const order = (index: number) => orderOf(sound[index]!)
+    const order = (index: number) => sound[index]!
     const appended = yield* Effect.exit(logs.appendWrites(writes, order, spansOf(sound), own))
     appending = []
     if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
@@ -199,14 +199,6 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-const byClock: Order = { after: undefined, unprobed: true }
-
-/** What decides about the stamp of a write. Most often that is the clock alone, and nothing is made for that. */
-const orderOf = ({ after, drawn, policy }: CommitQueue.Commit): Order => {
-  const unprobed = !QuorumPolicy.isRealTime(policy)
-  return unprobed && after === undefined && drawn === undefined ? byClock : { after, unprobed, drawn }
-}
 
 /** The spans in which writes were committed, each once. */
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {

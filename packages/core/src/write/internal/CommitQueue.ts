@@ -2,19 +2,18 @@
  * The writes that wait for an append, in the order in which they came.
  */
 import type { Effect, Tracer } from "effect"
-import type { HybridLogicalClock } from "../../log/HybridLogicalClock.ts"
 import * as Entry from "../../log/Entry.ts"
+import type { Order } from "../../log/ReplicaLogs.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../Receipt.ts"
 import type { CommitError } from "../QuorumWriter.ts"
 import type * as InFlight from "./InFlight.ts"
 
-/** A write that somebody waits for. */
-export interface Commit extends InFlight.Waiter {
+/** A write that somebody waits for, and what decides about its stamp: nothing is made for that. */
+export interface Commit extends InFlight.Waiter, Order {
   /** When it came, among the marks of `Probes`. */
   readonly mark: number
-  /** What its stamp has to come after. */
-  after: HybridLogicalClock | undefined
+  after: Order["after"]
   /** Absent once it is appended: the log has it then. */
   write: Entry.Writes | undefined
   /** Bytes of its values when it was admitted. */
@@ -23,8 +22,6 @@ export interface Commit extends InFlight.Waiter {
   /** The span in which it was committed, while anybody traces. */
   readonly span: Tracer.AnySpan | undefined
   readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
-  /** The stamp that it has already. */
-  readonly drawn: Entry.Stamp | undefined
   /** Set when nothing is to be written but a stamp is wanted for it: called with that. */
   readonly onDrawn: ((stamp: Entry.Stamp, write: Entry.Writes) => void) | undefined
   /** Called as soon as it is durable here, and has its place. */

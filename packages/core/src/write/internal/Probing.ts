@@ -34,6 +34,15 @@ export const make = Effect.fnUntraced(function* (options: {
   let begunAt = Number.POSITIVE_INFINITY
   let timerAt = Number.POSITIVE_INFINITY
 
+  /** Takes out the writes that were called before this mark. They came in the order of their marks. */
+  const takeBefore = (mark: number): ReadonlyArray<Commit> => {
+    let count = 0
+    while (count < pending.length && pending[count]!.mark < mark) bytes -= pending[count++]!.valueBytes
+    const taken = count === pending.length ? pending : pending.slice(0, count)
+    pending = pending.slice(count)
+    return taken
+  }
+
   const take = (is: (commit: Commit) => boolean): ReadonlyArray<Commit> => {
     const taken: Array<Commit> = []
     const left: Array<Commit> = []
@@ -48,7 +57,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const covered = ProbeTracker.coveredBefore(probes.tracker())
     if (pending.length > 0 && pending[0]!.mark < covered) {
       const clock = probes.clock()
-      const taken = take(({ mark }) => mark < covered)
+      const taken = takeBefore(covered)
       for (const commit of taken) commit.after = later(commit.after, clock)
       onCovered(taken)
     }
