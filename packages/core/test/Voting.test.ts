@@ -78,6 +78,9 @@ describe("who votes", () => {
     const first = Voting.heard(new Map(), b, answer({ vector: [at(5)] }))
     const later = Voting.heard(first, b, answer({ vector: [at(9)] }))
     assert.deepStrictEqual(later.get(b)?.vector, [at(5)])
+    // Also where it says otherwise whether it was blank.
+    const founder = Voting.heard(first, b, answer({ blank: true, vector: [at(9)] }))
+    assert.deepStrictEqual([founder.get(b)?.vector, founder.get(b)?.blank], [[at(5)], true])
     const other = Voting.heard(first, b, answer({ incarnation: incarnation(2), vector: [at(9)] }))
     assert.deepStrictEqual(other.get(b)?.vector, [at(9)])
     assert.strictEqual(Voting.fallen(first, b, incarnation(1)), first)
