@@ -147,6 +147,27 @@ describe("PeerChannel", () => {
     })
   )
 
+  it.effect("an answer to an opening that was seen before opens nothing", () =>
+    Effect.gen(function* () {
+      const secret = yield* secretOf("a")
+      const seen = yield* (yield* doorOf("b")).received(PeerChannel.open(secret, id("b")).bytes)
+      assert(seen?._tag === "Opened")
+      yield* Effect.flip(PeerChannel.open(secret, id("b")).answered(seen.bytes))
+    })
+  )
+
+  it.effect("the proof that everybody sees makes no codes", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const secret = yield* secretOf("a")
+      const opened = yield* door.received(PeerChannel.open(secret, id("b")).bytes)
+      assert(opened?._tag === "Opened")
+      const bytes = Uint8Array.of(0xc3, ...opened.bytes.subarray(1, 17), ...frame(1))
+      const code = yield* secret.mac.sign(yield* Mac.key(Mac.hmacSha256, opened.bytes.slice(17)), bytes)
+      assert.isUndefined(yield* door.received(Uint8Array.of(...bytes, ...code)))
+    })
+  )
+
   it.effect("an opening by a stranger, by itself or by nobody is not answered, and neither is a bare frame", () =>
     Effect.gen(function* () {
       const door = yield* doorOf("b")

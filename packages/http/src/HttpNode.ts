@@ -5,9 +5,10 @@ import { createServer } from "node:http"
 import { NodeCrypto, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import type { Replica, ReplicaSet } from "@quorum/core"
 import { type PeerTransport, type PeerUrls, PeerSecret, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
-import { Layer, type Redacted } from "effect"
+import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
+import * as ClientTokens from "./api/ClientTokens.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
 import * as HttpPeerTransport from "./peer/HttpPeerTransport.ts"
 
@@ -55,7 +56,12 @@ export const serve =
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
       Layer.provide(
-        Layer.effectDiscard(PeerSecret.checkHost(host, secret !== undefined || options.identify !== undefined))
+        Layer.effectDiscard(
+          Effect.andThen(
+            PeerSecret.checkHost(host, secret !== undefined || options.identify !== undefined),
+            routes === ClientApiServer.layer ? ClientTokens.warnWithout : Effect.void
+          )
+        )
       )
     )
 

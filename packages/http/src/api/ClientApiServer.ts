@@ -10,6 +10,7 @@ import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/
 import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
+import * as ClientTokens from "./ClientTokens.ts"
 import * as PlainError from "../PlainError.ts"
 import * as RequestRules from "./RequestRules.ts"
 import * as Routes from "./routes.ts"
@@ -123,8 +124,7 @@ const errorContract = HttpRouter.use((router) =>
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, HttpServerRequest.HttpServerRequest>
 
 /**
- * Adds the client API to the router. Not authenticated: put it behind something that is, or where only those who may
- * write can reach it.
+ * Adds the client API to the router. Without `ClientTokens` everybody who reaches it may do everything.
  *
  * A router takes path parameters of 100 characters unless told otherwise, and keys may be longer; `HttpReplicaServer`
  * tells it.
@@ -141,5 +141,6 @@ export const layer: Layer.Layer<
     Layer.provide(HttpServer.layerServices)
   ),
   errorContract,
-  strictPaths
+  strictPaths,
+  ClientTokens.layer
 )

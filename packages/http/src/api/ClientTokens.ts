@@ -1,0 +1,125 @@
+/**
+ * Who may ask what over the client API: bearer tokens, each with a role and, if wanted, with namespaces.
+ *
+ * Without tokens everybody who reaches the port may do everything. With tokens only `/healthz` and `/readyz` are open,
+ * and the route of peers, who prove themselves in another way.
+ */
+import { ReplicaServer } from "@quorum/core/adapter"
+import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import { Mac } from "effect/crypto"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as PlainError from "../PlainError.ts"
+import { pathOf } from "./RequestRules.ts"
+
+/** A token as it is kept: not itself, but its SHA-256 in hexadecimal digits. */
+export const Token = Schema.Struct({
+  /** What the log calls it. */
+  name: Schema.String,
+  sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
+  /** `read` reads, `write` reads and writes, `admin` may do everything. */
+  role: Schema.Literals(["read", "write", "admin"]),
+  /** The only namespaces whose records it reaches, and nothing that is not of a namespace; all, unless given. */
+  namespaces: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+/** A token as it is kept. */
+export type Token = typeof Token.Type
+
+/** The tokens of today; undefined where there are none to be had, and everybody may do everything. */
+export const ClientTokens = Context.Reference<(() => ReadonlyArray<Token>) | undefined>("@quorum/http/ClientTokens", {
+  defaultValue: () => undefined
+})
+
+/** Takes the tokens from a JSON file, and what is changed in it within seconds: the first time it has to be readable. */
+export const layerFile = (path: string) =>
+  Layer.effect(
+    ClientTokens,
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const read = Effect.flatMap(files.readFileString(path), Schema.decodeEffect(File))
+      let tokens = yield* read
+      const again = Effect.matchEffect(read, {
+        onSuccess: (now) => Effect.sync(() => void (tokens = now)),
+        onFailure: (error) => Effect.logError("the tokens cannot be read, and stay what they were", error)
+      })
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), again)))
+      return () => tokens
+    })
+  )
+
+/** Refuses requests that no token allows, before anybody looks at them. */
+export const layer = HttpRouter.use((router) =>
+  Effect.flatMap(ClientTokens, (tokens) =>
+    tokens === undefined
+      ? Effect.void
+      : router.addGlobalMiddleware((answer) =>
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { authorization }, method, url }) =>
+            isOpen(url)
+              ? answer
+              : Effect.flatMap(tokenOf(authorization, tokens()), (token) => {
+                  if (token === undefined) return Effect.succeed(unknown)
+                  return allows(token, method, pathOf(url)) ? answer : Effect.succeed(forbidden)
+                })
+          )
+        )
+  )
+)
+
+/** Says so in the log where clients need no token. */
+export const warnWithout = Effect.flatMap(ClientTokens, (tokens) =>
+  tokens === undefined
+    ? Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
+    : Effect.void
+)
+
+/** Whether a token may make a request. A path that is not well-formed reaches no namespace. */
+export const allows = ({ namespaces, role }: Token, method: string, path: string): boolean => {
+  const reads = method === "GET" || method === "HEAD" || (method === "POST" && path === "/v1/receipts/verify")
+  if (role === "read" && !reads) return false
+  return namespaces === undefined || namespaces.some((namespace) => namespace === namespaceOf(path))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const File = Schema.fromJsonString(Schema.Array(Token))
+
+/** How often the file is read. */
+const reloadMillis = 2000
+
+const isOpen = (url: string): boolean => url === "/healthz" || url === "/readyz" || url === ReplicaServer.peerPath
+
+const tokenOf = (authorization: string | undefined, tokens: ReadonlyArray<Token>) => {
+  const text = /^bearer ([!-~]+)$/i.exec(authorization ?? "")?.[1]
+  if (text === undefined) return Effect.succeed(undefined)
+  return Effect.map(
+    Effect.promise(() => crypto.subtle.digest("SHA-256", ascii.encode(text))),
+    (bytes) => {
+      const digest = new Uint8Array(bytes)
+      // All are compared, so that the time says nothing of which.
+      return tokens.filter(({ sha256 }) => Mac.timingSafeEqual(digest, bytesOf(sha256)))[0]
+    }
+  )
+}
+
+const ascii = new TextEncoder()
+
+const bytesOf = (hex: string): Uint8Array =>
+  Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
+
+/** The namespace whose records a path is about. */
+const namespaceOf = (path: string): string | undefined => {
+  const name = /^\/v1\/(?:records|keys)\/([^/]+)(?:\/[^/]+)?$/.exec(path)?.[1]
+  try {
+    return name === undefined ? undefined : decodeURIComponent(name)
+  } catch {
+    return undefined
+  }
+}
+
+const unknown = HttpServerResponse.setHeader(
+  PlainError.make(401, "unauthorized", "a token is needed here: Authorization: Bearer …"),
+  "www-authenticate",
+  "Bearer"
+)
+
+const forbidden = PlainError.make(403, "forbidden", "this token may not do that")
