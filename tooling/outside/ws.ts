@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Entry, QuorumWriter, Records, Replica, ReplicaSet } from "@quorum/core"
 import { WsNode } from "@quorum/ws/node"
 import { SqliteStore } from "@quorum/sqlite"
-import { Context, Effect, Layer, Logger, Option } from "effect"
+import { Context, Effect, Layer, Logger, Option, Schedule } from "effect"
 
 const ports = { a: 23_421, b: 23_422, c: 23_423 }
 const peers = Object.fromEntries(Object.entries(ports).map(([id, port]) => [id, `http://127.0.0.1:${port}`]))
@@ -23,7 +23,10 @@ const program = Effect.gen(function* () {
   yield* Layer.build(replica("c"))
   const a = yield* Layer.build(replica("a"))
   const receipt = yield* Context.get(a, QuorumWriter.QuorumWriter).commit(Entry.put("notes", "greeting", "hello"))
-  const record = yield* Context.get(b, Records.Records).read("notes", "greeting", { atLeast: receipt.writeId })
+  // Two of three have committed it; the third may not have met all of them yet since it was started.
+  const record = yield* Context.get(b, Records.Records)
+    .read("notes", "greeting", { atLeast: receipt.writeId })
+    .pipe(Effect.retry({ while: ({ _tag }) => _tag === "NotReady", schedule: Schedule.spaced(50), times: 100 }))
   return `committed on ${receipt.acked.length} of ${receipt.policy.n}, read back ${new TextDecoder().decode(Option.getOrThrow(record).value)}`
 }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
 

@@ -132,13 +132,10 @@ describe("PointerTable", () => {
     for (const from of bounds) {
       for (const to of [undefined, bounds[2], bounds[9], bounds[bounds.length - 1]]) {
         const expected = all.filter((pointer) => RecordKey.isWithin({ from, to }, pointer))
-        for (const limit of [0, 1, 3, all.length]) {
+        for (const limit of [3, all.length]) {
           assert.deepStrictEqual(table.within({ from, to, limit }), expected.slice(0, limit))
-          assert.deepStrictEqual(
-            table.within({ from, to, limit, reverse: true }),
-            expected.toReversed().slice(0, limit)
-          )
         }
+        assert.deepStrictEqual(table.within({ from, to, limit: 2, reverse: true }), expected.toReversed().slice(0, 2))
       }
     }
   })
