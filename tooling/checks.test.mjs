@@ -4,6 +4,8 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { dead } from "./dead.mjs"
 import { examine } from "./examples.mjs"
+import { bugs } from "./mutants-list.mjs"
+import { plant } from "./mutants.mjs"
 import { strangers } from "./names.mjs"
 import { objections } from "./rooms.mjs"
 
@@ -221,4 +223,11 @@ test("a test that a promise names is found in its row and in its sentence, and a
   const row = "| A | It holds what `commit` said. | `holds all of what it said` |"
   const sentence = "Held whole (`are held whole or not at all`), `W = N` or not (`w`)."
   assert.deepEqual(testsNamedIn(`${row}\n${sentence}`), ["holds all of what it said", "are held whole or not at all"])
+})
+
+test("every bug that the simulator is tried with has its one place in the code", () => {
+  const source = (file) => readFileSync(new URL(`../packages/core/src/${file}`, import.meta.url), "utf8")
+  for (const { name, changes, ...change } of bugs) {
+    for (const one of changes ?? [change]) assert.notEqual(plant(source(one.file), { name, ...one }), source(one.file))
+  }
 })

@@ -140,7 +140,7 @@ export const bugs = [
     name: "delete-forgets",
     from: "L37",
     says: "a delete leaves no tombstone in the index",
-    file: "record/IndexFollower.ts",
+    file: "record/internal/Unindexed.ts",
     find: "b === undefined ? a : RecordIndex.compare(a, b) >= 0 ? a : b",
     replace:
       "b === undefined ? a : (a.deleted !== b.deleted) ? (a.deleted ? b : a) : RecordIndex.compare(a, b) >= 0 ? a : b"
@@ -149,26 +149,25 @@ export const bugs = [
     name: "flushing-is-not-read",
     from: "malice",
     says: "what is being merged into the index is not seen",
-    file: "record/IndexFollower.ts",
-    find: "const pointer = newer(recent.pointers.get(namespace, key), flushing?.pointers.get(namespace, key))",
-    replace: "const pointer = recent.pointers.get(namespace, key)"
+    file: "record/internal/Unindexed.ts",
+    find: "newer(recent.get(namespace, key), merging?.pointers.get(namespace, key)),",
+    replace: "recent.get(namespace, key),"
   },
   {
     name: "index-is-not-rebuilt",
     from: "harper#1949",
     says: "what an index lacks at the start is never indexed",
-    file: "record/IndexFollower.ts",
-    find: "for (const { log, seq } of logs.heads()) {",
-    replace: "for (const { log, seq } of logs.heads().slice(0, 0)) {"
+    file: "record/internal/IndexBuilder.ts",
+    find: "const behind = logs.heads().find(",
+    replace: "const behind = logs.heads().slice(0, 0).find("
   },
   {
     name: "progress-runs-ahead",
     from: "L27",
     says: "the index says that it covers what it has not merged",
-    file: "record/IndexFollower.ts",
-    find: "recent = makeOverlay(flushing.progress)",
-    replace:
-      "flushing.pointers = makeOverlay(flushing.progress).pointers\n      recent = makeOverlay(flushing.progress)"
+    file: "record/internal/IndexBuilder.ts",
+    find: "yield* index.merge(step, left",
+    replace: "yield* index.merge(step.slice(0, 0), left"
   },
   {
     name: "at-least-is-not-waited-for",
@@ -271,8 +270,8 @@ export const bugs = [
     from: "malice",
     says: "a peer answers a probe with the beginning of time",
     file: "peer/PeerHandler.ts",
-    find: "return Effect.succeed({ clock: ownClock.current(), far",
-    replace: "return Effect.succeed({ clock: { wallTime: 0, logical: 0 }, far"
+    find: "return Effect.succeed({ clock: ownClock.current(), members",
+    replace: "return Effect.succeed({ clock: { wallTime: 0, logical: 0 }, members"
   },
   {
     name: "clock-forgotten",
