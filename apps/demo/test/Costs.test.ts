@@ -4,11 +4,11 @@ import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet, ReplicaStatus }
 import { PeerFrame, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { Greeting } from "@quorum/testing"
 import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger, Result } from "effect"
 import { HttpServer } from "effect/http"
 import { connect, type Socket } from "node:net"
-import { greeting } from "./support/greeting.ts"
 
 const nodes = { http: HttpNode, ws: WsNode }
 const mebibyte = 1024 * 1024
@@ -73,7 +73,7 @@ const greet = (port: number) =>
             "GET /peer HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
           )
-          socket.write(framed(PeerFrame.encodeRequest(1, { _tag: "hello", payload: greeting("b") })))
+          socket.write(framed(PeerFrame.encodeRequest(1, { _tag: "hello", payload: Greeting.hello("b") })))
         })
         socket.on("error", () => (ended = true))
         socket.on("close", () => (ended = true))

@@ -5,15 +5,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Entry, type LogId, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
 import {
   PeerFrame,
-  PeerProtocol,
+  type PeerProtocol,
   PeerSecret,
   PeerTransport,
   RecordIndex,
-  ReplicaStore,
-  type RunId
+  ReplicaStore
 } from "@quorum/core/adapter"
 import { HttpPeerTransport } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { Greeting } from "@quorum/testing"
 import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger, Redacted } from "effect"
@@ -24,23 +24,6 @@ const serve = { http: HttpNode.serve, ws: WsNode.serve }
 const secret = Redacted.make("the secret of the set, which has 32 bytes or more")
 const other = Redacted.make("the secret of nobody, which has 32 bytes or more too")
 const b = ReplicaId.make("b")
-
-const greeting = (replica: string, incarnation = "00000000000000aa"): PeerProtocol.Hello => ({
-  version: PeerProtocol.versions[0],
-  cluster: "test",
-  replica: ReplicaId.make(replica),
-  incarnation: incarnation as LogId.Incarnation,
-  run: "00000000000000f1" as RunId.RunId,
-  starts: 1,
-  startedAt: 0,
-  voting: true,
-  blank: false,
-  members: {},
-  remembered: [],
-  clock: { wallTime: 0, logical: 0 },
-  vector: [],
-  sentAt: 0
-})
 
 const setOf = (self: string) => ReplicaSet.layer({ cluster: "test", self, members: ["a", "b", "c"] })
 
@@ -109,7 +92,7 @@ describe("a replica set that shares a secret", () => {
     it.live(`L39 lets a member in who says who it is, and nobody who claims to be one, over ${transport}`, () =>
       Effect.gen(function* () {
         const { port } = yield* replica({ transport, secret })
-        const hello = greeting("a")
+        const hello = Greeting.hello("a")
         for (const attempt of [{}, { secret: other }, { as: "c", secret: other }]) {
           const error = yield* Effect.flip(greet(transport, port, hello, attempt))
           assert.strictEqual(error._tag, "PeerUnreachable")
@@ -124,7 +107,7 @@ describe("a replica set that shares a secret", () => {
     it.live(`L39 a member cannot speak as another one, over ${transport}`, () =>
       Effect.gen(function* () {
         const { port } = yield* replica({ transport, secret })
-        const error = yield* Effect.flip(greet(transport, port, greeting("c"), { as: "a", secret }))
+        const error = yield* Effect.flip(greet(transport, port, Greeting.hello("c"), { as: "a", secret }))
         assert(error._tag === "HandshakeRefused")
         assert.strictEqual(error.reason, "identity_mismatch")
       })
@@ -134,10 +117,10 @@ describe("a replica set that shares a secret", () => {
       Effect.gen(function* () {
         const { port } = yield* replica({ transport, secret })
         for (const incarnation of ["00000000000000e1", "00000000000000e2", "00000000000000e3"]) {
-          yield* Effect.flip(greet(transport, port, greeting("a", incarnation)))
+          yield* Effect.flip(greet(transport, port, Greeting.hello("a", { incarnation })))
         }
         const incarnation = "00000000000000aa"
-        const welcome = yield* greet(transport, port, greeting("a", incarnation), { secret })
+        const welcome = yield* greet(transport, port, Greeting.hello("a", { incarnation }), { secret })
         assert.strictEqual(welcome.members[ReplicaId.make("a")]?.incarnation, incarnation as LogId.Incarnation)
       })
     )
@@ -167,7 +150,7 @@ describe("a replica set that shares a secret", () => {
   it.live("a bare frame is refused, and the answer says nothing of the set", () =>
     Effect.gen(function* () {
       const { port } = yield* replica({ transport: "http", secret })
-      const { body, status } = yield* posted(port, greeting("a"))
+      const { body, status } = yield* posted(port, Greeting.hello("a"))
       assert.strictEqual(status, 403)
       assert.deepStrictEqual(JSON.parse(body), { error: "forbidden", message: "who calls proves nothing" })
     })

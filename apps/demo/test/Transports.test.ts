@@ -8,11 +8,11 @@ import { PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ClientApiServer, HttpPeerTransport } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Prometheus } from "@quorum/metrics"
+import { Greeting } from "@quorum/testing"
 import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger } from "effect"
 import { HttpServer } from "effect/http"
-import { greeting } from "./support/greeting.ts"
 
 const serve = { http: HttpNode.serve, ws: WsNode.serve }
 const members = ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })
@@ -155,7 +155,7 @@ describe("the paths of a replica", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const b = ReplicaId.make("b")
-const hello = greeting("a")
+const hello = Greeting.hello("a")
 
 const transports = {
   http: (url: string) => HttpPeerTransport.layer({ peers: { b: url } }).pipe(Layer.provide(NodeHttpClient.layerUndici)),

@@ -93,6 +93,21 @@ describe("a batch", () => {
     })
   )
 
+  it.live("that ends so after many lines, wherever its chunks end, answers all that came before", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const many = Array.from({ length: 5000 }, (_, i) => `{"namespace":"n","key":"k${i}","text":"${i}"}\n`).join("")
+      for (const end of ["no JSON\n", "no JSON"]) {
+        const { lines } = yield* send(a.url, many + end)
+        assert.deepStrictEqual(
+          lines.map(({ line, status }) => [line, status]),
+          [...Array.from({ length: 5000 }, (_, i) => [i + 1, 201]), [5001, 400]]
+        )
+      }
+      assert.strictEqual(a.head(a.own).seq, 10_000)
+    })
+  )
+
   it.live("of many lines is committed whole, and no line twice", () =>
     Effect.gen(function* () {
       const a = yield* single
