@@ -20,7 +20,7 @@ export type Answer =
       readonly reason: string
       readonly verdicts: { readonly [id: string]: string }
     }
-  /** Nothing was written; the same request may succeed later. */
+  /** Nothing was written, as `detail` says; the same request may succeed later. */
   | { readonly _tag: "Unavailable"; readonly detail: string }
   /** Nothing was written, and the same request will never succeed. */
   | { readonly _tag: "Refused"; readonly detail: string }
@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
             member,
             of(member).records.list({ query: { limit: 1000, ...(after === undefined ? {} : { after }) } })
           ),
-          ({ next, records }) => [records, Option.map(Option.fromUndefinedOr(next), (cursor) => cursor)] as const
+          ({ next, records }) => [records, Option.fromUndefinedOr(next)] as const
         )
       )
   }
@@ -180,7 +180,6 @@ const answerOf = (error: Failure): Answer => {
     }
     case "QuorumUnavailable":
     case "LocalWriteFailed":
-      return { _tag: "Unavailable", detail }
     case "Overloaded":
     case "ReplicaClosing":
     case "NotReady":

@@ -184,7 +184,7 @@ export const describe = (answer: Answer): string => {
     case "NotMet":
       return `quorum not met (got ${answer.got}, need ${answer.needed}, reason ${answer.reason})`
     case "Unavailable":
-      return `nothing was written: ${answer.detail}`
+      return answer.detail
     case "Refused":
       return `refused: ${answer.detail}`
     case "Unreachable":

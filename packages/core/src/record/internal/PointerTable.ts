@@ -40,7 +40,8 @@ export const make = (random: () => number = Math.random): PointerTable => {
   let count = 0
   /**
    * One after the other, for every key its newest write: the number of its log (4 bytes), its sequence (8) and its
-   * version (18), then the record as the log has it, up to its value. Together, because a table is larger than what a processor has at hand.
+   * version (18), then the record as the log has it, up to its value. Together, because a table is larger than what a
+   * processor has at hand.
    */
   let records = new Uint8Array(4096)
   let view = Chain.viewOf(records)
