@@ -102,7 +102,9 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
     writeMany: (member, writes) =>
-      Stream.unwrap(of(member).batch.commit({ query: {}, payload: Stream.fromIterable(writes.map(lineOf)) })).pipe(
+      Stream.unwrap(
+        of(member).batch.commit({ query: {}, headers: {}, payload: Stream.fromIterable(writes.map(lineOf)) })
+      ).pipe(
         Stream.map((answer) => [answer.line - 1, answerOfLine(answer)] as const),
         Stream.mapError((error): Answer => {
           const isNowhere = Predicate.isTagged(error, "HttpClientError") && isRefusedConnection(error as never)

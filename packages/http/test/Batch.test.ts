@@ -150,6 +150,66 @@ describe("a batch", () => {
     })
   )
 
+  it.live("may be sent again to any replica, whole or a line of it, when its lines have stamps", () =>
+    Effect.gen(function* () {
+      const set = yield* Cluster.make(["a", "b"])
+      const [a, b] = [yield* set.start("a"), yield* set.start("b")]
+      yield* Cluster.connected(a, "b")
+      const keys = ["x", "y"].map((key) => ({ namespace: "n", key }))
+      const drawn = yield* request("POST", `${a.url}/v1/stamps/each`, { body: JSON.stringify({ keys }) })
+      assert.strictEqual(drawn.status, 201)
+      const stamps = drawn.json.stamps as ReadonlyArray<string>
+      assert.strictEqual(new Set(stamps).size, 2)
+      const lines = keys.map((place, i) => ({ ...place, text: "v", stamp: stamps[i] }))
+      const ids = (answers: ReadonlyArray<Line>) => answers.map(({ receipt }) => receipt!.writeId)
+      const first = yield* send(a.url, lines)
+      assert.deepStrictEqual(ids((yield* send(a.url, lines)).lines), ids(first.lines))
+      yield* send(a.url, [{ ...keys[0], text: "after" }])
+      assert.deepStrictEqual(
+        (yield* send(b.url, lines)).lines.map(({ status }) => status),
+        [201, 201]
+      )
+      for (const { url } of [a, b]) {
+        assert.strictEqual((yield* request("GET", `${url}/v1/records/n/x?consistency=linearizable`)).text, "after")
+      }
+      const other = yield* send(a.url, [
+        { ...lines[1], text: "other" },
+        { ...lines[1], stamp: "none" },
+        { ...lines[0], key: "z" }
+      ])
+      assert.deepStrictEqual(
+        other.lines.map(({ problem, status }) => [status, problem!.error]),
+        [
+          [409, "stamp_reused"],
+          [400, "invalid_request"],
+          [400, "write_rejected"]
+        ]
+      )
+    })
+  )
+
+  it.live("that is atomic has its stamp in a header, and is one write however often it is sent", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const keys = ["x", "y"].map((key) => ({ namespace: "n", key }))
+      const drawn = yield* request("POST", `${a.url}/v1/stamps`, { body: JSON.stringify({ keys }) })
+      const body = keys.map((place) => `${JSON.stringify({ ...place, text: "v" })}\n`).join("")
+      const headers = { ...ndjson, "quorum-stamp": drawn.json.stamp as string }
+      const commit = request("POST", `${a.url}/v1/batch?atomic=true`, { headers, body })
+      assert.include((yield* commit).text, '"status":201')
+      assert.include((yield* commit).text, '"status":201')
+      assert.strictEqual(a.head(a.own).seq, 1)
+      const each = yield* request("POST", `${a.url}/v1/batch`, { headers, body })
+      assert.deepStrictEqual([each.status, each.json.field], [400, "quorum-stamp"])
+      const within = yield* send(a.url, [{ ...keys[0], text: "v", stamp: drawn.json.stamp }], "?atomic=true")
+      assert.deepStrictEqual(
+        within.lines.map(({ status }) => status),
+        [400]
+      )
+      assert.strictEqual(a.head(a.own).seq, 1)
+    })
+  )
+
   it.live("answers a line as a request of its own would have been", () =>
     Effect.gen(function* () {
       const writeId = "a@9f3c52d0b1e44a07:1.5ad3c01e" as WriteId.WriteId

@@ -1,12 +1,12 @@
 /**
  * The part of the client API that takes many writes in one request, each a line of JSON, and answers each with a line.
  */
-import type { Receipt } from "@quorum/core"
+import { type Receipt, StampToken } from "@quorum/core"
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import { receipt, w } from "./WritesApi.ts"
-import { yesOrNo } from "./queries.ts"
+import { stamped, yesOrNo } from "./queries.ts"
 
 /** Text that is UTF-8 without a loss. */
 const WellFormed = Schema.String.check(
@@ -15,7 +15,7 @@ const WellFormed = Schema.String.check(
 
 /**
  * A write as a line: its value is one of `value`, in base64, `text` and `json`; or it is a delete. The type of `json` is
- * `application/json` unless given.
+ * `application/json` unless given. With a stamp that was drawn for its key it may be sent again, to any replica.
  */
 export const BatchLine = Schema.Struct({
   namespace: Schema.String,
@@ -24,7 +24,8 @@ export const BatchLine = Schema.Struct({
   text: Schema.optionalKey(WellFormed),
   json: Schema.optionalKey(Schema.Json),
   contentType: Schema.optionalKey(Schema.String),
-  delete: Schema.optionalKey(Schema.Literal(true))
+  delete: Schema.optionalKey(Schema.Literal(true)),
+  stamp: Schema.optionalKey(StampToken.StampToken)
 }).check(
   Schema.makeFilter(
     (line) =>
@@ -60,6 +61,7 @@ export class BatchGroup extends HttpApiGroup.make("batch")
   .add(
     HttpApiEndpoint.post("commit", "/v1/batch", {
       query: { w, atomic: yesOrNo },
+      headers: stamped,
       payload: HttpApiSchema.StreamNdjson({ schema: Schema.Json, maxElementBytes: maxLineBytes }),
       success: HttpApiSchema.StreamNdjson({ schema: BatchAnswer }),
       error: Errors.ofBatch
@@ -70,7 +72,9 @@ export class BatchGroup extends HttpApiGroup.make("batch")
           "Each line is a write, `{ namespace, key, value }` with a value in base64, or with `text` or `json` instead, or " +
           "with `delete: true`. Each is answered by a line as soon as it and those before it are, in their order: a " +
           "receipt, or what a request of its own would have been answered with; those that follow are not held up by " +
-          "it. With `atomic=true` all lines are one write, which is held whole or not at all, and answered by one line."
+          "it. With `atomic=true` all lines are one write, which is held whole or not at all, and answered by one line. What " +
+          "has a stamp may be sent again, to any replica: a line says its own, and the header `Quorum-Stamp` that of an " +
+          "atomic batch."
       })
     )
   )

@@ -5,7 +5,6 @@
  * the same schemas make the OpenAPI document at `/openapi.json`.
  */
 import {
-  StampToken,
   type Receipt,
   LogId,
   HybridLogicalClock,
@@ -19,7 +18,7 @@ import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { BatchGroup } from "./BatchApi.ts"
 import * as Errors from "./ClientApiErrors.ts"
-import { whole, yesOrNo } from "./queries.ts"
+import { stamped, whole, yesOrNo } from "./queries.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
@@ -122,9 +121,6 @@ const part = {
   after: Schema.optionalKey(Cursor),
   limit: whole(openApi.bounds.limit)
 }
-
-/** A write that may be repeated says its stamp. */
-const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }
 
 const bytes = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array())
 

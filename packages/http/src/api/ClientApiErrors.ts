@@ -10,7 +10,7 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
 import { type AnyTravel, travel, unavailable, unmet, withStatus } from "./ErrorTravel.ts"
-import { stampReused, tooOldToKnow } from "./StampErrors.ts"
+import * as StampErrors from "./StampErrors.ts"
 
 /** A parameter cannot be used. `field` is its name. Nothing was written. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
@@ -210,8 +210,8 @@ const writeUncertain = travel(
 export const ofCommit = [
   unmet(quorumNotMet),
   withStatus(500, writeUncertain),
-  stampReused,
-  tooOldToKnow,
+  withStatus(409, StampErrors.stampReused),
+  withStatus(410, StampErrors.tooOldToKnow),
   unavailable(quorumUnavailable, localWriteFailed, overloaded, replicaClosing, notReady),
   withStatus(400, writeRejected("invalid")),
   withStatus(413, writeRejected("too_large"))
@@ -232,6 +232,8 @@ export const ofBatch = withStatus(
 export const ofLine: ReadonlyArray<readonly [status: number, travel: AnyTravel]> = [
   [400, invalidRequest],
   [400, writeRejected("invalid")],
+  [409, StampErrors.stampReused],
+  [410, StampErrors.tooOldToKnow],
   [413, writeRejected("too_large")],
   [500, writeUncertain],
   [503, quorumUnavailable],

@@ -13,25 +13,16 @@ import {
 } from "@quorum/core"
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import * as Batches from "./batches.ts"
+import * as BatchHandlers from "./BatchHandlers.ts"
 import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { asked, makeReport, namingW, shown } from "./commits.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 import * as Values from "./values.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
-
-/** The one policy that a request can get wrong is `?w=`. */
-const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
-  Effect.catch(
-    effect,
-    (error): Effect.Effect<never, Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest> =>
-      error instanceof QuorumError.InvalidPolicy
-        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail }))
-        : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
-  )
 
 /** What core rejects in a read, by the name that the parameter has here too. */
 const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejected, R>) =>
@@ -42,9 +33,6 @@ const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejec
         ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: error.field, detail: error.detail }))
         : Effect.fail(error as Exclude<E, Records.ReadRejected>)
   )
-
-/** What a client may see of a receipt. */
-const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({ ...receipt, missing: withoutDetails(receipt.missing) })
 
 /** A page as it travels: without `next` it is the last. */
 const withNext = <P extends Records.Page | Records.KeysPage>({ next, ...page }: P) => ({
@@ -57,19 +45,6 @@ interface Stamped {
   readonly "quorum-stamp"?: StampToken.StampToken
 }
 
-/** What a request asks of `w`, for core to decide. */
-const asked = (w: number | undefined) => (w === undefined ? {} : { w })
-
-/** What went wrong in the store is for the operator; the client is told that it did. Once per failure of a batch. */
-const makeReport = () => {
-  const reported = new WeakSet<object>()
-  return (error: { readonly _tag: string; readonly message: string }): Effect.Effect<void> => {
-    if ((error._tag !== "LocalWriteFailed" && error._tag !== "StoreError") || reported.has(error)) return Effect.void
-    reported.add(error)
-    return Effect.logError(error.message)
-  }
-}
-
 const recordsHandlers = HttpApiBuilder.group(
   ClientApi,
   "records",
@@ -79,9 +54,7 @@ const recordsHandlers = HttpApiBuilder.group(
     const { valueBytes } = yield* Limits.Limits
     const report = makeReport()
     const commit = (write: Entry.Write, w: number | undefined, { "quorum-stamp": stamp }: Stamped) =>
-      writer
-        .commit(write, { ...asked(w), ...(stamp === undefined ? {} : { stamp }) })
-        .pipe(Effect.map(shown), namingW, Effect.tapError(report))
+      writer.commit(write, asked(w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
     const page = (options: Partial<Records.PageOptions>) =>
       Effect.tapError(
         Effect.map(namingParameter(records.page({ limit: defaultPageLimit, ...options })), withNext),
@@ -116,26 +89,6 @@ const recordsHandlers = HttpApiBuilder.group(
   })
 )
 
-const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
-
-const batchHandlers = HttpApiBuilder.group(
-  ClientApi,
-  "batch",
-  Effect.fnUntraced(function* (handlers) {
-    const writer = yield* QuorumWriter.QuorumWriter
-    const report = makeReport()
-    return handlers.handleRaw("commit", ({ query, request }) => {
-      const type = request.headers["content-type"]
-      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ type: type ?? "none" }))
-      const commit = (writes: Entry.Writes) =>
-        writer.commit(writes, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
-      return Effect.succeed(
-        (query.atomic === true ? Batches.atomic : Batches.each)(Batches.linesOf(request.stream), commit)
-      )
-    })
-  })
-)
-
 const writesHandlers = HttpApiBuilder.group(
   ClientApi,
   "writes",
@@ -152,30 +105,6 @@ const writesHandlers = HttpApiBuilder.group(
       .handle("resume", ({ params, query }) =>
         writer.resume(params.id, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
       )
-  })
-)
-
-/** The most bytes of the keys of a stamp, as JSON: names take up to six bytes a byte there. */
-const maxKeysBytes = 64 * 1024
-
-const decodeKeys = Schema.decodeUnknownEffect(
-  Schema.fromJsonString(
-    Schema.Struct({ keys: Schema.NonEmptyArray(Schema.Struct({ namespace: Schema.String, key: Schema.String })) })
-  )
-)
-
-const stampsHandlers = HttpApiBuilder.group(
-  ClientApi,
-  "stamps",
-  Effect.fnUntraced(function* (handlers) {
-    const writer = yield* QuorumWriter.QuorumWriter
-    const report = makeReport()
-    return handlers.handleRaw("draw", ({ request }) =>
-      Effect.gen(function* () {
-        const { keys } = yield* readJson(request, maxKeysBytes, decodeKeys)
-        return { stamp: yield* writer.stamp(keys).pipe(namingW, Effect.tapError(report)) }
-      })
-    )
   })
 )
 
@@ -227,9 +156,8 @@ const replicaHandlers = HttpApiBuilder.group(
 /** The handlers of all endpoints. */
 export const layer = Layer.mergeAll(
   recordsHandlers,
-  batchHandlers,
+  BatchHandlers.layer,
   writesHandlers,
-  stampsHandlers,
   receiptsHandlers,
   replicaHandlers
 )

@@ -3,26 +3,20 @@
  */
 import { QuorumError, WriteId } from "@quorum/core"
 import { Schema } from "effect"
-import { travel, withStatus } from "./ErrorTravel.ts"
+import { travel } from "./ErrorTravel.ts"
 
 /** The stamp is another write's. */
-export const stampReused = withStatus(
-  409,
-  travel(
-    QuorumError.StampReused,
-    "stamp_reused",
-    { held: WriteId.WriteId },
-    (body) => new QuorumError.StampReused(body)
-  )
+export const stampReused = travel(
+  QuorumError.StampReused,
+  "stamp_reused",
+  { held: WriteId.WriteId },
+  (body) => new QuorumError.StampReused(body)
 )
 
 /** The stamp is older than what can be known. */
-export const tooOldToKnow = withStatus(
-  410,
-  travel(
-    QuorumError.TooOldToKnow,
-    "too_old_to_know",
-    { ageMillis: Schema.Finite, horizonMillis: Schema.Finite },
-    (body) => new QuorumError.TooOldToKnow(body)
-  )
+export const tooOldToKnow = travel(
+  QuorumError.TooOldToKnow,
+  "too_old_to_know",
+  { ageMillis: Schema.Finite, horizonMillis: Schema.Finite },
+  (body) => new QuorumError.TooOldToKnow(body)
 )

@@ -55,13 +55,16 @@ export class WritesGroup extends HttpApiGroup.make("writes")
   .middleware(Errors.StrictRequests)
   .annotateMerge(OpenApi.annotations({ description: "Writes, by their ids." })) {}
 
+/** The keys that a stamp is for, or that stamps are. */
+export const Keys = Schema.Struct({
+  keys: Schema.NonEmptyArray(Schema.Struct({ namespace: Schema.String, key: Schema.String }))
+})
+
 /** Stamps of writes that may be repeated. */
 export class StampsGroup extends HttpApiGroup.make("stamps")
   .add(
     HttpApiEndpoint.post("draw", "/v1/stamps", {
-      payload: Schema.Struct({
-        keys: Schema.NonEmptyArray(Schema.Struct({ namespace: Schema.String, key: Schema.String }))
-      }),
+      payload: Keys,
       success: Schema.Struct({ stamp: StampToken.StampToken }).pipe(HttpApiSchema.status(201)),
       error: Errors.ofCommit
     }).annotateMerge(
@@ -69,7 +72,18 @@ export class StampsGroup extends HttpApiGroup.make("stamps")
         summary: "Draw a stamp for a write that may be repeated",
         description:
           "Name the key that will be written. A PUT or a DELETE with the header `Quorum-Stamp` may then be sent any " +
-          "number of times, to any replica: it is one write."
+          "number of times, to any replica: it is one write. Several keys are those of one atomic batch."
+      })
+    ),
+    HttpApiEndpoint.post("drawEach", "/v1/stamps/each", {
+      payload: Keys,
+      success: Schema.Struct({ stamps: Schema.Array(StampToken.StampToken) }).pipe(HttpApiSchema.status(201)),
+      error: Errors.ofCommit
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Draw a stamp for each of many writes that may be repeated",
+        description:
+          "As a stamp of one key, for each of the keys and in their order: they are for the lines of a batch."
       })
     )
   )

@@ -1,7 +1,7 @@
 /**
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
-import { Entry, type QuorumError, type QuorumWriter, type Receipt } from "@quorum/core"
+import { Entry, type QuorumError, type QuorumWriter, type Receipt, type StampToken } from "@quorum/core"
 import { Effect, Result, Schema, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
@@ -16,8 +16,11 @@ const maxAtomicLines = 10_000
 /** What a line fails with. */
 type LineError = Exclude<QuorumWriter.CommitError, QuorumError.InvalidPolicy> | InvalidRequest
 
-/** Commits writes that are one entry. */
-type Commit = (writes: Entry.Writes) => Effect.Effect<Receipt.Receipt, LineError>
+/** Commits writes that are one entry, under a stamp if they have one. */
+type Commit = (
+  writes: Entry.Writes,
+  stamp: StampToken.StampToken | undefined
+) => Effect.Effect<Receipt.Receipt, LineError>
 
 /** The lines of a body, as many at once as came at once: no more of it is read than is dealt with. */
 export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
@@ -32,8 +35,9 @@ export const each = (lines: Stream.Stream<unknown, unknown>, commit: Commit): St
     Stream.mapEffect(
       Effect.forEach(
         ({ json, line }) =>
-          Effect.map(Effect.result(Effect.flatMap(Effect.fromResult(writeOf(json)), commit)), (result) =>
-            answerOf(line, result)
+          Effect.map(
+            Effect.result(Effect.flatMap(Effect.fromResult(lineOf(json)), ({ stamp, write }) => commit(write, stamp))),
+            (result) => answerOf(line, result)
           ),
         { concurrency: "unbounded" }
       ),
@@ -44,15 +48,23 @@ export const each = (lines: Stream.Stream<unknown, unknown>, commit: Commit): St
   )
 }
 
-/** All lines are one write. */
-export const atomic = (lines: Stream.Stream<unknown, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+/** All lines are one write, under one stamp. */
+export const atomic = (
+  lines: Stream.Stream<unknown, unknown>,
+  commit: Commit,
+  stamp: StampToken.StampToken | undefined
+): Stream.Stream<BatchAnswer> => {
   let count = 0
   const writes = lines.pipe(
     Stream.take(maxAtomicLines + 1),
     Stream.mapEffect((json) => {
       count++
       if (count > maxAtomicLines) return Effect.fail(invalid(`an atomic batch has ${maxAtomicLines} lines at most`))
-      return Effect.fromResult(writeOf(json))
+      return Effect.flatMap(Effect.fromResult(lineOf(json)), (line) =>
+        line.stamp === undefined
+          ? Effect.succeed(line.write)
+          : Effect.fail(invalid("the stamp of an atomic batch is in the header Quorum-Stamp"))
+      )
     }),
     Stream.runCollect,
     Effect.mapError((cause) => (cause instanceof InvalidRequest ? cause : endOf(cause))),
@@ -61,7 +73,9 @@ export const atomic = (lines: Stream.Stream<unknown, unknown>, commit: Commit): 
     )
   )
   return Stream.fromEffect(
-    Effect.map(Effect.result(Effect.flatMap(writes, commit)), (result) => answerOf(Math.max(1, count), result))
+    Effect.map(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (result) =>
+      answerOf(Math.max(1, count), result)
+    )
   )
 }
 
@@ -87,19 +101,22 @@ const jsonType = "application/json"
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
-const writeOf = (json: unknown): Result.Result<Entry.Write, InvalidRequest> =>
+/** A line: its write, and the stamp of that. */
+const lineOf = (json: unknown) =>
   Result.mapBoth(decode(json), {
     onFailure: ({ message }) => invalid(message),
-    onSuccess: ({ contentType, json, key, namespace, text, value }) => {
-      const type = contentType === undefined ? {} : { contentType }
-      if (value !== undefined) return Entry.put(namespace, key, value, type)
-      if (text !== undefined) return Entry.put(namespace, key, text, type)
-      // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
-      if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
-      // A delete has no value, and so no type: core says so.
-      return { ...Entry.remove(namespace, key), ...type }
-    }
+    onSuccess: (line) => ({ write: writeOf(line), stamp: line.stamp })
   })
+
+const writeOf = ({ contentType, json, key, namespace, text, value }: typeof BatchLine.Type): Entry.Write => {
+  const type = contentType === undefined ? {} : { contentType }
+  if (value !== undefined) return Entry.put(namespace, key, value, type)
+  if (text !== undefined) return Entry.put(namespace, key, text, type)
+  // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
+  if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
+  // A delete has no value, and so no type: core says so.
+  return { ...Entry.remove(namespace, key), ...type }
+}
 
 const answerOf = (line: number, result: Result.Result<Receipt.Receipt, LineError>): BatchAnswer =>
   Result.isSuccess(result) ? { line, status: 201, receipt: result.success } : { line, ...problemOf(result.failure) }

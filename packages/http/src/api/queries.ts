@@ -1,6 +1,7 @@
 /**
- * What stands in queries.
+ * What stands in queries and headers.
  */
+import { StampToken } from "@quorum/core"
 import { Schema, SchemaTransformation } from "effect"
 
 /** A number of a query: decimal digits, and none of the other spellings that `Number` takes (`1e0`, `0x1`, ` 1`). */
@@ -28,3 +29,6 @@ export const yesOrNo = Schema.optionalKey(
     )
   )
 )
+
+/** A write that may be repeated says its stamp. */
+export const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }

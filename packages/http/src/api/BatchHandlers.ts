@@ -1,0 +1,70 @@
+/**
+ * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
+ */
+import { type Entry, QuorumWriter, type StampToken } from "@quorum/core"
+import { Effect, Layer, Schema } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import * as Batches from "./batches.ts"
+import { readJson } from "./bodies.ts"
+import { ClientApi } from "./ClientApi.ts"
+import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { asked, makeReport, namingW, shown } from "./commits.ts"
+import { Keys } from "./WritesApi.ts"
+
+const notOne = new ClientApiErrors.InvalidRequest({
+  field: "quorum-stamp",
+  detail: "a stamp is one write's, and each line is a write; a line says its own as `stamp`"
+})
+
+const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
+
+const batchHandlers = HttpApiBuilder.group(
+  ClientApi,
+  "batch",
+  Effect.fnUntraced(function* (handlers) {
+    const writer = yield* QuorumWriter.QuorumWriter
+    const report = makeReport()
+    return handlers.handleRaw("commit", ({ headers: { "quorum-stamp": stamp }, query, request }) => {
+      const type = request.headers["content-type"]
+      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ type: type ?? "none" }))
+      if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
+      const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
+        writer.commit(writes, asked(query.w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+      const lines = Batches.linesOf(request.stream)
+      return Effect.succeed(query.atomic === true ? Batches.atomic(lines, commit, stamp) : Batches.each(lines, commit))
+    })
+  })
+)
+
+/** The most bytes of the keys of a stamp, as JSON: names take up to six bytes a byte there. */
+const maxKeysBytes = 64 * 1024
+
+/** The most bytes of the keys of many stamps. */
+const maxEachBytes = 1024 * 1024
+
+const decodeKeys = Schema.decodeUnknownEffect(Schema.fromJsonString(Keys))
+
+const stampsHandlers = HttpApiBuilder.group(
+  ClientApi,
+  "stamps",
+  Effect.fnUntraced(function* (handlers) {
+    const writer = yield* QuorumWriter.QuorumWriter
+    const report = makeReport()
+    const draw = (keys: Parameters<typeof writer.stamp>[0]) => writer.stamp(keys).pipe(namingW, Effect.tapError(report))
+    return handlers
+      .handleRaw("draw", ({ request }) =>
+        Effect.flatMap(readJson(request, maxKeysBytes, decodeKeys), ({ keys }) =>
+          Effect.map(draw(keys), (stamp) => ({ stamp }))
+        )
+      )
+      .handleRaw("drawEach", ({ request }) =>
+        Effect.flatMap(readJson(request, maxEachBytes, decodeKeys), ({ keys }) =>
+          // At once, so that a majority is asked once for all of them.
+          Effect.map(Effect.forEach(keys, draw, { concurrency: "unbounded" }), (stamps) => ({ stamps }))
+        )
+      )
+  })
+)
+
+/** The handlers of batches and of stamps. */
+export const layer = Layer.mergeAll(batchHandlers, stampsHandlers)

@@ -1,0 +1,39 @@
+/**
+ * What the handlers that commit have in common: what a request asks of core, and what of the answers travels.
+ */
+import { QuorumError, type Receipt, type StampToken } from "@quorum/core"
+import { Effect } from "effect"
+import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { withoutDetails } from "./ErrorTravel.ts"
+
+/** The one policy that a request can get wrong is `?w=`. */
+export const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
+  Effect.catch(
+    effect,
+    (error): Effect.Effect<never, Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest> =>
+      error instanceof QuorumError.InvalidPolicy
+        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail }))
+        : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
+  )
+
+/** What a client may see of a receipt. */
+export const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({
+  ...receipt,
+  missing: withoutDetails(receipt.missing)
+})
+
+/** What a request asks of `w` and by which stamp, for core to decide. */
+export const asked = (w: number | undefined, stamp?: StampToken.StampToken) => ({
+  ...(w === undefined ? {} : { w }),
+  ...(stamp === undefined ? {} : { stamp })
+})
+
+/** What went wrong in the store is for the operator; the client is told that it did. Once per failure of a batch. */
+export const makeReport = () => {
+  const reported = new WeakSet<object>()
+  return (error: { readonly _tag: string; readonly message: string }): Effect.Effect<void> => {
+    if ((error._tag !== "LocalWriteFailed" && error._tag !== "StoreError") || reported.has(error)) return Effect.void
+    reported.add(error)
+    return Effect.logError(error.message)
+  }
+}
