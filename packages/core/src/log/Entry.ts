@@ -30,6 +30,7 @@
  */
 import { Result, Schema } from "effect"
 import type { RunId } from "../identity/RunId.ts"
+import * as Bytes from "./Bytes.ts"
 import * as Chain from "./Chain.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import type { Version } from "./Version.ts"
@@ -104,7 +105,7 @@ export const put = (
   kind: "put",
   namespace,
   key,
-  value: typeof value === "string" ? encoder.encode(value) : value,
+  value: typeof value === "string" ? Bytes.ofText(value) : value,
   ...(options?.contentType === undefined ? {} : { contentType: options.contentType })
 })
 
@@ -150,18 +151,18 @@ export const encodeInto = (target: Uint8Array, offset: number, writes: Writes, s
   let at = offset + headerBytes
   if ("kind" in writes) at = encodeRecord(target, at, writes)
   else for (const write of writes) at = encodeRecord(target, at, write)
-  writeUint32(target, offset, at - offset - 4)
+  Bytes.writeUint32(target, offset, at - offset - 4)
   target[offset + 4] = layout
   target[offset + 5] = stamp.unprobed ? unprobedFlag : 0
   const { clock } = stamp
   const wallTimeHigh = Math.floor(clock.wallTime / 0x1_0000_0000)
   target[offset + 6] = wallTimeHigh >>> 8
   target[offset + 7] = wallTimeHigh
-  writeUint32(target, offset + 8, clock.wallTime)
-  writeUint32(target, offset + 12, clock.logical)
+  Bytes.writeUint32(target, offset + 8, clock.wallTime)
+  Bytes.writeUint32(target, offset + 12, clock.logical)
   const tie = tieOf(stamp.tie)
-  writeUint32(target, offset + 16, tie.high)
-  writeUint32(target, offset + 20, tie.low)
+  Bytes.writeUint32(target, offset + 16, tie.high)
+  Bytes.writeUint32(target, offset + 20, tie.low)
   return at
 }
 
@@ -204,44 +205,18 @@ export const badName = (bytes: Uint8Array, offset: number): MalformedEntry | und
   const after = endUnsafe(bytes, offset)
   for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
     const key = keyStart(bytes, at)
-    if (!isName(bytes, at + recordHeaderBytes, key)) return malformed(at, "the namespace is not a name")
+    if (!Bytes.isName(bytes, at + recordHeaderBytes, key)) return malformed(at, "the namespace is not a name")
     const type = key + keyLength(bytes, at)
-    if (!isName(bytes, key, type)) return malformed(at, "the key is not a name")
-    if (!isVisible(bytes, type, type + bytes[at + 1]!)) return malformed(at, "the content type is not a name")
+    if (!Bytes.isName(bytes, key, type)) return malformed(at, "the key is not a name")
+    if (!Bytes.isVisible(bytes, type, type + bytes[at + 1]!)) return malformed(at, "the content type is not a name")
   }
   return undefined
 }
 
-/** Whether bytes are the name of a namespace or a key. Plain ASCII, which most names are, is looked at once. */
-const isName = (bytes: Uint8Array, start: number, end: number): boolean => {
-  if (start === end) return false
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]!
-    if (byte === 0) return false
-    if (byte > 0x7f) return isText(bytes.subarray(start, end))
-  }
-  return true
-}
-
-const isText = (bytes: Uint8Array): boolean => {
-  try {
-    return !strict.decode(bytes).includes("\0")
-  } catch {
-    return false
-  }
-}
-
-const isVisible = (bytes: Uint8Array, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) if (bytes[i]! < 0x20 || bytes[i]! > 0x7e) return false
-  return true
-}
-
 const malformed = (offset: number, detail: string) => new MalformedEntry({ offset, detail })
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
 /** The offset after an entry that is known to be well-formed. */
-export const endUnsafe = (bytes: Uint8Array, offset: number): number => offset + 4 + readUint32(bytes, offset)
+export const endUnsafe = (bytes: Uint8Array, offset: number): number => offset + 4 + Bytes.readUint32(bytes, offset)
 
 /** Where the first record of an entry begins. */
 export const firstRecord = (offset: number): number => offset + headerBytes
@@ -258,14 +233,14 @@ export const headLength = (bytes: Uint8Array, at: number): number =>
 export const compareKeys = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number => {
   const aNamespace = aAt + recordHeaderBytes
   const bNamespace = bAt + recordHeaderBytes
-  const namespaces = compareBytes(a, aNamespace, a[aAt + 6]!, b, bNamespace, b[bAt + 6]!)
+  const namespaces = Bytes.compare(a, aNamespace, a[aAt + 6]!, b, bNamespace, b[bAt + 6]!)
   if (namespaces !== 0) return namespaces
-  return compareBytes(a, keyStart(a, aAt), keyLength(a, aAt), b, keyStart(b, bAt), keyLength(b, bAt))
+  return Bytes.compare(a, keyStart(a, aAt), keyLength(a, aAt), b, keyStart(b, bAt), keyLength(b, bAt))
 }
 
 /** Order of two versions as bytes, which an entry has at `versionAt`: by the clock, then by the tie. */
 export const compareVersions = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number =>
-  compareBytes(a, aAt, versionBytes, b, bAt, versionBytes)
+  Bytes.compare(a, aAt, versionBytes, b, bAt, versionBytes)
 
 /** The clock of a well-formed entry. */
 export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.HybridLogicalClock =>
@@ -274,7 +249,10 @@ export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.H
 /** A version as bytes. */
 export const readVersion = (bytes: Uint8Array, at: number): Version => ({
   clock: readClock(bytes, at),
-  tie: Chain.format({ high: readUint32(bytes, at + 10), low: readUint32(bytes, at + 14) }) as string as RunId
+  tie: Chain.format({
+    high: Bytes.readUint32(bytes, at + 10),
+    low: Bytes.readUint32(bytes, at + 14)
+  }) as string as RunId
 })
 
 /** When a well-formed entry was written. */
@@ -289,8 +267,8 @@ export const headerAt = (bytes: Uint8Array, at: number): Header => {
   const keyAt = keyStart(bytes, at)
   return {
     kind: bytes[at] === putKind ? "put" : "delete",
-    namespace: decodeText(bytes, namespaceStart, keyAt),
-    key: decodeText(bytes, keyAt, keyAt + keyLength(bytes, at))
+    namespace: Bytes.decodeText(bytes, namespaceStart, keyAt),
+    key: Bytes.decodeText(bytes, keyAt, keyAt + keyLength(bytes, at))
   }
 }
 
@@ -301,7 +279,7 @@ export const recordAt = (bytes: Uint8Array, at: number): Write => {
   return {
     ...headerAt(bytes, at),
     value: bytes.subarray(value, value + valueLength(bytes, at)),
-    ...(value === type ? {} : { contentType: decodeText(bytes, type, value) })
+    ...(value === type ? {} : { contentType: Bytes.decodeText(bytes, type, value) })
   }
 }
 
@@ -331,7 +309,7 @@ const unprobedFlag = 1
 const putKind = 1
 const deleteKind = 2
 
-const textSize = (text: string): number => encoder.encode(text).length
+const textSize = (text: string): number => Bytes.ofText(text).length
 
 const maxRecordSize = ({ contentType, key, namespace, value }: Write): number =>
   recordHeaderBytes + 3 * (namespace.length + key.length) + (contentType?.length ?? 0) + value.length
@@ -339,16 +317,16 @@ const maxRecordSize = ({ contentType, key, namespace, value }: Write): number =>
 const encodeRecord = (target: Uint8Array, offset: number, write: Write): number => {
   const { contentType, key, kind, namespace, value } = write
   let at = offset + recordHeaderBytes
-  const namespaceBytes = encodeText(target, at, namespace)
+  const namespaceBytes = Bytes.encodeText(target, at, namespace)
   at += namespaceBytes
-  const keyBytes = encodeText(target, at, key)
+  const keyBytes = Bytes.encodeText(target, at, key)
   at += keyBytes
-  const typeBytes = contentType === undefined ? 0 : encodeText(target, at, contentType)
+  const typeBytes = contentType === undefined ? 0 : Bytes.encodeText(target, at, contentType)
   at += typeBytes
   target.set(value, at)
   target[offset] = kind === "put" ? putKind : deleteKind
   target[offset + 1] = typeBytes
-  writeUint32(target, offset + 2, value.length)
+  Bytes.writeUint32(target, offset + 2, value.length)
   target[offset + 6] = namespaceBytes
   target[offset + 7] = keyBytes >>> 8
   target[offset + 8] = keyBytes
@@ -366,71 +344,13 @@ const tieOf = (tie: RunId): Chain.State => {
 let lastTie: RunId | undefined
 let lastHalves: Chain.State = { high: 0, low: 0 }
 
-const keyLength = (bytes: Uint8Array, at: number): number => readUint16(bytes, at + 7)
+const keyLength = (bytes: Uint8Array, at: number): number => Bytes.readUint16(bytes, at + 7)
 const keyStart = (bytes: Uint8Array, at: number): number => at + recordHeaderBytes + bytes[at + 6]!
-const valueLength = (bytes: Uint8Array, at: number): number => readUint32(bytes, at + 2)
+const valueLength = (bytes: Uint8Array, at: number): number => Bytes.readUint32(bytes, at + 2)
 
 const readClock = (bytes: Uint8Array, at: number): HybridLogicalClock.HybridLogicalClock => ({
-  wallTime: readUint16(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 2),
-  logical: readUint32(bytes, at + 6)
+  wallTime: Bytes.readUint16(bytes, at) * 0x1_0000_0000 + Bytes.readUint32(bytes, at + 2),
+  logical: Bytes.readUint32(bytes, at + 6)
 })
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const noBytes = new Uint8Array(0)
-
-const encodeText = (target: Uint8Array, offset: number, text: string): number => {
-  // Short ASCII text is the common case, and a loop beats the call into the encoder there.
-  if (text.length <= 64) {
-    let i = 0
-    for (; i < text.length; i++) {
-      const code = text.charCodeAt(i)
-      if (code > 0x7f) break
-      target[offset + i] = code
-    }
-    if (i === text.length) return i
-  }
-  return encoder.encodeInto(text, target.subarray(offset)).written
-}
-
-const decodeText = (bytes: Uint8Array, start: number, end: number): string => {
-  if (end - start <= 32) {
-    let text = ""
-    let i = start
-    for (; i < end; i++) {
-      const byte = bytes[i]!
-      if (byte > 0x7f) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === end) return text
-  }
-  return decoder.decode(bytes.subarray(start, end))
-}
-
-const compareBytes = (
-  a: Uint8Array,
-  aAt: number,
-  aLength: number,
-  b: Uint8Array,
-  bAt: number,
-  bLength: number
-): number => {
-  const length = Math.min(aLength, bLength)
-  for (let i = 0; i < length; i++) {
-    const difference = a[aAt + i]! - b[bAt + i]!
-    if (difference !== 0) return difference
-  }
-  return aLength - bLength
-}
-
-const writeUint32 = (target: Uint8Array, offset: number, value: number): void => {
-  target[offset] = value >>> 24
-  target[offset + 1] = value >>> 16
-  target[offset + 2] = value >>> 8
-  target[offset + 3] = value
-}
-
-const readUint32 = (bytes: Uint8Array, offset: number): number =>
-  bytes[offset]! * 0x100_0000 + ((bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!)
-
-const readUint16 = (bytes: Uint8Array, offset: number): number => (bytes[offset]! << 8) | bytes[offset + 1]!

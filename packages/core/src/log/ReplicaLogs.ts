@@ -11,11 +11,13 @@ import * as Monotonic from "./Monotonic.ts"
 import * as PassingFault from "./PassingFault.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
+import * as Damage from "./Damage.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as OwnTail from "./OwnTail.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -112,9 +114,6 @@ const unprobed: Order = { after: undefined, unprobed: true }
 
 type Appending = ReturnType<ReplicaLogs["Service"]["appendWrites"]>
 
-/** How many bytes of the newest own entries are kept in memory for the replicators. */
-const tailBytes = 8 * 1024 * 1024
-
 /** Builds the view from the store, which has to be that of this replica. */
 export const make: Effect.Effect<
   ReplicaLogs["Service"],
@@ -142,7 +141,7 @@ export const make: Effect.Effect<
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
-  const damage = makeDamage(store, sink)
+  const damage = Damage.make(store, sink)
   const isDamage = (error: ReplicaStore.StoreError) => error.reason === "corrupt" && store.damaged().length > 0
   for (const watermark of yield* store.watermarks) {
     heads.set(watermark.log, watermark)
@@ -166,12 +165,12 @@ export const make: Effect.Effect<
     return lock
   }
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
-  let tail = makeTail()
+  let tail = OwnTail.make()
   let appendFault: ReplicaStore.StoreError | undefined
   const readFault = yield* PassingFault.make
   const endFault = (): ReplicaStore.StoreError | undefined => {
     const range = damage.at(own, head(own).seq)
-    return range === undefined ? undefined : damagedBy(range)
+    return range === undefined ? undefined : Damage.errorOf(range)
   }
 
   const stamp = (
@@ -265,7 +264,7 @@ export const make: Effect.Effect<
         Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
           identity = { ...identity, incarnation }
           own = LogId.make(identity.replica, incarnation)
-          tail = makeTail()
+          tail = OwnTail.make()
           traces = Tracing.makeRecent()
           return incarnation
         })
@@ -350,50 +349,6 @@ export const layer: Layer.Layer<
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is known of the damage in a store: it is held up to the first damaged entry of a log, and no further. */
-const makeDamage = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink) => {
-  let known = 0
-  /** How far damaged logs are held, by the entry before the first that is damaged. */
-  const held = new Map<LogId.LogId, Watermark.Watermark>()
-  const find = (log: LogId.LogId, is: (range: ReplicaStore.DamagedRange) => boolean) =>
-    known === 0 ? undefined : store.damaged().find((range) => range.log === log && is(range))
-  /** How far a log is held before a damaged entry: where that is damaged too, as looking at it shows, before that. */
-  const endBefore = (log: LogId.LogId, from: number): Effect.Effect<Watermark.Watermark> =>
-    Effect.flatMap(Effect.option(store.chainAt(log, from - 1)), (found) => {
-      const chain = Option.getOrUndefined(Option.flatten(found))
-      if (chain !== undefined) return Effect.succeed({ log, seq: from - 1, chain })
-      const more = store.damaged().find((range) => range.log === log && range.from < from && from - 1 <= range.to)
-      return more === undefined ? Effect.succeed(Watermark.none(log)) : endBefore(log, more.from)
-    })
-  return {
-    /** Whether the store has found more of it. */
-    isNews: (): boolean => store.damaged().length > known,
-    /** Takes in what the store has found. */
-    lookUp: Effect.suspend(() => {
-      const news = store.damaged().slice(known)
-      known = store.damaged().length
-      return Effect.forEach(
-        news,
-        Effect.fnUntraced(function* ({ from, log, to }) {
-          if (sink.active()) sink.tell({ _tag: "DamageFound", log, from, to })
-          yield* Effect.logError(`entries ${from} to ${to} of ${log} are damaged here and do not count as held`)
-          const before = held.get(log)
-          if (before !== undefined && before.seq < from) return
-          held.set(log, yield* endBefore(log, from))
-        }),
-        { discard: true }
-      )
-    }),
-    at: (log: LogId.LogId, seq: number) => find(log, ({ from, to }) => from <= seq && seq <= to),
-    heldOf: (head: Watermark.Watermark): Watermark.Watermark => held.get(head.log) ?? head,
-    /** Why no more of a log can be said to be held. */
-    of: (log: LogId.LogId): ReplicaStore.StoreError | undefined => {
-      const first = find(log, () => true)
-      return first === undefined ? undefined : damagedBy(first)
-    }
-  }
-}
-
 type AppendError = ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
 
 const changed = (error: ReplicaStore.AppendGap | ReplicaStore.AppendDrift): ReplicaStore.StoreError => {
@@ -405,49 +360,3 @@ const anotherLog = new ReplicaStore.StoreError({
   reason: "unavailable",
   detail: "this replica has opened another log meanwhile; nothing was written"
 })
-
-const damagedBy = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaStore.StoreError => {
-  const detail = `entries ${from} to ${to} of ${log} are damaged, so what follows does not count as held`
-  return new ReplicaStore.StoreError({ reason: "corrupt", detail })
-}
-
-/** The newest batches of the own log, oldest first, dropped from the front when they take too many bytes. */
-const makeTail = () => {
-  let batches: Array<EntryBatch.EntryBatch | undefined> = []
-  let first = 0
-  let size = 0
-  return {
-    push: (batch: EntryBatch.EntryBatch): void => {
-      batches.push(batch)
-      size += batch.bytes.buffer.byteLength
-      while (size > tailBytes && first < batches.length - 1) {
-        size -= batches[first]!.bytes.buffer.byteLength
-        batches[first++] = undefined
-      }
-      if (first > 1024) {
-        batches = batches.slice(first)
-        first = 0
-      }
-    },
-    read: (after: number, maxBytes: number): EntryBatch.EntryBatch | undefined => {
-      let low = first
-      let high = batches.length - 1
-      while (low < high) {
-        const middle = (low + high) >>> 1
-        if (EntryBatch.last(batches[middle]!) <= after) low = middle + 1
-        else high = middle
-      }
-      const found = batches[low]
-      if (found === undefined || low < first || found.from > after + 1 || EntryBatch.last(found) <= after) {
-        return undefined
-      }
-      const run: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(found, after)]
-      let bytes = run[0].bytes.length
-      for (let i = low + 1; i < batches.length && bytes + batches[i]!.bytes.length <= maxBytes; i++) {
-        run.push(batches[i]!)
-        bytes += batches[i]!.bytes.length
-      }
-      return EntryBatch.take(EntryBatch.concat(run), maxBytes)
-    }
-  }
-}

@@ -1,0 +1,49 @@
+/**
+ * The newest batches of the own log, oldest first, in memory for the replicators; dropped from the front when they take
+ * too many bytes.
+ */
+import * as EntryBatch from "./EntryBatch.ts"
+
+/** How many bytes of the newest own entries are kept in memory for the replicators. */
+const tailBytes = 8 * 1024 * 1024
+
+/** Starts with none. */
+export const make = () => {
+  let batches: Array<EntryBatch.EntryBatch | undefined> = []
+  let first = 0
+  let size = 0
+  return {
+    push: (batch: EntryBatch.EntryBatch): void => {
+      batches.push(batch)
+      size += batch.bytes.buffer.byteLength
+      while (size > tailBytes && first < batches.length - 1) {
+        size -= batches[first]!.bytes.buffer.byteLength
+        batches[first++] = undefined
+      }
+      if (first > 1024) {
+        batches = batches.slice(first)
+        first = 0
+      }
+    },
+    read: (after: number, maxBytes: number): EntryBatch.EntryBatch | undefined => {
+      let low = first
+      let high = batches.length - 1
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if (EntryBatch.last(batches[middle]!) <= after) low = middle + 1
+        else high = middle
+      }
+      const found = batches[low]
+      if (found === undefined || low < first || found.from > after + 1 || EntryBatch.last(found) <= after) {
+        return undefined
+      }
+      const run: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(found, after)]
+      let bytes = run[0].bytes.length
+      for (let i = low + 1; i < batches.length && bytes + batches[i]!.bytes.length <= maxBytes; i++) {
+        run.push(batches[i]!)
+        bytes += batches[i]!.bytes.length
+      }
+      return EntryBatch.take(EntryBatch.concat(run), maxBytes)
+    }
+  }
+}
