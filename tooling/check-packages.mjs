@@ -12,12 +12,16 @@ import { turboRun } from "./turbo.mjs"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
 
-/** Each project: the program of `tooling/outside` that it runs, and what a user would install for it. */
+/**
+ * Each project: the program of `tooling/outside` that it runs, and what a user would install for it. What the registry
+ * would bring with that (`brings`) is taken from here.
+ */
 const projects = [
   { program: "core.ts", packages: ["core"], also: [] },
   { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
   { program: "http.ts", packages: ["core", "http", "sqlite"], also: ["@effect/platform-node"] },
   { program: "metrics.ts", packages: ["core", "http", "metrics", "sqlite"], also: ["@effect/platform-node"] },
+  { program: "server.ts", packages: ["server"], brings: ["core", "http", "lmdb", "metrics", "sqlite", "ws"], also: [] },
   { program: "ws.ts", packages: ["core", "ws", "sqlite"], also: ["@effect/platform-node"] }
 ]
 
@@ -69,7 +73,7 @@ try {
     run(bin("attw"), [packed.filename, "--profile", "esm-only", "--format", "ascii", "--no-color"], folder)
     console.log(`${name}: packed, publint and attw have nothing to say`)
   }
-  for (const { also, packages, program } of projects) {
+  for (const { also, brings = [], packages, program } of projects) {
     const project = join(work, program.replace(".ts", ""))
     mkdirSync(project)
     writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }))
@@ -79,7 +83,7 @@ try {
       "npm",
       [
         ["install", "--no-audit", "--no-fund", "--loglevel=error"],
-        packages.map((name) => tarballs[`@quorum/${name}`]),
+        [...packages, ...brings].map((name) => tarballs[`@quorum/${name}`]),
         ["effect", ...also, "typescript", "@types/node"].map(pinned)
       ].flat(),
       project
@@ -87,7 +91,8 @@ try {
     run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], project)
     for (const name of packages) run(process.execPath, ["--input-type=module", "--eval", closed(name)], project)
     const said = run(process.execPath, ["--disable-warning=ExperimentalWarning", program], project)
-    console.log(`${packages.map((name) => `@quorum/${name}`).join(" + ")}, installed with npm: ${said.trim()}`)
+    const installed = packages.map((name) => `@quorum/${name}`)
+    console.log(`${installed.join(" + ")}, installed with npm: ${said.trim()}`)
   }
 } finally {
   rmSync(work, { recursive: true, force: true })

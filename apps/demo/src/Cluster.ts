@@ -6,11 +6,10 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type QuorumPolicy, ReplicaId } from "@quorum/core"
+import { Folder, Ports } from "@quorum/server/tools"
 import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { CliError } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import * as Folder from "./Folder.ts"
-import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig, type Transport } from "./ReplicaConfig.ts"
 
 /** A replica process did not start. */
@@ -80,7 +79,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
   const members = options.ports.map((port, i): Member => {
     const id = ReplicaId.make(String.fromCharCode(97 + i))
-    return { id, port, url: `http://${host}:${port}`, folder: join(options.folder, id) }
+    return { id, port, url: `http://${Ports.host}:${port}`, folder: join(options.folder, id) }
   })
   const urls = Object.fromEntries(members.map(({ id, url }) => [id, url])) as ReplicaConfig["members"]
   const processes = new Map<Member, Process>()

@@ -2,17 +2,26 @@
  * The demo, step by step: import while a replica is killed, show what happens without a quorum, bring everything back,
  * and compare.
  */
-import { Clock, Effect } from "effect"
+import type { Progress } from "@quorum/server/tools"
+import { Clock, Effect, type FileSystem, type PlatformError, type Scope } from "effect"
+import type { HttpClient } from "effect/http"
 import * as Batching from "./Batching.ts"
 import * as Client from "./Client.ts"
-import type { Cluster } from "./Cluster.ts"
+import type { Cluster, ReplicaFailed } from "./Cluster.ts"
 import * as Import from "./Import.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Report from "./Report.ts"
 import * as Steps from "./Steps.ts"
 
 /** Runs all steps on replicas that are not running yet, and reports. The replicas run on until their scope closes. */
-export const run = Effect.fnUntraced(function* (cluster: Cluster, options: Steps.Options) {
+export const run = Effect.fnUntraced(function* (
+  cluster: Cluster,
+  options: Steps.Options
+): Effect.fn.Return<
+  Report.Report,
+  PlatformError.PlatformError | ReplicaFailed,
+  FileSystem.FileSystem | HttpClient.HttpClient | Progress.Progress | Scope.Scope
+> {
   const { members, policy } = cluster
   const metrics = yield* Metrics.watch(cluster)
   const client = metrics.counting(yield* Batching.make(yield* Client.make(members), members))

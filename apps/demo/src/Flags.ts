@@ -2,9 +2,9 @@
  * Flags that several commands have.
  */
 import { resolve } from "node:path"
+import { Folder } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Schema, SchemaTransformation } from "effect"
 import { Flag } from "effect/cli"
-import * as Folder from "./Folder.ts"
 
 /** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
 export const whole = (name: string, minimum: number, maximum: number) =>

@@ -7,10 +7,10 @@
 import { createHash } from "node:crypto"
 import { type LogId, type Entry, WriteId } from "@quorum/core"
 import { RecordKey } from "@quorum/core/adapter"
+import type { Lines } from "@quorum/server/tools"
 import { type Cause, Clock, Effect, Queue, Semaphore, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
-import type { Line, WriteLine } from "./Lines.ts"
 import type { Kill } from "./Report.ts"
 
 /** What was acknowledged for a key: the write, and the SHA-256 of its value. */
@@ -80,7 +80,7 @@ export const acknowledge = (state: Import, write: Entry.Write, writeId: WriteId.
 /** Imports all lines. `onProgress` runs whenever a write was sent or has got its answer, and must be quick. */
 export const run = Effect.fnUntraced(function* <E, R>(options: {
   readonly state: Import
-  readonly lines: Stream.Stream<Line, E, R>
+  readonly lines: Stream.Stream<Lines.Line, E, R>
   readonly cluster: Cluster
   readonly client: Client
   readonly writers: number
@@ -89,7 +89,7 @@ export const run = Effect.fnUntraced(function* <E, R>(options: {
   const { client, cluster, onProgress, state } = options
   const bytes = yield* Semaphore.make(maxHeldBytes)
   const queues = yield* Effect.replicateEffect(
-    Queue.make<WriteLine, Cause.Done>({ capacity: heldLines }),
+    Queue.make<Lines.WriteLine, Cause.Done>({ capacity: heldLines }),
     options.writers
   )
 
@@ -126,7 +126,7 @@ export const run = Effect.fnUntraced(function* <E, R>(options: {
     }
   })
 
-  const importLine = Effect.fnUntraced(function* (writer: Writer, { number, write }: WriteLine) {
+  const importLine = Effect.fnUntraced(function* (writer: Writer, { number, write }: Lines.WriteLine) {
     const answer = yield* settle(writer, write)
     if (answer._tag === "Committed") {
       state.committed++

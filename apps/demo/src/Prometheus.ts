@@ -2,11 +2,11 @@
  * A real Prometheus, as a process that scrapes the replicas and evaluates the alert rules. It ends with the scope.
  */
 import { join } from "node:path"
+import { Ports } from "@quorum/server/tools"
 import { Effect, FileSystem, Schedule, Schema, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import type { Member } from "./Cluster.ts"
-import { host } from "./Ports.ts"
 
 /** Prometheus cannot be asked. */
 export class PrometheusFailed extends Schema.TaggedError<PrometheusFailed>()("PrometheusFailed", {
@@ -31,13 +31,13 @@ export const start = Effect.fnUntraced(function* (options: {
   yield* fs.makeDirectory(folder, { recursive: true })
   yield* fs.writeFileString(join(folder, "alerts.yml"), rules)
   yield* fs.writeFileString(join(folder, "prometheus.yml"), configuration(members))
-  const url = `http://${host}:${port}`
+  const url = `http://${Ports.host}:${port}`
   const command = ChildProcess.make(
     "prometheus",
     [
       `--config.file=${join(folder, "prometheus.yml")}`,
       `--storage.tsdb.path=${join(folder, "data")}`,
-      `--web.listen-address=${host}:${port}`,
+      `--web.listen-address=${Ports.host}:${port}`,
       "--log.level=warn"
     ],
     { stdout: "pipe", stderr: "pipe", forceKillAfter: 5000 }
@@ -127,6 +127,6 @@ const configuration = (members: ReadonlyArray<Member>): string =>
     "scrape_configs:",
     "  - job_name: quorum",
     "    static_configs:",
-    ...members.map(({ id, port }) => `      - { targets: ["${host}:${port}"], labels: { instance: "${id}" } }`),
+    ...members.map(({ id, port }) => `      - { targets: ["${Ports.host}:${port}"], labels: { instance: "${id}" } }`),
     ""
   ].join("\n")

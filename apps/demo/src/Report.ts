@@ -2,9 +2,9 @@
  * The outcome of a run: as JSON for a program, as a few lines for a person.
  */
 import { HybridLogicalClock, Receipt } from "@quorum/core"
+import { Text } from "@quorum/server/tools"
 import { Effect, FileSystem, Schema } from "effect"
 import * as StoryText from "./StoryText.ts"
-import * as Text from "./Text.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))

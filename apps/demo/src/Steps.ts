@@ -2,16 +2,14 @@
  * The steps of the demo. Each says what it does, and returns what it saw.
  */
 import { Entry, type WriteId } from "@quorum/core"
+import { Lines, Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
 import type { Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import * as Compare from "./Compare.ts"
 import * as Import from "./Import.ts"
-import * as Lines from "./Lines.ts"
-import { Progress } from "./Progress.ts"
 import type * as Report from "./Report.ts"
 import * as Stories from "./Stories.ts"
-import * as Text from "./Text.ts"
 
 /** What is imported, and with how many writers. */
 export interface Options {
@@ -29,7 +27,7 @@ export interface Context {
 
 /** Imports all lines, and kills the busiest replica when half of the writes were sent. */
 export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, state, ...options }: Context & Options) {
-  const { finish, say, step } = yield* Progress
+  const { finish, say, step } = yield* Progress.Progress
   const { members, policy } = cluster
   const { lines, writes } = yield* Lines.count(options.input, options.limit)
   yield* start({ client, cluster, state }, members)
@@ -68,7 +66,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
 
 /** Kills replicas until fewer than W are alive, and writes. */
 export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster, state }: Context) {
-  const { say } = yield* Progress
+  const { say } = yield* Progress.Progress
   const [survivor, ...others] = cluster.alive()
   if (survivor === undefined)
     return { kills: [], problems: ["no replica was left after the import"], survivor, answer: undefined, afterMs: 0 }
@@ -96,7 +94,7 @@ export const recover = Effect.fnUntraced(function* ({
   shortage,
   state
 }: Context & { readonly shortage: Effect.Success<ReturnType<typeof writeWithoutQuorum>> }) {
-  const { finish, say, step } = yield* Progress
+  const { finish, say, step } = yield* Progress.Progress
   const alive = cluster.alive()
   const dead = cluster.members.filter((member) => !alive.includes(member))
   const problems: Array<string> = []
@@ -155,7 +153,7 @@ export const compare = Effect.fnUntraced(function* ({
   cluster,
   state
 }: Context & { readonly caughtUp: boolean }) {
-  const { finish, say, step } = yield* Progress
+  const { finish, say, step } = yield* Progress.Progress
   const { members } = cluster
   const startedAt = yield* Clock.currentTimeMillis
   const expected = state.acknowledged.size

@@ -3,13 +3,12 @@
  * same, and a replica whose clock is wrong.
  */
 import { Entry, type WriteId } from "@quorum/core"
+import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Effect, Option } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import * as Import from "./Import.ts"
-import { Progress } from "./Progress.ts"
 import type * as Report from "./Report.ts"
-import * as Text from "./Text.ts"
 
 interface Context {
   readonly cluster: Cluster
@@ -29,7 +28,7 @@ export const missedQuorum = Effect.fnUntraced(function* (
   writer: Member,
   stopped: Member
 ) {
-  const { say } = yield* Progress
+  const { say } = yield* Progress.Progress
   const { n } = cluster.policy
   yield* say(`Replica ${stopped.id} is stopped for a moment, and a write to ${writer.id} asks for all ${n} replicas`)
   const askedAt = yield* Clock.currentTimeMillis
@@ -64,7 +63,7 @@ export const wrongClock = Effect.fnUntraced(function* (
   right: Member,
   wrong: Member
 ) {
-  const { say } = yield* Progress
+  const { say } = yield* Progress.Progress
   yield* say(`The clock of ${wrong.id} is an hour behind. A key is written at ${right.id}, and then at ${wrong.id}`)
   const earlier = yield* cluster.whileStopped(wrong, client.write(right, first))
   const between = yield* Clock.currentTimeMillis

@@ -14,9 +14,9 @@ import { Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
+import { Ports } from "@quorum/server/tools"
 import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
-import { host } from "./Ports.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
 import * as ShiftedClock from "./ShiftedClock.ts"
 
@@ -33,7 +33,7 @@ const routes = (folder: string) =>
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
-    serve[transport]({ host, port, peers: members, routes: routes(folder) }),
+    serve[transport]({ host: Ports.host, port, peers: members, routes: routes(folder) }),
     Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )

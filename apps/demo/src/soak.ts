@@ -4,13 +4,12 @@
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
+import { Ports, Progress } from "@quorum/server/tools"
 import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
-import * as Ports from "./Ports.ts"
-import * as Progress from "./Progress.ts"
 import * as Soak from "./soak/Soak.ts"
 
 /** Some of the faults, by commas; at least one besides the clocks. */

@@ -4,13 +4,13 @@ import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeServices } from "@effect/platform-node"
 import { HybridLogicalClock } from "@quorum/core"
+import { Ports } from "@quorum/server/tools"
 import { Effect, FileSystem, Schema } from "effect"
-import * as Ports from "../src/Ports.ts"
 import * as Report from "../src/Report.ts"
 import * as Program from "./support/program.ts"
 
 const minutes = { timeout: 120_000 }
-const fixture = fileURLToPath(new URL("fixtures/bad-lines.jsonl", import.meta.url))
+const fixture = fileURLToPath(new URL("../../../packages/server/test/fixtures/bad-lines.jsonl", import.meta.url))
 const tempFolder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
 
 const readReport = Effect.fnUntraced(function* (path: string) {

@@ -2,11 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import type { LogId, Receipt } from "@quorum/core"
 import { Entry, WriteId, QuorumPolicy, ReplicaId } from "@quorum/core"
 import { RecordKey, RunId } from "@quorum/core/adapter"
+import type { Lines } from "@quorum/server/tools"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
 import type { Cluster, Member } from "../src/Cluster.ts"
 import * as Import from "../src/Import.ts"
-import type { Line } from "../src/Lines.ts"
 
 const member = (id: string): Member => ({ id: ReplicaId.make(id), url: `http://${id}`, port: 1, folder: `/${id}` })
 const [a, b, c] = [member("a"), member("b"), member("c")] as const
@@ -73,7 +73,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   return { asked, client, cluster, dead }
 }
 
-const line = (number: number, key = `k${number}`, value = `${number}`): Line => ({
+const line = (number: number, key = `k${number}`, value = `${number}`): Lines.Line => ({
   _tag: "Write",
   number,
   write: Entry.put("n", key, value)
@@ -81,7 +81,7 @@ const line = (number: number, key = `k${number}`, value = `${number}`): Line => 
 
 const run = Effect.fnUntraced(function* (
   replicas: ReturnType<typeof makeReplicas>,
-  lines: ReadonlyArray<Line>,
+  lines: ReadonlyArray<Lines.Line>,
   options: { readonly writers?: number; readonly onProgress?: (state: Import.Import) => void } = {}
 ) {
   const state = Import.make()

@@ -16,9 +16,9 @@ import { HttpNode } from "@quorum/http/node"
 import { Greeting } from "@quorum/testing"
 import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
+import { Ports } from "@quorum/server/tools"
 import { Context, Effect, Layer, Logger, Redacted } from "effect"
 import { HttpServer } from "effect/http"
-import * as Ports from "../src/Ports.ts"
 
 const serve = { http: HttpNode.serve, ws: WsNode.serve }
 const secret = Redacted.make("the secret of the set, which has 32 bytes or more")

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import { Ports } from "@quorum/server/tools"
 import { Effect } from "effect"
-import * as Ports from "../src/Ports.ts"
 import * as Program from "./support/program.ts"
 
 const timeout = 60_000

@@ -2,12 +2,11 @@
  * The soak: replicas under load while they are killed, paused, wiped, set back and given wrong clocks; and then
  * everything that was promised is looked at.
  */
+import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import * as Client from "../Client.ts"
 import * as Cluster from "../Cluster.ts"
 import * as Compare from "../Compare.ts"
-import { Progress } from "../Progress.ts"
-import { number } from "../Text.ts"
 import * as Checks from "./Checks.ts"
 import * as Clocks from "./Clocks.ts"
 import * as Faults from "./Faults.ts"
@@ -43,7 +42,7 @@ export interface Outcome {
 
 /** Runs it. */
 export const run = Effect.fnUntraced(function* (options: Options) {
-  const { say } = yield* Progress
+  const { say } = yield* Progress.Progress
   const kinds = Faults.kinds.filter((kind) => options.faults.includes(kind))
   const hasClocks = options.faults.includes("clock")
   const fakeTime = hasClocks ? FakeTime.make(options.folder) : undefined
@@ -144,7 +143,7 @@ const compare = Effect.fnUntraced(function* ({
   readonly name: string
   readonly ended: Set<number>
 }) {
-  const { say } = yield* Progress
+  const { say } = yield* Progress.Progress
   const problems: Array<string> = []
   if (!(yield* Faults.allReady({ client, cluster })))
     problems.push("Liveness: not every replica is ready after the faults")
@@ -214,7 +213,7 @@ const progressLine = (
   const at = `${Math.floor(millis / 60_000)}:${String(Math.floor(millis / 1000) % 60).padStart(2, "0")}`
   const rate = Math.round(load.acknowledged / Math.max(1, millis / 1000))
   return (
-    `  ${at.padStart(5)}  ${number(load.acknowledged)} acknowledged (${rate}/s), ${number(load.reads)} reads, ` +
+    `  ${at.padStart(5)}  ${Text.number(load.acknowledged)} acknowledged (${rate}/s), ${Text.number(load.reads)} reads, ` +
     `${load.notMet} not met, ${load.nothing} not written, ${load.unknown} unknown; ${countsOf(windows.map(({ kind }) => kind))}` +
     `${jumps.length > 0 ? `, clock ${jumps.length}` : ""}`
   )
@@ -249,10 +248,10 @@ const summary = (of: {
     ),
     row(
       "writes",
-      `${number(load.acknowledged)} acknowledged, ${number(load.unknown)} of unknown outcome, ${number(load.nothing)} not written`
+      `${Text.number(load.acknowledged)} acknowledged, ${Text.number(load.unknown)} of unknown outcome, ${Text.number(load.nothing)} not written`
     ),
-    row("", `${number(load.notMet)} times the quorum was not met in time and was waited for again`),
-    row("reads", number(load.reads)),
+    row("", `${Text.number(load.notMet)} times the quorum was not met in time and was waited for again`),
+    row("reads", Text.number(load.reads)),
     row(
       "faults",
       `${countsOf(windows.map(({ kind }) => kind))}; ${shown.length} of ${windows.length} shown to have happened`

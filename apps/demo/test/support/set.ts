@@ -3,9 +3,9 @@ import { execFile, execFileSync } from "node:child_process"
 import { globSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Ports } from "@quorum/server/tools"
 import { Effect, Exit, Scope } from "effect"
 import { parse, type Series } from "../../src/Metrics.ts"
-import * as Ports from "../../src/Ports.ts"
 import * as Program from "./program.ts"
 
 const ids = ["a", "b", "c"] as const

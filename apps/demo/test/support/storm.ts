@@ -1,13 +1,12 @@
 /** Writers that never stop, and replicas that are killed under them. */
 import { assert } from "@effect/vitest"
 import { Entry, LogId, WriteId, QuorumPolicy } from "@quorum/core"
+import { type Lines, Ports } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Result, Stream } from "effect"
 import * as Client from "../../src/Client.ts"
 import * as Cluster from "../../src/Cluster.ts"
 import * as Compare from "../../src/Compare.ts"
 import * as Import from "../../src/Import.ts"
-import type { Line } from "../../src/Lines.ts"
-import * as Ports from "../../src/Ports.ts"
 import type { Transport } from "../../src/ReplicaConfig.ts"
 import { dist, until } from "./program.ts"
 
@@ -148,7 +147,7 @@ export const run = Effect.fnUntraced(function* (rounds: ReadonlyArray<Round>, tr
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const makeLine = (number: number, seed: number): Line => {
+const makeLine = (number: number, seed: number): Lines.Line => {
   const value = JSON.stringify({ number, seed, text: "x".repeat((number * 7919) % 2000) })
   return { _tag: "Write", number, write: Entry.put(`n${number % 7}`, `k${number}`, value) }
 }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Progress from "../src/Progress.ts"
+import * as Progress from "../src/tools/Progress.ts"
 
 const record = (output: { readonly isTTY: boolean }) => {
   const written: Array<string> = []

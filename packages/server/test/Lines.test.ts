@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Stream } from "effect"
 import { fileURLToPath } from "node:url"
-import * as Lines from "../src/Lines.ts"
+import * as Lines from "../src/tools/Lines.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 const decode = (bytes: Uint8Array) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)

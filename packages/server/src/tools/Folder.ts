@@ -1,5 +1,5 @@
 /**
- * Folders that the demo was told to use.
+ * Folders that a command was told to use.
  */
 import { existsSync, mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"

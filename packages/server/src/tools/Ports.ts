@@ -8,7 +8,7 @@ import { CliError } from "effect/cli"
 /** The address on which everything listens. */
 export const host = "127.0.0.1"
 
-/** A port that the demo was told to use is taken. */
+/** A port that a command was told to use is taken. */
 export class PortInUse extends Schema.TaggedError<PortInUse>()("PortInUse", {
   port: Schema.Int,
   code: Schema.String

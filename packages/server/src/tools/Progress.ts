@@ -1,11 +1,11 @@
 /**
- * What a person sees while the demo works: lines, and below them a bar on a terminal. Where the output is not a
+ * What a person sees while a command works: lines, and below them a bar on a terminal. Where the output is not a
  * terminal, progress is a line now and then.
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import { number } from "./Text.ts"
 
-/** Where the demo says what it does. */
+/** Where a command says what it does. */
 export class Progress extends Context.Service<
   Progress,
   {
@@ -16,7 +16,7 @@ export class Progress extends Context.Service<
     /** Ends the bar of the last step. */
     readonly finish: Effect.Effect<void>
   }
->()("@quorum/demo/Progress") {}
+>()("@quorum/server/tools/Progress") {}
 
 /** The part of a stream of Node that is needed here. */
 export interface Output {

@@ -1,0 +1,146 @@
+/**
+ * A replica, composed of what its settings say: store, transport, the client API, metrics and security, on one port.
+ */
+import { readFileSync, statSync } from "node:fs"
+import { NodeFileSystem, NodeHttpClient } from "@effect/platform-node"
+import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
+import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { ClientApiServer, ClientTokens } from "@quorum/http"
+import { HttpNode } from "@quorum/http/node"
+import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
+import { ProcessMetrics } from "@quorum/metrics/node"
+import { SqliteStore } from "@quorum/sqlite"
+import { WsNode } from "@quorum/ws/node"
+import { Effect, Layer, Redacted, Runtime, Schema } from "effect"
+import { CliError } from "effect/cli"
+import type { HttpServer, HttpServerError } from "effect/http"
+import type { ServerConfig } from "./ServerConfig.ts"
+
+/** A file that the settings name cannot be used, or a package that they need is missing. */
+export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", {
+  /** The setting: `secretFile`. */
+  setting: Schema.String,
+  detail: Schema.String
+}) {
+  override readonly [Runtime.errorExitCode] = 2
+  override get message(): string {
+    return `${this.setting}: ${this.detail}`
+  }
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+/** Why a replica does not start. */
+export type StartError =
+  | Unusable
+  | ReplicaSet.InvalidReplicaSet
+  | QuorumError.InvalidPolicy
+  | PeerUrls.InvalidPeerUrls
+  | PeerSecret.PeersUnproven
+  | ReplicaStore.StoreError
+  | HttpServerError.ServeError
+
+/** What a replica is built from beside its settings. */
+export interface Options {
+  /** The secret of the peers, instead of that in `secretFile`. */
+  readonly secret?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * Runs a replica until the scope closes: then it takes no more writes, finishes those under way, and closes its files.
+ * Built as soon as it listens; whether writes can be committed says `/readyz`.
+ */
+export const layer = (
+  config: ServerConfig,
+  options: Options = {}
+): Layer.Layer<Replica.Services | HttpServer.HttpServer, StartError> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const secret = options.secret ?? (yield* secretOf(config))
+      const { cluster, host, hosts, id, members, peers, port } = config
+      return replica(config).pipe(
+        serveBy[config.transport]({ host, hosts, peers, port, secret, routes: routes(config) }),
+        Layer.provide(storeOf(config)),
+        Layer.provide(tokensOf(config)),
+        Layer.provide(otlpOf(config)),
+        Layer.provide(ReplicaSet.layer({ cluster, self: id, members })),
+        Layer.provide(Layer.succeed(Limits.Limits, config.limits))
+      )
+    })
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const serveBy = {
+  http: (options: HttpNode.Options) => HttpNode.serve(options),
+  ws: (options: HttpNode.Options) => WsNode.serve(options)
+}
+
+const replica = ({ clockBoundMillis, clockSkewWarnMillis, namespaces, policy, reads }: ServerConfig) =>
+  Replica.layer({
+    policy,
+    namespaces,
+    reads,
+    ...(clockBoundMillis === undefined ? {} : { clockBound: clockBoundMillis }),
+    ...(clockSkewWarnMillis === undefined ? {} : { clockSkewWarn: clockSkewWarnMillis })
+  })
+
+/** What is answered beside the peers: clients, and whoever watches. */
+const routes = ({ data, metrics }: ServerConfig) =>
+  Layer.mergeAll(
+    ClientApiServer.layer,
+    ReplicaLog.layer(),
+    Layer.effectDiscard(ClientTokens.warnWithout),
+    metrics ? Layer.merge(Prometheus.layer(), ProcessMetrics.layer({ folder: data })) : Layer.empty
+  )
+
+type Stores = Layer.Layer<
+  ReplicaStore.ReplicaStore | RecordIndex.RecordIndex,
+  ReplicaStore.StoreError | Unusable,
+  ReplicaSet.ReplicaSet
+>
+
+const storeOf = ({ data: folder, maxBytes, store }: ServerConfig): Stores =>
+  store === "sqlite"
+    ? SqliteStore.layer({ folder, ...(maxBytes === undefined ? {} : { maxBytes }) })
+    : Layer.unwrap(Effect.map(lmdb, ({ LmdbStore }) => LmdbStore.layer({ folder })))
+
+/** Loaded when it is asked for: its binaries are not there for every platform. */
+const lmdb = Effect.tryPromise({
+  try: () => import("@quorum/lmdb"),
+  catch: (cause) =>
+    new Unusable({ setting: "store", detail: `lmdb cannot be loaded (npm install @quorum/lmdb): ${messageOf(cause)}` })
+})
+
+const tokensOf = ({ tokensFile }: ServerConfig): Layer.Layer<never, Unusable> =>
+  tokensFile === undefined
+    ? Layer.empty
+    : ClientTokens.layerFile(tokensFile).pipe(
+        Layer.provide(NodeFileSystem.layer),
+        Layer.catch((error) =>
+          Layer.effectDiscard(
+            Effect.fail(new Unusable({ setting: "tokensFile", detail: `${tokensFile}: ${messageOf(error)}` }))
+          )
+        )
+      )
+
+const otlpOf = ({ otlpUrl }: ServerConfig): Layer.Layer<never, never, ReplicaSet.ReplicaSet> =>
+  otlpUrl === undefined ? Layer.empty : Layer.provide(OtlpExport.layer({ url: otlpUrl }), NodeHttpClient.layerUndici)
+
+/** The secret in its file. Others than its owner should not be able to read that. */
+const secretOf = Effect.fnUntraced(function* ({ secretFile }: ServerConfig) {
+  if (secretFile === undefined) return undefined
+  const [text, mode] = yield* Effect.try({
+    try: () => [readFileSync(secretFile, "utf8"), statSync(secretFile).mode] as const,
+    catch: (cause) => new Unusable({ setting: "secretFile", detail: `it cannot be read: ${messageOf(cause)}` })
+  })
+  if ((mode & 0o007) !== 0) {
+    yield* Effect.logWarning(
+      `the secret of the peers can be read by every user of this machine: chmod 600 ${secretFile}`
+    )
+  }
+  return Redacted.make(text)
+})
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

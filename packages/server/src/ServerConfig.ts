@@ -1,0 +1,200 @@
+/**
+ * What a replica is told: settings out of flags, variables of the environment and a JSON file, checked together. A setting
+ * that nobody knows, that cannot be used, or that would do nothing is an error that says where it was given.
+ */
+import { Limits, QuorumPolicy, type ReplicaId, type Records } from "@quorum/core"
+import { Result, Runtime, Schema } from "effect"
+import { CliError } from "effect/cli"
+import * as Reading from "./config/reading.ts"
+import { inert } from "./config/inert.ts"
+import { type Encoded, flagOf, type Given, variableOf } from "./config/settings.ts"
+
+/** Settings as they stand in a JSON file. */
+export type Settings = Encoded
+
+/** The settings cannot be used. Every problem names where the setting was given, and what to do. */
+export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
+  problems: Schema.NonEmptyArray(Schema.Struct({ source: Schema.String, detail: Schema.String }))
+}) {
+  override readonly [Runtime.errorExitCode] = 2
+  override get message(): string {
+    return this.problems.map(({ detail, source }) => `${source}: ${detail}`).join("\n")
+  }
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+/** A replica, as it is started. Files are not read yet. */
+export interface ServerConfig {
+  readonly id: ReplicaId.ReplicaId
+  readonly cluster: string
+  readonly members: ReadonlyArray<ReplicaId.ReplicaId>
+  /** Where the members answer; empty in a set of one that has no address. */
+  readonly peers: Readonly<Record<string, string>>
+  readonly data: string
+  readonly transport: "ws" | "http"
+  readonly store: "sqlite" | "lmdb"
+  readonly host: string
+  readonly port: number
+  readonly hosts: ReadonlyArray<string>
+  readonly secretFile: string | undefined
+  readonly tokensFile: string | undefined
+  readonly policy: QuorumPolicy.QuorumPolicy
+  /** The policies and the reads of single namespaces. */
+  readonly namespaces: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
+  readonly reads: Readonly<Record<string, Records.Consistency>>
+  readonly limits: Limits.Limits
+  readonly maxBytes: number | undefined
+  readonly clockBoundMillis: number | undefined
+  readonly clockSkewWarnMillis: number | undefined
+  readonly metrics: boolean
+  readonly otlpUrl: string | undefined
+  readonly logFormat: "text" | "json"
+}
+
+/** Where settings are given. */
+export interface Sources {
+  /** By the names of settings, as text. They go before all others. */
+  readonly flags?: Readonly<Record<string, string>>
+  /** Those that begin with `QUORUM_`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** An object of settings, and where it stands: `in quorum.json`. */
+  readonly object?: { readonly settings: object; readonly place: string }
+  /** Whether the secret of the peers is given in another way than by `secretFile`. */
+  readonly hasSecret?: boolean
+}
+
+/** The port of a replica whose address is not given. */
+export const defaultPort = 7401
+
+/** Reads and checks all settings. Fails with everything that is wrong at once. */
+export const make = ({
+  environment = {},
+  flags = {},
+  hasSecret = false,
+  object
+}: Sources): Result.Result<ServerConfig, InvalidConfig> => {
+  const read = Reading.read([
+    Reading.ofFlags(flags),
+    Reading.ofEnvironment(environment),
+    object === undefined ? new Map() : Reading.ofObject(object.settings, object.place)
+  ])
+  if (Result.isFailure(read)) return invalid(read.failure)
+  return settle(read.success, hasSecret)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const invalid = (problems: ReadonlyArray<Reading.Problem>): Result.Result<never, InvalidConfig> =>
+  Result.fail(new InvalidConfig({ problems: [problems[0]!, ...problems.slice(1)] }))
+
+const required = ["id", "data"] as const
+
+/** The settings together. */
+const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.Result<ServerConfig, InvalidConfig> => {
+  const problems: Array<Reading.Problem> = []
+  for (const name of required) {
+    if (given[name] === undefined) {
+      const detail = `it is missing; give it, or ${variableOf(name)}, or ${JSON.stringify(name)} in the file of --config`
+      problems.push({ source: flagOf(name), detail })
+    }
+  }
+  const { data, id, peers = {} } = given
+  if (id === undefined || data === undefined) return invalid(problems)
+  const alone = Object.keys(peers).length === 0
+  const members = alone ? [id] : (Object.keys(peers) as Array<ReplicaId.ReplicaId>)
+  if (!members.includes(id)) {
+    problems.push({ source: sourceOf("id"), detail: `${id} is not among the peers, which are ${members.join(", ")}` })
+  }
+  if (given.host !== undefined && !isLoopback(given.host) && given.secretFile === undefined && !hasSecret) {
+    const detail = `others reach ${given.host}, and without a secret everybody could be a peer; give ${flagOf("secretFile")}`
+    problems.push({ source: sourceOf("host"), detail })
+  }
+  const port = portOf(given, id)
+  if (Result.isFailure(port)) problems.push({ source: sourceOf("port"), detail: port.failure })
+  const policies = policiesOf(given, members.length, sourceOf)
+  problems.push(...policies.problems, ...inert(given, members.length, sourceOf))
+  if (problems.length > 0 || Result.isFailure(port)) return invalid(problems)
+  return Result.succeed({
+    id,
+    cluster: given.cluster ?? "quorum",
+    members,
+    peers,
+    data,
+    transport: given.transport ?? "ws",
+    store: given.store ?? "sqlite",
+    host: given.host ?? "127.0.0.1",
+    port: port.success,
+    hosts: given.hosts ?? [],
+    secretFile: given.secretFile,
+    tokensFile: given.tokensFile,
+    policy: policies.usual!,
+    namespaces: policies.namespaces,
+    reads: policies.reads,
+    limits: { ...Limits.defaults, ...given.limits },
+    maxBytes: given.maxBytes,
+    clockBoundMillis: given.clockBoundMillis,
+    clockSkewWarnMillis: given.clockSkewWarnMillis,
+    metrics: given.metrics ?? true,
+    otlpUrl: given.otlpUrl,
+    logFormat: given.logFormat ?? "text"
+  })
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)
+
+/** The port that is given, or that of this replica's address. */
+const portOf = ({ peers = {}, port }: Given, id: ReplicaId.ReplicaId): Result.Result<number, string> => {
+  if (port !== undefined) return Result.succeed(port)
+  const url = URL.parse(peers[id] ?? "")
+  if (url === null) return Result.succeed(defaultPort)
+  if (url.protocol === "https:" || url.protocol === "wss:") {
+    return Result.fail(
+      `it is missing: the address of ${id} is ${url.protocol}//, which something in front of this replica answers; ` +
+        "say on which port this replica listens"
+    )
+  }
+  return Result.succeed(url.port === "" ? 80 : Number(url.port))
+}
+
+type Rule = NonNullable<Given["namespaces"]>[string]
+
+/** The policies for a replica set of `n`. */
+const policiesOf = (given: Given, n: number, sourceOf: Reading.Read["sourceOf"]) => {
+  const problems: Array<Reading.Problem> = []
+  const policyOf = (rule: Rule, namespace?: string): QuorumPolicy.QuorumPolicy | undefined => {
+    const { ackTimeoutMillis: ackTimeout, w: asked = "majority" } = rule
+    const w = asked === "majority" ? Math.floor(n / 2) + 1 : asked === "all" ? n : asked
+    const source = namespace === undefined ? sourceOf("w") : sourceOf("namespaces")
+    const prefix = namespace === undefined ? "" : `${namespace}.w: `
+    if (w > n) {
+      const detail = `${prefix}${w} replicas cannot hold a write, because the set has ${n}`
+      problems.push({ source, detail })
+      return undefined
+    }
+    const order = rule.order ?? (w > n / 2 ? "real-time" : "clock")
+    return Result.getOrThrow(QuorumPolicy.make({ n, w, order, ackTimeout }))
+  }
+  const of = ({ ackTimeoutMillis, order, w }: Given) => ({
+    ...(w === undefined ? {} : { w }),
+    ...(ackTimeoutMillis === undefined ? {} : { ackTimeoutMillis }),
+    ...(order === undefined ? {} : { order })
+  })
+  const usual = policyOf(of(given))
+  const namespaces: Record<string, QuorumPolicy.QuorumPolicy> = {}
+  const reads: Record<string, Records.Consistency> = {}
+  for (const [namespace, rule] of Object.entries(given.namespaces ?? {})) {
+    const { reads: how, ...writing } = rule
+    if (how !== undefined) reads[namespace] = how
+    // What a rule does not say is as everywhere; an order goes with the w that it was given for.
+    const rest = writing.w === undefined ? of(given) : { ...of(given), order: undefined }
+    const policy = Object.keys(writing).length === 0 ? undefined : policyOf({ ...strip(rest), ...writing }, namespace)
+    if (policy !== undefined) namespaces[namespace] = policy
+  }
+  return { usual, namespaces, reads, problems }
+}
+
+const strip = ({ order, ...rest }: { readonly order?: Rule["order"] | undefined } & Omit<Rule, "order">): Rule =>
+  order === undefined ? rest : { ...rest, order }

@@ -1,0 +1,46 @@
+/**
+ * Settings that would do nothing, each with the reason: whoever gave one expects something of it. Pure.
+ */
+import type { Problem, Read } from "./reading.ts"
+import type { Given, Name } from "./settings.ts"
+
+/** What of the settings of a replica of a set of `n` would do nothing. */
+export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): ReadonlyArray<Problem> => {
+  const problems: Array<Problem> = []
+  const say = (name: Name, detail: string): void =>
+    void problems.push({ source: sourceOf(name), detail: `it would do nothing: ${detail}` })
+
+  if (n === 1) {
+    for (const name of ["transport", "clockBoundMillis", "clockSkewWarnMillis"] as const) {
+      if (given[name] !== undefined) say(name, "the replica set has one member, and no peers")
+    }
+  }
+  if (given.maxBytes !== undefined && given.store === "lmdb") say("maxBytes", "it is for the store sqlite")
+  if (given.order === "real-time" && isMinority(given.w, n)) say("order", minority(given.w, n))
+  for (const [namespace, rule] of Object.entries(given.namespaces ?? {})) {
+    if (Object.keys(rule).length === 0) say("namespaces", `${namespace} says nothing`)
+    const w = rule.w ?? given.w
+    if (rule.order === "real-time" && isMinority(w, n)) say("namespaces", `${namespace}.order: ${minority(w, n)}`)
+    if (rule.reads === "local") say("namespaces", `${namespace}.reads: reads are local unless said otherwise`)
+  }
+  const known = new Set(["localhost", ...Object.values(given.peers ?? {}).flatMap(hostOf)])
+  for (const host of given.hosts ?? []) {
+    if (isAddress(host)) say("hosts", `${host} is an address, and those are known`)
+    else if (known.has(host.toLowerCase()))
+      say("hosts", `${host} is known already, as localhost and the names in peers are`)
+  }
+  return problems
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Width = Given["w"]
+
+const isMinority = (w: Width, n: number): boolean => typeof w === "number" && w <= n / 2
+
+const minority = (w: Width, n: number): string =>
+  `w is ${w} of ${n}, and only a majority can order writes in real time; take clock, or a greater w`
+
+const hostOf = (url: string): ReadonlyArray<string> => (URL.canParse(url) ? [new URL(url).hostname] : [])
+
+const isAddress = (host: string): boolean => /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-f]*:[0-9a-f:.]+\]?)$/i.test(host)

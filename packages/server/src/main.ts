@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+/**
+ * The command `quorum`.
+ */
+import { readFileSync } from "node:fs"
+import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { HttpClient } from "effect/http"
+import * as Dev from "./cli/dev.ts"
+import * as Ending from "./cli/Ending.ts"
+import * as Serve from "./cli/serve.ts"
+
+let runsUntilStopped = false
+const onServing = (): void => void (runsUntilStopped = true)
+
+const quorum = Command.make("quorum").pipe(
+  Command.withDescription("Durable writes on W of N replicas: runs replicas, and asks them"),
+  Command.withSubcommands([Serve.command(onServing), Dev.command(onServing)])
+)
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
+
+// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
+process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
+
+Command.run(quorum, { version }).pipe(
+  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+  Effect.provide(NodeHttpClient.layerUndici),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ teardown: Ending.teardown(() => runsUntilStopped) })
+)

@@ -1,0 +1,8 @@
+/**
+ * What the commands are made of, for other commands: lines of a file, progress on a terminal, ports and folders.
+ */
+export * as Folder from "./Folder.ts"
+export * as Lines from "./Lines.ts"
+export * as Ports from "./Ports.ts"
+export * as Progress from "./Progress.ts"
+export * as Text from "./Text.ts"

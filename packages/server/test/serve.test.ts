@@ -1,0 +1,167 @@
+/** `quorum serve` as processes: how it starts, goes on, and ends. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Ports from "../src/tools/Ports.ts"
+import * as Program from "./support/program.ts"
+import * as Set from "./support/set.ts"
+
+const timeout = 90_000
+
+const put = (url: string, key: string, value: string) =>
+  Effect.promise(() => fetch(`${url}/v1/records/test/${key}`, { method: "PUT", body: value }))
+
+const get = (url: string, key: string) =>
+  Effect.promise(() => fetch(`${url}/v1/records/test/${key}?consistency=linearizable`).then((answer) => answer.text()))
+
+describe("quorum serve", () => {
+  for (const transport of ["ws", "http"] as const) {
+    it.live(
+      `three commit and read over ${transport}, and go on when one is killed`,
+      () =>
+        Effect.gen(function* () {
+          const { start, urls } = yield* Set.make
+          const more = ["--transport", transport, ...(transport === "http" ? ["--store", "lmdb"] : [])]
+          yield* start("a", more)
+          yield* start("b", more)
+          const victim = yield* start("c", more)
+          yield* Set.ready(Object.values(urls))
+          assert.strictEqual((yield* put(urls.c, "first", "one")).status, 201)
+          yield* victim.signal("SIGKILL")
+          assert.strictEqual(yield* victim.ended, "SIGKILL")
+          assert.strictEqual((yield* put(urls.a, "second", "two")).status, 201)
+          assert.strictEqual(yield* get(urls.b, "first"), "one")
+          yield* start("c", more)
+          yield* Set.ready([urls.c])
+          assert.strictEqual(yield* get(urls.c, "second"), "two")
+        }),
+      timeout
+    )
+  }
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(
+      `stops in order on ${signal}, with exit code 0`,
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* Program.folder
+          const [port] = yield* Ports.free(1)
+          const replica = yield* Program.run(["serve", "--id", "a", "--data", folder, "--port", String(port)])
+          yield* replica.wrote(`replica a listens on http://127.0.0.1:${port}`)
+          yield* replica.signal(signal)
+          assert.strictEqual(yield* replica.ended, 0)
+          assert.include(replica.stderr(), "message=stopping")
+          assert.lengthOf(replica.stdout().trim().split("\n"), 1)
+        }),
+      timeout
+    )
+  }
+
+  it.live(
+    "takes its settings from a file and from variables, and logs JSON where asked",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const file = join(folder, "quorum.json")
+        writeFileSync(file, JSON.stringify({ id: "a", data: join(folder, "data"), logFormat: "json" }))
+        const env = { QUORUM_CONFIG: file, QUORUM_PORT: String(port) }
+        const replica = yield* Program.run(["serve"], { env })
+        yield* replica.wrote('"ready":"a"')
+        assert.deepStrictEqual(JSON.parse(replica.stdout()), {
+          ready: "a",
+          url: `http://127.0.0.1:${port}`,
+          pid: replica.pid
+        })
+        for (const line of replica.stderr().trim().split("\n")) assert.property(JSON.parse(line), "message")
+      }),
+    timeout
+  )
+
+  it.live(
+    "says what is wrong with its settings, and ends with exit code 2",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const file = join(folder, "quorum.json")
+        writeFileSync(file, "{")
+        const secret = ["serve", "--id", "a", "--data", folder, "--secret-file", join(folder, "none")]
+        const tokens = ["serve", "--id", "a", "--data", folder, "--tokens-file", file]
+        for (const [flags, env, said] of [
+          [["serve"], { QUORUM_PROT: "1" }, "QUORUM_PROT: there is no such setting; did you mean QUORUM_PORT?"],
+          [["serve", "--prot", "1"], {}, "Unrecognized flag: --prot"],
+          [["serve", "--config", file], {}, `--config: ${file}: `],
+          [["serve"], { QUORUM_CONFIG: join(folder, "none") }, "QUORUM_CONFIG: "],
+          [secret, {}, "secretFile: it cannot be read"],
+          [tokens, {}, `tokensFile: ${file}: `],
+          [["serve", "--id", "a", "--data", folder, "--host", "0.0.0.0"], {}, "--host: others reach 0.0.0.0"],
+          [["sreve"], {}, "sreve"]
+        ] as const) {
+          const { code, stderr } = yield* Program.outcome(flags, { env })
+          assert.strictEqual(code, 2, stderr)
+          assert.include(stderr, said)
+          assert.notInclude(stderr, "    at ")
+        }
+      }),
+    timeout
+  )
+
+  it.live(
+    "says why it does not start, and ends with exit code 1",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const flags = (id: string, ...more: ReadonlyArray<string>) => [
+          "serve",
+          "--id",
+          id,
+          "--data",
+          join(folder, "a"),
+          "--port",
+          String(port),
+          ...more
+        ]
+        const first = yield* Program.run(flags("a"))
+        yield* first.wrote("listens")
+        for (const [more, said] of [
+          [flags("a"), "store locked"],
+          [["serve", "--id", "b", "--data", join(folder, "b"), "--port", String(port)], `port ${port}`]
+        ] as const) {
+          const { code, stderr } = yield* Program.outcome(more)
+          assert.strictEqual(code, 1, stderr)
+          assert.include(stderr, said)
+          assert.notInclude(stderr, "    at ")
+        }
+      }),
+    timeout
+  )
+})
+
+describe("under systemd", () => {
+  it.live(
+    "says when it is ready and when it stops, and that it cannot where there is no systemd-notify",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const said = join(folder, "said")
+        // Stands for systemd's own, which needs a systemd to talk to.
+        writeFileSync(join(folder, "systemd-notify"), `#!/bin/sh\necho "$@" >> "${said}"\n`, { mode: 0o755 })
+        const [port] = yield* Ports.free(1)
+        const serve = (path: string) =>
+          Program.run(["serve", "--id", "a", "--data", join(folder, "data"), "--port", String(port)], {
+            env: { NOTIFY_SOCKET: join(folder, "socket"), PATH: path }
+          })
+        const replica = yield* serve(`${folder}:${process.env["PATH"]}`)
+        yield* Program.until(() => existsSync(said))
+        assert.strictEqual(readFileSync(said, "utf8"), `READY=1 STATUS=listens on http://127.0.0.1:${port}\n`)
+        yield* replica.signal("SIGTERM")
+        assert.strictEqual(yield* replica.ended, 0)
+        assert.include(readFileSync(said, "utf8"), "\nSTOPPING=1\n")
+        const other = yield* serve("/nowhere")
+        yield* Program.until(() => other.stderr().includes("systemd could not be told READY=1"))
+      }),
+    timeout
+  )
+})

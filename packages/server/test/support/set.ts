@@ -1,0 +1,44 @@
+/** Three replicas, each a `quorum serve` of its own. */
+import { join } from "node:path"
+import { Effect } from "effect"
+import * as Ports from "../../src/tools/Ports.ts"
+import * as Program from "./program.ts"
+
+/** The members of a replica set of three, none of which runs. */
+export const make = Effect.gen(function* () {
+  const folder = yield* Program.folder
+  const ports = yield* Ports.free(3)
+  const urls = { a: url(ports[0]!), b: url(ports[1]!), c: url(ports[2]!) }
+  const peers = Object.entries(urls)
+    .map(([id, url]) => `${id}=${url}`)
+    .join(",")
+  const flags = (id: keyof typeof urls) => ["serve", "--id", id, "--peers", peers, "--data", join(folder, id)]
+  const start = Effect.fnUntraced(function* (
+    id: keyof typeof urls,
+    more: ReadonlyArray<string> = [],
+    options?: Program.Options
+  ) {
+    const replica = yield* Program.run([...flags(id), ...more], options)
+    yield* replica.wrote(urls[id])
+    return replica
+  })
+  return { folder, urls, peers, flags, start }
+})
+
+/** Waits until a write could be committed at each. */
+export const ready = (urls: ReadonlyArray<string>) =>
+  Effect.forEach(urls, (url) =>
+    Effect.promise(() =>
+      fetch(`${url}/readyz`).then(
+        ({ ok }) => ok,
+        () => false
+      )
+    ).pipe(
+      Effect.tap((ok) => (ok ? Effect.void : Effect.sleep(50))),
+      Effect.repeat({ until: (ok) => ok })
+    )
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const url = (port: number): string => `http://${Ports.host}:${port}`

@@ -1,0 +1,19 @@
+// A user of @quorum/server: `npx quorum dev` in an empty folder, a write at one replica and a read at another.
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+
+const dev = spawn("npx", ["quorum", "dev", "--port", "23431"], { stdio: ["ignore", "pipe", "inherit"], detached: true })
+let said = ""
+for await (const chunk of dev.stdout) {
+  said += String(chunk)
+  if (said.includes("Their files are in")) break
+}
+const url = (port: number) => `http://127.0.0.1:${port}/v1/records/notes/greeting`
+const written = await fetch(url(23_431), { method: "PUT", body: "hello" })
+const read = await fetch(`${url(23_433)}?consistency=linearizable`)
+const ended = once(dev, "exit")
+// The whole group, as Ctrl-C in a terminal does.
+process.kill(-dev.pid!, "SIGINT")
+const [code] = await ended
+console.log(`quorum dev: ${written.status}, read back ${await read.text()}, ended with ${code}`)
+if (written.status !== 201 || code !== 0) process.exit(1)
