@@ -4,6 +4,7 @@
  * This is the face for applications. Whoever writes a store or a transport finds the ports, the bytes and the protocol
  * in `@quorum/core/adapter`.
  */
+export * as Changes from "./read/Changes.ts"
 export * as Entry from "./log/Entry.ts"
 export * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 export * as Limits from "./log/Limits.ts"

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { QuorumError } from "../src/index.ts"
+import { Entry, QuorumError } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { follow } from "./readme/changes.ts"
 import { program } from "./readme/example.ts"
 import { writeOnce } from "./readme/stamp.ts"
 import { during } from "./support/time.ts"
@@ -32,6 +33,27 @@ describe("README", () => {
         const record = Option.getOrThrow(yield* records.read("orders", "4711"))
         assert.deepStrictEqual([record.clock, record.writeId], [clock, yield* Cluster.idAt(a.logs, 1)])
       }
+    })
+  )
+
+  it.effect("who follows the changes goes on where it stopped", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* Cluster.running("abc", 2)
+      let kept = ""
+      const place = {
+        load: Effect.sync(() => kept),
+        save: (position: string) => Effect.sync(() => void (kept = position))
+      }
+      const seen: Array<string> = []
+      const read = ({ records }: Cluster.Running) =>
+        Effect.forkChild(follow(records, place, ({ key }) => Effect.sync(() => void seen.push(key))))
+      const first = yield* read(a)
+      yield* during(a.writer.commit(Entry.put("orders", "1", "")), 2000)
+      yield* Fiber.interrupt(first)
+      yield* during(b.writer.commit(Entry.put("orders", "2", "")), 2000)
+      yield* read(b)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(seen, ["1", "2"])
     })
   )
 })

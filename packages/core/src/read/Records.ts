@@ -1,7 +1,7 @@
 /**
  * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
  */
-import { Context, Effect, Layer, type Option, Result } from "effect"
+import { Context, Effect, Layer, type Option, Result, type Stream } from "effect"
 import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
 import * as RecordKey from "../record/RecordKey.ts"
@@ -10,6 +10,8 @@ import { KeyReader } from "../peer/KeyReader.ts"
 import { Membership } from "../peer/Membership.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type * as Changes from "./Changes.ts"
+import * as Feed from "./internal/Feed.ts"
 import * as QuorumReads from "./internal/QuorumReads.ts"
 import { type Consistency, Policies } from "./Policies.ts"
 
@@ -59,6 +61,12 @@ export class Records extends Context.Service<
     readonly keys: (
       options: LocalRecords.PageOptions
     ) => Effect.Effect<LocalRecords.KeysPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+    /**
+     * The changes that this replica holds durably, in the order of each log, then those to come; what was lost with a
+     * connection, a reader or a replica is seen again from the position of a page on, at any replica. The first page
+     * comes at once. Nothing is read ahead of the reader.
+     */
+    readonly changes: (options?: Changes.Options) => Stream.Stream<Changes.Page, Changes.ChangesError>
   }
 >()("@quorum/core/Records") {}
 
@@ -70,15 +78,18 @@ export const make = Effect.gen(function* () {
   const policies = yield* Policies
   const several = yield* QuorumReads.make
 
-  /** A replica that may lack what it acknowledged, or does not know where that is, shows nothing. */
-  const readable = Effect.suspend(() => {
-    const obstacle = membership.isVoting()
-      ? follower.isBuilding()
-        ? "its record index is built again from the logs"
-        : undefined
-      : (membership.obstacle() ?? "it does not vote")
-    return obstacle === undefined ? Effect.void : Effect.fail(new QuorumError.NotReady({ detail: obstacle }))
-  })
+  /** A replica that may lack what it acknowledged shows nothing. */
+  const voting = Effect.suspend(() =>
+    membership.isVoting()
+      ? Effect.void
+      : Effect.fail(new QuorumError.NotReady({ detail: membership.obstacle() ?? "it does not vote" }))
+  )
+  /** Nor does one that does not know where that is. */
+  const readable = Effect.andThen(
+    voting,
+    Effect.suspend(() => (follower.isBuilding() ? Effect.fail(indexBuilt) : Effect.void))
+  )
+  const changes = yield* Feed.make(voting)
 
   const rejected = (field: LocalRecords.ReadRejected["field"], detail: string) =>
     Result.fail(new LocalRecords.ReadRejected({ field, detail }))
@@ -123,7 +134,8 @@ export const make = Effect.gen(function* () {
   return Records.of({
     read,
     page: (options) => Effect.andThen(readable, local.page(options)),
-    keys: (options) => Effect.andThen(readable, local.keys(options))
+    keys: (options) => Effect.andThen(readable, local.keys(options)),
+    changes
   })
 })
 
@@ -135,3 +147,7 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
   KeyReader,
   Effect.map(LocalRecords.LocalRecords, ({ newest }) => KeyReader.of({ newest }))
 )
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const indexBuilt = new QuorumError.NotReady({ detail: "its record index is built again from the logs" })

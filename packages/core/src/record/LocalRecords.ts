@@ -72,7 +72,10 @@ export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadReject
     "prefix",
     "reverse",
     "after",
-    "limit"
+    "limit",
+    "since",
+    "until",
+    "idleMillis"
   ]),
   detail: Schema.String
 }) {

@@ -82,6 +82,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
     read: () => Effect.succeed(Option.none()),
     page: () => Effect.succeed({ records: [], damaged: [], unreadable: [], next: Option.none() }),
     keys: () => Effect.succeed({ keys: [], unreadable: [], next: Option.none() }),
+    changes: () => Stream.die("not expected"),
     ...answers
   })
   const logger = Logger.make(({ message }) => void log.push(String(message)))
