@@ -62,6 +62,9 @@ describe("the change feed", () => {
         ]
       )
       assert.deepStrictEqual(pages.at(-1)!.position, [EntryBatch.watermark(batch)])
+      // A reader may do with a value as it likes.
+      pages[0]!.changes[0]!.value.fill(0)
+      assert.strictEqual(text((yield* held(changes))[0]!.changes[0]!.value), "1")
     })
   )
 
@@ -272,6 +275,8 @@ describe("the change feed", () => {
         // A reader that is past it loses nothing.
         const since = [{ log: logOf("b"), seq: 3, chain: EntryBatch.chainAt(bad, 3) }]
         assert.sameMembers(keysOf(yield* held(changes, { since })), ["4", "good"])
+        store.damage(logOf("b"), 4)
+        assert.deepStrictEqual(keysOf(yield* held(changes, { since: [EntryBatch.watermark(bad)] })), ["good"])
       })
   )
 
@@ -297,6 +302,7 @@ describe("the change feed", () => {
           [ahead]
         )
         const later = yield* Effect.forkScoped(Effect.flip(Stream.runDrain(changes({ since: ahead }))))
+        yield* TestClock.adjust(1)
         yield* logs.append(batch(first, Entry.put("n", "2", ""), Entry.put("n", "3", "")))
         const lateError = yield* Fiber.join(later)
         assert.strictEqual(lateError._tag, "WriteReplaced")
