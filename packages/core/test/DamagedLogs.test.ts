@@ -91,6 +91,24 @@ describe("DamageIsLocal: after damage of a log", () => {
     })
   )
 
+  it.effect("what an append finds to be damaged is not announced from then on", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("b") })
+      cluster.stores.set("b", store)
+      const a = yield* cluster.start("a")
+      const b = yield* cluster.start("b")
+      yield* cluster.start("c")
+      yield* TestClock.adjust(1000)
+      for (const key of ["1", "2"]) yield* during(a.writer.commit(put(key), { w: "all" }), 100)
+      const held = () => b.logs.vector().find(({ log }) => log === a.logs.own)?.seq
+      assert.strictEqual(held(), 2)
+      store.damage(a.logs.own, 2)
+      yield* during(a.writer.commit(put("3")), 100)
+      assert.strictEqual(held(), 1)
+    })
+  )
+
   it.effect("L5 it takes W of the others to meet a quorum, and one that needs all cannot be met", () =>
     Effect.gen(function* () {
       const { a, cluster, id } = yield* damaged(2)

@@ -204,11 +204,20 @@ export const make: Effect.Effect<
     sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: size, durationMillis, syncMillis })
   }
 
-  /** The store could not append; that it would not, because of what the batch is, is no fault of it. */
-  const notAppended = (log: LogId.LogId, error: AppendError): void => {
-    if (error._tag !== "StoreError") return
-    appendFault = error
-    if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
+  /**
+   * The store could not append; that it would not, because of what the batch is, is no fault of it. Damage that it found
+   * on the way is taken in first: what is damaged is not announced from then on.
+   */
+  const notAppended = <E extends AppendError>(
+    log: LogId.LogId,
+    error: AppendError,
+    failure: E
+  ): Effect.Effect<never, E> => {
+    if (error._tag === "StoreError") {
+      appendFault = error
+      if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
+    }
+    return damage.isNews() ? Effect.andThen(damage.lookUp, Effect.fail(failure)) : Effect.fail(failure)
   }
 
   /** The spans of an append of own entries. */
@@ -287,10 +296,7 @@ export const make: Effect.Effect<
           const { batch } = encoded
           const spans = startOwn(batch, commits)
           return Effect.matchEffect(appendWithin(spans, batch), {
-            onFailure: (error) => {
-              notAppended(batch.log, error)
-              return Effect.fail(error._tag === "StoreError" ? error : changed(error))
-            },
+            onFailure: (error) => notAppended(batch.log, error, error._tag === "StoreError" ? error : changed(error)),
             onSuccess: () => {
               tail.push(batch)
               traces.add(batch.from, EntryBatch.last(batch), spans)
@@ -308,10 +314,7 @@ export const make: Effect.Effect<
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
             return Effect.matchEffect(appendWithin(startCopy(batch, within), batch), {
-              onFailure: (error) => {
-                notAppended(batch.log, error)
-                return Effect.fail(error)
-              },
+              onFailure: (error) => notAppended(batch.log, error, error),
               onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
                 const held = head(batch.log).seq
                 if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
