@@ -8,7 +8,7 @@
 import type { QuorumPolicy, Replica, ReplicaId } from "@quorum/core"
 import { Cause, Effect, Exit, Fiber } from "effect"
 import * as Convergence from "./internal/simulation/checks/Convergence.ts"
-import * as Acks from "./internal/simulation/checks/Acks.ts"
+import * as watching from "./internal/simulation/checks/watching.ts"
 import type * as Dice from "./internal/simulation/Dice.ts"
 import type * as Machines from "./internal/simulation/Machines.ts"
 import * as Nemesis from "./internal/simulation/Nemesis.ts"
@@ -99,7 +99,7 @@ export const run = <A>(options: Options<A>): Outcome => {
     skewMillis,
     drift: 0,
     isTraced,
-    onPassing: Acks.onPassing
+    onPassing: watching.onPassing
   })
   const nemesis = { kinds: faults, everyMillis: faultEveryMillis, isReckless: false }
   Run.run(world, play(world, options, nemesis))

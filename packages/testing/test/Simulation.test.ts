@@ -26,7 +26,18 @@ const brokenBy = (law: string, scenario: Scenario.Scenario): Scenario.Scenario |
 const byClocks: Scenario.Scenario = {
   seed: 1,
   replicas: 3,
-  workload: { clients: 6, operations: 20, keys: 2, pauseMillis: 50, reads: 0.3, otherW: 0 },
+  workload: {
+    clients: 6,
+    operations: 20,
+    keys: 2,
+    pauseMillis: 50,
+    reads: 0.3,
+    otherW: 0,
+    stamps: 0,
+    holdMillis: 0,
+    sessions: 0,
+    weak: 0
+  },
   nemesis: { kinds: [], everyMillis: 1000, isReckless: false },
   skewMillis: 20_000,
   drift: 0,

@@ -32,6 +32,10 @@ export interface Operation {
   acked: ReadonlyArray<ReplicaId.ReplicaId>
   /** When the last of them that was counted had acked, in milliseconds since it was waited for. */
   slowestMillis: number
+  /** The write whose clock this one was to come after. */
+  readonly after: WriteId.WriteId | undefined
+  /** How many replicas it was asked to reach later, and did. */
+  copies: number
   /** The write that a read had to see. */
   readonly atLeast: WriteId.WriteId | undefined
 }
@@ -45,6 +49,7 @@ export const nothingWritten: ReadonlySet<string> = new Set([
   "ReplicaClosing",
   "NotReady",
   "InvalidPolicy",
+  "TooOldToKnow",
   "NotSent"
 ])
 
@@ -52,8 +57,8 @@ export const nothingWritten: ReadonlySet<string> = new Set([
 export interface History {
   readonly operations: ReadonlyArray<Operation>
   readonly ask: (
-    operation: Pick<Operation, "client" | "kind" | "at" | "namespace" | "key" | "w"> &
-      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch">>,
+    operation: Pick<Operation, "client" | "kind" | "at" | "key" | "w"> &
+      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch" | "after">>,
     now: number
   ) => Operation
   readonly answer: (operation: Operation, outcome: string, found?: Partial<Operation>) => void
@@ -69,8 +74,11 @@ export const make = (): History => {
       const operation: Operation = {
         value: undefined,
         atLeast: undefined,
+        after: undefined,
+        copies: 0,
         consistency: "local",
         batch: undefined,
+        namespace: namespaceOf(asked.key),
         ...asked,
         id: operations.length,
         asked: order++,
@@ -95,6 +103,12 @@ export const make = (): History => {
 /** The writes that were answered with a receipt. */
 export const committed = ({ operations }: History): ReadonlyArray<Operation> =>
   operations.filter(({ kind, outcome }) => kind === "write" && outcome === "receipt")
+
+/** The namespace of a key: writes of some keys are asked of one replica alone, by the policy of theirs. */
+export const namespaceOf = (key: string): string => (isWeak(key) ? "weak" : "n")
+
+/** Whether writes of a key wait for nobody unless they say so, and take effect in the order of the clocks. */
+export const isWeak = (key: string): boolean => key.startsWith("w")
 
 /** A value as bytes, and back. */
 export const bytesOf = (value: string): Uint8Array => encoder.encode(value)

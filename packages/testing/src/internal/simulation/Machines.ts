@@ -18,6 +18,7 @@ import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
 import * as MachineClock from "./MachineClock.ts"
 import type * as Network from "./Network.ts"
+import * as Store from "./Store.ts"
 import * as Timeline from "./Timeline.ts"
 
 /** What an application gets of a replica. */
@@ -79,7 +80,7 @@ export const make = (
   id: ReplicaId.ReplicaId,
   offsetMillis: number,
   rate: number,
-  founded: boolean
+  { founded, hasSteps }: { readonly founded: boolean; readonly hasSteps: boolean }
 ): Machine => {
   const { onFault, seed, timeline } = setting
   const clock = MachineClock.make(timeline, offsetMillis, rate)
@@ -89,20 +90,41 @@ export const make = (
     timeline,
     dice: Dice.make(seed, `disk ${id}`),
     clock,
+    hasSteps,
     onFault
   }
-  return {
-    id,
-    clock,
-    situation,
-    disk: Disk.make(situation, 1, 1, founded),
-    copies: [],
-    index: Disk.slowIndex(situation),
-    boot: 1,
-    process: undefined,
-    runs: 0
-  }
+  return machineWith(id, clock, situation, Disk.make(situation, 1, 1, founded))
 }
+
+/** Another machine, whose clock is wrong by `offsetMillis`, with a copy of the disk of one. */
+export const cloneOf = ({ timeline }: Setting, machine: Machine, offsetMillis: number, place: number): Machine => {
+  const { disk, id, situation } = machine
+  const clock = MachineClock.make(timeline, offsetMillis, 1)
+  const clone = machineWith(id, clock, { ...situation, clock }, Disk.holding(Disk.copyOf(disk.content), place))
+  // Its processes draw other names than those of the first.
+  return Object.assign(clone, { runs: 1000 })
+}
+
+const machineWith = (
+  id: ReplicaId.ReplicaId,
+  clock: MachineClock.MachineClock,
+  situation: Disk.Situation,
+  disk: Disk.Disk
+): Machine => ({
+  id,
+  clock,
+  situation,
+  disk,
+  copies: [],
+  index: Store.slowIndex(situation),
+  boot: 1,
+  process: undefined,
+  runs: 0
+})
+
+/** Whether a replica counts for nothing, because something may be missing from its disk; it need not know that yet. */
+export const isRecovering = ({ disk: { content, place } }: Machine): boolean =>
+  content.place !== place || (content.notes.get(Disk.blank) ?? "") !== ""
 
 /** Starts a process, unless there is one. It is of use when it has `services`. */
 export const start = (setting: Setting, machine: Machine): void => {
@@ -122,7 +144,7 @@ export const start = (setting: Setting, machine: Machine): void => {
     onGone: new Set()
   }
   machine.process = process
-  const store = Disk.open(machine.disk, machine.boot, owner, machine.situation)
+  const store = Store.open(machine.disk, machine.boot, owner, machine.situation)
   const layer = Replica.layer({ ...(policy === undefined ? {} : { policy }), ...options }).pipe(
     Layer.provide([
       Layer.succeed(RecordIndex.RecordIndex, machine.index),
@@ -155,10 +177,10 @@ export const crash = (setting: Setting, machine: Machine): void => {
 /** The machine loses its power, and is started anew later. */
 export const powerCut = (setting: Setting, machine: Machine): void => {
   setting.trace?.(machine.id, "loses its power")
-  Disk.crash(machine.disk, machine.situation)
+  Disk.powerCut(machine.disk, machine.situation)
   machine.boot++
   // An index needs no sync: what it lost is built again.
-  machine.index = Disk.slowIndex(machine.situation)
+  machine.index = Store.slowIndex(machine.situation)
   end(setting, machine, true)
 }
 
@@ -182,7 +204,7 @@ export const stop = (setting: Setting, machine: Machine): void => {
 /** Puts another disk in; the process has to be gone. */
 export const replaceDisk = (machine: Machine, disk: Disk.Disk): void => {
   machine.disk = disk
-  machine.index = Disk.slowIndex(machine.situation)
+  machine.index = Store.slowIndex(machine.situation)
 }
 
 /** What an owner's fibers run with: its scheduler, its clock, its randomness, its log. */

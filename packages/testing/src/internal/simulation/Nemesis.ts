@@ -3,7 +3,6 @@
  * some of all kinds, because faults of one kind hide those of another. What was done is undone after a while.
  */
 import { QuorumPolicy } from "@quorum/core"
-import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -26,14 +25,17 @@ export const kinds = {
   uncertain_append: ["uncertain_held", "uncertain_lost"],
   full_disk: ["disk_full"],
   slow_disk: ["slow_disk"],
-  crash: ["crash", "unsynced_lost", "unsynced_kept"],
+  crash: ["crash", "write_lost", "write_kept"],
   pause: ["pause"],
   stop: ["stop"],
   crash_of_all: ["crash_of_all"],
-  power_cut: ["power_cut"],
+  power_cut: ["power_cut", "unsynced_lost", "unsynced_kept", "unsynced_torn"],
   power_cut_of_all: ["power_cut_of_all"],
   wipe: ["wipe"],
   restore: ["restore"],
+  remove: ["removed_folder"],
+  clone: ["cloned"],
+  damage: ["bit_flipped", "damage_found"],
   clock_jump: ["clock_jump"],
   clock_drift: ["clock_drift"]
 } as const
@@ -71,8 +73,11 @@ export const run = Effect.fnUntraced(function* (world: World, options: Options) 
 export const mend = (world: World): void => {
   world.say("fault", "all is mended")
   world.network.mend()
+  for (const copy of Array.from(world.clones)) endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
     machine.clock.mend()
+    // What is damaged is thrown away, as an operator is told to, and comes back from the others.
+    if (Disk.isDamaged(machine.disk) || machine.disk.isRemoved) replaceDisk(world, machine, emptyDisk(machine))
     Object.assign(machine.disk, { slowMillis: 0, isFull: false })
     machine.disk.faults.length = 0
     if (machine.process?.owner.paused !== undefined) world.timeline.unpause(machine.process.owner)
@@ -80,13 +85,22 @@ export const mend = (world: World): void => {
     if (machine.disk.isRefusing) Machines.crash(world.setting, machine)
     // Who is still stopping is started when it has stopped.
     if (machine.process?.isStopping === true) machine.process.onGone.add(startAgain(world, machine))
-    else Machines.start(world.setting, machine)
+    else start(world, machine)
   }
 }
 
-/** Whether a replica counts for nothing, because something may be missing from its disk; it need not know that yet. */
-export const isRecovering = ({ disk: { content, place } }: Machines.Machine): boolean =>
-  content.place !== place || (content.notes.get(ReplicaStore.recoveringNote) ?? "") !== ""
+/**
+ * Whether a replica may lack something that it was counted for, as far as a disk may be lost: it recovers, it is damaged,
+ * another process has its id, or had it with a newer life.
+ */
+const isUnsure = ({ clones, retired }: World, machine: Machines.Machine): boolean =>
+  Machines.isRecovering(machine) ||
+  Disk.isDamaged(machine.disk) ||
+  machine.disk.isRemoved ||
+  clones.some(({ id }) => id === machine.id) ||
+  retired.some(
+    ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -167,29 +181,79 @@ const onMachine =
   }
 
 /** Starts the replica again, if it does not run. */
-const startAgain = (world: World, machine: Machines.Machine) => (): void => Machines.start(world.setting, machine)
+const startAgain = (world: World, machine: Machines.Machine) => (): void => start(world, machine)
+
+/** Starts a replica, on an empty disk when its folder was removed under it. */
+const start = (world: World, machine: Machines.Machine): void => {
+  if (machine.process === undefined && machine.disk.isRemoved) replaceDisk(world, machine, emptyDisk(machine))
+  Machines.start(world.setting, machine)
+}
 
 /** Down for a moment, or for long. */
 const downMillis = (dice: Dice): number => (dice.chance(0.5) ? dice.wait(200) : dice.wait(3000))
 
-/** The disk of a replica is gone, unless too few others are sure of what they acknowledged. */
+/** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
+const isSpare = (world: World, machine: Machines.Machine, { isReckless }: Options): boolean => {
+  const { machines } = world
+  const majority = Result.getOrThrow(QuorumPolicy.majority(machines.length)).w
+  const others = machines.filter((other) => other !== machine && !isUnsure(world, other)).length
+  return isReckless || (others >= machines.length - majority + 1 && !isUnsure(world, machine))
+}
+
+/** Puts another disk in, and keeps in mind what the one before held. */
+const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): void => {
+  Machines.crash(world.setting, machine)
+  world.retired.push({ machine, content: machine.disk.content, at: world.timeline.now() })
+  Machines.replaceDisk(machine, disk)
+}
+
+/** An empty disk for a machine, in another place than the one before. */
+const emptyDisk = ({ boot, disk, situation }: Machines.Machine): Disk.Disk =>
+  Disk.make(situation, disk.place + 1, boot, false)
+
+/** The disk of a replica is gone. */
 const loseDisk =
   (name: string, next: (machine: Machines.Machine, world: World, dice: Dice) => Disk.Disk | undefined): Fault =>
-  (world, dice, { isReckless }) => {
-    const { happened, machines, retired, setting, timeline } = world
-    const machine = dice.pick(machines)
-    const n = machines.length
-    const majority = Result.getOrThrow(QuorumPolicy.majority(n)).w
-    const others = machines.filter((other) => other !== machine && !isRecovering(other)).length
-    if (!isReckless && (others < n - majority + 1 || isRecovering(machine))) return undefined
-    const disk = next(machine, world, dice)
+  (world, dice, options) => {
+    const machine = dice.pick(world.machines)
+    const disk = isSpare(world, machine, options) ? next(machine, world, dice) : undefined
     if (disk === undefined) return undefined
-    Machines.crash(setting, machine)
-    retired.push({ machine, content: machine.disk.content, at: timeline.now() })
-    Machines.replaceDisk(machine, disk)
-    happened(name)
+    replaceDisk(world, machine, disk)
+    world.happened(name)
     return { what: machine.id, millis: downMillis(dice), end: startAgain(world, machine) }
   }
+
+/** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
+const clone: Fault = (world, dice, options) => {
+  const machine = running(world, dice)
+  if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  const copy = Machines.cloneOf(world.setting, machine, dice.between(-1, 1) * 1000, machine.disk.place + 100)
+  world.clones.push(copy)
+  Machines.start(world.setting, copy)
+  world.happened("cloned")
+  const isMoved = dice.chance(0.5)
+  const end = (): void => endClone(world, machine, copy, isMoved)
+  return { what: `${machine.id}${isMoved ? ", to stay" : ""}`, millis: dice.wait(4000), end }
+}
+
+/** Ends one of two processes with one id, and starts the other anew, as an operator is asked to. */
+const endClone = (world: World, machine: Machines.Machine, copy: Machines.Machine, isMoved: boolean): void => {
+  const at = world.clones.indexOf(copy)
+  if (at < 0) return
+  Machines.crash(world.setting, copy)
+  world.clones.splice(at, 1)
+  if (isMoved)
+    replaceDisk(
+      world,
+      machine,
+      Object.assign(Disk.holding(copy.disk.content, copy.disk.place), { written: copy.disk.written })
+    )
+  else {
+    world.retired.push({ machine, content: copy.disk.content, at: world.timeline.now() })
+    Machines.crash(world.setting, machine)
+  }
+  start(world, machine)
+}
 
 const hour = 3_600_000
 
@@ -219,7 +283,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     const end = (): void => {
       if (machine.disk !== disk || !disk.isRefusing) return
       Machines.crash(world.setting, machine)
-      Machines.start(world.setting, machine)
+      start(world, machine)
     }
     return { millis: dice.wait(2000), end }
   }),
@@ -256,7 +320,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
   crash_of_all: (world, dice) => {
     world.happened("crash_of_all")
     for (const machine of world.machines) Machines.crash(world.setting, machine)
-    const end = () => world.machines.forEach((machine) => Machines.start(world.setting, machine))
+    const end = () => world.machines.forEach((machine) => start(world, machine))
     return { what: "all", millis: downMillis(dice), end }
   },
   power_cut: (world, dice) => {
@@ -268,18 +332,38 @@ const faults: Readonly<Record<Kind, Fault>> = {
   power_cut_of_all: (world, dice) => {
     world.happened("power_cut_of_all")
     for (const machine of world.machines) Machines.powerCut(world.setting, machine)
-    const end = () => world.machines.forEach((machine) => Machines.start(world.setting, machine))
+    const end = () => world.machines.forEach((machine) => start(world, machine))
     return { what: "all", millis: downMillis(dice), end }
   },
-  wipe: loseDisk("wipe", ({ boot, disk, situation }) => Disk.make(situation, disk.place + 1, boot, false)),
-  restore: loseDisk("restore", ({ copies, disk, situation }, _, dice) => {
+  wipe: loseDisk("wipe", emptyDisk),
+  restore: loseDisk("restore", ({ clock, copies, disk }, _, dice) => {
     if (copies.length === 0) return undefined
-    return { ...Disk.make(situation, disk.place + 1, 0, true), content: Disk.copyOf(dice.pick(copies)) }
+    // On another machine as often as on this one.
+    if (dice.chance(0.5)) clock.jump(dice.between(-2000, 2000))
+    return Disk.holding(Disk.copyOf(dice.pick(copies)), disk.place + 1)
   }),
+  remove: (world, dice, options) => {
+    const machine = running(world, dice)
+    if (machine === undefined || !isSpare(world, machine, options)) return undefined
+    const { disk } = machine
+    disk.isRemoved = true
+    const end = (): void => {
+      if (machine.disk === disk) replaceDisk(world, machine, emptyDisk(machine))
+      startAgain(world, machine)()
+    }
+    return { what: machine.id, millis: dice.wait(1500), end }
+  },
+  clone,
+  damage: (world, dice, options) => {
+    const machine = dice.pick(world.machines)
+    const where = isSpare(world, machine, options) ? Disk.flip(machine.disk, machine.situation) : undefined
+    // The store finds it when it reads there, at the latest after a start.
+    return where === undefined ? undefined : { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
+  },
   clock_jump: (world, dice) => {
     const machine = dice.pick(world.machines)
     const millis =
-      dice.pick([-1, 1]) * dice.pick([5000, 0.1 * hour, hour, 30 * hour, 24 * 365 * 5 * hour]) * dice.next()
+      dice.pick([-1, 1]) * dice.pick([5000, 150_000, 0.1 * hour, hour, 30 * hour, 24 * 365 * 5 * hour]) * dice.next()
     world.happened("clock_jump")
     machine.clock.jump(millis)
     const what = `${machine.id} by ${(millis / 1000).toFixed(0)} s`

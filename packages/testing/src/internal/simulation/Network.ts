@@ -43,6 +43,8 @@ export interface Endpoint {
 
 /** A message that passes between two processes, for whoever looks at them. */
 export interface Passing {
+  /** The process that says it. */
+  readonly by: Owner
   readonly from: ReplicaId.ReplicaId
   readonly to: ReplicaId.ReplicaId
   readonly name: PeerMethods.Name
@@ -50,6 +52,9 @@ export interface Passing {
   /** The answer; absent when it is a request that passes. */
   readonly answer?: unknown
 }
+
+/** How many pushes may be under way on one connection. */
+export const maxInFlight = 4
 
 /** What a network is part of. */
 export interface Situation {
@@ -74,8 +79,8 @@ export interface Network {
   readonly gone: (owner: Owner, silently: boolean) => void
   /** Breaks one of the open connections of a replica. Returns whether there was one. */
   readonly breakOne: (replica: ReplicaId.ReplicaId) => boolean
-  /** How many connections are open between two replicas. */
-  readonly open: (from: ReplicaId.ReplicaId, to: ReplicaId.ReplicaId) => number
+  /** How many connections of a process to a replica are open, and the most pushes that are under way on one of them. */
+  readonly traffic: (owner: Owner, to: ReplicaId.ReplicaId) => { readonly connections: number; readonly pushes: number }
   /** The transport of a process. */
   readonly transport: (self: ReplicaId.ReplicaId, owner: Owner) => PeerTransport.PeerTransport["Service"]
 }
@@ -88,6 +93,7 @@ interface Connection {
   isBroken: boolean
   /** The calls under way, and how they fail. */
   readonly calls: Set<() => void>
+  pushes: number
   /** When the last request, and the last answer, arrives: what follows arrives later. */
   requestsUntil: number
   answersUntil: number
@@ -97,7 +103,8 @@ interface Connection {
 export const make = (situation: Situation): Network => {
   const { asFrames, dice, onFault, onPassing, timeline, world } = situation
   const links = new Map<string, Link>()
-  const endpoints = new Map<ReplicaId.ReplicaId, Endpoint>()
+  /** Who listens for calls of a replica: more than one while a copy of it runs. */
+  const endpoints = new Map<ReplicaId.ReplicaId, ReadonlyArray<Endpoint>>()
   const connections = new Set<Connection>()
   const link = (from: ReplicaId.ReplicaId, to: ReplicaId.ReplicaId): Link => {
     const id = `${from} ${to}`
@@ -146,6 +153,10 @@ export const make = (situation: Situation): Network => {
       const fail = () => resume(Effect.fail(unreachable(to, "the connection broke")))
       if (connection.isBroken) return fail()
       connection.calls.add(fail)
+      if (name === "push") connection.pushes++
+      const ended = (): void => {
+        if (connection.calls.delete(fail) && name === "push") connection.pushes--
+      }
       const answered = (exit: Exit.Exit<unknown, unknown>): void => {
         const time = arrival(to, from, connection.answersUntil)
         if (time === undefined) {
@@ -153,10 +164,11 @@ export const make = (situation: Situation): Network => {
           return
         }
         connection.answersUntil = Math.max(connection.answersUntil, time)
-        if (Exit.isSuccess(exit)) onPassing({ from: to, to: from, name, request, answer: exit.value })
+        if (Exit.isSuccess(exit))
+          onPassing({ by: endpoint.owner, from: to, to: from, name, request, answer: exit.value })
         const carried = asFrames ? throughFrame(name, exit) : exit
         timeline.at(caller, time, () => {
-          connection.calls.delete(fail)
+          ended()
           if (!connection.isBroken) resume(carried)
         })
       }
@@ -166,7 +178,7 @@ export const make = (situation: Situation): Network => {
         const carried = asFrames ? requestThroughFrame(name, request) : request
         timeline.soon(endpoint.owner, () => deliver(endpoint, name, carried, answered))
       }
-      onPassing({ from, to, name, request })
+      onPassing({ by: caller, from, to, name, request })
       const time = arrival(from, to, connection.requestsUntil)
       if (time !== undefined) {
         connection.requestsUntil = Math.max(connection.requestsUntil, time)
@@ -178,7 +190,7 @@ export const make = (situation: Situation): Network => {
           })
         }
       }
-      return Effect.sync(() => connection.calls.delete(fail))
+      return Effect.sync(ended)
     })
 
   return {
@@ -187,9 +199,13 @@ export const make = (situation: Situation): Network => {
     mend: () => {
       for (const [id] of links) Object.assign(links.get(id)!, soundLink())
     },
-    register: (replica, endpoint) => void endpoints.set(replica, endpoint),
+    register: (replica, endpoint) => void endpoints.set(replica, [...(endpoints.get(replica) ?? []), endpoint]),
     gone: (owner, silently) => {
-      for (const [replica, endpoint] of endpoints) if (endpoint.owner === owner) endpoints.delete(replica)
+      for (const [replica, known] of endpoints)
+        endpoints.set(
+          replica,
+          known.filter((each) => each.owner !== owner)
+        )
       for (const connection of Array.from(connections)) {
         if (connection.caller === owner) {
           if (!owner.isAlive) connections.delete(connection)
@@ -208,13 +224,17 @@ export const make = (situation: Situation): Network => {
       breakUp(connection)
       return true
     },
-    open: (from, to) => Array.from(connections).filter((each) => each.from === from && each.to === to).length,
+    traffic: (owner, to) => {
+      const open = Array.from(connections).filter((each) => each.caller === owner && each.to === to)
+      return { connections: open.length, pushes: Math.max(0, ...open.map(({ pushes }) => pushes)) }
+    },
     transport: (self, owner) =>
       PeerTransport.PeerTransport.of({
-        maxInFlight: 4,
+        maxInFlight,
         connect: Effect.fnUntraced(function* (peer) {
           yield* roundTrip(situation, owner, [link(self, peer), link(peer, self)])
-          const endpoint = endpoints.get(peer)
+          const known = endpoints.get(peer) ?? []
+          const endpoint = known.length > 1 ? dice.pick(known) : known[0]
           if (endpoint === undefined) return yield* unreachable(peer, "nothing listens there")
           const connection: Connection = {
             from: self,
@@ -223,6 +243,7 @@ export const make = (situation: Situation): Network => {
             endpoint,
             isBroken: false,
             calls: new Set(),
+            pushes: 0,
             requestsUntil: 0,
             answersUntil: 0
           }

@@ -1,10 +1,12 @@
 /**
  * The standard run: clients at work while faults happen, then all is mended, and everything has to become as it should.
  */
-import { Entry, QuorumPolicy, QuorumWriter, Records } from "@quorum/core"
+import { QuorumPolicy, Records } from "@quorum/core"
 import { Effect, Fiber, Option, Result } from "effect"
-import * as Convergence from "./checks/Convergence.ts"
+import * as DecisionIsFinal from "./checks/DecisionIsFinal.ts"
 import { checks } from "./checks/index.ts"
+import * as Liveness from "./checks/Liveness.ts"
+import * as watching from "./checks/watching.ts"
 import * as Disk from "./Disk.ts"
 import * as Evidence from "./Evidence.ts"
 import * as History from "./History.ts"
@@ -12,7 +14,6 @@ import * as Nemesis from "./Nemesis.ts"
 import * as Run from "./Run.ts"
 import * as Workload from "./Workload.ts"
 import * as World from "./World.ts"
-import * as Acks from "./checks/Acks.ts"
 
 /** What a standard run is made of. */
 export interface Scenario {
@@ -53,7 +54,11 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       keys: dice.pick([1, 2, 4, 6]),
       pauseMillis: dice.pick([20, 60, 200]),
       reads: dice.pick([0.2, 0.35, 0.5]),
-      otherW: dice.pick([0, 0.1, 0.2])
+      otherW: dice.pick([0, 0.1, 0.2]),
+      stamps: dice.pick([0, 0.1, 0.3, 0.8]),
+      holdMillis: dice.pick([100, 2000]),
+      sessions: dice.pick([0, 0.3]),
+      weak: dice.pick([0, 0.1, 0.3])
     },
     nemesis: {
       kinds: Nemesis.all.filter(() => dice.chance(share)),
@@ -73,11 +78,11 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
     seed,
     replicas,
     policy: { ...Result.getOrThrow(QuorumPolicy.majority(replicas)), order: orderedBy },
-    options: {},
+    options: { namespaces: { weak: weakPolicy(replicas) } },
     skewMillis,
     drift,
     isTraced,
-    onPassing: Acks.onPassing
+    onPassing: watching.onPassing
   })
   const history = History.make()
   Run.run(world, play(world, history, scenario))
@@ -98,17 +103,33 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
 const play = Effect.fnUntraced(function* (world: World.World, history: History.History, scenario: Scenario) {
   const { nemesis, workload } = scenario
   yield* Effect.sleep(200)
-  const trouble = yield* Effect.forkChild(Effect.raceFirst(Nemesis.run(world, nemesis), copies(world)))
+  const trouble = yield* Effect.forkChild(
+    Effect.raceAllFirst([Nemesis.run(world, nemesis), copies(world), samples(world)])
+  )
   const clients = Array.from({ length: workload.clients }, (_, i) => Workload.client(world, history, i, workload))
   yield* Effect.all(clients, { concurrency: "unbounded", discard: true })
   yield* Fiber.interrupt(trouble)
   Nemesis.mend(world)
-  yield* heal(world)
-  yield* lastReads(world, history, workload.keys)
-  yield* lastStatuses(world, history)
+  yield* Liveness.heal(world)
+  yield* Liveness.answers(world, history, workload.keys)
+  yield* DecisionIsFinal.ask(world, history)
   const pages = yield* Effect.forEach(world.members, (id) => pageOf(world, id), { concurrency: "unbounded" })
   const evidence = Evidence.gather(world, history, pages, scenario.order)
   for (const [law, check] of Object.entries(checks)) for (const detail of check(evidence)) world.violated(law, detail)
+})
+
+/** Writes of some keys wait for nobody. */
+const weakPolicy = (n: number): QuorumPolicy.QuorumPolicy => ({
+  ...Result.getOrThrow(QuorumPolicy.one(n)),
+  order: "clock"
+})
+
+/** Looks at the replicas now and then. */
+const samples = Effect.fnUntraced(function* (world: World.World) {
+  while (true) {
+    yield* Effect.sleep(100)
+    watching.onSample(world)
+  }
 })
 
 /** Copies of the disks, as a backup makes them. */
@@ -118,69 +139,6 @@ const copies = Effect.fnUntraced(function* (world: World.World) {
     yield* Effect.sleep(dice.wait(2000))
     const { copies, disk } = dice.pick(world.machines)
     copies.push(Disk.copyOf(disk.content))
-  }
-})
-
-/** Liveness: every replica takes a write that all have to hold, and then all disks become equal. */
-const heal = Effect.fnUntraced(function* (world: World.World) {
-  const { members, timeline } = world
-  const began = timeline.now()
-  yield* Effect.forEach(
-    members,
-    Effect.fnUntraced(function* (id) {
-      const write = Entry.put("healed", id, History.bytesOf(id))
-      const commit = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.commit(write, { w: members.length }))
-      let said = "nothing"
-      while (timeline.now() - began < Convergence.bound) {
-        const result = yield* Effect.result(Effect.timeoutOption(world.at(id, commit), 10_000))
-        if (Result.isSuccess(result) && Option.isSome(result.success)) return
-        said = Result.isFailure(result) ? result.failure.message : "nothing for 10 s"
-        yield* Effect.sleep(500)
-      }
-      world.violated(
-        "Liveness",
-        `${id} took no write that all hold for ${Convergence.bound / 1000} s without faults: ${said}`
-      )
-    }),
-    { concurrency: "unbounded", discard: true }
-  )
-  while (!Convergence.isConverged(world) && timeline.now() - began < Convergence.bound) yield* Effect.sleep(1000)
-})
-
-/** When all is well, every replica answers every kind of read, if not at once. */
-const lastReads = Effect.fnUntraced(function* (world: World.World, history: History.History, keys: number) {
-  for (const id of world.members) {
-    for (let key = 0; key < keys; key++) {
-      for (const consistency of ["linearizable", "local"] as const) {
-        const read = Workload.read(world, history, -1, id, `k${key}`, consistency, undefined)
-        let { outcome } = yield* read
-        for (let tries = 0; outcome !== "read" && tries < 20; tries++) {
-          yield* Effect.sleep(500)
-          outcome = (yield* read).outcome
-        }
-        if (outcome !== "read") {
-          world.violated("Liveness", `${id} answers no ${consistency} read for 10 s without faults: ${outcome}`)
-        }
-      }
-    }
-  }
-})
-
-/** Met stays met: whoever is asked says that what was acknowledged is committed. */
-const lastStatuses = Effect.fnUntraced(function* (world: World.World, history: History.History) {
-  const dice = world.dice("statuses")
-  const majority = Math.floor(world.members.length / 2) + 1
-  const strong = History.committed(history).filter(({ w }) => w >= majority)
-  // A replica knows of the others what they said last.
-  yield* Effect.sleep(heartbeatsMillis)
-  for (let left = Math.min(8, strong.length); left > 0; left--) {
-    const { id, writeId } = dice.pick(strong)
-    const at = dice.pick(world.members)
-    const ask = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.status(writeId!))
-    const result = yield* Effect.result(world.at(at, ask))
-    if (Result.isSuccess(result) && result.success.committed && result.success.writeId === writeId) continue
-    const said = Result.isSuccess(result) ? `only ${result.success.holders.join(", ")} hold it` : result.failure.message
-    world.violated("DecisionIsFinal", `operation ${id} was acknowledged, and ${at} says: ${said}`)
   }
 })
 
@@ -198,6 +156,3 @@ const pageOf = (world: World.World, id: World.World["members"][number]) =>
       return { id, values: new Map(records.map(({ key, value }) => [key, History.textOf(value)])) }
     }
   )
-
-/** Some heartbeats, in milliseconds. */
-const heartbeatsMillis = 3500

@@ -1,20 +1,14 @@
 /**
  * Clients that write, delete and read few keys at all replicas, ask again after a failure, and go on elsewhere.
  */
-import {
-  Entry,
-  type Receipt,
-  type QuorumError,
-  QuorumWriter,
-  Records,
-  type ReplicaId,
-  type WriteId
-} from "@quorum/core"
+import { Entry, type Receipt, QuorumWriter, Records, type ReplicaId, type WriteId } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
-import * as Acks from "./checks/Acks.ts"
+import { answerFailure, call, commit, type Outcome, patienceMillis } from "./Calls.ts"
+import * as NoPhantomAck from "./checks/NoPhantomAck.ts"
 import type { Dice } from "./Dice.ts"
 import * as History from "./History.ts"
 import type { Operation } from "./History.ts"
+import * as Stamps from "./Stamps.ts"
 import type { World } from "./World.ts"
 
 /** How clients behave in a run. */
@@ -29,6 +23,13 @@ export interface Options {
   readonly reads: number
   /** The chance that a write asks for another W than a majority. */
   readonly otherW: number
+  /** The chance that a write is stamped first, and how long a stamp may be kept before it is used, in milliseconds. */
+  readonly stamps: number
+  readonly holdMillis: number
+  /** The chance that a write comes after the last one of its client, by its clock. */
+  readonly sessions: number
+  /** The chance that a key is one of those whose writes wait for nobody. */
+  readonly weak: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -41,19 +42,28 @@ export const client = Effect.fnUntraced(function* (
   const dice = world.dice(`client ${number}`)
   let home = dice.pick(world.members)
   /** The last write that this client knows of. */
-  let last: WriteId.WriteId | undefined
+  let last: Receipt.Receipt | undefined
   for (let i = 0; i < options.operations; i++) {
     yield* Effect.sleep(dice.wait(options.pauseMillis))
     if (dice.chance(0.1)) home = dice.pick(world.members)
-    const key = `k${dice.below(options.keys)}`
-    const operation = dice.chance(options.reads)
-      ? yield* read(world, history, number, home, key, dice.pick(consistencies), dice.chance(0.3) ? last : undefined)
-      : yield* write(world, history, number, home, key, dice, options)
-    if (operation.outcome === "receipt") last = operation.writeId
+    const key = `${dice.chance(options.weak) ? "w" : "k"}${dice.below(options.keys)}`
+    if (dice.chance(options.reads)) {
+      const atLeast = dice.chance(0.4) ? last?.writeId : undefined
+      const { outcome } = yield* read(world, history, number, home, key, dice.pick(consistencies), atLeast)
+      if (outcome !== "read") home = dice.pick(world.members)
+      continue
+    }
+    const { operation, receipt } = yield* write(world, history, number, home, key, dice, options, last)
+    if (receipt !== undefined) {
+      last = receipt
+      if (dice.chance(0.06))
+        yield* lookAfter(world, history, operation, receipt, dice.pick(world.members), dice.chance(0.5))
+      continue
+    }
     if (operation.outcome === "QuorumNotMet" && dice.chance(0.6)) {
       yield* resume(world, history, operation, dice.chance(0.7) ? home : dice.pick(world.members))
     }
-    if (operation.outcome !== "receipt" && operation.outcome !== "read") home = dice.pick(world.members)
+    home = dice.pick(world.members)
   }
 })
 
@@ -65,39 +75,45 @@ const write = Effect.fnUntraced(function* (
   at: ReplicaId.ReplicaId,
   key: string,
   dice: Dice,
-  options: Options
+  options: Options,
+  last: Receipt.Receipt | undefined
 ) {
   const n = world.members.length
+  const usual = History.isWeak(key) ? 1 : Math.floor(n / 2) + 1
   const asked = dice.chance(options.otherW) ? { w: 1 + dice.below(n) } : {}
-  const w = asked.w ?? Math.floor(n / 2) + 1
-  const other = `k${dice.below(options.keys)}`
+  const w = asked.w ?? usual
+  const other = `${key[0]}${dice.below(options.keys)}`
   const keys = dice.chance(0.15) && other !== key ? [key, other] : [key]
+  const isStamped = dice.chance(options.stamps)
+  const session = !isStamped && last !== undefined && dice.chance(options.sessions) ? last : undefined
   const batch = history.operations.length
-  const askedAt = world.timeline.now()
   const operations = keys.map((each) => {
     const value = dice.chance(0.15) ? undefined : `v${history.operations.length}`
-    return history.ask({ client, kind: "write", at, namespace, key: each, value, w, batch }, world.timeline.now())
+    const after = session?.writeId
+    return history.ask({ client, kind: "write", at, key: each, value, w, batch, after }, world.timeline.now())
   })
-  const [first, ...rest] = operations.map((each) => writeOf(each))
+  const [first, ...rest] = operations.map(writeOf)
+  const writes: Entry.Writes = rest.length === 0 ? first! : [first!, ...rest]
   const shown = operations.map(({ key, value }) => `${key} = ${value ?? "nothing"}`).join(" and ")
-  world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}`)
-  const commit = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
-    Effect.tap(writer.commit(rest.length === 0 ? first! : [first!, ...rest], asked), (receipt) =>
-      Effect.sync(() => Acks.onReceipt(world, receipt, askedAt))
-    )
-  )
-  const result = yield* Effect.result(Effect.timeoutOption(world.at(at, commit), patienceMillis))
+  const how = isStamped ? ", stamped" : session === undefined ? "" : `, after ${session.writeId}`
+  world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}${how}`)
+  const given = session === undefined ? asked : { ...asked, after: session.clock }
+  const outcome = isStamped
+    ? yield* Stamps.commit(world, dice, at, writes, asked, options.holdMillis)
+    : yield* commit(world, at, writes, given)
   for (const operation of operations) {
-    if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
-    else if (Option.isNone(result.success)) history.answer(operation, "Silent")
-    else {
-      const { writeId } = result.success.value
-      history.answer(operation, "receipt", { ...countedOf(result.success.value), writeId })
-    }
+    answer(history, operation, outcome)
     told(world, operation)
   }
-  return operations[0]!
+  return { operation: operations[0]!, receipt: outcome._tag === "Receipt" ? outcome.receipt : undefined }
 })
+
+/** Takes in what came of a write. */
+const answer = (history: History.History, operation: Operation, outcome: Outcome): void => {
+  if (outcome._tag === "Silent") return history.answer(operation, "Silent")
+  if (outcome._tag === "Failure") return answerFailure(history, operation, outcome.error)
+  history.answer(operation, "receipt", { ...countedOf(outcome.receipt), writeId: outcome.receipt.writeId })
+}
 
 /** Whom a receipt counts, and how long that took. */
 const countedOf = ({ acked }: Receipt.Receipt): Pick<Operation, "acked" | "slowestMillis"> => ({
@@ -106,7 +122,7 @@ const countedOf = ({ acked }: Receipt.Receipt): Pick<Operation, "acked" | "slowe
   slowestMillis: Math.max(0, ...acked.map(({ afterMillis, how }) => (how === "self" ? 0 : afterMillis)))
 })
 
-const writeOf = ({ key, value }: Operation): Entry.Write =>
+const writeOf = ({ key, namespace, value }: Operation): Entry.Write =>
   value === undefined ? Entry.remove(namespace, key) : Entry.put(namespace, key, History.bytesOf(value))
 
 /** Waits again for the quorum of a write that missed it. */
@@ -117,16 +133,37 @@ const resume = Effect.fnUntraced(function* (
   at: ReplicaId.ReplicaId
 ) {
   world.say(`client ${client}`, `asks ${at} for ${writeId} again`)
-  const resume = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
-    Effect.tap(writer.resume(writeId!, { w }), (receipt) => Effect.sync(() => Acks.onReceipt(world, receipt, 0)))
-  )
-  const result = yield* Effect.result(Effect.timeoutOption(world.at(at, resume), patienceMillis))
-  if (Result.isFailure(result) || Option.isNone(result.success)) return
-  const counted = countedOf(result.success.value)
+  const outcome = yield* call(world, at, (writer) => writer.resume(writeId!, { w }), 0)
+  if (outcome._tag !== "Receipt") return
+  const counted = countedOf(outcome.receipt)
   for (const operation of history.operations.filter((each) => each.batch === batch)) {
     history.answer(operation, "receipt", counted)
     told(world, operation)
   }
+})
+
+/** Has a committed write reach further, or asks the replicas of today for it. */
+const lookAfter = Effect.fnUntraced(function* (
+  world: World,
+  history: History.History,
+  { batch, client }: Operation,
+  receipt: Receipt.Receipt,
+  at: ReplicaId.ReplicaId,
+  isUpgrade: boolean
+) {
+  const { writeId } = receipt
+  world.say(`client ${client}`, `${isUpgrade ? "wants all to hold" : "asks all for"} ${writeId}, at ${at}`)
+  if (isUpgrade) {
+    const outcome = yield* call(world, at, (writer) => writer.upgrade(receipt, "all"), 0)
+    if (outcome._tag !== "Receipt") return
+    const copies = world.members.length
+    for (const operation of history.operations) if (operation.batch === batch) operation.copies = copies
+    return
+  }
+  const verify = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.verify(receipt))
+  const result = yield* Effect.result(Effect.timeoutOption(world.at(at, verify), patienceMillis))
+  if (Result.isFailure(result) || Option.isNone(result.success)) return
+  NoPhantomAck.onVerification(world, result.success.value)
 })
 
 /** Reads a key at one replica. */
@@ -139,14 +176,14 @@ export const read = Effect.fnUntraced(function* (
   consistency: Records.Consistency,
   atLeast: WriteId.WriteId | undefined
 ) {
-  const asked = { client, kind: "read", at, namespace, key, w: 0, consistency, atLeast } as const
+  const asked = { client, kind: "read", at, key, w: 0, consistency, atLeast } as const
   const operation = history.ask(asked, world.timeline.now())
   world.say(
     `client ${client}`,
     `reads ${key} at ${at}, ${consistency}${atLeast === undefined ? "" : `, at least ${atLeast}`}`
   )
   const options = { consistency, ...(atLeast === undefined ? {} : { atLeast }) }
-  const read = Effect.flatMap(Records.Records, (records) => records.read(namespace, key, options))
+  const read = Effect.flatMap(Records.Records, (records) => records.read(History.namespaceOf(key), key, options))
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, read), patienceMillis))
   if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
   else if (Option.isNone(result.success)) history.answer(operation, "Silent")
@@ -161,24 +198,7 @@ export const read = Effect.fnUntraced(function* (
 
 const consistencies = ["local", "local", "quorum", "linearizable", "linearizable"] as const
 
-/** The namespace of all that is written. */
-export const namespace = "n"
-
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** How long a client waits for an answer, in milliseconds. */
-const patienceMillis = 20_000
-
-const answerFailure = (
-  history: History.History,
-  operation: Operation,
-  error: { readonly _tag: string } | QuorumError.QuorumNotMet
-): void => {
-  if (error._tag === "Unreachable") {
-    return history.answer(operation, "isSent" in error && error.isSent === true ? "Lost" : "NotSent")
-  }
-  history.answer(operation, error._tag, "writeId" in error ? { writeId: error.writeId } : {})
-}
 
 const told = (world: World, { client, id, outcome, value, writeId }: Operation): void =>
   world.say(`client ${client}`, `operation ${id}: ${outcome} ${value ?? ""} ${writeId ?? ""}`)

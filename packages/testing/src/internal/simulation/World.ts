@@ -29,6 +29,8 @@ export interface World {
   readonly seed: number
   readonly members: ReadonlyArray<ReplicaId.ReplicaId>
   readonly machines: ReadonlyArray<Machines.Machine>
+  /** Machines that run a copy of another's disk, with its id, beside it. */
+  readonly clones: Array<Machines.Machine>
   readonly setting: Machines.Setting
   readonly timeline: Timeline.Timeline
   readonly network: Network.Network
@@ -70,6 +72,17 @@ export interface Options {
 /** The stream of random numbers of this name, in the run of this seed. */
 export const diceOf = (seed: number, name: string): Dice.Dice => Dice.make(seed, name)
 
+/** The machine on which a process runs. */
+export const machineOf = ({ clones, machines }: World, process: Timeline.Owner): Machines.Machine | undefined =>
+  machines.find((machine) => machine.process?.owner === process) ??
+  clones.find((machine) => machine.process?.owner === process)
+
+/** The machines that run, or ran, a replica of this id. */
+export const machinesOf = (world: World, id: ReplicaId.ReplicaId): ReadonlyArray<Machines.Machine> => [
+  world.machine(id),
+  ...world.clones.filter((clone) => clone.id === id)
+]
+
 /** A run in which nothing has happened yet. */
 export const make = (options: Options): World => {
   const { isTraced, seed } = options
@@ -108,6 +121,8 @@ export const make = (options: Options): World => {
     onDefect: (who, detail) => violated("NoDefect", `${who} ${detail}`)
   }
   const clockDice = Dice.make(seed, "clocks")
+  /** Some stores tell writing and syncing apart, and some do not. */
+  const hasSteps = Dice.make(seed, "steps").chance(0.7)
   /** Some replica sets start for the first time: each replica has to hear that all the others do too. */
   const founded = !Dice.make(seed, "founding").chance(0.2)
   const machines = members.map((id) =>
@@ -116,7 +131,7 @@ export const make = (options: Options): World => {
       id,
       clockDice.between(-1, 1) * options.skewMillis,
       1 + clockDice.between(-1, 1) * options.drift,
-      founded
+      { founded, hasSteps }
     )
   )
   const machine = (id: ReplicaId.ReplicaId) => machines[members.indexOf(id)]!
@@ -125,6 +140,7 @@ export const make = (options: Options): World => {
     seed,
     members,
     machines,
+    clones: [],
     setting,
     timeline,
     network,

@@ -3,12 +3,12 @@
  * question and its answer; a write of which nobody knows the outcome once or never.
  */
 import type { Evidence } from "../Evidence.ts"
-import type * as History from "../History.ts"
+import * as History from "../History.ts"
 import * as Linearizability from "../Linearizability.ts"
 
 export const check = ({ history, majority, order }: Evidence): ReadonlyArray<string> => {
   if (order === "clock") return []
-  const keys = new Set(history.operations.map(({ key }) => key))
+  const keys = new Set(history.operations.map(({ key }) => key).filter((key) => !History.isWeak(key)))
   return Array.from(keys).flatMap((key) => {
     const operations = history.operations.flatMap((each) => (each.key === key ? asRegister(each, majority) : []))
     return Linearizability.isLinearizable(operations) === "no"

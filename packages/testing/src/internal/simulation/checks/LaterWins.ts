@@ -4,7 +4,7 @@ import * as History from "../History.ts"
 
 export const check = ({ all, history, majority, order }: Evidence): ReadonlyArray<string> => {
   if (order === "clock") return []
-  const strong = History.committed(history).filter(({ w }) => w >= majority)
+  const strong = History.committed(history).filter(({ key, w }) => w >= majority && !History.isWeak(key))
   return strong.flatMap((later) =>
     strong.flatMap((earlier) => {
       if (earlier.key !== later.key || earlier.answered! >= later.asked) return []

@@ -12,10 +12,12 @@ import * as MembersOnly from "./MembersOnly.ts"
 import * as NoPhantomAck from "./NoPhantomAck.ts"
 import * as NoResurrection from "./NoResurrection.ts"
 import * as NotWrittenMeansNever from "./NotWrittenMeansNever.ts"
+import * as OnceByKey from "./OnceByKey.ts"
 import * as OneEntryPerPlace from "./OneEntryPerPlace.ts"
 import * as OrderFree from "./OrderFree.ts"
 import * as PrefixOrder from "./PrefixOrder.ts"
 import * as ReadYourWrites from "./ReadYourWrites.ts"
+import * as SessionOrder from "./SessionOrder.ts"
 
 /** Looks whether a promise was kept, and says each time that it was not. */
 export type Check = (evidence: Evidence) => ReadonlyArray<string>
@@ -35,5 +37,7 @@ export const checks: Readonly<Record<string, Check>> = {
   OneEntryPerPlace: OneEntryPerPlace.check,
   LaterWins: LaterWins.check,
   AtomicRegister: AtomicRegister.check,
-  AtomicEntries: AtomicEntries.check
+  AtomicEntries: AtomicEntries.check,
+  OnceByKey: OnceByKey.check,
+  SessionOrder: SessionOrder.check
 }

@@ -1,0 +1,57 @@
+/**
+ * What clients ask of replicas, and what they make of the answers.
+ */
+import { type Entry, QuorumWriter, type Receipt, type ReplicaId, type WriteId } from "@quorum/core"
+import { Effect, Option, Result } from "effect"
+import * as watching from "./checks/watching.ts"
+import type { History, Operation } from "./History.ts"
+import type { World } from "./World.ts"
+
+/** An error, of which only some have the id of a write, or say that the question was sent. */
+type Failed = { readonly _tag: string }
+
+/** What came of a write. */
+export type Outcome =
+  | { readonly _tag: "Receipt"; readonly receipt: Receipt.Receipt }
+  | { readonly _tag: "Failure"; readonly error: Failed }
+  /** The client has waited long enough. */
+  | { readonly _tag: "Silent" }
+
+/** How long a client waits for an answer, in milliseconds. */
+export const patienceMillis = 20_000
+
+/** Asks a replica for a receipt, and looks at it where it is made. */
+export const call = <E extends Failed>(
+  world: World,
+  at: ReplicaId.ReplicaId,
+  ask: (writer: QuorumWriter.QuorumWriter["Service"]) => Effect.Effect<Receipt.Receipt, E>,
+  askedAt: number
+): Effect.Effect<Outcome> => {
+  const asked = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
+    Effect.tap(ask(writer), (receipt) => Effect.sync(() => watching.onReceipt(world, receipt, askedAt)))
+  )
+  return Effect.map(Effect.result(Effect.timeoutOption(world.at(at, asked), patienceMillis)), (result): Outcome => {
+    if (Result.isFailure(result)) return { _tag: "Failure", error: result.failure }
+    return Option.isNone(result.success) ? { _tag: "Silent" } : { _tag: "Receipt", receipt: result.success.value }
+  })
+}
+
+/** Commits at a replica. */
+export const commit = (
+  world: World,
+  at: ReplicaId.ReplicaId,
+  writes: Entry.Writes,
+  options: QuorumWriter.WriteOptions
+): Effect.Effect<Outcome> => call(world, at, (writer) => writer.commit(writes, options), world.timeline.now())
+
+/** What an error is called in a history. */
+export const nameOf = (error: Failed): string => {
+  if (error._tag !== "Unreachable") return error._tag
+  return "isSent" in error && error.isSent === true ? "Lost" : "NotSent"
+}
+
+/** Takes in that something failed. */
+export const answerFailure = (history: History, operation: Operation, error: Failed): void => {
+  const writeId = "writeId" in error ? (error.writeId as WriteId.WriteId) : undefined
+  history.answer(operation, nameOf(error), writeId === undefined ? {} : { writeId })
+}

@@ -1,0 +1,54 @@
+/**
+ * Writes that are stamped first and then committed as often as it takes: at several replicas, at once or one after the
+ * other, long after they were stamped, and again when they are done.
+ */
+import { Entry, QuorumWriter, type ReplicaId } from "@quorum/core"
+import { Effect, Option, Result } from "effect"
+import { commit as commitAt, nameOf, type Outcome, patienceMillis } from "./Calls.ts"
+import type { Dice } from "./Dice.ts"
+import * as History from "./History.ts"
+import type { World } from "./World.ts"
+
+/** Draws a stamp at one replica, and commits with it until there is a receipt, or patience is at its end. */
+export const commit = Effect.fnUntraced(function* (
+  world: World,
+  dice: Dice,
+  at: ReplicaId.ReplicaId,
+  writes: Entry.Writes,
+  asked: { readonly w?: number },
+  holdMillis: number
+): Effect.fn.Return<Outcome> {
+  const draw = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.stamp(Entry.listOf(writes)))
+  const drawn = yield* Effect.result(Effect.timeoutOption(world.at(at, draw), patienceMillis))
+  // Whatever came of that: without a stamp nothing can have been written.
+  if (Result.isFailure(drawn) || Option.isNone(drawn.success)) return notWritten
+  const options = { ...asked, stamp: drawn.success.value }
+  if (dice.chance(0.3)) yield* Effect.sleep(dice.wait(holdMillis))
+  const outcomes: Array<Outcome> = []
+  let home = dice.chance(0.7) ? at : dice.pick(world.members)
+  for (let tries = 0; tries < 4 && !outcomes.some(isReceipt); tries++) {
+    if (dice.chance(0.2)) {
+      const places = [home, dice.pick(world.members)]
+      const both = places.map((place) => commitAt(world, place, writes, options))
+      outcomes.push(...(yield* Effect.all(both, { concurrency: "unbounded" })))
+    } else outcomes.push(yield* commitAt(world, home, writes, options))
+    home = dice.pick(world.members)
+    if (!outcomes.some(isReceipt)) yield* Effect.sleep(dice.wait(200))
+  }
+  const receipt = outcomes.find(isReceipt)
+  if (receipt !== undefined && dice.chance(0.15)) {
+    // The answer was lost on its way to somebody, who asks once more.
+    const again = Effect.andThen(Effect.sleep(dice.wait(holdMillis)), commitAt(world, home, writes, options))
+    yield* Effect.forkChild(again)
+  }
+  return receipt ?? outcomes.find(mayBeWritten) ?? outcomes[0] ?? notWritten
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const notWritten: Outcome = { _tag: "Failure", error: { _tag: "NotSent" } }
+
+const isReceipt = (outcome: Outcome): boolean => outcome._tag === "Receipt"
+
+const mayBeWritten = (outcome: Outcome): boolean =>
+  outcome._tag === "Silent" || (outcome._tag === "Failure" && !History.nothingWritten.has(nameOf(outcome.error)))

@@ -1,0 +1,278 @@
+/**
+ * The store on the disk of a replica, as the port demands it: what is written is durable when it was synced, and what is
+ * damaged is found when it is read. And the index beside it.
+ */
+import { LogId } from "@quorum/core"
+import { EntryBatch, RecordIndex, ReplicaStore, type Watermark } from "@quorum/core/adapter"
+import { Effect, Option, Result } from "effect"
+import * as Disk from "./Disk.ts"
+import type { Owner } from "./Timeline.ts"
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+/**
+ * Opens the store for a process. In doubt it renews itself first, as the port demands. `boot` is that of the machine now.
+ */
+export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: Disk.Situation): Store => {
+  const { clock, cluster, dice, hasSteps, onFault, replica } = situation
+  const { content } = disk
+  const draw = (above?: LogId.Incarnation) =>
+    LogId.incarnationAt(clock.wallMillis(), dice.below(0x1_0000), LogId.newer(content.incarnation, above))
+  // What was written by a process that is gone is in the page cache: it is synced before anybody hears of it.
+  Disk.settle(disk)
+  const doubt = settle(disk, boot, draw)
+  disk.isRefusing = false
+  const damage = makeDamage(disk, situation)
+  const device = makeDevice(disk, process, situation)
+
+  const write = (batch: EntryBatch.EntryBatch): ReturnType<Store["append"]> =>
+    device.write(true, dice.between(0.02, 0.3), () => {
+      const decided = decide(disk, damage, batch)
+      if (Result.isFailure(decided)) return Result.fail(decided.failure)
+      if (decided.success._tag === "Held") return Result.succeed(decided.success.watermark)
+      disk.written.push(decided.success.batch)
+      return Result.succeed(EntryBatch.watermark(decided.success.batch))
+    })
+
+  const sync = device.sync(() => {
+    const count = disk.written.length
+    return () => {
+      for (const batch of disk.written.splice(0, count)) Disk.hold(content, batch)
+    }
+  })
+
+  const note = <A>(change: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
+    device.write(false, device.syncMillis(), () => Result.succeed(change()))
+
+  const read = (log: LogId.LogId, after: number, maxBytes: number) =>
+    Effect.suspend(() => {
+      if (after >= Disk.endOf(disk, log).seq) return Effect.succeedNone
+      if (Disk.isFlipped(content, log, after + 1)) return Effect.fail(damage.found(log, after + 1))
+      return Effect.succeedSome(damage.upTo(readOf(disk, log, after, maxBytes)))
+    })
+
+  if (hasSteps) onFault("written_apart")
+  return ReplicaStore.ReplicaStore.of({
+    get identity() {
+      return { cluster, replica, incarnation: content.incarnation }
+    },
+    doubt,
+    note: (name) => Effect.sync(() => Option.fromNullishOr(content.notes.get(name))),
+    setNotes: (notes) =>
+      note(() => {
+        for (const [name, value] of Object.entries(notes)) content.notes.set(name, value)
+      }),
+    renew: (above) =>
+      note(() => {
+        content.incarnation = draw(above)
+        content.notes.set(Disk.blank, "lost")
+        return content.incarnation
+      }),
+    append: (batch) => Effect.uninterruptible(Effect.flatMap(write(batch), (watermark) => Effect.as(sync, watermark))),
+    ...(hasSteps ? { steps: { write, sync } } : {}),
+    read: (log, after, maxBytes) => Effect.andThen(device.available, read(log, after, maxBytes)),
+    chainAt: (log, seq) =>
+      Effect.suspend(() => {
+        if (damage.hides(log, seq)) return Effect.fail(damage.found(log, seq))
+        return Effect.succeed(Option.fromNullishOr(chainOf(disk, log, seq)))
+      }),
+    watermarks: Effect.sync(() => Array.from(content.logs.keys(), (log) => Disk.headOf(content, log))),
+    damaged: () => disk.found
+  })
+}
+
+/** An empty index, which takes its time to merge and to be looked at. */
+export const slowIndex = ({ dice }: Disk.Situation): RecordIndex.RecordIndex["Service"] => {
+  const index = Effect.runSync(RecordIndex.makeMemory)
+  const late = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => (dice.chance(0.1) ? Effect.andThen(Effect.sleep(dice.between(1, 20)), effect) : effect))
+  return {
+    progress: index.progress,
+    // What is merged is seen at its end, as that of a transaction.
+    merge: (pointers, progress) =>
+      Effect.suspend(() =>
+        Effect.andThen(
+          Effect.sleep(dice.chance(0.2) ? dice.between(100, 1500) : dice.between(1, 20)),
+          index.merge(pointers, progress)
+        )
+      ),
+    get: (namespace, key) => late(index.get(namespace, key)),
+    scan: (options) => late(index.scan(options)),
+    reset: index.reset
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const errorOf = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
+  new ReplicaStore.StoreError({ reason, detail })
+
+/** What is in doubt when a disk is opened here and now, answered as the port demands. */
+const settle = (disk: Disk.Disk, boot: number, draw: () => LogId.Incarnation): ReplicaStore.Doubt => {
+  const { content, place } = disk
+  const isElsewhere = content.place !== place
+  const isRebooted = content.boot !== boot
+  const wasBlank = content.notes.get(Disk.blank) === "blank"
+  content.place = place
+  content.boot = boot
+  if (isElsewhere || isRebooted) content.incarnation = draw()
+  if (isElsewhere) content.notes.set(Disk.blank, "lost")
+  return isElsewhere ? "other_place" : wasBlank ? "blank" : isRebooted ? "other_boot" : "none"
+}
+
+type Resume = (effect: Effect.Effect<void, ReplicaStore.StoreError>) => void
+
+/** What does the work: one write after the other, and syncs that are shared. */
+const makeDevice = (disk: Disk.Disk, process: Owner, situation: Disk.Situation) => {
+  const { dice, onFault, timeline } = situation
+  let refusal: ReplicaStore.StoreError | undefined
+  let freeAt = 0
+  let waiting: Array<Resume> = []
+  let isSyncing = false
+
+  const syncMillis = (): number => (dice.chance(0.05) ? dice.between(0, 30) : dice.between(0.1, 1)) + disk.slowMillis
+
+  /** Why nothing can be done now. */
+  const obstacle = (): ReplicaStore.StoreError | undefined => {
+    if (refusal !== undefined || !disk.isRemoved) return refusal
+    onFault("removed_folder")
+    return errorOf("unavailable", "a fault: the folder is gone")
+  }
+
+  const available = Effect.suspend(() => {
+    const found = obstacle()
+    return found === undefined ? Effect.void : Effect.fail(found)
+  })
+
+  /** A sync has failed, and what it was for may be on the disk or not: whoever asks from now on is refused. */
+  const failSync = (fault: string): ReplicaStore.StoreError => {
+    onFault(fault)
+    disk.isRefusing = true
+    refusal = errorOf("unavailable", "an earlier append is uncertain; open the store again")
+    if (fault === "uncertain_held") Disk.settle(disk)
+    else Disk.losePart(disk, situation)
+    return errorOf("uncertain", "a fault: the sync failed")
+  }
+
+  const writing = <A, E>(isAppend: boolean, millis: number, finish: () => Result.Result<A, E>) =>
+    Effect.callback<A, E | ReplicaStore.StoreError>((resume) => {
+      const before = obstacle()
+      if (before !== undefined) return resume(Effect.fail(before))
+      freeAt = Math.max(freeAt, timeline.now()) + millis
+      let result: Result.Result<A, E> | undefined
+      const job: Disk.Write = { isAppend, apply: () => void (result ??= finish()) }
+      disk.underWay.push(job)
+      timeline.at(process, freeAt, () => {
+        const at = disk.underWay.indexOf(job)
+        if (at >= 0) disk.underWay.splice(at, 1)
+        const meanwhile = obstacle()
+        if (meanwhile !== undefined) return resume(Effect.fail(meanwhile))
+        if (isAppend && disk.faults[0] === "append_error") {
+          onFault(disk.faults.shift()!)
+          return resume(Effect.fail(errorOf("unavailable", "a fault: nothing is held")))
+        }
+        if (isAppend && disk.isFull) {
+          onFault("disk_full")
+          return resume(Effect.fail(errorOf("disk_full", "a fault: nothing is held")))
+        }
+        job.apply()
+        resume(Effect.fromResult(result!))
+      })
+    })
+
+  const syncing = (begin: () => () => void) => {
+    const start = (): void => {
+      if (isSyncing || waiting.length === 0) return
+      isSyncing = true
+      const served = waiting
+      waiting = []
+      const finish = begin()
+      if (disk.slowMillis > 0) onFault("slow_disk")
+      timeline.at(process, Math.max(freeAt, timeline.now()) + syncMillis(), () => {
+        isSyncing = false
+        const fault =
+          disk.faults[0] === "uncertain_held" || disk.faults[0] === "uncertain_lost" ? disk.faults.shift() : undefined
+        const failure = obstacle() ?? (fault === undefined ? undefined : failSync(fault))
+        if (failure === undefined) finish()
+        const answer = failure === undefined ? Effect.void : Effect.fail(failure)
+        for (const resume of failure === undefined ? served : [...served, ...waiting.splice(0)]) resume(answer)
+        start()
+      })
+    }
+    return Effect.callback<void, ReplicaStore.StoreError>((resume) => {
+      const before = obstacle()
+      if (before !== undefined) return resume(Effect.fail(before))
+      waiting.push(resume)
+      start()
+    })
+  }
+
+  return { available, syncMillis, write: writing, sync: syncing }
+}
+
+/** What the store knows of the damage on its disk: it is found when it is read, and the end of a log at once. */
+const makeDamage = (disk: Disk.Disk, { onFault, timeline }: Disk.Situation) => {
+  const { content } = disk
+  disk.found = []
+  const found = (log: LogId.LogId, seq: number): ReplicaStore.StoreError => {
+    if (!disk.found.some((range) => range.log === log && range.from === seq)) {
+      onFault("damage_found")
+      disk.found.push({ log, from: seq, to: seq, at: timeline.now() })
+    }
+    return errorOf("corrupt", `entry ${seq} of ${log} is damaged`)
+  }
+  for (const log of content.flipped.keys()) {
+    const { seq } = Disk.headOf(content, log)
+    if (Disk.isFlipped(content, log, seq)) found(log, seq)
+  }
+  return {
+    found,
+    /** Whether nobody can tell the chain after an entry: it is damaged, and so is the one that begins with that chain. */
+    hides: (log: LogId.LogId, seq: number): boolean =>
+      Disk.isFlipped(content, log, seq) && (seq === Disk.endOf(disk, log).seq || Disk.isFlipped(content, log, seq + 1)),
+    /** The entries of a batch before the first that is damaged, which is not its first. */
+    upTo: (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch => {
+      if (!content.flipped.has(batch.log)) return batch
+      let room: number | undefined
+      EntryBatch.forEach(batch, (seq, offset) => {
+        if (room !== undefined || !Disk.isFlipped(content, batch.log, seq)) return
+        room = offset
+        found(batch.log, seq)
+      })
+      return room === undefined ? batch : EntryBatch.take(batch, room)
+    }
+  }
+}
+
+const chainOf = (disk: Disk.Disk, log: LogId.LogId, seq: number) => {
+  if (seq <= Disk.headOf(disk.content, log).seq) return Disk.chainAt(disk.content, log, seq)
+  if (seq > Disk.endOf(disk, log).seq) return undefined
+  const batches = Disk.batchesOf(disk, log)
+  return EntryBatch.chainAt(batches[Disk.indexOf(batches, seq)]!, seq)
+}
+
+type Decided = Result.Result<
+  ReplicaStore.AppendDecision,
+  ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
+>
+
+const decide = (disk: Disk.Disk, damage: ReturnType<typeof makeDamage>, batch: EntryBatch.EntryBatch): Decided => {
+  const { log } = batch
+  const head: Watermark.Watermark = Disk.endOf(disk, log)
+  const asked = [head.seq, batch.from - 1, Math.min(EntryBatch.last(batch), head.seq)]
+  const hidden = asked.find((seq) => seq <= head.seq && damage.hides(log, seq))
+  if (hidden !== undefined) return Result.fail(damage.found(log, hidden))
+  return ReplicaStore.decideAppend(head, batch, (seq) => chainOf(disk, log, seq)!)
+}
+
+const readOf = (disk: Disk.Disk, log: LogId.LogId, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const batches = Disk.batchesOf(disk, log)
+  let i = Disk.indexOf(batches, after + 1)
+  const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
+  let size = found[0].bytes.length
+  while (++i < batches.length && size < maxBytes) {
+    found.push(batches[i]!)
+    size += batches[i]!.bytes.length
+  }
+  return EntryBatch.take(EntryBatch.concat(found), maxBytes)
+}

@@ -1,0 +1,98 @@
+/**
+ * RecoveringDoesNotVote: who may lack what it acknowledged counts for nothing and answers nothing that counts.
+ *
+ * Who votes is known by what it says, and what it may lack by what receipts counted its former disks for: it holds all
+ * of that. And a receipt counts only who has said, while it voted, that it holds the write.
+ */
+import { LogId, type Receipt, type ReplicaId, WriteId } from "@quorum/core"
+import type { PeerProtocol } from "@quorum/core/adapter"
+import type * as Disk from "../Disk.ts"
+import { isRecovering, type Machine } from "../Machines.ts"
+import type { Passing } from "../Network.ts"
+import { machineOf, machinesOf, type World } from "../World.ts"
+import { holds } from "./NoPhantomAck.ts"
+
+/** What is known of one replica. */
+interface Known {
+  /** The writes that it was counted for, on a majority. */
+  readonly counted: Set<WriteId.WriteId>
+  /** How far it has said, as one that votes, that it holds each log. */
+  readonly said: Map<LogId.LogId, number>
+  /** The disk that was found to hold all that it was counted for: that stays so. */
+  sure: Disk.Content | undefined
+}
+
+/** Looks at a message. */
+export const onPassing = (world: World, message: Passing): void => {
+  const { by, from } = message
+  const machine = machineOf(world, by)
+  if (machine === undefined) return
+  const said = votesIn(message, isRecovering(machine))
+  if (said === undefined) return
+  if (isRecovering(machine)) world.violated("RecoveringDoesNotVote", `${from} ${said.how}, and is recovering`)
+  const known = knownOf(world, from)
+  for (const { log, seq } of said.holds) known.said.set(log, Math.max(known.said.get(log) ?? 0, seq))
+  if (known.sure === machine.disk.content || !isNewest(world, machine)) return
+  const missing = Array.from(known.counted).find((writeId) => !holds(machine.disk.content, writeId))
+  if (missing === undefined) known.sure = machine.disk.content
+  else world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${missing}, and lacks it`)
+}
+
+/** Looks at a receipt when it is made. */
+export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Receipt): void => {
+  const { log, seq } = WriteId.place(writeId)
+  for (const { how, replica } of acked) {
+    const known = knownOf(world, replica)
+    if (how !== "self" && (known.said.get(log) ?? 0) < seq) {
+      world.violated("RecoveringDoesNotVote", `a receipt counts ${replica} for ${writeId}, which said so not voting`)
+    }
+    if (2 * policy.w <= policy.n) continue
+    known.counted.add(writeId)
+    const newest = machinesOf(world, replica).find((machine) => isNewest(world, machine))
+    if (newest === undefined || isRecovering(newest) || holds(newest.disk.content, writeId)) continue
+    // A disk that was lost meanwhile: the one after it is in order, and will be asked for this too.
+    if (known.sure === newest.disk.content) {
+      world.violated("RecoveringDoesNotVote", `a receipt counts a former disk of ${replica} for ${writeId}`)
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const knowns = new WeakMap<World, Map<ReplicaId.ReplicaId, Known>>()
+
+const knownOf = (world: World, id: ReplicaId.ReplicaId): Known => {
+  const all = knowns.get(world) ?? new Map<ReplicaId.ReplicaId, Known>()
+  knowns.set(world, all)
+  const known = all.get(id) ?? { counted: new Set(), said: new Map(), sure: undefined }
+  all.set(id, known)
+  return known
+}
+
+/** Whether no other life of the replica is newer: what a former one says counts for nothing where the newer is known. */
+const isNewest = (world: World, machine: Machine): boolean => {
+  const others = [
+    ...machinesOf(world, machine.id).map(({ disk }) => disk.content),
+    ...world.retired.filter((each) => each.machine.id === machine.id).map(({ content }) => content)
+  ]
+  const { incarnation } = machine.disk.content
+  return others.every((content) => LogId.newer(content.incarnation, incarnation) === incarnation)
+}
+
+/** What a message says as one that votes; `undefined` when it says nothing that counts. */
+const votesIn = ({ answer, name, request }: Passing, recovering: boolean) => {
+  if (name === "hello") {
+    const { vector, voting } = (answer ?? request) as PeerProtocol.Hello
+    return voting ? { how: "greets as one that votes", holds: vector } : undefined
+  }
+  if (name === "push" && answer !== undefined) {
+    const ack = answer as PeerProtocol.Ack
+    return ack.voting ? { how: "acks as one that votes", holds: [ack] } : undefined
+  }
+  if (name === "push") {
+    const { batch } = request as PeerProtocol.Push
+    const end = { log: batch.log, seq: batch.from + batch.count - 1 }
+    return recovering ? undefined : { how: "pushes", holds: [end] }
+  }
+  return answer === undefined || name === "pull" ? undefined : { how: `answers a ${name}`, holds: [] }
+}

@@ -1,0 +1,31 @@
+/** The promises that are looked at while a run goes on. */
+import type { Receipt } from "@quorum/core"
+import type { PeerProtocol } from "@quorum/core/adapter"
+import type { Passing } from "../Network.ts"
+import type { World } from "../World.ts"
+import * as Bounded from "./Bounded.ts"
+import * as BoundedClocks from "./BoundedClocks.ts"
+import * as CatchUpSkipsNothing from "./CatchUpSkipsNothing.ts"
+import * as DamageIsLocal from "./DamageIsLocal.ts"
+import * as NoPhantomAck from "./NoPhantomAck.ts"
+import * as RecoveringDoesNotVote from "./RecoveringDoesNotVote.ts"
+
+/** Looks at a message between replicas. */
+export const onPassing = (world: World, message: Passing): void => {
+  NoPhantomAck.onPassing(world, message)
+  DamageIsLocal.onPassing(world, message)
+  CatchUpSkipsNothing.onPassing(world, message)
+  RecoveringDoesNotVote.onPassing(world, message)
+  const { answer, from, name, request } = message
+  if (name === "push" && answer !== undefined) BoundedClocks.onClock(world, from, (answer as PeerProtocol.Ack).clock)
+  if (name === "hello") BoundedClocks.onClock(world, from, ((answer ?? request) as PeerProtocol.Hello).clock)
+}
+
+/** Looks at a receipt of something that was asked for at a time, when it is made. */
+export const onReceipt = (world: World, receipt: Receipt.Receipt, askedAt: number): void => {
+  NoPhantomAck.onReceipt(world, receipt, askedAt)
+  RecoveringDoesNotVote.onReceipt(world, receipt)
+}
+
+/** Looks at the replicas as they are now. */
+export const onSample: (world: World) => void = Bounded.onSample
