@@ -32,6 +32,7 @@ const golden = [
   "GET /v1/records/{namespace} (namespace, prefix?, reverse?, after?, limit?) -> 200 400 503",
   "GET /v1/keys/{namespace} (namespace, prefix?, reverse?, after?, limit?) -> 200 400 503",
   "POST /v1/batch (quorum-stamp?, w?, atomic?) -> 200 400 415",
+  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 406 409 503",
   "GET /v1/writes/{id} (id) -> 200 400 404 409 503",
   "POST /v1/writes/{id}/resume (id, w?) -> 200 400 404 409 503 504",
   "POST /v1/stamps () -> 201 400 409 410 413 500 503 504",

@@ -56,6 +56,13 @@ export const forPeers = <E, R>(
 ) =>
   exactly(peerPath, (request) => (request.headers["origin"] === undefined ? answer(request) : Effect.succeed(fromPage)))
 
+/**
+ * When the server of a replica stops: for answers that do not end by themselves, as a stream of what is still to come.
+ */
+export const Closing = Context.Reference<Effect.Effect<void>>("@quorum/core/ServerClosing", {
+  defaultValue: () => Effect.never
+})
+
 /** How long a server waits for requests under way when it stops, in milliseconds. */
 export const closeMillis = 3000
 
@@ -97,7 +104,8 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
         )
       )
     )
-    const server = HttpRouter.serve(Layer.provideMerge(routes, Layer.provideMerge(goodbye, knownHosts)), {
+    const all = Layer.provide(routes, Layer.succeed(Closing, Deferred.await(closing)))
+    const server = HttpRouter.serve(Layer.provideMerge(all, Layer.provideMerge(goodbye, knownHosts)), {
       disableLogger: true,
       routerConfig
     }).pipe(Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"])))

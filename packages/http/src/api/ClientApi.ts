@@ -17,12 +17,14 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { BatchGroup } from "./BatchApi.ts"
+import { ChangesGroup, type FeedError } from "./ChangesApi.ts"
 import * as Errors from "./ClientApiErrors.ts"
 import { stamped, whole, yesOrNo } from "./queries.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
 export { BatchAnswer, BatchGroup, BatchLine } from "./BatchApi.ts"
+export { ChangesGroup, FeedLine } from "./ChangesApi.ts"
 export { ReceiptsGroup, StampsGroup, WritesGroup } from "./WritesApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and two of its own. */
@@ -43,6 +45,7 @@ export type ClientApiError =
   | QuorumError.TooOldToKnow
   | QuorumError.ReadUnavailable
   | Records.NotYetVisible
+  | FeedError
   | Errors.RecordNotFound
   | Errors.Unhealthy
   | Errors.InvalidRequest
@@ -240,7 +243,7 @@ export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true 
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
-  .add(RecordsGroup, BatchGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
+  .add(RecordsGroup, BatchGroup, ChangesGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",

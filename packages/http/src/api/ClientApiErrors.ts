@@ -5,7 +5,7 @@
  * branches on), `message` (for people) and what else is known, and with every 503 a `Retry-After` header in seconds. A
  * typed client gets core's error classes back.
  */
-import { WriteId, QuorumError, Records } from "@quorum/core"
+import { Changes, LogId, WriteId, QuorumError, Records } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
 import { Schema } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
@@ -57,6 +57,13 @@ export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaTyp
   }
 }
 
+/** The answer has none of the types that the client takes. */
+export class NotAcceptable extends Schema.TaggedError<NotAcceptable>()("NotAcceptable", { accept: Schema.String }) {
+  override get message(): string {
+    return `the answer is application/x-ndjson or text/event-stream, and ${this.accept} is accepted`
+  }
+}
+
 /** Every endpoint answers parameters that do not decode with 400 `invalid_request`, naming the field. */
 export class InvalidRequests extends HttpApiMiddleware.Service<InvalidRequests>()(
   "@quorum/http/ClientApi/InvalidRequests",
@@ -92,16 +99,15 @@ const writeUnknown = withStatus(
   )
 )
 
-/** The place of the id is another write's. */
-const writeReplaced = withStatus(
-  409,
-  travel(
-    QuorumError.WriteReplaced,
-    "write_replaced",
-    { writeId: WriteId.WriteId, held: WriteId.WriteId },
-    (body) => new QuorumError.WriteReplaced(body)
-  )
+const replaced = travel(
+  QuorumError.WriteReplaced,
+  "write_replaced",
+  { writeId: WriteId.WriteId, held: WriteId.WriteId },
+  (body) => new QuorumError.WriteReplaced(body)
 )
+
+/** The place of the id is another write's. */
+const writeReplaced = withStatus(409, replaced)
 
 /** The write of `atLeast` has not arrived yet. */
 const notYetVisible = travel(
@@ -206,6 +212,22 @@ const writeUncertain = travel(
   "this replica cannot say whether the write took place; its log says why"
 )
 
+/** A log cannot be read on, and all else was shown. */
+const logDamaged = travel(
+  Changes.LogDamaged,
+  "log_damaged",
+  { log: LogId.LogId, from: LogId.Sequence, to: LogId.Sequence },
+  (body) => new Changes.LogDamaged(body)
+)
+
+/** None of the types that the client takes is one in which this is answered. */
+const notAcceptable = travel(
+  NotAcceptable,
+  "not_acceptable",
+  { accept: Schema.String },
+  (body) => new NotAcceptable(body)
+)
+
 /** What a commit may be answered with instead of a receipt. */
 export const ofCommit = [
   unmet(quorumNotMet),
@@ -253,6 +275,23 @@ export const ofRead = [
 
 /** What a page may be answered with instead of records. */
 export const ofPage = unavailable(storeFailed, notReady)
+
+/** What changes may be answered with instead of lines. */
+export const ofChanges = [
+  withStatus(406, notAcceptable),
+  writeReplaced,
+  unavailable(logDamaged, storeFailed, notReady, replicaClosing)
+] as const
+
+/** What the last line of changes may say. */
+export const ofEnd: ReadonlyArray<AnyTravel> = [
+  replaced,
+  logDamaged,
+  storeFailed,
+  notReady,
+  replicaClosing,
+  invalidRequest
+]
 
 /** What a question about a write may be answered with. */
 export const ofWriteStatus = [writeUnknown, writeReplaced, unavailable(storeFailed)] as const

@@ -14,25 +14,16 @@ import {
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as BatchHandlers from "./BatchHandlers.ts"
+import * as ChangesHandlers from "./ChangesHandlers.ts"
 import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import { asked, makeReport, namingW, shown } from "./commits.ts"
+import { asked, makeReport, namingParameter, namingW, shown } from "./commits.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 import * as Values from "./values.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
-
-/** What core rejects in a read, by the name that the parameter has here too. */
-const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejected, R>) =>
-  Effect.catch(
-    effect,
-    (error): Effect.Effect<never, Exclude<E, Records.ReadRejected> | ClientApiErrors.InvalidRequest> =>
-      error instanceof Records.ReadRejected
-        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: error.field, detail: error.detail }))
-        : Effect.fail(error as Exclude<E, Records.ReadRejected>)
-  )
 
 /** A page as it travels: without `next` it is the last. */
 const withNext = <P extends Records.Page | Records.KeysPage>({ next, ...page }: P) => ({
@@ -157,6 +148,7 @@ const replicaHandlers = HttpApiBuilder.group(
 export const layer = Layer.mergeAll(
   recordsHandlers,
   BatchHandlers.layer,
+  ChangesHandlers.layer,
   writesHandlers,
   receiptsHandlers,
   replicaHandlers

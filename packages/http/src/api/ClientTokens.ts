@@ -58,7 +58,7 @@ export const layer = HttpRouter.use((router) =>
               ? answer
               : Effect.flatMap(tokenOf(authorization, tokens()), (token) => {
                   if (token === undefined) return Effect.succeed(unknown)
-                  return allows(token, method, pathOf(url)) ? answer : Effect.succeed(forbidden)
+                  return allows(token, method, url) ? answer : Effect.succeed(forbidden)
                 })
           )
         )
@@ -72,11 +72,12 @@ export const warnWithout = Effect.flatMap(ClientTokens, (tokens) =>
     : Effect.void
 )
 
-/** Whether a token may make a request. A path that is not well-formed reaches no namespace. */
-export const allows = ({ namespaces, role }: Token, method: string, path: string): boolean => {
+/** Whether a token may make a request of this target. One that is not well-formed reaches no namespace. */
+export const allows = ({ namespaces, role }: Token, method: string, target: string): boolean => {
+  const path = pathOf(target)
   const reads = method === "GET" || method === "HEAD" || (method === "POST" && path === "/v1/receipts/verify")
   if (role === "read" && !reads) return false
-  return namespaces === undefined || namespaces.some((namespace) => namespace === namespaceOf(path))
+  return namespaces === undefined || namespaces.some((namespace) => namespace === namespaceOf(target))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -106,8 +107,13 @@ const ascii = new TextEncoder()
 const bytesOf = (hex: string): Uint8Array =>
   Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16))
 
-/** The namespace whose records a path is about. */
-const namespaceOf = (path: string): string | undefined => {
+/** The namespace whose records a request is about: in its path, or the one that changes are asked of. */
+const namespaceOf = (target: string): string | undefined => {
+  const path = pathOf(target)
+  if (path === "/v1/changes") {
+    const names = new URLSearchParams(target.slice(path.length)).getAll("namespace")
+    return names.length === 1 ? names[0] : undefined
+  }
   const name = /^\/v1\/(?:records|keys)\/([^/]+)(?:\/[^/]+)?$/.exec(path)?.[1]
   try {
     return name === undefined ? undefined : decodeURIComponent(name)

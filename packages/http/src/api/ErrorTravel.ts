@@ -118,3 +118,10 @@ export const unmet = <E extends Error & { readonly writeId: string }>({
       }
     )
   ) as never
+
+/** What a client may see of an error, where it travels in one of these ways. */
+export const problemOf = (error: Error, travels: ReadonlyArray<AnyTravel>): object =>
+  travels.map(({ bodyOf }) => bodyOf(error)).find((body) => body !== undefined) ?? {
+    error: "internal",
+    message: "something went wrong here; this replica's log says what"
+  }

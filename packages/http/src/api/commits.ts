@@ -1,7 +1,7 @@
 /**
- * What the handlers that commit have in common: what a request asks of core, and what of the answers travels.
+ * What the handlers have in common: what a request asks of core, and what of the answers travels.
  */
-import { QuorumError, type Receipt, type StampToken } from "@quorum/core"
+import { QuorumError, type Receipt, Records, type StampToken } from "@quorum/core"
 import { Effect } from "effect"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
@@ -14,6 +14,16 @@ export const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.Invali
       error instanceof QuorumError.InvalidPolicy
         ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail }))
         : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
+  )
+
+/** What core rejects in a read, by the name that the parameter has here too. */
+export const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejected, R>) =>
+  Effect.catch(
+    effect,
+    (error): Effect.Effect<never, Exclude<E, Records.ReadRejected> | ClientApiErrors.InvalidRequest> =>
+      error instanceof Records.ReadRejected
+        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: error.field, detail: error.detail }))
+        : Effect.fail(error as Exclude<E, Records.ReadRejected>)
   )
 
 /** What a client may see of a receipt. */

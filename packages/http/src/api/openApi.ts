@@ -12,6 +12,15 @@ export const bounds = {
   withinMillis: { minimum: 0, maximum: 60_000 }
 } as const
 
+/** Says of an operation that is answered with lines that the same may come as another type. */
+export const alsoAs =
+  (type: string) =>
+  (operation: Record<string, unknown>): Record<string, unknown> => {
+    const { "200": answer, ...others } = operation["responses"] as { readonly "200": { readonly content: object } }
+    const content = { ...answer.content, [type]: { schema: { type: "string" } } }
+    return { ...operation, responses: { "200": { ...answer, content }, ...others } }
+  }
+
 /** Changes the document. */
 export const transform = (document: Record<string, unknown>): Record<string, unknown> =>
   changed(document) as Record<string, unknown>

@@ -60,6 +60,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   readonly read?: Records.Records["Service"]["read"]
   readonly replica?: ReplicaStatus.Status
   readonly page?: Records.Records["Service"]["page"]
+  readonly changes?: Records.Records["Service"]["changes"]
 }) {
   const port = yield* freePort
   const log: Array<string> = []

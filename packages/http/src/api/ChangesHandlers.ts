@@ -1,0 +1,66 @@
+/**
+ * The handler of the change feed. What ends it before its first line is an answer of its own, what ends it later its last
+ * line.
+ */
+import { type Changes, QuorumError, Records } from "@quorum/core"
+import { ReplicaServer } from "@quorum/core/adapter"
+import { Effect, Exit, Pull, Scope, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { idleMillis } from "./ChangesApi.ts"
+import { ClientApi } from "./ClientApi.ts"
+import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { makeReport, namingParameter } from "./commits.ts"
+import { problemOf } from "./ErrorTravel.ts"
+import * as Feeds from "./feeds.ts"
+
+/** The handler of changes. */
+export const layer = HttpApiBuilder.group(
+  ClientApi,
+  "changes",
+  Effect.fnUntraced(function* (handlers) {
+    const records = yield* Records.Records
+    const closing = Effect.andThen(yield* ReplicaServer.Closing, Effect.fail(new QuorumError.ReplicaClosing()))
+    const report = makeReport()
+    return handlers.handle("follow", ({ headers, query, request }) => {
+      const format = Feeds.formatOf(request.headers["accept"])
+      if (format === undefined) {
+        return Effect.fail(new ClientApiErrors.NotAcceptable({ accept: request.headers["accept"] ?? "" }))
+      }
+      const since = headers["last-event-id"] ?? query.since
+      const feed = records.changes({ ...query, ...(since === undefined ? {} : { since }), idleMillis })
+      return Effect.map(opened(feed).pipe(Effect.tapError(report), namingParameter), (pages) =>
+        HttpServerResponse.stream(bytesOf(Stream.interruptWhen(pages, closing), format), {
+          contentType: format.contentType,
+          // A proxy that collects answers would hold every line back.
+          headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+        })
+      )
+    })
+  })
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Pages = Stream.Stream<Changes.Page, Changes.ChangesError>
+
+/** Takes the first page, which comes at once. What fails instead is the answer. */
+const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages, Changes.ChangesError> {
+  const scope = yield* Scope.make()
+  const close = Scope.close(scope, Exit.void)
+  const pull = yield* Scope.provide(Stream.toPull(feed), scope)
+  const first = yield* Effect.onError(
+    Pull.catchDone(pull, () => Effect.succeed([])),
+    () => close
+  )
+  return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull))).pipe(Stream.ensuring(close))
+})
+
+/** All that is sent, the reason why there is no more of it included. */
+const bytesOf = (pages: Stream.Stream<Changes.Page, Changes.ChangesError>, format: Feeds.Format) =>
+  pages.pipe(
+    Stream.map(format.page),
+    Stream.catch((error) => Stream.succeed(format.end(problemOf(error, ClientApiErrors.ofEnd)))),
+    Stream.prepend(format.opening === "" ? [] : [format.opening]),
+    Stream.encodeText
+  )
