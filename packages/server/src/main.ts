@@ -9,6 +9,7 @@ import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Dev from "./cli/dev.ts"
 import * as Ending from "./cli/Ending.ts"
+import * as Explain from "./cli/explain.ts"
 import * as Serve from "./cli/serve.ts"
 
 let runsUntilStopped = false
@@ -16,7 +17,7 @@ const onServing = (): void => void (runsUntilStopped = true)
 
 const quorum = Command.make("quorum").pipe(
   Command.withDescription("Durable writes on W of N replicas: runs replicas, and asks them"),
-  Command.withSubcommands([Serve.command(onServing), Dev.command(onServing)])
+  Command.withSubcommands([Serve.command(onServing), Dev.command(onServing), Explain.command])
 )
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }

@@ -40,3 +40,6 @@ export const givenOf = (flags: { readonly [N in Name]?: Option.Option<string> })
       value !== undefined && Option.isSome(value) ? [[name, value.value]] : []
     )
   )
+
+/** For programs. */
+export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON, for programs"), Flag.withDefault(false))
