@@ -140,7 +140,7 @@ describe("a page of a namespace", () => {
       written.filter((_, i) => i % 3 === 0).map(({ key, namespace }) => Entry.remove(namespace, key))
     )
     const left = written.filter((_, i) => i % 3 !== 0).sort(RecordKey.compare)
-    return { records, left }
+    return { logs, records, left }
   })
 
   /** The keys of all pages, by `page` and by `keys`, which have to be the same. */
@@ -188,6 +188,70 @@ describe("a page of a namespace", () => {
     })
   )
 
+  it.effect("of a range has the keys from the first on and before the last, those of a prefix among them", () =>
+    Effect.gen(function* () {
+      const { left, records } = yield* all
+      const bounds = [undefined, "", "k", "k1", "\uffff", "\u{10000}", "z"]
+      const isBefore = (a: string, b: string) =>
+        RecordKey.compare({ namespace: "", key: a }, { namespace: "", key: b }) < 0
+      for (const namespace of names) {
+        for (const from of bounds) {
+          for (const to of bounds) {
+            if (from !== undefined && to !== undefined && isBefore(to, from)) continue
+            for (const prefix of [undefined, "k"]) {
+              const expected = left.filter(
+                (each) =>
+                  each.namespace === namespace &&
+                  (from === undefined || !isBefore(each.key, from)) &&
+                  (to === undefined || isBefore(each.key, to)) &&
+                  each.key.startsWith(prefix ?? "")
+              )
+              const part = {
+                namespace,
+                ...(from === undefined ? {} : { from }),
+                ...(to === undefined ? {} : { to }),
+                ...(prefix === undefined ? {} : { prefix })
+              }
+              assert.deepStrictEqual(yield* through(records, { limit: 2, ...part }), expected)
+              assert.deepStrictEqual(
+                yield* through(records, { limit: 2, reverse: true, ...part }),
+                expected.toReversed()
+              )
+              assert.deepStrictEqual(yield* records.count(part), { count: expected.length, unreadable: [] })
+            }
+          }
+        }
+      }
+      assert.strictEqual((yield* records.count({})).count, left.length)
+      assert.strictEqual((yield* records.count({ namespace: "none" })).count, 0)
+    })
+  )
+
+  it.effect("of namespaces has those with a record, each once, in the order of their names", () =>
+    Effect.gen(function* () {
+      const { left, logs, records } = yield* all
+      // More deleted keys than are looked at in one step, and a namespace of them alone.
+      const gone = Array.from({ length: 100 }, (_, i) => Entry.remove(i < 50 ? "a" : `${names[0]}0`, `${i}`))
+      yield* logs.appendWrites([...gone, Entry.put("zz", "k", "")])
+      const expected = Array.from(new Set([...left.map(({ namespace }) => namespace), "zz"]))
+      expected.sort((a, b) => RecordKey.compare({ namespace: a, key: "" }, { namespace: b, key: "" }))
+      for (const limit of [1, 2, expected.length, 100]) {
+        const found: Array<string> = []
+        let after: string | undefined
+        do {
+          const page: LocalRecords.NamespacesPage = yield* records.namespaces({
+            limit,
+            ...(after === undefined ? {} : { after })
+          })
+          assert.isAtMost(page.namespaces.length, limit)
+          found.push(...page.namespaces)
+          after = Option.getOrUndefined(page.next)
+        } while (after !== undefined)
+        assert.deepStrictEqual(found, expected)
+      }
+    })
+  )
+
   it.effect("is refused by the name of what cannot be asked for", () =>
     Effect.gen(function* () {
       const { records } = yield* holding(1)
@@ -197,9 +261,15 @@ describe("a page of a namespace", () => {
         ["namespace", { namespace: 1 }],
         ["prefix", { prefix: "k" }],
         ["prefix", { namespace: "n", prefix: "\ud800" }],
+        ["from", { from: "k" }],
+        ["from", { namespace: "n", from: "\ud800" }],
+        ["to", { to: "k" }],
+        ["to", { namespace: "n", to: 1 }],
+        ["to", { namespace: "n", from: "b", to: "a" }],
         ["reverse", { reverse: "yes" }],
         ["after", { namespace: "n", after: { namespace: "m", key: "k" } }],
-        ["after", { namespace: "n", prefix: "k", after: { namespace: "n", key: "l" } }]
+        ["after", { namespace: "n", prefix: "k", after: { namespace: "n", key: "l" } }],
+        ["after", { namespace: "n", to: "k", after: { namespace: "n", key: "k" } }]
       ]
       for (const [field, options] of wrong) {
         const asked: LocalRecords.PageOptions = { limit: 1, ...options }
@@ -207,6 +277,16 @@ describe("a page of a namespace", () => {
           const error = yield* Effect.flip(refused)
           assert.deepInclude(error, { _tag: "ReadRejected", field })
         }
+        if (field === "reverse" || field === "after") continue
+        assert.deepInclude(yield* Effect.flip(records.count(options)), { _tag: "ReadRejected", field })
+      }
+      for (const [field, options] of [
+        ["limit", { limit: 0 }],
+        ["after", { limit: 1, after: "" }],
+        ["after", { limit: 1, after: "\ud800" }]
+      ] as const) {
+        const error = yield* Effect.flip(records.namespaces(options))
+        assert.deepInclude(error, { _tag: "ReadRejected", field })
       }
     })
   )

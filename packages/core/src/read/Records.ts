@@ -17,7 +17,17 @@ import { type Consistency, Policies } from "./Policies.ts"
 
 export { NotYetVisible, ReadRejected } from "../record/LocalRecords.ts"
 export type { Consistency } from "./Policies.ts"
-export type { DamagedRecord, KeysPage, Page, PageOptions, Record } from "../record/LocalRecords.ts"
+export type {
+  Count,
+  DamagedRecord,
+  KeysPage,
+  NamespacesOptions,
+  NamespacesPage,
+  Page,
+  PageOptions,
+  Part,
+  Record
+} from "../record/LocalRecords.ts"
 
 /** What a read asks for. */
 export interface ReadOptions extends LocalRecords.ReadOptions {
@@ -61,6 +71,14 @@ export class Records extends Context.Service<
     readonly keys: (
       options: LocalRecords.PageOptions
     ) => Effect.Effect<LocalRecords.KeysPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+    /** How many records there are in a namespace, in a part of it, or in all. */
+    readonly count: (
+      part: LocalRecords.Part
+    ) => Effect.Effect<LocalRecords.Count, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+    /** The namespaces that have records, in the order of their names. */
+    readonly namespaces: (
+      options: LocalRecords.NamespacesOptions
+    ) => Effect.Effect<LocalRecords.NamespacesPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
     /**
      * The changes that this replica holds durably, in the order of each log, then those to come; what was lost with a
      * connection, a reader or a replica is seen again from the position of a page on, at any replica. The first page
@@ -135,6 +153,8 @@ export const make = Effect.gen(function* () {
     read,
     page: (options) => Effect.andThen(readable, local.page(options)),
     keys: (options) => Effect.andThen(readable, local.keys(options)),
+    count: (part) => Effect.andThen(readable, local.count(part)),
+    namespaces: (options) => Effect.andThen(readable, local.namespaces(options)),
     changes
   })
 })

@@ -16,8 +16,12 @@ import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
 import { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as IndexFollower from "./IndexFollower.ts"
+import * as Parts from "./internal/Parts.ts"
+import { ReadRejected } from "./ReadRejected.ts"
 import type * as RecordIndex from "./RecordIndex.ts"
 import * as RecordKey from "./RecordKey.ts"
+
+export { ReadRejected } from "./ReadRejected.ts"
 
 /** The newest write of a key. */
 export interface Record extends RecordKey.RecordKey {
@@ -61,29 +65,6 @@ export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVi
   }
 }
 
-/** What was asked of a read cannot be: `field` names the part of it. Nothing was read. */
-export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadRejected", {
-  field: Schema.Literals([
-    "atLeast",
-    "withinMillis",
-    "consistency",
-    "r",
-    "namespace",
-    "prefix",
-    "reverse",
-    "after",
-    "limit",
-    "since",
-    "until",
-    "idleMillis"
-  ]),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `read rejected, ${this.field}: ${this.detail}`
-  }
-}
-
 /** What a read waits for. */
 export interface ReadOptions {
   /** The write that has to be visible here first. */
@@ -92,12 +73,20 @@ export interface ReadOptions {
   readonly withinMillis?: number
 }
 
-/** Which part of all records a page is. */
-export interface PageOptions {
-  /** The namespace of its records; all unless given. */
+/** Which records are meant. */
+export interface Part {
+  /** Their namespace; all unless given. */
   readonly namespace?: string
-  /** What the keys of its records begin with, in a namespace. */
+  /** What their keys begin with, in a namespace. */
   readonly prefix?: string
+  /** The first key that is meant, in a namespace. */
+  readonly from?: string
+  /** The first key after it that is not, in a namespace. */
+  readonly to?: string
+}
+
+/** Which part of all records a page is. */
+export interface PageOptions extends Part {
   /** From the last record to the first. */
   readonly reverse?: boolean
   /** The key that it comes after: `next` of the page before. From the first record on unless given. */
@@ -113,6 +102,28 @@ export interface KeysPage {
   readonly unreadable: ReadonlyArray<DamagedRange>
   /** Where to go on; none on the last page. */
   readonly next: Option.Option<RecordKey.RecordKey>
+}
+
+/** How many records there are. */
+export interface Count {
+  readonly count: number
+  /** As of {@link Page}. */
+  readonly unreadable: ReadonlyArray<DamagedRange>
+}
+
+/** Names of namespaces that have records. */
+export interface NamespacesPage {
+  readonly namespaces: ReadonlyArray<string>
+  /** As of {@link Page}. */
+  readonly unreadable: ReadonlyArray<DamagedRange>
+  /** Where to go on; none on the last page. */
+  readonly next: Option.Option<string>
+}
+
+/** Which namespaces a page has: those after one, by the bytes of their names, and how many at most. */
+export interface NamespacesOptions {
+  readonly after?: string
+  readonly limit: number
 }
 
 /** Reads of the records as this replica holds them. */
@@ -139,6 +150,10 @@ export class LocalRecords extends Context.Service<
     readonly page: (options: PageOptions) => Effect.Effect<Page, StoreError | ReadRejected>
     /** The keys alone of the records of such a page. No value is read, so none is found to be damaged. */
     readonly keys: (options: PageOptions) => Effect.Effect<KeysPage, StoreError | ReadRejected>
+    /** How many records there are; all their keys are passed over, and no value is read. */
+    readonly count: (part: Part) => Effect.Effect<Count, StoreError | ReadRejected>
+    /** The namespaces that have records, in the order of their names. */
+    readonly namespaces: (options: NamespacesOptions) => Effect.Effect<NamespacesPage, StoreError | ReadRejected>
     /**
      * The newest write of a key, a delete too; nothing when none is held. It fails with `corrupt` where that cannot be
      * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here.
@@ -191,7 +206,7 @@ export const make = Effect.gen(function* () {
     take: (pointer: RecordIndex.Pointer) => Effect.Effect<boolean, StoreError>
   ): Effect.fn.Return<Option.Option<RecordKey.RecordKey>, StoreError> {
     const { after, reverse = false } = options
-    let range = rangeOf(options)
+    let range = Parts.rangeOf(options)
     let last = after
     for (let left = limit; left > 0; left -= pageStep) {
       if (last !== undefined) range = RecordKey.beyond(range, last, reverse)
@@ -209,7 +224,7 @@ export const make = Effect.gen(function* () {
   })
 
   const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
-    const rejected = faultOfPage(options)
+    const rejected = Parts.faultOfPage(options)
     if (rejected !== undefined) return yield* rejected
     const records: Array<Record> = []
     const damaged: Array<DamagedRecord> = []
@@ -235,7 +250,7 @@ export const make = Effect.gen(function* () {
   const keys = Effect.fnUntraced(function* (
     options: PageOptions
   ): Effect.fn.Return<KeysPage, StoreError | ReadRejected> {
-    const rejected = faultOfPage(options)
+    const rejected = Parts.faultOfPage(options)
     if (rejected !== undefined) return yield* rejected
     const found: Array<RecordKey.RecordKey> = []
     const next = yield* walk(options, ({ key, namespace }) => {
@@ -245,7 +260,47 @@ export const make = Effect.gen(function* () {
     return { keys: found, unreadable: follower.unreadable(), next }
   })
 
-  return LocalRecords.of({ read, page, keys, newest })
+  const count = Effect.fnUntraced(function* (part: Part): Effect.fn.Return<Count, StoreError | ReadRejected> {
+    const rejected = Parts.faultOfPage({ ...part, limit: 1 })
+    if (rejected !== undefined) return yield* rejected
+    let count = 0
+    yield* walk({ ...part, limit: Number.MAX_SAFE_INTEGER }, () => {
+      count++
+      return Effect.succeed(false)
+    })
+    return { count, unreadable: follower.unreadable() }
+  })
+
+  /** The first record after all of a namespace, or of all. */
+  const firstAfter = Effect.fnUntraced(function* (namespace: string | undefined) {
+    let range = namespace === undefined ? {} : RecordKey.afterNamespace(namespace)
+    while (true) {
+      const { isLast, pointers } = yield* follower.scan({ ...range, limit: turnKeys })
+      const found = pointers.find(({ deleted }) => !deleted)
+      const last = pointers.at(-1)
+      if (found !== undefined || isLast || last === undefined) return found
+      range = RecordKey.beyond(range, last, false)
+      yield* Effect.yieldNow
+    }
+  })
+
+  const namespaces = Effect.fnUntraced(function* ({
+    after,
+    limit
+  }: NamespacesOptions): Effect.fn.Return<NamespacesPage, StoreError | ReadRejected> {
+    const rejected = Parts.faultOfNamespaces({ after, limit })
+    if (rejected !== undefined) return yield* rejected
+    const found: Array<string> = []
+    let first = yield* firstAfter(after)
+    while (first !== undefined && found.length < limit) {
+      found.push(first.namespace)
+      first = yield* firstAfter(first.namespace)
+    }
+    const next = first === undefined ? Option.none() : Option.fromNullishOr(found.at(-1))
+    return { namespaces: found, unreadable: follower.unreadable(), next }
+  })
+
+  return LocalRecords.of({ read, page, keys, count, namespaces, newest })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */
@@ -261,14 +316,6 @@ const pageStep = 1000
 
 /** After how many keys of a page others have their turn. */
 const turnKeys = 16
-
-const rangeOf = ({
-  namespace,
-  prefix
-}: {
-  readonly namespace?: string | undefined
-  readonly prefix?: string | undefined
-}): RecordKey.Range => (namespace === undefined ? {} : RecordKey.rangeOf(namespace, prefix))
 
 /** That the write at a place is the one of the id, and can be read. */
 const isWhatItWas = Effect.fnUntraced(function* (
@@ -291,38 +338,16 @@ const isWriteId = Schema.is(WriteId.WriteId)
 /** A place could be made of much that is no id: of entry 0, that everybody holds, or of one that never comes. */
 const faultOfRead = ({ atLeast, withinMillis }: ReadOptions): ReadRejected | undefined => {
   if (atLeast !== undefined && !isWriteId(atLeast)) {
-    return new ReadRejected({ field: "atLeast", detail: `${shown(atLeast)} is not the id of a write` })
+    return new ReadRejected({ field: "atLeast", detail: `${Parts.shown(atLeast)} is not the id of a write` })
   }
   if (withinMillis !== undefined && !(typeof withinMillis === "number" && withinMillis >= 0)) {
-    return new ReadRejected({ field: "withinMillis", detail: `${shown(withinMillis)} is not a number of milliseconds` })
+    return new ReadRejected({
+      field: "withinMillis",
+      detail: `${Parts.shown(withinMillis)} is not a number of milliseconds`
+    })
   }
   return undefined
 }
-
-/** A page of no keys would say that there are no more. */
-const faultOfPage = ({ after, limit, namespace, prefix, reverse }: PageOptions): ReadRejected | undefined => {
-  const rejected = (field: ReadRejected["field"], detail: string) => new ReadRejected({ field, detail })
-  if (!(Number.isInteger(limit) && limit >= 1)) {
-    return rejected("limit", `${shown(limit)} is not a number of keys, 1 or more`)
-  }
-  if (namespace !== undefined && !isName(namespace)) return rejected("namespace", "it is not the name of a namespace")
-  if (prefix !== undefined && !RecordKey.isWellFormed({ namespace: "", key: prefix })) {
-    return rejected("prefix", "it is not what a key may begin with")
-  }
-  if (prefix !== undefined && namespace === undefined) return rejected("prefix", "it needs a namespace")
-  if (reverse !== undefined && typeof reverse !== "boolean") return rejected("reverse", "it is neither true nor false")
-  if (after === undefined) return undefined
-  if (!RecordKey.isWellFormed(after)) return rejected("after", "it is not the key of a record")
-  return RecordKey.isWithin(rangeOf({ namespace, prefix }), after)
-    ? undefined
-    : rejected("after", "it is not a key of this namespace that begins with this prefix")
-}
-
-const isName = (namespace: unknown): boolean =>
-  typeof namespace === "string" && namespace !== "" && RecordKey.isWellFormed({ namespace, key: "" })
-
-const shown = (value: unknown): string =>
-  typeof value === "string" ? JSON.stringify(value) : typeof value === "number" ? `${value}` : typeof value
 
 /** Damage costs the record that it is in. Whatever else a store cannot do, it cannot do for the next record either. */
 const isDamage = ({ reason }: StoreError): boolean => reason === "corrupt"

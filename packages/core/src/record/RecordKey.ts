@@ -34,6 +34,15 @@ export const rangeOf = (namespace: string, prefix = ""): Range => {
   }
 }
 
+/** What two ranges have in common. */
+export const common = (a: Range, b: Range): Range => ({
+  from: a.from === undefined || (b.from !== undefined && compare(b.from, a.from) > 0) ? b.from : a.from,
+  to: a.to === undefined || (b.to !== undefined && compare(b.to, a.to) < 0) ? b.to : a.to
+})
+
+/** The keys of all namespaces after this one. */
+export const afterNamespace = (namespace: string): Range => ({ from: { namespace: `${namespace}${least}`, key: "" } })
+
 /** Whether a key is in a range. */
 export const isWithin = ({ from, to }: Range, key: RecordKey): boolean =>
   (from === undefined || compare(key, from) >= 0) && (to === undefined || compare(key, to) < 0)

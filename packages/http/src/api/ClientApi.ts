@@ -107,6 +107,22 @@ export const RecordPage = Schema.Struct({
   next: Schema.optionalKey(Cursor)
 })
 
+/** Names of namespaces that have records. */
+export const NamespacePage = Schema.Struct({
+  namespaces: Schema.Array(Schema.String),
+  /** As of a page of records. */
+  unreadable: Schema.Array(ReplicaStore.DamagedRange),
+  next: Schema.optionalKey(Schema.String)
+})
+
+/** How many records a namespace, or a part of it, has. */
+export const NamespaceCount = Schema.Struct({
+  namespace: Schema.String,
+  records: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+  /** As of a page of records. */
+  unreadable: Schema.Array(ReplicaStore.DamagedRange)
+})
+
 /** The keys of a page of records. */
 export const KeyPage = Schema.Struct({
   keys: Schema.Array(Schema.Struct({ namespace: Schema.String, key: Schema.String })),
@@ -117,9 +133,16 @@ export const KeyPage = Schema.Struct({
 
 const place = { namespace: Schema.String, key: Schema.String }
 
-/** Which part of a namespace is listed. */
-const part = {
+/** Which records of a namespace are meant. */
+const some = {
   prefix: Schema.optionalKey(Schema.String),
+  from: Schema.optionalKey(Schema.String),
+  to: Schema.optionalKey(Schema.String)
+}
+
+/** Which part of them is listed. */
+const part = {
+  ...some,
   reverse: yesOrNo,
   after: Schema.optionalKey(Cursor),
   limit: whole(openApi.bounds.limit)
@@ -197,10 +220,13 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       error: Errors.ofPage
     }).annotateMerge(
       OpenApi.annotations({
-        summary: "List the records of a namespace",
+        summary: "List or export the records of a namespace",
+        transform: openApi.alsoAs("application/x-ndjson"),
         description:
-          "As the list of all records, for those of a namespace whose keys begin with `prefix`, in the order of the bytes " +
-          "of their keys; with `reverse=true` from the last to the first."
+          "As the list of all records, for those of a namespace whose keys begin with `prefix` and are not before `from` " +
+          "but before `to`, in the order of the bytes of their keys; with `reverse=true` from the last to the first. With " +
+          "`Accept: application/x-ndjson` all of them, or `limit`, as lines that a batch takes; `damaged`, `unreadable` " +
+          "and `problem` are lines that say what is missing."
       })
     ),
     HttpApiEndpoint.get("listKeys", "/v1/keys/:namespace", {
@@ -213,6 +239,27 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         summary: "List the keys of a namespace",
         description:
           "As the list of its records, without their values: no value is read, so none is found to be damaged."
+      })
+    ),
+    HttpApiEndpoint.get("listNamespaces", "/v1/namespaces", {
+      query: { after: Schema.optionalKey(Schema.String), limit: whole(openApi.bounds.limit) },
+      success: NamespacePage,
+      error: Errors.ofPage
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "List the namespaces that have records",
+        description: "In the order of the bytes of their names; pass `next` as `after` until there is none."
+      })
+    ),
+    HttpApiEndpoint.get("countNamespace", "/v1/namespaces/:namespace", {
+      params: { namespace: Schema.String },
+      query: some,
+      success: NamespaceCount,
+      error: Errors.ofPage
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Count the records of a namespace",
+        description: "Those that a list of the same part would have. All their keys are passed over."
       })
     )
   )

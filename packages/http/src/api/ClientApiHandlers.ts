@@ -20,15 +20,17 @@ import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { asked, makeReport, namingParameter, namingW, shown } from "./commits.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
+import * as Exports from "./exports.ts"
+import * as Feeds from "./feeds.ts"
 import * as Values from "./values.ts"
 
 /** How many records a page holds when nothing is asked for. */
 const defaultPageLimit = 100
 
 /** A page as it travels: without `next` it is the last. */
-const withNext = <P extends Records.Page | Records.KeysPage>({ next, ...page }: P) => ({
+const withNext = <N, P>({ next, ...page }: P & { readonly next: Option.Option<N> }) => ({
   ...page,
-  ...(Option.isNone(next) ? {} : { next: next.value })
+  ...Option.match(next, { onNone: () => ({}), onSome: (next) => ({ next }) })
 })
 
 /** What a request says of a stamp. */
@@ -70,11 +72,28 @@ const recordsHandlers = HttpApiBuilder.group(
         commit(Entry.remove(namespace, key), query.w, headers)
       )
       .handle("list", ({ query }) => page(query))
-      .handle("listNamespace", ({ params, query }) => page({ ...params, ...query }))
+      .handle("listNamespace", ({ params, query, request }) =>
+        Feeds.isLinesOnly(request.headers["accept"])
+          ? Exports.answer(records.page, { ...params, ...query }, report)
+          : page({ ...params, ...query })
+      )
       .handle("listKeys", ({ params, query }) =>
         Effect.tapError(
           Effect.map(namingParameter(records.keys({ limit: defaultPageLimit, ...params, ...query })), withNext),
           report
+        )
+      )
+      .handle("listNamespaces", ({ query }) =>
+        Effect.tapError(
+          Effect.map(namingParameter(records.namespaces({ limit: defaultPageLimit, ...query })), withNext),
+          report
+        )
+      )
+      .handle("countNamespace", ({ params, query }) =>
+        records.count({ ...params, ...query }).pipe(
+          namingParameter,
+          Effect.map(({ count, unreadable }) => ({ ...params, records: count, unreadable })),
+          Effect.tapError(report)
         )
       )
   })

@@ -114,7 +114,7 @@ const namespaceOf = (target: string): string | undefined => {
     const names = new URLSearchParams(target.slice(path.length)).getAll("namespace")
     return names.length === 1 ? names[0] : undefined
   }
-  const name = /^\/v1\/(?:records|keys)\/([^/]+)(?:\/[^/]+)?$/.exec(path)?.[1]
+  const name = /^\/v1\/(?:records|keys|namespaces)\/([^/]+)(?:\/[^/]+)?$/.exec(path)?.[1]
   try {
     return name === undefined ? undefined : decodeURIComponent(name)
   } catch {

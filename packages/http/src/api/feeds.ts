@@ -18,19 +18,26 @@ export interface Format {
 }
 
 /** The format that a request accepts; `undefined` when it accepts none of them. Lines, where it accepts both. */
-export const formatOf = (accept: string | undefined): Format | undefined => {
-  const ranges = (accept ?? "*/*").split(",").map((range) => {
-    const [type, ...parameters] = range.split(";").map((part) => part.trim().toLowerCase())
-    return { type, isRefused: parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)) }
-  })
-  const accepts = (...types: ReadonlyArray<string>) =>
-    ranges.some(({ isRefused, type }) => !isRefused && types.includes(type!))
-  if (accepts("application/x-ndjson")) return ndjson
-  if (accepts(eventStream)) return events
-  return accepts("*/*", "application/*") ? ndjson : undefined
+export const formatOf = (accept = "*/*"): Format | undefined => {
+  if (accepts(accept, lines)) return ndjson
+  if (accepts(accept, eventStream)) return events
+  return accepts(accept, "*/*", "application/*") ? ndjson : undefined
 }
 
+/** Whether a request asks for lines where an answer is JSON otherwise. */
+export const isLinesOnly = (accept = "*/*"): boolean => accepts(accept, lines) && !accepts(accept, "application/json")
+
+/** The type of lines of JSON. */
+export const lines = "application/x-ndjson"
+
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether one of these types, or ranges of types, is among those that are accepted. */
+const accepts = (accept: string, ...types: ReadonlyArray<string>): boolean =>
+  accept.split(",").some((range) => {
+    const [type, ...parameters] = range.split(";").map((part) => part.trim().toLowerCase())
+    return types.includes(type!) && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
+  })
 
 const textOf = Schema.encodeSync(Changes.Position)
 
@@ -45,14 +52,14 @@ const lineOf = ({ clock, contentType, deleted, key, namespace, tie, value, write
 })
 
 const ndjson: Format = {
-  contentType: "application/x-ndjson",
+  contentType: lines,
   opening: "",
   page: ({ changes, position }) => {
     const end = { position: textOf(position) }
-    const lines = changes.map((change, i) =>
+    const all = changes.map((change, i) =>
       JSON.stringify(i === changes.length - 1 ? { ...lineOf(change), ...end } : lineOf(change))
     )
-    return `${(lines.length === 0 ? [JSON.stringify(end)] : lines).join("\n")}\n`
+    return `${(all.length === 0 ? [JSON.stringify(end)] : all).join("\n")}\n`
   },
   end: (problem) => `${JSON.stringify({ problem })}\n`
 }

@@ -83,6 +83,8 @@ export const serve = Effect.fnUntraced(function* (answers: {
     read: () => Effect.succeed(Option.none()),
     page: () => Effect.succeed({ records: [], damaged: [], unreadable: [], next: Option.none() }),
     keys: () => Effect.succeed({ keys: [], unreadable: [], next: Option.none() }),
+    count: () => Effect.succeed({ count: 0, unreadable: [] }),
+    namespaces: () => Effect.succeed({ namespaces: [], unreadable: [], next: Option.none() }),
     changes: () => Stream.die("not expected"),
     ...answers
   })

@@ -1,0 +1,29 @@
+/**
+ * The error of a read that cannot be, whatever is held.
+ */
+import { Schema } from "effect"
+
+/** What was asked of a read cannot be: `field` names the part of it. Nothing was read. */
+export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadRejected", {
+  field: Schema.Literals([
+    "atLeast",
+    "withinMillis",
+    "consistency",
+    "r",
+    "namespace",
+    "prefix",
+    "reverse",
+    "from",
+    "to",
+    "after",
+    "limit",
+    "since",
+    "until",
+    "idleMillis"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `read rejected, ${this.field}: ${this.detail}`
+  }
+}

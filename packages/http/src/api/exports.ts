@@ -1,0 +1,78 @@
+/**
+ * The records of a namespace as lines that a batch takes.
+ */
+import type { QuorumError, Records } from "@quorum/core"
+import type { ReplicaStore } from "@quorum/core/adapter"
+import { Effect, Option, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
+import * as ClientApiErrors from "./ClientApiErrors.ts"
+import { namingParameter } from "./commits.ts"
+import { problemOf } from "./ErrorTravel.ts"
+import { lines } from "./feeds.ts"
+import { fieldsOf } from "./lines.ts"
+
+/** Which records are meant, and how many at most. */
+type Options = Partial<Records.PageOptions>
+
+type PageError = ReplicaStore.StoreError | QuorumError.NotReady | Records.ReadRejected
+
+/** All records that are meant, page after page, as the client takes them. Before the first one an error is the answer. */
+export const answer = Effect.fnUntraced(function* (
+  page: (options: Records.PageOptions) => Effect.Effect<Records.Page, PageError>,
+  options: Options,
+  report: (error: PageError) => Effect.Effect<void>
+): Effect.fn.Return<
+  HttpServerResponse.HttpServerResponse,
+  ReplicaStore.StoreError | QuorumError.NotReady | ClientApiErrors.InvalidRequest
+> {
+  const { after, limit = Number.POSITIVE_INFINITY, ...part } = options
+  const read = ({ after, left }: Place) =>
+    Effect.tapError(
+      page({ ...part, ...(after === undefined ? {} : { after }), limit: Math.min(left, pageKeys) }),
+      report
+    )
+  const first = yield* namingParameter(read({ after, left: limit }))
+  const rest = Stream.paginate(placeAfter(first, limit), (place) =>
+    Option.match(place, {
+      onNone: () => Effect.succeed([[], Option.none()] as const),
+      onSome: (at) => Effect.map(read(at), (page) => [[page], Option.some(placeAfter(page, at.left))] as const)
+    })
+  )
+  return HttpServerResponse.stream(
+    Stream.concat(Stream.succeed(first), rest).pipe(
+      Stream.map(textOf),
+      Stream.catch((error) => Stream.succeed(lineOf({ problem: problemOf(error, ClientApiErrors.ofEnd) }))),
+      Stream.encodeText
+    ),
+    { contentType: lines, headers: { "cache-control": "no-store" } }
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many keys are read at once. */
+const pageKeys = 256
+
+/** Where to go on, and how many lines are left. */
+interface Place {
+  readonly after: Records.PageOptions["after"] | undefined
+  readonly left: number
+}
+
+/** Where to go on after a page; nowhere after the last, or when there are enough. A page says of how many keys it is. */
+const placeAfter = ({ damaged, next, records }: Records.Page, left: number): Option.Option<Place> => {
+  const still = left - records.length - damaged.length
+  return Option.isNone(next) || still <= 0 ? Option.none() : Option.some({ after: next.value, left: still })
+}
+
+const lineOf = (line: object): string => `${JSON.stringify(line)}\n`
+
+/** Its records, then what belongs among them and is missing; what may be missing anywhere with the last page. */
+const textOf = ({ damaged, next, records, unreadable }: Records.Page): string =>
+  [
+    ...records.map(({ contentType, key, namespace, value }) =>
+      lineOf({ namespace, key, ...fieldsOf(value, contentType) })
+    ),
+    ...damaged.map((record) => lineOf({ damaged: record })),
+    ...(Option.isNone(next) ? unreadable.map((range) => lineOf({ unreadable: range })) : [])
+  ].join("")
