@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId } from "../src/index.ts"
-import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
+import { EntryBatch, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
@@ -290,6 +290,30 @@ describe("an older copy of a store", () => {
       together(cluster, "c", "b")
       yield* TestClock.adjust(5000)
       assert.isTrue(again.membership.isVoting())
+    })
+  )
+})
+
+describe("former lives of a replica", () => {
+  it.effect("of which each peer knows another are no other process, whatever order they are heard of in", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* Cluster.running("abc", 2)
+      const former = (incarnation: string) => ({ ...says(incarnation), startedAt: -1 })
+      const refusedBy = (peer: typeof b, incarnation: string) =>
+        a.membership.refused(
+          peer.id,
+          new PeerProtocol.HandshakeRefused({
+            reason: "stale_incarnation",
+            detail: "a newer life of a is known",
+            newest: former(incarnation)
+          })
+        )
+      yield* refusedBy(b, "0fffffffffff0001")
+      yield* refusedBy(c, "1fffffffffff0001")
+      assert.isAbove(a.logs.own.localeCompare("a@1fffffffffff0001"), 0)
+      yield* TestClock.adjust(5000)
+      assert.isUndefined(a.membership.obstacle())
+      yield* during(a.writer.commit(put("k")), 1000)
     })
   )
 })

@@ -183,7 +183,8 @@ export const make = Effect.gen(function* () {
     const renewed = renewFor(() => {
       if (Life.compare(newest, own()) <= 0) return undefined
       const isLater = newest.startedAt > startedAt || (newest.startedAt === startedAt && newest.run > logs.run)
-      isOneTooMany = outlived > 0 && !isLater
+      // Each peer knows of one former life at most, so whoever has outlived so many meets a process that goes on.
+      isOneTooMany = outlived >= peerIds.length && !isLater
       if (isOneTooMany) {
         stopped = `another process with the id ${self} is alive, and this one began later`
         tellChange()
