@@ -28,7 +28,7 @@ export const bugs = [
   },
   {
     name: "ack-before-append",
-    from: "model ackBeforeFsync, L11",
+    from: "model ackBeforeFsync, L11, KurrentDB#5731",
     says: "a push is acked before it is durable",
     file: "peer/PeerHandler.ts",
     find: "return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {",
@@ -37,7 +37,7 @@ export const bugs = [
   },
   {
     name: "own-before-append",
-    from: "model ownBeforeFsync",
+    from: "model ownBeforeFsync, d-engine#445",
     says: "the local commit counts before it is durable",
     file: "log/ReplicaLogs.ts",
     find: "return Effect.matchEffect(appendWithin(spans, batch), {",
@@ -203,7 +203,7 @@ export const bugs = [
   },
   {
     name: "receive-is-ignored",
-    from: "L34",
+    from: "L34, nodedb#264",
     says: "the clock follows nobody",
     file: "log/HybridLogicalClock.ts",
     find: "compare(remote, last) > 0",
@@ -311,7 +311,8 @@ export const bugs = [
     says: "one voting member too few is asked before a replica votes again",
     file: "peer/internal/Voting.ts",
     find: "n - (Math.floor(n / 2) + 1) + 1",
-    replace: "n - (Math.floor(n / 2) + 1)"
+    replace: "n - (Math.floor(n / 2) + 1)",
+    replicas: 5
   },
   {
     name: "recovering-helpers",
@@ -319,7 +320,8 @@ export const bugs = [
     says: "those that are recovering themselves count as helpers",
     file: "peer/internal/Voting.ts",
     find: "([peer, answer]) => answer.voting && !givenUp.has(peer)",
-    replace: "([peer]) => !givenUp.has(peer)"
+    replace: "([peer]) => !givenUp.has(peer)",
+    replicas: 4
   },
   {
     name: "recovery-fetches-nothing",
@@ -335,7 +337,8 @@ export const bugs = [
     says: "what a former disk acked goes on counting",
     file: "peer/Peers.ts",
     find: "if (!isFirst) takeBack(peer)",
-    replace: "void isFirst"
+    replace: "void isFirst",
+    replicas: 5
   },
   {
     name: "reads-while-recovering",
@@ -355,7 +358,7 @@ export const bugs = [
   },
   {
     name: "local-for-linearizable",
-    from: "malice",
+    from: "malice, d-engine#381",
     says: "a linearizable read answers what this replica holds",
     file: "read/internal/QuorumReads.ts",
     find: "const isDone = newest === undefined ||",
@@ -384,5 +387,99 @@ export const bugs = [
     file: "peer/Peers.ts",
     find: "if (!state.voting || (state.incarnation",
     replace: "if ((state.incarnation"
+  },
+  {
+    name: "copy-replaces",
+    from: "harper#2193, L61",
+    says: "a log that is fetched from its beginning replaces what only the receiver had",
+    file: "record/internal/Unindexed.ts",
+    find: "recent.add(batch)\n",
+    replace: "if (batch.from === 1 && batch.count > 2) recent = PointerTable.make(random)\n      recent.add(batch)\n"
+  },
+  {
+    name: "damage-is-announced",
+    from: "harper#2016, L60",
+    says: "a log with a damaged entry in it is announced as held to its end",
+    file: "log/Damage.ts",
+    find: "held.get(head.log) ?? head",
+    replace: "head"
+  },
+  {
+    name: "replay-ends-silently",
+    from: "scylladb#3847, L60",
+    says: "what follows a damaged entry is left out when the index is built again",
+    file: "record/internal/IndexBuilder.ts",
+    find: "unindexed.skip({ ...damage, from: at + 1 })",
+    replace: "unindexed.skip({ ...damage, from: at + 1, to: logs.head(log).seq })"
+  },
+  {
+    name: "superseded-is-rejected",
+    from: "harper#2153, L60",
+    says: "an entry that is superseded where it arrives cannot be taken there, and wedges its log",
+    file: "peer/PeerHandler.ts",
+    find: "const valid = EntryBatch.validateForeign(batch)\n        if (Result.isFailure(valid)) {",
+    replace:
+      "const valid = EntryBatch.validateForeign(batch)\n        if (batch.count === 2 && EntryBatch.highestClock(batch).wallTime < logs.clock().wallTime - 20) return Effect.fail(new PeerProtocol.PushRejected({ detail: 'no body' }))\n        if (Result.isFailure(valid)) {"
+  },
+  {
+    name: "confirm-counts-twice",
+    from: "harper-pro#633, L62",
+    says: "a replica that has acked a write and answered a read counts twice for the confirm",
+    file: "read/internal/QuorumReads.ts",
+    find: "if (before.length >= majority) return true",
+    replace:
+      "if (before.length + before.filter((id) => id !== self && reading.answers.has(id)).length >= majority) return true"
+  },
+  {
+    name: "ack-before-sync",
+    from: "nats-server#7564",
+    says: "what was written counts as durable before it was synced",
+    file: "log/ReplicaLogs.ts",
+    find: "return before === undefined ? store.append(batch) : Effect.andThen(before, store.append(batch))",
+    replace:
+      "const append = store.steps?.write ?? store.append\n    return before === undefined ? append(batch) : Effect.andThen(before, append(batch))"
+  },
+  {
+    name: "self-counts-while-recovering",
+    from: "nats-server#7600",
+    says: "the own copy of a replica that does not vote any more completes a quorum that waits",
+    file: "write/QuorumWriter.ts",
+    find: "membership.isVoting() || inFlight.giveUp()",
+    replace: "membership.isVoting()"
+  },
+  {
+    name: "acks-of-another-mind",
+    from: "L57",
+    says: "an ack counts of one that knows of other lives of the members",
+    file: "peer/internal/PushLoop.ts",
+    find: "ack.incarnation === welcome.incarnation && ack.members === members",
+    replace: "ack.incarnation === welcome.incarnation && members === members",
+    replicas: 5
+  },
+  {
+    name: "tombstones-go",
+    from: "scylladb#8970, L37",
+    says: "a tombstone is forgotten when it is merged, and what it deleted returns with an older entry",
+    file: "record/RecordIndex.ts",
+    find: "compare(pointer, held) > 0) pointers.set(id, pointer)",
+    replace: "compare(pointer, held) > 0) pointer.deleted ? pointers.delete(id) : pointers.set(id, pointer)"
+  },
+  {
+    name: "local-wins-ties",
+    from: "cockroach#168541, L35",
+    says: "of two writes of one clock each replica keeps the one that it had first",
+    file: "record/internal/PointerTable.ts",
+    find: "if (order !== 0) return order > 0",
+    replace:
+      "if (Array.from({ length: 10 }).every((_, i) => bytes[version + i] === records[start + placeBytes + i])) return false\n    if (order !== 0) return order > 0"
+  },
+  {
+    name: "leader-of-nobody",
+    from: "aeron#2147",
+    says: "a quorum is one of those who can be reached, so that one who reaches nobody keeps acknowledging",
+    file: "quorum/AckTracker.ts",
+    find: 'self.failed === undefined && self.localAt !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w',
+    replace:
+      'self.localAt !== undefined && ownOf(self) + count(self, "acked") >= Math.min(self.policy.w, 1 + self.peers.filter(({ isConnected }) => isConnected).length)'
   }
 ]

@@ -40,6 +40,7 @@ const byClocks: Scenario.Scenario = {
   },
   nemesis: { kinds: [], everyMillis: 1000, isReckless: false },
   skewMillis: 20_000,
+  ackTimeoutMillis: 2000,
   drift: 0,
   order: "real-time",
   orderedBy: "clock"

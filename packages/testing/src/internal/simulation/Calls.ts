@@ -42,7 +42,11 @@ export const commit = (
   at: ReplicaId.ReplicaId,
   writes: Entry.Writes,
   options: QuorumWriter.WriteOptions
-): Effect.Effect<Outcome> => call(world, at, (writer) => writer.commit(writes, options), world.timeline.now())
+): Effect.Effect<Outcome> => {
+  // A stamped write may have been committed before, and be counted for those who acked it then.
+  const askedAt = options.stamp === undefined ? world.timeline.now() : 0
+  return call(world, at, (writer) => writer.commit(writes, options), askedAt)
+}
 
 /** What an error is called in a history. */
 export const nameOf = (error: Failed): string => {

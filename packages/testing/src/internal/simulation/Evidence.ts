@@ -41,6 +41,8 @@ export interface Evidence {
   readonly majority: number
   /** What order of writes was promised. */
   readonly order: "clock" | "real-time"
+  /** How long a write waits for its quorum, in milliseconds. */
+  readonly ackTimeoutMillis: number
 }
 
 /** Looks at all disks. */
@@ -48,7 +50,7 @@ export const gather = (
   world: World,
   history: History,
   pages: ReadonlyArray<Page>,
-  order: Evidence["order"]
+  { ackTimeoutMillis, order }: Pick<Evidence, "ackTimeoutMillis" | "order">
 ): Evidence => {
   const holdings = new Map(world.machines.map((machine) => [machine, holdingOf(machine.disk.content)]))
   const lost = world.retired.map(({ at, content, machine }) => ({ machine, at, holding: holdingOf(content) }))
@@ -56,7 +58,8 @@ export const gather = (
   for (const holding of [...holdings.values(), ...lost.map((each) => each.holding)]) {
     for (const [id, held] of holding) all.set(id, held)
   }
-  return { world, history, holdings, lost, all, pages, order, majority: Math.floor(world.members.length / 2) + 1 }
+  const majority = Math.floor(world.members.length / 2) + 1
+  return { world, history, holdings, lost, all, pages, order, ackTimeoutMillis, majority }
 }
 
 /**

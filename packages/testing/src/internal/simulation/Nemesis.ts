@@ -46,6 +46,18 @@ export type Kind = keyof typeof kinds
 /** All kinds. */
 export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
+/** Kinds that matter together: what one of them does shows by another. */
+export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
+  ["wipe", "partition", "one_way_partition", "slow_link"],
+  ["wipe", "restore", "remove", "bridge_partition", "slow_link"],
+  ["wipe", "pause", "delay", "broken_connection"],
+  ["clone", "partition", "clock_jump"],
+  ["damage", "crash", "power_cut", "partition"],
+  ["power_cut_of_all", "clock_jump", "partition"],
+  ["crash_of_all", "power_cut", "uncertain_append", "slow_disk"],
+  ["stop", "crash", "full_disk", "append_error"]
+]
+
 /** Which faults a run has, and how often. */
 export interface Options {
   readonly kinds: ReadonlyArray<Kind>

@@ -23,6 +23,8 @@ export interface Scenario {
   readonly nemesis: Nemesis.Options
   readonly skewMillis: number
   readonly drift: number
+  /** How long a write waits for its quorum, in milliseconds. */
+  readonly ackTimeoutMillis: number
   /** Whether writes are promised to take effect in the order of real time, or in that of the clocks. */
   readonly order: "clock" | "real-time"
   /** How the replicas really order writes, where that is not what is promised: to see that it is found. */
@@ -61,23 +63,26 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       weak: dice.pick([0, 0.1, 0.3])
     },
     nemesis: {
-      kinds: Nemesis.all.filter(() => dice.chance(share)),
+      kinds: dice.chance(0.3) ? dice.pick(Nemesis.mixes) : Nemesis.all.filter(() => dice.chance(share)),
       everyMillis: dice.pick([150, 400, 1000]),
       isReckless: false
     },
     skewMillis: dice.pick([0, 50, 2000, 20_000, 3_600_000]),
     drift: dice.pick([0, 0.0001, 0.01]),
+    ackTimeoutMillis: dice.pick([2000, 2000, 10_000]),
     order: dice.chance(0.15) ? "clock" : "real-time"
   }
 }
 
 /** Runs a scenario. */
 export const run = (scenario: Scenario, isTraced = false): Outcome => {
-  const { drift, orderedBy = scenario.order, replicas, seed, skewMillis } = scenario
+  const { ackTimeoutMillis, drift, orderedBy = scenario.order, replicas, seed, skewMillis } = scenario
   const world = World.make({
     seed,
     replicas,
-    policy: { ...Result.getOrThrow(QuorumPolicy.majority(replicas)), order: orderedBy },
+    policy: Result.getOrThrow(
+      QuorumPolicy.make({ n: replicas, w: (replicas >> 1) + 1, ackTimeout: ackTimeoutMillis, order: orderedBy })
+    ),
     options: { namespaces: { weak: weakPolicy(replicas) } },
     skewMillis,
     drift,
@@ -114,7 +119,7 @@ const play = Effect.fnUntraced(function* (world: World.World, history: History.H
   yield* Liveness.answers(world, history, workload.keys)
   yield* DecisionIsFinal.ask(world, history)
   const pages = yield* Effect.forEach(world.members, (id) => pageOf(world, id), { concurrency: "unbounded" })
-  const evidence = Evidence.gather(world, history, pages, scenario.order)
+  const evidence = Evidence.gather(world, history, pages, scenario)
   for (const [law, check] of Object.entries(checks)) for (const detail of check(evidence)) world.violated(law, detail)
 })
 

@@ -5,7 +5,7 @@ import type { Evidence } from "../Evidence.ts"
 import * as History from "../History.ts"
 import type { World } from "../World.ts"
 
-export const check = ({ history }: Evidence): ReadonlyArray<string> =>
+export const check = ({ ackTimeoutMillis, history }: Evidence): ReadonlyArray<string> =>
   History.committed(history).flatMap(({ id, slowestMillis }) =>
     slowestMillis <= ackTimeoutMillis
       ? []
@@ -31,9 +31,6 @@ export const ask = Effect.fnUntraced(function* (world: World, history: History.H
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** What a policy says that says nothing else. */
-const ackTimeoutMillis = 2000
 
 /** Some heartbeats, in milliseconds. */
 const heartbeatsMillis = 3500

@@ -43,6 +43,9 @@ export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Rece
   const { log, seq } = WriteId.place(writeId)
   for (const { how, replica } of acked) {
     const known = knownOf(world, replica)
+    if (how === "self" && machinesOf(world, replica).every(isRecovering)) {
+      world.violated("RecoveringDoesNotVote", `a receipt of ${replica} for ${writeId} counts itself, and it recovers`)
+    }
     if (how !== "self" && (known.said.get(log) ?? 0) < seq) {
       world.violated("RecoveringDoesNotVote", `a receipt counts ${replica} for ${writeId}, which said so not voting`)
     }

@@ -1,0 +1,272 @@
+/** The promises that a run is looked at for: each is kept by a run that is in order, and broken by one that is not. */
+import { assert, describe, it } from "@effect/vitest"
+import { Entry, LogId, QuorumPolicy, QuorumWriter, type ReplicaId, WriteId } from "@quorum/core"
+import { EntryBatch, type PeerProtocol, type RunId, Watermark } from "@quorum/core/adapter"
+import { Context, Effect, Result, Stream } from "effect"
+import { readdirSync } from "node:fs"
+import { checks } from "../src/internal/simulation/checks/index.ts"
+import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
+import * as watching from "../src/internal/simulation/checks/watching.ts"
+import * as Disk from "../src/internal/simulation/Disk.ts"
+import * as Evidence from "../src/internal/simulation/Evidence.ts"
+import * as History from "../src/internal/simulation/History.ts"
+import * as Machines from "../src/internal/simulation/Machines.ts"
+import { epochMillis } from "../src/internal/simulation/MachineClock.ts"
+import * as Scenario from "../src/internal/simulation/Scenario.ts"
+import * as World from "../src/internal/simulation/World.ts"
+
+/** Three replicas of which none runs yet, and nothing was asked. */
+const empty = () => {
+  const world = World.make({
+    seed: 1,
+    replicas: 3,
+    policy: undefined,
+    options: {},
+    skewMillis: 0,
+    drift: 0,
+    isTraced: false,
+    onPassing: watching.onPassing
+  })
+  const history = History.make()
+  const contents = world.machines.map(({ disk }) => disk.content)
+  const [a, b, c] = contents as [Disk.Content, Disk.Content, Disk.Content]
+  const logOf = (i: number): LogId.LogId => LogId.make(world.members[i]!, contents[i]!.incarnation)
+
+  /** An entry at the end of the log of one replica, held by some. */
+  const append = (
+    by: number,
+    writes: Entry.Writes,
+    wallTime: number,
+    holders: ReadonlyArray<Disk.Content>,
+    tie = "1"
+  ) => {
+    const stamp = { clock: { wallTime, logical: 0 }, tie: tie.repeat(16) as RunId.RunId, unprobed: false }
+    const { batch, checks } = EntryBatch.encodeStamped(Disk.headOf(contents[by]!, logOf(by)), [writes], () => stamp)
+    for (const content of holders) Disk.hold(content, batch)
+    return WriteId.make(logOf(by), EntryBatch.last(batch), checks[0]!)
+  }
+
+  /** A write that was asked for, and answered with a receipt. */
+  const committed = (
+    key: string,
+    value: string | undefined,
+    writeId: WriteId.WriteId,
+    more: Partial<History.Operation> = {}
+  ) => {
+    const operation = history.ask({ client: 0, kind: "write", at: world.members[0]!, key, w: 2, value }, 0)
+    Object.assign(operation, { batch: operation.id, acked: world.members.slice(0, 2) })
+    history.answer(operation, "receipt", { writeId, ...more })
+    return operation
+  }
+
+  /** A read that was answered. */
+  const read = (
+    key: string,
+    value: string | undefined,
+    writeId: WriteId.WriteId | undefined,
+    more: Partial<History.Operation> = {}
+  ) => {
+    const asked = { client: 0, kind: "read", at: world.members[0]!, key, w: 0, consistency: "linearizable" } as const
+    const operation = history.ask(asked, 0)
+    history.answer(operation, "read", { value, writeId, ...more })
+  }
+  return { world, history, a, b, c, all: contents, logOf, append, committed, read }
+}
+
+type Scene = ReturnType<typeof sound>
+
+const put = (key: string, value: string): Entry.Write => Entry.put("n", key, History.bytesOf(value))
+
+/** Two writes of one key at two replicas, both acknowledged and held by all, and a read of the later one. */
+const sound = () => {
+  const scene = empty()
+  const first = scene.append(0, put("k0", "v0"), 1000, scene.all)
+  const one = scene.committed("k0", "v0", first)
+  const second = scene.append(1, put("k0", "v1"), 2000, scene.all)
+  const two = scene.committed("k0", "v1", second, { after: first })
+  scene.read("k0", "v1", second, { atLeast: second })
+  const pages: Array<Evidence.Page> = scene.world.members.map((id) => ({ id, values: new Map([["k0", "v1"]]) }))
+  return { ...scene, first, second, one, two, pages }
+}
+
+const found = (law: string, { history, pages, world }: Scene): ReadonlyArray<string> => {
+  const evidence = Evidence.gather(world, history, pages, { order: "real-time", ackTimeoutMillis: 2000 })
+  return checks[law]!(evidence)
+}
+
+/** What breaks each promise in a run that was in order. */
+const broken: Readonly<Record<string, (scene: Scene) => void>> = {
+  AckedIsDurable: ({ b, c, logOf }) => [b, c].forEach(({ logs }) => logs.delete(logOf(0))),
+  NoPhantomAck: ({ b, logOf }) => b.logs.delete(logOf(0)),
+  MembersOnly: ({ one, world }) => (one.acked = [world.members[0]!, world.members[0]!]),
+  DecisionIsFinal: ({ one }) => (one.slowestMillis = 2001),
+  PrefixOrder: ({ c, logOf }) => {
+    c.logs.delete(logOf(0))
+    Disk.hold(c, EntryBatch.encodeStamped(Watermark.none(logOf(0)), [put("k0", "other")], stampless).batch)
+  },
+  Convergence: ({ c, logOf }) => c.logs.delete(logOf(0)),
+  NotWrittenMeansNever: ({ history, one }) => history.answer(one, "QuorumUnavailable"),
+  NoResurrection: ({ all, append, committed }) => {
+    committed("k0", undefined, append(2, Entry.remove("n", "k0"), 3000, all))
+  },
+  OrderFree: ({ pages }) => (pages[2] = { ...pages[2]!, values: new Map([["k0", "v0"]]) }),
+  ReadYourWrites: ({ first, read, second }) => read("k0", "v0", first, { atLeast: second, consistency: "local" }),
+  OneEntryPerPlace: ({ first, two }) => (two.writeId = first),
+  LaterWins: ({ all, append, committed }) => {
+    committed("k0", "v2", append(2, put("k0", "v2"), 500, all))
+  },
+  AtomicRegister: ({ first, read }) => read("k0", "v0", first),
+  AtomicEntries: ({ one, two }) => Object.assign(two, { batch: one.batch }),
+  OnceByKey: ({ all, append }) => append(2, put("k0", "v1"), 2100, all),
+  SessionOrder: ({ first, one, second }) => Object.assign(one, { after: second, writeId: first })
+}
+
+const stampless = (): Entry.Stamp => ({
+  clock: { wallTime: 1500, logical: 0 },
+  tie: "2".repeat(16) as RunId.RunId,
+  unprobed: false
+})
+
+/** What is said that breaks each promise while a run goes on. */
+const said: Readonly<Record<string, (scene: Scene) => void>> = {
+  Bounded: ({ world }) => {
+    const never = Effect.die("nobody calls it")
+    const writer = QuorumWriter.QuorumWriter.of({
+      policy: Result.getOrThrow(QuorumPolicy.majority(3)),
+      waiting: () => 5,
+      waitingBytes: () => 0,
+      caps: { writes: 4, bytes: 1 },
+      commit: () => never,
+      progress: () => Stream.die("nobody calls it"),
+      stamp: () => never,
+      resume: () => never,
+      upgrade: () => never,
+      verify: () => never,
+      status: () => never
+    })
+    const services = Context.make(QuorumWriter.QuorumWriter, writer) as Context.Context<Machines.Services>
+    world.machines[0]!.process!.services = services
+    watching.onSample(world)
+  },
+  BoundedClocks: (scene) =>
+    says(scene, "push", ackOf(scene, { clock: { wallTime: epochMillis + 200_000, logical: 0 } })),
+  CatchUpSkipsNothing: (scene) => asks(scene, "pull", { session: "s", log: scene.logOf(1), after: 2, maxBytes: 100 }),
+  DamageIsLocal: (scene) => {
+    const { batch } = EntryBatch.encodeStamped(Disk.headOf(scene.a, scene.logOf(0)), [put("k0", "v2")], stampless)
+    const bytes = batch.bytes.map((byte, i) => (i === batch.bytes.length - 1 ? byte ^ 1 : byte))
+    scene.a.flipped.set(scene.logOf(0), new Set([2]))
+    asks(scene, "push", { session: "s", batch: { ...batch, bytes } })
+  },
+  NoPhantomAck: (scene) => says(scene, "push", ackOf(scene, { seq: 2 })),
+  RecoveringDoesNotVote: (scene) => {
+    scene.a.notes.set(Disk.blank, "lost")
+    says(scene, "push", ackOf(scene, {}))
+  }
+}
+
+/** An ack of the first replica, for the log of the second. */
+const ackOf = ({ a, logOf, world }: Scene, more: Partial<PeerProtocol.Ack>): PeerProtocol.Ack => ({
+  ...Disk.headOf(a, logOf(1)),
+  replica: world.members[0]!,
+  incarnation: a.incarnation,
+  members: 0,
+  clock: { wallTime: epochMillis, logical: 0 },
+  voting: true,
+  ...more
+})
+
+const between = ({ world }: Scene) => {
+  const [from, to] = world.members as [ReplicaId.ReplicaId, ReplicaId.ReplicaId]
+  return { by: world.machines[0]!.process!.owner, from, to }
+}
+
+const says = (scene: Scene, name: "push", answer: PeerProtocol.Ack): void =>
+  watching.onPassing(scene.world, { ...between(scene), name, request: {}, answer })
+
+const asks = (scene: Scene, name: "pull" | "push", request: unknown): void =>
+  watching.onPassing(scene.world, { ...between(scene), name, request })
+
+/** A run whose first replica has a process. */
+const running = (): Scene => {
+  const scene = sound()
+  Machines.start(scene.world.setting, scene.world.machines[0]!)
+  return scene
+}
+
+describe("the promises that a run is looked at for", () => {
+  for (const law of Object.keys(checks)) {
+    it(`${law} is kept by a run that is in order, and broken by one that is not`, () => {
+      assert.deepStrictEqual(found(law, sound()), [])
+      const scene = sound()
+      broken[law]!(scene)
+      assert.isNotEmpty(found(law, scene))
+    })
+  }
+
+  for (const [law, say] of Object.entries(said)) {
+    it(`${law} is broken by what is said while a run goes on, and by nothing else`, () => {
+      const before = running()
+      says(before, "push", ackOf(before, {}))
+      watching.onSample(before.world)
+      assert.deepStrictEqual(before.world.violations, [])
+      const scene = running()
+      say(scene)
+      assert.include(
+        scene.world.violations.map((each) => each.law),
+        law
+      )
+    })
+  }
+
+  it("RecoveringDoesNotVote is broken by a receipt that counts who said nothing while it voted", () => {
+    const scene = running()
+    const policy = Result.getOrThrow(QuorumPolicy.majority(3))
+    const acked = [{ replica: scene.world.members[1]!, afterMillis: 1, how: "push" as const }]
+    const { first: writeId, one } = scene
+    const receipt = {
+      writeId,
+      clock: { wallTime: 1000, logical: 0 },
+      tie: stampless().tie,
+      policy,
+      acked,
+      missing: {},
+      durationMillis: 1
+    }
+    watching.onReceipt(scene.world, receipt, one.askedAt)
+    assert.deepStrictEqual(
+      scene.world.violations.map(({ law }) => law),
+      ["RecoveringDoesNotVote"]
+    )
+  })
+
+  it("NoPhantomAck is broken by a verification that finds a copy where there is none", () => {
+    const { append, b, world } = sound()
+    const writeId = append(0, put("k1", "v"), 3000, [b])
+    NoPhantomAck.onVerification(world, { writeId, copies: { [world.members[2]!]: "held" }, held: 1, committed: false })
+    assert.deepStrictEqual(
+      world.violations.map(({ law }) => law),
+      ["NoPhantomAck"]
+    )
+  })
+
+  it("Liveness is broken by a replica set of which too many disks are lost at once", () => {
+    const nemesis = { kinds: ["wipe"] as const, everyMillis: 200, isReckless: true }
+    const laws = new Set<string>()
+    for (let seed = 1; seed <= 20 && !laws.has("Liveness"); seed++) {
+      for (const { law } of Scenario.run({ ...Scenario.draw(seed, 3), nemesis }).violations) laws.add(law)
+    }
+    assert.include(Array.from(laws), "Liveness")
+  })
+
+  it("have each a set-up here that breaks them", () => {
+    const folder = new URL("../src/internal/simulation/checks", import.meta.url)
+    const laws = readdirSync(folder)
+      .map((file) => file.replace(".ts", ""))
+      .filter((name) => name !== "index" && name !== "watching")
+    const shown = new Set([...Object.keys(broken), ...Object.keys(said), "Liveness"])
+    assert.deepStrictEqual(
+      laws.filter((law) => !shown.has(law)),
+      []
+    )
+  })
+})
