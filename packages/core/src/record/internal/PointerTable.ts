@@ -104,9 +104,8 @@ export const make = (random: () => number = Math.random): PointerTable => {
     return log === heldLog ? seq > view.getFloat64(start + 4) : names[log]! > names[heldLog]!
   }
 
-  const add = (bytes: Uint8Array, version: number, at: number, log: number, seq: number): void => {
+  const add = (bytes: Uint8Array, version: number, at: number, hash: number, log: number, seq: number): void => {
     const length = Entry.headLength(bytes, at)
-    const hash = hashKey(bytes, at, length)
     const slot = find(bytes, at, length, hash)
     const held = slots[slot + 1]! - 1
     if (held >= 0) {
@@ -128,6 +127,28 @@ export const make = (random: () => number = Math.random): PointerTable => {
     used += beforeRecord + length
     count++
     if (count * 4 > slots.length) grow()
+  }
+
+  /**
+   * Reads what the next records will be compared with, for nothing but that it comes nearer: reads that do not wait for
+   * one another wait for memory together.
+   */
+  const fetch = (count: number): number => {
+    let sum = 0
+    for (let i = 0; i < count; i++) sum += slots[firstSlot(next.hash[i]!) + 1]!
+    for (let i = 0; i < count; i++) {
+      const start = slots[firstSlot(next.hash[i]!) + 1]! - 1
+      if (start >= 0) sum += records[start]! + records[start + beforeRecord + Entry.recordHeaderBytes]!
+    }
+    return sum
+  }
+
+  /** Takes in the next records, which are of entries of one log that follow `from`. */
+  const addNext = (bytes: Uint8Array, count: number, log: number, from: number): void => {
+    next.fetched = fetch(count)
+    for (let i = 0; i < count; i++) {
+      add(bytes, next.version[i]!, next.record[i]!, next.hash[i]!, log, from + next.entry[i]!)
+    }
   }
 
   const pointer = (start: number): Pointer => {
@@ -164,15 +185,24 @@ export const make = (random: () => number = Math.random): PointerTable => {
     size: () => count,
     bytes: () => used,
     add: (batch) => {
+      const { bytes, count, from } = batch
       const log = logNumber(batch.log)
+      let found = 0
       let at = 0
-      for (let i = 0; i < batch.count; i++) {
-        const after = Entry.endUnsafe(batch.bytes, at)
+      for (let i = 0; i < count; i++) {
+        const after = Entry.endUnsafe(bytes, at)
         const version = at + Entry.versionAt
-        for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {
-          add(batch.bytes, version, at, log, batch.from + i)
+        for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(bytes, at)) {
+          next.record[found] = at
+          next.version[found] = version
+          next.entry[found] = i
+          next.hash[found] = hashKey(bytes, at, Entry.headLength(bytes, at))
+          if (++found < maxAtOnce) continue
+          addNext(bytes, found, log, from)
+          found = 0
         }
       }
+      addNext(bytes, found, log, from)
     },
     get: (namespace, key) => {
       const head = headOf({ namespace, key })
@@ -221,51 +251,52 @@ const isSameKey = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, lengt
 /** The secret of the hash. Nothing that a table says depends on it. */
 const secret = crypto.getRandomValues(new Int32Array(2))
 
-/** What a hash is computed in, one after the other. */
-const v = new Int32Array(4)
-
-/** One round of SipHash's on words of 32 bits. */
-const round = (): void => {
-  v[0] = v[0]! + v[1]!
-  v[1] = ((v[1]! << 5) | (v[1]! >>> 27)) ^ v[0]!
-  v[0] = (v[0]! << 16) | (v[0]! >>> 16)
-  v[2] = v[2]! + v[3]!
-  v[3] = ((v[3]! << 8) | (v[3]! >>> 24)) ^ v[2]!
-  v[0] = v[0]! + v[3]!
-  v[3] = ((v[3]! << 7) | (v[3]! >>> 25)) ^ v[0]!
-  v[2] = v[2]! + v[1]!
-  v[1] = ((v[1]! << 13) | (v[1]! >>> 19)) ^ v[2]!
-  v[2] = (v[2]! << 16) | (v[2]! >>> 16)
-}
-
 /** HalfSipHash-1-3 of the key part, 32 bits. */
 const hashKey = (bytes: Uint8Array, offset: number, length: number): number => {
-  v[0] = secret[0]!
-  v[1] = secret[1]!
-  v[2] = v[0]! ^ 0x6c796765
-  v[3] = v[1]! ^ 0x74656462
-  let word = 0
-  let filled = 0
-  for (let i = offset + Entry.keyPartAt; i < offset + length; i++) {
-    word |= bytes[i]! << filled
-    filled += 8
-    if (filled === 32) {
-      v[3]! ^= word
-      round()
-      v[0]! ^= word
-      word = 0
-      filled = 0
-    }
+  let v0 = secret[0]!
+  let v1 = secret[1]!
+  let v2 = v0 ^ 0x6c796765
+  let v3 = v1 ^ 0x74656462
+  const left = length - Entry.keyPartAt
+  const words = left >>> 2
+  let at = offset + Entry.keyPartAt
+  // The last word has what is left and the length; the three rounds after it take in nothing.
+  for (let i = 0; i <= words + 3; i++) {
+    let word = 0
+    if (i < words) {
+      word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+      at += 4
+    } else if (i === words) {
+      word = left << 24
+      for (let shift = 0; at < offset + length; shift += 8) word |= bytes[at++]! << shift
+    } else if (i === words + 1) v2 ^= 0xff
+    v3 ^= word
+    v0 = (v0 + v1) | 0
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
+    v0 = (v0 << 16) | (v0 >>> 16)
+    v2 = (v2 + v3) | 0
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
+    v0 = (v0 + v3) | 0
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
+    v2 = (v2 + v1) | 0
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
+    v2 = (v2 << 16) | (v2 >>> 16)
+    v0 ^= word
   }
-  word |= (length - Entry.keyPartAt) << 24
-  v[3]! ^= word
-  round()
-  v[0]! ^= word
-  v[2]! ^= 0xff
-  round()
-  round()
-  round()
-  return v[1]! ^ v[3]!
+  return v1 ^ v3
+}
+
+/** How many records are looked up at once, so that what they need fits into the cache that is nearest. */
+const maxAtOnce = 128
+
+/** The records that are taken in next: where they and their versions are, the number of their entry, and the hash. */
+const next = {
+  record: new Int32Array(maxAtOnce),
+  version: new Int32Array(maxAtOnce),
+  entry: new Int32Array(maxAtOnce),
+  hash: new Int32Array(maxAtOnce),
+  /** A sum of what was read ahead, which is kept so that nobody leaves the reading out as being of no use. */
+  fetched: 0
 }
 
 /** Yields distinct items in order, and sorts only as far as it is asked. */
