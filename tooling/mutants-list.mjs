@@ -198,7 +198,7 @@ export const bugs = [
     from: "L38",
     says: "the index takes in the first write of an entry only",
     file: "record/internal/PointerTable.ts",
-    find: "for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {",
+    find: "for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(bytes, at)) {",
     replace: "for (at = Entry.firstRecord(at); at < after; at = after) {"
   },
   {
