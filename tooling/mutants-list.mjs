@@ -481,5 +481,30 @@ export const bugs = [
     find: 'self.failed === undefined && self.localAt !== undefined && ownOf(self) + count(self, "acked") >= self.policy.w',
     replace:
       'self.localAt !== undefined && ownOf(self) + count(self, "acked") >= Math.min(self.policy.w, 1 + self.peers.filter(({ isConnected }) => isConnected).length)'
+  },
+  {
+    name: "quiet-damage",
+    from: "found by the simulator",
+    says: "damage that an append finds is announced as held until something is read",
+    file: "log/ReplicaLogs.ts",
+    find: "return damage.isNews() ?",
+    replace: "return damage.isNews() && error === undefined ?"
+  },
+  {
+    name: "former-lives-stop",
+    from: "found by the simulator",
+    says: "the second former life that a replica hears of is taken for a process that goes on",
+    file: "peer/Membership.ts",
+    find: "outlived >= peerIds.length && !isLater",
+    replace: "outlived > 0 && !isLater"
+  },
+  {
+    name: "boot-leaps",
+    from: "found by the simulator",
+    says: "a disk that was replaced, and is put back and booted, is the newest life",
+    file: "identity/LogId.ts",
+    find: "format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)",
+    replace: "format(millisOf(before) + 2 * leapMillis, random20 & 0xffff)",
+    replicas: 5
   }
 ]

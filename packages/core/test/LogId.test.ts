@@ -78,13 +78,20 @@ describe("Log", () => {
     })
   )
 
-  it("an incarnation begins with its time, and is a millisecond newer at least than the one it has to follow", () => {
+  it("an incarnation begins with its time, and is far above the one that it follows with a loss", () => {
     assert.strictEqual(LogId.incarnationAt(10, 0), "00000000000a0000")
-    assert.strictEqual(LogId.incarnationAt(9, 0, above), "00000000000b0000")
-    assert.strictEqual(LogId.incarnationAt(11, 0xffff, above), "00000000000bffff")
-    assert.strictEqual(LogId.incarnationAt(12, 1, above), "00000000000c0001")
+    assert.strictEqual(LogId.incarnationAt(9, 0, above), "00000010000a0000")
+    assert.strictEqual(LogId.incarnationAt(0x10000b, 0xffff, above), "00000010000bffff")
     assert.strictEqual(LogId.incarnationAt(2 ** 60, 0), "ffffffffffff0000")
     assert.strictEqual(LogId.incarnationAt(-5, 0), "0000000000000000")
+  })
+
+  it("an incarnation after a boot is a small step above, and 65,535 of them do not reach what a loss leaps over", () => {
+    assert.strictEqual(LogId.incarnationAfterBoot(above, 0), "00000000000b0000")
+    assert.strictEqual(LogId.incarnationAfterBoot(above, 0xf_ffff), "00000000001affff")
+    let booted = above
+    for (let boots = 1; boots < 65_536; boots++) booted = LogId.incarnationAfterBoot(booted, 0xf_ffff)
+    assert.isTrue(booted < LogId.incarnationAt(0, 0, above))
   })
 
   for (const [name, drawn] of [

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type LogId } from "../src/index.ts"
+import { Entry, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
@@ -271,6 +271,35 @@ describe("an older copy of a store", () => {
       assert.isTrue(again.membership.isVoting())
       assert.deepStrictEqual(again.logs.head(a.logs.own), a.logs.head(a.logs.own))
       assert.isTrue(b.peers.get(c.id).voting)
+    })
+  )
+
+  it.effect("L53 that was replaced by an empty one, and is put back, is a former life after any boot", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* during(a.writer.commit(put("1")), 100)
+      yield* during(c.stop, 5000)
+      const before = yield* cluster.storeOf("c")
+      cluster.wipe("c")
+      const between = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(between.membership.isVoting())
+      yield* during(a.writer.commit(put("2"), { w: "all" }), 100)
+      yield* during(between.stop, 5000)
+      // The machine was booted since, and so often that the clock says nothing.
+      let incarnation = before.identity.incarnation
+      for (let boots = 0; boots < 5; boots++) incarnation = (yield* LogId.incarnations)(incarnation, "boot")
+      const back = yield* ReplicaStore.makeMemory({ ...before.identity, incarnation, doubt: "other_boot" })
+      for (const { log } of yield* before.watermarks) {
+        yield* back.append(Option.getOrThrow(yield* before.read(log, 0, 1_000_000)))
+      }
+      cluster.stores.set("c", back)
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      assert.notStrictEqual(again.logs.identity.incarnation, incarnation)
+      assert.isTrue(again.logs.own > between.logs.own)
+      assert.isTrue(again.membership.isVoting())
+      assert.deepStrictEqual(again.logs.head(a.logs.own), a.logs.head(a.logs.own))
     })
   )
 

@@ -73,7 +73,7 @@ export const layer = (
 const decodeIdentity = Schema.decodeUnknownSync(ReplicaStore.StoreIdentity)
 
 /** Draws an incarnation, newer than another. */
-type Draw = (above?: LogId.Incarnation) => LogId.Incarnation
+type Draw = (above?: LogId.Incarnation, follows?: LogId.Follows) => LogId.Incarnation
 
 interface Settled {
   readonly identity: ReplicaStore.StoreIdentity
@@ -104,7 +104,8 @@ const settle = (
     }
     const doubt = Notes.doubtOf(notes, place, boot)
     if (doubt !== "other_place" && notes.get("boot") === boot) return Effect.succeed({ identity: found, doubt })
-    const identity = { ...found, incarnation: draw(found.incarnation) }
+    const incarnation = draw(found.incarnation, doubt === "other_place" ? "loss" : "boot")
+    const identity = { ...found, incarnation }
     const lost = doubt === "other_place" ? { [ReplicaStore.recoveringNote]: "lost" } : {}
     return Effect.as(notes.set({ place, boot, ...lost }, identity), { identity, doubt })
   })

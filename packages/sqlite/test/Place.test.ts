@@ -1,7 +1,7 @@
 /** A store that is opened elsewhere, or after another boot of the machine. */
 import { assert, describe, it } from "@effect/vitest"
 import { EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { ReplicaSet } from "@quorum/core"
+import { LogId, ReplicaSet } from "@quorum/core"
 import { Effect, Layer, Option } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -66,6 +66,8 @@ describe("L53 a store that is opened again", () => {
       })
       assert.deepStrictEqual([booted.doubt, booted.recovering], ["other_boot", ""])
       assert.isTrue(booted.incarnation > incarnation)
+      // Whatever took its place with a loss is newer.
+      assert.isTrue(booted.incarnation < LogId.incarnationAt(0, 0, incarnation))
       assert.deepStrictEqual(yield* start(folder, { boot: "second" }), { ...booted, doubt: "none" })
     })
   )
@@ -97,7 +99,7 @@ describe("L53 a store that is opened again", () => {
         const place = move(folder)
         const moved = yield* start(place, {})
         assert.deepStrictEqual([moved.doubt, moved.recovering], ["other_place", "lost"])
-        assert.isTrue(moved.incarnation > incarnation)
+        assert.isTrue(moved.incarnation >= LogId.incarnationAt(0, 0, incarnation))
         assert.deepStrictEqual(yield* start(place, {}), { ...moved, doubt: "none" })
       })
     )

@@ -8,8 +8,8 @@ import { Clock, Effect, Random, Schema } from "effect"
 import type * as ReplicaId from "./ReplicaId.ts"
 
 /**
- * The name of one life of a store: 16 lower-case hexadecimal digits, 12 of the milliseconds at which it began and 4
- * random ones. Of two incarnations of a replica the greater text is the newer.
+ * The name of one life of a store: 16 lower-case hexadecimal digits, 12 of milliseconds, as it began or
+ * later, and 4 random ones. Of two incarnations of a replica the greater text is the newer.
  */
 export const Incarnation = Schema.String.check(
   Schema.isPattern(/^[0-9a-f]{16}$/, { message: "an incarnation is 16 lower-case hexadecimal digits" })
@@ -41,21 +41,53 @@ export const owner = (log: LogId): ReplicaId.ReplicaId => log.slice(0, log.lastI
 /** The newer of two incarnations. */
 export const newer = (a: Incarnation, b: Incarnation | undefined): Incarnation => (b === undefined || a >= b ? a : b)
 
-/** A new incarnation of these milliseconds, or of the next after those of `above`, which it has to be newer than. */
+/**
+ * What a new life of a store is to the one before.
+ *
+ * - `loss`: something that the one before acknowledged may be missing, or a place may have been given away
+ * - `boot`: it holds all that the one before acknowledged, after another boot of its machine
+ */
+export type Follows = "loss" | "boot"
+
+/**
+ * A new incarnation of these milliseconds, far above that of `above`, which it follows with a loss.
+ *
+ * A life after a loss is newer than every life that goes on from what was there before the loss, however often that is
+ * booted: a disk that was replaced, and is put back, must not be taken for what came after it. So a loss is a leap, and
+ * a boot is a small step.
+ */
 export const incarnationAt = (wallMillis: number, random16: number, above?: Incarnation): Incarnation => {
-  const least = above === undefined ? 0 : Number.parseInt(above.slice(0, 12), 16) + 1
-  const millis = Math.min(maxMillis, Math.max(0, Math.floor(wallMillis), least))
-  return (millis.toString(16).padStart(12, "0") + random16.toString(16).padStart(4, "0")) as Incarnation
+  const least = above === undefined ? 0 : millisOf(above) + leapMillis
+  return format(Math.max(Math.floor(wallMillis), least), random16)
 }
 
+/** The incarnation of a store after another boot, a small step above the one before. `random20` has twenty random bits. */
+export const incarnationAfterBoot = (before: Incarnation, random20: number): Incarnation =>
+  format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)
+
 /** Draws new incarnations from the `Clock` and `Random` services, newer than the one that is given. */
-export const incarnations: Effect.Effect<(above?: Incarnation) => Incarnation> = Effect.gen(function* () {
-  const clock = yield* Clock.Clock
-  const random = yield* Random.Random
-  return (above) =>
-    incarnationAt(clock.currentTimeMillisUnsafe(), Math.floor(random.nextDoubleUnsafe() * 0x1_0000), above)
-})
+export const incarnations: Effect.Effect<(above?: Incarnation, follows?: Follows) => Incarnation> = Effect.gen(
+  function* () {
+    const clock = yield* Clock.Clock
+    const random = yield* Random.Random
+    const bits = (count: number): number => Math.floor(random.nextDoubleUnsafe() * 2 ** count)
+    return (above, follows = "loss") =>
+      above !== undefined && follows === "boot"
+        ? incarnationAfterBoot(above, bits(20))
+        : incarnationAt(clock.currentTimeMillisUnsafe(), bits(16), above)
+  }
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 const maxMillis = 2 ** 48 - 1
+
+/** How far a life after a loss is above the one before at least, in milliseconds: 65,536 boots or more. */
+const leapMillis = 2 ** 20
+
+const millisOf = (incarnation: Incarnation): number => Number.parseInt(incarnation.slice(0, 12), 16)
+
+const format = (millis: number, random16: number): Incarnation => {
+  const within = Math.min(maxMillis, Math.max(0, millis))
+  return (within.toString(16).padStart(12, "0") + random16.toString(16).padStart(4, "0")) as Incarnation
+}

@@ -112,8 +112,8 @@ export const recoveringNote = "recovering"
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.
  * - `identity` changes by {@link ReplicaStore.renew} alone, which a store in doubt does by itself before it is returned:
- *   `other_boot` gives it a new incarnation, `other_place` also the note {@link recoveringNote}. One that is created
- *   has the note from the beginning.
+ *   `other_boot` gives it a new incarnation that follows with a `boot`, `other_place` one that follows with a `loss` (see
+ *   `LogId.incarnations`) and the note {@link recoveringNote}. One that is created has the note from the beginning.
  */
 export class ReplicaStore extends Context.Service<
   ReplicaStore,

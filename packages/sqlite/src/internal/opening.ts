@@ -14,7 +14,7 @@ import * as Place from "./place.ts"
 export interface Start {
   readonly boot: string
   /** Draws a new incarnation. */
-  readonly draw: (above?: LogId.Incarnation) => LogId.Incarnation
+  readonly draw: (above?: LogId.Incarnation, follows?: LogId.Follows) => LogId.Incarnation
 }
 
 /**

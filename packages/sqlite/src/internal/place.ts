@@ -84,12 +84,12 @@ export const settle = (
   notes: Notes,
   here: Here,
   incarnation: LogId.Incarnation,
-  draw: (above: LogId.Incarnation) => LogId.Incarnation
+  draw: (above: LogId.Incarnation, follows: LogId.Follows) => LogId.Incarnation
 ): { readonly doubt: ReplicaStore.Doubt; readonly incarnation: LogId.Incarnation } => {
   const doubt = doubtOf(notes, here)
   const { boot, place } = here
   if (doubt !== "other_place" && notes.get("boot") === boot) return { doubt, incarnation }
-  const renewed = draw(incarnation)
+  const renewed = draw(incarnation, doubt === "other_place" ? "loss" : "boot")
   notes.set(doubt === "other_place" ? { place, boot, [ReplicaStore.recoveringNote]: "lost" } : { boot }, renewed)
   return { doubt, incarnation: renewed }
 }

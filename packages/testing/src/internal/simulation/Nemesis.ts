@@ -20,6 +20,7 @@ export const kinds = {
   partition: ["partition"],
   one_way_partition: ["one_way_partition"],
   bridge_partition: ["bridge_partition"],
+  pair_partition: ["pair_partition"],
   broken_connection: ["connection_broken", "connection_broken_busy"],
   append_error: ["append_error"],
   uncertain_append: ["uncertain_held", "uncertain_lost"],
@@ -48,7 +49,8 @@ export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
 /** Kinds that matter together: what one of them does shows by another. */
 export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
-  ["wipe", "partition", "one_way_partition", "slow_link"],
+  ["wipe", "pair_partition", "slow_link"],
+  ["wipe", "pair_partition", "one_way_partition", "slow_link"],
   ["wipe", "restore", "remove", "bridge_partition", "slow_link"],
   ["wipe", "pause", "delay", "broken_connection"],
   ["clone", "partition", "clock_jump"],
@@ -84,6 +86,7 @@ export const run = Effect.fnUntraced(function* (world: World, options: Options) 
 /** Undoes all that may still be wrong, and starts whoever does not run. What is on the disks stays as it is. */
 export const mend = (world: World): void => {
   world.say("fault", "all is mended")
+  world.afterAck.clear()
   world.network.mend()
   for (const copy of Array.from(world.clones)) endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
@@ -202,7 +205,7 @@ const start = (world: World, machine: Machines.Machine): void => {
 }
 
 /** Down for a moment, or for long. */
-const downMillis = (dice: Dice): number => (dice.chance(0.5) ? dice.wait(200) : dice.wait(3000))
+const downMillis = (dice: Dice): number => dice.wait(dice.pick([20, 200, 3000, 3000]))
 
 /** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
 const isSpare = (world: World, machine: Machines.Machine, { isReckless }: Options): boolean => {
@@ -223,17 +226,31 @@ const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): 
 const emptyDisk = ({ boot, disk, situation }: Machines.Machine): Disk.Disk =>
   Disk.make(situation, disk.place + 1, boot, false)
 
-/** The disk of a replica is gone. */
-const loseDisk =
-  (name: string, next: (machine: Machines.Machine, world: World, dice: Dice) => Disk.Disk | undefined): Fault =>
+/** Does something to a machine now, or right after its next ack: what was said with that is worth most then. */
+const onAny =
+  (act: (machine: Machines.Machine) => Fault): Fault =>
   (world, dice, options) => {
+    const { afterAck, outside, timeline } = world
     const machine = dice.pick(world.machines)
-    const disk = isSpare(world, machine, options) ? next(machine, world, dice) : undefined
+    if (dice.chance(0.6)) return act(machine)(world, dice, options)
+    afterAck.set(machine.id, () => {
+      const undo = act(machine)(world, dice, options)
+      if (undo === undefined) return
+      world.say("fault", undo.what)
+      timeline.at(outside, timeline.now() + undo.millis, undo.end)
+    })
+    return { what: `${machine.id}, after its next ack`, millis: 0, end: nothing }
+  }
+
+/** The disk of a replica is gone. */
+const loseDisk = (name: string, next: (machine: Machines.Machine, dice: Dice) => Disk.Disk | undefined): Fault =>
+  onAny((machine) => (world, dice, options) => {
+    const disk = isSpare(world, machine, options) ? next(machine, dice) : undefined
     if (disk === undefined) return undefined
     replaceDisk(world, machine, disk)
     world.happened(name)
-    return { what: machine.id, millis: downMillis(dice), end: startAgain(world, machine) }
-  }
+    return { what: `${name}: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
+  })
 
 /** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
 const clone: Fault = (world, dice, options) => {
@@ -281,6 +298,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     "bridge_partition",
     (from, to, split, { length }) => length > 2 && from !== 0 && to !== 0 && from <= split !== to <= split
   ),
+  pair_partition: partition("pair_partition", (from, to) => from + to === 1),
   broken_connection: (world, dice) => {
     const id = dice.pick(world.members)
     return world.network.breakOne(id) ? { what: id, millis: 0, end: nothing } : undefined
@@ -335,12 +353,11 @@ const faults: Readonly<Record<Kind, Fault>> = {
     const end = () => world.machines.forEach((machine) => start(world, machine))
     return { what: "all", millis: downMillis(dice), end }
   },
-  power_cut: (world, dice) => {
-    const machine = dice.pick(world.machines)
+  power_cut: onAny((machine) => (world, dice) => {
     world.happened("power_cut")
     Machines.powerCut(world.setting, machine)
-    return { what: machine.id, millis: downMillis(dice), end: startAgain(world, machine) }
-  },
+    return { what: `power_cut: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
+  }),
   power_cut_of_all: (world, dice) => {
     world.happened("power_cut_of_all")
     for (const machine of world.machines) Machines.powerCut(world.setting, machine)
@@ -348,7 +365,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     return { what: "all", millis: downMillis(dice), end }
   },
   wipe: loseDisk("wipe", emptyDisk),
-  restore: loseDisk("restore", ({ clock, copies, disk }, _, dice) => {
+  restore: loseDisk("restore", ({ clock, copies, disk }, dice) => {
     if (copies.length === 0) return undefined
     // On another machine as often as on this one.
     if (dice.chance(0.5)) clock.jump(dice.between(-2000, 2000))

@@ -20,7 +20,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
     LogId.incarnationAt(clock.wallMillis(), dice.below(0x1_0000), LogId.newer(content.incarnation, above))
   // What was written by a process that is gone is in the page cache: it is synced before anybody hears of it.
   Disk.settle(disk)
-  const doubt = settle(disk, boot, draw)
+  const doubt = settle(disk, boot, draw, () => LogId.incarnationAfterBoot(content.incarnation, dice.below(0x10_0000)))
   disk.isRefusing = false
   const damage = makeDamage(disk, situation)
   const device = makeDevice(disk, process, situation)
@@ -108,14 +108,20 @@ const errorOf = (reason: ReplicaStore.StoreError["reason"], detail: string) =>
   new ReplicaStore.StoreError({ reason, detail })
 
 /** What is in doubt when a disk is opened here and now, answered as the port demands. */
-const settle = (disk: Disk.Disk, boot: number, draw: () => LogId.Incarnation): ReplicaStore.Doubt => {
+const settle = (
+  disk: Disk.Disk,
+  boot: number,
+  afterLoss: () => LogId.Incarnation,
+  afterBoot: () => LogId.Incarnation
+): ReplicaStore.Doubt => {
   const { content, place } = disk
   const isElsewhere = content.place !== place
   const isRebooted = content.boot !== boot
   const wasBlank = content.notes.get(Disk.blank) === "blank"
   content.place = place
   content.boot = boot
-  if (isElsewhere || isRebooted) content.incarnation = draw()
+  if (isElsewhere) content.incarnation = afterLoss()
+  else if (isRebooted) content.incarnation = afterBoot()
   if (isElsewhere) content.notes.set(Disk.blank, "lost")
   return isElsewhere ? "other_place" : wasBlank ? "blank" : isRebooted ? "other_boot" : "none"
 }

@@ -39,6 +39,8 @@ export interface World {
   readonly context: Context.Context<never>
   /** The disks that were taken out, when, and of which machine: what they held they did hold. */
   readonly retired: Array<{ readonly machine: Machines.Machine; readonly content: Disk.Content; readonly at: number }>
+  /** What happens to a replica right after it has acked a push the next time. */
+  readonly afterAck: Map<ReplicaId.ReplicaId, () => void>
   readonly violations: ReadonlyArray<Violation>
   readonly faults: ReadonlyMap<string, number>
   readonly trace: ReadonlyArray<string>
@@ -106,7 +108,13 @@ export const make = (options: Options): World => {
     dice: networkDice,
     world: outside,
     asFrames: networkDice.chance(0.15),
-    onPassing: (message) => options.onPassing(world, message),
+    onPassing: (message) => {
+      options.onPassing(world, message)
+      const next = message.name === "push" && message.answer !== undefined && world.afterAck.get(message.from)
+      if (!next) return
+      world.afterAck.delete(message.from)
+      timeline.soon(outside, next)
+    },
     onFault: happened
   })
   const setting: Machines.Setting = {
@@ -147,6 +155,7 @@ export const make = (options: Options): World => {
     outside,
     context: Machines.contextOf(setting, outside, trueClock, "outside"),
     retired: [],
+    afterAck: new Map(),
     violations,
     faults,
     trace,
