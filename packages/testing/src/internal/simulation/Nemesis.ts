@@ -2,10 +2,11 @@
  * What goes wrong in a run: faults of the network, of disks, of clocks and of processes, drawn from a seed. Each run has
  * some of all kinds, because faults of one kind hide those of another. What was done is undone after a while.
  */
-import { QuorumPolicy } from "@quorum/core"
-import { Effect, Result } from "effect"
+import { Effect } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
+import { type Choice, downMillis, type Fault, nothing, type Undo } from "./Fault.ts"
+import * as Losses from "./Losses.ts"
 import * as Machines from "./Machines.ts"
 import type { Link } from "./Network.ts"
 import type { World } from "./World.ts"
@@ -61,12 +62,10 @@ export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
 ]
 
 /** Which faults a run has, and how often. */
-export interface Options {
+export interface Options extends Choice {
   readonly kinds: ReadonlyArray<Kind>
   /** The mean time from one to the next, in milliseconds. */
   readonly everyMillis: number
-  /** Whether disks are lost that are needed: what was acknowledged is not safe then. */
-  readonly isReckless: boolean
 }
 
 /** Lets faults happen until it is interrupted. */
@@ -88,43 +87,24 @@ export const mend = (world: World): void => {
   world.say("fault", "all is mended")
   world.afterAck.clear()
   world.network.mend()
-  for (const copy of Array.from(world.clones)) endClone(world, world.machine(copy.id), copy, false)
+  for (const copy of Array.from(world.clones)) Losses.endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
     machine.clock.mend()
     // What is damaged is thrown away, as an operator is told to, and comes back from the others.
-    if (Disk.isDamaged(machine.disk) || machine.disk.isRemoved) replaceDisk(world, machine, emptyDisk(machine))
+    if (Disk.isDamaged(machine.disk) || machine.disk.isRemoved)
+      Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
     Object.assign(machine.disk, { slowMillis: 0, isFull: false })
     machine.disk.faults.length = 0
     if (machine.process?.owner.paused !== undefined) world.timeline.unpause(machine.process.owner)
     // An append that was uncertain leaves a store that has to be opened again.
     if (machine.disk.isRefusing) Machines.crash(world.setting, machine)
     // Who is still stopping is started when it has stopped.
-    if (machine.process?.isStopping === true) machine.process.onGone.add(startAgain(world, machine))
-    else start(world, machine)
+    if (machine.process?.isStopping === true) machine.process.onGone.add(Losses.startAgain(world, machine))
+    else Losses.start(world, machine)
   }
 }
 
-/**
- * Whether a replica may lack something that it was counted for, as far as a disk may be lost: it recovers, it is damaged,
- * another process has its id, or had it with a newer life.
- */
-const isUnsure = ({ clones, retired }: World, machine: Machines.Machine): boolean =>
-  Machines.isRecovering(machine) ||
-  Disk.isDamaged(machine.disk) ||
-  machine.disk.isRemoved ||
-  clones.some(({ id }) => id === machine.id) ||
-  retired.some(
-    ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
-  )
-
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** What was done, how long it lasts, and how it ends; `undefined` when it could not be done. */
-type Undo = { readonly what: string; readonly millis: number; readonly end: () => void } | undefined
-
-type Fault = (world: World, dice: Dice, options: Options) => Undo
-
-const nothing = (): void => {}
 
 const some = <A>(dice: Dice, items: Iterable<A>): ReadonlyArray<A> => {
   const chance = dice.pick([0.2, 0.5, 1])
@@ -174,11 +154,6 @@ const partition =
     }
   }
 
-const running = (world: World, dice: Dice): Machines.Machine | undefined => {
-  const found = world.machines.filter(({ process }) => process?.services !== undefined && !process.isStopping)
-  return found.length === 0 ? undefined : dice.pick(found)
-}
-
 /** Does something to a machine whose replica runs. */
 const onMachine =
   (
@@ -189,100 +164,11 @@ const onMachine =
     ) => Omit<NonNullable<Undo>, "what"> & { readonly what?: string }
   ): Fault =>
   (world, dice) => {
-    const machine = running(world, dice)
+    const machine = Losses.running(world, dice)
     if (machine === undefined) return undefined
     const { what, ...undo } = act(machine, world, dice)
     return { what: what === undefined ? machine.id : `${machine.id}, ${what}`, ...undo }
   }
-
-/** Starts the replica again, if it does not run. */
-const startAgain = (world: World, machine: Machines.Machine) => (): void => start(world, machine)
-
-/** Starts a replica, on an empty disk when its folder was removed under it. */
-const start = (world: World, machine: Machines.Machine): void => {
-  if (machine.process === undefined && machine.disk.isRemoved) replaceDisk(world, machine, emptyDisk(machine))
-  Machines.start(world.setting, machine)
-}
-
-/** Down for a moment, or for long. */
-const downMillis = (dice: Dice): number => dice.wait(dice.pick([20, 200, 3000, 3000]))
-
-/** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
-const isSpare = (world: World, machine: Machines.Machine, { isReckless }: Options): boolean => {
-  const { machines } = world
-  const majority = Result.getOrThrow(QuorumPolicy.majority(machines.length)).w
-  const others = machines.filter((other) => other !== machine && !isUnsure(world, other)).length
-  return isReckless || (others >= machines.length - majority + 1 && !isUnsure(world, machine))
-}
-
-/** Puts another disk in, and keeps in mind what the one before held. */
-const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): void => {
-  Machines.crash(world.setting, machine)
-  world.retired.push({ machine, content: machine.disk.content, at: world.timeline.now() })
-  Machines.replaceDisk(machine, disk)
-}
-
-/** An empty disk for a machine, in another place than the one before. */
-const emptyDisk = ({ boot, disk, situation }: Machines.Machine): Disk.Disk =>
-  Disk.make(situation, disk.place + 1, boot, false)
-
-/** Does something to a machine now, or right after its next ack: what was said with that is worth most then. */
-const onAny =
-  (act: (machine: Machines.Machine) => Fault): Fault =>
-  (world, dice, options) => {
-    const { afterAck, outside, timeline } = world
-    const machine = dice.pick(world.machines)
-    if (dice.chance(0.6)) return act(machine)(world, dice, options)
-    afterAck.set(machine.id, () => {
-      const undo = act(machine)(world, dice, options)
-      if (undo === undefined) return
-      world.say("fault", undo.what)
-      timeline.at(outside, timeline.now() + undo.millis, undo.end)
-    })
-    return { what: `${machine.id}, after its next ack`, millis: 0, end: nothing }
-  }
-
-/** The disk of a replica is gone. */
-const loseDisk = (name: string, next: (machine: Machines.Machine, dice: Dice) => Disk.Disk | undefined): Fault =>
-  onAny((machine) => (world, dice, options) => {
-    const disk = isSpare(world, machine, options) ? next(machine, dice) : undefined
-    if (disk === undefined) return undefined
-    replaceDisk(world, machine, disk)
-    world.happened(name)
-    return { what: `${name}: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
-  })
-
-/** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
-const clone: Fault = (world, dice, options) => {
-  const machine = running(world, dice)
-  if (machine === undefined || !isSpare(world, machine, options)) return undefined
-  const copy = Machines.cloneOf(world.setting, machine, dice.between(-1, 1) * 1000, machine.disk.place + 100)
-  world.clones.push(copy)
-  Machines.start(world.setting, copy)
-  world.happened("cloned")
-  const isMoved = dice.chance(0.5)
-  const end = (): void => endClone(world, machine, copy, isMoved)
-  return { what: `${machine.id}${isMoved ? ", to stay" : ""}`, millis: dice.wait(4000), end }
-}
-
-/** Ends one of two processes with one id, and starts the other anew, as an operator is asked to. */
-const endClone = (world: World, machine: Machines.Machine, copy: Machines.Machine, isMoved: boolean): void => {
-  const at = world.clones.indexOf(copy)
-  if (at < 0) return
-  Machines.crash(world.setting, copy)
-  world.clones.splice(at, 1)
-  if (isMoved)
-    replaceDisk(
-      world,
-      machine,
-      Object.assign(Disk.holding(copy.disk.content, copy.disk.place), { written: copy.disk.written })
-    )
-  else {
-    world.retired.push({ machine, content: copy.disk.content, at: world.timeline.now() })
-    Machines.crash(world.setting, machine)
-  }
-  start(world, machine)
-}
 
 const hour = 3_600_000
 
@@ -313,7 +199,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     const end = (): void => {
       if (machine.disk !== disk || !disk.isRefusing) return
       Machines.crash(world.setting, machine)
-      start(world, machine)
+      Losses.start(world, machine)
     }
     return { millis: dice.wait(2000), end }
   }),
@@ -328,7 +214,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
   crash: onMachine((machine, world, dice) => {
     world.happened("crash")
     Machines.crash(world.setting, machine)
-    return { millis: downMillis(dice), end: startAgain(world, machine) }
+    return { millis: downMillis(dice), end: Losses.startAgain(world, machine) }
   }),
   pause: onMachine((machine, world, dice) => {
     const { owner } = machine.process!
@@ -343,52 +229,37 @@ const faults: Readonly<Record<Kind, Fault>> = {
     Machines.stop(world.setting, machine)
     const end = (): void => {
       machine.disk.slowMillis = 0
-      startAgain(world, machine)()
+      Losses.startAgain(world, machine)()
     }
     return { millis: 3500 + downMillis(dice), end }
   }),
   crash_of_all: (world, dice) => {
     world.happened("crash_of_all")
     for (const machine of world.machines) Machines.crash(world.setting, machine)
-    const end = () => world.machines.forEach((machine) => start(world, machine))
+    const end = () => world.machines.forEach((machine) => Losses.start(world, machine))
     return { what: "all", millis: downMillis(dice), end }
   },
-  power_cut: onAny((machine) => (world, dice) => {
+  power_cut: Losses.onAny((machine) => (world, dice) => {
     world.happened("power_cut")
     Machines.powerCut(world.setting, machine)
-    return { what: `power_cut: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
+    return { what: `power_cut: ${machine.id}`, millis: downMillis(dice), end: Losses.startAgain(world, machine) }
   }),
   power_cut_of_all: (world, dice) => {
     world.happened("power_cut_of_all")
     for (const machine of world.machines) Machines.powerCut(world.setting, machine)
-    const end = () => world.machines.forEach((machine) => start(world, machine))
+    const end = () => world.machines.forEach((machine) => Losses.start(world, machine))
     return { what: "all", millis: downMillis(dice), end }
   },
-  wipe: loseDisk("wipe", emptyDisk),
-  restore: loseDisk("restore", ({ clock, copies, disk }, dice) => {
+  wipe: Losses.loseDisk("wipe", Losses.emptyDisk),
+  restore: Losses.loseDisk("restore", ({ clock, copies, disk }, dice) => {
     if (copies.length === 0) return undefined
     // On another machine as often as on this one.
     if (dice.chance(0.5)) clock.jump(dice.between(-2000, 2000))
     return Disk.holding(Disk.copyOf(dice.pick(copies)), disk.place + 1)
   }),
-  remove: (world, dice, options) => {
-    const machine = running(world, dice)
-    if (machine === undefined || !isSpare(world, machine, options)) return undefined
-    const { disk } = machine
-    disk.isRemoved = true
-    const end = (): void => {
-      if (machine.disk === disk) replaceDisk(world, machine, emptyDisk(machine))
-      startAgain(world, machine)()
-    }
-    return { what: machine.id, millis: dice.wait(1500), end }
-  },
-  clone,
-  damage: (world, dice, options) => {
-    const machine = dice.pick(world.machines)
-    const where = isSpare(world, machine, options) ? Disk.flip(machine.disk, machine.situation) : undefined
-    // The store finds it when it reads there, at the latest after a start.
-    return where === undefined ? undefined : { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
-  },
+  remove: Losses.remove,
+  clone: Losses.clone,
+  damage: Losses.damage,
   clock_jump: (world, dice) => {
     const machine = dice.pick(world.machines)
     const millis =

@@ -1,0 +1,137 @@
+/**
+ * Faults by which a disk is lost, or what is on it: never of more replicas at once than the replica set can lose.
+ */
+import { QuorumPolicy } from "@quorum/core"
+import { Result } from "effect"
+import type { Dice } from "./Dice.ts"
+import * as Disk from "./Disk.ts"
+import { type Choice, downMillis, type Fault, nothing } from "./Fault.ts"
+import * as Machines from "./Machines.ts"
+import type { World } from "./World.ts"
+
+/** A machine whose replica runs, if there is one. */
+export const running = (world: World, dice: Dice): Machines.Machine | undefined => {
+  const found = world.machines.filter(({ process }) => process?.services !== undefined && !process.isStopping)
+  return found.length === 0 ? undefined : dice.pick(found)
+}
+
+/** Starts the replica again, if it does not run. */
+export const startAgain = (world: World, machine: Machines.Machine) => (): void => start(world, machine)
+
+/** Starts a replica, on an empty disk when its folder was removed under it. */
+export const start = (world: World, machine: Machines.Machine): void => {
+  if (machine.process === undefined && machine.disk.isRemoved) replaceDisk(world, machine, emptyDisk(machine))
+  Machines.start(world.setting, machine)
+}
+
+/** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
+const isSpare = (world: World, machine: Machines.Machine, { isReckless }: Choice): boolean => {
+  const { machines } = world
+  const majority = Result.getOrThrow(QuorumPolicy.majority(machines.length)).w
+  const others = machines.filter((other) => other !== machine && !isUnsure(world, other)).length
+  return isReckless || (others >= machines.length - majority + 1 && !isUnsure(world, machine))
+}
+
+/** Puts another disk in, and keeps in mind what the one before held. */
+export const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): void => {
+  Machines.crash(world.setting, machine)
+  world.retired.push({ machine, content: machine.disk.content, at: world.timeline.now() })
+  Machines.replaceDisk(machine, disk)
+}
+
+/** An empty disk for a machine, in another place than the one before. */
+export const emptyDisk = ({ boot, disk, situation }: Machines.Machine): Disk.Disk =>
+  Disk.make(situation, disk.place + 1, boot, false)
+
+/** Does something to a machine now, or right after its next ack: what was said with that is worth most then. */
+export const onAny =
+  (act: (machine: Machines.Machine) => Fault): Fault =>
+  (world, dice, options) => {
+    const { afterAck, outside, timeline } = world
+    const machine = dice.pick(world.machines)
+    if (dice.chance(0.6)) return act(machine)(world, dice, options)
+    afterAck.set(machine.id, () => {
+      const undo = act(machine)(world, dice, options)
+      if (undo === undefined) return
+      world.say("fault", undo.what)
+      timeline.at(outside, timeline.now() + undo.millis, undo.end)
+    })
+    return { what: `${machine.id}, after its next ack`, millis: 0, end: nothing }
+  }
+
+/** The disk of a replica is gone. */
+export const loseDisk = (name: string, next: (machine: Machines.Machine, dice: Dice) => Disk.Disk | undefined): Fault =>
+  onAny((machine) => (world, dice, options) => {
+    const disk = isSpare(world, machine, options) ? next(machine, dice) : undefined
+    if (disk === undefined) return undefined
+    replaceDisk(world, machine, disk)
+    world.happened(name)
+    return { what: `${name}: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
+  })
+
+/** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
+export const clone: Fault = (world, dice, options) => {
+  const machine = running(world, dice)
+  if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  const copy = Machines.cloneOf(world.setting, machine, dice.between(-1, 1) * 1000, machine.disk.place + 100)
+  world.clones.push(copy)
+  Machines.start(world.setting, copy)
+  world.happened("cloned")
+  const isMoved = dice.chance(0.5)
+  const end = (): void => endClone(world, machine, copy, isMoved)
+  return { what: `${machine.id}${isMoved ? ", to stay" : ""}`, millis: dice.wait(4000), end }
+}
+
+/** Ends one of two processes with one id, and starts the other anew, as an operator is asked to. */
+export const endClone = (world: World, machine: Machines.Machine, copy: Machines.Machine, isMoved: boolean): void => {
+  const at = world.clones.indexOf(copy)
+  if (at < 0) return
+  Machines.crash(world.setting, copy)
+  world.clones.splice(at, 1)
+  if (isMoved)
+    replaceDisk(
+      world,
+      machine,
+      Object.assign(Disk.holding(copy.disk.content, copy.disk.place), { written: copy.disk.written })
+    )
+  else {
+    world.retired.push({ machine, content: copy.disk.content, at: world.timeline.now() })
+    Machines.crash(world.setting, machine)
+  }
+  start(world, machine)
+}
+
+/** The folder of a replica is removed under it. */
+export const remove: Fault = (world, dice, options) => {
+  const machine = running(world, dice)
+  if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  const { disk } = machine
+  disk.isRemoved = true
+  const end = (): void => {
+    if (machine.disk === disk) replaceDisk(world, machine, emptyDisk(machine))
+    startAgain(world, machine)()
+  }
+  return { what: machine.id, millis: dice.wait(1500), end }
+}
+
+/** Bits of an entry are flipped. The store finds it when it reads there, at the latest after a start. */
+export const damage: Fault = (world, dice, options) => {
+  const machine = dice.pick(world.machines)
+  const where = isSpare(world, machine, options) ? Disk.flip(machine.disk, machine.situation) : undefined
+  return where === undefined ? undefined : { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Whether a replica may lack something that it was counted for, as far as a disk may be lost: it recovers, it is damaged,
+ * another process has its id, or had it with a newer life.
+ */
+const isUnsure = ({ clones, retired }: World, machine: Machines.Machine): boolean =>
+  Machines.isRecovering(machine) ||
+  Disk.isDamaged(machine.disk) ||
+  machine.disk.isRemoved ||
+  clones.some(({ id }) => id === machine.id) ||
+  retired.some(
+    ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
+  )
