@@ -17,6 +17,7 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
  * would bring with that (`brings`) is taken from here.
  */
 const projects = [
+  { program: "client.ts", packages: ["client", "core", "http", "sqlite"], also: ["@effect/platform-node"] },
   { program: "core.ts", packages: ["core"], also: [] },
   { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
   { program: "http.ts", packages: ["core", "http", "sqlite"], also: ["@effect/platform-node"] },

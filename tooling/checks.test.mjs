@@ -6,7 +6,7 @@ import { dead } from "./dead.mjs"
 import { examine } from "./examples.mjs"
 import { bugs } from "./mutants-list.mjs"
 import { plant } from "./mutants.mjs"
-import { strangers } from "./names.mjs"
+import { namesOf, strangers } from "./names.mjs"
 import { objections } from "./rooms.mjs"
 
 test("an import that points downward, or stays in its room, is in order", () => {
@@ -143,7 +143,14 @@ test("a face that exports anything but namespaces is found", () => {
   assert.deepEqual(strangers('export * as Entry from "./Entry.js";\nexport {};'), [])
   assert.equal(strangers("export declare const sneaked: number;").length, 1)
   assert.equal(strangers('export * from "./Entry.js";').length, 1)
-  assert.equal(strangers('export { Entry } from "./Entry.js";').length, 1)
+  assert.deepEqual(strangers('export { Entry, type Place } from "./Entry.js";'), [])
+  assert.equal(strangers("export { local };").length, 1)
+})
+
+test("names that a face has without a namespace are known too", () => {
+  const face =
+    'export { createClient, type Place } from "./Client.js";\nexport type { A as B } from "./A.js";\nexport {};'
+  assert.deepEqual(namesOf(face), ["B", "Place", "createClient"])
 })
 
 test("L71 all packages have one version, and are each other's peers from that version on", () => {

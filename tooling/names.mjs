@@ -27,9 +27,28 @@ const exportsOf = (file) => {
   return [...new Set(names)].filter((name) => !name.endsWith("_base")).sort()
 }
 
-/** What a face exports beside its namespaces: nothing, or names that this file would not know of. */
+/** What a face exports beside namespaces and names of its modules: nothing, or names that this file would not know of. */
 export const strangers = (face) =>
-  face.split("\n").filter((line) => line.startsWith("export ") && !/^export (?:\* as \w+ from "|\{\s*\})/.test(line))
+  face
+    .split("\n")
+    .filter(
+      (line) =>
+        line.startsWith("export ") && !/^export (?:\* as \w+ from "|(?:type )?\{(?:\s*\}|[^}]*\} from "))/.test(line)
+    )
+
+/** The names that a face has of its modules, without a namespace: the way of packages for plain promises. */
+export const namesOf = (face) =>
+  Array.from(face.matchAll(/^export (?:type )?\{([^}]+)\} from "/gm), ([, list]) =>
+    list.split(",").map((item) =>
+      item
+        .replace(/^\s*(?:type )?/, "")
+        .replace(/^.* as /, "")
+        .trim()
+    )
+  )
+    .flat()
+    .filter((name) => name !== "")
+    .sort()
 
 const linesOf = (manifest) => {
   const folder = dirname(join(root, manifest))
@@ -41,10 +60,12 @@ const linesOf = (manifest) => {
     const text = readFileSync(face, "utf8")
     for (const line of strangers(text)) throw new Error(`${face} exports what is no namespace: ${line}`)
     const modules = text.matchAll(/^export \* as (\w+) from "([^"]+)"/gm)
-    return Array.from(modules, ([, module, source]) => {
+    const lines = Array.from(modules, ([, module, source]) => {
       const declarations = join(dirname(face), source.replace(/\.(js|ts)$/, ".d.ts"))
       return `${name}${entry.slice(1)} ${module}: ${exportsOf(declarations).join(" ")}`
     }).sort()
+    const names = namesOf(text)
+    return names.length === 0 ? lines : [...lines, `${name}${entry.slice(1)}: ${names.join(" ")}`]
   })
 }
 

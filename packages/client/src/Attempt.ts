@@ -1,0 +1,122 @@
+/**
+ * One request to one replica: what was asked for, or the error that it was answered with. It is tried once.
+ */
+import { errorOf, unexpected } from "./Answers.ts"
+import { TimedOut, Unreachable } from "./ClientError.ts"
+import type { Settings } from "./Options.ts"
+import { QuorumError } from "./QuorumError.ts"
+
+/** A request. */
+export interface Request {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE"
+  /** With what is encoded in it, from `/v1` on. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array<ArrayBuffer>
+}
+
+/** Reads an answer that is in order. */
+export type Read<A> = (response: Response, url: string) => Promise<A>
+
+/**
+ * Makes it. Fails with a `QuorumError`, or with the reason of the signal when that is aborted; then what became of it is
+ * not known.
+ */
+export const attempt = async <A>(
+  { attemptMillis, fetch, token }: Settings,
+  url: string,
+  { body, headers, method, path, query }: Request,
+  read: Read<A>,
+  limits: { readonly millis: number; readonly signal: AbortSignal | undefined }
+): Promise<A> => {
+  const controller = new AbortController()
+  const { signal } = limits
+  const millis = Math.min(attemptMillis, limits.millis)
+  const late = new TimedOut({ message: `${url} did not answer within ${Math.ceil(millis)} ms`, url })
+  const timer = setTimeout(() => controller.abort(late), millis)
+  const onAbort = (): void => controller.abort(signal?.reason)
+  signal?.addEventListener("abort", onAbort, { once: true })
+  try {
+    signal?.throwIfAborted()
+    const response = await fetch(`${url}${path}${queryOf(query)}`, {
+      method,
+      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      ...(body === undefined ? {} : { body }),
+      redirect: "error",
+      cache: "no-store",
+      signal: controller.signal
+    })
+    if (response.status >= 400) throw await problemOf(response, url)
+    return await read(response, url)
+  } catch (error) {
+    // The reason, whatever the platform makes of it.
+    if (controller.signal.aborted) throw controller.signal.reason
+    throw error instanceof QuorumError ? error : unreachable(url, error)
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener("abort", onAbort)
+  }
+}
+
+/** The body of an answer, which is JSON. */
+export const jsonOf = async (response: Response, url: string): Promise<unknown> => {
+  const text = await response.text()
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw unexpected(response.status, url, "its body is no JSON")
+  }
+}
+
+/**
+ * The lines of an answer, as many at once as came at once. An answer that ends within a line, or breaks off, fails after
+ * those that were whole.
+ */
+export const readLines = async (response: Response, url: string, onLines: (lines: ReadonlyArray<unknown>) => void) => {
+  if (response.body === null) return
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let rest = ""
+  for (;;) {
+    const { done, value } = await reader.read()
+    const lines = (rest + (done ? decoder.decode() : decoder.decode(value, { stream: true }))).split("\n")
+    rest = lines.pop()!
+    const whole = lines.filter((line) => line !== "").map((line) => lineOf(line, response.status, url))
+    if (whole.length > 0) onLines(whole)
+    if (!done) continue
+    if (rest !== "") throw unexpected(response.status, url, "it ends within a line")
+    return
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const lineOf = (line: string, status: number, url: string): unknown => {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw unexpected(status, url, "a line of it is no JSON")
+  }
+}
+
+const queryOf = (query: Request["query"]): string => {
+  const pairs = Object.entries(query ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]
+  )
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`
+}
+
+const problemOf = async (response: Response, url: string): Promise<QuorumError> => {
+  const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "")
+  if (isJson) return errorOf(response.status, await jsonOf(response, url), url)
+  await response.body?.cancel()
+  return unexpected(response.status, url, "its body is no JSON")
+}
+
+/** What `fetch` throws says little; its cause says more, where there is one. */
+const unreachable = (url: string, error: unknown): Unreachable => {
+  const { cause, message } = error instanceof Error ? error : new Error(String(error))
+  const why = cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message
+  return new Unreachable({ message: `${url} cannot be reached, or the connection broke: ${why}`, url, cause: error })
+}

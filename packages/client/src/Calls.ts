@@ -1,0 +1,103 @@
+/**
+ * Calls: attempts at one replica after another until one is answered, or there is no time left. What is decided in
+ * between is in `Failover`.
+ */
+import { type Read, type Request, attempt } from "./Attempt.ts"
+import * as Failover from "./Failover.ts"
+import { millisOf, type Settings } from "./Options.ts"
+import { QuorumError } from "./QuorumError.ts"
+
+/** What any call may be given. */
+export interface CallOptions {
+  /** Gives up waiting; a write that was sent by then may take place all the same. */
+  readonly signal?: AbortSignal | undefined
+  /** How long it may take in all, in milliseconds, instead of what the client was made with. */
+  readonly timeoutMillis?: number | undefined
+}
+
+/** How a call is made. */
+export interface Call<A> {
+  /** Made anew for each attempt: what was answered already need not be asked again. */
+  readonly request: () => Request
+  readonly read: Read<A>
+  /** The stamp of the write that it sends; without one it writes nothing. */
+  readonly stamp?: string | undefined
+  /** An attempt has failed. */
+  readonly onFailed?: (error: QuorumError) => void
+}
+
+/** Makes calls, on what it remembers of the replicas. */
+export interface Calls {
+  /** Fails with a `QuorumError`, or with the reason of the signal. */
+  readonly call: <A>(call: Call<A>, options?: CallOptions) => Promise<A>
+}
+
+/** Nothing is known of any replica yet. The one that is preferred is chosen by chance, so that clients spread. */
+export const make = (settings: Settings): Calls => {
+  const { urls } = settings
+  const health: Array<Failover.Health> = urls.map(() => Failover.well)
+  let preferred = Math.floor(Math.random() * urls.length)
+
+  /** Remembers how an attempt went. */
+  const remember = (replica: number, verdict: Failover.Verdict | "answered"): void => {
+    if (verdict === "rest") {
+      health[replica] = Failover.failed(health[replica]!, performance.now(), Math.random())
+      return
+    }
+    health[replica] = Failover.well
+    if (verdict === "answered") preferred = replica
+  }
+
+  const call = async <A>({ onFailed, read, request, stamp }: Call<A>, options: CallOptions = {}): Promise<A> => {
+    const { signal } = options
+    const timeoutMillis = millisOf("timeoutMillis", options.timeoutMillis ?? settings.timeoutMillis)
+    const deadline = performance.now() + timeoutMillis
+    let history: Failover.History | undefined
+    let tried = new Set<number>()
+    for (let rounds = 1; ;) {
+      const now = performance.now()
+      const choice = Failover.choose({ health, now, preferred, tried })
+      const waitMillis = choice?.afterMillis ?? Failover.pauseMillis(rounds, Math.random())
+      if (now + waitMillis >= deadline) throw Failover.conclude(history, stamp)
+      if (waitMillis > 0) await pause(waitMillis, signal)
+      if (choice === undefined) {
+        if (history !== undefined && Failover.verdictOf(history.last) === "once") throw history.last
+        tried = new Set()
+        rounds++
+        continue
+      }
+      tried.add(choice.replica)
+      try {
+        const limits = { millis: deadline - performance.now(), signal }
+        const answer = await attempt(settings, urls[choice.replica]!, request(), read, limits)
+        remember(choice.replica, "answered")
+        return answer
+      } catch (error) {
+        if (!(error instanceof QuorumError)) throw error
+        const verdict = Failover.verdictOf(error)
+        remember(choice.replica, verdict)
+        history = Failover.recorded(history, error, stamp !== undefined)
+        onFailed?.(error)
+        if (verdict === "final") throw Failover.conclude(history, stamp)
+      }
+    }
+  }
+
+  return { call }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const pause = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort)
+      resolve()
+    }, millis)
+    if (signal?.aborted === true) onAbort()
+    else signal?.addEventListener("abort", onAbort, { once: true })
+  })

@@ -1,0 +1,136 @@
+/**
+ * The client: what can be asked of a replica set, as promises.
+ */
+import * as Calls from "./Calls.ts"
+import { jsonOf } from "./Attempt.ts"
+import { ClientClosed } from "./ClientError.ts"
+import { type ClientOptions, settingsOf } from "./Options.ts"
+import { QuorumError } from "./QuorumError.ts"
+import * as Reads from "./Reads.ts"
+import type { Place, QuorumRecord, Receipt, Verification, WriteStatus } from "./Record.ts"
+import * as Seen from "./Seen.ts"
+import type { Value } from "./Value.ts"
+import * as Writes from "./Writes.ts"
+
+/** The state of a replica, as it says itself; the API's document has all fields. */
+export interface ReplicaStatus {
+  readonly url: string
+  /** What it answered; none when it did not. */
+  readonly status?: {
+    readonly identity: { readonly cluster: string; readonly replica: string; readonly incarnation: string }
+    readonly voting: boolean
+    readonly recovered: boolean
+    readonly peers: ReadonlyArray<{ readonly replica: string; readonly link: string; readonly lag: number }>
+    readonly [field: string]: unknown
+  }
+  /** Why it did not. */
+  readonly error?: unknown
+}
+
+/** A client of a replica set. All that fails, fails with a `QuorumError`, or with the reason of the signal. */
+export interface QuorumClient {
+  /**
+   * Writes a record, and answers when W replicas hold it durably. It is one write, at however many replicas it has to be
+   * tried. Writes that are called at about the same time share a request.
+   */
+  readonly put: (namespace: string, key: string, value: Value, options?: Writes.WriteOptions) => Promise<Receipt>
+  /** Reads a record: `undefined` when there is none. It is never older than what this client has written to it. */
+  readonly get: (namespace: string, key: string, options?: Reads.GetOptions) => Promise<QuorumRecord | undefined>
+  /** Deletes a record: a write like any other, whether the record is there or not. */
+  readonly delete: (
+    namespace: string,
+    key: string,
+    options?: Omit<Writes.WriteOptions, "contentType">
+  ) => Promise<Receipt>
+  /** The records of a namespace in the order of their keys, page after page as they are taken. */
+  readonly list: (namespace: string, options?: Reads.ListOptions) => AsyncGenerator<QuorumRecord, void>
+  /** The keys of a namespace, without their values. */
+  readonly keys: (namespace: string, options?: Reads.ListOptions) => AsyncGenerator<string, void>
+  /** Makes many writes, and answers for each by itself, in their order. */
+  readonly batch: (
+    writes: ReadonlyArray<Writes.Write>,
+    options?: Omit<Writes.WriteOptions, "contentType" | "stamp">
+  ) => Promise<ReadonlyArray<Writes.BatchResult>>
+  /** Makes several writes one: they are of different keys, and every replica holds all of them or none. */
+  readonly commit: (
+    writes: ReadonlyArray<Writes.Write>,
+    options?: Omit<Writes.WriteOptions, "contentType">
+  ) => Promise<Receipt>
+  /**
+   * Draws a stamp for a write of these keys, which may then be made with `{ stamp }` any number of times within a day, also
+   * by another program. Who keeps it before the write knows after any crash how to go on.
+   */
+  readonly stamp: (keys: ReadonlyArray<Place>, options?: Calls.CallOptions) => Promise<string>
+  /** Waits for the quorum of an earlier write, or until `w` replicas hold it. */
+  readonly resume: (writeId: string, options?: Calls.CallOptions & { readonly w?: number }) => Promise<Receipt>
+  /** What is known of an earlier write. */
+  readonly writeStatus: (writeId: string, options?: Calls.CallOptions) => Promise<WriteStatus>
+  /** Asks all replicas of today for their copies of a write. */
+  readonly verify: (receipt: Receipt, options?: Calls.CallOptions) => Promise<Verification>
+  /** The state of every replica, in the order of the urls. */
+  readonly status: (options?: Calls.CallOptions) => Promise<ReadonlyArray<ReplicaStatus>>
+  /** Takes nothing more, and waits until every call is answered. */
+  readonly close: () => Promise<void>
+}
+
+/** Makes a client. Throws `InvalidOptions`. No request is made before the first call. */
+export const createClient = (options: ClientOptions): QuorumClient => {
+  const settings = settingsOf(options)
+  const underWay = new Set<Promise<unknown>>()
+  let isClosed = false
+
+  /** Makes calls while the client is open. */
+  const guarded = (calls: Calls.Calls): Calls.Calls => ({
+    call: (call, options) => {
+      if (isClosed) return Promise.reject(new ClientClosed({ message: "the client is closed" }))
+      const answer = calls.call(call, options)
+      const settled: Promise<void> = answer.then(noop, noop).then(() => void underWay.delete(settled))
+      underWay.add(settled)
+      return answer
+    }
+  })
+  const calls = Calls.make(settings)
+  const open = guarded(calls)
+  const seen = Seen.make()
+  const reads = Reads.make(open, seen)
+  // What is gathered may still be sent when the client is closing.
+  const writes = Writes.make(calls, open, seen, settings.timeoutMillis)
+  const json = (method: "GET" | "POST", path: string, query?: { readonly w?: number | undefined }, body?: string) => ({
+    request: () => ({ method, path, query, ...(body === undefined ? {} : { body }) }),
+    read: jsonOf
+  })
+
+  return {
+    ...reads,
+    ...writes,
+    resume: (writeId, { w, ...options } = {}) =>
+      open.call(json("POST", `/v1/writes/${encodeURIComponent(writeId)}/resume`, { w }), options) as Promise<Receipt>,
+    writeStatus: (writeId, options) =>
+      open.call(json("GET", `/v1/writes/${encodeURIComponent(writeId)}`), options) as Promise<WriteStatus>,
+    verify: (receipt, options) =>
+      open.call(json("POST", "/v1/receipts/verify", {}, JSON.stringify(receipt)), options) as Promise<Verification>,
+    status: (options) =>
+      Promise.all(
+        settings.urls.map(async (url): Promise<ReplicaStatus> => {
+          const one = guarded(Calls.make({ ...settings, urls: [url] }))
+          const timeoutMillis = Math.min(options?.timeoutMillis ?? settings.timeoutMillis, settings.attemptMillis)
+          try {
+            const status = await one.call(json("GET", "/v1/status"), { ...options, timeoutMillis })
+            return { url, status: status as NonNullable<ReplicaStatus["status"]> }
+          } catch (error) {
+            if (!(error instanceof QuorumError) || error instanceof ClientClosed) throw error
+            return { url, error }
+          }
+        })
+      ),
+    close: async () => {
+      isClosed = true
+      await writes.close()
+      await Promise.all(underWay)
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const noop = (): void => {}

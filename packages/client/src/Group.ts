@@ -1,0 +1,196 @@
+/**
+ * A group of writes: its stamps are drawn, and then it is sent until each of its writes has an answer. Each has its own,
+ * and keeps what its attempts said, because a part of a group may be answered before a connection breaks.
+ */
+import { errorOf, unexpected } from "./Answers.ts"
+import { jsonOf, readLines } from "./Attempt.ts"
+import type { Calls } from "./Calls.ts"
+import * as Failover from "./Failover.ts"
+import { QuorumError } from "./QuorumError.ts"
+import type { Receipt } from "./Record.ts"
+
+/** A write as a line of a batch, without its stamp. */
+export interface Line {
+  readonly namespace: string
+  readonly key: string
+  readonly text?: string
+  readonly value?: string
+  readonly contentType?: string
+  readonly delete?: true
+}
+
+/** A write that waits for its answer. */
+export interface Waiting {
+  readonly line: Line
+  stamp: string | undefined
+  /** What its attempts said so far. */
+  history: Failover.History | undefined
+  /** Whether its caller has an answer, or wants none any more. */
+  isSettled: () => boolean
+  readonly resolve: (receipt: Receipt) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** A write that waits, until it is answered or its signal is aborted. */
+export const waiting = (
+  line: Line,
+  stamp: string | undefined,
+  signal: AbortSignal | undefined,
+  caller: { readonly resolve: (receipt: Receipt) => void; readonly reject: (error: unknown) => void }
+): Waiting => {
+  let isSettled = false
+  const settle = (answer: () => void): void => {
+    if (isSettled) return
+    isSettled = true
+    signal?.removeEventListener("abort", onAbort)
+    answer()
+  }
+  const onAbort = (): void => settle(() => caller.reject(signal?.reason))
+  signal?.addEventListener("abort", onAbort, { once: true })
+  return {
+    line,
+    stamp,
+    history: undefined,
+    isSettled: () => isSettled,
+    resolve: (receipt) => settle(() => caller.resolve(receipt)),
+    reject: (error) => settle(() => caller.reject(error))
+  }
+}
+
+/** The next group of those that wait, and the others. Who was given up before it was sent is in neither. */
+export const take = (queue: ReadonlyArray<Waiting>) => {
+  const group: Array<Waiting> = []
+  let length = 0
+  let i = 0
+  for (; i < queue.length && group.length < maxLines && length < maxLength; i++) {
+    const next = queue[i]!
+    if (next.isSettled()) continue
+    group.push(next)
+    const { key, namespace, text = "", value = "" } = next.line
+    length += key.length + namespace.length + text.length + value.length
+  }
+  return { group, rest: queue.slice(i) }
+}
+
+/** Sends a group, and settles all of it. `onFirst` is called when it has been answered once, however. Never fails. */
+export const run = async (
+  calls: Calls,
+  group: ReadonlyArray<Waiting>,
+  w: number | undefined,
+  timeoutMillis: number,
+  onFirst: () => void
+): Promise<void> => {
+  const deadline = performance.now() + timeoutMillis
+  try {
+    await draw(calls, group, timeoutMillis, onFirst)
+  } catch (error) {
+    const unstamped = group.filter(({ stamp }) => stamp === undefined)
+    if (group.length > 1 && isFinal(error)) {
+      // One of them is to blame, and the others are not.
+      onFirst()
+      await Promise.all(group.map((each) => run(calls, [each], w, timeoutMillis, onFirst)))
+      return
+    }
+    for (const each of unstamped) each.reject(error)
+  }
+  await send(
+    calls,
+    group.filter(({ stamp }) => stamp !== undefined),
+    w,
+    Math.max(1, deadline - performance.now()),
+    onFirst
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The most lines of a group, and about how many characters it has at most. */
+const maxLines = 1000
+const maxLength = 256 * 1024
+
+/** Draws the stamps that are missing. */
+const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, timeoutMillis: number, onFailed: () => void) => {
+  const unstamped = group.filter((each) => each.stamp === undefined)
+  if (unstamped.length === 0) return
+  const keys = unstamped.map(({ line: { key, namespace } }) => ({ namespace, key }))
+  const stamps = await calls.call(
+    {
+      request: () => ({ method: "POST", path: "/v1/stamps/each", body: JSON.stringify({ keys }) }),
+      read: async (response, url) => {
+        const { stamps } = (await jsonOf(response, url)) as { readonly stamps?: ReadonlyArray<string> }
+        if (stamps?.length !== keys.length) throw unexpected(response.status, url, "it has not as many stamps as keys")
+        return stamps
+      },
+      onFailed
+    },
+    { timeoutMillis }
+  )
+  for (const [i, each] of unstamped.entries()) each.stamp = stamps[i]
+}
+
+/** Sends what has no answer yet, until all has one. */
+const send = async (
+  calls: Calls,
+  group: ReadonlyArray<Waiting>,
+  w: number | undefined,
+  timeoutMillis: number,
+  onFailed: () => void
+): Promise<void> => {
+  /** What was sent by the attempt that is under way, and what has no answer in it. */
+  let sent: ReadonlyArray<Waiting> = []
+  let silent = new Set<Waiting>()
+  const remaining = () => group.filter((each) => !each.isSettled())
+  if (remaining().length === 0) return
+
+  const request = () => {
+    sent = remaining()
+    silent = new Set(sent)
+    const body = sent.map(({ line, stamp }) => `${JSON.stringify({ ...line, stamp })}\n`).join("")
+    return { method: "POST", path: "/v1/batch", query: { w }, headers, body } as const
+  }
+
+  /** One line of the answer. Returns its error when that is not the last word. */
+  const settle = (answer: Answer, status: number, url: string): QuorumError | undefined => {
+    const each = sent[answer.line - 1]
+    if (each === undefined) throw unexpected(status, url, "it has more lines than were sent")
+    silent.delete(each)
+    if (answer.receipt !== undefined) return void each.resolve(answer.receipt)
+    const error = errorOf(answer.status, answer.problem, url)
+    each.history = Failover.recorded(each.history, error, true)
+    if (Failover.verdictOf(error) !== "final") return error
+    return void each.reject(Failover.conclude(each.history, each.stamp))
+  }
+
+  const read = async (response: Response, url: string): Promise<void> => {
+    let again: QuorumError | undefined
+    await readLines(response, url, (lines) => {
+      for (const line of lines) again = settle(line as Answer, response.status, url) ?? again
+    })
+    if (again !== undefined) throw again
+    if (silent.size > 0) throw unexpected(response.status, url, "it has fewer lines than were sent")
+  }
+
+  const failed = (error: QuorumError): void => {
+    for (const each of silent) each.history = Failover.recorded(each.history, error, true)
+    onFailed()
+  }
+  try {
+    await calls.call({ request, read, onFailed: failed }, { timeoutMillis })
+  } catch (error) {
+    for (const each of remaining()) {
+      each.reject(each.history === undefined ? error : Failover.conclude(each.history, each.stamp))
+    }
+  }
+}
+
+const isFinal = (error: unknown): boolean => error instanceof QuorumError && Failover.verdictOf(error) === "final"
+
+const headers = { "content-type": "application/x-ndjson" }
+
+/** A line of an answer. */
+interface Answer {
+  readonly line: number
+  readonly status: number
+  readonly receipt?: Receipt
+  readonly problem?: unknown
+}

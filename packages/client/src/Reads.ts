@@ -1,0 +1,149 @@
+/**
+ * Reads of records, one by one and in pages.
+ */
+import { jsonOf } from "./Attempt.ts"
+import type { CallOptions, Calls } from "./Calls.ts"
+import { InvalidRequest, RecordNotFound, StoreFailed } from "./QuorumError.ts"
+import { ofJson, type Page, type Place, QuorumRecord } from "./Record.ts"
+import type { Seen } from "./Seen.ts"
+
+/** How a record is read. */
+export interface GetOptions extends CallOptions {
+  /**
+   * Whom to ask. `local`, unless given: one replica, as far as this client's own writes of the record at least. `quorum`:
+   * the newest that `r` replicas hold. `linearizable`: what everybody was ever told, and a majority holds.
+   */
+  readonly consistency?: "local" | "quorum" | "linearizable"
+  /** How many replicas a `quorum` read asks: a majority unless given. */
+  readonly r?: number
+  /** The id of a write, as another client was told it, that the answer has to show, or a newer one. */
+  readonly atLeast?: string
+}
+
+/** What of a namespace is listed. */
+export interface ListOptions extends CallOptions {
+  /** Only keys that begin so. */
+  readonly prefix?: string
+  /** From the last key to the first. */
+  readonly reverse?: boolean
+  /** How many records a request fetches: 100 unless given, 1000 at most. `timeoutMillis` is that of each request. */
+  readonly pageSize?: number
+}
+
+/** Reads. */
+export const make = (calls: Calls, seen: Seen) => {
+  const get = async (namespace: string, key: string, options: GetOptions = {}): Promise<QuorumRecord | undefined> => {
+    const place = placeOf(namespace, key)
+    const { atLeast, consistency, r, ...call } = options
+    const own = seen.of(place)
+    try {
+      const record = await calls.call(
+        {
+          request: () => ({ method: "GET", path: pathOf(place), query: { atLeast: atLeast ?? own, consistency, r } }),
+          read: (response) => recordOf(response, place)
+        },
+        call
+      )
+      seen.read(place, own, record.writeId)
+      return record
+    } catch (error) {
+      if (error instanceof RecordNotFound) return undefined
+      throw error
+    }
+  }
+
+  /** The pages of a list, whoever answers them: a page says by names where it ends. */
+  const pages = async function* (path: string, options: ListOptions): AsyncGenerator<Page, void> {
+    const { pageSize: limit, prefix, reverse, ...call } = options
+    let after: string | undefined
+    do {
+      const query = { prefix, reverse, limit, after }
+      const page: Page = await calls.call({ request: () => ({ method: "GET", path, query }), read: pageOf }, call)
+      yield page
+      after = page.next
+    } while (after !== undefined)
+  }
+
+  const list = async function* (namespace: string, options: ListOptions = {}): AsyncGenerator<QuorumRecord, void> {
+    const { prefix: _, pageSize: __, reverse = false, ...call } = options
+    for await (const { damaged = [], records = [] } of pages(
+      `/v1/records/${nameOf("namespace", namespace)}`,
+      options
+    )) {
+      const page = records.map(ofJson)
+      for (const { key } of damaged) {
+        // What one replica cannot read, others can.
+        const record = await get(namespace, key, { ...call, consistency: "quorum" })
+        if (record !== undefined) page.push(record)
+      }
+      if (damaged.length > 0) page.sort((a, b) => (isBefore(a.key, b.key) === reverse ? 1 : -1))
+      yield* page
+    }
+  }
+
+  const keys = async function* (namespace: string, options: ListOptions = {}): AsyncGenerator<string, void> {
+    for await (const { keys = [] } of pages(`/v1/keys/${nameOf("namespace", namespace)}`, options)) {
+      for (const { key } of keys) yield key
+    }
+  }
+
+  return { get, list, keys }
+}
+
+/** The place of a record, if both are names that may stand in a path. */
+export const placeOf = (namespace: string, key: string): Place => {
+  nameOf("namespace", namespace)
+  nameOf("key", key)
+  return { namespace, key }
+}
+
+/** The path of a record. */
+export const pathOf = ({ key, namespace }: Place): string =>
+  `/v1/records/${encodeURIComponent(namespace)}/${encodeURIComponent(key)}`
+
+/** Whether a name can stand in a path: no url can say `.` and `..`. */
+export const isPathName = (name: string): boolean => name !== "." && name !== ".."
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A name, as it stands in a path. */
+const nameOf = (field: string, name: string): string => {
+  if (typeof name !== "string") throw invalid(field, "it is text")
+  if (name === "") throw invalid(field, "it is empty")
+  if (!isPathName(name)) throw invalid(field, "`.` and `..` cannot be part of a path")
+  try {
+    return encodeURIComponent(name)
+  } catch {
+    throw invalid(field, "it has half a surrogate pair, which is no text")
+  }
+}
+
+const invalid = (field: string, detail: string): InvalidRequest =>
+  new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
+
+const recordOf = async (response: Response, place: Place): Promise<QuorumRecord> => {
+  const type = response.headers.get("content-type") ?? undefined
+  return new QuorumRecord({
+    ...place,
+    bytes: new Uint8Array(await response.arrayBuffer()),
+    contentType: type === "application/octet-stream" ? undefined : type,
+    writeId: response.headers.get("quorum-write-id") ?? ""
+  })
+}
+
+/** A page on which nothing may be missing: another replica may know what is at the places that this one cannot read. */
+const pageOf = async (response: Response, url: string): Promise<Page> => {
+  const page = (await jsonOf(response, url)) as Page
+  if (page.unreadable.length === 0) return page
+  const message = `${url} has entries that it cannot read, and which may be of any record`
+  throw new StoreFailed({ message, reason: "corrupt", url })
+}
+
+/** Keys are in the order of their bytes, which is that of their code points. */
+const isBefore = (a: string, b: string): boolean => {
+  const [left, right] = [Array.from(a), Array.from(b)]
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    if (left[i] !== right[i]) return left[i]!.codePointAt(0)! < right[i]!.codePointAt(0)!
+  }
+  return left.length < right.length
+}

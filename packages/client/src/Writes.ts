@@ -1,0 +1,154 @@
+/**
+ * Writes of records, one by one, many, and several as one. Each has a stamp before it is sent.
+ */
+import { errorOf, unexpected } from "./Answers.ts"
+import { jsonOf, readLines } from "./Attempt.ts"
+import type { CallOptions, Calls } from "./Calls.ts"
+import * as Gathering from "./Gathering.ts"
+import * as Group from "./Group.ts"
+import { InvalidRequest, type QuorumError } from "./QuorumError.ts"
+import { isPathName, pathOf } from "./Reads.ts"
+import type { Place, Receipt } from "./Record.ts"
+import type { Seen } from "./Seen.ts"
+import { base64Of, type Content, contentOf, lengthOf, type Value } from "./Value.ts"
+
+/** How a write is made. */
+export interface WriteOptions extends CallOptions {
+  /** How many replicas have to hold it, instead of what the policy says. */
+  readonly w?: number | undefined
+  /** The type of the value, instead of its usual one. */
+  readonly contentType?: string | undefined
+  /** A stamp that was drawn for its key: a write that was made with it before is completed, and not made again. */
+  readonly stamp?: string | undefined
+}
+
+/** One of several writes: a value, or `delete: true`. */
+export type Write = Place &
+  (
+    | { readonly value: Value; readonly contentType?: string | undefined; readonly delete?: never }
+    | { readonly delete: true; readonly value?: never; readonly contentType?: never }
+  )
+
+/** What became of one of many writes. */
+export type BatchResult =
+  | { readonly ok: true; readonly receipt: Receipt }
+  | { readonly ok: false; readonly error: unknown }
+
+/** Writes. `gathered` are the calls of what was taken in already. */
+export const make = (gathered: Calls, calls: Calls, seen: Seen, timeoutMillis: number) => {
+  const gatherings = new Map<number | undefined, Gathering.Gathering>()
+
+  const gather = (line: Group.Line, { signal, stamp, w, ...options }: WriteOptions): Promise<Receipt> => {
+    if (options.timeoutMillis !== undefined) {
+      return new Promise((resolve, reject) => {
+        const one = Group.waiting(line, stamp, signal, { resolve, reject })
+        void Group.run(calls, [one], w, options.timeoutMillis!, () => {})
+      })
+    }
+    let gathering = gatherings.get(w)
+    if (gathering === undefined) gatherings.set(w, (gathering = Gathering.make(gathered, w, timeoutMillis)))
+    return gathering.write(line, { signal, stamp })
+  }
+
+  const noted = async (places: ReadonlyArray<Place>, receipt: Promise<Receipt>): Promise<Receipt> => {
+    const known = await receipt
+    for (const place of places) seen.written(place, known)
+    return known
+  }
+
+  const stamp = async (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => {
+    const body = JSON.stringify({ keys: keys.map(({ key, namespace }) => ({ namespace, key })) })
+    const { stamp } = (await calls.call(
+      { request: () => ({ method: "POST", path: "/v1/stamps", body }), read: jsonOf },
+      options
+    )) as { readonly stamp: string }
+    return stamp
+  }
+
+  /** A long value is not packed into a line: as it is it is shorter. */
+  const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
+    const token = options.stamp ?? (await stamp([place], options))
+    const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
+    const request = () => ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body }) as const
+    return (await calls.call({ request, read: jsonOf, stamp: token }, options)) as Receipt
+  }
+
+  const put = async (namespace: string, key: string, value: Value, options: WriteOptions = {}): Promise<Receipt> => {
+    const place = namesOf({ namespace, key })
+    const content = contentOf(value, options.contentType)
+    const isLong = lengthOf(content) > longLength && isPathName(namespace) && isPathName(key)
+    return noted([place], isLong ? putLong(place, content, options) : gather(lineOf(place, content), options))
+  }
+
+  const remove = async (namespace: string, key: string, options: WriteOptions = {}): Promise<Receipt> => {
+    const place = namesOf({ namespace, key })
+    return noted([place], gather({ ...place, delete: true }, options))
+  }
+
+  const batch = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<ReadonlyArray<BatchResult>> =>
+    Promise.all(
+      writes.map(async ({ contentType, key, namespace, ...write }): Promise<BatchResult> => {
+        try {
+          const receipt =
+            write.delete === true
+              ? await remove(namespace, key, options)
+              : await put(namespace, key, write.value, { ...options, contentType })
+          return { ok: true, receipt }
+        } catch (error) {
+          return { ok: false, error }
+        }
+      })
+    )
+
+  const commit = async (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<Receipt> => {
+    const lines = writes.map(({ contentType, ...write }) => {
+      const place = namesOf(write)
+      return write.delete === true ? { ...place, delete: true } : lineOf(place, contentOf(write.value, contentType))
+    })
+    const token = options.stamp ?? (await stamp(lines, options))
+    const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+    const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
+    const query = { atomic: true, w: options.w }
+    const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
+    return noted(lines, calls.call({ request, read: readAtomic, stamp: token }, options))
+  }
+
+  /** All that was taken has its answer. */
+  const close = async (): Promise<void> => {
+    await Promise.all(Array.from(gatherings.values(), (gathering) => gathering.close()))
+  }
+
+  return { put, delete: remove, batch, commit, stamp, close }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** From how many characters or bytes on a value travels by itself. */
+const longLength = 64 * 1024
+
+const namesOf = ({ key, namespace }: Place): Place => {
+  for (const [field, name] of Object.entries({ namespace, key })) {
+    if (typeof name === "string" && name !== "") continue
+    const detail = "it is text, and not empty"
+    throw new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
+  }
+  return { namespace, key }
+}
+
+const lineOf = (place: Place, { body, contentType }: Content): Group.Line => ({
+  ...place,
+  ...(typeof body === "string" ? { text: body } : { value: base64Of(body) }),
+  ...(contentType === undefined ? {} : { contentType })
+})
+
+/** The one line that an atomic batch is answered with. */
+const readAtomic = async (response: Response, url: string): Promise<Receipt> => {
+  let outcome: Receipt | QuorumError | undefined
+  await readLines(response, url, ([line]) => {
+    const { problem, receipt, status } = line as { receipt?: Receipt; status: number; problem?: unknown }
+    outcome = receipt ?? errorOf(status, problem, url)
+  })
+  if (outcome === undefined) throw unexpected(response.status, url, "it has no line")
+  if (outcome instanceof Error) throw outcome
+  return outcome
+}

@@ -1,0 +1,46 @@
+/**
+ * A client of Quorum with plain promises and no dependency: {@link createClient}.
+ */
+export { createClient, type QuorumClient, type ReplicaStatus } from "./Client.ts"
+export { ClientClosed, InvalidOptions, OutcomeUnknown, TimedOut, UnexpectedAnswer, Unreachable } from "./ClientError.ts"
+export type { CallOptions } from "./Calls.ts"
+export type { ClientOptions } from "./Options.ts"
+export {
+  Forbidden,
+  HostUnknown,
+  Internal,
+  InvalidRequest,
+  LocalWriteFailed,
+  LogDamaged,
+  MethodNotAllowed,
+  NotAcceptable,
+  NotImplemented,
+  NotReady,
+  NotYetVisible,
+  Overloaded,
+  QuorumError,
+  QuorumNotMet,
+  QuorumUnavailable,
+  ReadUnavailable,
+  RecordNotFound,
+  ReplicaClosing,
+  RequestTooLarge,
+  RouteUnknown,
+  StampReused,
+  StoreFailed,
+  TooOldToKnow,
+  Unauthorized,
+  Unhealthy,
+  UnsupportedMediaType,
+  WriteRejected,
+  WriteReplaced,
+  WriteUncertain,
+  WriteUnknown,
+  type Written,
+  type Verdict,
+  type Verdicts
+} from "./QuorumError.ts"
+export type { GetOptions, ListOptions } from "./Reads.ts"
+export { type Clock, type Place, QuorumRecord, type Receipt, type Verification, type WriteStatus } from "./Record.ts"
+export type { Value } from "./Value.ts"
+export type { BatchResult, Write, WriteOptions } from "./Writes.ts"

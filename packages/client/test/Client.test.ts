@@ -1,0 +1,216 @@
+/** The client against three replicas that run, each a process of its own. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import {
+  createClient,
+  InvalidOptions,
+  InvalidRequest,
+  type QuorumClient,
+  QuorumError,
+  WriteRejected
+} from "../src/index.ts"
+import * as Replicas from "./support/replicas.ts"
+
+let replicas: Replicas.Replicas
+let client: QuorumClient
+
+beforeAll(async () => {
+  replicas = await Replicas.start()
+  client = createClient({ urls: replicas.urls })
+})
+afterAll(async () => {
+  await client.close()
+  await replicas[Symbol.asyncDispose]()
+})
+
+const failure = async (promise: Promise<unknown>): Promise<QuorumError> => {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error
+  )
+  if (!(error instanceof QuorumError)) throw new Error(`no error of the client: ${String(error)}`)
+  return error
+}
+
+const collect = async <A>(items: AsyncIterable<A>): Promise<Array<A>> => {
+  const all: Array<A> = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+describe("the client", () => {
+  it("writes text, bytes and json, and reads them back with their types, whatever their names and lengths", async () => {
+    const long = "ä".repeat(100_000)
+    for (const [key, value, bytes, type] of [
+      ["text", "grüß", new TextEncoder().encode("grüß"), "text/plain; charset=utf-8"],
+      ["a/b;c é 100%", new Uint8Array([0, 1, 255]), new Uint8Array([0, 1, 255]), undefined],
+      ["buffer", new Uint8Array([7]).buffer, new Uint8Array([7]), undefined],
+      ["json", { json: { a: [1, null] } }, new TextEncoder().encode('{"a":[1,null]}'), "application/json"],
+      ["empty", "", new Uint8Array(), "text/plain; charset=utf-8"],
+      ["long", long, new TextEncoder().encode(long), "text/plain; charset=utf-8"],
+      ["long bytes", new Uint8Array(300_000).fill(9), new Uint8Array(300_000).fill(9), undefined]
+    ] as const) {
+      const receipt = await client.put("values", key, value)
+      assert.isAtLeast(receipt.acked.length, 2)
+      const record = (await client.get("values", key))!
+      assert.deepStrictEqual([...record.bytes], [...bytes], key)
+      assert.strictEqual(record.contentType, type, key)
+      assert.strictEqual(record.writeId, receipt.writeId)
+    }
+    assert.strictEqual((await client.get("values", "text"))!.text(), "grüß")
+    assert.deepStrictEqual((await client.get("values", "json"))!.json(), { a: [1, null] })
+    await client.put("values", "svg", "<svg/>", { contentType: "image/svg+xml" })
+    assert.strictEqual((await client.get("values", "svg"))!.contentType, "image/svg+xml")
+  })
+
+  it("deletes, and answers undefined for what is not there", async () => {
+    await client.put("notes", "gone", "v")
+    await client.delete("notes", "gone")
+    assert.isUndefined(await client.get("notes", "gone"))
+    assert.isUndefined(await client.get("notes", "gone", { consistency: "linearizable" }))
+    assert.isUndefined(await client.get("notes", "never"))
+  })
+
+  it("lists a namespace page by page, both ways, by prefix, and its keys alone", async () => {
+    const names = Array.from({ length: 25 }, (_, i) => `k${String(i).padStart(2, "0")}`)
+    await client.batch(names.map((key) => ({ namespace: "list", key, value: key })))
+    // A list is that of one replica, which may be a moment behind.
+    await Promise.all(names.map((key) => client.get("list", key)))
+    const linear = () => collect(client.list("list", { pageSize: 10 }))
+    while ((await linear()).length < names.length) await Replicas.delay(20)
+    assert.deepStrictEqual(
+      (await linear()).map((record) => [record.key, record.text()]),
+      names.map((key) => [key, key])
+    )
+    assert.deepStrictEqual(await collect(client.keys("list", { pageSize: 7, reverse: true })), names.toReversed())
+    assert.deepStrictEqual(await collect(client.keys("list", { prefix: "k1" })), names.slice(10, 20))
+    assert.deepStrictEqual(await collect(client.keys("nothing")), [])
+  })
+
+  it("answers each write of a batch by itself, also when the stamp of one cannot be drawn", async () => {
+    const results = await client.batch([
+      { namespace: "batch", key: "x", value: "1" },
+      { namespace: "n".repeat(300), key: "x", value: "2" },
+      { namespace: "batch", key: "y", delete: true }
+    ])
+    assert.deepStrictEqual(
+      results.map(({ ok }) => ok),
+      [true, false, true]
+    )
+    const [, refused] = results
+    const error = refused!.ok ? undefined : refused!.error
+    if (!(error instanceof WriteRejected)) throw new Error(String(error))
+    assert.deepStrictEqual([error.code, error.written, error.reason], ["write_rejected", "no", "too_large"])
+  })
+
+  it("makes several writes one, which is held whole or not at all", async () => {
+    const receipt = await client.commit([
+      { namespace: "both", key: "x", value: "1" },
+      { namespace: "both", key: "y", value: { json: 2 } }
+    ])
+    const found = await Promise.all(["x", "y"].map((key) => client.get("both", key)))
+    assert.deepStrictEqual(
+      found.map((record) => record?.writeId),
+      [receipt.writeId, receipt.writeId]
+    )
+    const twice = failure(
+      client.commit([
+        { namespace: "both", key: "z", value: "1" },
+        { namespace: "both", key: "z", value: "2" }
+      ])
+    )
+    assert.strictEqual((await twice).code, "write_rejected")
+    assert.isUndefined(await client.get("both", "z"))
+  })
+
+  it("a write with a stamp is one write, however often it is made, by whomever", async () => {
+    const place = { namespace: "once", key: "k" }
+    const stamp = await client.stamp([place])
+    const other = createClient({ urls: replicas.urls.slice(1) })
+    const first = await client.put("once", "k", "v", { stamp })
+    assert.deepStrictEqual((await other.put("once", "k", "v", { stamp })).clock, first.clock)
+    await client.put("once", "k", "after")
+    await other.put("once", "k", "v", { stamp })
+    assert.strictEqual((await client.get("once", "k", { consistency: "linearizable" }))!.text(), "after")
+    const reused = await failure(client.put("once", "other", "v", { stamp }))
+    assert.strictEqual(reused.code, "write_rejected")
+    await other.close()
+  })
+
+  it("reaches further than a receipt says, says who holds a write, and verifies it", async () => {
+    const receipt = await client.put("notes", "further", "v")
+    const all = await client.resume(receipt.writeId, { w: 3 })
+    assert.strictEqual(all.writeId, receipt.writeId)
+    assert.strictEqual(all.acked.length, 3)
+    assert.deepStrictEqual(
+      [(await client.writeStatus(receipt.writeId)).committed, (await client.verify(receipt)).committed],
+      [true, true]
+    )
+    assert.strictEqual((await failure(client.resume("nobody@0000000000000000:1.00000000"))).code, "write_unknown")
+  })
+
+  it("tells the state of every replica, also of those that do not answer", async () => {
+    const nobody = `http://127.0.0.1:${await Replicas.freePort()}`
+    const some = createClient({ urls: [replicas.urls[0]!, nobody], timeoutMillis: 500 })
+    const [first, second] = await some.status()
+    assert.strictEqual(first!.status!.identity.replica, "a")
+    assert.strictEqual((second!.error as QuorumError).code, "unreachable")
+    await some.close()
+  })
+
+  it("names what cannot be used, before anything is sent", async () => {
+    const nowhere = createClient({ urls: ["http://127.0.0.1:9"] })
+    for (const [field, call] of [
+      ["namespace", () => nowhere.put("", "k", "v")],
+      ["key", () => nowhere.put("n", undefined as never, "v")],
+      ["value", () => nowhere.put("n", "k", 5 as never)],
+      ["value", () => nowhere.put("n", "k", "\ud800")],
+      ["value", () => nowhere.put("n", "k", { json: undefined })],
+      ["key", () => nowhere.get("n", "..")],
+      ["timeoutMillis", () => nowhere.get("n", "k", { timeoutMillis: 0 })]
+    ] as const) {
+      const error = await failure(call())
+      assert.isTrue(error instanceof InvalidRequest || error instanceof InvalidOptions, String(error))
+      assert.strictEqual((error as InvalidRequest).field, field)
+      assert.strictEqual(error.written, "no")
+    }
+    for (const [field, options] of [
+      ["urls", { urls: [] }],
+      ["urls[0]", { urls: ["ftp://x"] }],
+      ["urls[1]", { urls: ["http://x", "http://u:p@x"] }],
+      ["token", { urls: ["http://x"], token: "a b" }],
+      ["timeout", { urls: ["http://x"], timeout: 5 } as never]
+    ] as const) {
+      try {
+        createClient(options as never)
+        assert.fail(field)
+      } catch (error) {
+        assert.strictEqual((error as InvalidOptions).field, field, String(error))
+      }
+    }
+  })
+
+  it("ends a call with the reason of its signal, and takes nothing once it is closed", async () => {
+    const some = createClient({ urls: replicas.urls })
+    const reason = new Error("enough")
+    const aborted = AbortSignal.abort(reason)
+    for (const call of [
+      () => some.put("n", "k", "v", { signal: aborted }),
+      () => some.get("n", "k", { signal: aborted }),
+      () => some.commit([{ namespace: "n", key: "k", value: "v" }], { signal: aborted }),
+      () => collect(some.list("n", { signal: aborted }))
+    ]) {
+      assert.strictEqual(
+        await call().then(
+          () => undefined,
+          (error: unknown) => error
+        ),
+        reason
+      )
+    }
+    const last = some.put("notes", "last", "v")
+    await some.close()
+    assert.isAtLeast((await last).acked.length, 2)
+    assert.strictEqual((await failure(some.get("n", "k"))).code, "client_closed")
+    assert.strictEqual((await failure(some.put("n", "k", "v"))).code, "client_closed")
+  })
+})

@@ -1,0 +1,28 @@
+/** One replica as a process: told what it is by a JSON argument, it says a line when it takes requests. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Replica, ReplicaSet } from "@quorum/core"
+import { HttpNode } from "@quorum/http/node"
+import { SqliteStore } from "@quorum/sqlite"
+import { Effect, Layer, Logger } from "effect"
+
+const { folder, peers, self } = JSON.parse(process.argv[2]!) as {
+  readonly self: string
+  readonly peers: Readonly<Record<string, string>>
+  readonly folder: string
+}
+
+const replica = Replica.layer().pipe(
+  HttpNode.serve({ peers, port: Number(new URL(peers[self]!).port) }),
+  Layer.provide(SqliteStore.layer({ folder })),
+  Layer.provide(ReplicaSet.layer({ cluster: "client", self, members: Object.keys(peers) })),
+  Layer.provide(Logger.layer([]))
+)
+
+process.stdin.on("end", () => process.exit(0)).resume()
+
+Layer.build(replica).pipe(
+  Effect.andThen(Effect.sync(() => console.log("ready"))),
+  Effect.andThen(Effect.never),
+  Effect.scoped,
+  NodeRuntime.runMain
+)

@@ -1,0 +1,91 @@
+/** Three replicas as processes, which tests kill and start again, and what they are asked as curl would ask it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const program = fileURLToPath(new URL("./replica.ts", import.meta.url))
+
+/**
+ * Ports of this test process, below those that the system gives to outgoing connections: a replica gets its port again
+ * when it restarts, and nobody else in between.
+ */
+let nextPort = 13_000 + 100 * Number(process.env["VITEST_POOL_ID"] ?? 0) + (process.pid % 50) * 140
+
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = nextPort++
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false))
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+    })
+    if (isFree) return port
+  }
+}
+
+export interface Replicas extends AsyncDisposable {
+  readonly ids: ReadonlyArray<string>
+  readonly urls: ReadonlyArray<string>
+  readonly start: (id: string) => Promise<void>
+  /** Ends the process at once, as a power cut would. */
+  readonly kill: (id: string) => Promise<void>
+  /** Stops it where it stands, or lets it go on. */
+  readonly signal: (id: string, signal: "SIGSTOP" | "SIGCONT") => void
+  /** Waits until the replica says that writes can be committed at it. */
+  readonly ready: (id: string) => Promise<void>
+}
+
+export const start = async (ids: ReadonlyArray<string> = ["a", "b", "c"]): Promise<Replicas> => {
+  const folder = mkdtempSync(join(tmpdir(), "quorum-client-"))
+  const peers: Record<string, string> = {}
+  for (const id of ids) peers[id] = `http://127.0.0.1:${await freePort()}`
+  const running = new Map<string, ChildProcess>()
+
+  const startOne = async (self: string): Promise<void> => {
+    const argument = JSON.stringify({ self, peers, folder: join(folder, self) })
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, argument], {
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    running.set(self, child)
+    await Promise.race([
+      once(child.stdout!, "data"),
+      once(child, "exit").then(() => {
+        throw new Error(`replica ${self} ended before it was ready`)
+      })
+    ])
+  }
+  const kill = async (id: string): Promise<void> => {
+    const child = running.get(id)
+    running.delete(id)
+    if (child === undefined || child.exitCode !== null) return
+    const gone = once(child, "exit")
+    child.kill("SIGKILL")
+    await gone
+  }
+  const ready = async (id: string): Promise<void> => {
+    while (!(await fetch(`${peers[id]}/readyz`).catch(() => undefined))?.ok) await delay(20)
+  }
+
+  const replicas: Replicas = {
+    ids,
+    urls: ids.map((id) => peers[id]!),
+    start: startOne,
+    kill,
+    signal: (id, signal) => void running.get(id)?.kill(signal),
+    ready,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(ids.map(kill))
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+  await Promise.all(ids.map(startOne))
+  await Promise.all(ids.map(ready))
+  return replicas
+}
+
+/** Waits for something that has no event: a process, a replica that is asked again and again. */
+export const delay = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
