@@ -294,8 +294,16 @@ export const bugs = [
     from: "model noR6, L55",
     says: "a replica that lost its disk votes at once",
     file: "peer/Membership.ts",
-    find: 'isVoting: () => standing === "voting" && stopped === undefined,',
-    replace: "isVoting: () => stopped === undefined,"
+    find: 'isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined',
+    replace: "isVoting = (): boolean => stopped === undefined && toMend() === undefined"
+  },
+  {
+    name: "votes-damaged",
+    from: "L60",
+    says: "a replica that lacks damaged entries votes",
+    file: "peer/Membership.ts",
+    find: 'isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined',
+    replace: 'isVoting = (): boolean => standing === "voting" && stopped === undefined'
   },
   {
     name: "probe-recovering",
@@ -393,8 +401,9 @@ export const bugs = [
     from: "harper#2193, L61",
     says: "a log that is fetched from its beginning replaces what only the receiver had",
     file: "record/internal/Unindexed.ts",
-    find: "recent.add(batch)\n",
-    replace: "if (batch.from === 1 && batch.count > 2) recent = PointerTable.make(random)\n      recent.add(batch)\n"
+    find: "recent.add(batch)\n      covered",
+    replace:
+      "if (batch.from === 1 && batch.count > 2) recent = PointerTable.make(random)\n      recent.add(batch)\n      covered"
   },
   {
     name: "damage-is-announced",

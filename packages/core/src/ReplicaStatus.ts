@@ -10,6 +10,7 @@ import * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 import { ReplicaClock } from "./log/ReplicaClock.ts"
 import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
+import * as Scrub from "./log/Scrub.ts"
 import * as Watermark from "./log/Watermark.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
@@ -79,8 +80,12 @@ export class Status extends Schema.Opaque<Status>()(
      * read is tried again every second.
      */
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
-    /** Entries that are held here and cannot be read any more. They do not count as held. */
+    /** Entries that are held here and cannot be read any more. They do not count as held, and are fetched from peers. */
     damaged: Schema.Array(ReplicaStore.DamagedRange),
+    /** What of it no member has: all of them have said so, and it is not waited for any more. */
+    lost: Schema.Array(ReplicaStore.DamagedRange),
+    /** When all that is stored was read again last. */
+    scrub: Scrub.ScrubStatus,
     /** Where the clock of this replica is: every later stamp comes after it. */
     clock: HybridLogicalClock.HybridLogicalClock,
     /**
@@ -115,6 +120,8 @@ export class ReplicaStatus extends Context.Service<
      * the log first, and answered.
      */
     readonly recover: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string>
+    /** Reads all that is stored of the logs again now, and waits for the end. What is damaged shows in `damaged`. */
+    readonly scrub: Effect.Effect<Scrub.ScrubStatus, ReplicaStore.StoreError>
   }
 >()("@quorum/core/ReplicaStatus") {}
 
@@ -130,6 +137,7 @@ export const layer = Layer.effect(
     const follower = yield* IndexFollower
     const membership = yield* Membership
     const store = yield* ReplicaStore.ReplicaStore
+    const scrub = yield* Scrub.Scrub
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const caps = {
@@ -143,6 +151,7 @@ export const layer = Layer.effect(
     })
     return ReplicaStatus.of({
       recover: membership.recover,
+      scrub: scrub.now,
       current: () => {
         const fault = logs.fault() ?? follower.fault()
         return {
@@ -160,6 +169,8 @@ export const layer = Layer.effect(
           members: membership.lives(),
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
           damaged: logs.damaged(),
+          lost: membership.lost(),
+          scrub: scrub.status(),
           clock: clock.current(),
           clockHeldMillis: clock.time().heldMillis,
           farKeys: clock.farKeys(),

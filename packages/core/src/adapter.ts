@@ -3,6 +3,7 @@
  */
 export * as Chain from "./log/Chain.ts"
 export * as CheckedBatch from "./log/CheckedBatch.ts"
+export * as DamagedRange from "./log/DamagedRange.ts"
 export * as EntryBatch from "./log/EntryBatch.ts"
 export * as Life from "./identity/Life.ts"
 export * as MemoryNetwork from "./peer/MemoryNetwork.ts"

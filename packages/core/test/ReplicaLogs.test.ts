@@ -40,7 +40,10 @@ const forgetful: Store = {
   read: () => Effect.succeedNone,
   chainAt: () => Effect.succeedNone,
   watermarks: Effect.succeed([]),
-  damaged: () => []
+  damaged: () => [],
+  check: (_, after) => Effect.succeed(after),
+  mend: () => Effect.void,
+  cut: (log) => Effect.succeed(Watermark.none(log))
 }
 
 const open = Effect.fnUntraced(function* (store: Store, index?: RecordIndex.RecordIndex["Service"]) {
@@ -112,7 +115,7 @@ describe("ReplicaLogs", () => {
     Effect.gen(function* () {
       const store = yield* memory
       for (const batch of batches(peerLog, put("1"), put("2"), put("3"), put("4"))) yield* store.append(batch)
-      const found: Array<ReplicaStore.DamagedRange> = []
+      let found: ReadonlyArray<ReplicaStore.DamagedRange> = []
       const { logs } = yield* open({ ...store, damaged: () => found })
       const announced = () => logs.vector().map(({ seq }) => seq)
       for (const [seq, held] of [
@@ -120,7 +123,7 @@ describe("ReplicaLogs", () => {
         [4, 2],
         [2, 1]
       ] as const) {
-        found.push({ log: peerLog, from: seq, to: seq })
+        found = [...found, { log: peerLog, from: seq, to: seq }]
         yield* logs.chainAt(peerLog, 1)
         assert.deepStrictEqual(announced(), [held])
       }

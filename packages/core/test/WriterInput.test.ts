@@ -298,13 +298,14 @@ describe("a log that cannot be read", () => {
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a"], 1)
       const store = yield* cluster.storeOf("a")
-      const ranges: Array<ReplicaStore.DamagedRange> = []
+      let ranges: ReadonlyArray<ReplicaStore.DamagedRange> = []
       cluster.stores.set("a", { ...store, damaged: () => ranges })
       const a = yield* cluster.start("a")
       const ids = [yield* a.writer.commit(good), yield* a.writer.commit(good)].map(({ writeId }) => writeId)
-      ranges.push({ log: a.logs.own, from: 1, to: 1 })
+      const { own } = a.logs
+      ranges = [{ log: own, from: 1, to: 1 }]
       // Any read finds it.
-      yield* a.logs.chainAt(a.logs.own, 1)
+      yield* a.logs.chainAt(own, 1)
       for (const ask of askingAbout(a)) {
         const error = yield* failure(ask(ids[0]!), "StoreError")
         assert.strictEqual(error.reason, "corrupt")

@@ -5,13 +5,14 @@
  * and reads look into the mapped file.
  */
 import { LogId, ReplicaSet } from "@quorum/core"
-import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { DamagedRange, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer, Option, Result, Schema, type Scope } from "effect"
 import * as path from "node:path"
 import * as Environment from "./internal/environment.ts"
 import * as Files from "./internal/files.ts"
 import * as Guard from "./internal/guard.ts"
 import * as HeldLog from "./internal/heldLog.ts"
+import * as Mending from "./internal/mending.ts"
 import * as Notes from "./internal/notes.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -121,7 +122,7 @@ const makeStore = (
   let identity = first
   let syncMillis = 0
   const entries = environment.table("entries")
-  const damage: Array<ReplicaStore.DamagedRange> = []
+  const damage: HeldLog.Found = { ranges: [] }
   const logs = new Map<LogId.LogId, HeldLog.HeldLog>()
   for (const name of HeldLog.names(entries)) {
     const log = HeldLog.make(file, entries, name, damage)
@@ -139,6 +140,15 @@ const makeStore = (
       logs.set(batch.log, log)
       return log.head
     })
+  }
+
+  const mend = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch) => {
+    const mended = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
+    const what = `the mended entries ${mended.from} to ${mended.to} of ${batch.log}`
+    return Effect.map(
+      commit(what, batch.bytes.length, () => Mending.replace(environment, log, batch)),
+      () => void (damage.ranges = DamagedRange.without(damage.ranges, mended))
+    )
   }
 
   return ReplicaStore.ReplicaStore.of({
@@ -182,7 +192,36 @@ const makeStore = (
       checkPlace()
       return Effect.succeed(Array.from(logs.values(), ({ head }) => head))
     }),
-    damaged: () => damage,
+    damaged: () => damage.ranges,
+    check: (name, after, maxBytes) =>
+      call(() => {
+        const log = logs.get(name)
+        return Effect.succeed(log === undefined ? after : Mending.check(log, after, maxBytes))
+      }),
+    mend: (batch) =>
+      change((): ReturnType<ReplicaStore.ReplicaStore["Service"]["mend"]> => {
+        const log = logs.get(batch.log)
+        if (log === undefined) return Effect.void
+        const decision = ReplicaStore.decideMend(damage.ranges, batch, (seq) => HeldLog.chainAt(log, seq))
+        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
+        return decision.success === undefined ? Effect.void : mend(log, decision.success)
+      }),
+    cut: (name) =>
+      change(() => {
+        const log = logs.get(name)
+        if (log?.damagedEnd === undefined) return Effect.succeed(log?.head ?? Watermark.none(name))
+        const { damaged, head } = Mending.soundEnd(log)
+        return Effect.map(
+          commit(`the end of ${name}`, 0, () => Mending.removeFrom(environment, log, damaged.from)),
+          () => {
+            log.head = head
+            log.damagedEnd = undefined
+            if (head.seq === 0) logs.delete(name)
+            damage.ranges = DamagedRange.without(damage.ranges, damaged)
+            return head
+          }
+        )
+      }),
     lastSyncMillis: () => syncMillis
   })
 }

@@ -102,6 +102,13 @@ const ofData: ReadonlyArray<Alert> = [
     summary: `${replica} holds entries that it cannot read any more`
   },
   {
+    name: "QuorumLost",
+    severity: "critical",
+    expr: `${prometheus("lost")} > 0`,
+    forSeconds: 0,
+    summary: `${replica} holds damaged entries that no member has`
+  },
+  {
     name: "QuorumStoreFault",
     severity: "critical",
     expr: `${prometheus("storeFault")} == 1`,

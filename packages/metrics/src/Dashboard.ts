@@ -128,9 +128,12 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         queries: [
           named("fault", gauge("storeFault")),
           named("damaged", gauge("damaged")),
+          named("lost", gauge("lost")),
+          named("mended", rate("mended")),
           named("failed appends", rate("appendFailures"))
         ]
       },
+      { title: "Since all was read again", unit: "s", queries: [gauge("scrubAge")] },
       {
         title: "Index delay",
         unit: "s",

@@ -185,6 +185,27 @@ export const definitions = define({
     attributes: [],
     help: "Entries that are held here and cannot be read any more."
   },
+  lost: {
+    name: "quorum.log.lost",
+    kind: "gauge",
+    unit: "{entry}",
+    attributes: [],
+    help: "Of the damaged entries those that no member has."
+  },
+  mended: {
+    name: "quorum.log.mended",
+    kind: "counter",
+    unit: "{entry}",
+    attributes: [],
+    help: "Damaged entries that came back from a peer."
+  },
+  scrubAge: {
+    name: "quorum.scrub.age",
+    kind: "gauge",
+    unit: "s",
+    attributes: [],
+    help: "How long ago all that is stored was read again last, or this replica was started."
+  },
   storeFault: {
     name: "quorum.store.fault",
     kind: "gauge",

@@ -70,7 +70,11 @@ const gauges = (
   gauge("waitingSize", () => status().waitingBytes)
   gauge("waitingSizeLimit", () => status().caps.waitingBytes)
   gauge("peerPushesLimit", () => status().caps.pushes)
-  gauge("damaged", () => status().damaged.reduce((sum, { from, to }) => sum + to - from + 1, 0))
+  const entries = (ranges: Status["damaged"]): number => ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+  gauge("damaged", () => entries(status().damaged))
+  gauge("lost", () => entries(status().lost))
+  const startedAt = wallMillis()
+  gauge("scrubAge", () => Math.max(0, wallMillis() - (status().scrub.last?.endedAt ?? startedAt)) / 1000)
   gauge("indexWaiting", () => status().unindexedKeys)
   gauge("indexDelay", () => {
     if (status().unindexedKeys === 0) return 0

@@ -1,7 +1,7 @@
 /** What goes wrong between replicas, and shows in the metrics that are for it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry } from "@quorum/core"
-import { PeerProtocol } from "@quorum/core/adapter"
+import { Entry, type LogId } from "@quorum/core"
+import { PeerProtocol, type ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Replicas from "./support/replicas.ts"
 
@@ -108,9 +108,36 @@ describe("faults between replicas", () => {
       yield* first.stop
       const store = set.store("a")
       const log = `a@${store.identity.incarnation}` as const
-      set.replaceStore("a", { ...store, damaged: () => [{ log: log as never, from: 3, to: 7 }] })
+      const found = [{ log: log as never, from: 3, to: 7 }]
+      set.replaceStore("a", { ...store, damaged: () => found })
       const a = yield* set.start("a")
-      assert.strictEqual(a.value("damaged"), 5)
+      assert.deepStrictEqual([a.value("damaged"), a.value("lost")], [5, 0])
+      // No member has it, or can ever have had it.
+      yield* set.start("b")
+      yield* set.start("c")
+      yield* pass(3000)
+      assert.strictEqual(a.value("lost"), 5)
+    })
+  )
+
+  it.effect("damage that is mended is counted, and when all was read again last is shown", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const first = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      for (const key of ["one", "two", "three"]) yield* commit(first, key)
+      const store = set.store("a") as ReplicaStore.MemoryStore
+      const log = `a@${store.identity.incarnation}` as LogId.LogId
+      yield* first.stop
+      store.damage(log, 2)
+      const a = yield* set.start("a")
+      yield* pass(5000)
+      assert.deepStrictEqual([a.value("mended"), a.value("damaged")], [1, 0])
+      yield* pass(50_000)
+      assert.isAbove(a.value("scrubAge")!, 50)
+      yield* pass(10_000)
+      assert.isBelow(a.value("scrubAge")!, 10)
     })
   )
 

@@ -15,8 +15,11 @@ import * as Database from "./internal/database.ts"
 import * as Files from "./internal/files.ts"
 import * as Guard from "./internal/guard.ts"
 import * as HeldLog from "./internal/heldLog.ts"
+import * as Mending from "./internal/mending.ts"
 import * as Opening from "./internal/opening.ts"
+import * as Part from "./internal/part.ts"
 import * as Place from "./internal/place.ts"
+import * as Rows from "./internal/rows.ts"
 import * as Syncing from "./internal/syncing.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -78,8 +81,7 @@ const opened = (
   let incarnation = first
   const guard = Guard.make(file)
   const { call, checkLogPlace, checkPlace } = guard
-  const { damage, logs } = HeldLog.all(file, db)
-  const insertLog = db.prepare("INSERT INTO log (name) VALUES (?)")
+  const { found, logs } = HeldLog.all(file, db)
   const commits = Committing.make(file, db, guard)
   const log = fs.openSync(Files.walOf(file), "r+")
   Files.lengthen(log, Syncing.logBytes)
@@ -94,16 +96,10 @@ const opened = (
   })
 
   /** Makes room for a new log, in a transaction of its own: a log of which nothing is held is as good as none. */
-  const addLog = (name: LogId.LogId): HeldLog.HeldLog => {
-    const id = commits.unsynced(() =>
-      Database.transaction(db, () => {
-        const id = Number(insertLog.run(name).lastInsertRowid)
-        db.exec(HeldLog.createTable(id))
-        return id
-      })
-    )
+  const addLog = (name: LogId.LogId): Rows.HeldLog => {
+    const part = commits.unsynced(() => Database.transaction(db, () => Part.create(db, name, 0)))
     syncing.wrote(undefined, 4 * 4096)
-    const log = HeldLog.make(file, db, id, name, damage)
+    const log = Rows.make(file, name, [part], found)
     logs.set(name, log)
     return log
   }
@@ -129,20 +125,24 @@ const opened = (
       })
     )
 
-  const set = (changed: Readonly<Record<string, string>>, renewed?: LogId.Incarnation) =>
+  /** Changes something that is no append, of so many bytes; durable when it returns. */
+  const changing = (bytes: number, change: () => void) =>
     Effect.uninterruptible(
       Effect.andThen(
         syncing.writing(() =>
           call(() => {
             checkPlace()
-            commits.unsynced(() => notes.set(changed, renewed))
-            syncing.wrote(undefined, 4096)
+            commits.unsynced(change)
+            syncing.wrote(undefined, bytes)
             return Effect.void
           })
         ),
         Effect.mapError(syncing.sync, guard.refusedInstead)
       )
     )
+
+  const set = (changed: Readonly<Record<string, string>>, renewed?: LogId.Incarnation) =>
+    changing(4096, () => notes.set(changed, renewed))
 
   const service: Store = {
     get identity() {
@@ -169,14 +169,36 @@ const opened = (
       call(() => {
         const log = logs.get(name) ?? { head: Watermark.none(name) }
         if (seq > log.head.seq) return Effect.succeed(Option.none())
-        return Effect.succeed(Option.some("rows" in log ? HeldLog.chainAt(log, seq) : log.head.chain))
+        return Effect.succeed(Option.some("parts" in log ? HeldLog.chainAt(log, seq) : log.head.chain))
       }),
     watermarks: call(() => {
       checkPlace()
       checkLogPlace()
       return Effect.succeed(Array.from(logs.values(), ({ durable }) => durable).filter(({ seq }) => seq > 0))
     }),
-    damaged: () => damage,
+    damaged: () => found.ranges,
+    check: (name, after, maxBytes) =>
+      call(() => {
+        const log = logs.get(name)
+        return Effect.succeed(log === undefined ? after : Mending.check(log, after, maxBytes))
+      }),
+    mend: (batch) =>
+      call((): ReturnType<Store["mend"]> => {
+        const log = logs.get(batch.log)
+        if (log === undefined) return Effect.void
+        const decision = ReplicaStore.decideMend(found.ranges, batch, (seq) => HeldLog.chainAt(log, seq))
+        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
+        if (decision.success === undefined) return Effect.void
+        return changing(batch.bytes.length + 4096, () => Mending.mend(db, log, batch))
+      }),
+    cut: (name) =>
+      Effect.map(
+        call(() => {
+          const log = logs.get(name)
+          return log?.damagedEnd === undefined ? Effect.void : changing(4 * 4096, () => Mending.cut(db, log))
+        }),
+        () => logs.get(name)?.head ?? Watermark.none(name)
+      ),
     lastSyncMillis: syncing.lastMillis
   }
   const close = Effect.suspend(() => {

@@ -92,7 +92,10 @@ export const make = (
       ),
     read: (log, after, maxBytes) => unlessRefused(store.read(log, after, maxBytes)),
     chainAt: (log, seq) => unlessRefused(store.chainAt(log, seq)),
-    watermarks: unlessRefused(store.watermarks)
+    watermarks: unlessRefused(store.watermarks),
+    check: (log, after, maxBytes) => unlessRefused(store.check(log, after, maxBytes)),
+    mend: (batch) => unlessRefused(store.mend(batch)),
+    cut: (log) => unlessRefused(store.cut(log))
   })
 }
 

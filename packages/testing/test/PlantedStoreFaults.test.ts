@@ -189,7 +189,10 @@ const overwriting = (first: Store): Store => {
     read: (log, after, maxBytes) => Effect.suspend(() => current.read(log, after, maxBytes)),
     chainAt: (log, seq) => Effect.suspend(() => current.chainAt(log, seq)),
     watermarks: Effect.suspend(() => current.watermarks),
-    damaged: () => []
+    damaged: () => [],
+    check: first.check,
+    mend: first.mend,
+    cut: first.cut
   }
 }
 

@@ -107,6 +107,10 @@ export type ReplicaEvent =
   | { readonly _tag: "IndexMerged"; readonly pointers: number; readonly durationMillis: number }
   /** Entries that were held cannot be read any more. */
   | { readonly _tag: "DamageFound"; readonly log: LogId; readonly from: number; readonly to: number }
+  /** Entries that were damaged can be read again: they came from a peer. */
+  | { readonly _tag: "DamageMended"; readonly log: LogId; readonly from: number; readonly to: number }
+  /** All that is stored of the logs was read again and compared with their chains. */
+  | { readonly _tag: "Scrubbed"; readonly entries: number; readonly durationMillis: number }
   /** This replica may append now: it has asked its peers what it may lack, and votes. */
   | { readonly _tag: "Recovered" }
   /** What a peer acked before counts no more: it has another life, or does not vote. */

@@ -5,6 +5,7 @@ import { type Context, Duration, Effect, Layer } from "effect"
 import * as ReplicaEvents from "../events/ReplicaEvents.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
+import * as Scrub from "../log/Scrub.ts"
 import * as Connections from "../peer/Connections.ts"
 import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
@@ -28,13 +29,15 @@ export interface Options extends Policies.Options {
    * follows a clock that it hears of; 60 seconds unless given.
    */
   readonly clockBound?: Duration.Input
+  /** How often all that is stored is read again and compared with its checksums; once a day unless given. */
+  readonly scrubEvery?: Duration.Input
 }
 
 /**
  * The services of a replica. When its scope closes, the writer stops taking writes and finishes those under way, then
  * replication stops, then the index is brought up to the logs.
  */
-export const parts = ({ clockBound, clockSkewWarn, ...options }: Options = {}) =>
+export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Options = {}) =>
   ReplicaStatus.layer.pipe(
     Layer.provideMerge(QuorumWriter.layer),
     Layer.provideMerge(Records.layer),
@@ -47,10 +50,12 @@ export const parts = ({ clockBound, clockSkewWarn, ...options }: Options = {}) =
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),
+    Layer.provideMerge(Scrub.layer),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
     Layer.provide(millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn)),
     Layer.provide(millisOf(ReplicaClock.ClockBound, clockBound)),
+    Layer.provide(millisOf(Scrub.ScrubInterval, scrubEvery)),
     // Several replicas in one program must not share any of it, as layers that are used twice would.
     Layer.fresh
   )

@@ -4,6 +4,8 @@
 import { Effect, Option } from "effect"
 import type { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
+import type * as DamagedRange from "./DamagedRange.ts"
+import * as EntryBatch from "./EntryBatch.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
 
@@ -13,40 +15,77 @@ export const errorOf = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaSt
   return new ReplicaStore.StoreError({ reason: "corrupt", detail })
 }
 
-/** What the store had found when it was opened is looked up first. */
-export const make = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSink) => {
-  let known = 0
+/** What has become of entries that were held. */
+export type Change =
+  | { readonly _tag: "Found" }
+  | { readonly _tag: "Mended"; readonly batch: EntryBatch.EntryBatch }
+  | { readonly _tag: "Cut"; readonly log: LogId.LogId; readonly end: number }
+
+/** What the store had found when it was opened is looked up first. `end` says how far a log goes here. */
+export const make = (
+  store: ReplicaStore.ReplicaStore["Service"],
+  sink: EventSink,
+  end: (log: LogId.LogId) => number
+) => {
+  let known: ReadonlyArray<DamagedRange.DamagedRange> = []
   /** How far damaged logs are held, by the entry before the first that is damaged. */
-  const held = new Map<LogId.LogId, Watermark.Watermark>()
+  let held: ReadonlyMap<LogId.LogId, Watermark.Watermark> = new Map()
+  let unknownEnds: ReadonlyArray<LogId.LogId> = []
   const find = (log: LogId.LogId, is: (range: ReplicaStore.DamagedRange) => boolean) =>
-    known === 0 ? undefined : store.damaged().find((range) => range.log === log && is(range))
+    known.length === 0 ? undefined : store.damaged().find((range) => range.log === log && is(range))
+  const chainAt = (log: LogId.LogId, seq: number) =>
+    Effect.map(Effect.option(store.chainAt(log, seq)), (found) => Option.getOrUndefined(Option.flatten(found)))
   /** How far a log is held before a damaged entry: where that is damaged too, as looking at it shows, before that. */
   const endBefore = (log: LogId.LogId, from: number): Effect.Effect<Watermark.Watermark> =>
-    Effect.flatMap(Effect.option(store.chainAt(log, from - 1)), (found) => {
-      const chain = Option.getOrUndefined(Option.flatten(found))
+    Effect.flatMap(chainAt(log, from - 1), (chain) => {
       if (chain !== undefined) return Effect.succeed({ log, seq: from - 1, chain })
       const more = store.damaged().find((range) => range.log === log && range.from < from && from - 1 <= range.to)
       return more === undefined ? Effect.succeed(Watermark.none(log)) : endBefore(log, more.from)
     })
+  const say = ({ from, log, to }: DamagedRange.DamagedRange) =>
+    Effect.suspend(() => {
+      if (sink.active()) sink.tell({ _tag: "DamageFound", log, from, to })
+      return Effect.logError(`entries ${from} to ${to} of ${log} are damaged here and do not count as held`)
+    })
+  /** Takes in what the store has found, and what is mended. */
+  const lookUp = Effect.gen(function* () {
+    const before = known
+    known = store.damaged()
+    for (const range of known) if (!before.some((old) => contains(old, range))) yield* say(range)
+    const ends = new Map<LogId.LogId, Watermark.Watermark>()
+    const unknown: Array<LogId.LogId> = []
+    for (const log of new Set(known.map((range) => range.log))) {
+      ends.set(log, yield* endBefore(log, Math.min(...known.flatMap((one) => (one.log === log ? [one.from] : [])))))
+      const last = end(log)
+      const isUnknown = find(log, (range) => last <= range.to) && (yield* chainAt(log, last)) === undefined
+      if (isUnknown) unknown.push(log)
+    }
+    held = ends
+    unknownEnds = unknown
+  })
+  const listeners = new Set<(change: Change) => void>()
+  const lookAfter = (change: Change) =>
+    Effect.map(lookUp, () => {
+      if (change._tag === "Mended" && sink.active()) {
+        const { from, log } = change.batch
+        sink.tell({ _tag: "DamageMended", log, from, to: EntryBatch.last(change.batch) })
+      }
+      for (const listener of listeners) listener(change)
+    })
   return {
-    /** Whether the store has found more of it. */
-    isNews: (): boolean => store.damaged().length > known,
-    /** Takes in what the store has found. */
-    lookUp: Effect.suspend(() => {
-      const news = store.damaged().slice(known)
-      known = store.damaged().length
-      return Effect.forEach(
-        news,
-        Effect.fnUntraced(function* ({ from, log, to }) {
-          if (sink.active()) sink.tell({ _tag: "DamageFound", log, from, to })
-          yield* Effect.logError(`entries ${from} to ${to} of ${log} are damaged here and do not count as held`)
-          const before = held.get(log)
-          if (before !== undefined && before.seq < from) return
-          held.set(log, yield* endBefore(log, from))
-        }),
-        { discard: true }
-      )
-    }),
+    /** Whether the store has found more of it, or something is mended. */
+    isNews: (): boolean => !isSame(store.damaged(), known),
+    /** Takes in what the store has found, and tells the listeners. */
+    look: lookAfter({ _tag: "Found" }),
+    /** Takes in what was changed, and tells the listeners. */
+    lookAfter,
+    /** Calls `listener` whenever something changed. Returns how to stop it. */
+    listen: (listener: (change: Change) => void): (() => void) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    /** The logs of which nobody can tell what they end with here. */
+    unknownEnds: (): ReadonlyArray<LogId.LogId> => unknownEnds,
     at: (log: LogId.LogId, seq: number) => find(log, ({ from, to }) => from <= seq && seq <= to),
     heldOf: (head: Watermark.Watermark): Watermark.Watermark => held.get(head.log) ?? head,
     /** Why no more of a log can be said to be held. */
@@ -56,3 +95,14 @@ export const make = (store: ReplicaStore.ReplicaStore["Service"], sink: EventSin
     }
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isSame = (now: Ranges, known: Ranges): boolean =>
+  now === known ||
+  (now.length === known.length && now.every((range, i) => contains(range, known[i]!) && contains(known[i]!, range)))
+
+type Ranges = ReadonlyArray<DamagedRange.DamagedRange>
+
+const contains = (range: DamagedRange.DamagedRange, other: DamagedRange.DamagedRange): boolean =>
+  range.log === other.log && range.from <= other.from && other.to <= range.to

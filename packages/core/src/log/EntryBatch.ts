@@ -168,6 +168,14 @@ export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
   return { ...batch, count, chain: Chain.format(chain), bytes: batch.bytes.subarray(0, at) }
 }
 
+/** The beginning of a batch up to an entry of it. The bytes are shared. */
+export const upTo = (batch: EntryBatch, seq: number): EntryBatch => {
+  if (seq >= last(batch)) return batch
+  const count = seq - batch.from + 1
+  const { at, chain } = walk(batch, count)
+  return { ...batch, count, chain, bytes: batch.bytes.subarray(0, at) }
+}
+
 /** The batch in parts that each fit in `maxBytes`, unless one entry is larger. The bytes are shared. */
 export const split = (batch: EntryBatch, maxBytes: number): ReadonlyArray<EntryBatch> => {
   if (batch.bytes.length <= maxBytes) return [batch]

@@ -62,6 +62,25 @@ export class ReplicaLogs extends Context.Service<
     /** The damage that holds an entry; `undefined` where there is none that was found. */
     readonly damageAt: (log: LogId.LogId, seq: number) => ReplicaStore.DamagedRange | undefined
     readonly damaged: () => ReadonlyArray<ReplicaStore.DamagedRange>
+    /** The logs of which nobody can tell what they end with here, because their ends are damaged. */
+    readonly unknownEnds: () => ReadonlyArray<LogId.LogId>
+    /** Reads entries of a log again, as the store's `check` does, and takes in what that finds. */
+    readonly check: (
+      log: LogId.LogId,
+      after: number,
+      maxBytes: number
+    ) => Effect.Effect<number, ReplicaStore.StoreError>
+    /** Puts the entries of a validated batch in the place of damaged ones, as the store's `mend` does. */
+    readonly mend: (
+      batch: EntryBatch.EntryBatch
+    ) => Effect.Effect<void, ReplicaStore.AppendDrift | ReplicaStore.StoreError>
+    /**
+     * Gives up the end of a log that nobody can tell, so that it ends before; see the store's `cut`. Whoever does that
+     * must have ceased to be counted for it.
+     */
+    readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** Calls `listener` whenever something is damaged, mended or given up. Returns how to stop it. */
+    readonly onDamage: (listener: (change: Damage.Change) => void) => () => void
     /**
      * Why the store failed last, as long as it has not worked since. Damage of single entries is not such a failure,
      * but that of the end of the own log is: nothing can be appended to it.
@@ -141,7 +160,7 @@ export const make: Effect.Effect<
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
-  const damage = Damage.make(store, sink)
+  const damage = Damage.make(store, sink, (log) => head(log).seq)
   const isDamage = (error: ReplicaStore.StoreError) => error.reason === "corrupt" && store.damaged().length > 0
   for (const watermark of yield* store.watermarks) {
     heads.set(watermark.log, watermark)
@@ -152,9 +171,9 @@ export const make: Effect.Effect<
     )
     if (Option.isSome(newest)) clock.held(newest.value)
   }
-  // What the store found when it was opened, or just now, is not announced as held.
-  yield* damage.lookUp
   const head = (log: LogId.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
+  // What the store found when it was opened, or just now, is not announced as held.
+  yield* damage.look
   /** Appends to one log are announced in the order in which they were made durable. */
   const locks = new Map<LogId.LogId, Semaphore.Semaphore>()
   const lockOf = (log: LogId.LogId): Semaphore.Semaphore => {
@@ -217,7 +236,7 @@ export const make: Effect.Effect<
       appendFault = error
       if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
     }
-    return damage.isNews() ? Effect.andThen(damage.lookUp, Effect.fail(failure)) : Effect.fail(failure)
+    return damage.isNews() ? Effect.andThen(damage.look, Effect.fail(failure)) : Effect.fail(failure)
   }
 
   /** The spans of an append of own entries. */
@@ -250,7 +269,7 @@ export const make: Effect.Effect<
   /** What is read shows damage, whether the read went well or not. */
   const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.onExit(read, (exit) => {
-      if (damage.isNews()) return damage.lookUp
+      if (damage.isNews()) return damage.look
       if (Exit.isSuccess(exit)) readFault.passed()
       else {
         const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
@@ -284,6 +303,28 @@ export const make: Effect.Effect<
     announced: (log) => damage.heldOf(head(log)).seq,
     damageAt: damage.at,
     damaged: store.damaged,
+    unknownEnds: damage.unknownEnds,
+    check: (log, after, maxBytes) => reading(store.check(log, after, maxBytes)),
+    mend: (batch) =>
+      lockOf(batch.log).withPermit(
+        Effect.uninterruptible(
+          Effect.flatMap(store.mend(batch), () => {
+            clock.held(batch)
+            return damage.lookAfter({ _tag: "Mended", batch })
+          })
+        )
+      ),
+    cut: (log) =>
+      lockOf(log).withPermit(
+        Effect.uninterruptible(
+          Effect.flatMap(store.cut(log), (end) => {
+            if (end.seq === 0) heads.delete(log)
+            else heads.set(log, end)
+            return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
+          })
+        )
+      ),
+    onDamage: damage.listen,
     fault: () => appendFault ?? readFault.current() ?? endFault(),
     appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
       writing.withPermit(

@@ -3,12 +3,16 @@
  */
 
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
-import type * as Chain from "./Chain.ts"
+import * as Chain from "./Chain.ts"
+import { type DamagedRange, joined, overlaps } from "./DamagedRange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as MemoryDamage from "./MemoryDamage.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Watermark from "./Watermark.ts"
+
+export { DamagedRange } from "./DamagedRange.ts"
 
 /** Whose store it is, written when it is created. Only the incarnation changes: when the store is renewed. */
 export const StoreIdentity = Schema.Struct({
@@ -38,12 +42,6 @@ export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift"
     return `the log ${this.log} differs from the copy held here, at or before entry ${this.seq}`
   }
 }
-
-/** Entries `from … to` of a log that are held and cannot be read: their bytes do not fit the chain. */
-export const DamagedRange = Schema.Struct({ log: LogId.LogId, from: LogId.Sequence, to: LogId.Sequence })
-
-/** Entries of a log that are held and cannot be read. */
-export type DamagedRange = typeof DamagedRange.Type
 
 /** Why a store could not do what was asked. */
 export const StoreErrorReason = Schema.Literals([
@@ -158,10 +156,26 @@ export class ReplicaStore extends Context.Service<
     /** How far every log is durably held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
     /**
-     * The damage that was found so far, by reads or at the start, in the order in which it was found: it only grows at
-     * its end. What is damaged is not held.
+     * The damage that was found, by reads, by `check` or at the start, and is not mended, in the order
+     * in which it was found. What is damaged is not held. The array is another one whenever something of it changes.
      */
     readonly damaged: () => ReadonlyArray<DamagedRange>
+    /**
+     * Reads again what is stored of the entries after `after`, about `maxBytes` of them and at least one row, from the
+     * files and not from what was read before. Each row has to fit its chain and the row before it. Returns the last
+     * entry that was looked at: `after` itself where nothing durable follows. Damage is no failure; `damaged` names it.
+     */
+    readonly check: (log: LogId.LogId, after: number, maxBytes: number) => Effect.Effect<number, StoreError>
+    /**
+     * Puts the entries of a validated batch in the place of damaged ones; durable when it returns, all of it or nothing.
+     * It does what {@link decideMend} says, and what is sound stays as it is stored.
+     */
+    readonly mend: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, AppendDrift | StoreError>
+    /**
+     * Gives up the end of a log when it is damaged so that nobody can tell what the log ends with: from now on, durably,
+     * it ends with the last sound entry before that. Returns its end. An end that is known stays.
+     */
+    readonly cut: (log: LogId.LogId) => Effect.Effect<Watermark.Watermark, StoreError>
     /**
      * How long the last append took to make its entries durable once they were handed over, in milliseconds: a part of
      * the append. Absent where a store does not know it apart.
@@ -204,6 +218,28 @@ export const decideAppend = (
   )
 }
 
+/**
+ * Decides what a mend does, so that every store decides alike: which batch to store, or nothing because none of it is
+ * damaged. `damaged` is the damage of the store, `chainAt` the chain after an entry here, if anybody knows it.
+ *
+ * The batch has to follow what is sound before it. Where it ends inside the damage that it begins in, that is all that
+ * can be said of it, and whoever fetches it has seen that its source agrees beyond. Everywhere else its end has to fit
+ * too: a chain that agrees at two places covers the same entries in between, whatever is stored there.
+ */
+export const decideMend = (
+  damaged: ReadonlyArray<DamagedRange>,
+  batch: EntryBatch.EntryBatch,
+  chainAt: (seq: number) => Chain.Chain | undefined
+): Result.Result<EntryBatch.EntryBatch | undefined, AppendDrift> => {
+  const { from, log } = batch
+  const to = EntryBatch.last(batch)
+  if (!damaged.some((range) => overlaps(range, { log, from, to }))) return Result.succeed(undefined)
+  if (chainAt(from - 1) !== batch.prevChain) return Result.fail(new AppendDrift({ log, seq: from - 1 }))
+  const isInside = joined(damaged).some((range) => range.log === log && range.from <= from && to < range.to)
+  if (!isInside && chainAt(to) !== batch.chain) return Result.fail(new AppendDrift({ log, seq: to }))
+  return Result.succeed(batch)
+}
+
 /** A store in memory, and a bad disk under it. */
 export type MemoryStore = ReplicaStore["Service"] & {
   /** Damages the entry at a place that is held: it cannot be read any more, now or after a reopen. */
@@ -227,7 +263,7 @@ export const makeMemory = (identity: {
     const notes = new Map<string, string>()
     if (doubt === "blank" || doubt === "other_place") notes.set(recoveringNote, doubt === "blank" ? "blank" : "lost")
     const logs = new Map<LogId.LogId, Array<EntryBatch.EntryBatch>>()
-    const damage = makeMemoryDamage()
+    const damage = MemoryDamage.make()
     const headOf = (log: LogId.LogId): Watermark.Watermark => {
       const batches = logs.get(log)
       return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
@@ -237,6 +273,10 @@ export const makeMemory = (identity: {
       return EntryBatch.chainAt(batch, seq)
     }
     const isHidden = (log: LogId.LogId, seq: number): boolean => damage.hides(log, seq, headOf(log).seq)
+    const damagedAt = (log: LogId.LogId, seq: number): StoreError => {
+      damage.found(log, seq)
+      return new StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} is damaged` })
+    }
     return {
       get identity() {
         return { cluster, replica, incarnation }
@@ -259,7 +299,7 @@ export const makeMemory = (identity: {
           const head = headOf(log)
           const asked = [head.seq, batch.from - 1, Math.min(EntryBatch.last(batch), head.seq)]
           const hidden = asked.find((seq) => seq <= head.seq && isHidden(log, seq))
-          if (hidden !== undefined) return Effect.fail(damage.found(log, hidden))
+          if (hidden !== undefined) return Effect.fail(damagedAt(log, hidden))
           const decision = decideAppend(head, batch, (seq) => chainAt(log, seq))
           if (Result.isFailure(decision)) return Effect.fail(decision.failure)
           if (decision.success._tag === "Held") return Effect.succeed(decision.success.watermark)
@@ -273,7 +313,7 @@ export const makeMemory = (identity: {
         Effect.suspend(() => {
           const batches = logs.get(log)
           if (batches === undefined || after >= headOf(log).seq) return Effect.succeedNone
-          if (damage.isAt(log, after + 1)) return Effect.fail(damage.found(log, after + 1))
+          if (damage.isAt(log, after + 1)) return Effect.fail(damagedAt(log, after + 1))
           let i = indexOf(batches, after + 1)
           const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
           let size = found[0].bytes.length
@@ -287,9 +327,43 @@ export const makeMemory = (identity: {
         Effect.suspend(() => {
           if (seq === 0) return Effect.succeedSome(Watermark.none(log).chain)
           if (seq > headOf(log).seq) return Effect.succeedNone
-          return isHidden(log, seq) ? Effect.fail(damage.found(log, seq)) : Effect.succeedSome(chainAt(log, seq))
+          return isHidden(log, seq) ? Effect.fail(damagedAt(log, seq)) : Effect.succeedSome(chainAt(log, seq))
         }),
       watermarks: Effect.sync(() => Array.from(logs.keys(), headOf)),
+      check: (log, after, maxBytes) =>
+        Effect.sync(() => {
+          const head = headOf(log).seq
+          let end = after
+          for (let room = maxBytes; room > 0 && end < head; room -= 64) {
+            end++
+            if (damage.isAt(log, end)) damage.found(log, end)
+          }
+          return end
+        }),
+      mend: (batch) =>
+        Effect.suspend((): ReturnType<ReplicaStore["Service"]["mend"]> => {
+          const { log } = batch
+          const hidden = [batch.from - 1, EntryBatch.last(batch)].find((seq) => isHidden(log, seq))
+          const known = (seq: number) => (seq === 0 ? Chain.empty : seq === hidden ? undefined : chainAt(log, seq))
+          const decision = decideMend(damage.all(), batch, known)
+          if (Result.isFailure(decision)) return Effect.fail(decision.failure)
+          if (decision.success !== undefined) damage.mend({ log, from: batch.from, to: EntryBatch.last(batch) })
+          return Effect.void
+        }),
+      cut: (log) =>
+        Effect.sync(() => {
+          const { seq: head } = headOf(log)
+          let end = head
+          while (end > 0 && damage.isAt(log, end)) end--
+          if (end < head) {
+            const batches = logs.get(log)!.filter(({ from }) => from <= end)
+            const last = batches.pop()
+            if (last === undefined) logs.delete(log)
+            else logs.set(log, [...batches, EntryBatch.upTo(last, end)])
+            damage.mend({ log, from: end + 1, to: head })
+          }
+          return headOf(log)
+        }),
       damaged: damage.all,
       damage: (log, seq) => damage.make(log, seq, headOf(log).seq)
     }
@@ -304,40 +378,6 @@ export const layerMemory: Layer.Layer<ReplicaStore, never, ReplicaSet> = Layer.f
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Entries of a store in memory that cannot be read. They are found when they are read, and the end of a log at once. */
-const makeMemoryDamage = () => {
-  const bad = new Map<LogId.LogId, Set<number>>()
-  const ranges: Array<DamagedRange> = []
-  const isAt = (log: LogId.LogId, seq: number): boolean => bad.get(log)?.has(seq) ?? false
-  const found = (log: LogId.LogId, seq: number): StoreError => {
-    const known = ranges.some((range) => range.log === log && range.from === seq)
-    if (!known) ranges.push({ log, from: seq, to: seq })
-    return new StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} is damaged` })
-  }
-  return {
-    isAt,
-    found,
-    all: (): ReadonlyArray<DamagedRange> => ranges,
-    make: (log: LogId.LogId, seq: number, head: number): void => {
-      bad.set(log, new Set(bad.get(log)).add(seq))
-      if (seq === head) found(log, seq)
-    },
-    /** Whether nobody can tell the chain after an entry: it is damaged, and so is the one that begins with that chain. */
-    hides: (log: LogId.LogId, seq: number, head: number): boolean =>
-      isAt(log, seq) && (seq === head || isAt(log, seq + 1)),
-    /** The entries of a batch before the first that is damaged, which is not its first. */
-    upTo: (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch => {
-      let room: number | undefined
-      EntryBatch.forEach(batch, (seq, offset) => {
-        if (room !== undefined || !isAt(batch.log, seq)) return
-        room = offset
-        found(batch.log, seq)
-      })
-      return room === undefined ? batch : EntryBatch.take(batch, room)
-    }
-  }
-}
 
 /** Index of the batch that holds `seq`. */
 const indexOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>, seq: number): number => {

@@ -11,8 +11,10 @@ import * as Life from "../identity/Life.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as DamagedRange from "../log/DamagedRange.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import * as Lacking from "./internal/Lacking.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
 import * as Voting from "./internal/Voting.ts"
@@ -50,6 +52,10 @@ export class Membership extends Context.Service<
       peer: ReplicaId,
       refusal: PeerProtocol.HandshakeRefused
     ) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** A peer lacks entries that are damaged here, or holds others in their place. */
+    readonly lacks: (peer: ReplicaId, range: DamagedRange.DamagedRange) => void
+    /** What is damaged here and no member has: it is not waited for any more. */
+    readonly lost: () => ReadonlyArray<DamagedRange.DamagedRange>
     /** The copy of a log that a peer holds was compared, and differs from the one here. */
     readonly differs: (peer: ReplicaId, log: LogId.LogId) => void
     /** Waits until this replica has another incarnation. */
@@ -86,6 +92,7 @@ export const make = Effect.gen(function* () {
   /** Why this replica must not write although it would vote: another process has its id. */
   const duplicates = new Set<ReplicaId>()
   let stopped: string | undefined
+  let lacking: Lacking.Lacking = new Map()
   let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
   /** How often this run has taken another life above one that was said to be its own. */
   let outlived = 0
@@ -105,12 +112,22 @@ export const make = Effect.gen(function* () {
   const tellChange = (): void => {
     for (const listener of listeners) listener()
   }
+  const damaged = (): ReadonlyArray<DamagedRange.DamagedRange> => DamagedRange.joined(logs.damaged())
+  const lost = (): ReadonlyArray<DamagedRange.DamagedRange> =>
+    logs.damaged().length === 0 ? [] : Lacking.lost(lacking, damaged(), Voting.waitedFor(situation()))
+  /** What is damaged here and will be mended: until then this replica lacks what it was counted for. */
+  const toMend = (): DamagedRange.DamagedRange | undefined => {
+    if (logs.damaged().length === 0) return undefined
+    const gone = lost()
+    return logs.unknownEnds().length > 0 ? damaged()[0] : damaged().find((range) => !gone.includes(range))
+  }
+  const isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined
   const situation = (): Voting.Situation => ({
     peers: peerIds,
     blank: standing === "blank",
     answers,
     givenUp,
-    holds: (peer, { log, seq }) => logs.head(log).seq >= seq || peers.get(peer).drifted.has(log)
+    holds: (peer, { log, seq }) => logs.announced(log) >= seq || peers.get(peer).drifted.has(log)
   })
 
   /** Votes from now on, when all is here that that takes. */
@@ -201,11 +218,25 @@ export const make = Effect.gen(function* () {
     return Effect.andThen(renewed, said)
   }
 
-  /** A peer holds other entries at places of the own log. */
-  const fork = () =>
-    forked?.log === logs.own
-      ? { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
-      : undefined
+  /** Why this replica needs another log although no peer has said so. */
+  const broken = () => {
+    if (forked?.log === logs.own) {
+      return { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
+    }
+    // Who does not vote has only to write no more to such a log.
+    const end = logs.unknownEnds().find((log) => standing === "voting" || log === logs.own)
+    if (end !== undefined) return { because: `the end of ${end} is damaged here, so what it was is not known` }
+    // Nobody could be brought what follows, so nothing in it could be committed any more.
+    const gap = lost().find(({ log }) => log === logs.own)
+    return gap && { because: `no member has the entries ${gap.from} to ${gap.to} of this replica's own log ${gap.log}` }
+  }
+
+  /** Gives up the ends that nobody can tell; what was counted of them is waited for by then. */
+  const cutEnds = Effect.suspend(() =>
+    standing === "voting"
+      ? Effect.void
+      : Effect.forEach(logs.unknownEnds(), (log) => (log === logs.own ? Effect.void : logs.cut(log)), { discard: true })
+  )
 
   const learn = (heard: Life.Lives) =>
     Effect.suspend(() => {
@@ -235,7 +266,11 @@ export const make = Effect.gen(function* () {
       peers.listen((event) => {
         if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
       }),
-      logs.onAppend(() => void (standing !== "voting" && changed.openUnsafe()))
+      logs.onAppend(() => void (standing !== "voting" && changed.openUnsafe())),
+      logs.onDamage(() => {
+        changed.openUnsafe()
+        tellChange()
+      })
     ]),
     (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
   )
@@ -249,7 +284,7 @@ export const make = Effect.gen(function* () {
     while (true) {
       yield* changed.await
       changed.closeUnsafe()
-      yield* Effect.retry(Effect.andThen(renewFor(fork), settle), Schedule.spaced(1000))
+      yield* Effect.retry(Effect.andThen(Effect.andThen(renewFor(broken), cutEnds), settle), Schedule.spaced(1000))
     }
   }).pipe(Effect.forkScoped)
 
@@ -260,18 +295,22 @@ export const make = Effect.gen(function* () {
       if (hashed?.lives !== lives) hashed = { lives, hash: Life.hash(lives) }
       return hashed.hash
     },
-    isVoting: () => standing === "voting" && stopped === undefined,
+    isVoting,
     isBlank: () => standing === "blank",
     obstacle: () => {
       if (stopped !== undefined) return stopped
       if (duplicates.size > 0)
         return `another live process has the id ${self}, says ${Array.from(duplicates).join(", ")}`
+      const range = toMend()
+      if (standing === "voting" && range !== undefined) {
+        return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
+      }
       if (standing === "voting") return undefined
       return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}`
     },
     says: (peer) => ({
       ...own(),
-      voting: standing === "voting" && stopped === undefined,
+      voting: isVoting(),
       blank:
         standing === "blank" ||
         (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives, peer)?.incarnation),
@@ -308,6 +347,14 @@ export const make = Effect.gen(function* () {
       forked = { log, peer }
       changed.openUnsafe()
     },
+    lacks: (peer, range) => {
+      const before = lost()
+      lacking = Lacking.noted(lacking, peer, range, damaged())
+      if (lost().length === before.length) return
+      changed.openUnsafe()
+      tellChange()
+    },
+    lost,
     renewed: Effect.suspend(() => renewal.await),
     listen: (listener) => {
       listeners.add(listener)

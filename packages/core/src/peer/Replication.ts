@@ -15,6 +15,7 @@ import { Connections } from "./Connections.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
 import * as Handshake from "./internal/Handshake.ts"
 import * as LinkState from "./internal/LinkState.ts"
+import * as Mending from "./internal/Mending.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
 import * as ProbeLoop from "./internal/ProbeLoop.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
@@ -96,6 +97,12 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
   const connections = yield* Connections
   const store = OwnStore.make(heartbeatMillis)
   const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs)
+  const mend = Mending.make(logs, membership, store)
+  // What is damaged is fetched when it is found, and not at the next heartbeat.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => logs.onDamage(({ _tag }) => void (_tag === "Found" && connections.fetchNow()))),
+    (stop) => Effect.sync(stop)
+  )
   const requestTimeoutMillis = yield* PeerProtocol.RequestTimeout
   const monotonicMillis = () => Monotonic.millis(clock)
 
@@ -135,6 +142,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
     let welcome = first
     let isWanted = false
     while (true) {
+      yield* mend(source, welcome)
       yield* catchUp.fetchMissing(source, welcome, before, isWanted)
       isWanted = yield* Effect.raceFirst(
         Effect.as(Effect.raceFirst(Effect.sleep(heartbeatMillis), again.await), false),

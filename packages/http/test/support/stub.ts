@@ -24,6 +24,8 @@ export const status: ReplicaStatus.Status = {
   members: {},
   storeFault: null,
   damaged: [],
+  lost: [],
+  scrub: { last: null, current: null },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,
   farKeys: 0,
@@ -97,7 +99,8 @@ export const serve = Effect.fnUntraced(function* (answers: {
       Layer.provide(
         Layer.succeed(ReplicaStatus.ReplicaStatus, {
           current: () => answers.replica ?? status,
-          recover: () => Effect.succeed("nothing")
+          recover: () => Effect.succeed("nothing"),
+          scrub: Effect.succeed(status.scrub)
         })
       ),
       Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),

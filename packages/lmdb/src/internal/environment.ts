@@ -17,6 +17,8 @@ export interface Environment {
   readonly table: (name: string) => Table
   /** Puts a value, inside a commit. */
   readonly put: (table: Table, key: Buffer, value: Buffer) => void
+  /** Removes a key, inside a commit. */
+  readonly remove: (table: Table, key: Buffer) => void
   /**
    * Hands writes over, all of which are held or none. Durable when it returns, in an environment that syncs. What was
    * handed over takes place, whether it is waited for or not.
@@ -46,6 +48,7 @@ export const open = (file: string, { sync }: { readonly sync: boolean }): Enviro
     table: (name) => root.openDB({ name, encoding: "binary", keyEncoding: "binary" }),
     // What becomes of it says the commit.
     put: (table, key, value) => void table.put(key, value).catch(() => undefined),
+    remove: (table, key) => void table.remove(key).catch(() => undefined),
     commit: (write) =>
       Effect.ensuring(
         Effect.tryPromise({ try: () => committed(root.batch(write)), catch: (cause) => cause }),

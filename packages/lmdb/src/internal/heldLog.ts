@@ -11,24 +11,29 @@ import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/ad
 import { Result } from "effect"
 import * as Environment from "./environment.ts"
 
+/** The damage of all logs of a store that was found and is not mended, in the order in which it was found. */
+export interface Found {
+  ranges: ReadonlyArray<ReplicaStore.DamagedRange>
+}
+
 /** A log as it is durably held. */
 export interface HeldLog {
   readonly file: string
   readonly table: Environment.Table
-  /** The damage of all logs of the store that was found so far, in the order in which it was found. */
-  readonly found: Array<ReplicaStore.DamagedRange>
+  readonly found: Found
   head: Watermark.Watermark
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
   damagedEnd: ReplicaStore.StoreError | undefined
 }
 
 /** A log of which nothing is known to be held. */
-export const make = (
-  file: string,
-  table: Environment.Table,
-  name: LogId.LogId,
-  found: Array<ReplicaStore.DamagedRange>
-): HeldLog => ({ file, table, found, head: Watermark.none(name), damagedEnd: undefined })
+export const make = (file: string, table: Environment.Table, name: LogId.LogId, found: Found): HeldLog => ({
+  file,
+  table,
+  found,
+  head: Watermark.none(name),
+  damagedEnd: undefined
+})
 
 /** The names of the logs that have rows, in the order of their bytes. */
 export const names = (table: Environment.Table): ReadonlyArray<LogId.LogId> => {
@@ -77,9 +82,9 @@ export const put = (environment: Environment.Environment, log: HeldLog, batch: E
 export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
   if (seq === 0) return Chain.empty
   if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
-  const batch = batchAfter(log, seq - 1)
+  const batch = damageAt(log, seq) === undefined ? batchAfter(log, seq - 1) : undefined
   if (batch !== undefined && batch.from <= seq) return EntryBatch.chainAt(batch, seq)
-  const next = batchAfter(log, seq)
+  const next = damageAt(log, seq + 1) === undefined ? batchAfter(log, seq) : undefined
   if (next?.from === seq + 1) return next.prevChain
   throw noteDamage(log, seq)
 }
@@ -94,7 +99,8 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
   let room = maxBytes
   for (const row of rowsAfter(log, after)) {
     const previous = found[found.length - 1]
-    const whole = batchOf(log, row)
+    // A row that is in order by itself, and does not fit its neighbours, is damaged too.
+    const whole = damageAt(log, end + 1) === undefined ? batchOf(log, row) : undefined
     const batch = whole !== undefined && whole.from <= end + 1 ? EntryBatch.after(whole, end) : undefined
     if (batch === undefined || (previous !== undefined && previous.chain !== batch.prevChain)) {
       const error = noteDamage(log, end + 1)
@@ -112,10 +118,20 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
   return EntryBatch.concat(found as [EntryBatch.EntryBatch])
 }
 
+/** Whether an entry can be read. */
+export const isSound = (log: HeldLog, seq: number): boolean => (batchAfter(log, seq - 1)?.from ?? seq + 1) <= seq
+
+/** The damage that an entry is in, as far as it was found and is not mended. */
+export const damageAt = (log: HeldLog, seq: number): ReplicaStore.DamagedRange | undefined =>
+  log.found.ranges.find((range) => range.log === log.head.log && range.from <= seq && seq <= range.to)
+
 // ---------------------------------------------------------------------------------------------------------------------
 
+const covers = (range: ReplicaStore.DamagedRange, other: ReplicaStore.DamagedRange): boolean =>
+  range.log === other.log && range.from <= other.from && other.to <= range.to
+
 /** A row as it is stored. */
-interface Row {
+export interface Row {
   readonly last: number
   readonly value: Buffer
 }
@@ -126,9 +142,11 @@ const headBytes = 22
 /** The most bytes of entries in a row, unless one entry is larger: what a page of LMDB has room for beside its head. */
 const maxRowBytes = Environment.pageSize - 24 - headBytes
 
-const maxSequence = 2 ** 48 - 1
+/** No sequence is higher. */
+export const maxSequence = 2 ** 48 - 1
 
-const keyOf = (log: LogId.LogId, seq: number): Buffer => {
+/** The key of the row whose last entry is this. */
+export const keyOf = (log: LogId.LogId, seq: number): Buffer => {
   const key = Buffer.allocUnsafe(log.length + 7)
   key.write(log, 0, "latin1")
   key[log.length] = 0
@@ -138,12 +156,14 @@ const keyOf = (log: LogId.LogId, seq: number): Buffer => {
 
 const sequenceOf = (key: Buffer): number => key.readUIntBE(key.length - 6, 6)
 
-function* rowsAfter({ head: { log }, table }: HeldLog, after: number): Generator<Row> {
+/** The rows with entries after a sequence, in order. */
+export function* rowsAfter({ head: { log }, table }: HeldLog, after: number): Generator<Row> {
   const range = table.getRange({ start: keyOf(log, after + 1), end: keyOf(log, maxSequence) })
   for (const { key, value } of range) yield { last: sequenceOf(key), value }
 }
 
-const rowAfter = (log: HeldLog, after: number): Row | undefined => {
+/** The first row with entries after a sequence. */
+export const rowAfter = (log: HeldLog, after: number): Row | undefined => {
   for (const row of rowsAfter(log, after)) return row
   return undefined
 }
@@ -171,7 +191,7 @@ const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefi
 }
 
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
-const batchOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
+export const batchOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
   if (value.length <= headBytes) return undefined
   const from = value.readUIntBE(0, 6)
   if (from < 1 || from > last) return undefined
@@ -187,15 +207,15 @@ const batchOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | un
 }
 
 /** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */
-const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError => {
+export const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError => {
   const { log: name, seq: head } = log.head
   const from = Math.min(seq, endBefore(log, seq).last + 1)
   const row = rowAfter(log, seq - 1)
   const batch = row && batchOf(log, row)
   // A row that begins later than it should: what is between is missing, and the row itself is in order.
   const to = batch !== undefined && batch.from > seq ? batch.from - 1 : Math.min(row?.last ?? head, head)
-  const known = log.found.some((range) => range.log === name && range.from <= from && to <= range.to)
-  if (!known) log.found.push({ log: name, from, to: Math.max(seq, to) })
+  const range = { log: name, from, to: Math.max(seq, to) }
+  if (!log.found.ranges.some((known) => covers(known, range))) log.found.ranges = [...log.found.ranges, range]
   return Environment.damaged(
     `${log.file} is damaged at entry ${seq} of ${name}; restore it, or delete it and let the peers fill a new one`
   )

@@ -65,6 +65,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
   const failures = each([...notMet, ...outcomes.slice(2)], (reason) => series.counter("failures", { reason }))
   const skew = each(peers, (peer) => series.histogram("clockSkew", { peer }))
   const drifts = series.counter("drifts")
+  const mended = series.counter("mended")
   const commits = each(outcomes, (outcome) => series.counter("commits", { "quorum.outcome": outcome }))
   const durations = each(outcomes.slice(0, 2), (outcome) =>
     series.histogram("commitDuration", { "quorum.outcome": outcome })
@@ -152,7 +153,10 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         seen.unindexedSince = after(seen.appendedAt, wallMillis() - event.durationMillis)
         merge.duration.record(event.durationMillis / 1000, 1)
         return merge.keys.add(event.pointers)
+      case "DamageMended":
+        return mended.add(event.to - event.from + 1)
       case "DamageFound":
+      case "Scrubbed":
       case "Recovered":
         return
     }

@@ -72,6 +72,7 @@ const wellSeries: ReadonlyArray<Series> = [
     gauge("peerSkew", peer, 0.01)
   ]),
   gauge("damaged", {}, 0),
+  gauge("lost", {}, 0),
   gauge("storeFault", full, 0),
   count("failures", { reason: "timeout" }, 0),
   gauge("recovered", {}, 1),
@@ -99,6 +100,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [gauge("damaged", {}, 0, 3)],
     labels: {},
     summary: "a holds entries that it cannot read any more"
+  },
+  {
+    alert: "QuorumLost",
+    series: [gauge("lost", {}, 0, 3)],
+    labels: {},
+    summary: "a holds damaged entries that no member has"
   },
   {
     alert: "QuorumStoreFault",

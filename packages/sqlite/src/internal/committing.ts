@@ -6,6 +6,7 @@ import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
 import type * as Guard from "./guard.ts"
 import * as HeldLog from "./heldLog.ts"
+import * as Rows from "./rows.ts"
 
 /**
  * At first SQLite syncs what it commits, because the first commit may begin the write-ahead log anew, and from then on it
@@ -41,7 +42,7 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
    * overwrites it, and the failure is certain once that commit is durable. If that fails too, nobody can know: nothing
    * more is accepted or answered, so that no answer contradicts what a restart will find.
    */
-  const append = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch): void => {
+  const append = (log: Rows.HeldLog, batch: EntryBatch.EntryBatch): void => {
     try {
       unsynced(() => HeldLog.insert(log, batch))
     } catch (cause) {
@@ -50,7 +51,7 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
         if (!endedBeforeCommit.has(Database.resultCode(cause))) {
           synced()
           undo.run()
-          if (log.rows.get(log.head.seq) !== undefined) throw cause
+          if (Rows.appended(log).rows.get(log.head.seq) !== undefined) throw cause
         }
       } catch {
         const subject = `entries ${batch.from} to ${EntryBatch.last(batch)} of ${batch.log}`

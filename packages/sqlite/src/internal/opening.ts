@@ -8,6 +8,7 @@ import * as fs from "node:fs"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
 import * as Files from "./files.ts"
+import * as Part from "./part.ts"
 import * as Place from "./place.ts"
 
 /** What a start needs to know beside its options. */
@@ -37,12 +38,12 @@ export const open = <A>(
   const db = Files.orClose(descriptor, () =>
     Database.open(file, {
       applicationId: 0x514c4f47, // "QLOG"
-      version: 2,
+      version: 3,
       cacheKiB: 8192,
       maxBytes,
       create: (db) => {
         db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
-        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+        ${Part.createLogs};
         CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
         db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
         Place.insertNotes(db, Place.notesOfNew(here))

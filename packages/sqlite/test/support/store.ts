@@ -25,9 +25,12 @@ export const fileOf = (folder: string) => path.join(folder, "log.db")
 /** Flips one bit of an entry's value in the closed file, as a bad disk would. */
 export const damageEntry = (folder: string, log: LogId.LogId, seq: number): void => {
   const db = new DatabaseSync(fileOf(folder))
-  const { id } = db.prepare("SELECT id FROM log WHERE name = ?").get(log) as { id: number }
-  const row = db.prepare(`SELECT * FROM batch_${id} WHERE last >= ? ORDER BY last LIMIT 1`).get(seq)
-  const { bytes, first, last } = row as { bytes: Uint8Array; first: number; last: number }
+  // An entry that was mended is in a newer part of the log.
+  const parts = db.prepare("SELECT id FROM log WHERE name = ? ORDER BY part DESC").all(log) as Array<{ id: number }>
+  const rowIn = ({ id }: { id: number }) =>
+    db.prepare(`SELECT * FROM batch_${id} WHERE last >= ? AND first <= ? ORDER BY last LIMIT 1`).get(seq, seq)
+  const { id } = parts.find((part) => rowIn(part) !== undefined)!
+  const { bytes, first, last } = rowIn({ id }) as { bytes: Uint8Array; first: number; last: number }
   let end = 0
   for (let i = first; i <= seq; i++) end = Entry.endUnsafe(bytes, end)
   bytes[end - 1]! ^= 1

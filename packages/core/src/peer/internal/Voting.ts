@@ -56,14 +56,18 @@ export interface Situation {
   readonly holds: (peer: ReplicaId, watermark: Watermark.Watermark) => boolean
 }
 
+/** The members that are not given up. */
+export const waitedFor = ({ givenUp, peers }: Pick<Situation, "givenUp" | "peers">): ReadonlyArray<ReplicaId> =>
+  peers.filter((peer) => !givenUp.has(peer))
+
 /** Why a replica votes from now on; `undefined` while it does not. */
 export const decide = (situation: Situation): "founded" | "recovered" | undefined => {
   const { answers, blank, givenUp, holds, peers } = situation
-  const waitedFor = peers.filter((peer) => !givenUp.has(peer))
-  if (blank && waitedFor.every((peer) => answers.get(peer)?.blank === true)) return "founded"
+  const awaited = waitedFor(situation)
+  if (blank && awaited.every((peer) => answers.get(peer)?.blank === true)) return "founded"
   const voting = Array.from(answers).filter(([peer, answer]) => answer.voting && !givenUp.has(peer))
   // When those who would be needed are given up, all the others have to have answered.
-  if (voting.length < Math.min(neededOf(peers.length + 1), waitedFor.length)) return undefined
+  if (voting.length < Math.min(neededOf(peers.length + 1), awaited.length)) return undefined
   return voting.every(([peer, { vector }]) => vector.every((watermark) => holds(peer, watermark)))
     ? "recovered"
     : undefined
@@ -71,11 +75,11 @@ export const decide = (situation: Situation): "founded" | "recovered" | undefine
 
 /** What a replica that does not vote waits for, in words. */
 export const waitsFor = ({ answers, givenUp, holds, peers }: Situation): string => {
-  const waitedFor = peers.filter((peer) => !givenUp.has(peer))
-  const voting = waitedFor.filter((peer) => answers.get(peer)?.voting === true)
-  const needed = Math.min(neededOf(peers.length + 1), waitedFor.length)
+  const awaited = waitedFor({ givenUp, peers })
+  const voting = awaited.filter((peer) => answers.get(peer)?.voting === true)
+  const needed = Math.min(neededOf(peers.length + 1), awaited.length)
   if (voting.length < needed) {
-    const others = waitedFor.filter((peer) => !voting.includes(peer)).join(", ")
+    const others = awaited.filter((peer) => !voting.includes(peer)).join(", ")
     return `${needed} voting members have to answer, and ${voting.length} did; it waits for ${others}`
   }
   const missing = voting.flatMap((peer) => answers.get(peer)!.vector.filter((watermark) => !holds(peer, watermark)))

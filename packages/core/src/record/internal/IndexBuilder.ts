@@ -58,13 +58,17 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
     if (unindexed.isFull()) enough.openUnsafe()
   }
 
+  const throwAway = (): void => {
+    distrusted = true
+    building = true
+    some.openUnsafe()
+    enough.openUnsafe()
+  }
+
   const distrust = (error: StoreError) =>
     Effect.suspend(() => {
       if (distrusted) return Effect.void
-      distrusted = true
-      building = true
-      some.openUnsafe()
-      enough.openUnsafe()
+      throwAway()
       return Effect.logError(`the record index is damaged, and is built again from the logs: ${error.message}`)
     })
 
@@ -124,6 +128,19 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
         // Twice: the first may only finish a flush that was under way.
         return distrusted ? index.reset : Effect.ignore(Effect.andThen(flush, flush))
       })
+  )
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      logs.onDamage((change) => {
+        if (change._tag === "Mended") {
+          unindexed.mended(change.batch)
+          some.openUnsafe()
+        }
+        // It may lead to entries that are given up.
+        if (change._tag === "Cut" && unindexed.end(change.log) > change.end) throwAway()
+      })
+    ),
+    (stop) => Effect.sync(stop)
   )
   for (const { log, seq } of logs.heads()) {
     const missing = seq - unindexed.end(log)

@@ -2,8 +2,8 @@
  * The writes that the record index does not have yet, in memory, and how far the logs are covered with them.
  */
 import type * as LogId from "../../identity/LogId.ts"
+import { type DamagedRange, without } from "../../log/DamagedRange.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
-import type { DamagedRange } from "../../log/ReplicaStore.ts"
 import * as RecordIndex from "../RecordIndex.ts"
 import * as RecordKey from "../RecordKey.ts"
 import * as PointerTable from "./PointerTable.ts"
@@ -46,6 +46,11 @@ export const make = (random: () => number, progress: RecordIndex.Progress) => {
     skip: (range: DamagedRange): void => {
       unreadable = [...unreadable, range]
       covered.set(range.log, range.to)
+    },
+    /** Takes in entries that could not be read before, wherever they are. */
+    mended: (batch: EntryBatch.EntryBatch): void => {
+      recent.add(batch)
+      unreadable = without(unreadable, { log: batch.log, from: batch.from, to: EntryBatch.last(batch) })
     },
     /** The last entry of a log that was taken in. */
     end: (log: LogId.LogId): number => covered.get(log) ?? 0,

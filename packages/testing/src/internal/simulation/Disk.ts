@@ -42,7 +42,7 @@ export interface Disk {
   /** What was written and not synced, in order: it outlives the process, and not the machine. */
   written: Array<EntryBatch.EntryBatch>
   /** The damage that the store on it has found since it was opened, and when. */
-  found: Array<ReplicaStore.DamagedRange & { readonly at: number }>
+  found: ReadonlyArray<ReplicaStore.DamagedRange & { readonly at: number }>
 }
 
 /** What is being written to a disk. */
@@ -156,6 +156,17 @@ export const flip = ({ content }: Disk, { dice, onFault }: Situation): string | 
   content.flipped.set(log, new Set(content.flipped.get(log)).add(seq))
   onFault("bit_flipped")
   return `${log}:${seq}`
+}
+
+/** Takes the damaged entries at the end of a log away. Returns where it ends then. */
+export const cut = (content: Content, log: LogId.LogId): Watermark.Watermark => {
+  let { seq } = headOf(content, log)
+  while (isFlipped(content, log, seq)) seq--
+  const batches = (content.logs.get(log) ?? []).filter(({ from }) => from <= seq)
+  const last = batches.pop()
+  if (last === undefined) content.logs.delete(log)
+  else content.logs.set(log, [...batches, EntryBatch.upTo(last, seq)])
+  return headOf(content, log)
 }
 
 /** Whether the bits of an entry are flipped. */

@@ -3,7 +3,7 @@
  * damaged is found when it is read. And the index beside it.
  */
 import { LogId } from "@quorum/core"
-import { EntryBatch, RecordIndex, ReplicaStore, type Watermark } from "@quorum/core/adapter"
+import { DamagedRange, EntryBatch, RecordIndex, ReplicaStore, type Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as Disk from "./Disk.ts"
 import type { Owner } from "./Timeline.ts"
@@ -77,7 +77,28 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         return Effect.succeed(Option.fromNullishOr(chainOf(disk, log, seq)))
       }),
     watermarks: Effect.sync(() => Array.from(content.logs.keys(), (log) => Disk.headOf(content, log))),
-    damaged: () => disk.found
+    damaged: () => disk.found,
+    check: (log, after, maxBytes) => Effect.sync(() => damage.check(log, after, maxBytes)),
+    mend: (batch) =>
+      device.write(false, device.syncMillis(), () => {
+        const chainAt = (seq: number) => (damage.hides(batch.log, seq) ? undefined : chainOf(disk, batch.log, seq))
+        const decision = ReplicaStore.decideMend(disk.found, batch, chainAt)
+        if (Result.isFailure(decision)) return Result.fail(decision.failure)
+        if (decision.success !== undefined) {
+          onFault("damage_mended")
+          damage.gone({ log: batch.log, from: batch.from, to: EntryBatch.last(batch) })
+        }
+        return Result.succeed(undefined)
+      }),
+    cut: (log) =>
+      note(() => {
+        const { seq } = Disk.endOf(disk, log)
+        if (!damage.hides(log, seq)) return Disk.headOf(content, log)
+        onFault("end_cut")
+        const end = Disk.cut(content, log)
+        damage.gone({ log, from: end.seq + 1, to: seq })
+        return end
+      })
   })
 }
 
@@ -223,7 +244,7 @@ const makeDamage = (disk: Disk.Disk, { onFault, timeline }: Disk.Situation) => {
   const found = (log: LogId.LogId, seq: number): ReplicaStore.StoreError => {
     if (!disk.found.some((range) => range.log === log && range.from === seq)) {
       onFault("damage_found")
-      disk.found.push({ log, from: seq, to: seq, at: timeline.now() })
+      disk.found = [...disk.found, { log, from: seq, to: seq, at: timeline.now() }]
     }
     return errorOf("corrupt", `entry ${seq} of ${log} is damaged`)
   }
@@ -233,6 +254,19 @@ const makeDamage = (disk: Disk.Disk, { onFault, timeline }: Disk.Situation) => {
   }
   return {
     found,
+    /** Looks at the entries after one, as many as a slice has. Returns the last of them. */
+    check: (log: LogId.LogId, after: number, maxBytes: number): number => {
+      const end = Math.min(Disk.headOf(content, log).seq, after + Math.ceil(maxBytes / 64))
+      for (let seq = after + 1; seq <= end; seq++) if (Disk.isFlipped(content, log, seq)) found(log, seq)
+      return Math.max(after, end)
+    },
+    /** Entries are mended, or given up. */
+    gone: (mended: DamagedRange.DamagedRange): void => {
+      const flipped = content.flipped.get(mended.log)
+      for (let seq = mended.from; seq <= mended.to; seq++) flipped?.delete(seq)
+      if (flipped?.size === 0) content.flipped.delete(mended.log)
+      disk.found = disk.found.filter((range) => !DamagedRange.overlaps(range, mended))
+    },
     /** Whether nobody can tell the chain after an entry: it is damaged, and so is the one that begins with that chain. */
     hides: (log: LogId.LogId, seq: number): boolean =>
       Disk.isFlipped(content, log, seq) && (seq === Disk.endOf(disk, log).seq || Disk.isFlipped(content, log, seq + 1)),

@@ -19,7 +19,8 @@ const damaged = Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, size =
   yield* damage(logA, seqs)
 })
 
-const damage = Effect.fnUntraced(function* (log: LogId.LogId, seqs: ReadonlyArray<number>) {
+/** Damages entries of a closed store. */
+export const damage = Effect.fnUntraced(function* (log: LogId.LogId, seqs: ReadonlyArray<number>) {
   const place = yield* StorePlace
   if (place.damage === undefined) {
     return yield* Effect.die(new Error("the place has no `damage`: add it, or skip `needDamage` with the reason"))

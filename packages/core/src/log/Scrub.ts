@@ -1,0 +1,103 @@
+/**
+ * Reads everything that is stored of the logs again in the background, so that damage is found before the last sound copy
+ * of it is gone. What it finds is fetched from the peers, as what a read finds is.
+ */
+import { Clock, Context, Effect, Layer, Schema, Semaphore } from "effect"
+import { EventSink } from "../events/EventSink.ts"
+import * as Monotonic from "./Monotonic.ts"
+import { ReplicaLogs } from "./ReplicaLogs.ts"
+import type { StoreError } from "./ReplicaStore.ts"
+
+/** How often all is read again, in milliseconds; once a day unless set. */
+export const ScrubInterval = Context.Reference<number>("@quorum/core/ScrubInterval", {
+  defaultValue: () => 24 * 60 * 60 * 1000
+})
+
+/** What was read again. Times are milliseconds since the epoch. */
+export const ScrubStatus = Schema.Struct({
+  /** When the last pass over all logs ended, how long it took, and how many entries it read; null before the first. */
+  last: Schema.NullOr(Schema.Struct({ endedAt: Schema.Finite, millis: Schema.Finite, entries: Schema.Int })),
+  /** When the pass that is under way began, and how many entries it has read; null between two. */
+  current: Schema.NullOr(Schema.Struct({ startedAt: Schema.Finite, entries: Schema.Int }))
+})
+
+/** What was read again. */
+export type ScrubStatus = typeof ScrubStatus.Type
+
+/** Reads everything again. */
+export class Scrub extends Context.Service<
+  Scrub,
+  {
+    readonly status: () => ScrubStatus
+    /** Makes a pass now, without the pauses of those in the background, and waits for its end. */
+    readonly now: Effect.Effect<ScrubStatus, StoreError>
+  }
+>()("@quorum/core/Scrub") {}
+
+/** Makes the passes until the scope closes. */
+export const make = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const clock = yield* Clock.Clock
+  const sink = yield* EventSink
+  const everyMillis = yield* ScrubInterval
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  let status: ScrubStatus = { last: null, current: null }
+
+  const read = Effect.fnUntraced(function* (pauseMillis: number) {
+    const startedAt = clock.currentTimeMillisUnsafe()
+    const began = Monotonic.millis(clock)
+    let entries = 0
+    for (const { log } of logs.heads()) {
+      for (let at = 0; ;) {
+        status = { ...status, current: { startedAt, entries } }
+        const next = yield* logs.check(log, at, sliceBytes)
+        if (next === at) break
+        entries += next - at
+        at = next
+        yield* pauseMillis === 0 ? Effect.yieldNow : Effect.sleep(pauseMillis)
+      }
+    }
+    const millis = Monotonic.millis(clock) - began
+    status = { last: { endedAt: clock.currentTimeMillisUnsafe(), millis, entries }, current: null }
+    if (sink.active()) sink.tell({ _tag: "Scrubbed", entries, durationMillis: millis })
+    return status
+  })
+  const pass = (pauseMillis: number) =>
+    oneAtATime.withPermit(
+      Effect.ensuring(
+        read(pauseMillis),
+        Effect.sync(() => void (status = { ...status, current: null }))
+      )
+    )
+
+  yield* Effect.gen(function* () {
+    let waitMillis = Math.min(firstMillis, everyMillis)
+    while (true) {
+      yield* Effect.sleep(waitMillis)
+      waitMillis = yield* Effect.matchEffect(pass(slicePauseMillis), {
+        onSuccess: () => Effect.succeed(everyMillis),
+        onFailure: ({ message }) =>
+          Effect.as(
+            Effect.logError(`not everything that is stored could be read again: ${message}`),
+            Math.min(firstMillis, everyMillis)
+          )
+      })
+    }
+  }).pipe(Effect.forkScoped)
+
+  return Scrub.of({ status: () => status, now: pass(0) })
+})
+
+/** {@link make} as a layer. */
+export const layer: Layer.Layer<Scrub, never, ReplicaLogs> = Layer.effect(Scrub, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How much is read at once: well below a millisecond of work. */
+const sliceBytes = 32 * 1024
+
+/** The pause after each slice, which bounds the rate to about 2 MiB a second. */
+const slicePauseMillis = 16
+
+/** How long after a start the first pass begins, and the next after one that failed. */
+const firstMillis = 60_000

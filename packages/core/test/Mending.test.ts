@@ -1,0 +1,217 @@
+/** What is damaged on a replica comes back from its peers, and until then it does not vote. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, type LogId, type WriteId } from "../src/index.ts"
+import { ReplicaStore } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
+
+const put = (key: string) => Entry.put("notes", key, `value of ${key}`)
+
+const keys = ["1", "2", "3", "4", "5", "6"]
+
+/** Three replicas on stores that can be damaged; `a` has written a record for every key, and all hold them. */
+const filled = Effect.fnUntraced(function* (ids = ["a", "b", "c"]) {
+  const cluster = yield* Cluster.make(ids, Math.floor(ids.length / 2) + 1)
+  const stores = new Map<string, ReplicaStore.MemoryStore>()
+  const replicas: Array<Cluster.Running> = []
+  for (const id of ids) {
+    const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id(id) })
+    stores.set(id, store)
+    cluster.stores.set(id, store)
+    replicas.push(yield* cluster.start(id))
+  }
+  yield* TestClock.adjust(1000)
+  const [a, b, c] = replicas as [Cluster.Running, Cluster.Running, Cluster.Running]
+  const { own } = a.logs
+  const writes: Array<WriteId.WriteId> = []
+  for (const key of keys) writes.push((yield* during(a.writer.commit(put(key), { w: "all" }), 100)).writeId)
+  const damage = (id: string, ...seqs: ReadonlyArray<number>) =>
+    Effect.gen(function* () {
+      for (const seq of seqs) stores.get(id)!.damage(own, seq)
+      const replica = replicas.find((each) => each.id === id)!
+      // As a scrub does.
+      for (let at = 0; at < 6;) at = yield* replica.logs.check(own, at, 64)
+    })
+  /** Stops all, damages what they hold, and starts those again: what the writer had in memory is gone too. */
+  const restart = Effect.fnUntraced(function* (
+    on: ReadonlyArray<string>,
+    seq: number,
+    start: ReadonlyArray<string> = ids
+  ) {
+    for (const { stop } of replicas) yield* during(stop, 10_000)
+    for (const id of on) stores.get(id)!.damage(own, seq)
+    return yield* Effect.forEach(start, (id) => cluster.start(id))
+  })
+  return { cluster, a, b, c, own, damage, restart, writes }
+})
+
+const value = (replica: Cluster.Running, key: string) =>
+  Effect.map(during(replica.records.read("notes", key), 10), (record) =>
+    Option.match(record, { onNone: () => undefined, onSome: ({ value }) => new TextDecoder().decode(value) })
+  )
+
+const heldBy = (replica: Cluster.Running, log: LogId.LogId) =>
+  replica.logs.vector().find((held) => held.log === log)?.seq
+
+describe("L60 DamageIsLocal: a damaged entry", () => {
+  it.effect("RecoveringDoesNotVote: comes back from a peer, and until then its replica counts for nothing", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster, damage, own } = yield* filled()
+      cluster.cut("b", "a")
+      cluster.cut("b", "c")
+      yield* damage("b", 3)
+      yield* TestClock.adjust(3000)
+      assert.isFalse(b.status().voting)
+      assert.isFalse(b.status().readable)
+      assert.include(b.status().obstacle!, `entries 3 to 3 of ${own} are damaged here`)
+      assert.strictEqual(heldBy(b, own), 2)
+      // What it said before is taken back.
+      assert.isFalse(a.peers.get(Cluster.id("b")).voting)
+      assert.strictEqual(a.peers.get(Cluster.id("b")).watermarks.size, 0)
+      cluster.heal()
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(b.status().damaged, [])
+      assert.isTrue(b.status().voting)
+      assert.isNull(b.status().obstacle)
+      assert.strictEqual(heldBy(b, own), 6)
+      assert.strictEqual(yield* value(b, "3"), "value of 3")
+      assert.strictEqual(a.peers.get(Cluster.id("b")).watermarks.get(own)?.seq, 6)
+    })
+  )
+
+  it.effect("is fetched when it is found, and not at the next heartbeat", () =>
+    Effect.gen(function* () {
+      const { b, damage } = yield* filled()
+      yield* damage("b", 2, 3, 5)
+      yield* TestClock.adjust(50)
+      assert.deepStrictEqual(b.logs.damaged(), [])
+      assert.isTrue(b.membership.isVoting())
+    })
+  )
+
+  it.effect("of a replica's own log comes back as any other, and the log goes on", () =>
+    Effect.gen(function* () {
+      const { a, damage, own } = yield* filled()
+      yield* damage("a", 1, 4)
+      yield* TestClock.adjust(2000)
+      assert.deepStrictEqual(a.logs.damaged(), [])
+      yield* during(a.writer.commit(put("7"), { w: "all" }), 2000)
+      assert.strictEqual(a.logs.own, own)
+    })
+  )
+
+  it.effect("on every replica, at places of which each has another one, loses nothing", () =>
+    Effect.gen(function* () {
+      const { a, b, c, damage, own } = yield* filled()
+      yield* damage("a", 1, 4)
+      yield* damage("b", 2, 5)
+      yield* damage("c", 3)
+      yield* TestClock.adjust(10_000)
+      for (const replica of [a, b, c]) {
+        assert.deepStrictEqual(replica.logs.damaged(), [])
+        assert.strictEqual(heldBy(replica, own), 6)
+        assert.isTrue(replica.membership.isVoting())
+        for (const key of keys) assert.strictEqual(yield* value(replica, key), `value of ${key}`)
+      }
+      yield* during(a.writer.commit(put("7"), { w: "all" }), 2000)
+    })
+  )
+
+  it.effect("that was damaged when the index was built is in it once it is mended", () =>
+    Effect.gen(function* () {
+      const { b, cluster, damage } = yield* filled()
+      cluster.cut("b", "a")
+      cluster.cut("b", "c")
+      yield* damage("b", 3)
+      yield* during(b.stop, 10_000)
+      const again = yield* cluster.start("b")
+      yield* TestClock.adjust(2000)
+      cluster.heal()
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(again.logs.damaged(), [])
+      assert.strictEqual(yield* value(again, "3"), "value of 3")
+      const page = yield* during(again.records.page({ limit: 10 }), 10)
+      assert.deepStrictEqual([page.unreadable, page.damaged, page.records.length], [[], [], 6])
+    })
+  )
+})
+
+describe("L60 damage that no member can mend", () => {
+  it.effect("is named, waited for no more once all have said so, and the writer goes on in another log", () =>
+    Effect.gen(function* () {
+      const { own, restart, writes } = yield* filled()
+      const [a, b, c] = (yield* restart(["a", "b", "c"], 3)) as [Cluster.Running, Cluster.Running, Cluster.Running]
+      yield* TestClock.adjust(10_000)
+      for (const replica of [a, b, c]) {
+        assert.deepStrictEqual(replica.status().lost, [{ log: own, from: 3, to: 3 }])
+        assert.deepStrictEqual(replica.status().damaged, [{ log: own, from: 3, to: 3 }])
+        assert.isTrue(replica.membership.isVoting())
+        assert.strictEqual(yield* value(replica, "4"), "value of 4")
+      }
+      assert.notStrictEqual(a.logs.own, own)
+      const receipt = yield* during(a.writer.commit(put("7"), { w: "all" }), 2000)
+      const { copies } = yield* during(a.writer.verify({ ...receipt, writeId: writes[2]! }), 1000)
+      assert.deepStrictEqual(new Set(Object.values(copies)), new Set(["damaged"]))
+    })
+  )
+
+  it.effect("is waited for as long as a member has not said that it lacks it", () =>
+    Effect.gen(function* () {
+      const { cluster, own, restart } = yield* filled()
+      const [, b] = (yield* restart(["a", "b"], 3, ["a", "b"])) as [Cluster.Running, Cluster.Running]
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(b.status().lost, [])
+      assert.isFalse(b.membership.isVoting())
+      yield* cluster.start("c")
+      yield* TestClock.adjust(30_000)
+      assert.deepStrictEqual(b.logs.damaged(), [])
+      assert.strictEqual(heldBy(b, own), 6)
+      assert.isTrue(b.membership.isVoting())
+    })
+  )
+
+  it.effect("stops no replica set of one: it is named, and the writer goes on", () =>
+    Effect.gen(function* () {
+      const { a, damage, own } = yield* filled(["a"])
+      yield* damage("a", 3)
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(a.status().lost, [{ log: own, from: 3, to: 3 }])
+      yield* during(a.writer.commit(put("7")), 100)
+      assert.strictEqual(yield* value(a, "4"), "value of 4")
+    })
+  )
+})
+
+describe("L53 an end that is damaged", () => {
+  it.effect("of the own log gives its replica another log, and the old one comes back from the peers", () =>
+    Effect.gen(function* () {
+      const { a, damage, own } = yield* filled()
+      yield* damage("a", 5, 6)
+      yield* TestClock.adjust(10_000)
+      assert.notStrictEqual(a.logs.own, own)
+      assert.isTrue(a.membership.isVoting())
+      assert.deepStrictEqual(a.logs.damaged(), [])
+      assert.strictEqual(heldBy(a, own), 6)
+      for (const key of keys) assert.strictEqual(yield* value(a, key), `value of ${key}`)
+      yield* during(a.writer.commit(put("7"), { w: "all" }), 2000)
+    })
+  )
+
+  it.effect("of a copy takes back what was acked of it, and comes back, also when it is found at a start", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster, damage, own } = yield* filled()
+      const { incarnation } = b.logs.identity
+      yield* during(b.stop, 10_000)
+      yield* damage("b", 6)
+      const again = yield* cluster.start("b")
+      yield* TestClock.adjust(10_000)
+      assert.notStrictEqual(again.logs.identity.incarnation, incarnation)
+      assert.isTrue(again.membership.isVoting())
+      assert.strictEqual(heldBy(again, own), 6)
+      assert.strictEqual(a.peers.get(Cluster.id("b")).incarnation, again.logs.identity.incarnation)
+      assert.strictEqual(yield* value(again, "6"), "value of 6")
+    })
+  )
+})

@@ -1,0 +1,118 @@
+/** Everything that is stored is read again, in the background and when somebody asks for it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, type ReplicaEvents } from "../src/index.ts"
+import { ReplicaStore } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, pass } from "./support/time.ts"
+
+const day = 24 * 60 * 60 * 1000
+
+/** A replica set of one with some entries, and its disk. */
+const filled = Effect.fnUntraced(function* (replica = {}) {
+  const cluster = yield* Cluster.make(["a"], 1)
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
+  let slices: Array<{ readonly at: number; readonly maxBytes: number }> = []
+  let isFailing = false
+  cluster.stores.set("a", {
+    ...store,
+    get identity() {
+      return store.identity
+    },
+    check: (log, at, maxBytes) =>
+      Effect.suspend(() => {
+        slices.push({ at, maxBytes })
+        if (isFailing) return Effect.fail(new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" }))
+        return store.check(log, at, 100)
+      })
+  })
+  const a = yield* cluster.start("a", { replica })
+  yield* TestClock.adjust(10)
+  for (let i = 0; i < 10; i++) yield* during(a.writer.commit(Entry.put("ns", `${i}`, "v")), 10)
+  const events: Array<ReplicaEvents.ReplicaEvent> = []
+  a.events.listen((event) => void events.push(event))
+  const told = (tag: ReplicaEvents.ReplicaEvent["_tag"]) => events.filter(({ _tag }) => _tag === tag).length
+  return {
+    a,
+    told,
+    damage: (seq: number) => store.damage(a.logs.own, seq),
+    fail: (failing: boolean) => void (isFailing = failing),
+    takeSlices: () => {
+      const taken = slices
+      slices = []
+      return taken
+    }
+  }
+})
+
+describe("DamageIsLocal: a scrub", () => {
+  it.effect("reads all again a minute after the start and then every day, in slices with pauses", () =>
+    Effect.gen(function* () {
+      const { a, takeSlices, told } = yield* filled()
+      assert.deepStrictEqual(a.status().scrub, { last: null, current: null })
+      yield* TestClock.adjust(59_000)
+      assert.strictEqual(told("Scrubbed"), 0)
+      yield* pass(2000)
+      assert.strictEqual(told("Scrubbed"), 1)
+      const { current, last } = a.status().scrub
+      assert.isNull(current)
+      assert.strictEqual(last?.entries, 10)
+      assert.isAbove(last!.millis, 16)
+      const slices = takeSlices()
+      assert.isAbove(slices.length, 4)
+      for (const { maxBytes } of slices) assert.strictEqual(maxBytes, 32 * 1024)
+      yield* TestClock.adjust(day - 10_000)
+      assert.strictEqual(told("Scrubbed"), 1)
+      yield* pass(20_000)
+      assert.strictEqual(told("Scrubbed"), 2)
+    })
+  )
+
+  it.effect("shows how far it is", () =>
+    Effect.gen(function* () {
+      const { a } = yield* filled({ scrubEvery: "1 hour" })
+      const seen: Array<number> = []
+      for (let i = 0; i < 7000; i++) {
+        yield* TestClock.adjust(10)
+        const entries = a.status().scrub.current?.entries
+        if (entries !== undefined && entries !== seen[seen.length - 1]) seen.push(entries)
+      }
+      assert.isAbove(seen.length, 3)
+      assert.deepStrictEqual(
+        seen,
+        [...seen].sort((x, y) => x - y)
+      )
+      assert.isNull(a.status().scrub.current)
+    })
+  )
+
+  it.effect("finds what nobody reads, and goes on after it", () =>
+    Effect.gen(function* () {
+      const { a, damage, told } = yield* filled({ scrubEvery: "1 hour" })
+      damage(4)
+      damage(7)
+      assert.deepStrictEqual(a.status().damaged, [])
+      yield* pass(70_000)
+      assert.deepStrictEqual(
+        a.status().damaged.map(({ from }) => from),
+        [4, 7]
+      )
+      assert.strictEqual(told("DamageFound"), 2)
+      assert.strictEqual(a.status().scrub.last?.entries, 10)
+    })
+  )
+
+  it.effect("that cannot read is made again a minute later", () =>
+    Effect.gen(function* () {
+      const { a, fail, told } = yield* filled()
+      fail(true)
+      yield* pass(61_000)
+      assert.strictEqual(told("Scrubbed"), 0)
+      assert.deepStrictEqual(a.status().scrub, { last: null, current: null })
+      fail(false)
+      yield* pass(61_000)
+      assert.strictEqual(told("Scrubbed"), 1)
+    })
+  )
+})

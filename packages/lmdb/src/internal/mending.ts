@@ -1,0 +1,88 @@
+/**
+ * Looking for damage in a log, and putting sound entries in its place.
+ */
+import { type Chain, EntryBatch, Watermark } from "@quorum/core/adapter"
+import type * as Environment from "./environment.ts"
+import * as HeldLog from "./heldLog.ts"
+
+/** Reads rows again, each of which has to follow the one before. Returns the last entry that was looked at. */
+export const check = (log: HeldLog.HeldLog, after: number, maxBytes: number): number => {
+  const { chain: last, seq: head } = log.head
+  let end = after
+  let chain: Chain.Chain | undefined
+  for (let room = maxBytes; room > 0 && end < head;) {
+    const known = HeldLog.damageAt(log, end + 1)
+    if (known !== undefined) {
+      end = known.to
+      chain = undefined
+      continue
+    }
+    chain ??= chainAfter(log, end)
+    const row = HeldLog.rowAfter(log, end)
+    const batch = row && HeldLog.batchOf(log, row)
+    const isNext = batch !== undefined && batch.from <= end + 1 && EntryBatch.last(batch) <= head
+    const follows = isNext && (chain === undefined || EntryBatch.after(batch, end).prevChain === chain)
+    const isEnd = follows && EntryBatch.last(batch) === head && log.damagedEnd === undefined
+    if (!follows || (isEnd && batch.chain !== last)) {
+      HeldLog.noteDamage(log, end + 1)
+      continue
+    }
+    end = EntryBatch.last(batch)
+    chain = batch.chain
+    room -= batch.bytes.length
+  }
+  return Math.min(end, head)
+}
+
+/** Replaces the rows of damaged entries by those of a batch that was decided to fit, inside a commit. */
+export const replace = (
+  environment: Environment.Environment,
+  log: HeldLog.HeldLog,
+  batch: EntryBatch.EntryBatch
+): void => {
+  const to = EntryBatch.last(batch)
+  for (const row of rowsUpTo(log, batch.from, to)) environment.remove(log.table, HeldLog.keyOf(batch.log, row.last))
+  HeldLog.put(environment, log, batch)
+}
+
+/** Where a log ends without its damaged end, and that end. */
+export const soundEnd = (log: HeldLog.HeldLog) => {
+  const { log: name, seq: to } = log.head
+  let seq = to
+  while (seq > 0) {
+    const range = HeldLog.damageAt(log, seq)
+    if (range !== undefined) seq = range.from - 1
+    else if (HeldLog.isSound(log, seq)) break
+    else HeldLog.noteDamage(log, seq)
+  }
+  const head = seq === 0 ? Watermark.none(name) : { log: name, seq, chain: HeldLog.chainAt(log, seq) }
+  return { head, damaged: { log: name, from: seq + 1, to } }
+}
+
+/** Removes the rows of the entries from one on, inside a commit. */
+export const removeFrom = (environment: Environment.Environment, log: HeldLog.HeldLog, from: number): void => {
+  for (const { last } of rowsUpTo(log, from, HeldLog.maxSequence))
+    environment.remove(log.table, HeldLog.keyOf(log.head.log, last))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The chain after an entry; `undefined` where that is damaged, as looking at it shows. */
+const chainAfter = (log: HeldLog.HeldLog, seq: number): Chain.Chain | undefined => {
+  try {
+    return HeldLog.chainAt(log, seq)
+  } catch (cause) {
+    if (HeldLog.damageAt(log, seq) === undefined) throw cause
+    return undefined
+  }
+}
+
+/** The rows that end at an entry of a range. */
+const rowsUpTo = (log: HeldLog.HeldLog, from: number, to: number): ReadonlyArray<HeldLog.Row> => {
+  const rows: Array<HeldLog.Row> = []
+  for (const row of HeldLog.rowsAfter(log, from - 1)) {
+    if (row.last > to) break
+    rows.push(row)
+  }
+  return rows
+}

@@ -1,0 +1,102 @@
+/**
+ * Looking for damage in a log, and putting sound entries in its place.
+ */
+import { type Chain, DamagedRange, EntryBatch, Watermark } from "@quorum/core/adapter"
+import type { DatabaseSync } from "./nodeSqlite.ts"
+import * as Damage from "./damage.ts"
+import * as Database from "./database.ts"
+import * as HeldLog from "./heldLog.ts"
+import * as Part from "./part.ts"
+import * as Rows from "./rows.ts"
+
+/** Reads rows again, each of which has to follow the one before. Returns the last entry that was looked at. */
+export const check = (log: Rows.HeldLog, after: number, maxBytes: number): number => {
+  const { chain: last, seq: end } = log.durable
+  let at = after
+  let chain: Chain.Chain | undefined
+  for (let room = maxBytes; room > 0 && at < end;) {
+    const known = Rows.damageAt(log, at + 1)
+    if (known !== undefined) {
+      at = known.to
+      chain = undefined
+      continue
+    }
+    chain ??= chainAfter(log, at)
+    const row = Rows.storedRow(log, at + 1)
+    const batch = row && EntryBatch.after(row.batch, at)
+    const follows = batch !== undefined && (chain === undefined || batch.prevChain === chain)
+    const isEnd = follows && EntryBatch.last(batch) === end && log.damagedEnd === undefined
+    if (!follows || (isEnd && batch.chain !== last)) {
+      Rows.noteDamage(log, at + 1)
+      continue
+    }
+    at = EntryBatch.last(batch)
+    chain = batch.chain
+    room -= batch.bytes.length
+  }
+  return Math.min(at, end)
+}
+
+/** Stores a batch, which was decided to fit, over what is damaged: all of it or nothing. */
+export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): void => {
+  const mended = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
+  const newest = log.parts[log.parts.length - 1]!
+  const isFree = newest !== Rows.appended(log) && hasNone(newest, mended)
+  const part = Database.transaction(db, () => {
+    const part = isFree ? newest : Part.create(db, batch.log, log.parts.length)
+    Part.insert(part, batch)
+    return part
+  })
+  if (!isFree) log.parts.push(part)
+  Rows.forgetRows(log)
+  log.found.ranges = DamagedRange.without(log.found.ranges, mended)
+}
+
+/** Gives up the end of a log that is damaged, and goes on after its last sound entry. */
+export const cut = (db: DatabaseSync, log: Rows.HeldLog): void => {
+  const { log: name, seq: to } = log.head
+  const { chain, seq } = soundEnd(log)
+  const part = Database.transaction(db, () => {
+    Part.close(db, name, seq)
+    return Part.create(db, name, log.parts.length)
+  })
+  for (const part of log.parts) part.upTo = Math.min(part.upTo, seq)
+  log.parts.push(part)
+  log.head = { log: name, seq, chain }
+  log.durable = log.head
+  log.damagedEnd = undefined
+  log.found.ranges = DamagedRange.without(log.found.ranges, { log: name, from: seq + 1, to })
+  Rows.forgetRows(log)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The chain after an entry; `undefined` where that is damaged, as looking at it shows. */
+const chainAfter = (log: Rows.HeldLog, seq: number): Chain.Chain | undefined => {
+  try {
+    return HeldLog.chainAt(log, seq)
+  } catch (cause) {
+    if (Rows.damageAt(log, seq) === undefined) throw cause
+    return undefined
+  }
+}
+
+/** Where a log ends without its damaged end. */
+const soundEnd = (log: Rows.HeldLog): Watermark.Watermark => {
+  const { log: name } = log.head
+  let { seq } = log.head
+  while (seq > 0) {
+    const range = Rows.damageAt(log, seq)
+    const row = range === undefined ? Rows.rowWith(log, seq) : undefined
+    if (row !== undefined) return { log: name, seq, chain: HeldLog.chainAt(log, seq) }
+    if (range === undefined) Rows.noteDamage(log, seq)
+    else seq = range.from - 1
+  }
+  return Watermark.none(name)
+}
+
+/** Whether a part has no row with entries of a range, and can be read there. */
+const hasNone = (part: Part.Part, { from, to }: DamagedRange.DamagedRange): boolean => {
+  const row = Damage.rowAfter(part, from - 1)
+  return row === undefined || (row !== "damaged" && Number(row["first"]) > to)
+}
