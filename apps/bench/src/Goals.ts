@@ -4,6 +4,7 @@
 import type { Measured } from "./Bench.ts"
 import { inWords } from "./ClosedLoop.ts"
 import type { Outcome } from "./Part.ts"
+import { firstPage, firstPageLag } from "./parts/Lists.ts"
 import { upperEnd, upperEndOfTraces } from "./parts/MetricsCost.ts"
 import * as Rows from "./Rows.ts"
 import { type Spread, spread } from "./Statistics.ts"
@@ -168,6 +169,22 @@ export const all: ReadonlyArray<Goal> = [
     bound: 0.95,
     unit: "×",
     values: figure("throughput of that with all up")
+  },
+  {
+    name: "100,000 keys that the index does not have yet: the first page of a list",
+    part: "lists",
+    is: "at most",
+    bound: 50,
+    unit: "ms",
+    values: figure(firstPage)
+  },
+  {
+    name: "100,000 keys that the index does not have yet: how long that holds the event loop",
+    part: "lists",
+    is: "at most",
+    bound: 20,
+    unit: "ms",
+    values: figure(firstPageLag)
   },
   {
     name: "metrics, 256 writers: processor time that they add to a commit, upper end of its interval",

@@ -4,6 +4,7 @@
 import type { Part } from "./Part.ts"
 import { catchUp } from "./parts/CatchUp.ts"
 import { growth } from "./parts/Growth.ts"
+import { lists } from "./parts/Lists.ts"
 import { metricsCost } from "./parts/MetricsCost.ts"
 import { peerDown } from "./parts/PeerDown.ts"
 import { reads } from "./parts/Reads.ts"
@@ -24,5 +25,6 @@ export const all: ReadonlyArray<Part> = [
   rebuild,
   start,
   reads,
+  lists,
   metricsCost
 ]

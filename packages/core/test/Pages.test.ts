@@ -1,6 +1,6 @@
 /** Where a page of records ends, and what an index that is wrong or cannot be written does to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Fiber, Latch, Option } from "effect"
 import { EntryBatch, RecordIndex, RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import { TestClock } from "effect/testing"
@@ -117,6 +117,44 @@ describe("an index", () => {
         yield* read
         assert.strictEqual(follower.fault(), failing)
       }
+    })
+  )
+})
+
+describe("a list of many keys that the index does not have yet", () => {
+  it.effect("NeverStandsStill: lets others have their turn, and has each key once whatever is written meanwhile", () =>
+    Effect.gen(function* () {
+      const index = yield* RecordIndex.makeMemory
+      const disk = yield* Latch.make()
+      const { logs, records } = yield* open(yield* memory, {
+        ...index,
+        merge: (...step) => Effect.andThen(disk.await, index.merge(...step))
+      })
+      yield* Effect.addFinalizer(() => disk.open)
+      const keys = Array.from({ length: 50_000 }, (_, i) => `k${String((i * 7919) % 50_000).padStart(5, "0")}`)
+      yield* logs.appendWrites(keys.map((key) => Entry.put("n", key, "")))
+      let turns = 0
+      const others = yield* Effect.forkChild(
+        Effect.forever(
+          Effect.suspend(() => {
+            turns++
+            // New keys, and old ones again, while they are passed over.
+            return Effect.andThen(
+              logs.appendWrites([Entry.put("m", `${turns}`, ""), Entry.put("n", "k00001", "")]),
+              Effect.yieldNow
+            )
+          })
+        )
+      )
+      yield* Effect.yieldNow
+      const before = turns
+      const page = yield* records.keys({ namespace: "n", limit: 3 })
+      assert.isAtLeast(turns - before, 5)
+      yield* Fiber.interrupt(others)
+      assert.deepStrictEqual(
+        page.keys.map(({ key }) => key),
+        ["k00000", "k00001", "k00002"]
+      )
     })
   )
 })
@@ -243,6 +281,7 @@ describe("a page of a namespace", () => {
             limit,
             ...(after === undefined ? {} : { after })
           })
+          assert.isNotEmpty(page.namespaces)
           assert.isAtMost(page.namespaces.length, limit)
           found.push(...page.namespaces)
           after = Option.getOrUndefined(page.next)

@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { monitorEventLoopDelay } from "node:perf_hooks"
 import { DatabaseSync } from "node:sqlite"
 import { setImmediate } from "node:timers/promises"
 import { Entry, HybridLogicalClock, LogId, Records, Replica, ReplicaSet } from "@quorum/core"
@@ -14,12 +13,11 @@ import { SqliteStore } from "@quorum/sqlite"
 import { Effect, Layer, Option } from "effect"
 import * as Bench from "../Bench.ts"
 import type { Figure, Part } from "../Part.ts"
+import { type Found, lagOf } from "../Lag.ts"
 import * as Parts from "../Part.ts"
 
 const stores = { sqlite: SqliteStore.layer, lmdb: LmdbStore.layer }
 type Name = keyof typeof stores
-
-type Found = ReadonlyArray<Omit<Figure, "round">>
 
 const value = new Uint8Array(128).fill(7)
 const members = ReplicaSet.layer({ cluster: "bench", self: "a", members: ["a"] })
@@ -67,24 +65,6 @@ const replicaOn = (store: ReturnType<(typeof stores)[Name]>) =>
     Layer.provideMerge(store),
     Layer.provideMerge(members)
   )
-
-/** How long the event loop was held while something ran, at the slowest of a thousand looks and at the slowest. */
-const lagOf = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const delay = monitorEventLoopDelay({ resolution: 1 })
-    delay.enable()
-    const began = performance.now()
-    const result = yield* effect
-    const seconds = (performance.now() - began) / 1000
-    delay.disable()
-    // A timer of a millisecond is late by one when nothing holds it.
-    const millis = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - 1)
-    const lag: Found = [
-      { name: `${what}, loop held, p99.9`, unit: "ms", value: millis(delay.percentile(99.9)) },
-      { name: `${what}, loop held, at most`, unit: "ms", value: millis(delay.max) }
-    ]
-    return { result, seconds, lag }
-  })
 
 /** Lets the event loop turn. */
 const turn = Effect.promise(() => setImmediate())

@@ -48,7 +48,7 @@ export const make = Effect.gen(function* () {
 
   const reading = <A, B>(
     ask: () => Effect.Effect<A, StoreError>,
-    then: (found: A) => B
+    then: (found: A) => Effect.Effect<B>
   ): Effect.Effect<B, StoreError> =>
     Effect.suspend(() => {
       if (builder.isBuilding()) return Effect.fail(beingBuilt)
@@ -61,7 +61,9 @@ export const make = Effect.gen(function* () {
         },
         onSuccess: (found) => {
           fault.passed()
-          return builder.generation() === generation ? Effect.succeed(then(found)) : Effect.fail(beingBuilt)
+          return Effect.flatMap(then(found), (result) =>
+            builder.generation() === generation ? Effect.succeed(result) : Effect.fail(beingBuilt)
+          )
         }
       })
     })
@@ -72,7 +74,7 @@ export const make = Effect.gen(function* () {
         const unindexed = builder.unindexed().newest(namespace, key)
         return reading(
           () => index.get(namespace, key),
-          (indexed) => Unindexed.newer(unindexed, Option.getOrUndefined(indexed))
+          (indexed) => Effect.succeed(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
         )
       }),
     scan: (scan) =>
@@ -81,7 +83,7 @@ export const make = Effect.gen(function* () {
         const tables = builder.unindexed().tables()
         return reading(
           () => index.scan(scan),
-          (indexed) => Unindexed.joined(indexed, tables, scan)
+          (indexed) => inTurns(Unindexed.joined(indexed, tables, scan))
         )
       }),
     distrust: builder.distrust,
@@ -99,6 +101,13 @@ export const layer: Layer.Layer<IndexFollower, StoreError, ReplicaLogs | RecordI
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Does work that stops now and then; others have their turn meanwhile. */
+const inTurns = <A>(work: Generator<void, A>): Effect.Effect<A> =>
+  Effect.suspend(() => {
+    const { done, value } = work.next()
+    return done === true ? Effect.succeed(value) : Effect.andThen(Effect.yieldNow, inTurns(work))
+  })
 
 const beingBuilt = new StoreError({
   reason: "unavailable",

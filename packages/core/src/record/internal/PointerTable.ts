@@ -31,8 +31,11 @@ export interface PointerTable {
    * All pointers in the order of `RecordKey.compare`, sorted as they are taken. Nothing may be added meanwhile.
    */
   readonly inOrder: () => Generator<Pointer, void>
-  /** What a scan asks for, in one pass over the table. */
-  readonly within: (scan: Scan) => ReadonlyArray<Pointer>
+  /**
+   * What a scan asks for, in one pass over the table, which stops now and then so that others have their turn. What is
+   * added meanwhile may be among it, or not.
+   */
+  readonly within: (scan: Scan) => Generator<void, ReadonlyArray<Pointer>>
 }
 
 /** An empty table. `random` draws the pivots, from 0 to below 1; what comes out does not depend on it. */
@@ -213,17 +216,25 @@ export const make = (random: () => number = Math.random): PointerTable => {
     *inOrder() {
       for (const start of quicksort(starts(), compareRecords, random)) yield pointer(start)
     },
-    within: ({ from, limit, reverse = false, to }) => {
+    *within({ from, limit, reverse = false, to }) {
       const isFrom = from === undefined ? () => true : comparison(from, (order) => order >= 0)
       const isTo = to === undefined ? () => true : comparison(to, (order) => order < 0)
       const first = FirstOf.make(limit, reverse ? (a, b) => compareRecords(b, a) : compareRecords)
-      for (const start of starts()) if (first.isWanted(start) && isFrom(start) && isTo(start)) first.add(start)
+      const end = used
+      for (let start = 0, passed = 1; start < end; passed++) {
+        if (first.isWanted(start) && isFrom(start) && isTo(start)) first.add(start)
+        start += beforeRecord + Entry.headLength(records, start + beforeRecord)
+        if (passed % sliceKeys === 0) yield
+      }
       return first.inOrder().map(pointer)
     }
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How many keys are passed over at once: well below a millisecond of work. */
+const sliceKeys = 4096
 
 /** Bytes before a version: its place. */
 const placeBytes = 12

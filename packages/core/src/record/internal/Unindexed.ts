@@ -79,22 +79,27 @@ export const make = (random: () => number, progress: RecordIndex.Progress) => {
   }
 }
 
-/** What a scan of the index and of what it lacks asks for, the newest write of each key; `indexed` is the index's part. */
-export const joined = (
+/**
+ * What a scan of the index and of what it lacks asks for, the newest write of each key; `indexed` is the index's part. It
+ * stops now and then, so that others have their turn.
+ */
+export function* joined(
   indexed: ReadonlyArray<RecordIndex.Pointer>,
   tables: ReadonlyArray<PointerTable.PointerTable>,
   scan: RecordIndex.Scan
-) => {
+) {
   const { limit, reverse = false } = scan
   const end = indexed.length < limit ? undefined : indexed[indexed.length - 1]!
   const upTo = end === undefined ? scan : { ...scan, ...RecordKey.upTo(scan, end, reverse) }
   const found = new Map<string, RecordIndex.Pointer>()
-  for (const source of [indexed, ...tables.map((table) => table.within({ ...upTo, limit: limit + 1 }))]) {
+  const take = (source: ReadonlyArray<RecordIndex.Pointer>): void => {
     for (const pointer of source) {
       const id = RecordKey.keyOf(pointer.namespace, pointer.key)
       found.set(id, newer(found.get(id), pointer)!)
     }
   }
+  take(indexed)
+  for (const table of tables) take(yield* table.within({ ...upTo, limit: limit + 1 }))
   const pointers = Array.from(found.values()).sort((a, b) =>
     reverse ? RecordKey.compare(b, a) : RecordKey.compare(a, b)
   )
