@@ -69,25 +69,37 @@ export const jsonOf = async (response: Response, url: string): Promise<unknown> 
   }
 }
 
-/**
- * The lines of an answer, as many at once as came at once. An answer that ends within a line, or breaks off, fails after
- * those that were whole.
- */
-export const readLines = async (response: Response, url: string, onLines: (lines: ReadonlyArray<unknown>) => void) => {
-  if (response.body === null) return
-  const reader = response.body.getReader()
+/** The lines of an answer, as they come. */
+export interface Lines {
+  /** As many as came at once; `undefined` at the end. Fails when the answer breaks off, or ends within a line. */
+  readonly next: () => Promise<ReadonlyArray<unknown> | undefined>
+  /** Wants no more of it. */
+  readonly cancel: () => void
+}
+
+/** The lines of an answer. */
+export const linesOf = (response: Response, url: string): Lines => {
+  const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let rest = ""
-  for (;;) {
-    const { done, value } = await reader.read()
-    const lines = (rest + (done ? decoder.decode() : decoder.decode(value, { stream: true }))).split("\n")
-    rest = lines.pop()!
-    const whole = lines.filter((line) => line !== "").map((line) => lineOf(line, response.status, url))
-    if (whole.length > 0) onLines(whole)
-    if (!done) continue
-    if (rest !== "") throw unexpected(response.status, url, "it ends within a line")
-    return
+  const next = async (): Promise<ReadonlyArray<unknown> | undefined> => {
+    for (;;) {
+      const { done = true, value } = (await reader?.read()) ?? {}
+      const lines = (rest + (done ? decoder.decode() : decoder.decode(value, { stream: true }))).split("\n")
+      rest = lines.pop()!
+      if (done && rest !== "") throw unexpected(response.status, url, "it ends within a line")
+      const whole = lines.filter((line) => line !== "").map((line) => lineOf(line, response.status, url))
+      if (whole.length > 0) return whole
+      if (done) return undefined
+    }
   }
+  return { next, cancel: () => void reader?.cancel().catch(() => {}) }
+}
+
+/** Reads all lines of an answer. */
+export const readLines = async (response: Response, url: string, onLines: (lines: ReadonlyArray<unknown>) => void) => {
+  const { next } = linesOf(response, url)
+  for (let lines = await next(); lines !== undefined; lines = await next()) onLines(lines)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ import { ClientClosed } from "./ClientError.ts"
 import { type ClientOptions, settingsOf } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import * as Reads from "./Reads.ts"
-import type { Place, QuorumRecord, Receipt, Verification, WriteStatus } from "./Record.ts"
+import type { Change, Place, QuorumRecord, Receipt, Verification, WriteStatus } from "./Record.ts"
 import * as Seen from "./Seen.ts"
 import type { Value } from "./Value.ts"
+import * as Watch from "./Watch.ts"
+import type { WatchOptions } from "./Watch.ts"
 import * as Writes from "./Writes.ts"
 
 /** The state of a replica, as it says itself; the API's document has all fields. */
@@ -46,6 +48,11 @@ export interface QuorumClient {
   readonly list: (namespace: string, options?: Reads.ListOptions) => AsyncGenerator<QuorumRecord, void>
   /** The keys of a namespace, without their values. */
   readonly keys: (namespace: string, options?: Reads.ListOptions) => AsyncGenerator<string, void>
+  /**
+   * Follows what is written to a namespace: all writes since a position, each at least once, and then those to come, until
+   * it is left or its signal is aborted. It goes on at another replica by itself.
+   */
+  readonly watch: (namespace: string, options?: WatchOptions) => AsyncGenerator<Change, void>
   /** Makes many writes, and answers for each by itself, in their order. */
   readonly batch: (
     writes: ReadonlyArray<Writes.Write>,
@@ -103,6 +110,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   return {
     ...reads,
     ...writes,
+    watch: Watch.make(open),
     resume: (writeId, { w, ...options } = {}) =>
       open.call(json("POST", `/v1/writes/${encodeURIComponent(writeId)}/resume`, { w }), options) as Promise<Receipt>,
     writeStatus: (writeId, options) =>

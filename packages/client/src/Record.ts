@@ -92,6 +92,18 @@ interface RecordJson extends Place {
 export const ofJson = ({ contentType, key, namespace, value, writeId }: RecordJson): QuorumRecord =>
   new QuorumRecord({ namespace, key, writeId, contentType, bytes: bytesOf(value) })
 
+/** A write of a record, as `watch` shows it. */
+export interface Change extends Place {
+  /** What was written; none for a delete. */
+  readonly record: QuorumRecord | undefined
+  readonly writeId: string
+  /** Its version: of two changes of a record the one with the greater clock, then tie, is the newer. */
+  readonly clock: Clock
+  readonly tie: string
+  /** Where to go on after this change and those before it, with `since`. Not all have one. */
+  readonly position: string | undefined
+}
+
 /** A page of records or of keys. */
 export interface Page {
   readonly records?: ReadonlyArray<RecordJson>

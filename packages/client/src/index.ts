@@ -41,6 +41,15 @@ export {
   type Verdicts
 } from "./QuorumError.ts"
 export type { GetOptions, ListOptions } from "./Reads.ts"
-export { type Clock, type Place, QuorumRecord, type Receipt, type Verification, type WriteStatus } from "./Record.ts"
+export {
+  type Change,
+  type Clock,
+  type Place,
+  QuorumRecord,
+  type Receipt,
+  type Verification,
+  type WriteStatus
+} from "./Record.ts"
 export type { Value } from "./Value.ts"
 export type { BatchResult, Write, WriteOptions } from "./Writes.ts"
+export type { WatchOptions } from "./Watch.ts"

@@ -148,6 +148,43 @@ describe("the client", () => {
     assert.strictEqual((await failure(client.resume("nobody@0000000000000000:1.00000000"))).code, "write_unknown")
   })
 
+  it("follows what is written, from the beginning, from a position, and what is written later", async () => {
+    await client.put("feed", "a", "1")
+    await client.put("feed", "b", { json: [2] })
+    await client.put("feed", "c", new Uint8Array([3]))
+    await client.delete("feed", "a")
+    const all = () => collect(client.watch("feed", { until: "now" }))
+    while ((await all()).length < 4) await Replicas.delay(20)
+    const byKey = (await all()).map(({ key, record }) => [key, record === undefined ? null : [...record.bytes]])
+    assert.deepStrictEqual(byKey.sort(), [
+      ["a", null],
+      ["a", [49]],
+      ["b", [91, 50, 93]],
+      ["c", [3]]
+    ])
+    const position = (await all()).findLast((change) => change.position !== undefined)!.position!
+    const end = new AbortController()
+    const live = client.watch("feed", { since: position, prefix: "n", signal: end.signal })
+    const next = live.next()
+    await client.put("feed", "new", "v")
+    const change = (await next).value!
+    assert.deepStrictEqual(
+      [change.key, change.record!.text(), change.record!.contentType],
+      ["new", "v", "text/plain; charset=utf-8"]
+    )
+    const over = live.next()
+    end.abort(new Error("enough"))
+    assert.strictEqual(
+      await over.then(
+        () => "",
+        (error: Error) => error.message
+      ),
+      "enough"
+    )
+    const misspelt = await failure(collect(client.watch("feed", { since: "x" })))
+    assert.strictEqual(misspelt.code, "invalid_request")
+  })
+
   it("tells the state of every replica, also of those that do not answer", async () => {
     const nobody = `http://127.0.0.1:${await Replicas.freePort()}`
     const some = createClient({ urls: [replicas.urls[0]!, nobody], timeoutMillis: 500 })

@@ -1,0 +1,118 @@
+/**
+ * Follows what is written, at one replica after another: each goes on where the one before ended.
+ */
+import { errorOf } from "./Answers.ts"
+import { type Lines, linesOf } from "./Attempt.ts"
+import type { CallOptions, Calls } from "./Calls.ts"
+import * as Failover from "./Failover.ts"
+import { QuorumError } from "./QuorumError.ts"
+import { type Change, type Clock, type Place, QuorumRecord } from "./Record.ts"
+import { bytesOf } from "./Value.ts"
+
+/** What is followed. */
+export interface WatchOptions {
+  /** Only keys that begin so. */
+  readonly prefix?: string
+  /** The position of an earlier change: what came after it. From the beginning unless given. */
+  readonly since?: string
+  /** Ends with what is there, instead of waiting for what is written later. */
+  readonly until?: "now"
+  /** Ends it, with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * The changes of a namespace, each at least once: what a replica had shown since the last position is shown again by the
+ * next one. Fails when no replica can be reached for the time of a call, and may then be begun anew at that position.
+ */
+export const make = (calls: Calls) =>
+  async function* (namespace: string, options: WatchOptions = {}): AsyncGenerator<Change, void> {
+    const { prefix, signal, until } = options
+    let since = options.since
+    for (;;) {
+      const query = { namespace, prefix, since, until }
+      const call: CallOptions = { signal }
+      // What cannot be followed at all is said in the first line, and is then asked of another replica.
+      const feed = await calls.call(
+        { request: () => ({ method: "GET", path: "/v1/changes", query, headers }), read: open },
+        call
+      )
+      const { first, lines, url } = feed
+      const onAbort = (): void => lines.cancel()
+      signal?.addEventListener("abort", onAbort, { once: true })
+      try {
+        for (let some = first; some !== undefined; some = await nextOf(lines)) {
+          for (const line of some) {
+            signal?.throwIfAborted()
+            if (line.problem !== undefined) throw errorOf(503, line.problem, url)
+            if (line.key !== undefined) yield changeOf(line as ChangeLine)
+            since = line.position ?? since
+          }
+        }
+        signal?.throwIfAborted()
+        if (until === "now") return
+      } catch (error) {
+        signal?.throwIfAborted()
+        // What broke off goes on elsewhere; only what every replica would say ends it.
+        if (error instanceof QuorumError && Failover.verdictOf(error) === "final") throw error
+      } finally {
+        signal?.removeEventListener("abort", onAbort)
+        lines.cancel()
+      }
+    }
+  }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How long nothing may come: a replica says every 15 seconds that it is there. */
+const silenceMillis = 40_000
+
+const headers = { accept: "application/x-ndjson" }
+
+/** A line of a feed. */
+interface FeedLine extends Partial<Omit<ChangeLine, "position">> {
+  readonly position?: string
+  readonly problem?: unknown
+}
+
+/** A line that is a change. */
+interface ChangeLine extends Place {
+  readonly value?: string
+  readonly text?: string
+  readonly json?: unknown
+  readonly contentType?: string
+  readonly delete?: true
+  readonly writeId: string
+  readonly clock: Clock
+  readonly tie: string
+  readonly position?: string
+}
+
+type Some = ReadonlyArray<FeedLine> | undefined
+
+const open = async (response: Response, url: string) => {
+  const lines = linesOf(response, url)
+  const first = (await lines.next()) as Some
+  const problem = first?.[0]?.problem
+  if (problem !== undefined) throw errorOf(503, problem, url)
+  return { first, lines, url }
+}
+
+/** The next lines; what is silent for too long has broken off, whatever the connection says. */
+const nextOf = async (lines: Lines): Promise<Some> => {
+  const timer = setTimeout(lines.cancel, silenceMillis)
+  try {
+    return (await lines.next()) as Some
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const changeOf = ({ clock, contentType, key, namespace, position, tie, writeId, ...line }: ChangeLine): Change => {
+  const bytes =
+    line.value !== undefined ? bytesOf(line.value) : utf8.encode(line.text ?? JSON.stringify(line.json ?? null))
+  const record = line.delete === true ? undefined : new QuorumRecord({ namespace, key, bytes, contentType, writeId })
+  return { namespace, key, record, writeId, clock, tie, position }
+}
+
+const utf8 = new TextEncoder()

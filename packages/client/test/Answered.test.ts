@@ -1,0 +1,231 @@
+/** What the client sends after which answer: against replicas that answer as told. */
+import { assert, describe, it } from "@effect/vitest"
+import { createClient, type QuorumClient, QuorumError, QuorumNotMet, type OutcomeUnknown } from "../src/index.ts"
+
+interface Sent {
+  readonly url: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly lines: ReadonlyArray<{ readonly key: string; readonly stamp?: string }>
+}
+
+type Answer = (sent: Sent) => Response | Promise<Response>
+
+const receiptOf = (key: string, at: string) => ({
+  writeId: `${at}@0000000000000000:1.00000000`,
+  clock: { wallTime: 1, logical: 0 },
+  tie: key,
+  policy: { n: 3, w: 2 },
+  acked: [],
+  missing: {},
+  durationMillis: 1
+})
+
+const json = (status: number, body: object, headers = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
+
+const problem = (status: number, error: string, fields: object = {}) =>
+  json(status, { error, message: error, ...fields })
+
+const ndjson = (lines: ReadonlyArray<object>) => new Response(lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
+
+/** Stamps are drawn, and what is sent is committed. */
+const usual: Answer = ({ lines, path, url }) => {
+  if (path === "/v1/stamps/each") return json(201, { stamps: lines.map(({ key }) => `stamp of ${key}`) })
+  if (path === "/v1/stamps") return json(201, { stamp: "stamp" })
+  if (path !== "/v1/batch") return problem(404, "route_unknown")
+  return ndjson(lines.map(({ key }, i) => ({ line: i + 1, status: 201, receipt: receiptOf(key, url.at(-1)!) })))
+}
+
+/** A client of `http://a` and so on, and what it has sent. Each request is answered by the next answer, and then as usual. */
+const clientOf = (
+  answers: ReadonlyArray<readonly [path: string, answer: Answer]>,
+  options: { readonly timeoutMillis?: number } = {}
+): { readonly client: QuorumClient; readonly sent: ReadonlyArray<Sent> } => {
+  const sent: Array<Sent> = []
+  const left = [...answers]
+  const client = createClient({
+    urls: ["http://a", "http://b", "http://c"],
+    timeoutMillis: 1000,
+    ...options,
+    fetch: async (text, { body, signal }) => {
+      const url = new URL(text)
+      const said = typeof body === "string" ? body : ""
+      const lines =
+        url.pathname === "/v1/batch"
+          ? said
+              .trim()
+              .split("\n")
+              .map((line) => JSON.parse(line))
+          : []
+      const keys = url.pathname.startsWith("/v1/stamps") ? JSON.parse(said).keys : lines
+      const request = { url: url.origin, path: url.pathname, query: url.searchParams, lines: keys }
+      sent.push(request)
+      const i = left.findIndex(([path]) => path === url.pathname)
+      const answer = i < 0 ? usual : left.splice(i, 1)[0]![1]
+      const hung = new Promise<never>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))
+      return Promise.race([answer(request), hung])
+    }
+  })
+  return { client, sent }
+}
+
+const failure = async (promise: Promise<unknown>): Promise<QuorumError> => {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error
+  )
+  if (!(error instanceof QuorumError)) throw new Error(`no error of the client: ${String(error)}`)
+  return error
+}
+
+const batches = (sent: ReadonlyArray<Sent>) => sent.filter(({ path }) => path === "/v1/batch")
+
+const broken: Answer = () => Promise.reject(new TypeError("fetch failed"))
+
+describe("a write", () => {
+  it("is sent under the same stamp elsewhere, after whatever leaves open whether it was made", async () => {
+    for (const answer of [
+      broken,
+      () => problem(500, "internal"),
+      () => new Response("<html>", { status: 502 }),
+      () => ndjson([]),
+      () => ndjson([{ line: 1, status: 500, problem: { error: "write_uncertain", message: "" } }]),
+      () => ndjson([{ line: 1, status: 504, problem: { error: "quorum_not_met", message: "", writeId: "x" } }])
+    ] satisfies ReadonlyArray<Answer>) {
+      const { client, sent } = clientOf([["/v1/batch", answer]])
+      await client.put("n", "k", "v")
+      const [first, second] = batches(sent)
+      assert.notStrictEqual(first!.url, second!.url)
+      assert.deepStrictEqual(first!.lines, second!.lines)
+      assert.strictEqual(first!.lines[0]!.stamp, "stamp of k")
+      assert.strictEqual(sent.filter(({ path }) => path === "/v1/stamps/each").length, 1)
+    }
+  })
+
+  it("that is answered before the connection breaks is not sent again with those that are not", async () => {
+    const one = { line: 1, status: 201, receipt: receiptOf("x", "a") }
+    const { client, sent } = clientOf([["/v1/batch", () => ndjson([one])]])
+    const results = await client.batch(["x", "y", "z"].map((key) => ({ namespace: "n", key, value: key })))
+    assert.deepStrictEqual(
+      results.map(({ ok }) => ok),
+      [true, true, true]
+    )
+    assert.deepStrictEqual(
+      batches(sent).map(({ lines }) => lines.map(({ key }) => key)),
+      [
+        ["x", "y", "z"],
+        ["y", "z"]
+      ]
+    )
+  })
+
+  it("shares a request with those that are called at the same time, and no other w", async () => {
+    const { client, sent } = clientOf([])
+    await Promise.all([
+      client.put("n", "x", "v"),
+      client.put("n", "y", "v"),
+      client.put("n", "z", "v", { w: 3 }),
+      client.delete("n", "x")
+    ])
+    assert.deepStrictEqual(
+      batches(sent).map(({ lines, query }) => [query.get("w"), lines.length]),
+      [
+        [null, 3],
+        ["3", 1]
+      ]
+    )
+  })
+
+  it("says that nobody knows when time runs out after an attempt that was not answered, with its stamp", async () => {
+    const silent: Answer = () => new Promise<never>(() => {})
+    const { client } = clientOf(
+      Array.from({ length: 5 }, () => ["/v1/batch", silent] as const),
+      { timeoutMillis: 200 }
+    )
+    const error = await failure(client.put("n", "k", "v"))
+    assert.deepStrictEqual([error.code, (error as OutcomeUnknown).stamp], ["outcome_unknown", "stamp of k"])
+  })
+
+  it("that no replica can take fails with what they say, and was not written", async () => {
+    const no: Answer = () => problem(503, "quorum_unavailable", { alive: 1, needed: 2 })
+    const { client } = clientOf(
+      Array.from({ length: 50 }, () => ["/v1/stamps/each", no] as const),
+      { timeoutMillis: 300 }
+    )
+    const error = await failure(client.put("n", "k", "v"))
+    assert.deepStrictEqual([error.code, error.written], ["quorum_unavailable", "no"])
+  })
+
+  it("that is durable somewhere, and never met its quorum, says its id", async () => {
+    const unmet: Answer = () =>
+      json(200, { line: 1, status: 504, problem: { error: "quorum_not_met", message: "", writeId: "a:1" } })
+    const lines: Answer = async (sent) => new Response(`${await (await unmet(sent)).text()}\n`)
+    const { client } = clientOf(
+      Array.from({ length: 50 }, (_, i) => ["/v1/batch", i === 1 ? broken : lines] as const),
+      { timeoutMillis: 300 }
+    )
+    const error = await failure(client.put("n", "k", "v"))
+    if (!(error instanceof QuorumNotMet)) throw error
+    assert.deepStrictEqual([error.writeId, error.written], ["a:1", "here"])
+  })
+
+  it("that is wrong is refused at once, and asks no other replica", async () => {
+    const { client, sent } = clientOf([["/v1/stamps/each", () => problem(400, "write_rejected", { field: "key" })]])
+    assert.strictEqual((await failure(client.put("n", "k", "v"))).code, "write_rejected")
+    assert.strictEqual(sent.length, 1)
+  })
+
+  it("of several keys has one stamp, and keeps it", async () => {
+    const { client, sent } = clientOf([["/v1/batch", broken]])
+    await client.commit([
+      { namespace: "n", key: "x", value: "1" },
+      { namespace: "n", key: "y", delete: true }
+    ])
+    assert.deepStrictEqual(
+      sent.map(({ path }) => path),
+      ["/v1/stamps", "/v1/batch", "/v1/batch"]
+    )
+  })
+})
+
+describe("a read", () => {
+  const found =
+    (writeId: string): Answer =>
+    () =>
+      new Response("v", { headers: { "quorum-write-id": writeId } })
+
+  it("asks for what this client has written or read of the record, and of no other", async () => {
+    const { client, sent } = clientOf([
+      ["/v1/records/n/k", found("read")],
+      ["/v1/records/n/k", found("read")],
+      ["/v1/records/n/other", found("x")]
+    ])
+    const { writeId } = await client.put("n", "k", "v")
+    for (const key of ["k", "k", "other"]) await client.get("n", key)
+    const asked = sent.filter(({ path }) => path.startsWith("/v1/records")).map(({ query }) => query.get("atLeast"))
+    assert.deepStrictEqual(asked, [writeId, "read", null])
+  })
+
+  it("asks the next replica, and stays with the one that answered", async () => {
+    const { client, sent } = clientOf([
+      ["/v1/records/n/k", broken],
+      ["/v1/records/n/k", () => problem(503, "not_yet_visible", { writeId: "x" })],
+      ["/v1/records/n/k", found("x")],
+      ["/v1/records/n/k", found("x")]
+    ])
+    await client.get("n", "k")
+    await client.get("n", "k")
+    const urls = sent.map(({ url }) => url)
+    assert.strictEqual(new Set(urls.slice(0, 3)).size, 3)
+    assert.strictEqual(urls[3], urls[2])
+  })
+
+  it("takes no page of something else for a record that is not there", async () => {
+    const { client } = clientOf([
+      ["/v1/records/n/k", () => new Response("not found", { status: 404 })],
+      ["/v1/records/n/k", found("x")]
+    ])
+    assert.strictEqual((await client.get("n", "k"))!.text(), "v")
+  })
+})

@@ -1,0 +1,100 @@
+/** What the user of a client sees of replicas that are killed, stopped and started again: nothing. */
+import { assert, describe, it } from "@effect/vitest"
+import { createClient, type QuorumClient } from "../src/index.ts"
+import * as Replicas from "./support/replicas.ts"
+
+/** A write as the change feed shows it. */
+interface Change {
+  readonly text: string
+  readonly clock: { readonly wallTime: number; readonly logical: number }
+  readonly tie: string
+}
+
+/** All writes that a replica holds, superseded ones too. */
+const changesOf = async (url: string): Promise<ReadonlyArray<Change>> => {
+  const answer = await fetch(`${url}/v1/changes?namespace=load&until=now`)
+  const lines = (await answer.text()).split("\n").filter((line) => line !== "")
+  return lines.map((line) => JSON.parse(line) as Change).filter(({ text }) => text !== undefined)
+}
+
+/** Follows what is written until it is told to stop, and returns the values that it was shown. */
+const watch = async (client: QuorumClient, signal: AbortSignal): Promise<ReadonlySet<string>> => {
+  const shown = new Set<string>()
+  try {
+    for await (const { record } of client.watch("load", { signal })) shown.add(record!.text())
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+  return shown
+}
+
+/** Writes and reads back until it is told to stop, and returns what was acknowledged. */
+const write = async (client: QuorumClient, writer: number, goesOn: () => boolean): Promise<ReadonlyArray<string>> => {
+  const acknowledged: Array<string> = []
+  for (let i = 0; goesOn(); i++) {
+    const [key, value] = [`${writer}-${i % 7}`, `${writer}:${i}`]
+    await client.put("load", key, value)
+    acknowledged.push(value)
+    // Nobody else writes to this key.
+    assert.strictEqual((await client.get("load", key))?.text(), value)
+  }
+  return acknowledged
+}
+
+describe("a client of replicas that restart", () => {
+  it("has no error, no write twice, and reads its own writes, while each is killed in turn under load", async () => {
+    await using replicas = await Replicas.start()
+    const client = createClient({ urls: replicas.urls })
+    let isOver = false
+    const end = new AbortController()
+    const shown = watch(client, end.signal)
+    const writers = Promise.all(Array.from({ length: 8 }, (_, i) => write(client, i, () => !isOver)))
+    for (const id of [...replicas.ids, ...replicas.ids]) {
+      await Replicas.delay(300)
+      await replicas.kill(id)
+      await Replicas.delay(300)
+      await replicas.start(id)
+      await replicas.ready(id)
+    }
+    isOver = true
+    const acknowledged = (await writers).flat()
+    assert.isAbove(acknowledged.length, 100)
+    await client.put("load", "last", "last")
+    await Replicas.delay(2000)
+    end.abort()
+    const missed = await shown.then((values) => acknowledged.filter((value) => !values.has(value)))
+    assert.deepStrictEqual(missed, [])
+    await client.close()
+
+    for (const url of replicas.urls) {
+      /** The versions of each value: a value that was written twice has two. */
+      const versions = new Map<string, Set<string>>()
+      let missing = new Set(acknowledged)
+      while (missing.size > 0) {
+        for (const { clock, text, tie } of await changesOf(url)) {
+          const version = `${clock.wallTime}.${clock.logical}.${tie}`
+          versions.set(text, (versions.get(text) ?? new Set()).add(version))
+        }
+        missing = new Set(acknowledged.filter((value) => !versions.has(value)))
+      }
+      assert.deepStrictEqual(
+        Array.from(versions).filter(([, each]) => each.size > 1),
+        []
+      )
+    }
+  }, 120_000)
+
+  it("goes on when the replica that it asks hangs, in the time of an attempt", async () => {
+    await using replicas = await Replicas.start()
+    const client = createClient({ urls: replicas.urls, attemptMillis: 500 })
+    await client.put("load", "k", "1")
+    for (const id of replicas.ids) {
+      replicas.signal(id, "SIGSTOP")
+      await client.put("load", "k", id)
+      assert.strictEqual((await client.get("load", "k"))?.text(), id)
+      replicas.signal(id, "SIGCONT")
+      await replicas.ready(id)
+    }
+    await client.close()
+  }, 60_000)
+})
