@@ -182,7 +182,7 @@ export const bugs = [
     from: "L16, L17",
     says: "a quorum that was not met is answered as nothing written",
     file: "write/internal/InFlight.ts",
-    find: "resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))",
+    find: "resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))",
     replace: "resume(Effect.fail(new QuorumError.QuorumUnavailable({ alive: got, needed, verdicts }) as never))"
   },
   {

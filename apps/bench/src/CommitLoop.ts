@@ -1,9 +1,9 @@
 /**
- * The closed loop on a `QuorumWriter` of this process: one fiber per writer.
+ * The closed loop on a `QuorumWriter` of this process: one fiber per writer, or none at all.
  */
 import { Entry, QuorumPolicy, QuorumWriter, ReplicaStatus } from "@quorum/core"
 import { RecordIndex } from "@quorum/core/adapter"
-import { Effect, Result } from "effect"
+import { Cause, Effect, Exit, Result } from "effect"
 import { randomKey, recorder, type Run, type Sample } from "./ClosedLoop.ts"
 import type { Status } from "./Lines.ts"
 import * as Points from "./Points.ts"
@@ -36,9 +36,12 @@ const lag = Effect.gen(function* () {
   return (): number => Math.max(...current().peers.map(({ lag }) => lag))
 })
 
+/** How writers wait for the answer to a write. */
+export type Waiting = "fibers" | "calls"
+
 /** Makes measurements, and says how the replica is doing. */
-export const make = Effect.gen(function* () {
-  const { commit } = yield* QuorumWriter.QuorumWriter
+export const make = Effect.fnUntraced(function* (waiting: Waiting = "fibers") {
+  const { commit, commitUnsafe } = yield* QuorumWriter.QuorumWriter
   const context = yield* Effect.context<never>()
   const run = Effect.runPromiseWith(context)
   const statusNow = yield* status
@@ -60,8 +63,20 @@ export const make = Effect.gen(function* () {
         if (error !== undefined) yield* Effect.sleep(pauseMillis)
       }
     })
+    const caller = Effect.callback<void>((resume) => {
+      const next = (): void => {
+        const startedAt = performance.now()
+        commitUnsafe(Entry.put("bench", randomKey(options.keys), value), (outcome) => {
+          const error = Exit.isSuccess(outcome) ? undefined : Cause.pretty(outcome.cause)
+          if (!answered(startedAt, error)) resume(Effect.void)
+          else if (error === undefined) next()
+          else setTimeout(next, pauseMillis)
+        })
+      }
+      next()
+    })
     yield* Effect.all(
-      Array.from({ length: options.writers }, () => writer),
+      Array.from({ length: options.writers }, () => (waiting === "fibers" ? writer : caller)),
       { concurrency: "unbounded", discard: true }
     )
     return yield* Effect.promise(sample)

@@ -27,7 +27,7 @@ export const ceiling: System = {
 export const quorum = (
   name: string,
   description: string,
-  options: Pick<Replicas.Options, "transport" | "store" | "index" | "n" | "w" | "order">
+  options: Pick<Replicas.Options, "transport" | "store" | "index" | "n" | "w" | "order" | "waiting">
 ): System => ({
   name,
   description,
@@ -71,6 +71,20 @@ export const core: System = {
   start: (_, nodeFlags) => Child.start("core", {}, nodeFlags)
 }
 
+/** The same without a fiber for every write that waits. */
+export const coreCalls: System = {
+  name: "core-calls",
+  description: "as core, with functions that are called with the outcome instead of a fiber per writer",
+  start: (_, nodeFlags) => Child.start("core", { waiting: "calls" }, nodeFlags)
+}
+
+/** The same with real processes. */
+export const wsCalls = quorum(
+  "ws-calls",
+  "as ws, with functions that are called with the outcome instead of a fiber per writer",
+  { ...Replicas.usual, waiting: "calls" }
+)
+
 /** From another process. */
 export const client: System = {
   name: "client",
@@ -84,4 +98,15 @@ export const client: System = {
 }
 
 /** All of these. */
-export const all: ReadonlyArray<System> = [ceiling, ws, wsLmdb, http, core, client, wsMemoryIndex, wsClock]
+export const all: ReadonlyArray<System> = [
+  ceiling,
+  ws,
+  wsLmdb,
+  http,
+  core,
+  client,
+  wsMemoryIndex,
+  wsClock,
+  wsCalls,
+  coreCalls
+]

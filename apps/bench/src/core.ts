@@ -12,8 +12,11 @@ import type { Run } from "./ClosedLoop.ts"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
 
-/** Where metrics, logs and traces are sent, in the runs that record traces. */
-const { collector } = JSON.parse(process.argv[2]!) as { readonly collector?: string }
+/** Where metrics, logs and traces are sent, in the runs that record traces, and how the writers wait. */
+const { collector, waiting } = JSON.parse(process.argv[2]!) as {
+  readonly collector?: string
+  readonly waiting?: CommitLoop.Waiting
+}
 const cluster = "bench"
 const members = ["a", "b", "c"]
 
@@ -46,7 +49,7 @@ const traced = (self: string, url: string) =>
 const start = (layer: ReturnType<typeof replica>) =>
   Effect.gen(function* () {
     const services = yield* Layer.build(layer)
-    const loop = yield* Effect.provide(CommitLoop.make, services)
+    const loop = yield* Effect.provide(CommitLoop.make(waiting), services)
     let scope: Scope.Closeable | undefined
     const setMetrics = Effect.fnUntraced(function* (on: boolean) {
       if (on === (scope !== undefined)) return

@@ -27,11 +27,13 @@ export interface Config {
   readonly store: "sqlite" | "lmdb"
   /** Where the record index is: beside the logs, or in memory. */
   readonly index: "stored" | "memory"
+  /** How the writers of the closed loop wait. */
+  readonly waiting?: CommitLoop.Waiting | undefined
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, order, ports, store, transport, w }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, order, ports, store, transport, w, waiting }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -56,7 +58,7 @@ const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).len
 
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
-  const { measure, status } = yield* Effect.provide(CommitLoop.make, services)
+  const { measure, status } = yield* Effect.provide(CommitLoop.make(waiting), services)
   Lines.serve(measure, status)
   return yield* Effect.never
 }).pipe(

@@ -1,7 +1,8 @@
 /** Many writes in one request, each a line. */
 import { assert, describe, it } from "@effect/vitest"
-import { QuorumError, type WriteId } from "@quorum/core"
-import { Effect } from "effect"
+import { Entry, QuorumError, type WriteId } from "@quorum/core"
+import { Effect, Exit, Fiber, Stream } from "effect"
+import * as Batches from "../src/api/batches.ts"
 import * as Cluster from "./support/cluster.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
@@ -237,13 +238,36 @@ describe("a batch", () => {
           { error: "write_rejected", field: "value" }
         ]
       ] as const) {
-        const { url } = yield* Stub.serve({ commit: () => Effect.fail(error) })
-        const { lines } = yield* send(url, [{ namespace: "n", key: "k", text: "v" }])
-        assert.strictEqual(lines.length, 1)
+        const { log, url } = yield* Stub.serve({
+          commitUnsafe: (_, done) => {
+            done(Exit.fail(error))
+            return () => undefined
+          }
+        })
+        const write = { namespace: "n", key: "k", text: "v" }
+        const { lines } = yield* send(url, [write, write])
+        assert.strictEqual(lines.length, 2)
         assert.strictEqual(lines[0]!.status, status)
-        assert.deepInclude(lines[0]!.problem!, problem)
+        assert.deepInclude(lines[1]!.problem!, problem)
         assert.notInclude(JSON.stringify(lines), "secret")
+        // The operator is told once, and only of what went wrong in the store.
+        const said = log.filter((line) => line.includes("/secret"))
+        assert.lengthOf(said, error._tag === "LocalWriteFailed" ? 1 : 0)
       }
+    })
+  )
+
+  it.effect("a request that ends early ends the waiting of its writes", () =>
+    Effect.gen(function* () {
+      const ended: Array<string> = []
+      const lines = ["k1", "k2", "k3"].map((key) => ({ namespace: "n", key, text: "v" }))
+      const commit: Parameters<typeof Batches.each>[1] = (write) => () => void ended.push(Entry.listOf(write)[0]!.key)
+      const answers = Batches.each(Stream.fromIterable(lines), commit, () => Effect.void)
+      const fiber = yield* Effect.forkChild(Stream.runDrain(answers), { startImmediately: true })
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(ended, [])
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(ended, ["k1", "k2", "k3"])
     })
   )
 

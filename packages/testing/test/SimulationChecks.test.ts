@@ -137,6 +137,9 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
       waitingBytes: () => 0,
       caps: { writes: 4, bytes: 1 },
       commit: () => never,
+      commitUnsafe: () => {
+        throw new Error("nobody calls it")
+      },
       progress: () => Stream.die("nobody calls it"),
       stamp: () => never,
       resume: () => never,

@@ -37,7 +37,7 @@ export const place = (id: WriteId): { readonly log: LogId.LogId; readonly seq: n
 /** Ids are made for every write, mostly of one log, so what they have in common is made once. */
 let latest: { readonly log: LogId.LogId | undefined; readonly prefix: string } = { log: undefined, prefix: "" }
 
-/** Halves of checks as they were met first. */
-const halves: Array<string | undefined> = Array.from({ length: 0x10000 })
+/** Every byte as text. A larger table is slower: it lies farther from the processor. */
+const bytesAsText = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 
-const inHex = (half: number): string => (halves[half] ??= half.toString(16).padStart(4, "0"))
+const inHex = (half: number): string => bytesAsText[half >>> 8]! + bytesAsText[half & 0xff]!

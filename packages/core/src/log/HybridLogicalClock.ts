@@ -33,11 +33,15 @@ export const zero: HybridLogicalClock = { wallTime: 0, logical: 0 }
 
 /** The timestamp of a new local event: after `last`, and not before `now` (whole milliseconds). */
 export const tick = (last: HybridLogicalClock, now: number): Result.Result<HybridLogicalClock, ClockExhausted> => {
-  if (now > last.wallTime) {
-    return now > maxWallTime ? exhausted() : Result.succeed({ wallTime: now, logical: 0 })
-  }
-  if (last.logical < maxLogical) return Result.succeed({ wallTime: last.wallTime, logical: last.logical + 1 })
-  return last.wallTime < maxWallTime ? Result.succeed({ wallTime: last.wallTime + 1, logical: 0 }) : exhausted()
+  const ticked = next(last, now)
+  return ticked === undefined ? Result.fail(new ClockExhausted()) : Result.succeed(ticked)
+}
+
+/** {@link tick}, for stamping one write after the other: `undefined` at the end of the range. */
+export const next = (last: HybridLogicalClock, now: number): HybridLogicalClock | undefined => {
+  if (now > last.wallTime) return now > maxWallTime ? undefined : { wallTime: now, logical: 0 }
+  if (last.logical < maxLogical) return { wallTime: last.wallTime, logical: last.logical + 1 }
+  return last.wallTime < maxWallTime ? { wallTime: last.wallTime + 1, logical: 0 } : undefined
 }
 
 /**
@@ -50,7 +54,3 @@ export const receive = (last: HybridLogicalClock, remote: HybridLogicalClock, li
 /** Order of timestamps: negative when `a` is before `b`, 0 when equal. */
 export const compare = (a: HybridLogicalClock, b: HybridLogicalClock): number =>
   a.wallTime - b.wallTime || a.logical - b.logical
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const exhausted = () => Result.fail(new ClockExhausted())

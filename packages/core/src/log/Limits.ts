@@ -36,7 +36,35 @@ export const Limits = Context.Reference<Limits>("@quorum/core/Limits", { default
  * A write as a plain value, or why it cannot be taken, naming the field. Takes anything at all: fields are read once,
  * and what throws while they are read is a reason too.
  */
-export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.Write, WriteRejected> => {
+export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.Write, WriteRejected> =>
+  resultOf(soundWrite(write, limits))
+
+/**
+ * {@link checkWrite} for one write, or for a list of writes that are to be one entry: at least one, of different keys,
+ * and together no longer than the longest entry of one write may be, which every peer has room for. The field of a write
+ * in a list is named with its place in it, as in `writes[2].key`.
+ */
+export const checkWrites = (writes: unknown, limits: Limits): Result.Result<Entry.Writes, WriteRejected> =>
+  resultOf(soundWrites(writes, limits))
+
+/** {@link checkWrites} for every commit: nothing is made but the write. */
+export const soundWrites = (writes: unknown, limits: Limits): Entry.Writes | WriteRejected => {
+  if (!isList(writes)) return soundWrite(writes, limits)
+  try {
+    return soundList(writes, limits)
+  } catch (cause) {
+    return invalid("writes", `they cannot be read: ${Thrown.textOf(cause)}`)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const noBytes = new Uint8Array(0)
+
+const resultOf = <A extends Entry.Writes>(sound: A | WriteRejected): Result.Result<A, WriteRejected> =>
+  sound instanceof WriteRejected ? Result.fail(sound) : Result.succeed(sound)
+
+const soundWrite = (write: unknown, limits: Limits): Entry.Write | WriteRejected => {
   try {
     if (typeof write !== "object" || write === null) return invalid("write", "it is not an object")
     const { contentType, key, kind, namespace, value } = write as Record<keyof Entry.Write, unknown>
@@ -46,39 +74,19 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
       checkText("key", key, Math.min(limits.keyBytes, Entry.maxKeyBytes)) ??
       checkValue(kind, value, limits.valueBytes) ??
       checkType(kind, contentType) ??
-      Result.succeed(
-        plainWrite(
-          kind,
-          namespace as string,
-          key as string,
-          // Of a delete it is empty, and stays so.
-          kind === "delete" ? noBytes : plainBytes(value),
-          contentType as string | undefined
-        )
+      plainWrite(
+        kind,
+        namespace as string,
+        key as string,
+        // Of a delete it is empty, and stays so.
+        kind === "delete" ? noBytes : plainBytes(value),
+        contentType as string | undefined
       )
     )
   } catch (cause) {
     return invalid("write", `it cannot be read: ${Thrown.textOf(cause)}`)
   }
 }
-
-/**
- * {@link checkWrite} for one write, or for a list of writes that are to be one entry: at least one, of different keys,
- * and together no longer than the longest entry of one write may be, which every peer has room for. The field of a write
- * in a list is named with its place in it, as in `writes[2].key`.
- */
-export const checkWrites = (writes: unknown, limits: Limits): Result.Result<Entry.Writes, WriteRejected> => {
-  if (!isList(writes)) return checkWrite(writes, limits)
-  try {
-    return checkList(writes, limits)
-  } catch (cause) {
-    return invalid("writes", `they cannot be read: ${Thrown.textOf(cause)}`)
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-const noBytes = new Uint8Array(0)
 
 /** A write of just these fields. Most have no content type, and one shape. */
 const plainWrite = (
@@ -99,16 +107,15 @@ const isList = (writes: unknown): writes is ReadonlyArray<unknown> => {
   }
 }
 
-const checkList = (writes: ReadonlyArray<unknown>, limits: Limits): Result.Result<Entry.Writes, WriteRejected> => {
+const soundList = (writes: ReadonlyArray<unknown>, limits: Limits): Entry.Writes | WriteRejected => {
   const { length } = writes
   const checked: Array<Entry.Write> = []
   const placeOf = new Map<string, number>()
   const longest = Entry.longest(limits)
   let size = Entry.headerBytes
   for (let i = 0; i < length; i++) {
-    const one = checkWrite(writes[i], limits)
-    if (Result.isFailure(one)) return Result.fail(inList(i, one.failure))
-    const write = one.success
+    const write = soundWrite(writes[i], limits)
+    if (write instanceof WriteRejected) return inList(i, write)
     const key = `${write.namespace}\0${write.key}`
     const twin = placeOf.get(key)
     if (twin !== undefined) return invalid(`writes[${i}].key`, `it is the key of writes[${twin}] too`)
@@ -119,16 +126,15 @@ const checkList = (writes: ReadonlyArray<unknown>, limits: Limits): Result.Resul
   }
   const [first, ...rest] = checked
   if (first === undefined) return invalid("writes", "there is none")
-  return Result.succeed(rest.length === 0 ? first : [first, ...rest])
+  return rest.length === 0 ? first : [first, ...rest]
 }
 
 const inList = (index: number, { detail, field, reason }: WriteRejected): WriteRejected =>
   new WriteRejected({ field: `writes[${index}]${field === "write" ? "" : `.${field}`}`, reason, detail })
 
-const invalid = (field: string, detail: string) => Result.fail(new WriteRejected({ field, reason: "invalid", detail }))
+const invalid = (field: string, detail: string) => new WriteRejected({ field, reason: "invalid", detail })
 
-const tooLarge = (field: string, detail: string) =>
-  Result.fail(new WriteRejected({ field, reason: "too_large", detail }))
+const tooLarge = (field: string, detail: string) => new WriteRejected({ field, reason: "too_large", detail })
 
 /** Which typed array a value is, whatever it claims and whichever realm it comes from; `undefined` when it is none. */
 const typedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as object

@@ -130,23 +130,23 @@ export const make = Effect.gen(function* () {
     }, after)
   }
 
-  /** One stamp. One that is too far ahead to be followed leaves the clock where it is. */
+  /** One stamp, if there is a later one. One that is too far ahead to be followed leaves the clock where it is. */
   const stamp = (
     writes: Entry.Writes,
     after: HybridLogicalClock.HybridLogicalClock,
     latest: number,
     millis: number
-  ): Result.Result<HybridLogicalClock.HybridLogicalClock, HybridLogicalClock.ClockExhausted> => {
+  ): HybridLogicalClock.HybridLogicalClock | undefined => {
     const floor = floorOf(writes, after)
     const isFollowed = floor.wallTime <= Math.max(latest, clock.wallTime)
     const least = isFollowed ? later(clock, floor) : floor
-    const from = later(least, stampedFar.get(least.wallTime) ?? least)
-    const stamped = HybridLogicalClock.tick(from, millis)
-    if (Result.isFailure(stamped)) return stamped
-    if (isFollowed) clock = stamped.success
+    const last = stampedFar.size === 0 ? undefined : stampedFar.get(least.wallTime)
+    const stamped = HybridLogicalClock.next(last === undefined ? least : later(least, last), millis)
+    if (stamped === undefined) return undefined
+    if (isFollowed) clock = stamped
     else {
-      keep(stamped.success, Entry.listOf(writes))
-      stampedFar.set(stamped.success.wallTime, stamped.success)
+      keep(stamped, Entry.listOf(writes))
+      stampedFar.set(stamped.wallTime, stamped)
     }
     return stamped
   }
@@ -208,8 +208,8 @@ export const make = Effect.gen(function* () {
       const stamps: Array<HybridLogicalClock.HybridLogicalClock> = []
       for (let i = 0; i < writes.length; i++) {
         const stamped = stamp(writes[i]!, afterOf(i) ?? HybridLogicalClock.zero, latest, millis)
-        if (Result.isFailure(stamped)) return Result.fail(stamped.failure)
-        stamps.push(stamped.success)
+        if (stamped === undefined) return Result.fail(new HybridLogicalClock.ClockExhausted())
+        stamps.push(stamped)
       }
       return Result.succeed(stamps)
     },

@@ -81,6 +81,8 @@ export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy,
     }
   }
   const of = (namespace: string) => namespaces.get(namespace) ?? usual
+  /** Made once, not for every write. */
+  const resolved = new Map(all.map((each) => [each, Result.succeed(each)]))
   return Policies.of({
     usual,
     of,
@@ -90,7 +92,7 @@ export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy,
         const w = options?.w
         const policy =
           "namespace" in writes ? of(writes.namespace) : strictestOf(writes.map((each) => of(each.namespace)))
-        return w === undefined ? Result.succeed(policy) : QuorumPolicy.withW(policy, w)
+        return w === undefined ? (resolved.get(policy) ?? Result.succeed(policy)) : QuorumPolicy.withW(policy, w)
       } catch (cause) {
         return Result.fail(new QuorumError.InvalidPolicy({ detail: `w cannot be read: ${Thrown.textOf(cause)}` }))
       }

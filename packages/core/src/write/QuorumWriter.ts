@@ -4,10 +4,9 @@
  * Writes that come while an append is under way go into the next batch together (group commit), and a batch never waits
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
-import { Context, Effect, Latch, Layer, Result, type Stream } from "effect"
+import { Context, Effect, Exit, Latch, Layer, Result, type Stream } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
-import type { CommitOutcome } from "../events/ReplicaEvents.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as Entry from "../log/Entry.ts"
@@ -19,7 +18,7 @@ import { Peers } from "../peer/Peers.ts"
 import { Probes } from "../peer/Probes.ts"
 import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import { ClockBound, ReplicaClock } from "../log/ReplicaClock.ts"
-import * as QuorumError from "../quorum/QuorumError.ts"
+import type * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
@@ -27,8 +26,10 @@ import * as Admission from "./internal/Admission.ts"
 import * as After from "./internal/After.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
+import * as Drawing from "./internal/Drawing.ts"
 import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
+import * as Outcomes from "./internal/Outcomes.ts"
 import { Policies } from "../read/Policies.ts"
 import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
@@ -95,6 +96,18 @@ export class QuorumWriter extends Context.Service<
      * changed before the commit is answered.
      */
     readonly commit: (write: Entry.Writes, options?: WriteOptions) => Effect.Effect<Receipt, CommitError>
+    /**
+     * {@link commit} without a fiber, for who has many under way at once: `done` is called once with the outcome, within
+     * this call when the write is refused. It must be quick; that it throws is logged, and nothing else is made of it.
+     *
+     * Returns how to end the waiting, which is what an interruption of `commit` does: before the append it takes the
+     * write back, later the write stays. `done` is not called after that.
+     */
+    readonly commitUnsafe: (
+      write: Entry.Writes,
+      done: (outcome: Exit.Exit<Receipt, CommitError>) => void,
+      options?: WriteOptions
+    ) => () => void
     /**
      * `commit`, step by step: durable here, committed or not, and then every replica that is known to hold it later.
      *
@@ -177,12 +190,12 @@ export const make = Effect.gen(function* () {
   const waiting = () => appender.waiting() + inFlight.waiting()
 
   /** Says to listeners why a write was refused, and refuses it. */
-  const refuse = (error: CommitError): Effect.Effect<never, CommitError> => {
+  const refuse = (error: CommitError): Exit.Exit<never, CommitError> => {
     if (sink.active()) {
-      const outcome = outcomeOf[error._tag]
+      const outcome = Outcomes.of(error)
       sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: 1, durationMillis: 0 })
     }
-    return Effect.fail(error)
+    return Exit.fail(error)
   }
 
   /** Made once, not for every write. */
@@ -214,18 +227,18 @@ export const make = Effect.gen(function* () {
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
   const stamped = yield* Stamped.make
 
-  /** Takes a write in, or refuses it. Returns how to take it back. */
+  /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
   const offer = (
     write: unknown,
     options: WriteOptions | undefined,
     resume: Commit["resume"],
     how: Partial<Pick<Commit, "drawn" | "onDrawn" | "onDurable">>
-  ) => {
+  ): (() => void) | undefined => {
     const admitted = Admission.admit(write, options, policies.resolve, situation)
-    if (Result.isFailure(admitted)) return resume(refuse(admitted.failure))
+    if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
     const after = After.read(options, latestMillis)
-    if (Result.isFailure(after)) return resume(refuse(after.failure))
-    const { policy, valueBytes, write: sound } = admitted.success
+    if (Result.isFailure(after)) return void resume(refuse(after.failure))
+    const { policy, valueBytes, write: sound } = admitted
     const commit: Commit = {
       monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
       mark: probes.mark(),
@@ -246,10 +259,19 @@ export const make = Effect.gen(function* () {
     }
     appender.offer(commit)
     idle.closeUnsafe()
-    return Effect.sync(() => {
-      commit.cancelled = true
-    })
+    return () => void (commit.cancelled = true)
   }
+
+  /** {@link offer} as an effect, which is interrupted by taking the write back. */
+  const offered = (
+    write: unknown,
+    options: WriteOptions | undefined,
+    how: Parameters<typeof offer>[3]
+  ): Effect.Effect<Receipt, CommitError> =>
+    Effect.callback((resume) => {
+      const takeBack = offer(write, options, resume, how)
+      return takeBack && Effect.sync(takeBack)
+    })
 
   const commit = (
     write: Entry.Writes,
@@ -257,36 +279,56 @@ export const make = Effect.gen(function* () {
     onDurable?: Commit["onDurable"]
   ): Effect.Effect<Receipt, CommitError> => {
     const token = stampIn(options)
-    if (token === undefined) {
-      return Effect.callback((resume) =>
-        offer(write, options, resume, onDurable === undefined ? asUsual : { onDurable })
-      )
-    }
+    if (token === undefined) return offered(write, options, onDurable === undefined ? asUsual : { onDurable })
     return stamped(write, token, {
       refuse,
       append: (sound, drawn, onAppended) =>
-        Effect.callback((resume) =>
-          offer(sound, options, resume, {
-            drawn,
-            onDurable: (durable) => {
-              onAppended()
-              onDurable?.(durable)
-            }
-          })
-        ),
+        offered(sound, options, {
+          drawn,
+          onDurable: (durable) => {
+            onAppended()
+            onDurable?.(durable)
+          }
+        }),
       resume: (writeId) => heldWrites.resume(writeId, options)
     })
+  }
+
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+
+  const commitUnsafe = (
+    write: Entry.Writes,
+    done: (outcome: Exit.Exit<Receipt, CommitError>) => void,
+    options: WriteOptions | undefined
+  ): (() => void) => {
+    // Whoever waits for the same batch has to be answered too.
+    const answer = (outcome: Exit.Exit<Receipt, CommitError>): void => {
+      try {
+        done(outcome)
+      } catch (cause) {
+        runFork(Effect.logError("what was called with the outcome of a commit has thrown", cause))
+      }
+    }
+    if (stampIn(options) === undefined) return offer(write, options, answer, asUsual) ?? nothing
+    // Copies of it are looked for first, and that takes a fiber.
+    const fiber = runFork(commit(write, options))
+    const forget = fiber.addObserver(answer)
+    return () => {
+      forget()
+      fiber.interruptUnsafe()
+    }
   }
 
   const stamp = (keys: RecordKey | ReadonlyArray<RecordKey>): Effect.Effect<StampToken.StampToken, CommitError> =>
     Effect.mapError(
       Effect.callback<StampToken.StampToken, CommitError>((resume) => {
         const refused: Commit["resume"] = (failure) => resume(Effect.andThen(failure, Effect.never))
-        return offer(removalsOf(keys), { w: "majority" }, refused, {
+        const takeBack = offer(Drawing.removalsOf(keys), { w: "majority" }, refused, {
           onDrawn: (drawn, write) => resume(Effect.succeed(StampToken.make(drawn, Entry.listOf(write))))
         })
+        return takeBack && Effect.sync(takeBack)
       }),
-      namingKeys
+      Drawing.namingKeys
     )
 
   yield* Effect.addFinalizer(() =>
@@ -320,6 +362,7 @@ export const make = Effect.gen(function* () {
     waitingBytes: appender.bytes,
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit: (write, options) => commit(write, options),
+    commitUnsafe: (write, done, options) => commitUnsafe(write, done, options),
     progress,
     stamp,
     resume: heldWrites.resume,
@@ -339,6 +382,8 @@ const closeMillis = 1000
 
 const asUsual = {}
 
+const nothing = (): void => undefined
+
 /** The stamp that a write asks for. What throws while it is read is none, and is said where `w` is read. */
 const stampIn = (options: WriteOptions | undefined): unknown => {
   try {
@@ -346,40 +391,4 @@ const stampIn = (options: WriteOptions | undefined): unknown => {
   } catch {
     return undefined
   }
-}
-
-/** Writes of keys, of which nothing but the keys matters; whatever else is passed is left for admission to reject. */
-const removalsOf = (keys: unknown): unknown => {
-  try {
-    return Array.isArray(keys) ? keys.map(removalOf) : removalOf(keys)
-  } catch {
-    return keys
-  }
-}
-
-const removalOf = (key: unknown): unknown => {
-  if (typeof key !== "object" || key === null) return key
-  const { key: name, namespace } = key as Record<keyof RecordKey, unknown>
-  return { ...Entry.remove("", ""), namespace, key: name }
-}
-
-/** Keys are rejected by their own name, and not by that of writes of them. */
-const namingKeys = (error: CommitError): CommitError => {
-  if (error._tag !== "WriteRejected") return error
-  const { detail, field, reason } = error
-  return new QuorumError.WriteRejected({ field: field.replace(/^write(s|$)/, "keys"), detail, reason })
-}
-
-const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
-  InvalidPolicy: "invalid_policy",
-  LocalWriteFailed: "local_write_failed",
-  NotReady: "not_ready",
-  Overloaded: "overloaded",
-  QuorumNotMet: "quorum_not_met",
-  QuorumUnavailable: "quorum_unavailable",
-  ReplicaClosing: "replica_closing",
-  StampReused: "write_rejected",
-  TooOldToKnow: "write_rejected",
-  WriteRejected: "write_rejected",
-  WriteUncertain: "write_uncertain"
 }

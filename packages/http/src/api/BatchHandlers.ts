@@ -2,13 +2,13 @@
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
 import { type Entry, QuorumWriter, type StampToken } from "@quorum/core"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Exit, Layer, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Batches from "./batches.ts"
 import { readJson } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import { asked, makeReport, namingW, shown } from "./commits.ts"
+import { asked, makeReport, namedW, namingW, shown } from "./commits.ts"
 import { Keys } from "./WritesApi.ts"
 
 const notOne = new ClientApiErrors.InvalidRequest({
@@ -31,7 +31,14 @@ const batchHandlers = HttpApiBuilder.group(
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
         writer.commit(writes, asked(query.w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
       const lines = Batches.linesOf(request.stream)
-      return Effect.succeed(query.atomic === true ? Batches.atomic(lines, commit, stamp) : Batches.each(lines, commit))
+      if (query.atomic === true) return Effect.succeed(Batches.atomic(lines, commit, stamp))
+      const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
+        writer.commitUnsafe(
+          writes,
+          (outcome) => done(Exit.mapBoth(outcome, { onSuccess: shown, onFailure: namedW })),
+          asked(query.w, stamp)
+        )
+      return Effect.succeed(Batches.each(lines, each, report))
     })
   })
 )

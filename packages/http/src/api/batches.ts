@@ -2,7 +2,7 @@
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
 import { Entry, type QuorumError, type QuorumWriter, type Receipt, type StampToken } from "@quorum/core"
-import { Effect, Result, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Option, Result, Schema, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest, ofLine } from "./ClientApiErrors.ts"
@@ -22,27 +22,31 @@ type Commit = (
   stamp: StampToken.StampToken | undefined
 ) => Effect.Effect<Receipt.Receipt, LineError>
 
+/** {@link Commit} without a fiber: `done` is called with what became of it. Returns how to end the waiting. */
+type CommitUnsafe = (
+  writes: Entry.Writes,
+  stamp: StampToken.StampToken | undefined,
+  done: (outcome: Exit.Exit<Receipt.Receipt, LineError>) => void
+) => () => void
+
+/** Says for the operator what went wrong. */
+type Report = (error: LineError) => Effect.Effect<void>
+
 /** The lines of a body, as many at once as came at once: no more of it is read than is dealt with. */
 export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
   body.pipe(Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes })))
 
 /** Each line is a write of its own. What ends the lines, as one that is no JSON, is the last answer. */
-export const each = (lines: Stream.Stream<unknown, unknown>, commit: Commit): Stream.Stream<BatchAnswer> => {
+export const each = (
+  lines: Stream.Stream<unknown, unknown>,
+  commit: CommitUnsafe,
+  report: Report
+): Stream.Stream<BatchAnswer> => {
   let count = 0
   return lines.pipe(
     Stream.chunks,
     Stream.map((chunk) => chunk.map((json) => ({ json, line: ++count }))),
-    Stream.mapEffect(
-      Effect.forEach(
-        ({ json, line }) =>
-          Effect.map(
-            Effect.result(Effect.flatMap(Effect.fromResult(lineOf(json)), ({ stamp, write }) => commit(write, stamp))),
-            (result) => answerOf(line, result)
-          ),
-        { concurrency: "unbounded" }
-      ),
-      { concurrency }
-    ),
+    Stream.mapEffect((chunk) => commitEach(chunk, commit, report), { concurrency }),
     Stream.flattenIterable,
     Stream.catch((cause) => Stream.suspend(() => Stream.succeed(answerOf(count + 1, Result.fail(endOf(cause))))))
   )
@@ -80,6 +84,43 @@ export const atomic = (
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+interface Line {
+  readonly json: unknown
+  /** Its number in the request. */
+  readonly line: number
+}
+
+/** Commits lines, and answers when all have their answers. One fiber waits for them; interrupted, it ends their waiting. */
+const commitEach = (
+  lines: ReadonlyArray<Line>,
+  commit: CommitUnsafe,
+  report: Report
+): Effect.Effect<ReadonlyArray<BatchAnswer>> =>
+  Effect.callback((resume) => {
+    const answers: Array<BatchAnswer> = []
+    const errors: Array<LineError> = []
+    const endings: Array<() => void> = []
+    let left = lines.length
+    const answer = (i: number, result: Result.Result<Receipt.Receipt, LineError>): void => {
+      answers[i] = answerOf(lines[i]!.line, result)
+      if (--left === 0) resume(Effect.as(Effect.forEach(errors, report, { discard: true }), answers))
+    }
+    lines.forEach(({ json }, i) => {
+      const read = lineOf(json)
+      if (Result.isFailure(read)) return answer(i, Result.fail(read.failure))
+      const { stamp, write } = read.success
+      const ending = commit(write, stamp, (outcome) => {
+        if (Exit.isSuccess(outcome)) return answer(i, Result.succeed(outcome.value))
+        const error = Option.getOrUndefined(Exit.findErrorOption(outcome))
+        if (error === undefined) return resume(Effect.die(Cause.squash(outcome.cause)))
+        errors.push(error)
+        answer(i, Result.fail(error))
+      })
+      endings.push(ending)
+    })
+    return Effect.sync(() => endings.forEach((end) => end()))
+  })
 
 const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
 

@@ -7,14 +7,13 @@ import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 
 /** The one policy that a request can get wrong is `?w=`. */
-export const namingW = <A, E, R>(effect: Effect.Effect<A, E | QuorumError.InvalidPolicy, R>) =>
-  Effect.catch(
-    effect,
-    (error): Effect.Effect<never, Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest> =>
-      error instanceof QuorumError.InvalidPolicy
-        ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail }))
-        : Effect.fail(error as Exclude<E, QuorumError.InvalidPolicy>)
-  )
+export const namedW = <E>(error: E): Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest =>
+  error instanceof QuorumError.InvalidPolicy
+    ? new ClientApiErrors.InvalidRequest({ field: "w", detail: error.detail })
+    : (error as Exclude<E, QuorumError.InvalidPolicy>)
+
+/** {@link namedW} of what an effect fails with. */
+export const namingW = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.mapError(effect, namedW)
 
 /** What core rejects in a read, by the name that the parameter has here too. */
 export const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.ReadRejected, R>) =>

@@ -57,6 +57,7 @@ export const peer: ReplicaStatus.PeerStatus = {
 /** Serves the API; `log` collects what the replica writes to its log. */
 export const serve = Effect.fnUntraced(function* (answers: {
   readonly commit?: QuorumWriter.QuorumWriter["Service"]["commit"]
+  readonly commitUnsafe?: QuorumWriter.QuorumWriter["Service"]["commitUnsafe"]
   readonly resume?: QuorumWriter.QuorumWriter["Service"]["resume"]
   readonly status?: QuorumWriter.QuorumWriter["Service"]["status"]
   readonly read?: Records.Records["Service"]["read"]
@@ -73,6 +74,9 @@ export const serve = Effect.fnUntraced(function* (answers: {
     waitingBytes: () => 0,
     caps: { writes: 65_536, bytes: 67_108_864 },
     commit: () => Effect.die("not expected"),
+    commitUnsafe: () => {
+      throw new Error("not expected")
+    },
     progress: () => Stream.die("not expected"),
     stamp: () => Effect.die("not expected"),
     verify: () => Effect.die("not expected"),

@@ -64,23 +64,23 @@ export const admit = (
     options: WriteOptions | undefined
   ) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
   situation: Situation
-): Result.Result<Admitted, Refusal> => {
-  if (situation.closing) return Result.fail(new QuorumError.ReplicaClosing())
-  if (situation.broken !== undefined) return Result.fail(situation.broken)
-  const checked = Limits.checkWrites(write, situation.limits)
-  if (Result.isFailure(checked)) return Result.fail(checked.failure)
+): Admitted | Refusal => {
+  if (situation.closing) return new QuorumError.ReplicaClosing()
+  if (situation.broken !== undefined) return situation.broken
+  const sound = Limits.soundWrites(write, situation.limits)
+  if (sound instanceof QuorumError.WriteRejected) return sound
   const { pendingBytes, waiting } = situation
-  const valueBytes = Entry.valueSize(checked.success)
+  const valueBytes = Entry.valueSize(sound)
   if (waiting >= maxWaitingWrites || pendingBytes + valueBytes > maxPendingBytes) {
-    return Result.fail(new QuorumError.Overloaded({ detail: `${waiting} writes wait already` }))
+    return new QuorumError.Overloaded({ detail: `${waiting} writes wait already` })
   }
-  const policy = policyOf(checked.success, options)
-  if (Result.isFailure(policy)) return Result.fail(policy.failure)
-  const refused = unavailable(policy.success, situation)
-  return refused === undefined
-    ? Result.succeed({ write: checked.success, valueBytes, policy: policy.success })
-    : Result.fail(refused)
+  const policy = policyOf(sound, options)
+  if (Result.isFailure(policy)) return policy.failure
+  return unavailable(policy.success, situation) ?? { write: sound, valueBytes, policy: policy.success }
 }
+
+/** Whether it was decided that a write may be appended. */
+export const isAdmitted = (decided: Admitted | Refusal): decided is Admitted => "policy" in decided
 
 /** Known before writing that too few are alive: down for longer than a write would wait, drifted, or rejecting. */
 export const unavailable = (
@@ -91,7 +91,9 @@ export const unavailable = (
   const { own, peers } = situation
   let alive = 1
   for (const { drifted, link, rejected } of peers) {
-    if (!drifted.has(own) && !rejected.has(own) && !isGone(link, policy, situation)) alive++
+    // Nearly always there is none, and then nobody looks one up.
+    const isRefused = (drifted.size > 0 && drifted.has(own)) || (rejected.size > 0 && rejected.has(own))
+    if (!isRefused && !isGone(link, policy, situation)) alive++
   }
   if (alive >= policy.w) return undefined
   const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [situation.self]: { _tag: "not_tried" } }

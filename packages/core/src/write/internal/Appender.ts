@@ -52,8 +52,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     if (sink.active()) {
       sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: commits.length, durationMillis: 0 })
     }
-    const failed = Effect.fail(error)
-    for (const { resume } of commits) resume(failed)
+    const failed = Exit.fail(error)
+    for (const { cancelled, resume } of commits) if (!cancelled) resume(failed)
   }
 
   const onCovered = (commits: ReadonlyArray<CommitQueue.Commit>): void => {

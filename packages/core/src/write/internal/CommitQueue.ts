@@ -1,7 +1,7 @@
 /**
  * The writes that wait for an append, in the order in which they came.
  */
-import type { Effect, Tracer } from "effect"
+import type { Exit, Tracer } from "effect"
 import * as Entry from "../../log/Entry.ts"
 import type { Order } from "../../log/ReplicaLogs.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
@@ -21,7 +21,7 @@ export interface Commit extends InFlight.Waiter, Order {
   readonly policy: QuorumPolicy
   /** The span in which it was committed, while anybody traces. */
   readonly span: Tracer.AnySpan | undefined
-  readonly resume: (effect: Effect.Effect<Receipt, CommitError>) => void
+  readonly resume: (outcome: Exit.Exit<Receipt, CommitError>) => void
   /** Set when nothing is to be written but a stamp is wanted for it: called with that. */
   readonly onDrawn: ((stamp: Entry.Stamp, write: Entry.Writes) => void) | undefined
   /** Called as soon as it is durable here, and has its place. */

@@ -2,7 +2,7 @@
  * The writes that wait for their quorum: one tracker per batch and policy, not per write, because an ack covers a whole
  * batch, and one timer for all deadlines.
  */
-import { Clock, Effect, FiberHandle, Result } from "effect"
+import { Clock, Effect, Exit, FiberHandle, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome, PeerAnswer } from "../../events/ReplicaEvents.ts"
 import * as LateAnswers from "./LateAnswers.ts"
@@ -22,7 +22,7 @@ import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
 /** Somebody who waits for the quorum of the write at `seq`. */
 export interface Waiter {
-  readonly resume: (effect: Effect.Effect<Receipt, QuorumError.QuorumNotMet>) => void
+  readonly resume: (outcome: Exit.Exit<Receipt, QuorumError.QuorumNotMet>) => void
   seq: number
   /** The check of its id; see `Chain.check`. */
   check: number
@@ -107,7 +107,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
         const durationMillis = monotonicMillis === 0 ? sinceAppend : millisFrom(monotonicMillis, at)
         const { clock, tie } = version!
         const writeId = WriteId.make(log, seq, check)
-        resume(Effect.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
+        resume(Exit.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
       }
     } else {
       lagging(group, at)
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
     for (const { cancelled, check, resume, seq } of group.waiters) {
       if (cancelled) continue
       const writeId = WriteId.make(group.log, seq, check)
-      resume(Effect.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
+      resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
     }
   }
 

@@ -5,7 +5,7 @@
  * of the token: to every replica the two are one write, whatever came between. So it is never stamped anew, and it is
  * not looked for elsewhere first: a write that a majority does not know of may still come to light.
  */
-import { Context, Effect, Latch, Option, Result } from "effect"
+import { Context, Effect, type Exit, Latch, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
@@ -30,7 +30,7 @@ export const StampHorizon = Context.Reference<number>("@quorum/core/StampHorizon
 /** What a token's write is committed with. */
 export interface Ways {
   /** Says to listeners why nothing was written, and fails with it. */
-  readonly refuse: (error: CommitError) => Effect.Effect<never, CommitError>
+  readonly refuse: (error: CommitError) => Exit.Exit<never, CommitError>
   /** Appends it under its version; calls `onAppended` as soon as it is found here. */
   readonly append: (
     write: Entry.Writes,
