@@ -1,0 +1,4 @@
+/**
+ * For Keyv.
+ */
+export { type KeyvStore, keyvStore } from "./KeyvStore.ts"

@@ -1,0 +1,4 @@
+/**
+ * For unstorage.
+ */
+export { type UnstorageDriver, unstorageDriver } from "./UnstorageDriver.ts"

@@ -1,0 +1,57 @@
+/** Keyv's own tests of stores. See `suites/package.json` for how they are installed. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as vitest from "vitest"
+import { createClient, type QuorumClient } from "../src/index.ts"
+import { keyvStore } from "../src/keyv.ts"
+import { isMissing, load } from "./support/installed.ts"
+import * as Replicas from "./support/replicas.ts"
+
+type Suite = (test: typeof vitest, Keyv: unknown, store: () => unknown) => void
+
+const { default: suite, keyvIteratorTests } = (await load("@keyv/test-suite/dist/index.js")) as {
+  readonly default?: Suite
+  readonly keyvIteratorTests?: Suite
+}
+const { default: Keyv } = await load("keyv/dist/index.js")
+
+let replicas: Replicas.Replicas
+let client: QuorumClient
+
+beforeAll(async () => {
+  replicas = await Replicas.start()
+  client = createClient({ urls: replicas.urls })
+})
+afterAll(async () => {
+  await client.close()
+  await replicas[Symbol.asyncDispose]()
+})
+
+describe.skipIf(isMissing)("a store for keyv, by its own tests (skipped where they are not installed)", () => {
+  // The tests of a suite share what they write, and each clears it before the next.
+  suite?.(vitest, Keyv, () => keyvStore(client, "keyv"))
+  keyvIteratorTests?.(vitest, Keyv, () => keyvStore(client, "keyv"))
+})
+
+describe("a store for keyv", () => {
+  it("keeps text, bytes and json as they are, and lists what begins with a namespace", async () => {
+    const store = keyvStore(client, "plain")
+    await store.setMany([
+      { key: "a:text", value: "1" },
+      { key: "a:json", value: { a: [1] } },
+      { key: "b:bytes", value: new Uint8Array([1, 2]) }
+    ])
+    assert.deepStrictEqual(await store.getMany(["a:text", "a:json", "b:bytes", "a:none"]), [
+      "1",
+      { a: [1] },
+      new Uint8Array([1, 2]),
+      undefined
+    ])
+    const found: Array<unknown> = []
+    for await (const [key] of store.iterator("a")) found.push(key)
+    assert.deepStrictEqual(found, ["a:json", "a:text"])
+    store.namespace = "a"
+    await store.clear()
+    assert.deepStrictEqual(await store.hasMany(["a:text", "a:json", "b:bytes"]), [false, false, true])
+    assert.deepStrictEqual([await store.delete("b:bytes"), await store.delete("b:bytes")], [true, false])
+  })
+})
