@@ -191,6 +191,8 @@ const answerOf = (error: Failure): Answer => {
       return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
     case "StampReused":
     case "TooOldToKnow":
+    case "Unauthorized":
+    case "Forbidden":
       return { _tag: "Refused", detail }
     case "HttpClientError":
       return { _tag: isRefusedConnection(error) ? "Unreachable" : "Unknown", detail }

@@ -18,7 +18,7 @@ const codes = Array.from(new Set(rows.map(({ code }) => code))).sort()
 /** What the sources of the server name, so that the table itself is no hearsay. */
 const answered = (() => {
   const read = (path: string) => readFileSync(new URL(`../../http/src/${path}`, import.meta.url), "utf8")
-  const sources = ["api/ClientApiErrors.ts", "api/StampErrors.ts", "api/ClientApiServer.ts", "api/ClientTokens.ts"]
+  const sources = ["api/ProblemTable.ts", "api/ClientApiServer.ts", "api/ClientTokens.ts"]
   const found = sources.flatMap((path) =>
     Array.from(read(path).matchAll(/"([a-z]+(?:_[a-z]+)+)"/g), ([, code]) => code!)
   )

@@ -280,7 +280,7 @@ describe("a batch", () => {
         body: line
       })
       assert.strictEqual(plain.status, 415)
-      assert.deepInclude(plain.json, { error: "unsupported_media_type", type: "text/plain" })
+      assert.deepInclude(plain.json, { error: "unsupported_media_type", contentType: "text/plain" })
       const packed = yield* request("POST", `${a.url}/v1/batch`, {
         headers: { ...ndjson, "content-encoding": "gzip" },
         body: line

@@ -143,7 +143,10 @@ describe("the changes", () => {
         assert.deepInclude(last, problem)
         assert.isString((last as { readonly message: string }).message)
         const sent = yield* request("GET", `${url}/v1/changes`, { headers: events })
-        assert.match(sent.text, new RegExp(`\\nevent: problem\\ndata: \\{"error":"${problem.error}",[^\\n]*\\}\\n\\n$`))
+        assert.match(
+          sent.text,
+          new RegExp(`\\nevent: problem\\ndata: \\{"type":"urn:quorum:problem:${problem.error}",[^\\n]*\\}\\n\\n$`)
+        )
         assert.notInclude(answer.text + sent.text, "secret")
       }
     })

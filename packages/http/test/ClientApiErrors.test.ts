@@ -60,12 +60,14 @@ const ofCommit: ReadonlyArray<readonly [QuorumError.QuorumNotMet | QuorumWriter.
 
 const assertAnswer = (answer: Effect.Success<ReturnType<typeof request>>, { error, rest, status }: Expected) => {
   assert.strictEqual(answer.status, status)
-  assert.strictEqual(answer.headers.get("content-type"), "application/json")
+  assert.strictEqual(answer.headers.get("content-type"), "application/problem+json")
   assert.strictEqual(answer.headers.get("retry-after"), status === 503 ? "1" : null)
   assert.strictEqual(answer.headers.get("location") !== null, status === 504)
-  const { message, ...body } = answer.json
+  const { message, title, ...body } = answer.json
   assert.isString(message)
-  assert.deepStrictEqual(body, { error, ...rest })
+  assert.isString(title)
+  const members = { type: `urn:quorum:problem:${error}`, status, detail: message }
+  assert.deepStrictEqual(body, { ...members, error, ...rest })
   assert.notInclude(answer.text, "/var/lib")
   assert.notInclude(answer.text, ".ts:")
 }

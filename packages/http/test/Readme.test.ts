@@ -6,7 +6,7 @@ const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf
 describe("the readme", () => {
   it("names every error that an answer may carry", () => {
     const sources = [
-      "../src/api/ClientApiErrors.ts",
+      "../src/api/ProblemTable.ts",
       "../src/api/ClientApiServer.ts",
       "../src/api/RequestRules.ts",
       "../src/peer/HttpPeerServer.ts"

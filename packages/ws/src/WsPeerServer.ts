@@ -9,6 +9,7 @@ import {
   PeerHandler,
   PeerProtocol,
   PeerSecret,
+  Problem,
   ReplicaServer,
   ServerLimits
 } from "@quorum/core/adapter"
@@ -143,7 +144,8 @@ const serveOn = (
     }
   }).pipe(Effect.scoped, Effect.ignore)
 
-const upgradeRequired = HttpServerResponse.jsonUnsafe(
-  { error: "upgrade_required", message: "peers connect here with a WebSocket" },
-  { status: 426, headers: { upgrade: "websocket" } }
+const upgradeRequired = HttpServerResponse.setHeader(
+  Problem.make(426, "upgrade_required", "peers connect here with a WebSocket"),
+  "upgrade",
+  "websocket"
 )

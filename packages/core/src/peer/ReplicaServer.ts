@@ -3,6 +3,7 @@
  */
 import { Context, Deferred, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Problem from "./Problem.ts"
 import * as ServerLimits from "./ServerLimits.ts"
 
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
@@ -121,20 +122,17 @@ const misspelt = (path: string, url: string): HttpServerResponse.HttpServerRespo
   const [status, error, field, detail] = url.startsWith(`${path}?`)
     ? ([400, "invalid_request", "query", "there is no parameter here"] as const)
     : ([404, "route_unknown", "path", `there is nothing at ${url}`] as const)
-  return HttpServerResponse.jsonUnsafe({ error, field, detail, message: `${field}: ${detail}` }, { status })
+  return Problem.make(status, error, `${field}: ${detail}`, { field, detail })
 }
 
-const fromPage = HttpServerResponse.jsonUnsafe(
-  { error: "forbidden", field: "origin", detail: "peers are no web pages", message: "origin: peers are no web pages" },
-  { status: 403 }
-)
+const fromPage = Problem.make(403, "forbidden", "origin: peers are no web pages", {
+  field: "origin",
+  detail: "peers are no web pages"
+})
 
 const unknownHost = (host: string): HttpServerResponse.HttpServerResponse => {
   const detail = `this replica is not known as ${JSON.stringify(host.slice(0, 100))}; give it its names (hosts)`
-  return HttpServerResponse.jsonUnsafe(
-    { error: "host_unknown", field: "host", detail, message: `host: ${detail}` },
-    { status: 421 }
-  )
+  return Problem.make(421, "host_unknown", `host: ${detail}`, { field: "host", detail })
 }
 
 /** Whether a host is an address, `localhost`, or one of these names; its port does not matter. */

@@ -80,4 +80,5 @@ export class BatchGroup extends HttpApiGroup.make("batch")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "Many writes in one request." })) {}

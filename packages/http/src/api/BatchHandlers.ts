@@ -26,7 +26,7 @@ const batchHandlers = HttpApiBuilder.group(
     const report = makeReport()
     return handlers.handleRaw("commit", ({ headers: { "quorum-stamp": stamp }, query, request }) => {
       const type = request.headers["content-type"]
-      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ type: type ?? "none" }))
+      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
         writer.commit(writes, asked(query.w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))

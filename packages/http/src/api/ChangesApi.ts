@@ -86,4 +86,5 @@ export class ChangesGroup extends HttpApiGroup.make("changes")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "What has changed." })) {}

@@ -11,8 +11,8 @@ import { idleMillis } from "./ChangesApi.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { makeReport, namingParameter } from "./commits.ts"
-import { problemOf } from "./ErrorTravel.ts"
 import * as Feeds from "./feeds.ts"
+import { problemOf } from "./ProblemTable.ts"
 
 /** The handler of changes. */
 export const layer = HttpApiBuilder.group(
@@ -60,7 +60,7 @@ const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages
 const bytesOf = (pages: Stream.Stream<Changes.Page, Changes.ChangesError>, format: Feeds.Format) =>
   pages.pipe(
     Stream.map(format.page),
-    Stream.catch((error) => Stream.succeed(format.end(problemOf(error, ClientApiErrors.ofEnd)))),
+    Stream.catch((error) => Stream.succeed(format.end(problemOf(error).problem))),
     Stream.prepend(format.opening === "" ? [] : [format.opening]),
     Stream.encodeText
   )

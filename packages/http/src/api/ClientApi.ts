@@ -9,8 +9,8 @@ import {
   LogId,
   HybridLogicalClock,
   type QuorumError,
-  WriteId,
   type Records,
+  WriteId,
   ReplicaStatus
 } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
@@ -27,28 +27,25 @@ export { BatchAnswer, BatchGroup, BatchLine } from "./BatchApi.ts"
 export { ChangesGroup, FeedLine } from "./ChangesApi.ts"
 export { ReceiptsGroup, StampsGroup, WritesGroup } from "./WritesApi.ts"
 
-/** What the API may answer instead of what was asked for: core's errors, and two of its own. */
-export type ClientApiError =
-  | WriteError
-  | QuorumError.WriteUnknown
-  | QuorumError.WriteReplaced
-  | QuorumError.WriteRejected
-  | QuorumError.QuorumNotMet
-  | ReplicaStore.StoreError
-  | QuorumError.QuorumUnavailable
+/** What may be answered instead of what was asked about records, of core's errors. */
+export type RecordsError =
   | QuorumError.LocalWriteFailed
-  | QuorumError.Overloaded
-  | QuorumError.ReplicaClosing
   | QuorumError.NotReady
-  | QuorumError.WriteUncertain
+  | QuorumError.Overloaded
+  | QuorumError.QuorumNotMet
+  | QuorumError.QuorumUnavailable
+  | QuorumError.ReadUnavailable
+  | QuorumError.ReplicaClosing
   | QuorumError.StampReused
   | QuorumError.TooOldToKnow
-  | QuorumError.ReadUnavailable
+  | QuorumError.WriteRejected
+  | QuorumError.WriteReplaced
+  | QuorumError.WriteUncertain
   | Records.NotYetVisible
-  | FeedError
-  | Errors.RecordNotFound
-  | Errors.Unhealthy
-  | Errors.InvalidRequest
+  | ReplicaStore.StoreError
+
+/** What the API may answer instead of what was asked for: core's errors, and some of its own. */
+export type ClientApiError = Errors.CoreError | Errors.OwnError | RecordsError | WriteError | FeedError
 
 /** A byte order mark is a character of a name like any other. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -265,6 +262,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "Records: bytes by namespace and key." })) {}
 
 const Ok = Schema.Struct({ status: Schema.Literal("ok") })
@@ -272,9 +270,9 @@ const Ok = Schema.Struct({ status: Schema.Literal("ok") })
 /** The replica itself. */
 export class ReplicaGroup extends HttpApiGroup.make("replica", { topLevel: true })
   .add(
-    HttpApiEndpoint.get("status", "/v1/status", { success: ReplicaStatus.Status }).annotateMerge(
-      OpenApi.annotations({ summary: "The state of the replica and of its peers, as it sees them" })
-    ),
+    HttpApiEndpoint.get("status", "/v1/status", { success: ReplicaStatus.Status })
+      .middleware(Errors.NeedsToken)
+      .annotateMerge(OpenApi.annotations({ summary: "The state of the replica and of its peers, as it sees them" })),
     HttpApiEndpoint.get("healthz", "/healthz", { success: Ok, error: Errors.ofHealth }).annotateMerge(
       OpenApi.annotations({ summary: "Whether the replica works: the process answers, and its store does not fail" })
     ),
@@ -299,6 +297,7 @@ export class ClientApi extends HttpApi.make("quorum")
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
       servers: [{ url: "/", description: "The replica that was asked for this document" }],
       description:
-        "Durable writes on W of N replicas. Every error is `{ error, message, … }`; every 503 says when to retry."
+        "Durable writes on W of N replicas. Every error is problem details (RFC 9457) with `error` and `message`; every 503 " +
+        "says when to retry."
     })
   ) {}

@@ -8,9 +8,10 @@ import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
-import { InvalidRequest, InvalidRequests, StrictRequests } from "./ClientApiErrors.ts"
+import { InvalidRequest, InvalidRequests, NeedsToken, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
 import * as ClientTokens from "./ClientTokens.ts"
+import { internal } from "./ProblemTable.ts"
 import * as PlainError from "../PlainError.ts"
 import * as RequestRules from "./RequestRules.ts"
 import * as Routes from "./routes.ts"
@@ -51,7 +52,7 @@ const fallback = (cause: Cause.Cause<unknown>) =>
         return invalid("body", "it could not be read to its end")
       default:
         yield* Effect.logError(`${method} ${path} failed`, cause)
-        return PlainError.make(500, "internal", "something went wrong here; this replica's log says what")
+        return PlainError.make(500, "internal", internal)
     }
   })
 
@@ -100,6 +101,9 @@ const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
   })
 )
 
+/** What a token may do is looked at for all requests at once, by {@link ClientTokens}, and not for one endpoint. */
+const needsToken = Layer.succeed(NeedsToken, (answer) => answer)
+
 /** Refuses paths that the router would take for others, and a query of the document, at which nobody would look. */
 const strictPaths = HttpRouter.use((router) =>
   router.addGlobalMiddleware((answer) =>
@@ -138,6 +142,7 @@ export const layer: Layer.Layer<
     Layer.provide(ClientApiHandlers.layer),
     Layer.provide(invalidRequests),
     Layer.provide(strictRequests),
+    Layer.provide(needsToken),
     Layer.provide(HttpServer.layerServices)
   ),
   errorContract,

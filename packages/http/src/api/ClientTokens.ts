@@ -9,6 +9,7 @@ import { Context, Effect, FileSystem, Layer, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PlainError from "../PlainError.ts"
+import { Forbidden, Unauthorized } from "./ApiErrors.ts"
 import { pathOf } from "./RequestRules.ts"
 
 /** A token as it is kept: not itself, but its SHA-256 in hexadecimal digits. */
@@ -123,9 +124,9 @@ const namespaceOf = (target: string): string | undefined => {
 }
 
 const unknown = HttpServerResponse.setHeader(
-  PlainError.make(401, "unauthorized", "a token is needed here: Authorization: Bearer …"),
+  PlainError.make(401, "unauthorized", new Unauthorized().message),
   "www-authenticate",
   "Bearer"
 )
 
-const forbidden = PlainError.make(403, "forbidden", "this token may not do that")
+const forbidden = PlainError.make(403, "forbidden", new Forbidden().message)

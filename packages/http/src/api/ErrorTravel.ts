@@ -1,9 +1,11 @@
 /**
- * How an error becomes an answer and an answer the error again: with a status and headers, and with no more than a client
- * may see.
+ * How an error becomes an answer and an answer the error again: problem details (RFC 9457) with a status and headers, and
+ * with no more than a client may see.
  */
 import type { QuorumError } from "@quorum/core"
+import { Problem } from "@quorum/core/adapter"
 import { Record, Schema, SchemaTransformation } from "effect"
+import { ProblemDetails } from "effect/http"
 import { HttpApiSchema } from "effect/http-api"
 
 /** The details of verdicts name addresses and libraries: they are in the replica's status and log, not for clients. */
@@ -17,81 +19,88 @@ export const withoutDetails = (verdicts: QuorumError.Verdicts): QuorumError.Verd
 /** Seconds after which it makes sense to ask again. */
 const retryAfterSeconds = 1
 
-/** How an error travels: its `error`, the fields of it that a client may see, and the way back. */
-export interface Travel<E extends Error> {
-  readonly error: Schema.Codec<E, unknown>
+/** How an error travels: a status, its `error`, the fields of it that a client may see, and the way back. */
+export interface Travel<E extends Error = Error> {
+  readonly status: number
   readonly code: string
+  readonly error: Schema.Codec<E, unknown>
+  /** The names of what it says beside what all say. */
+  readonly fields: ReadonlyArray<string>
   readonly body: Schema.Codec<object, unknown>
-  readonly toBody: (error: E) => object
+  readonly is: (error: Error) => boolean
+  readonly toBody: (error: Error) => object
   readonly fromBody: (body: object) => E
-  readonly bodyOf: AnyTravel["bodyOf"]
 }
 
-/** How some error travels: `bodyOf` is what a client may see of it; nothing when it is another error. */
-export interface AnyTravel {
-  readonly bodyOf: (error: Error) => object | undefined
-}
-
-/** Makes it, for an error of which these fields travel. */
-export const travel = <E extends Error, F extends Schema.Struct.Fields>(
-  error: Schema.Codec<E, unknown>,
+/** An error of which these fields travel; the others are made up again. */
+export const travel = <E extends Error, F extends Schema.Struct.Fields, Rest extends object = object>(
+  status: number,
+  error: Schema.Codec<E, unknown> & (new (fields: Schema.Struct.Type<F> & Rest) => E),
   code: string,
   fields: F,
-  /** The error again, from the fields of the body. */
-  fromBody: (body: Schema.Struct.Type<F>) => E,
-  /** What people are told instead of the error's own message, when that is not for strangers. */
-  message?: string
+  /** What is not for strangers: what they are told instead of the error's own message, and of the fields that are left out. */
+  hidden?: { readonly message: string; readonly rest: Rest }
 ): Travel<E> => {
   const isOf = Schema.is(error)
   const isBody = Schema.is(Schema.Struct(fields))
-  const toBody = (e: E): object => {
-    const known: Record<string, unknown> = { error: code, message: message ?? e.message }
-    for (const field of Object.keys(fields)) {
-      const value = (e as unknown as Record<string, unknown>)[field]
-      if (value !== undefined)
-        known[field] = field === "verdicts" ? withoutDetails(value as QuorumError.Verdicts) : value
-    }
-    return known
-  }
+  const names = Object.keys(fields)
+  const type = Problem.typeOf(code)
+  const said = (e: Error): object =>
+    Object.fromEntries(
+      Object.entries(e)
+        .filter(([name, value]) => names.includes(name) && value !== undefined)
+        .map(([name, value]) => [name, name === "verdicts" ? withoutDetails(value as QuorumError.Verdicts) : value])
+    )
   return {
-    error,
+    status,
     code,
+    error,
+    fields: names,
     body: Schema.Struct({
+      type: Schema.Literal(type),
+      title: Schema.String,
+      status: Schema.Int,
+      detail: Schema.String,
       error: Schema.tag(code),
       ...fields,
       message: Schema.String
     }) as unknown as Schema.Codec<object, unknown>,
-    toBody,
-    bodyOf: (e) => (isOf(e) && isBody(e) ? toBody(e) : undefined),
-    fromBody: (body) => fromBody(body as unknown as Schema.Struct.Type<F>)
+    is: (e) => isOf(e) && isBody(e),
+    toBody: (e) => Problem.members(status, code, hidden?.message ?? e.message, said(e)),
+    fromBody: (body) => new error({ ...(body as Schema.Struct.Type<F>), ...(hidden?.rest as Rest) })
   }
 }
 
+/** A body of problem details. */
+const problems = (body: Schema.Codec<object, unknown>, status: number) =>
+  body.pipe(HttpApiSchema.asJson({ contentType: ProblemDetails.contentType }), HttpApiSchema.status(status))
+
 /** An error that is final: the request has to change. */
-export const withStatus = <E extends Error>(
-  status: number,
-  { body, error, fromBody, toBody }: Travel<E>
-): Schema.Codec<E, unknown> =>
+export const final = <E extends Error>({
+  body,
+  error,
+  fromBody,
+  status,
+  toBody
+}: Travel<E>): Schema.Codec<E, unknown> =>
   body.pipe(
     Schema.decodeTo(Schema.toType(error), SchemaTransformation.transform({ decode: fromBody, encode: toBody })),
+    HttpApiSchema.asJson({ contentType: ProblemDetails.contentType }),
     HttpApiSchema.status(status)
   )
 
 /** Errors after which the same request may be answered otherwise a little later: 503, with `Retry-After`. */
-export const unavailable = <const T extends ReadonlyArray<Pick<Travel<Error>, "error">>>(
+export const unavailable = <const T extends ReadonlyArray<Pick<Travel, "error">>>(
   ...travels: T
 ): Schema.Codec<T[number]["error"]["Type"], unknown> => {
-  const all = travels as unknown as ReadonlyArray<Travel<Error>>
+  const all = travels as unknown as ReadonlyArray<Travel>
   return Schema.Union(all.map(({ error }) => error)).pipe(
     HttpApiSchema.encodeToWithHeaders(
-      {
-        body: Schema.Union(all.map(({ body }) => body)).pipe(HttpApiSchema.status(503)),
-        headers: { "retry-after": Schema.Int }
-      },
+      { body: problems(Schema.Union(all.map(({ body }) => body)), 503), headers: { "retry-after": Schema.Int } },
       {
         decode: ({ body }) => all.find(({ code }) => code === (body as { error?: unknown }).error)!.fromBody(body),
         encode: (e) => ({
-          body: all.find(({ error }) => Schema.is(error)(e))!.toBody(e),
+          body: all.find(({ is }) => is(e))!.toBody(e),
           headers: { "retry-after": retryAfterSeconds }
         })
       }
@@ -107,21 +116,15 @@ export const unmet = <E extends Error & { readonly writeId: string }>({
   body,
   error,
   fromBody,
+  status,
   toBody
 }: Travel<E>): Schema.Codec<E, unknown> =>
   error.pipe(
     HttpApiSchema.encodeToWithHeaders(
-      { body: body.pipe(HttpApiSchema.status(504)), headers: { location: Schema.String } },
+      { body: problems(body, status), headers: { location: Schema.String } },
       {
         decode: (answer) => fromBody(answer.body),
         encode: (e) => ({ body: toBody(e), headers: { location: `/v1/writes/${encodeURIComponent(e.writeId)}` } })
       }
     )
   ) as never
-
-/** What a client may see of an error, where it travels in one of these ways. */
-export const problemOf = (error: Error, travels: ReadonlyArray<AnyTravel>): object =>
-  travels.map(({ bodyOf }) => bodyOf(error)).find((body) => body !== undefined) ?? {
-    error: "internal",
-    message: "something went wrong here; this replica's log says what"
-  }

@@ -53,6 +53,7 @@ export class WritesGroup extends HttpApiGroup.make("writes")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "Writes, by their ids." })) {}
 
 /** The keys that a stamp is for, or that stamps are. */
@@ -89,6 +90,7 @@ export class StampsGroup extends HttpApiGroup.make("stamps")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "Stamps of writes that may be repeated." })) {}
 
 /** Receipts, checked again. */
@@ -107,4 +109,5 @@ export class ReceiptsGroup extends HttpApiGroup.make("receipts")
   )
   .middleware(Errors.InvalidRequests)
   .middleware(Errors.StrictRequests)
+  .middleware(Errors.NeedsToken)
   .annotateMerge(OpenApi.annotations({ description: "Receipts, checked again." })) {}

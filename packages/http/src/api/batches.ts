@@ -5,7 +5,8 @@ import { Entry, type QuorumError, type QuorumWriter, type Receipt, type StampTok
 import { Cause, Effect, Exit, Option, Result, Schema, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
-import { InvalidRequest, ofLine } from "./ClientApiErrors.ts"
+import { InvalidRequest } from "./ApiErrors.ts"
+import { problemOf } from "./ProblemTable.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
 const concurrency = 2
@@ -160,13 +161,6 @@ const writeOf = ({ contentType, json, key, namespace, text, value }: typeof Batc
 }
 
 const answerOf = (line: number, result: Result.Result<Receipt.Receipt, LineError>): BatchAnswer =>
-  Result.isSuccess(result) ? { line, status: 201, receipt: result.success } : { line, ...problemOf(result.failure) }
-
-/** An error as a request of its own would have been answered with it. */
-const problemOf = (error: LineError): Pick<BatchAnswer, "problem" | "status"> => {
-  for (const [status, { bodyOf }] of ofLine) {
-    const problem = bodyOf(error)
-    if (problem !== undefined) return { status, problem: problem as { readonly [name: string]: Schema.Json } }
-  }
-  return { status: 500, problem: { error: "internal", message: error.message } }
-}
+  Result.isSuccess(result)
+    ? { line, status: 201, receipt: result.success }
+    : { line, ...(problemOf(result.failure) as Pick<BatchAnswer, "problem" | "status">) }

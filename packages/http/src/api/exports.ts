@@ -5,11 +5,11 @@ import type { QuorumError, Records } from "@quorum/core"
 import type { ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Option, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import * as ClientApiErrors from "./ClientApiErrors.ts"
+import type { InvalidRequest } from "./ApiErrors.ts"
 import { namingParameter } from "./commits.ts"
-import { problemOf } from "./ErrorTravel.ts"
 import { lines } from "./feeds.ts"
 import { fieldsOf } from "./lines.ts"
+import { problemOf } from "./ProblemTable.ts"
 
 /** Which records are meant, and how many at most. */
 type Options = Partial<Records.PageOptions>
@@ -23,7 +23,7 @@ export const answer = Effect.fnUntraced(function* (
   report: (error: PageError) => Effect.Effect<void>
 ): Effect.fn.Return<
   HttpServerResponse.HttpServerResponse,
-  ReplicaStore.StoreError | QuorumError.NotReady | ClientApiErrors.InvalidRequest
+  ReplicaStore.StoreError | QuorumError.NotReady | InvalidRequest
 > {
   const { after, limit = Number.POSITIVE_INFINITY, ...part } = options
   const read = ({ after, left }: Place) =>
@@ -41,7 +41,7 @@ export const answer = Effect.fnUntraced(function* (
   return HttpServerResponse.stream(
     Stream.concat(Stream.succeed(first), rest).pipe(
       Stream.map(textOf),
-      Stream.catch((error) => Stream.succeed(lineOf({ problem: problemOf(error, ClientApiErrors.ofEnd) }))),
+      Stream.catch((error) => Stream.succeed(lineOf({ problem: problemOf(error).problem }))),
       Stream.encodeText
     ),
     { contentType: lines, headers: { "cache-control": "no-store" } }

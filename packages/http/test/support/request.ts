@@ -21,7 +21,7 @@ export const request = (
     const response = await fetch(url, init)
     const bytes = new Uint8Array(await response.arrayBuffer())
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
-    const isJson = response.headers.get("content-type")?.startsWith("application/json") === true
+    const isJson = /^application\/(?:problem\+)?json/.test(response.headers.get("content-type") ?? "")
     return { status: response.status, headers: response.headers, bytes, text, json: isJson ? parsed(text) : {} }
   })
 
