@@ -97,6 +97,21 @@ export const client: System = {
   })
 }
 
+/** The same through the client for plain promises, which stamps every write first. */
+export const gathering: System = {
+  name: "client-promises",
+  description:
+    "put of @quorum/client from a 4th process: every write has a stamp first and may be repeated anywhere, " +
+    "writers share requests; replicas over ws; cpu is the client's",
+  start: Effect.fnUntraced(function* (folder, nodeFlags) {
+    const replicas = yield* Replicas.make({ ...Replicas.usual, folder, nodeFlags })
+    yield* Replicas.startAll(replicas)
+    // One replica, as the loop of the others is at one.
+    const { measure } = yield* Child.start("gathering", { urls: [replicas[0]!.url] })
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+  })
+}
+
 /** All of these. */
 export const all: ReadonlyArray<System> = [
   ceiling,
@@ -105,6 +120,7 @@ export const all: ReadonlyArray<System> = [
   http,
   core,
   client,
+  gathering,
   wsMemoryIndex,
   wsClock,
   wsCalls,
