@@ -291,6 +291,13 @@ describe("what nobody would look at", () => {
       assert.isUndefined(RequestRules.ofHeaders("GET", headers))
     }
     assert.isUndefined(RequestRules.ofHeaders("GET", { "if-none-match": '"x"' }))
+    for (const name of ["if-modified-since", "if-unmodified-since", "if-range"]) {
+      assert.isUndefined(RequestRules.ofHeaders("HEAD", { [name]: "Wed, 25 Nov 2026 00:00:00 GMT" }))
+    }
+    for (const method of ["GET", "HEAD"]) {
+      const objection = RequestRules.ofHeaders(method, { "if-match": '"x"' })
+      assert.deepInclude(objection, { status: 501, error: "not_implemented", field: "if-match" })
+    }
   })
 })
 

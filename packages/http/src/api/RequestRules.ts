@@ -73,7 +73,12 @@ export const ofHeaders = (method: string, headers: Headers, readsBody = method =
   if (headers["content-range"] !== undefined) return notImplemented("content-range", "a value is written as a whole")
   const override = overrides.find((name) => headers[name] !== undefined)
   if (override !== undefined) return notImplemented(override, `the method is that of the request, ${method}`)
-  if (method === "GET" || method === "HEAD") return undefined
+  if (method === "GET" || method === "HEAD") {
+    // The only condition of a read that a record without a date of its own may not ignore (RFC 9110, section 13.1).
+    return headers["if-match"] === undefined
+      ? undefined
+      : notImplemented("if-match", "compare the `etag` of the answer")
+  }
   return ofWrite(headers, readsBody)
 }
 
