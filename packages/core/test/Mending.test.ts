@@ -119,6 +119,63 @@ describe("L60 DamageIsLocal: a damaged entry", () => {
     })
   )
 
+  it.effect("L60 that its owner pushes again is mended by that, and the push costs no link", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster, damage, own } = yield* filled()
+      // Nothing is fetched: only what the owner sends arrives.
+      for (const peer of ["a", "c"]) cluster.cut("b", peer)
+      yield* damage("b", 3)
+      cluster.cut("a", "b")
+      yield* TestClock.adjust(10_000)
+      assert.strictEqual(heldBy(b, own), 2)
+      cluster.join("a", "b")
+      const links: Array<string> = []
+      a.events.listen((event) => {
+        if (event._tag === "LinkChanged" && event.peer === "b") links.push(event.link)
+      })
+      yield* TestClock.adjust(20_000)
+      assert.strictEqual(heldBy(b, own), 6)
+      assert.isTrue(b.membership.isVoting())
+      assert.deepStrictEqual(links, ["up"])
+    })
+  )
+
+  it.effect("that a push does not cover leaves the link up, and the owner pushes on once it is mended", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster, damage, own } = yield* filled()
+      yield* during(b.stop, 10_000)
+      let isWithheld = true
+      const notToday = new ReplicaStore.StoreError({ reason: "unavailable", detail: "not today" })
+      for (const link of ["b>a", "b>c"]) {
+        cluster.faults.set(link, (client) => ({
+          ...client,
+          pull: (request) => Effect.suspend(() => (isWithheld ? Effect.fail(notToday) : client.pull(request)))
+        }))
+      }
+      // The first entries are damaged, and what is pushed begins after what is announced: with the seventh.
+      yield* damage("b", 3)
+      const sixth = a.logs.head(own)
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        hello: (request) =>
+          Effect.map(client.hello(request), (welcome) => ({
+            ...welcome,
+            vector: welcome.vector.map((held) => (held.log === own && isWithheld ? sixth : held))
+          }))
+      }))
+      const again = yield* cluster.start("b")
+      yield* TestClock.adjust(5000)
+      yield* during(a.writer.commit(put("7")), 1000)
+      yield* TestClock.adjust(5000)
+      assert.strictEqual(a.peers.get(Cluster.id("b")).link._tag, "Up")
+      assert.strictEqual(heldBy(again, own), 2)
+      isWithheld = false
+      yield* TestClock.adjust(30_000)
+      assert.strictEqual(heldBy(again, own), 7)
+      assert.strictEqual(a.peers.get(Cluster.id("b")).watermarks.get(own)?.seq, 7)
+    })
+  )
+
   it.effect("that was damaged when the index was built is in it once it is mended", () =>
     Effect.gen(function* () {
       const { b, cluster, damage } = yield* filled()

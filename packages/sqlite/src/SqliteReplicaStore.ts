@@ -125,19 +125,19 @@ const opened = (
       })
     )
 
-  /** Changes something that is no append, of so many bytes; durable when it returns. */
-  const changing = (bytes: number, change: () => void) =>
+  /** Changes something that is no append, of so many bytes; durable when it returns, with what is to be done then. */
+  const changing = (bytes: number, change: () => void | (() => void)) =>
     Effect.uninterruptible(
-      Effect.andThen(
+      Effect.flatMap(
         syncing.writing(() =>
           call(() => {
             checkPlace()
-            commits.unsynced(change)
+            const then = commits.unsynced(change)
             syncing.wrote(undefined, bytes)
-            return Effect.void
+            return Effect.succeed(then)
           })
         ),
-        Effect.mapError(syncing.sync, guard.refusedInstead)
+        (then) => Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), () => then?.())
       )
     )
 

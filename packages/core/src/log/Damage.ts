@@ -4,7 +4,7 @@
 import { Effect, Option } from "effect"
 import type { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
-import type * as DamagedRange from "./DamagedRange.ts"
+import * as DamagedRange from "./DamagedRange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -72,7 +72,28 @@ export const make = (
       }
       for (const listener of listeners) listener(change)
     })
+  /**
+   * Mends what a batch that is appended covers whole: the owner of a log pushes again what is damaged here, as it begins
+   * with what is announced.
+   */
+  const mendBy = (batch: EntryBatch.EntryBatch): Effect.Effect<void> => {
+    if (known.length === 0) return Effect.void
+    const covered = DamagedRange.joined(store.damaged()).filter(
+      ({ from, log, to }) => log === batch.log && batch.from <= from && to <= EntryBatch.last(batch)
+    )
+    return Effect.forEach(
+      covered,
+      ({ from, to }) => {
+        const part = EntryBatch.upTo(EntryBatch.after(batch, from - 1), to)
+        const mended = Effect.andThen(store.mend(part), lookAfter({ _tag: "Mended", batch: part }))
+        // What does not fit is for the append to say.
+        return Effect.ignore(mended)
+      },
+      { discard: true }
+    )
+  }
   return {
+    mendBy,
     /** Whether the store has found more of it, or something is mended. */
     isNews: (): boolean => !isSame(store.damaged(), known),
     /** Takes in what the store has found, and tells the listeners. */

@@ -65,26 +65,14 @@ export class ReplicaLogs extends Context.Service<
     /** The logs of which nobody can tell what they end with here, because their ends are damaged. */
     readonly unknownEnds: () => ReadonlyArray<LogId.LogId>
     /** Reads entries of a log again, as the store's `check` does, and takes in what that finds. */
-    readonly check: (
-      log: LogId.LogId,
-      after: number,
-      maxBytes: number
-    ) => Effect.Effect<number, ReplicaStore.StoreError>
+    readonly check: ReplicaStore.ReplicaStore["Service"]["check"]
     /** Puts the entries of a validated batch in the place of damaged ones, as the store's `mend` does. */
-    readonly mend: (
-      batch: EntryBatch.EntryBatch
-    ) => Effect.Effect<void, ReplicaStore.AppendDrift | ReplicaStore.StoreError>
-    /**
-     * Gives up the end of a log that nobody can tell, so that it ends before; see the store's `cut`. Whoever does that
-     * must have ceased to be counted for it.
-     */
+    readonly mend: ReplicaStore.ReplicaStore["Service"]["mend"]
+    /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
     /** Calls `listener` whenever something is damaged, mended or given up. Returns how to stop it. */
     readonly onDamage: (listener: (change: Damage.Change) => void) => () => void
-    /**
-     * Why the store failed last, as long as it has not worked since. Damage of single entries is not such a failure,
-     * but that of the end of the own log is: nothing can be appended to it.
-     */
+    /** Why the store failed last, as long as it has not worked since, or that the end of the own log is damaged. */
     readonly fault: () => ReplicaStore.StoreError | undefined
     /**
      * Stamps entries, appends them to the own log as one batch and returns it; durable when it returns. One call at a
@@ -317,10 +305,15 @@ export const make: Effect.Effect<
     cut: (log) =>
       lockOf(log).withPermit(
         Effect.uninterruptible(
-          Effect.flatMap(store.cut(log), (end) => {
-            if (end.seq === 0) heads.delete(log)
-            else heads.set(log, end)
-            return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
+          Effect.suspend(() => {
+            // Meanwhile nobody can say what it ends with, and nothing of it is announced.
+            const before = head(log)
+            heads.delete(log)
+            const cut = Effect.tapError(store.cut(log), () => Effect.sync(() => heads.set(log, before)))
+            return Effect.flatMap(cut, (end) => {
+              if (end.seq > 0) heads.set(log, end)
+              return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
+            })
           })
         )
       ),
@@ -354,15 +347,18 @@ export const make: Effect.Effect<
         Effect.uninterruptible(
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
-            return Effect.matchEffect(appendWithin(startCopy(batch, within), batch), {
-              onFailure: (error) => notAppended(batch.log, error, error),
-              onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
-                const held = head(batch.log).seq
-                if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
-                const refused = damage.of(batch.log)
-                return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+            return Effect.matchEffect(
+              Effect.andThen(damage.mendBy(batch), appendWithin(startCopy(batch, within), batch)),
+              {
+                onFailure: (error) => notAppended(batch.log, error, error),
+                onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
+                  const held = head(batch.log).seq
+                  if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
+                  const refused = damage.of(batch.log)
+                  return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+                }
               }
-            })
+            )
           })
         )
       ),

@@ -81,7 +81,11 @@ export const put = (environment: Environment.Environment, log: HeldLog, batch: E
 /** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
 export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
   if (seq === 0) return Chain.empty
-  if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
+  if (seq === log.head.seq) {
+    // Whatever may still be found behind it.
+    if (log.damagedEnd !== undefined) throw log.damagedEnd
+    return log.head.chain
+  }
   const batch = damageAt(log, seq) === undefined ? batchAfter(log, seq - 1) : undefined
   if (batch !== undefined && batch.from <= seq) return EntryBatch.chainAt(batch, seq)
   const next = damageAt(log, seq + 1) === undefined ? batchAfter(log, seq) : undefined

@@ -21,12 +21,15 @@ export const findHead = (log: Rows.HeldLog): void => {
 const findEnd = (log: Rows.HeldLog): void => {
   const part = Rows.appended(log)
   const row = Damage.newest(part)
-  if (row === undefined) return findCutEnd(log)
-  const newest = row === "damaged" ? undefined : Rows.batchOf(log, row)
+  if (row === undefined && !part.isUsed) return findCutEnd(log)
+  const newest = row === "damaged" || row === undefined ? undefined : Rows.batchOf(log, row)
   if (newest === undefined) {
     // Whatever its numbers have become, it is not before what it says, and not the beginning.
     const end =
-      row === "damaged" ? Damage.readableEnd(part) : Math.max(1, Number(row["last"]), Number(row["first"]) || 0)
+      row === "damaged"
+        ? Damage.readableEnd(part)
+        : // A table that was used and looks empty has lost its first page.
+          Math.max(1, Number(row?.["last"] ?? 1), Number(row?.["first"]) || 0)
     log.head = { ...log.head, seq: end, chain: Chain.empty }
     log.damagedEnd = Rows.noteDamage(log, end)
     return
@@ -69,16 +72,21 @@ export const all = (file: string, db: DatabaseSync) => {
  * entry reads and checks the row that it is in.
  */
 export const insert = (log: Rows.HeldLog, batch: EntryBatch.EntryBatch): void => {
-  const { begin, commit } = Rows.appended(log)
-  begin.run()
-  Part.insert(Rows.appended(log), batch)
-  commit.run()
+  const part = Rows.appended(log)
+  part.begin.run()
+  Part.insert(part, batch)
+  part.commit.run()
+  part.isUsed = true
 }
 
 /** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
 export const chainAt = (log: Rows.HeldLog, seq: number): Chain.Chain => {
   if (seq === 0) return Chain.empty
-  if (seq === log.head.seq && log.damagedEnd === undefined) return log.head.chain
+  if (seq === log.head.seq) {
+    // Whatever may still be found behind it.
+    if (log.damagedEnd !== undefined) throw log.damagedEnd
+    return log.head.chain
+  }
   const row = Rows.rowWith(log, seq)
   if (row !== undefined) return CheckedBatch.chainAt(row, seq)
   const next = Rows.rowWith(log, seq + 1)

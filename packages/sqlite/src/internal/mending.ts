@@ -37,8 +37,11 @@ export const check = (log: Rows.HeldLog, after: number, maxBytes: number): numbe
   return Math.min(at, end)
 }
 
-/** Stores a batch, which was decided to fit, over what is damaged: all of it or nothing. */
-export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): void => {
+/**
+ * Stores a batch, which was decided to fit, over what is damaged: all of it or nothing. The result is called when that is
+ * durable; until then it is damaged.
+ */
+export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): (() => void) => {
   const mended = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
   const newest = log.parts[log.parts.length - 1]!
   const isFree = newest !== Rows.appended(log) && hasNone(newest, mended)
@@ -48,25 +51,32 @@ export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.Entr
     return part
   })
   if (!isFree) log.parts.push(part)
-  Rows.forgetRows(log)
-  log.found.ranges = DamagedRange.without(log.found.ranges, mended)
+  return () => {
+    Rows.forgetRows(log)
+    log.found.ranges = DamagedRange.without(log.found.ranges, mended)
+  }
 }
 
-/** Gives up the end of a log that is damaged, and goes on after its last sound entry. */
-export const cut = (db: DatabaseSync, log: Rows.HeldLog): void => {
+/**
+ * Gives up the end of a log that is damaged, to go on after its last sound entry. The result is called when that is
+ * durable; until then its end is damaged, and it takes nothing.
+ */
+export const cut = (db: DatabaseSync, log: Rows.HeldLog): (() => void) => {
   const { log: name, seq: to } = log.head
   const { chain, seq } = soundEnd(log)
   const part = Database.transaction(db, () => {
     Part.close(db, name, seq)
     return Part.create(db, name, log.parts.length)
   })
-  for (const part of log.parts) part.upTo = Math.min(part.upTo, seq)
-  log.parts.push(part)
-  log.head = { log: name, seq, chain }
-  log.durable = log.head
-  log.damagedEnd = undefined
-  log.found.ranges = DamagedRange.without(log.found.ranges, { log: name, from: seq + 1, to })
-  Rows.forgetRows(log)
+  return () => {
+    for (const part of log.parts) part.upTo = Math.min(part.upTo, seq)
+    log.parts.push(part)
+    log.head = { log: name, seq, chain }
+    log.durable = log.head
+    log.damagedEnd = undefined
+    log.found.ranges = DamagedRange.without(log.found.ranges, { log: name, from: seq + 1, to })
+    Rows.forgetRows(log)
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

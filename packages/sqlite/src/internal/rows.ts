@@ -126,6 +126,7 @@ const rowsKept = 32
 const checkedOf = (log: HeldLog, row: Record<string, unknown>): CheckedBatch.CheckedBatch | undefined => {
   // A bit in the head of a row changes the types of its columns.
   if (!isRow(row) || row.first < 1 || row.first > row.last) return undefined
+  if (!log.parts.some(({ id }) => id === row.part)) return undefined
   return CheckedBatch.make({
     log: log.head.log,
     from: row.first,
@@ -139,6 +140,7 @@ const checkedOf = (log: HeldLog, row: Record<string, unknown>): CheckedBatch.Che
 interface Row {
   readonly last: number
   readonly first: number
+  readonly part: number
   readonly prev_chain: Chain.Chain
   readonly chain: Chain.Chain
   readonly bytes: Uint8Array

@@ -73,6 +73,8 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   const calls = UnderWay.make(peer, requestTimeoutMillis, monotonicMillis)
   let bytes = 0
   let rejection: PeerProtocol.PushRejected | undefined
+  let isPaused = false
+  let isSaid = false
   let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
 
   const answered = (batch: EntryBatch.EntryBatch, ack: PeerProtocol.Ack) => {
@@ -103,6 +105,15 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
       const { detail } = error
       peers.report({ _tag: "Rejected", peer, log, seq, detail, monotonicMillis: monotonicMillis() })
       return Effect.logError(`${peer} rejects entry ${seq} of ${log}: ${detail}`)
+    }
+    if (error._tag === "StoreError" && error.reason === "corrupt") {
+      // Its copy of the log is damaged, and comes back; over this link, perhaps.
+      sent = Math.min(sent, seq - 1)
+      isPaused = true
+      more.openUnsafe()
+      if (isSaid) return Effect.void
+      isSaid = true
+      return Effect.logWarning(`${peer} cannot say that it holds ${log}: ${error.message}`)
     }
     if (error._tag === "AppendDrift") {
       peers.report({ _tag: "Drift", peer, log, monotonicMillis: monotonicMillis() })
@@ -172,6 +183,10 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
         continue
       }
       yield* slots.take(1)
+      if (isPaused) {
+        isPaused = false
+        yield* Effect.sleep(damagedPauseMillis)
+      }
       const batch = yield* next
       sent = EntryBatch.last(batch)
       if (batch.bytes.length > connection.batchBytes() / 2) yield* pushAlone(batch)
@@ -208,6 +223,9 @@ const catchUpPause = 1.4
 
 /** How long a peer that rejected an entry is left alone before it is asked again, in milliseconds. */
 const rejectedPauseMillis = 60_000
+
+/** How long a peer whose copy of the log is damaged is left alone before it is pushed to again, in milliseconds. */
+const damagedPauseMillis = 1000
 
 const invalidAck = (peer: ReplicaId) =>
   new PeerProtocol.PeerUnreachable({
