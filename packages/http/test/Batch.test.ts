@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumError, type WriteId } from "@quorum/core"
 import { Effect, Exit, Fiber, Stream } from "effect"
 import * as Batches from "../src/api/batches.ts"
+import * as Http from "node:http"
 import * as Cluster from "./support/cluster.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
@@ -106,6 +107,23 @@ describe("a batch", () => {
         )
       }
       assert.strictEqual(a.head(a.own).seq, 10_000)
+    })
+  )
+
+  it.live("is answered in few pieces, and not in one for each line", () =>
+    Effect.gen(function* () {
+      const a = yield* single
+      const lines = Array.from({ length: 1000 }, (_, i) => `{"namespace":"n","key":"k${i}","text":"v"}\n`).join("")
+      const pieces = yield* Effect.callback<number>((resume) => {
+        const options = { method: "POST", headers: ndjson }
+        const outgoing = Http.request(`${a.url}/v1/batch`, options, (response) => {
+          let count = 0
+          response.on("data", () => count++)
+          response.on("end", () => resume(Effect.succeed(count)))
+        })
+        outgoing.end(lines)
+      })
+      assert.isBelow(pieces, 50)
     })
   )
 

@@ -4,6 +4,7 @@
 import { type Entry, QuorumWriter, type StampToken } from "@quorum/core"
 import { Effect, Exit, Layer, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import * as Answers from "./answers.ts"
 import * as Batches from "./batches.ts"
 import { readJson } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
@@ -31,14 +32,14 @@ const batchHandlers = HttpApiBuilder.group(
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
         writer.commit(writes, asked(query.w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
       const lines = Batches.linesOf(request.stream)
-      if (query.atomic === true) return Effect.succeed(Batches.atomic(lines, commit, stamp))
+      if (query.atomic === true) return Effect.succeed(Answers.responseOf(Batches.atomic(lines, commit, stamp)))
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
         writer.commitUnsafe(
           writes,
           (outcome) => done(Exit.mapBoth(outcome, { onSuccess: shown, onFailure: namedW })),
           asked(query.w, stamp)
         )
-      return Effect.succeed(Batches.each(lines, each, report))
+      return Effect.succeed(Answers.responseOf(Batches.each(lines, each, report)))
     })
   })
 )
