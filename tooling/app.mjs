@@ -6,7 +6,10 @@ import { join } from "node:path"
 import { root, turboRun } from "./turbo.mjs"
 
 const [app, program, ...flags] = process.argv.slice(2)
+// What was built before takes a moment; the first time takes a minute, in which nothing else would be said.
+const announced = setTimeout(() => console.error(`Building @quorum/${app} and what it needs …`), 1500)
 const status = await turboRun(["build", `--filter=@quorum/${app}`, "--output-logs=errors-only"], { quiet: true })
+clearTimeout(announced)
 if (status !== 0) process.exit(status)
 
 if (flags[0] === "--") flags.shift()

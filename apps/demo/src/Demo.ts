@@ -59,6 +59,7 @@ export const run = Effect.fnUntraced(function* (
     outcomeUnknown: state.outcomeUnknown,
     sentAgain: state.sentAgain,
     shortage: shortageOf(shortage),
+    ownWrites: told.ownWrites,
     quorumNotMet: told.notMet,
     wrongClock: told.wrongClock,
     caughtUpMs: recovery.caughtUpMs,

@@ -20,6 +20,14 @@ export const Shortage = Schema.Struct({
   afterMs: Millis
 })
 
+/** The story of a write that was read back at the other replicas. */
+export const OwnWrites = Schema.Struct({
+  replica: Schema.String,
+  writeId: Schema.String,
+  /** How long each read took, by replica. */
+  afterMs: Schema.Record(Schema.String, Millis)
+})
+
 /** The story of a write that missed its quorum, and got its receipt all the same. */
 export const NotMet = Schema.Struct({
   writeId: Schema.String,
@@ -146,6 +154,7 @@ export const Report = Schema.Struct({
   /** Writes that were sent again, to another replica. */
   sentAgain: Count,
   shortage: Schema.NullOr(Shortage),
+  ownWrites: Schema.NullOr(OwnWrites),
   quorumNotMet: Schema.NullOr(NotMet),
   wrongClock: Schema.NullOr(WrongClock),
   /** From the restart of the dead replicas until all held the same logs; null when that did not happen. */
@@ -234,6 +243,7 @@ export const summary = (report: Report): ReadonlyArray<string> => {
         `${report.outcomeUnknown} without an answer, ${report.sentAgain} sent again`
     ),
     ...(report.shortage === null ? [] : [row("alone", shortageText(report.shortage))]),
+    ...(report.ownWrites === null ? [] : [row("own writes", ownWritesText(report.ownWrites))]),
     ...(report.metrics === null ? [] : metricsRows(report.metrics).map(([label, text]) => row(label, text))),
     row("caught up", report.caughtUpMs === null ? "no" : `${Text.seconds(report.caughtUpMs)} after the restart`),
     row("records", `${pairs(report.records, Text.number)}; read and compared in ${Text.seconds(report.compareMs)}`),
@@ -241,13 +251,15 @@ export const summary = (report: Report): ReadonlyArray<string> => {
     row("peak memory", report.replicas.map(({ id, rssMb }) => `${id} ${rssMb === null ? "?" : rssMb} MB`).join(", ")),
     row("took", Text.seconds(report.totalMs)),
     ...(report.quorumNotMet === null ? [] : ["", ...StoryText.missedQuorum(report.quorumNotMet)]),
-    ...(report.wrongClock === null ? [] : ["", ...StoryText.wrongClock(report.wrongClock)]),
-    "",
-    ...(report.ok
-      ? [`All ${Text.number(report.committed)} acknowledged writes are on all ${report.n} replicas, byte for byte.`]
-      : ["It did not hold:", ...report.problems.map((problem) => `  - ${problem}`)])
+    ...(report.wrongClock === null ? [] : ["", ...StoryText.wrongClock(report.wrongClock)])
   ]
 }
+
+/** What the run comes to. */
+export const verdict = (report: Report): ReadonlyArray<string> =>
+  report.ok
+    ? [`All ${Text.number(report.committed)} acknowledged writes are on all ${report.n} replicas, byte for byte.`]
+    : ["It did not hold:", ...report.problems.map((problem) => `  - ${problem}`)]
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -286,6 +298,9 @@ const metricsRows = ({ committed, notMet, peers, replica }: Seen): ReadonlyArray
 ]
 
 const times = (count: number): string => (count === 1 ? "once" : `${count} times`)
+
+const ownWritesText = ({ afterMs, replica }: typeof OwnWrites.Type): string =>
+  `written at ${replica}, and read back by the id of the write at ${pairs(afterMs, (millis) => `after ${millis.toFixed(1)} ms`)}`
 
 const shortageText = ({ afterMs, answer, replica }: typeof Shortage.Type): string =>
   `${replica} answered after ${Text.seconds(afterMs)}: ` +

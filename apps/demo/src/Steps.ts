@@ -137,13 +137,19 @@ export const tell = Effect.fnUntraced(function* (
   late: Member | undefined,
   survivor: Member | undefined
 ) {
-  const nothing = { notMet: null, wrongClock: null, problems: [] }
+  const nothing = { ownWrites: null, notMet: null, wrongClock: null, problems: [] }
   if (late === undefined || survivor === undefined || context.cluster.alive().length < context.cluster.policy.n) {
     return nothing
   }
+  const own = yield* Stories.ownWrites(context, survivor)
   const missed = yield* Stories.missedQuorum(context, survivor, late)
   const wrong = yield* Stories.wrongClock(context, survivor, late)
-  return { notMet: missed.notMet, wrongClock: wrong.story, problems: [...missed.problems, ...wrong.problems] }
+  return {
+    ownWrites: own.story,
+    notMet: missed.notMet,
+    wrongClock: wrong.story,
+    problems: [...own.problems, ...missed.problems, ...wrong.problems]
+  }
 })
 
 /** Compares what every replica holds with what was acknowledged, and with each other. */

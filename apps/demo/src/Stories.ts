@@ -1,10 +1,10 @@
 /**
- * Two stories that the demo tells when all replicas run again: a write that misses its quorum and gets its receipt all the
- * same, and a replica whose clock is wrong.
+ * What the demo tells when all replicas run again: a write that is read back elsewhere, one that misses its quorum and gets
+ * its receipt all the same, and a replica whose clock is wrong.
  */
 import { Entry, type WriteId } from "@quorum/core"
 import { Progress, Text } from "@quorum/server/tools"
-import { Clock, Effect, Option } from "effect"
+import { Clock, Duration, Effect, Option } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import * as Import from "./Import.ts"
@@ -96,6 +96,42 @@ export const wrongClock = Effect.fnUntraced(function* (
   return { story: story satisfies typeof Report.WrongClock.Type, problems }
 })
 
+/** A write at one replica, read back at all others at once, by its id: each shows it, or waits until it can. */
+export const ownWrites = Effect.fnUntraced(function* ({ client, cluster, state }: Context, writer: Member) {
+  const { say } = yield* Progress.Progress
+  const others = cluster.members.filter((member) => member !== writer)
+  yield* say(
+    `A key is written at ${writer.id}, and read at ${others.map(({ id }) => id).join(" and ")} by the id of the write`
+  )
+  const answer = yield* client.write(writer, own)
+  if (answer._tag !== "Committed") {
+    return { story: null, problems: [`the write that is read back: ${Import.describe(answer)}`] }
+  }
+  const { writeId } = answer
+  Import.acknowledge(state, own, writeId)
+  const reads = yield* Effect.forEach(
+    others,
+    (member) =>
+      Effect.map(Effect.timed(client.read(member, own.namespace, own.key, { atLeast: writeId })), ([took, found]) => ({
+        id: member.id,
+        found,
+        afterMs: Duration.toMillis(took)
+      })),
+    { concurrency: "unbounded" }
+  )
+  const stale = reads.filter(({ found }) => found._tag !== "Value" || found.writeId !== writeId)
+  return {
+    story: {
+      replica: writer.id as string,
+      writeId: writeId as string,
+      afterMs: Object.fromEntries(reads.map(({ afterMs, id }) => [id, afterMs]))
+    } satisfies typeof Report.OwnWrites.Type,
+    problems: stale.map(
+      ({ found, id }) => `ReadYourWrites: ${id} does not show the write of ${writer.id} (${found._tag})`
+    )
+  }
+})
+
 /** Waits for the quorum of a write, again and again for a while. */
 const resume = (client: Client, member: Member, writeId: WriteId.WriteId, w: number): Effect.Effect<Answer> =>
   client
@@ -112,6 +148,7 @@ const resume = (client: Client, member: Member, writeId: WriteId.WriteId, w: num
 const decoder = new TextDecoder()
 
 const missed = Entry.put("quorum-demo", "asks-for-all", '"written while one replica stood still"')
+const own = Entry.put("quorum-demo", "read-back", "written at another replica")
 const first = Entry.put("quorum-demo", "wrong-clock", "first")
 const second = Entry.put("quorum-demo", "wrong-clock", "second")
 

@@ -9,6 +9,7 @@ import { Ports, Progress } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
+import * as BadFlags from "./BadFlags.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
@@ -88,10 +89,11 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
   const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, transport, verbose })
 
-  if (input === cities) yield* say("City data © GeoNames, CC BY 4.0")
+  if (input === cities) yield* say("City data © GeoNames, CC BY 4.0", "quiet")
   if (metrics) yield* say(["Metrics:", ...cluster.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))
   const report = yield* Demo.run(cluster, { input, limit: Option.getOrUndefined(limit), writers })
-  yield* say(["", ...Report.summary(report)].join("\n"))
+  yield* say(["", ...Report.summary(report), ""].join("\n"))
+  yield* say(Report.verdict(report).join("\n"), report.ok ? "good" : "bad")
   if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)
   if (keep) {
     process.exitCode = report.ok ? 0 : 1
@@ -154,6 +156,7 @@ Command.run(demo, { version: "0.0.0" }).pipe(
   Effect.provide(Progress.layer(process.stdout)),
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
   Effect.provide(NodeHttpClient.layerUndici),
+  Effect.provide(BadFlags.layer),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({ teardown: Ending.teardown })
 )

@@ -8,6 +8,7 @@ import { Ports, Progress } from "@quorum/server/tools"
 import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
+import * as BadFlags from "./BadFlags.ts"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
 import * as Soak from "./soak/Soak.ts"
@@ -91,6 +92,7 @@ Command.run(soak, { version: "0.0.0" }).pipe(
   Effect.provide(Progress.layer(process.stdout)),
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
   Effect.provide(NodeHttpClient.layerUndici),
+  Effect.provide(BadFlags.layer),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({ teardown: Ending.teardown })
 )

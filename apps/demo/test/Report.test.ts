@@ -56,6 +56,7 @@ const held: Report.Report = {
   outcomeUnknown: 20,
   sentAgain: 22,
   shortage: { replica: "b", answer: "NotMet", detail: "quorum not met", afterMs: 2003 },
+  ownWrites: { replica: "b", writeId: "b@0000000000000001:8.5ad3c01e", afterMs: { a: 1.25, c: 0.5 } },
   quorumNotMet: {
     writeId: "b@0000000000000001:9.5ad3c01e",
     replica: "b",
@@ -167,7 +168,8 @@ describe("the report", () => {
   }
 
   it("reads well", () => {
-    const text = Report.summary(held).join("\n")
+    const text = [...Report.summary(held), ...Report.verdict(held)].join("\n")
+    assert.include(text, "written at b, and read back by the id of the write at a after 1.3 ms, c after 0.5 ms")
     assert.match(text, /1,001, of which 1 rejected/)
     assert.match(text, /line 7: value missing/)
     assert.match(text, /1,000 of 1,000 on 2 of 3 replicas, in 1\.0 s \(1,000 writes\/s\)/)
@@ -229,7 +231,8 @@ describe("the report", () => {
   })
 
   it("says what did not hold", () => {
-    const text = Report.summary({ ...held, ok: false, problems: ["one", "two"], caughtUpMs: null }).join("\n")
+    const failed = { ...held, ok: false, problems: ["one", "two"], caughtUpMs: null }
+    const text = [...Report.summary(failed), ...Report.verdict(failed)].join("\n")
     assert.match(text, /caught up +no/)
     assert.match(text, /It did not hold:\n {2}- one\n {2}- two$/)
   })

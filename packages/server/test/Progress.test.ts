@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Progress from "../src/tools/Progress.ts"
 
-const record = (output: { readonly isTTY: boolean }) => {
+const record = (output: { readonly isTTY: boolean; readonly hasColors?: () => boolean }) => {
   const written: Array<string> = []
   const layer = Progress.layer({ ...output, columns: 60, write: (text) => written.push(text) })
   return { written, layer }
@@ -36,6 +36,23 @@ describe("progress", () => {
         "something happened\n",
         "done\n"
       ])
+    })
+  )
+
+  it.effect("says how something is meant in a colour where there are some, and nowhere else", () =>
+    Effect.gen(function* () {
+      const say = Effect.flatMap(Progress.Progress, ({ say }) => say("all \u001b[2J is well", "good"))
+      const plain = "all \\u001b[2J is well"
+      for (const [output, expected] of [
+        [{ isTTY: true, hasColors: () => true }, `\u001b[32m${plain}\u001b[39m\n`],
+        [{ isTTY: true, hasColors: () => false }, `${plain}\n`],
+        [{ isTTY: true }, `${plain}\n`],
+        [{ isTTY: false, hasColors: () => true }, `${plain}\n`]
+      ] as const) {
+        const { layer, written } = record(output)
+        yield* Effect.provide(say, layer)
+        assert.deepStrictEqual(written, [expected])
+      }
     })
   )
 

@@ -2,6 +2,7 @@
  * What a person sees while a command works: lines, and below them a bar on a terminal. Where the output is not a
  * terminal, progress is a line now and then.
  */
+import { styleText } from "node:util"
 import { Clock, Context, Effect, Layer } from "effect"
 import { number } from "./Text.ts"
 
@@ -9,8 +10,8 @@ import { number } from "./Text.ts"
 export class Progress extends Context.Service<
   Progress,
   {
-    /** Says something that stays. */
-    readonly say: (text: string) => Effect.Effect<void>
+    /** Says something that stays, in a colour where the output has colours. */
+    readonly say: (text: string, tone?: Tone) => Effect.Effect<void>
     /** Says how far something is. */
     readonly step: (label: string, done: number, total: number) => Effect.Effect<void>
     /** Ends the bar of the last step. */
@@ -18,9 +19,14 @@ export class Progress extends Context.Service<
   }
 >()("@quorum/server/tools/Progress") {}
 
+/** How something is meant: all went well, something did not, or it is beside the point. */
+export type Tone = "good" | "bad" | "quiet"
+
 /** The part of a stream of Node that is needed here. */
 export interface Output {
   readonly isTTY?: boolean | undefined
+  /** Whether it shows colours: Node says so of a terminal, by its kind and by `NO_COLOR`. */
+  readonly hasColors?: () => boolean
   readonly columns?: number | undefined
   readonly write: (text: string) => unknown
 }
@@ -53,6 +59,15 @@ export const bar = (label: string, done: number, total: number, columns: number)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** Text in a colour, where the output has some. Its control characters are shown as their escapes before. */
+const painted = (output: Output, text: string, tone: Tone | undefined): string => {
+  const shown = printable(text)
+  if (tone === undefined || output.isTTY !== true || output.hasColors?.() !== true) return shown
+  return styleText(styles[tone], shown, { validateStream: false })
+}
+
+const styles = { good: "green", bad: "red", quiet: "dim" } as const
+
 /** How often the bar is drawn at most, in milliseconds. */
 const redrawMillis = 50
 
@@ -61,7 +76,7 @@ const onTerminal = (output: Output): Progress["Service"] => {
   let drawnAt = 0
   const clear = () => (shown === "" ? "" : "\r\u001b[2K")
   return {
-    say: (text) => Effect.sync(() => void output.write(`${clear()}${printable(text)}\n${shown}`)),
+    say: (text, tone) => Effect.sync(() => void output.write(`${clear()}${painted(output, text, tone)}\n${shown}`)),
     step: (label, done, total) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         if (done < total && now - drawnAt < redrawMillis) return
