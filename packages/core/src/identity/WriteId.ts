@@ -18,7 +18,7 @@ export type WriteId = typeof WriteId.Type
 /** The id of the write at a place. `check` is the first half of the chain there, see `Chain.check`. */
 export const make = (log: LogId.LogId, seq: number, check: number): WriteId => {
   if (log !== latest.log) latest = { log, prefix: `${log}:` }
-  return (latest.prefix + seq + ("." + inHex(check >>> 16) + inHex(check & 0xffff))) as WriteId
+  return (latest.prefix + seq + inHex(check)) as WriteId
 }
 
 /** The place that a write id names, and the check of what it means there. */
@@ -39,5 +39,11 @@ let latest: { readonly log: LogId.LogId | undefined; readonly prefix: string } =
 
 /** Every byte as text. A larger table is slower: it lies farther from the processor. */
 const bytesAsText = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+const afterDot = bytesAsText.map((text) => `.${text}`)
 
-const inHex = (half: number): string => bytesAsText[half >>> 8]! + bytesAsText[half & 0xff]!
+/** A check as an id ends with it. */
+const inHex = (check: number): string =>
+  afterDot[check >>> 24]! +
+  bytesAsText[(check >>> 16) & 0xff]! +
+  bytesAsText[(check >>> 8) & 0xff]! +
+  bytesAsText[check & 0xff]!

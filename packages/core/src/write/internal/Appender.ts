@@ -75,9 +75,6 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     { batch, checks, stamps }: EntryBatch.Encoded,
     startedAt: number
   ): void => {
-    const groups: Array<{ readonly policy: QuorumPolicy.QuorumPolicy; readonly waiters: Array<CommitQueue.Commit> }> =
-      []
-    let group: (typeof groups)[number] | undefined
     for (let i = 0; i < commits.length; i++) {
       const commit = commits[i]!
       commit.seq = batch.from + i
@@ -86,12 +83,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       // The log has it now; what waits for acks needs no copy.
       commit.write = undefined
       commit.onDurable?.(commit)
-      // Most writes wait by the policy of the one before.
-      if (group?.policy !== commit.policy) group = groups.find(({ policy }) => isSame(policy, commit.policy))
-      if (group === undefined) groups.push((group = { policy: commit.policy, waiters: [commit] }))
-      else group.waiters.push(commit)
     }
-    for (const { policy, waiters } of groups) inFlight.watch(logs.own, policy, waiters, startedAt, true)
+    for (const waiters of groupsOf(commits)) inFlight.watch(logs.own, waiters[0]!.policy, waiters, startedAt, true)
   }
 
   /**
@@ -204,6 +197,19 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 const spansOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Tracer.AnySpan> | undefined => {
   if (commits.every(({ span }) => span === undefined)) return undefined
   return Array.from(new Set(commits.flatMap(({ span }) => (span === undefined ? [] : [span]))))
+}
+
+/** Writes by what they wait for; most batches are of one policy, and one group as they are. */
+const groupsOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<ReadonlyArray<CommitQueue.Commit>> => {
+  const usual = commits[0]!.policy
+  if (commits.every(({ policy }) => policy === usual)) return [commits]
+  const groups: Array<Array<CommitQueue.Commit>> = []
+  for (const commit of commits) {
+    const group = groups.find(([first]) => isSame(first!.policy, commit.policy))
+    if (group === undefined) groups.push([commit])
+    else group.push(commit)
+  }
+  return groups
 }
 
 const isSame = (a: QuorumPolicy.QuorumPolicy, b: QuorumPolicy.QuorumPolicy): boolean =>
