@@ -4,7 +4,7 @@
  * Each connection has at most one question under way, and asks the next one when the answer is here and somebody waits
  * again: one question serves all who were called before it was asked.
  */
-import { Context, Effect, Latch, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
@@ -72,7 +72,8 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
   let highest = HybridLogicalClock.zero
   let last = 0
   let waiting: Waiting | undefined
-  const latches = new Set<Latch.Latch>()
+  /** How the connections that wait for somebody to wait are woken. */
+  let resting: Array<() => void> = []
   const mark = () => ++last
 
   const count = (peer: ReplicaId, asked: number, clock: HybridLogicalClock.HybridLogicalClock): void => {
@@ -82,24 +83,22 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
   }
 
   const asker = (peer: ReplicaId): Asker => {
-    const more = Latch.makeUnsafe(false)
     let asked = 0
     /** The peer keeps keys of versions that no clock follows, and has to be asked about those that are written. */
     let keepsKeys = false
     const again = (): void => void (asked = 0)
-    const forget = Effect.sync(() => latches.delete(more))
     const isWanted = (): boolean => (waiting?.newest() ?? -1) >= asked
-    const wanted: Effect.Effect<void> = Effect.suspend(() => {
-      if (isWanted()) return Effect.void
-      more.closeUnsafe()
-      return Effect.flatMap(more.await, () => wanted)
+    // Resumed within `wake`: a latch would take one more turn of the event loop, for which each write waits.
+    const rest = Effect.callback<void>((resume) => {
+      const wake = (): void => resume(Effect.void)
+      resting.push(wake)
+      return Effect.sync(() => void (resting = resting.filter((each) => each !== wake)))
     })
+    const wanted: Effect.Effect<void> = Effect.suspend(() =>
+      isWanted() ? Effect.void : Effect.flatMap(rest, () => wanted)
+    )
     return {
-      wanted: Effect.suspend(() => {
-        if (isWanted()) return Effect.void
-        latches.add(more)
-        return Effect.ensuring(wanted, forget)
-      }),
+      wanted,
       next: () => {
         const from = tracker.answered.get(peer) ?? 0
         const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything
@@ -125,7 +124,10 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
     mark,
     serve: (who) => void (waiting = who),
     wake: () => {
-      for (const latch of latches) latch.openUnsafe()
+      if (resting.length === 0) return
+      const woken = resting
+      resting = []
+      for (const wake of woken) wake()
     },
     tracker: () => tracker,
     clock: () => highest,

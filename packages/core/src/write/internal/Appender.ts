@@ -1,7 +1,7 @@
 /**
  * Appends the writes that wait, one batch after the other, and hands them over to wait for their acks.
  */
-import { Cause, Duration, Effect, Exit, Latch, Option, Result, type Tracer } from "effect"
+import { Cause, Duration, Effect, Exit, Option, Result, type Tracer } from "effect"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
@@ -34,7 +34,13 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   const sink = yield* EventSink
   /** The writes that may be stamped. */
   const queue = CommitQueue.make()
-  const more = Latch.makeUnsafe(false)
+  /** Woken, the appender goes on within the call: a latch would take one more turn of the event loop. */
+  let wake = (): void => undefined
+  const some = Effect.callback<void>((resume) => {
+    wake = () => resume(Effect.void)
+  })
+  /** Set while all who wait have been waited for already: they were covered by one probe. */
+  let isGathered = false
   /** Taken from the queue and not yet in flight: an append is under way. */
   let appending: ReadonlyArray<CommitQueue.Commit> = []
   /** Set when it is not known whether an append took place. */
@@ -58,7 +64,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
   const onCovered = (commits: ReadonlyArray<CommitQueue.Commit>): void => {
     for (const commit of commits) queue.offer(commit)
-    more.openUnsafe()
+    isGathered = true
+    wake()
   }
   const probing = yield* Probing.make({
     now: inFlight.now,
@@ -155,11 +162,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       hasBegun = true
       if (queue.size() === 0) {
         onIdle()
-        more.closeUnsafe()
-        yield* more.await
+        isGathered = false
+        yield* some
       }
       // One turn, in which acks are heard, and writers that wake together come into the same batch.
-      yield* Effect.yieldNow
+      if (!isGathered || inFlight.size() > 0) yield* Effect.yieldNow
       if (!replication.isReady()) continue
       const batch = queue.takeBatch()
       if (batch.length > 0) yield* append(batch)
@@ -178,7 +185,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     offer: (commit: CommitQueue.Commit): void => {
       if (asks(commit)) return probing.offer(commit)
       queue.offer(commit)
-      more.openUnsafe()
+      wake()
     },
     /** Answers everybody whose write is not appended. */
     close: (): void => {
