@@ -86,9 +86,8 @@ export const make = (settings: Settings): Calls => {
   return { call }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
-const pause = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
+/** Waits. Fails with the reason of the signal. */
+export const pause = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
     const onAbort = (): void => {
       clearTimeout(timer)

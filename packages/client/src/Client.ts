@@ -76,7 +76,7 @@ export interface QuorumClient {
   readonly verify: (receipt: Receipt, options?: Calls.CallOptions) => Promise<Verification>
   /** The state of every replica, in the order of the urls. */
   readonly status: (options?: Calls.CallOptions) => Promise<ReadonlyArray<ReplicaStatus>>
-  /** Takes nothing more, and waits until every call is answered. */
+  /** Takes nothing more, and waits until every call is answered. Who watches is told so by `ClientClosed`. */
   readonly close: () => Promise<void>
 }
 
@@ -84,12 +84,13 @@ export interface QuorumClient {
 export const createClient = (options: ClientOptions): QuorumClient => {
   const settings = settingsOf(options)
   const underWay = new Set<Promise<unknown>>()
-  let isClosed = false
+  const closing = new AbortController()
+  const isClosed = (): boolean => closing.signal.aborted
 
   /** Makes calls while the client is open. */
   const guarded = (calls: Calls.Calls): Calls.Calls => ({
     call: (call, options) => {
-      if (isClosed) return Promise.reject(new ClientClosed({ message: "the client is closed" }))
+      if (isClosed()) return Promise.reject(new ClientClosed({ message: "the client is closed" }))
       const answer = calls.call(call, options)
       const settled: Promise<void> = answer.then(noop, noop).then(() => void underWay.delete(settled))
       underWay.add(settled)
@@ -110,7 +111,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   return {
     ...reads,
     ...writes,
-    watch: Watch.make(open),
+    watch: Watch.make(open, closing.signal),
     resume: (writeId, { w, ...options } = {}) =>
       open.call(json("POST", `/v1/writes/${encodeURIComponent(writeId)}/resume`, { w }), options) as Promise<Receipt>,
     writeStatus: (writeId, options) =>
@@ -132,7 +133,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
         })
       ),
     close: async () => {
-      isClosed = true
+      closing.abort(new ClientClosed({ message: "the client is closed" }))
       await writes.close()
       await Promise.all(underWay)
     }

@@ -3,7 +3,7 @@
  */
 import { jsonOf } from "./Attempt.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
-import { InvalidRequest, RecordNotFound, StoreFailed } from "./QuorumError.ts"
+import { InvalidRequest, RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
 import { ofJson, type Page, type Place, QuorumRecord } from "./Record.ts"
 import type { Seen } from "./Seen.ts"
 
@@ -48,7 +48,10 @@ export const make = (calls: Calls, seen: Seen) => {
       return record
     } catch (error) {
       if (error instanceof RecordNotFound) return undefined
-      throw error
+      if (!(error instanceof WriteReplaced) || own === undefined || atLeast !== undefined) throw error
+      // Nothing that was acknowledged is replaced; what was read may be, when its replica lost it.
+      seen.forget(place, own)
+      return get(namespace, key, options)
     }
   }
 

@@ -10,6 +10,8 @@ export interface Seen {
   readonly written: (place: Place, write: Write) => void
   /** A read that had to show `atLeast` has shown a write: that, or a newer one. */
   readonly read: (place: Place, atLeast: string | undefined, writeId: string) => void
+  /** The write turned out to be none any more: a read had shown what its replica then lost. */
+  readonly forget: (place: Place, writeId: string) => void
   /** The write that a read of the record has to show, or a newer one. */
   readonly of: (place: Place) => string | undefined
 }
@@ -34,6 +36,9 @@ export const make = (capacity = 10_000): Seen => {
       const name = nameOf(place)
       // What was written meanwhile may be newer than what was read.
       if (writeId !== atLeast && writes.get(name)?.writeId === atLeast) note(name, { writeId, version: undefined })
+    },
+    forget: (place, writeId) => {
+      if (writes.get(nameOf(place))?.writeId === writeId) writes.delete(nameOf(place))
     },
     of: (place) => writes.get(nameOf(place))?.writeId
   }

@@ -3,8 +3,8 @@
  */
 import { errorOf } from "./Answers.ts"
 import { type Lines, linesOf } from "./Attempt.ts"
-import type { CallOptions, Calls } from "./Calls.ts"
-import * as Failover from "./Failover.ts"
+import { type CallOptions, type Calls, pause } from "./Calls.ts"
+import { pauseMillis, verdictOf } from "./Failover.ts"
 import { QuorumError } from "./QuorumError.ts"
 import { type Change, type Clock, type Place, QuorumRecord } from "./Record.ts"
 import { bytesOf } from "./Value.ts"
@@ -25,11 +25,13 @@ export interface WatchOptions {
  * The changes of a namespace, each at least once: what a replica had shown since the last position is shown again by the
  * next one. Fails when no replica can be reached for the time of a call, and may then be begun anew at that position.
  */
-export const make = (calls: Calls) =>
+export const make = (calls: Calls, closing: AbortSignal) =>
   async function* (namespace: string, options: WatchOptions = {}): AsyncGenerator<Change, void> {
-    const { prefix, signal, until } = options
+    const { prefix, until } = options
+    const signal = options.signal === undefined ? closing : AbortSignal.any([options.signal, closing])
     let since = options.since
-    for (;;) {
+    for (let breaks = 0; ; breaks++) {
+      if (breaks > 0) await pause(pauseMillis(breaks, Math.random()), signal)
       const query = { namespace, prefix, since, until }
       const call: CallOptions = { signal }
       // What cannot be followed at all is said in the first line, and is then asked of another replica.
@@ -39,24 +41,26 @@ export const make = (calls: Calls) =>
       )
       const { first, lines, url } = feed
       const onAbort = (): void => lines.cancel()
-      signal?.addEventListener("abort", onAbort, { once: true })
+      signal.addEventListener("abort", onAbort, { once: true })
       try {
         for (let some = first; some !== undefined; some = await nextOf(lines)) {
           for (const line of some) {
-            signal?.throwIfAborted()
+            signal.throwIfAborted()
             if (line.problem !== undefined) throw errorOf(503, line.problem, url)
             if (line.key !== undefined) yield changeOf(line as ChangeLine)
-            since = line.position ?? since
+            if (line.position === undefined) continue
+            since = line.position
+            breaks = 0
           }
         }
-        signal?.throwIfAborted()
+        signal.throwIfAborted()
         if (until === "now") return
       } catch (error) {
-        signal?.throwIfAborted()
+        signal.throwIfAborted()
         // What broke off goes on elsewhere; only what every replica would say ends it.
-        if (error instanceof QuorumError && Failover.verdictOf(error) === "final") throw error
+        if (error instanceof QuorumError && verdictOf(error) === "final") throw error
       } finally {
-        signal?.removeEventListener("abort", onAbort)
+        signal.removeEventListener("abort", onAbort)
         lines.cancel()
       }
     }

@@ -207,6 +207,19 @@ describe("a read", () => {
     assert.deepStrictEqual(asked, [writeId, "read", null])
   })
 
+  it("forgets what it read when that is no write any more, and not what it is given", async () => {
+    const replaced = () => problem(409, "write_replaced", { writeId: "read", held: "x" })
+    const { client } = clientOf([
+      ["/v1/records/n/k", found("read")],
+      ["/v1/records/n/k", replaced],
+      ["/v1/records/n/k", found("other")],
+      ["/v1/records/n/k", replaced]
+    ])
+    await client.get("n", "k")
+    assert.strictEqual((await client.get("n", "k"))!.writeId, "other")
+    assert.strictEqual((await failure(client.get("n", "k", { atLeast: "read" }))).code, "write_replaced")
+  })
+
   it("asks the next replica, and stays with the one that answered", async () => {
     const { client, sent } = clientOf([
       ["/v1/records/n/k", broken],
@@ -227,5 +240,38 @@ describe("a read", () => {
       ["/v1/records/n/k", found("x")]
     ])
     assert.strictEqual((await client.get("n", "k"))!.text(), "v")
+  })
+})
+
+describe("a watch", () => {
+  const change = (key: string, position?: string) => ({ namespace: "n", key, text: key, writeId: key, position })
+
+  it("goes on after the last position, elsewhere or there, and never in a hurry", async () => {
+    const { client, sent } = clientOf([
+      ["/v1/changes", () => problem(503, "log_damaged", { log: "a", from: 1, to: 2 })],
+      ["/v1/changes", () => ndjson([change("x"), change("y", "1"), change("z")])],
+      ["/v1/changes", () => ndjson([{ position: "2" }, { problem: { error: "replica_closing", message: "" } }])],
+      ["/v1/changes", () => ndjson([{ problem: { error: "not_ready", message: "" } }])],
+      ["/v1/changes", () => ndjson([change("last", "3")])]
+    ])
+    const seen: Array<string> = []
+    for await (const { key } of client.watch("n")) {
+      seen.push(key)
+      if (key === "last") break
+    }
+    assert.deepStrictEqual(seen, ["x", "y", "z", "last"])
+    assert.deepStrictEqual(
+      sent.map(({ query }) => query.get("since")),
+      [null, null, "1", "2", "2"]
+    )
+  })
+
+  it("ends with what every replica would say", async () => {
+    const { client } = clientOf([
+      ["/v1/changes", () => ndjson([change("x", "1"), { problem: { error: "write_replaced", message: "" } }])]
+    ])
+    const watch = client.watch("n")
+    await watch.next()
+    assert.strictEqual((await failure(watch.next())).code, "write_replaced")
   })
 })

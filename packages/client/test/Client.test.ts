@@ -245,7 +245,11 @@ describe("the client", () => {
       )
     }
     const last = some.put("notes", "last", "v")
+    const watch = some.watch("feed")
+    await watch.next()
+    const watched = failure(collect(watch))
     await some.close()
+    assert.strictEqual((await watched).code, "client_closed")
     assert.isAtLeast((await last).acked.length, 2)
     assert.strictEqual((await failure(some.get("n", "k"))).code, "client_closed")
     assert.strictEqual((await failure(some.put("n", "k", "v"))).code, "client_closed")
