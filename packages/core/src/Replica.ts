@@ -7,6 +7,7 @@
 import { Context, Effect, Layer } from "effect"
 import { ReplicaEvents } from "./events/ReplicaEvents.ts"
 import { type Options, parts } from "./internal/parts.ts"
+import { Backup } from "./log/Backup.ts"
 import { PeerHandler } from "./peer/PeerHandler.ts"
 import { Records } from "./read/Records.ts"
 import { ReplicaStatus } from "./ReplicaStatus.ts"
@@ -15,7 +16,7 @@ import { QuorumWriter } from "./write/QuorumWriter.ts"
 export type { Options } from "./internal/parts.ts"
 
 /** What a replica is to an application, and to the server that answers its peers. */
-export type Services = QuorumWriter | Records | ReplicaStatus | ReplicaEvents | PeerHandler
+export type Services = QuorumWriter | Records | ReplicaStatus | ReplicaEvents | Backup | PeerHandler
 
 /**
  * The services of a replica. What remains to be provided: `ReplicaSet`, `ReplicaStore`, `RecordIndex` and
@@ -29,6 +30,6 @@ export const layer = (options: Options = {}) =>
   Layer.effectContext(
     Effect.map(
       Layer.build(parts(options)),
-      Context.pick(QuorumWriter, Records, ReplicaStatus, ReplicaEvents, PeerHandler)
+      Context.pick(QuorumWriter, Records, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
     )
   ).pipe(Layer.fresh)

@@ -5,6 +5,7 @@
  * in `@quorum/core/adapter`.
  */
 export * as Changes from "./read/Changes.ts"
+export * as Backup from "./log/Backup.ts"
 export * as Entry from "./log/Entry.ts"
 export * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 export * as Limits from "./log/Limits.ts"

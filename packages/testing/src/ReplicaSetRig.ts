@@ -3,6 +3,7 @@
  * Replicas start and stop one by one, on stores that outlive them; links are cut and healed.
  */
 import {
+  type Backup,
   type QuorumPolicy,
   QuorumWriter,
   Records,
@@ -22,6 +23,7 @@ export type Services =
   | Records.Records
   | ReplicaEvents.ReplicaEvents
   | ReplicaStatus.ReplicaStatus
+  | Backup.Backup
   | PeerHandler.PeerHandler
 
 /** How a replica is started. */

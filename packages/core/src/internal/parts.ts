@@ -3,6 +3,7 @@
  */
 import { type Context, Duration, Effect, Layer } from "effect"
 import * as ReplicaEvents from "../events/ReplicaEvents.ts"
+import * as Backup from "../log/Backup.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
 import * as Scrub from "../log/Scrub.ts"
@@ -50,7 +51,7 @@ export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Opt
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),
-    Layer.provideMerge(Scrub.layer),
+    Layer.provideMerge(Layer.merge(Scrub.layer, Backup.layer)),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
     Layer.provide(millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn)),

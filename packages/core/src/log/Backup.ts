@@ -1,0 +1,255 @@
+/**
+ * A backup of a replica that runs, in one file, and the way back into an empty store.
+ */
+import {
+  Clock,
+  Context,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  type PlatformError,
+  Result,
+  Schema,
+  type Scope
+} from "effect"
+import * as Frames from "./BackupFrames.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import { ReplicaLogs } from "./ReplicaLogs.ts"
+import * as ReplicaStore from "./ReplicaStore.ts"
+import * as Watermark from "./Watermark.ts"
+
+/**
+ * A backup could not be made or used. `detail` names the file and the remedy.
+ *
+ * - `exists`: there is a file already where it should go
+ * - `damaged`: the file is no backup, ends too early, or has other bytes than were written
+ * - `wrong_cluster`: it is of another replica set
+ * - `not_empty`: the store holds something that is not in the backup, or has begun to take part in its replica set
+ */
+export class BackupError extends Schema.TaggedError<BackupError>()("BackupError", {
+  reason: Schema.Literals(["exists", "damaged", "wrong_cluster", "not_empty"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `backup ${this.reason}: ${this.detail}`
+  }
+}
+
+/** What is in a backup. `takenAt` is in milliseconds since the epoch. */
+export interface Summary extends Frames.Header {
+  readonly entries: number
+}
+
+/** How far a backup, or the way back, has come: entries so far, and in all. */
+export type OnProgress = (done: number, all: number) => void
+
+/** Makes backups of this replica. */
+export class Backup extends Context.Service<
+  Backup,
+  {
+    /**
+     * Writes what this replica durably holds at this moment, all logs of it, into a new file, and syncs it; the replica
+     * goes on meanwhile. The file has its name when it is whole. Fails with `corrupt` while entries are damaged here.
+     */
+    readonly toFile: (
+      path: string,
+      onProgress?: OnProgress
+    ) => Effect.Effect<
+      Summary,
+      BackupError | ReplicaStore.StoreError | PlatformError.PlatformError,
+      FileSystem.FileSystem
+    >
+  }
+>()("@quorum/core/Backup") {}
+
+/** Makes backups from the logs. */
+export const layer: Layer.Layer<Backup, never, ReplicaLogs> = Layer.effect(
+  Backup,
+  Effect.map(ReplicaLogs, (logs) =>
+    Backup.of({
+      toFile: Effect.fnUntraced(function* (path, onProgress = () => undefined) {
+        const fs = yield* FileSystem.FileSystem
+        if (yield* fs.exists(path)) {
+          return yield* new BackupError({ reason: "exists", detail: `${path} exists; choose another name, or move it` })
+        }
+        const partial = `${path}.partial`
+        return yield* write(logs, partial, onProgress).pipe(
+          Effect.scoped,
+          Effect.tap(() => fs.rename(partial, path)),
+          Effect.onError(() => Effect.ignore(fs.remove(partial, { force: true })))
+        )
+      })
+    })
+  )
+)
+
+/** Reads a backup to its end, and says what is in it. Fails with `damaged` when it is not whole. */
+export const verify = (
+  path: string
+): Effect.Effect<Summary, BackupError | PlatformError.PlatformError, FileSystem.FileSystem> =>
+  readAll(path, () => Effect.void)
+
+/**
+ * Fills an empty store from a backup. All of the file is looked at before anything is written; when it is interrupted, do
+ * it again. The store must be new: blank, and with no other entries than those of the backup.
+ *
+ * The store's replica has a life of its own, whosever the backup was. Where members of its replica set are alive, it
+ * recovers from them, and votes when it holds all that they hold: nothing is rolled back by it. When the whole set is lost,
+ * restore the same file at every member before the first of them starts: all are blank then, and the replica set begins
+ * with what was in the backup. What was acknowledged after it was taken is lost, and nobody can say what that was.
+ */
+export const restore = Effect.fnUntraced(function* (
+  path: string,
+  onProgress: OnProgress = () => undefined
+): Effect.fn.Return<
+  Summary,
+  BackupError | ReplicaStore.StoreError | PlatformError.PlatformError,
+  FileSystem.FileSystem | ReplicaStore.ReplicaStore
+> {
+  const store = yield* ReplicaStore.ReplicaStore
+  const summary = yield* verify(path)
+  if (summary.cluster !== store.identity.cluster) {
+    const detail = `${path} is of ${JSON.stringify(summary.cluster)}, and the store of ${JSON.stringify(store.identity.cluster)}`
+    return yield* new BackupError({ reason: "wrong_cluster", detail })
+  }
+  const refused = new BackupError({
+    reason: "not_empty",
+    detail: `the store is in use already; give the replica an empty folder, and restore ${path} into that`
+  })
+  const note = yield* store.note(ReplicaStore.recoveringNote)
+  const held = yield* store.watermarks
+  const isKnown = ({ log, seq }: Watermark.Watermark) => (endOf(summary.vector, log)?.seq ?? 0) >= seq
+  if (!Option.contains(note, "blank") || !held.every(isKnown)) return yield* refused
+  let done = 0
+  return yield* readAll(path, (batch) =>
+    store.append(batch).pipe(
+      Effect.catchTags({ AppendGap: () => Effect.fail(refused), AppendDrift: () => Effect.fail(refused) }),
+      Effect.map(() => onProgress((done += batch.count), summary.entries))
+    )
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How much of a log is read at once. */
+const readBytes = 256 * 1024
+
+const endOf = (vector: Watermark.VersionVector, log: string): Watermark.Watermark | undefined =>
+  vector.find((held) => held.log === log)
+
+const write = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"], path: string, onProgress: OnProgress) {
+  const fs = yield* FileSystem.FileSystem
+  const [damage] = logs.damaged()
+  if (damage !== undefined) {
+    const detail = `entries ${damage.from} to ${damage.to} of ${damage.log} are damaged; back up another replica, or wait until they are mended`
+    return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
+  }
+  const vector = logs.vector().filter(({ seq }) => seq > 0)
+  const takenAt = (yield* Clock.Clock).currentTimeMillisUnsafe()
+  const header: Frames.Header = { format: 1, ...logs.identity, takenAt, vector }
+  const all = vector.reduce((sum, { seq }) => sum + seq, 0)
+  const file = yield* fs.open(path, { flag: "w", mode: 0o600 })
+  const check = Frames.start()
+  yield* file.writeAll(Frames.mark)
+  yield* file.writeAll(Frames.encode(check, { _tag: "Header", header }))
+  let entries = 0
+  let batches = 0
+  for (const { log, seq } of vector) {
+    for (let at = 0; at < seq;) {
+      const read = Option.getOrUndefined(yield* logs.read(log, at, readBytes))
+      if (read === undefined) return yield* missing(log, at + 1)
+      const batch = EntryBatch.upTo(read, seq)
+      yield* file.writeAll(Frames.encode(check, { _tag: "Batch", batch }))
+      at = EntryBatch.last(batch)
+      entries += batch.count
+      batches++
+      onProgress(entries, all)
+    }
+  }
+  yield* file.writeAll(Frames.encode(check, { _tag: "End", end: { entries, batches } }))
+  yield* file.sync
+  return { ...header, entries }
+})
+
+const missing = (log: string, seq: number) =>
+  new ReplicaStore.StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} cannot be found` })
+
+/** Reads a backup from its beginning to its end; every log has to be whole, up to where the header says. */
+const readAll = <E, R>(path: string, use: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, E, R>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { isAtEnd, next } = yield* reader(path)
+      const first = yield* next
+      if (first._tag !== "Header") return yield* damaged(path, "it does not begin with its header")
+      const heads = new Map<string, Watermark.Watermark>()
+      let entries = 0
+      let batches = 0
+      while (true) {
+        const frame = yield* next
+        if (frame._tag === "Batch") {
+          const { batch } = frame
+          const head = heads.get(batch.log) ?? Watermark.none(batch.log)
+          if (batch.from !== head.seq + 1 || batch.prevChain !== head.chain) {
+            return yield* damaged(path, `entry ${batch.from} of ${batch.log} does not follow what is before it`)
+          }
+          yield* use(batch)
+          heads.set(batch.log, EntryBatch.watermark(batch))
+          entries += batch.count
+          batches++
+          continue
+        }
+        const { vector } = first.header
+        const isWhole =
+          vector.every(({ chain, log }) => heads.get(log)?.chain === chain) && heads.size === vector.length
+        const isEnd = frame._tag === "End" && frame.end.entries === entries && frame.end.batches === batches
+        if (!isWhole || !isEnd || !(yield* isAtEnd))
+          return yield* damaged(path, "it does not have what its header says")
+        return { ...first.header, entries }
+      }
+    })
+  )
+
+/** Reads the frames of a file one after the other. */
+const reader = Effect.fnUntraced(function* (path: string): Effect.fn.Return<
+  {
+    readonly next: Effect.Effect<Frames.Frame, BackupError | PlatformError.PlatformError>
+    readonly isAtEnd: Effect.Effect<boolean, PlatformError.PlatformError>
+  },
+  BackupError | PlatformError.PlatformError,
+  FileSystem.FileSystem | Scope.Scope
+> {
+  const fs = yield* FileSystem.FileSystem
+  const file = yield* fs.open(path, { flag: "r" })
+  const check = Frames.start()
+  let offset = 0
+  const take = Effect.fnUntraced(function* (into: Uint8Array) {
+    for (let at = 0; at < into.length;) {
+      const count = yield* file.read(into.subarray(at))
+      if (count === 0) return yield* damaged(path, `it ends after ${offset + at} bytes, before the backup does`)
+      at += count
+    }
+    offset += into.length
+  })
+  const mark = new Uint8Array(Frames.mark.length)
+  yield* take(mark)
+  if (!mark.every((byte, i) => byte === Frames.mark[i])) return yield* damaged(path, "it is no backup")
+  const next = Effect.gen(function* () {
+    const began = offset
+    const head = new Uint8Array(Frames.headBytes)
+    yield* take(head)
+    const rest = Frames.restOf(head)
+    if (rest > Frames.maxBytes) return yield* damaged(path, `what begins at byte ${began} cannot be read`)
+    const bytes = new Uint8Array(head.length + rest)
+    bytes.set(head)
+    yield* take(bytes.subarray(head.length))
+    const frame = Frames.decode(check, bytes)
+    return Result.isSuccess(frame)
+      ? frame.success
+      : yield* damaged(path, `what begins at byte ${began} cannot be read: ${frame.failure}`)
+  })
+  return { next, isAtEnd: Effect.map(file.read(new Uint8Array(1)), (count) => count === 0) }
+})
+
+const damaged = (path: string, detail: string) =>
+  new BackupError({ reason: "damaged", detail: `${path}: ${detail}; nothing was taken from it, use another backup` })

@@ -1,0 +1,201 @@
+/** A backup of a replica that runs, in a real file, and the way back into real stores. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Backup, Entry, ReplicaId, ReplicaSet } from "@quorum/core"
+import { ReplicaStore } from "@quorum/core/adapter"
+import { ReplicaSetRig } from "@quorum/testing"
+import { Context, Effect, Fiber, Option, type Scope } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { SqliteReplicaStore } from "../src/index.ts"
+import { tempFolder } from "./support/store.ts"
+
+const ids = ["a", "b", "c"]
+
+const open = (folder: string, id: string, cluster = "test") =>
+  SqliteReplicaStore.make({ folder }).pipe(
+    Effect.provideService(ReplicaSet.ReplicaSet, { cluster, self: ReplicaId.make(id), peers: [] })
+  )
+
+/** A replica set of three on these folders, or new ones. */
+const set = Effect.fnUntraced(function* (folders?: ReadonlyArray<string>) {
+  const rig = yield* ReplicaSetRig.make(ids)
+  const at = folders ?? (yield* Effect.forEach(ids, () => tempFolder))
+  for (const [i, id] of ids.entries()) rig.replaceStore(id, yield* open(at[i]!, id))
+  const replicas = yield* Effect.forEach(ids, (id) => rig.start(id))
+  yield* until(() => replicas.every(({ status }) => status().recovered))
+  return { rig, replicas, folders: at }
+})
+
+const until = Effect.fnUntraced(function* (isSo: () => boolean) {
+  for (let waited = 0; !isSo(); waited += 20) {
+    if (waited > 15_000) return assert.fail("not so after 15 s")
+    yield* Effect.sleep(20)
+  }
+})
+
+const put = ({ writer }: ReplicaSetRig.Running, key: string, value: string) =>
+  writer.commit(Entry.put("ns", key, value), { w: "all" })
+
+const valueOf = ({ records }: ReplicaSetRig.Running, key: string, consistency: "local" | "linearizable" = "local") =>
+  Effect.map(records.read("ns", key, { consistency }), (record) =>
+    Option.match(record, { onNone: () => undefined, onSome: ({ value }) => new TextDecoder().decode(value) })
+  )
+
+const backup = ({ context }: ReplicaSetRig.Running, file: string, onProgress?: Backup.OnProgress) =>
+  Context.get(context, Backup.Backup).toFile(file, onProgress)
+
+/** Restores a file into a new folder. */
+const restored = Effect.fnUntraced(function* (file: string, id: string) {
+  const folder = yield* tempFolder
+  yield* Effect.scoped(
+    Effect.flatMap(open(folder, id), (store) =>
+      Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+    )
+  )
+  return folder
+})
+
+const running = <A, E>(test: Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>) =>
+  Effect.provide(Effect.scoped(test), NodeServices.layer)
+
+describe("a backup", () => {
+  it.live(
+    "of a replica that is written to holds what was acknowledged before it, and a whole lost set begins with it",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "set.backup")
+          const summary = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { replicas } = yield* set()
+              const [a, b] = replicas as [ReplicaSetRig.Running, ReplicaSetRig.Running]
+              for (let i = 0; i < 50; i++) yield* put(i % 2 === 0 ? a : b, `k${i % 20}`, `v${i}`)
+              let stop = false
+              const writing = yield* Effect.forkChild(
+                Effect.gen(function* () {
+                  for (let i = 0; !stop; i++) yield* put(b, `later ${i}`, "w")
+                })
+              )
+              const seen: Array<number> = []
+              const made = yield* backup(a, file, (done, all) => seen.push(done / all))
+              stop = true
+              yield* Fiber.join(writing)
+              assert.strictEqual(seen[seen.length - 1], 1)
+              return made
+            })
+          )
+          assert.isAtLeast(summary.entries, 50)
+          assert.isFalse(fs.existsSync(`${file}.partial`))
+          assert.deepStrictEqual(yield* Backup.verify(file), summary)
+          const folders = yield* Effect.forEach(ids, (id) => restored(file, id))
+          const { replicas } = yield* set(folders)
+          for (const replica of replicas) {
+            for (let key = 0; key < 20; key++) {
+              const newest = key < 10 ? 40 + key : 20 + key
+              assert.strictEqual(yield* valueOf(replica, `k${key}`, "linearizable"), `v${newest}`)
+            }
+          }
+          yield* put(replicas[1]!, "k3", "after")
+          assert.strictEqual(yield* valueOf(replicas[2]!, "k3"), "after")
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "L61 that is older than what is alive rolls nothing back: a member restored from it recovers from the others",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "old.backup")
+          const { replicas, rig } = yield* set()
+          const [a, b, c] = replicas as [ReplicaSetRig.Running, ReplicaSetRig.Running, ReplicaSetRig.Running]
+          yield* put(a, "k", "old")
+          yield* put(a, "gone", "old")
+          yield* backup(a, file)
+          yield* put(b, "k", "new")
+          yield* b.writer.commit(Entry.remove("ns", "gone"), { w: "all" })
+          yield* c.stop
+          rig.replaceStore("c", yield* open(yield* restored(file, "c"), "c"))
+          const again = yield* rig.start("c")
+          yield* until(() => again.status().voting)
+          assert.strictEqual(yield* valueOf(again, "k"), "new")
+          assert.isUndefined(yield* valueOf(again, "gone"))
+          yield* put(again, "k", "newest")
+          assert.strictEqual(yield* valueOf(a, "k"), "newest")
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "that is cut off, changed or longer is told before anything is taken from it",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const folder = yield* tempFolder
+          const file = path.join(folder, "one.backup")
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { replicas } = yield* set()
+              for (let i = 0; i < 12; i++) yield* put(replicas[i % 3]!, `k${i}`, `value ${i}`.padEnd(100))
+              yield* backup(replicas[0]!, file)
+            })
+          )
+          const whole = fs.readFileSync(file)
+          const store = yield* open(yield* tempFolder, "a")
+          const isDamaged = (bytes: Uint8Array, how: string) =>
+            Effect.gen(function* () {
+              fs.writeFileSync(file, bytes)
+              const error = yield* Effect.flip(
+                Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+              )
+              assert(error._tag === "BackupError", how)
+              assert.strictEqual(error.reason, "damaged", how)
+              assert.include(error.message, file)
+              assert.deepStrictEqual(yield* store.watermarks, [])
+            })
+          for (let i = 0; i < 200; i++) {
+            const at = (i * 7919) % whole.length
+            yield* isDamaged(whole.subarray(0, at), `cut at ${at}`)
+            const flipped = Buffer.from(whole)
+            flipped[at]! ^= 1 << (i % 8)
+            yield* isDamaged(flipped, `bit ${i % 8} of byte ${at}`)
+          }
+          yield* isDamaged(Buffer.concat([whole, Buffer.from("x")]), "longer")
+          yield* isDamaged(Buffer.from("another file"), "another file")
+          fs.writeFileSync(file, whole)
+          const summary = yield* Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+          // Once more does no harm, so that one that was interrupted can be made again.
+          yield* Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+          assert.sameDeepMembers([...(yield* store.watermarks)], [...summary.vector])
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "is written over no file, and restored into no store that is in use or of another replica set",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "one.backup")
+          const reasonOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+            Effect.map(Effect.flip(effect), (error) =>
+              error instanceof Backup.BackupError ? error.reason : error._tag
+            )
+          const { replicas, rig } = yield* set()
+          yield* put(replicas[0]!, "k", "v")
+          yield* backup(replicas[0]!, file)
+          assert.strictEqual(yield* reasonOf(backup(replicas[0]!, file)), "exists")
+          const into = (store: ReplicaStore.ReplicaStore["Service"]) =>
+            Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+          assert.strictEqual(yield* reasonOf(into(rig.store("b"))), "not_empty")
+          const other = yield* open(yield* tempFolder, "a", "another")
+          assert.strictEqual(yield* reasonOf(into(other)), "wrong_cluster")
+        })
+      ),
+    60_000
+  )
+})
