@@ -6,8 +6,10 @@ import { errorOf, unexpected } from "./Answers.ts"
 import { jsonOf, readLines } from "./Attempt.ts"
 import type { Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
-import { QuorumError } from "./QuorumError.ts"
+import { Forbidden, QuorumError } from "./QuorumError.ts"
+import { pathOf } from "./Reads.ts"
 import type { Receipt } from "./Record.ts"
+import { bytesOf } from "./Value.ts"
 
 /** A write as a line of a batch, without its stamp. */
 export interface Line {
@@ -177,9 +179,34 @@ const send = async (
   try {
     await calls.call({ request, read, onFailed: failed }, { timeoutMillis })
   } catch (error) {
+    // A token of namespaces is good for their records, and for no batch, which may be of any.
+    if (error instanceof Forbidden)
+      return void (await Promise.all(remaining().map((each) => sendAlone(calls, each, w, timeoutMillis))))
     for (const each of remaining()) {
       each.reject(each.history === undefined ? error : Failover.conclude(each.history, each.stamp))
     }
+  }
+}
+
+/** Sends a write in a request of its own. */
+const sendAlone = async (
+  calls: Calls,
+  { line, reject, resolve, stamp }: Waiting,
+  w: number | undefined,
+  timeoutMillis: number
+) => {
+  const { contentType = "application/octet-stream", value } = line
+  const content = {
+    headers: { "quorum-stamp": stamp!, "content-type": contentType },
+    body: line.text ?? bytesOf(value ?? "")
+  }
+  const [method, more] =
+    line.delete === true ? (["DELETE", { headers: { "quorum-stamp": stamp! } }] as const) : (["PUT", content] as const)
+  try {
+    const request = () => ({ method, path: pathOf(line), query: { w }, ...more })
+    resolve((await calls.call({ request, read: jsonOf, stamp }, { timeoutMillis })) as Receipt)
+  } catch (error) {
+    reject(error)
   }
 }
 

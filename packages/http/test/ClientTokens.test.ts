@@ -107,6 +107,15 @@ describe("the tokens of clients", () => {
     }
   })
 
+  it("a token of namespaces draws stamps for its writes, if it may write", () => {
+    const token = { ...tokens[0]!, namespaces: ["notes"] }
+    for (const path of ["/v1/stamps", "/v1/stamps/each"]) {
+      assert.isTrue(ClientTokens.allows({ ...token, role: "write" }, "POST", path), path)
+      assert.isFalse(ClientTokens.allows({ ...token, role: "read" }, "POST", path), path)
+    }
+    assert.isFalse(ClientTokens.allows({ ...token, role: "write" }, "POST", "/v1/batch"))
+  })
+
   it("a token that reads asks, and has nothing changed", () => {
     const token = tokens[0]!
     for (const [method, path] of [

@@ -1,7 +1,7 @@
 /** Three replicas as processes, which tests kill and start again, and what they are asked as curl would ask it. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -39,14 +39,20 @@ export interface Replicas extends AsyncDisposable {
   readonly ready: (id: string) => Promise<void>
 }
 
-export const start = async (ids: ReadonlyArray<string> = ["a", "b", "c"]): Promise<Replicas> => {
+export const start = async (
+  ids: ReadonlyArray<string> = ["a", "b", "c"],
+  /** The tokens of which clients have to show one, as their file says them. */
+  tokensOf?: ReadonlyArray<object>
+): Promise<Replicas> => {
   const folder = mkdtempSync(join(tmpdir(), "quorum-client-"))
+  const tokens = tokensOf === undefined ? undefined : join(folder, "tokens.json")
+  if (tokens !== undefined) writeFileSync(tokens, JSON.stringify(tokensOf))
   const peers: Record<string, string> = {}
   for (const id of ids) peers[id] = `http://127.0.0.1:${await freePort()}`
   const running = new Map<string, ChildProcess>()
 
   const startOne = async (self: string): Promise<void> => {
-    const argument = JSON.stringify({ self, peers, folder: join(folder, self) })
+    const argument = JSON.stringify({ self, peers, folder: join(folder, self), tokens })
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, argument], {
       stdio: ["pipe", "pipe", "inherit"]
     })
