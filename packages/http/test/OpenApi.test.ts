@@ -72,6 +72,11 @@ describe("the openapi document", () => {
       const { json, status } = yield* request("GET", `${url}/openapi.json`)
       assert.strictEqual(status, 200)
       assert.strictEqual(json.openapi, "3.1.0")
+      const { securitySchemes } = json.components as { readonly securitySchemes: object }
+      assert.deepStrictEqual(
+        [json.security, securitySchemes],
+        [[{}, { token: [] }], { token: { type: "http", scheme: "bearer" } }]
+      )
       const paths = json.paths as Record<string, Record<string, Operation>>
       const found: Array<string> = []
       for (const [path, operations] of Object.entries(paths)) {

@@ -21,9 +21,14 @@ export const alsoAs =
     return { ...operation, responses: { "200": { ...answer, content }, ...others } }
   }
 
-/** Changes the document. */
-export const transform = (document: Record<string, unknown>): Record<string, unknown> =>
-  changed(document) as Record<string, unknown>
+/** Changes the document. Tokens are needed where there are some, which the document of a replica does not know. */
+export const transform = (document: Record<string, unknown>): Record<string, unknown> => {
+  const { components, ...rest } = changed(document) as { readonly components: object }
+  return { ...rest, security: [{}, { token: [] }], components: { ...components, securitySchemes } }
+}
+
+/** How a client says who it is. */
+const securitySchemes = { token: { type: "http", scheme: "bearer" } }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
