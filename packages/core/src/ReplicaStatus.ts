@@ -12,6 +12,7 @@ import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Scrub from "./log/Scrub.ts"
 import * as Watermark from "./log/Watermark.ts"
+import * as Frontier from "./peer/Frontier.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
@@ -97,6 +98,8 @@ export class Status extends Schema.Opaque<Status>()(
     farKeys: Schema.Int,
     /** How far this replica holds every log. */
     vector: Watermark.VersionVector,
+    /** How far every member holds each log, and who holds that back. */
+    frontier: Schema.Array(Frontier.LogFrontier),
     peers: Schema.Array(PeerStatus),
     /** Writes that wait for an append or for acks. */
     waitingWrites: Schema.Int,
@@ -138,6 +141,7 @@ export const layer = Layer.effect(
     const membership = yield* Membership
     const store = yield* ReplicaStore.ReplicaStore
     const scrub = yield* Scrub.Scrub
+    const frontier = yield* Frontier.Frontier
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const caps = {
@@ -175,6 +179,7 @@ export const layer = Layer.effect(
           clockHeldMillis: clock.time().heldMillis,
           farKeys: clock.farKeys(),
           vector: logs.vector(),
+          frontier: frontier.current(),
           peers: peers.all().map(statusOfPeer),
           waitingWrites: writer.waiting(),
           waitingBytes: writer.waitingBytes(),

@@ -103,6 +103,15 @@ const gauges = (
     gauge("peerPushSize", () => of().pushBytes, attributes)
     if (of().connectionBytes !== null) gauge("peerConnectionSize", () => of().connectionBytes ?? 0, attributes)
     gauge("peerAckedAt", () => (seen.ackedAt.get(peer) ?? 0) / 1000, attributes)
+    const heldBack = () =>
+      status().frontier.reduce(
+        (longest, { heldBackBy, since }) =>
+          since !== null && heldBackBy.some((member) => member === peer)
+            ? Math.max(longest, wallMillis() - since)
+            : longest,
+        0
+      ) / 1000
+    gauge("peerHoldsBack", heldBack, attributes)
     gauge("peerDrifted", () => of().drifted.length, attributes)
     gauge("peerSkew", () => (of().clockSkewMillis ?? 0) / 1000, attributes)
   }

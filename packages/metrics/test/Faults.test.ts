@@ -101,6 +101,28 @@ describe("faults between replicas", () => {
     })
   )
 
+  it.effect("who is away holds back how far all hold the logs, for as long as it is", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      const c = yield* set.start("c")
+      yield* pass(2000)
+      yield* commit(a, "one")
+      yield* pass(2000)
+      assert.deepStrictEqual([a.value("peerHoldsBack", peer("b")), a.value("peerHoldsBack", peer("c"))], [0, 0])
+      yield* c.stop
+      yield* pass(1000)
+      yield* commit(a, "two")
+      yield* pass(30_000)
+      assert.strictEqual(a.value("peerHoldsBack", peer("b")), 0)
+      assert.approximately(a.value("peerHoldsBack", peer("c"))!, 30, 2)
+      yield* set.start("c")
+      yield* pass(20_000)
+      assert.strictEqual(a.value("peerHoldsBack", peer("c")), 0)
+    })
+  )
+
   it.effect("damage in the store is shown", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

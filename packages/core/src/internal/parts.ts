@@ -8,6 +8,7 @@ import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
 import * as Scrub from "../log/Scrub.ts"
 import * as Connections from "../peer/Connections.ts"
+import * as Frontier from "../peer/Frontier.ts"
 import * as Membership from "../peer/Membership.ts"
 import * as PeerHandler from "../peer/PeerHandler.ts"
 import * as PeerProtocol from "../peer/PeerProtocol.ts"
@@ -48,6 +49,7 @@ export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Opt
     Layer.provideMerge(Probes.layer),
     Layer.provideMerge(Records.layerKeyReader),
     Layer.provideMerge(Layer.mergeAll(LocalRecords.layer, Connections.layer)),
+    Layer.provideMerge(Frontier.layer),
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),

@@ -14,6 +14,7 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as DamagedRange from "../log/DamagedRange.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
+import type * as Watermark from "../log/Watermark.ts"
 import * as Lacking from "./internal/Lacking.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
@@ -52,6 +53,8 @@ export class Membership extends Context.Service<
       peer: ReplicaId,
       refusal: PeerProtocol.HandshakeRefused
     ) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** What a peer is known to have acked in its present life, also before this replica was started. */
+    readonly remembered: (peer: ReplicaId) => Watermark.VersionVector
     /** A peer lacks entries that are damaged here, or holds others in their place. */
     readonly lacks: (peer: ReplicaId, range: DamagedRange.DamagedRange) => void
     /** What is damaged here and no member has: it is not waited for any more. */
@@ -355,6 +358,7 @@ export const make = Effect.gen(function* () {
       tellChange()
     },
     lost,
+    remembered: remembered.of,
     renewed: Effect.suspend(() => renewal.await),
     listen: (listener) => {
       listeners.add(listener)

@@ -30,6 +30,7 @@ export const status: ReplicaStatus.Status = {
   clockHeldMillis: 0,
   farKeys: 0,
   vector: [],
+  frontier: [],
   peers: [],
   waitingWrites: 0,
   waitingBytes: 0,

@@ -96,6 +96,13 @@ export const peerDefinitions = define({
     attributes: ["quorum.peer"],
     help: "Logs of which a peer's copy differs from the one here."
   },
+  peerHoldsBack: {
+    name: "quorum.peer.holds_back",
+    kind: "gauge",
+    unit: "s",
+    attributes: ["quorum.peer"],
+    help: "How long the peer, holding least of some log, has held back how far all members hold it."
+  },
   peerSkew: {
     name: "quorum.peer.clock.skew",
     kind: "gauge",

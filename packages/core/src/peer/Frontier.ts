@@ -1,0 +1,84 @@
+/**
+ * How far every member durably holds each log, who holds that back, and since when. Below the frontier of a log nobody will
+ * ask for an entry again: what is superseded there may be forgotten, one day.
+ */
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import * as LogId from "../identity/LogId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type * as Watermark from "../log/Watermark.ts"
+import { Membership } from "./Membership.ts"
+
+/** The frontier of a log. */
+export const LogFrontier = Schema.Struct({
+  log: LogId.LogId,
+  /** How far every member holds it, as far as this replica knows. */
+  seq: LogId.Sequence,
+  /** How far any member is known to hold it. */
+  head: LogId.Sequence,
+  /** The members that hold no more than that, while others do. */
+  heldBackBy: Schema.Array(ReplicaId.ReplicaId),
+  /** Since when it has not moved, in milliseconds since the epoch; null when nobody holds it back. */
+  since: Schema.NullOr(Schema.Finite)
+})
+
+/** The frontier of a log. */
+export type LogFrontier = typeof LogFrontier.Type
+
+/** What each member is known to hold. Of a member of which nothing is known nothing is held. */
+export type Holdings = ReadonlyMap<ReplicaId.ReplicaId, Watermark.VersionVector>
+
+/** The frontiers of all logs that any member holds; `before` is what they were. */
+export const of = (
+  holdings: Holdings,
+  before: ReadonlyArray<LogFrontier>,
+  wallMillis: number
+): ReadonlyArray<LogFrontier> => {
+  const held = new Map<LogId.LogId, Map<ReplicaId.ReplicaId, number>>()
+  for (const [member, vector] of holdings) {
+    for (const { log, seq } of vector) {
+      const members = held.get(log) ?? new Map<ReplicaId.ReplicaId, number>()
+      held.set(log, members.set(member, seq))
+    }
+  }
+  return Array.from(held, ([log, members]) => {
+    const seqOf = (member: ReplicaId.ReplicaId): number => members.get(member) ?? 0
+    const all = Array.from(holdings.keys())
+    const seq = Math.min(...all.map(seqOf))
+    const head = Math.max(...all.map(seqOf))
+    if (seq === head) return { log, seq, head, heldBackBy: [], since: null }
+    const known = before.find((each) => each.log === log)
+    const since = known?.seq === seq && known.since !== null ? known.since : wallMillis
+    return { log, seq, head, heldBackBy: all.filter((member) => seqOf(member) === seq), since }
+  })
+}
+
+/** The frontiers of the logs. */
+export class Frontier extends Context.Service<
+  Frontier,
+  {
+    /** As of now. */
+    readonly current: () => ReadonlyArray<LogFrontier>
+  }
+>()("@quorum/core/Frontier") {}
+
+/** Looks every second, so that it is known since when one does not move. */
+export const layer = Layer.effect(
+  Frontier,
+  Effect.gen(function* () {
+    const { peers, self } = yield* ReplicaSet
+    const logs = yield* ReplicaLogs
+    const membership = yield* Membership
+    const clock = yield* Clock.Clock
+    let known: ReadonlyArray<LogFrontier> = []
+    const current = (): ReadonlyArray<LogFrontier> => {
+      const holdings = new Map([[self, logs.vector()]])
+      // What it acked in this life: after a loss it holds everything back, until it has it again.
+      for (const peer of peers) holdings.set(peer, membership.remembered(peer))
+      return (known = of(holdings, known, clock.currentTimeMillisUnsafe()))
+    }
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sync(current), Effect.sleep(1000))))
+    return Frontier.of({ current })
+  })
+)
