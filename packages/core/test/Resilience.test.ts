@@ -69,6 +69,19 @@ describe("start", () => {
     })
   )
 
+  it.effect("nothing is told of a write that was taken back before it was answered as not written", () =>
+    Effect.gen(function* () {
+      const { again, write } = yield* emptied(() => Effect.fail(full))
+      const told: Array<string> = []
+      const commit = (key: string) =>
+        again.writer.commitUnsafe(Entry.put("notes", key, "v"), (outcome) => void told.push(`${key}: ${outcome._tag}`))
+      commit("kept")
+      commit("gone")()
+      yield* during(failure(write, "NotReady"), 13_000)
+      assert.deepStrictEqual(told, ["kept: Failure"])
+    })
+  )
+
   it.effect("peers that cannot be reached, or are silent, are waited for one heartbeat and no longer", () =>
     Effect.gen(function* () {
       // A request to a silent peer ends after two seconds; the pause between two tries is a little over one at most.
