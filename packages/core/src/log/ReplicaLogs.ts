@@ -52,10 +52,7 @@ export class ReplicaLogs extends Context.Service<
     readonly head: (log: LogId.LogId) => Watermark.Watermark
     /** How far every log goes here, damaged entries included. */
     readonly heads: () => Watermark.VersionVector
-    /**
-     * How far every log is durably held here: what is announced to peers. A log that is damaged is held up to the entry
-     * before.
-     */
+    /** How far every log is durably held here, a damaged one up to the entry before: what is announced to peers. */
     readonly vector: () => Watermark.VersionVector
     /** How far one log is durably held here, as in {@link vector}. */
     readonly announced: (log: LogId.LogId) => number
@@ -118,7 +115,6 @@ export class ReplicaLogs extends Context.Service<
 >()("@quorum/core/ReplicaLogs") {}
 
 const unprobed: Order = { after: undefined, unprobed: true }
-
 type Appending = ReturnType<ReplicaLogs["Service"]["appendWrites"]>
 
 /** Builds the view from the store, which has to be that of this replica. */
@@ -306,14 +302,16 @@ export const make: Effect.Effect<
       lockOf(log).withPermit(
         Effect.uninterruptible(
           Effect.suspend(() => {
-            // Meanwhile nobody can say what it ends with, and nothing of it is announced.
             const before = head(log)
+            // Meanwhile nothing of it is announced.
             heads.delete(log)
-            const cut = Effect.tapError(store.cut(log), () => Effect.sync(() => heads.set(log, before)))
-            return Effect.flatMap(cut, (end) => {
-              if (end.seq > 0) heads.set(log, end)
-              return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
-            })
+            return Effect.flatMap(
+              Effect.tapError(store.cut(log), () => Effect.sync(() => heads.set(log, before))),
+              (end) => {
+                if (end.seq > 0) heads.set(log, end)
+                return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
+              }
+            )
           })
         )
       ),
