@@ -22,7 +22,12 @@ const projects = [
   { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
   { program: "http.ts", packages: ["core", "http", "sqlite"], also: ["@effect/platform-node"] },
   { program: "metrics.ts", packages: ["core", "http", "metrics", "sqlite"], also: ["@effect/platform-node"] },
-  { program: "server.ts", packages: ["server"], brings: ["core", "http", "lmdb", "metrics", "sqlite", "ws"], also: [] },
+  {
+    program: "server.ts",
+    packages: ["server"],
+    brings: ["client", "core", "http", "lmdb", "metrics", "sqlite", "ws"],
+    also: []
+  },
   { program: "ws.ts", packages: ["core", "ws", "sqlite"], also: ["@effect/platform-node"] }
 ]
 

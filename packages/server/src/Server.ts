@@ -11,7 +11,7 @@ import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
-import { Effect, Layer, Redacted, Runtime, Schema } from "effect"
+import { Effect, Layer, Predicate, Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import type { HttpServer, HttpServerError } from "effect/http"
 import type { ServerConfig } from "./ServerConfig.ts"
@@ -23,6 +23,7 @@ export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", {
   detail: Schema.String
 }) {
   override readonly [Runtime.errorExitCode] = 2
+  readonly code = "unusable_setting"
   override get message(): string {
     return `${this.setting}: ${this.detail}`
   }
@@ -31,7 +32,21 @@ export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", {
   }
 }
 
-/** Why a replica does not start. */
+/** A replica did not start, although its settings can be used. Nothing of it runs. */
+export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
+  /** What programs branch on: `store_locked`, `port_in_use` … */
+  code: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+/** What may stand in the way of a start. */
 export type StartError =
   | Unusable
   | ReplicaSet.InvalidReplicaSet
@@ -69,6 +84,24 @@ export const layer = (
       )
     })
   )
+
+/** What stands in the way of a start, and what to do; settings that cannot be used say that themselves. */
+export const explained = ({ host, port }: ServerConfig, error: StartError): Unusable | NotStarted => {
+  switch (error._tag) {
+    case "Unusable":
+      return error
+    case "StoreError":
+      return new NotStarted({ code: `store_${error.reason}`, detail: error.message })
+    case "ServeError": {
+      const cause = Predicate.hasProperty(error.cause, "code") ? String(error.cause.code) : error.message
+      const why = cause === "EADDRINUSE" ? "it is in use" : cause === "EACCES" ? "this user may not use it" : cause
+      const detail = `port ${port} of ${host} cannot be listened on: ${why}; give another port`
+      return new NotStarted({ code: cause === "EADDRINUSE" ? "port_in_use" : "port_unusable", detail })
+    }
+    default:
+      return new NotStarted({ code: "invalid_config", detail: error.message })
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidC
   problems: Schema.NonEmptyArray(Schema.Struct({ source: Schema.String, detail: Schema.String }))
 }) {
   override readonly [Runtime.errorExitCode] = 2
+  readonly code = "invalid_config"
   override get message(): string {
     return this.problems.map(({ detail, source }) => `${source}: ${detail}`).join("\n")
   }

@@ -10,14 +10,40 @@ import { HttpClient } from "effect/http"
 import * as Dev from "./cli/dev.ts"
 import * as Ending from "./cli/Ending.ts"
 import * as Explain from "./cli/explain.ts"
+import * as Exporting from "./cli/exporting.ts"
+import * as Importing from "./cli/importing.ts"
+import * as Ls from "./cli/ls.ts"
+import * as Records from "./cli/records.ts"
 import * as Serve from "./cli/serve.ts"
+import * as Status from "./cli/status.ts"
+import * as Watch from "./cli/watch.ts"
+import * as Writes from "./cli/writes.ts"
 
 let runsUntilStopped = false
 const onServing = (): void => void (runsUntilStopped = true)
 
 const quorum = Command.make("quorum").pipe(
   Command.withDescription("Durable writes on W of N replicas: runs replicas, and asks them"),
-  Command.withSubcommands([Serve.command(onServing), Dev.command(onServing), Explain.command])
+  Command.withSubcommands([
+    {
+      group: "Replicas",
+      commands: [Serve.command(onServing), Dev.command(onServing), Explain.command, Status.command]
+    },
+    {
+      group: "Records",
+      commands: [
+        Records.put,
+        Records.get,
+        Records.del,
+        Ls.command,
+        Watch.command,
+        Importing.command,
+        Exporting.command,
+        Writes.resume,
+        Writes.verify
+      ]
+    }
+  ])
 )
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }

@@ -31,6 +31,33 @@ describe("one line", () => {
     assert.deepStrictEqual(parse({ value: null, key: "k", namespace: "n" }), [1, "n", "k", "null"])
   })
 
+  it("has its value as JSON, text or bytes, with a type, or is a delete", () => {
+    const write = (line: object) => {
+      const read = Lines.parse(1, JSON.stringify({ namespace: "n", key: "k", ...line }))
+      return read._tag === "Write" ? read.write : read.reason
+    }
+    const place = { kind: "put", namespace: "n", key: "k" } as const
+    assert.deepStrictEqual(write({ json: [1] }), { ...place, value: encode("[1]"), contentType: "application/json" })
+    assert.deepStrictEqual(write({ text: "é" }), { ...place, value: encode("é") })
+    assert.deepStrictEqual(write({ base64: "AP8=", contentType: "image/x" }), {
+      ...place,
+      value: Uint8Array.of(0, 255),
+      contentType: "image/x"
+    })
+    assert.deepStrictEqual(write({ delete: true }), { ...place, kind: "delete", value: new Uint8Array(0) })
+    for (const [line, reason] of [
+      [{ value: 1, text: "a" }, "text: there is value too, and a record has one value"],
+      [{ text: 1 }, "text: expected text"],
+      [{ base64: "?" }, "base64: expected bytes in base64"],
+      [{ delete: false }, "delete: expected true"],
+      [{ delete: true, contentType: "a/b" }, "contentType: a delete has no value"],
+      [{ text: "a", contentType: 1 }, "contentType: expected text, got a number"],
+      [{ text: "a", contentType: "\n" }, "contentType: it has other characters than visible ASCII"]
+    ] as const) {
+      assert.strictEqual(write(line), reason)
+    }
+  })
+
   it("or any object with an id, stored whole among the memories", () => {
     assert.deepStrictEqual(parse({ id: "x", text: "t" }), [1, "memories", "x", '{"id":"x","text":"t"}'])
     assert.deepStrictEqual(parse({ id: 42 }), [1, "memories", "42", '{"id":42}'])

@@ -25,7 +25,13 @@ export class Usage extends Schema.TaggedError<Usage>()("Usage", { detail: Schema
 }
 
 /** It did not work. `detail` says what is known, and what to do. */
-export class Failed extends Schema.TaggedError<Failed>()("Failed", { detail: Schema.String }) {
+export class Failed extends Schema.TaggedError<Failed>()("Failed", {
+  detail: Schema.String,
+  code: Schema.optionalKey(Schema.Int)
+}) {
+  override get [Runtime.errorExitCode](): number {
+    return this.code ?? 1
+  }
   override get message(): string {
     return this.detail
   }

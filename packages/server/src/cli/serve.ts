@@ -2,12 +2,12 @@
  * `quorum serve`: one replica, until it is stopped.
  */
 import { readFileSync } from "node:fs"
-import { Console, Effect, Layer, Logger, Option, Predicate, Stdio, Stream } from "effect"
+import { Console, Effect, Layer, Logger, Option, Stdio, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpServer } from "effect/http"
 import * as Server from "../Server.ts"
 import * as ServerConfig from "../ServerConfig.ts"
-import { Failed, Usage } from "./Ending.ts"
+import { Usage } from "./Ending.ts"
 import * as Flags from "./flags.ts"
 import { notify } from "./notify.ts"
 
@@ -83,9 +83,7 @@ const logger = (format: "text" | "json") =>
   Logger.layer([Logger.withConsoleError(format === "json" ? Logger.formatJson : Logger.formatLogFmt)])
 
 const run = Effect.fnUntraced(function* (config: ServerConfig.ServerConfig, withParent: boolean) {
-  const services = yield* Effect.catch(Layer.build(Server.layer(config)), (error) =>
-    Effect.fail(explained(config, error))
-  )
+  const services = yield* Effect.mapError(Layer.build(Server.layer(config)), (error) => Server.explained(config, error))
   const { address } = yield* Effect.provide(HttpServer.HttpServer, services)
   const url = HttpServer.formatAddress(address)
   yield* Effect.addFinalizer(() => Effect.andThen(Effect.logInfo("stopping"), notify("STOPPING=1")))
@@ -96,15 +94,6 @@ const run = Effect.fnUntraced(function* (config: ServerConfig.ServerConfig, with
   yield* Effect.ignore(Stream.runDrain(stdio.stdin))
   yield* Effect.logInfo("the parent process is gone")
 }, Effect.scoped)
-
-/** What stands in the way of a start, and what to do; settings that cannot be used say that themselves. */
-const explained = ({ host, port }: ServerConfig.ServerConfig, error: Server.StartError): Server.Unusable | Failed => {
-  if (error._tag === "Unusable") return error
-  if (error._tag !== "ServeError") return new Failed({ detail: error.message })
-  const code = Predicate.hasProperty(error.cause, "code") ? String(error.cause.code) : error.message
-  const why = code === "EADDRINUSE" ? "it is in use" : code === "EACCES" ? "this user may not use it" : code
-  return new Failed({ detail: `port ${port} of ${host} cannot be listened on: ${why}; give another --port` })
-}
 
 const readyLine = ({ id, logFormat, store, transport }: ServerConfig.ServerConfig, url: string): string =>
   logFormat === "json"

@@ -2,11 +2,12 @@
  * A JSON Lines file, read as a stream: what every line asks to be written, or why it cannot be.
  *
  * A line is `{ "namespace", "key", "value" }`, or any other object with an `id`; the latter is stored whole in the
- * namespace "memories" under its id. Values are stored as JSON text. Blank lines do not count as lines, and the numbers
- * of lines are those an editor shows.
+ * namespace "memories" under its id. Values are stored as JSON text. Instead of `value`, which `json` is another name of,
+ * a line may have `text`, bytes as `base64`, or `"delete": true`; and a `contentType`, which that of JSON need not say.
+ * Blank lines do not count as lines, and the numbers of lines are those an editor shows.
  */
 import { Entry, Limits } from "@quorum/core"
-import { Effect, FileSystem, Predicate, Result, Stream } from "effect"
+import { Effect, FileSystem, Predicate, Result, Schema, Stream } from "effect"
 
 /** A line that asks for a write. */
 export interface WriteLine {
@@ -36,13 +37,21 @@ export const read = (path: string, limit = Number.POSITIVE_INFINITY) =>
   FileSystem.FileSystem.pipe(
     Effect.map((fs) => fs.stream(path, { chunkSize: 256 * 1024 })),
     Stream.unwrap,
-    Stream.mapAccum(
+    split(limit)
+  )
+
+/** The lines of bytes as they come, the first `limit` of them. */
+export const split =
+  (limit = Number.POSITIVE_INFINITY) =>
+  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Line, E, R> => {
+    const lines = Stream.mapAccum(
+      bytes,
       () => makeSplitter(maxLineBytes),
       (splitter, chunk) => [splitter, splitter.push(chunk)],
       { onHalt: (splitter) => splitter.end() }
-    ),
-    Number.isFinite(limit) ? Stream.take(limit) : (lines) => lines
-  )
+    )
+    return Number.isFinite(limit) ? Stream.take(lines, limit) : lines
+  }
 
 /** How many lines a file has, and how many of them ask for a write. */
 export const count = (path: string, limit?: number) =>
@@ -59,10 +68,13 @@ export const parse = (number: number, text: string): Line => {
   if (Result.isFailure(json)) return rejected(`not JSON: ${json.failure}`)
   const place = placeOf(json.success)
   if (Predicate.isString(place)) return rejected(place)
-  // The only failure left for something that was JSON: it is nested too deeply to be written back.
-  const value = Result.try(() => JSON.stringify(place.value))
-  if (Result.isFailure(value)) return rejected("value: it is nested too deeply")
-  const write = Entry.put(place.namespace, place.key, value.success)
+  const content = contentOf(place)
+  if (Predicate.isString(content)) return rejected(content)
+  const { namespace, key, contentType = content.contentType } = place
+  const write =
+    content.bytes === undefined
+      ? Entry.remove(namespace, key)
+      : Entry.put(namespace, key, content.bytes, contentType === undefined ? {} : { contentType })
   const checked = Limits.checkWrite(write, Limits.defaults)
   if (Result.isFailure(checked)) return rejected(`${checked.failure.field}: ${checked.failure.detail}`)
   return { _tag: "Write", number, write: checked.success }
@@ -138,7 +150,44 @@ const withoutMark = (bytes: Uint8Array): Uint8Array =>
 interface Place {
   readonly namespace: string
   readonly key: string
+  /** By which name it stands in the line. */
+  readonly kind: Kind
   readonly value: unknown
+  readonly contentType?: string
+}
+
+const kinds = ["value", "json", "text", "base64", "delete"] as const
+
+type Kind = (typeof kinds)[number]
+
+interface Content {
+  /** None of a delete. */
+  readonly bytes?: Uint8Array | string
+  readonly contentType?: string
+}
+
+const ofBase64 = Schema.decodeUnknownResult(Schema.Uint8ArrayFromBase64)
+
+/** What is written, or what is wrong with it. */
+const contentOf = ({ contentType, kind, value }: Place): Content | string => {
+  switch (kind) {
+    case "value":
+    case "json": {
+      // The only failure left for something that was JSON: it is nested too deeply to be written back.
+      const text = Result.try(() => JSON.stringify(value))
+      if (Result.isFailure(text)) return `${kind}: it is nested too deeply`
+      return { bytes: text.success, contentType: "application/json" }
+    }
+    case "text":
+      return Predicate.isString(value) && value.isWellFormed() ? { bytes: value } : "text: expected text"
+    case "base64": {
+      const bytes = ofBase64(value)
+      return Result.isFailure(bytes) ? "base64: expected bytes in base64" : { bytes: bytes.success }
+    }
+    case "delete":
+      if (value !== true) return "delete: expected true"
+      return contentType === undefined ? {} : "contentType: a delete has no value"
+  }
 }
 
 /** Where a line's value goes, or what is wrong with it. */
@@ -154,20 +203,30 @@ type Fields = { readonly [name: string]: unknown }
 
 const recordFields = ["namespace", "key", "value"] as const
 
-const isRecord = (line: Fields): boolean => recordFields.every((field) => Object.hasOwn(line, field))
+const isRecord = (line: Fields): boolean =>
+  Object.hasOwn(line, "namespace") && Object.hasOwn(line, "key") && kindsOf(line).length > 0
 
-const recordPlace = ({ key, namespace, value }: Fields): Place | string => {
+const kindsOf = (line: Fields): ReadonlyArray<Kind> => kinds.filter((kind) => Object.hasOwn(line, kind))
+
+const recordPlace = (line: Fields): Place | string => {
+  const { contentType, key, namespace } = line
   if (!Predicate.isString(namespace)) return `namespace: expected text, got ${describe(namespace)}`
   if (!Predicate.isString(key)) return `key: expected text, got ${describe(key)}`
-  return { namespace, key, value }
+  const [kind, other] = kindsOf(line)
+  if (other !== undefined) return `${other}: there is ${kind} too, and a record has one value`
+  const place = { namespace, key, kind: kind!, value: line[kind!] }
+  if (contentType === undefined) return place
+  return Predicate.isString(contentType)
+    ? { ...place, contentType }
+    : `contentType: expected text, got ${describe(contentType)}`
 }
 
 const memoryPlace = (line: Fields): Place | string => {
   const { id } = line
-  if (Predicate.isString(id)) return { namespace: memories, key: id, value: line }
+  if (Predicate.isString(id)) return { namespace: memories, key: id, kind: "value", value: line }
   if (!Predicate.isNumber(id)) return `id: expected text or a number, got ${describe(id)}`
   if (Math.abs(id) > Number.MAX_SAFE_INTEGER) return `id: the number is too large to be exact; write it as text`
-  return { namespace: memories, key: String(id), value: line }
+  return { namespace: memories, key: String(id), kind: "value", value: line }
 }
 
 const missing = (line: Fields): string => {

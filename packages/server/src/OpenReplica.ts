@@ -1,0 +1,291 @@
+/**
+ * A replica within a program that uses promises: the same composition as `quorum serve`, without a process of its own.
+ *
+ * What is answered and what fails are the types and the classes of `@quorum/client`, so that a program may move from the one
+ * to the other.
+ */
+import {
+  type CallOptions,
+  type GetOptions,
+  InvalidRequest,
+  QuorumRecord,
+  type Receipt as ClientReceipt,
+  ReplicaClosing,
+  StoreFailed,
+  type Value,
+  type Verification,
+  type Write,
+  type WriteOptions,
+  type WriteStatus
+} from "@quorum/client"
+import { Entry, QuorumWriter, Receipt, Records, ReplicaStatus, StampToken, WriteId } from "@quorum/core"
+import {
+  type Cause,
+  Effect,
+  Layer,
+  Logger,
+  ManagedRuntime,
+  Option,
+  Predicate,
+  Redacted,
+  References,
+  Result,
+  Schema
+} from "effect"
+import { HttpServer } from "effect/http"
+import * as ServerConfig from "./ServerConfig.ts"
+import * as Server from "./Server.ts"
+import { errorOf } from "./PromiseErrors.ts"
+
+/** How a replica is opened: the settings of `quorum serve`, with `folder` where its files are. */
+export interface ReplicaOptions extends Omit<ServerConfig.Settings, "data"> {
+  /** Which replica this is: one of the names in `peers`. */
+  readonly id: string
+  /** Where it keeps its files; it belongs to one process at a time. */
+  readonly folder: string
+  /** The secret of the peers, instead of a `secretFile`. */
+  readonly secret?: string
+  /** Says nothing on standard error, where warnings go otherwise. */
+  readonly quiet?: boolean
+}
+
+/** Which records, in the order of their keys. */
+export interface ListOptions {
+  readonly prefix?: string
+  /** From the last key to the first. */
+  readonly reverse?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** An open replica. What fails, fails with a `QuorumError` of `@quorum/client`, which has a `code`, or the reason of the signal. */
+export interface OpenReplica extends AsyncDisposable {
+  readonly id: string
+  /** Where it answers its peers and clients. */
+  readonly url: string
+  /** Writes a record; answered when W replicas hold it durably. */
+  readonly put: (namespace: string, key: string, value: Value, options?: WriteOptions) => Promise<ClientReceipt>
+  /** Reads a record; undefined when there is none. This replica's own writes are seen at once. */
+  readonly get: (namespace: string, key: string, options?: GetOptions) => Promise<QuorumRecord | undefined>
+  /** Deletes a record, whether it is there or not. */
+  readonly delete: (
+    namespace: string,
+    key: string,
+    options?: Omit<WriteOptions, "contentType">
+  ) => Promise<ClientReceipt>
+  /** The records of a namespace as this replica holds them, read as they are taken. */
+  readonly list: (namespace: string, options?: ListOptions) => AsyncGenerator<QuorumRecord, void>
+  /** Several writes of different keys that are one: held whole or not at all. */
+  readonly commit: (writes: ReadonlyArray<Write>, options?: Omit<WriteOptions, "contentType">) => Promise<ClientReceipt>
+  /** Draws a stamp for a write of these keys, which may then be made any number of times. */
+  readonly stamp: (
+    keys: ReadonlyArray<{ readonly namespace: string; readonly key: string }>,
+    options?: CallOptions
+  ) => Promise<string>
+  /** Waits for the quorum of an earlier write, or until `w` replicas hold it. */
+  readonly resume: (writeId: string, options?: CallOptions & { readonly w?: number }) => Promise<ClientReceipt>
+  /** What is known here of an earlier write. */
+  readonly writeStatus: (writeId: string, options?: CallOptions) => Promise<WriteStatus>
+  /** Asks the replicas of today for their copies. */
+  readonly verify: (receipt: ClientReceipt, options?: CallOptions) => Promise<Verification>
+  /** The state of this replica, as `GET /v1/status` answers it. */
+  readonly status: () => typeof ReplicaStatus.Status.Encoded
+  /** Takes nothing more, waits until what was taken is answered, and closes the files. May be called again. */
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Opens a replica; resolved when it listens. The other replicas need not run yet: writes fail until a majority does, and
+ * `status()` says what it waits for. Rejects with `ServerConfig.InvalidConfig`, `Server.Unusable` or `Server.NotStarted`,
+ * which have a `code`.
+ */
+export const openReplica = async ({ folder, quiet, secret, ...settings }: ReplicaOptions): Promise<OpenReplica> => {
+  const object = { settings: { ...settings, data: folder }, place: "of openReplica" }
+  const config = Result.getOrThrow(ServerConfig.make({ object, hasSecret: secret !== undefined }))
+  const layer = Server.layer(config, { secret: secret === undefined ? undefined : Redacted.make(secret) })
+  const runtime = ManagedRuntime.make(Layer.provide(layer, loggerOf(config.logFormat, quiet === true)))
+  try {
+    return await runtime.runPromise(Effect.flatMap(parts, (parts) => Effect.succeed(make(config, runtime, parts))))
+  } catch (error) {
+    await runtime.dispose()
+    throw isStartError(error) ? Server.explained(config, error) : error
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const loggerOf = (format: "text" | "json", quiet: boolean) =>
+  quiet
+    ? Logger.layer([])
+    : Layer.merge(
+        Logger.layer([Logger.withConsoleError(format === "json" ? Logger.formatJson : Logger.formatLogFmt)]),
+        Layer.succeed(References.MinimumLogLevel, "Warn")
+      )
+
+const isStartError = (error: unknown): error is Server.StartError => Predicate.hasProperty(error, "_tag")
+
+const parts = Effect.all({
+  writer: QuorumWriter.QuorumWriter,
+  records: Records.Records,
+  status: ReplicaStatus.ReplicaStatus,
+  server: HttpServer.HttpServer
+})
+
+type Parts = Effect.Success<typeof parts>
+
+const make = (
+  { id }: ServerConfig.ServerConfig,
+  runtime: { readonly dispose: () => Promise<void> },
+  { records, server, status, writer }: Parts
+): OpenReplica => {
+  const underWay = new Set<Promise<unknown>>()
+  let closed: Promise<void> | undefined
+
+  /** Runs what is asked while the replica is open, and says what fails in the classes of the client. */
+  const run = <A, E extends Error>(effect: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
+    if (closed !== undefined)
+      return Promise.reject(new ReplicaClosing({ message: "the replica is closed, or closing" }))
+    const asked = Effect.runPromise(Effect.mapError(effect, errorOf), signal === undefined ? {} : { signal })
+    const answer = asked.catch((error: unknown) => {
+      throw signal?.aborted === true ? signal.reason : error
+    })
+    const settled: Promise<void> = answer.then(nothing, nothing).then(() => void underWay.delete(settled))
+    underWay.add(settled)
+    return answer
+  }
+
+  const commit = (writes: Entry.Writes, { signal, stamp, timeoutMillis, w }: WriteOptions = {}) => {
+    const options = { ...(w === undefined ? {} : { w }), ...(stamp === undefined ? {} : { stamp: stampOf(stamp) }) }
+    return run(within(Effect.map(writer.commit(writes, options), receiptOf), timeoutMillis), signal)
+  }
+
+  const list = async function* (namespace: string, { prefix, reverse, signal }: ListOptions = {}) {
+    let after: { readonly namespace: string; readonly key: string } | undefined
+    do {
+      const part = {
+        namespace,
+        limit: pageSize,
+        ...(prefix === undefined ? {} : { prefix }),
+        ...(reverse === undefined ? {} : { reverse })
+      }
+      const page = await run(records.page({ ...part, ...(after === undefined ? {} : { after }) }), signal)
+      if (page.damaged.length + page.unreadable.length > 0) throw unreadable
+      for (const record of page.records) yield recordOf(record)
+      after = Option.getOrUndefined(page.next)
+    } while (after !== undefined)
+  }
+
+  const close = (): Promise<void> => {
+    closed ??= Promise.all(underWay).then(() => runtime.dispose())
+    return closed
+  }
+
+  return {
+    id,
+    url: HttpServer.formatAddress(server.address),
+    put: async (namespace, key, value, options = {}) =>
+      commit(Entry.put(namespace, key, ...contentOf(value, options.contentType)), options),
+    delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),
+    commit: async (writes, options) => {
+      const entries = writes.map((write) =>
+        write.delete === true
+          ? Entry.remove(write.namespace, write.key)
+          : Entry.put(write.namespace, write.key, ...contentOf(write.value, write.contentType))
+      )
+      const [first, ...rest] = entries
+      if (first === undefined) throw invalid("writes", "there is none")
+      return commit([first, ...rest], options)
+    },
+    get: async (namespace, key, { atLeast, consistency, r, signal, timeoutMillis } = {}) => {
+      const options = {
+        ...(atLeast === undefined ? {} : { atLeast: writeIdOf("atLeast", atLeast) }),
+        ...(consistency === undefined ? {} : { consistency }),
+        ...(r === undefined ? {} : { r }),
+        ...(timeoutMillis === undefined ? {} : { withinMillis: timeoutMillis })
+      }
+      const found = await run(within(records.read(namespace, key, options), timeoutMillis), signal)
+      return Option.getOrUndefined(Option.map(found, recordOf))
+    },
+    list,
+    stamp: async (keys, { signal, timeoutMillis } = {}) => run(within(writer.stamp(keys), timeoutMillis), signal),
+    resume: async (writeId, { signal, timeoutMillis, w } = {}) => {
+      const resumed = writer.resume(writeIdOf("writeId", writeId), w === undefined ? {} : { w })
+      return run(within(Effect.map(resumed, receiptOf), timeoutMillis), signal)
+    },
+    writeStatus: async (writeId, { signal, timeoutMillis } = {}) =>
+      run(within(Effect.map(writer.status(writeIdOf("writeId", writeId)), encodeStatus), timeoutMillis), signal),
+    verify: async (receipt, { signal, timeoutMillis } = {}) => {
+      const read = decodeReceipt(receipt)
+      if (Result.isFailure(read)) throw invalid("receipt", "it is no receipt")
+      return run(within(writer.verify(read.success), timeoutMillis), signal)
+    },
+    status: () => encodeReplicaStatus(status.current()),
+    close,
+    [Symbol.asyncDispose]: close
+  }
+}
+
+const nothing = (): void => {}
+
+const pageSize = 1000
+
+const unreadable = new StoreFailed({
+  message: "this replica holds records that it cannot read; ask another one",
+  reason: "corrupt"
+})
+
+/** Gives up waiting after so many milliseconds; a write may take place all the same. */
+const within = <A, E>(
+  effect: Effect.Effect<A, E>,
+  millis: number | undefined
+): Effect.Effect<A, E | Cause.TimeoutError> => (millis === undefined ? effect : Effect.timeout(effect, millis))
+
+const encodeReceipt = Schema.encodeSync(Receipt.Receipt)
+const receiptOf = (receipt: Receipt.Receipt): ClientReceipt => {
+  const { policy, ...rest } = encodeReceipt(receipt)
+  return { ...rest, policy: { ...policy } }
+}
+const decodeReceipt = Schema.decodeUnknownResult(Receipt.Receipt)
+const encodeStatus = Schema.encodeSync(Receipt.WriteStatus) as (status: typeof Receipt.WriteStatus.Type) => WriteStatus
+const encodeReplicaStatus = Schema.encodeSync(ReplicaStatus.Status)
+
+const isWriteId = Schema.is(WriteId.WriteId)
+const isStamp = Schema.is(StampToken.StampToken)
+
+const writeIdOf = (field: string, text: string): WriteId.WriteId => {
+  if (!isWriteId(text)) throw invalid(field, "it is no id of a write")
+  return text
+}
+
+const stampOf = (text: string): StampToken.StampToken => {
+  if (!isStamp(text)) throw invalid("stamp", "it is no stamp")
+  return text
+}
+
+const invalid = (field: string, detail: string): InvalidRequest =>
+  new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
+
+/** The bytes of a value, and its type. */
+const contentOf = (
+  value: Value,
+  contentType?: string
+): [bytes: Uint8Array | string, options: { readonly contentType?: string }] => {
+  const typed = (type: string | undefined) => (type === undefined ? {} : { contentType: type })
+  if (typeof value === "string") return [value, typed(contentType ?? "text/plain; charset=utf-8")]
+  if (value instanceof Uint8Array) return [value.slice(), typed(contentType)]
+  if (value instanceof ArrayBuffer) return [new Uint8Array(value.slice(0)), typed(contentType)]
+  const text = jsonText(value)
+  if (text === undefined) throw invalid("value", "give text, bytes, or { json: … } of what JSON can say")
+  return [text, typed(contentType ?? "application/json")]
+}
+
+/** Undefined for what JSON cannot say: functions, cycles, big integers and their like. */
+const jsonText = (value: unknown): string | undefined => {
+  try {
+    return Predicate.hasProperty(value, "json") ? JSON.stringify(value.json) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const recordOf = ({ contentType, key, namespace, value, writeId }: Records.Record): QuorumRecord =>
+  new QuorumRecord({ namespace, key, contentType, writeId, bytes: new Uint8Array(value) })

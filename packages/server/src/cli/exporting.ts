@@ -1,0 +1,103 @@
+/**
+ * `quorum export`: records as lines that `quorum import` takes.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { Console, Effect, Option, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Progress from "../tools/Progress.ts"
+import * as Text from "../tools/Text.ts"
+import { Failed } from "./Ending.ts"
+import * as Pages from "./pages.ts"
+import * as Records from "./records.ts"
+import * as Remote from "./remote.ts"
+
+/** The command. */
+export const command = Command.make(
+  "export",
+  {
+    namespace: Argument.String("namespace").pipe(
+      Argument.withDescription("Whose records (default: all)"),
+      Argument.optional
+    ),
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Write to FILE, which is there when it is whole (default: standard output)"),
+      Flag.optional
+    ),
+    ...Remote.flags
+  },
+  Effect.fnUntraced(
+    function* ({ namespace, output, ...given }) {
+      const remote = yield* Remote.connect(given)
+      const sink = yield* Option.match(output, { onNone: () => Effect.succeed(toStdout), onSome: toFile })
+      let count = 0
+      const { finish, say, step } = yield* Progress.Progress
+      yield* Pages.records(remote, given, { namespace: Option.getOrUndefined(namespace) }).pipe(
+        Stream.runForEach((page) => {
+          count += page.length
+          const text = page.map((record) => `${JSON.stringify(Records.lineOf(record))}\n`).join("")
+          return Effect.andThen(sink.write(text), process.stderr.isTTY ? step("export", count, count + 1) : Effect.void)
+        })
+      )
+      yield* sink.done
+      yield* finish
+      if (Option.isSome(output))
+        yield* given.json
+          ? Console.log(JSON.stringify({ records: count, file: output.value }))
+          : say(`${Text.number(count)} records in ${output.value}`)
+    },
+    Effect.scoped,
+    Effect.provide(Progress.layer(process.stderr))
+  )
+).pipe(
+  Command.withDescription(
+    "Writes records as lines of JSON that quorum import takes, exactly: as JSON where the same bytes come of it again, else as " +
+      "text or base64. They are those that the replicas hold that answer, each as it is when its page is read."
+  ),
+  Command.withShortDescription("Exports records as lines of JSON"),
+  Command.withExamples([
+    { command: "quorum export --output all.jsonl", description: "All records, into a file" },
+    { command: "quorum export photos | gzip > photos.jsonl.gz", description: "A namespace, packed" }
+  ])
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Sink {
+  readonly write: (text: string) => Effect.Effect<void, Failed>
+  readonly done: Effect.Effect<void, Failed>
+}
+
+const toStdout: Sink = {
+  write: (text) => Effect.callback<void>((resume) => void process.stdout.write(text, () => resume(Effect.void))),
+  done: Effect.void
+}
+
+/** A file beside the one that is asked for, which takes its place when all is in it and synced. */
+const toFile = (path: string) => {
+  const part = `${path}.part`
+  const attempt = <A>(f: () => A): Effect.Effect<A, Failed> =>
+    Effect.try({ try: f, catch: (error) => new Failed({ detail: `--output: ${Remote.messageOf(error)}` }) })
+  return Effect.map(
+    Effect.acquireRelease(
+      attempt(() => openSync(part, "w")),
+      (file) =>
+        Effect.sync(() => {
+          closeSync(file)
+          rmSync(part, { force: true })
+        })
+    ),
+    (file): Sink => ({
+      write: (text) => Effect.asVoid(attempt(() => writeAll(file, Buffer.from(text)))),
+      done: attempt(() => {
+        fsyncSync(file)
+        renameSync(part, path)
+      })
+    })
+  )
+}
+
+const writeAll = (file: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at)
+}

@@ -1,0 +1,200 @@
+/**
+ * `quorum import`: lines of JSON as records, many at once, and every one followed to its end.
+ */
+import { statSync } from "node:fs"
+import { QuorumError } from "@quorum/client"
+import type { Entry } from "@quorum/core"
+import { Clock, Console, Effect, FileSystem, Option, Semaphore, Stdio, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as Lines from "../tools/Lines.ts"
+import * as Progress from "../tools/Progress.ts"
+import * as Text from "../tools/Text.ts"
+import { Ended, Failed, Usage } from "./Ending.ts"
+import * as Flags from "./flags.ts"
+import * as Records from "./records.ts"
+import * as Remote from "./remote.ts"
+
+/** The command. */
+export const command = Command.make(
+  "import",
+  {
+    file: Argument.String("file").pipe(Argument.withDescription("A file of lines; - reads standard input")),
+    from: Flags.whole("from", 1, Number.MAX_SAFE_INTEGER).pipe(
+      Flag.withMetavar("LINE"),
+      Flag.withDescription("Skip the lines before this one (default: 1)"),
+      Flag.withDefault(1)
+    ),
+    writers: Flags.whole("writers", 1, 16_384).pipe(
+      Flag.withMetavar("N"),
+      Flag.withDescription("How many writes are under way at once (default: 2048)"),
+      Flag.withDefault(2048)
+    ),
+    dryRun: Flag.Boolean("dry-run").pipe(
+      Flag.withDescription("Only say which lines cannot be imported, and why"),
+      Flag.withDefault(false)
+    ),
+    w: Records.w,
+    ...Remote.flags
+  },
+  Effect.fnUntraced(function* ({ dryRun, file, from, w, writers, ...given }) {
+    const remote = yield* Remote.connect(given)
+    const startedAt = yield* Clock.currentTimeMillis
+    const options = Option.isSome(w) ? { w: w.value } : {}
+    const send = ({ contentType, key, kind, namespace, value }: Entry.Write): Promise<unknown> =>
+      kind === "delete"
+        ? remote.client.delete(namespace, key, options)
+        : remote.client.put(namespace, key, value, contentType === undefined ? options : { ...options, contentType })
+    const state = yield* run(yield* linesOf(file), from, writers, dryRun ? () => Promise.resolve() : send, given)
+    const millis = (yield* Clock.currentTimeMillis) - startedAt
+    const { committed, lines, open, rejected } = state
+    if (given.json)
+      yield* Console.log(
+        JSON.stringify({
+          lines,
+          [dryRun ? "valid" : "committed"]: committed,
+          rejected,
+          millis,
+          openFrom: open?.line ?? null
+        })
+      )
+    else {
+      const rate = Math.round((committed / Math.max(1, millis)) * 1000)
+      yield* Console.log(
+        `${Text.number(committed)} of ${Text.number(lines)} lines ${dryRun ? "can be imported" : "committed"}, ${Text.number(rejected)} rejected, in ${Text.seconds(millis)} (${Text.number(rate)}/s)`
+      )
+    }
+    if (open !== undefined) {
+      const detail = `line ${open.line}: ${open.reason}\nWhat comes before it is settled; go on with: quorum import ${file} --from ${open.line}`
+      return yield* new Failed({ detail: Progress.printable(detail), code: open.code })
+    }
+    if (rejected > 0) return yield* new Ended({ code: 1 })
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    'Imports lines of JSON, {"namespace", "key", "value"} with any JSON as the value, or with "text" or "base64" instead, and a ' +
+      '"contentType"; or with "delete": true; or any object with an "id", which goes to the namespace memories. Lines of one key ' +
+      "are written in their order. Lines that cannot be imported are named, and the others are. Where no replica answers any " +
+      "more it stops, and says with which line to go on; to import a line again is harmless unless its key was written since."
+  ),
+  Command.withShortDescription("Imports lines of JSON"),
+  Command.withExamples([
+    { command: "quorum import records.jsonl", description: "A file" },
+    { command: "gunzip -c records.jsonl.gz | quorum import -", description: "Standard input" }
+  ])
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Source {
+  readonly bytes: Stream.Stream<Uint8Array, { readonly message: string }, FileSystem.FileSystem>
+  /** How many there are; not known of standard input. */
+  readonly size: number | undefined
+}
+
+const linesOf = Effect.fnUntraced(function* (
+  file: string
+): Effect.fn.Return<Source, Usage, FileSystem.FileSystem | Stdio.Stdio> {
+  if (file === "-") return { bytes: (yield* Stdio.Stdio).stdin, size: undefined }
+  const info = yield* Effect.try({
+    try: () => statSync(file),
+    catch: (error) => new Usage({ detail: `file: ${Remote.messageOf(error)}` })
+  })
+  if (info.isDirectory()) return yield* new Usage({ detail: `file: ${file} is a folder` })
+  const fs = yield* FileSystem.FileSystem
+  return { bytes: fs.stream(file, { chunkSize: 256 * 1024 }), size: info.isFile() ? info.size : undefined }
+})
+
+/** How many rejected lines are named. */
+const namedLines = 20
+
+/** Bytes of values that are under way at most. */
+const maxHeldBytes = 32 * 1024 * 1024
+
+/** A write that did not come to its end. */
+interface Open {
+  readonly line: number
+  readonly reason: string
+  readonly code: number
+}
+
+/** Sends all lines, as many at once as there are writers, those of a key one after the other. */
+const run = Effect.fnUntraced(
+  function* (
+    { bytes, size }: Source,
+    from: number,
+    writers: number,
+    send: (write: Entry.Write) => Promise<unknown>,
+    given: Remote.Given
+  ) {
+    const { finish, say, step } = yield* Progress.Progress
+    const slots = yield* Semaphore.make(writers)
+    const room = yield* Semaphore.make(maxHeldBytes)
+    const state = { lines: 0, committed: 0, rejected: 0, open: undefined as Open | undefined }
+    const ofKey = new Map<string, Promise<void>>()
+    let read = 0
+
+    const reject = (line: number, reason: string) => {
+      state.rejected++
+      if (state.rejected > namedLines) return Effect.void
+      return say(given.json ? JSON.stringify({ line, reason }) : `line ${line} is rejected: ${reason}`)
+    }
+    const told: Array<readonly [line: number, reason: string]> = []
+    const tellRejected = Effect.suspend(() =>
+      Effect.forEach(told.splice(0), ([line, reason]) => reject(line, reason), { discard: true })
+    )
+
+    const settle = async (number: number, write: Entry.Write, before: Promise<void> | undefined): Promise<void> => {
+      await before
+      // One before it failed: what is sent no more is open, and the first of it is where to go on.
+      if (state.open !== undefined) return fail(number, "it was not sent", 1)
+      try {
+        await send(write)
+        state.committed++
+      } catch (error) {
+        const isRefused = error instanceof QuorumError && ["write_rejected", "invalid_request"].includes(error.code)
+        if (isRefused) told.push([number, error.message])
+        else fail(number, Remote.messageOf(error), error instanceof QuorumError ? Remote.exitOf(error) : 1)
+      }
+    }
+    const fail = (line: number, reason: string, code: number): void => {
+      const known = state.open
+      if (known === undefined) state.open = { line, reason, code }
+      else state.open = { line: Math.min(line, known.line), reason: known.reason, code: Math.max(code, known.code) }
+    }
+
+    const take = Effect.fnUntraced(function* (line: Lines.Line) {
+      if (line.number < from) return
+      state.lines++
+      yield* tellRejected
+      if (line._tag === "Rejected") return yield* reject(line.number, line.reason)
+      const { number, write } = line
+      const held = Math.min(maxHeldBytes, write.value.length + 200)
+      yield* slots.take(1)
+      yield* room.take(held)
+      const name = `${write.namespace}\0${write.key}`
+      const done: Promise<void> = settle(number, write, ofKey.get(name)).then(() => {
+        if (ofKey.get(name) === done) ofKey.delete(name)
+        Effect.runSync(Effect.andThen(slots.release(1), room.release(held)))
+      })
+      ofKey.set(name, done)
+    })
+
+    yield* bytes.pipe(
+      Stream.tap((chunk) => {
+        read += chunk.length
+        return size === undefined ? Effect.void : step("import", read, size)
+      }),
+      Lines.split(),
+      Stream.takeWhile(() => state.open === undefined),
+      Stream.runForEach(take),
+      Effect.mapError((error) => new Failed({ detail: `the lines cannot be read any more: ${error.message}` }))
+    )
+    yield* Effect.promise(() => Promise.all(ofKey.values()))
+    yield* tellRejected
+    yield* finish
+    if (state.rejected > namedLines && !given.json)
+      yield* say(`and ${Text.number(state.rejected - namedLines)} more are rejected`)
+    return state
+  },
+  Effect.provide(Progress.layer(process.stderr))
+)

@@ -1,0 +1,93 @@
+/**
+ * All records, or their keys, page after page: whoever answers them, since a page says by names where it ends.
+ */
+import { QuorumRecord } from "@quorum/client"
+import { Effect, Option, Stream } from "effect"
+import * as Remote from "./remote.ts"
+
+/** Which records: those of a namespace, whose keys may have a prefix, or all. */
+export interface Part {
+  readonly namespace?: string | undefined
+  readonly prefix?: string | undefined
+  readonly reverse?: boolean
+}
+
+/** Records by pages. Fails with what the last replica answered when none has a whole page. */
+export const records = (remote: Remote.Remote, given: Remote.Given, part: Part) =>
+  pages(remote, given, "records", part).pipe(
+    Stream.map(({ records = [] }) =>
+      records.map(
+        ({ value, ...record }) =>
+          new QuorumRecord({ contentType: undefined, ...record, bytes: new Uint8Array(Buffer.from(value, "base64")) })
+      )
+    )
+  )
+
+/** Keys of a namespace by pages. */
+export const keys = (remote: Remote.Remote, given: Remote.Given, part: Part & { readonly namespace: string }) =>
+  pages(remote, given, "keys", part).pipe(Stream.map(({ keys = [] }) => keys))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Page {
+  readonly records?: ReadonlyArray<{
+    readonly namespace: string
+    readonly key: string
+    readonly value: string
+    readonly contentType?: string
+    readonly writeId: string
+  }>
+  readonly keys?: ReadonlyArray<{ readonly namespace: string; readonly key: string }>
+  readonly damaged?: ReadonlyArray<unknown>
+  readonly unreadable: ReadonlyArray<unknown>
+  readonly next?: string
+}
+
+const pages = (remote: Remote.Remote, given: Remote.Given, what: "records" | "keys", part: Part) => {
+  const { namespace, prefix, reverse } = part
+  const path = `/v1/${what}${namespace === undefined ? "" : `/${encodeURIComponent(namespace)}`}`
+  return Stream.paginate(undefined as string | undefined, (after) => {
+    const query = new URLSearchParams({ limit: String(pageSize) })
+    if (prefix !== undefined) query.set("prefix", prefix)
+    if (reverse === true) query.set("reverse", "true")
+    if (after !== undefined) query.set("after", after)
+    return Effect.map(
+      pageOf(remote, given, `${path}?${query}`),
+      (page) => [[page], Option.fromUndefinedOr(page.next)] as const
+    )
+  })
+}
+
+/** A page of which nothing is missing, from the first replica that has it. */
+const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
+  Remote.ask(given, async (signal): Promise<Page> => {
+    const deadline = performance.now() + given.timeout * 1000
+    for (let round = 0; ; round++) {
+      let last: unknown
+      for (const url of remote.urls) {
+        try {
+          const answer = await remote.fetch(`${url}${path}`, {
+            signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMillis)])
+          })
+          const body = (await answer.json()) as Page & { readonly message?: string }
+          if (answer.status >= 400 && answer.status < 500) throw new Final(body.message ?? `status ${answer.status}`)
+          if (!answer.ok) throw new Error(body.message ?? `status ${answer.status}`)
+          if ((body.damaged ?? []).length > 0 || body.unreadable.length > 0) {
+            throw new Error("it holds records that it cannot read; quorum doctor says which")
+          }
+          return body
+        } catch (error) {
+          if (signal.aborted || error instanceof Final) throw error
+          last = new Error(`${url}: ${Remote.messageOf(error)}`)
+        }
+      }
+      if (performance.now() > deadline) throw last
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 50 * 2 ** round)))
+    }
+  })
+
+/** Every replica would answer the same. */
+class Final extends Error {}
+
+const pageSize = 1000
+const attemptMillis = 10_000

@@ -1,0 +1,137 @@
+/**
+ * What commands have that ask replicas: where these are, and what an answer other than the one that was asked for means.
+ */
+import { createClient, type QuorumClient, QuorumError } from "@quorum/client"
+import { Console, Effect, Option, type Scope } from "effect"
+import { Flag } from "effect/cli"
+import * as Ports from "../tools/Ports.ts"
+import { printable } from "../tools/Progress.ts"
+import { defaultPort } from "../ServerConfig.ts"
+import { Ended, Failed, Usage } from "./Ending.ts"
+import * as Flags from "./flags.ts"
+
+/** The flags of every command that asks. */
+export const flags = {
+  url: Flag.String("url").pipe(
+    Flag.withMetavar("URL,URL,…"),
+    Flag.withDescription(
+      "Where the replicas answer: all of them, so that another one is asked when one does not (default: those of quorum dev) [QUORUM_URL]"
+    ),
+    Flag.atLeast(0)
+  ),
+  token: Flag.String("token").pipe(
+    Flag.withMetavar("TOKEN"),
+    Flag.withDescription(
+      "The token of this client; in QUORUM_TOKEN other users of this machine do not see it [QUORUM_TOKEN]"
+    ),
+    Flag.optional
+  ),
+  timeout: Flags.whole("timeout", 1, 86_400).pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription("How long to try, at one replica after another (default: 10)"),
+    Flag.withDefault(10)
+  ),
+  json: Flags.json
+}
+
+/** What those were given. */
+export interface Given {
+  readonly url: ReadonlyArray<string>
+  readonly token: Option.Option<string>
+  readonly timeout: number
+  readonly json: boolean
+}
+
+/** The replicas, as a command asks them. */
+export interface Remote {
+  readonly urls: ReadonlyArray<string>
+  readonly client: QuorumClient
+  /** A `fetch` with the token: what the client has no method for. */
+  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
+}
+
+/** Makes the client, which is closed with the scope. */
+export const connect = (given: Given): Effect.Effect<Remote, Usage, Scope.Scope> => {
+  const { urls, source } = urlsOf(given.url)
+  const token = Option.getOrUndefined(given.token) ?? nonEmpty(process.env["QUORUM_TOKEN"])
+  return Effect.acquireRelease(
+    Effect.try({
+      try: (): Remote => ({
+        urls,
+        client: createClient({ urls, timeoutMillis: given.timeout * 1000, ...(token === undefined ? {} : { token }) }),
+        fetch: (url, init = {}) =>
+          fetch(url, {
+            ...init,
+            redirect: "error",
+            headers: { ...init.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
+          })
+      }),
+      catch: (error) => new Usage({ detail: `${source}: ${messageOf(error)}` })
+    }),
+    ({ client }) => Effect.promise(() => client.close())
+  )
+}
+
+/** Asks, and ends the command with what was answered instead, if something was. */
+export const ask = <A>(
+  given: Pick<Given, "json">,
+  call: (signal: AbortSignal) => Promise<A>
+): Effect.Effect<A, Usage | Failed | Ended> =>
+  Effect.tryPromise({ try: call, catch: (error) => error }).pipe(Effect.catch((error) => refused(given, error)))
+
+/** Ends the command with what was answered: as JSON on standard error for programs. */
+export const refused = (
+  { json }: Pick<Given, "json">,
+  error: unknown
+): Effect.Effect<never, Usage | Failed | Ended> => {
+  if (!(error instanceof QuorumError)) return Effect.fail(new Failed({ detail: messageOf(error) }))
+  if (json) {
+    const { code, message, ...fields } = error
+    const line = JSON.stringify({ error: code, message, ...fields, cause: undefined })
+    return Effect.andThen(Console.error(line), Effect.fail(new Ended({ code: exitOf(error) })))
+  }
+  if (error.code === "invalid_request") return Effect.fail(new Usage({ detail: printable(error.message) }))
+  return Effect.fail(new Failed({ detail: printable(`${error.message}${remedyOf(error)}`), code: exitOf(error) }))
+}
+
+/** 3 when it is not known, or not yet, whether a write is committed; 2 for what cannot be asked; else 1. */
+export const exitOf = ({ code, written }: QuorumError): 1 | 2 | 3 =>
+  written !== "no" ? 3 : code === "invalid_request" ? 2 : 1
+
+/** The message of anything that was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
+
+const urlsOf = (flags: ReadonlyArray<string>): { readonly urls: ReadonlyArray<string>; readonly source: string } => {
+  const of = (text: string) =>
+    text
+      .split(",")
+      .map((url) => url.trim())
+      .filter((url) => url !== "")
+  if (flags.length > 0) return { urls: flags.flatMap(of), source: "--url" }
+  const variable = nonEmpty(process.env["QUORUM_URL"])
+  if (variable !== undefined) return { urls: of(variable), source: "QUORUM_URL" }
+  return { urls: [0, 1, 2].map((i) => `http://${Ports.host}:${defaultPort + i}`), source: "--url" }
+}
+
+/** What to do about it. */
+const remedyOf = (error: QuorumError): string => {
+  if ("writeId" in error && error.code === "quorum_not_met") {
+    return `\nIt is durable and may spread: never write it again, wait for it with: quorum resume ${String(error.writeId)}`
+  }
+  if ("stamp" in error && error.written === "perhaps") {
+    return `\nThe same command with --stamp ${String(error.stamp)} sends it again, and it stays one write`
+  }
+  switch (error.code) {
+    case "unauthorized":
+      return "; give --token or QUORUM_TOKEN"
+    case "unreachable":
+    case "timed_out":
+      return "; does a replica run there? give --url or QUORUM_URL"
+    default:
+      return ""
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * `quorum watch`: what is written, as it is.
+ */
+import { Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { printable } from "../tools/Progress.ts"
+import { Failed } from "./Ending.ts"
+import * as Remote from "./remote.ts"
+
+/** The command. */
+export const command = Command.make(
+  "watch",
+  {
+    namespace: Argument.String("namespace").pipe(
+      Argument.withDescription("Whose records (default: all)"),
+      Argument.optional
+    ),
+    prefix: Flag.String("prefix").pipe(
+      Flag.withMetavar("TEXT"),
+      Flag.withDescription("Only keys that begin so, in a namespace"),
+      Flag.optional
+    ),
+    since: Flag.String("since").pipe(
+      Flag.withMetavar("POSITION"),
+      Flag.withDescription("Go on after an earlier line that said this position (default: from the beginning)"),
+      Flag.optional
+    ),
+    untilNow: Flag.Boolean("until-now").pipe(
+      Flag.withDescription("End with what is there, instead of going on"),
+      Flag.withDefault(false)
+    ),
+    ...Remote.flags
+  },
+  Effect.fnUntraced(function* ({ namespace, prefix, since, untilNow, ...given }) {
+    const remote = yield* Remote.connect(given)
+    const query = new URLSearchParams()
+    if (Option.isSome(namespace)) query.set("namespace", namespace.value)
+    if (Option.isSome(prefix)) query.set("prefix", prefix.value)
+    if (untilNow) query.set("until", "now")
+    yield* follow(remote, given, query, Option.getOrUndefined(since))
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Prints every write, and goes on with those to come; at another replica where one does not answer any more. Each is seen " +
+      "at least once. With --json as lines, of which the last of those that came together says a position for --since."
+  ),
+  Command.withShortDescription("Follows what is written"),
+  Command.withExamples([
+    { command: "quorum watch greetings", description: "A namespace, until Ctrl-C" },
+    { command: "quorum watch --until-now --json", description: "The whole history, as lines" }
+  ])
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A line of the feed: a write, how far was looked, or why there is no further one. */
+interface Line {
+  readonly namespace?: string
+  readonly key?: string
+  readonly value?: string
+  readonly text?: string
+  readonly json?: unknown
+  readonly delete?: true
+  readonly contentType?: string
+  readonly writeId?: string
+  readonly clock?: { readonly wallTime: number }
+  readonly position?: string
+  readonly problem?: { readonly error?: string; readonly message?: string }
+}
+
+/** Follows at one replica after another; fails when none has had anything to say for the time of the command. */
+const follow = (remote: Remote.Remote, given: Remote.Given, query: URLSearchParams, since: string | undefined) =>
+  Effect.callback<void, Failed>((resume, signal) => {
+    const state = { since, heardAt: performance.now() }
+    const run = async (): Promise<Failed | undefined> => {
+      for (let turn = 0; ; turn++) {
+        const url = remote.urls[turn % remote.urls.length]!
+        const asked = new URLSearchParams(query)
+        if (state.since !== undefined) asked.set("since", state.since)
+        const why = await one(remote, given, `${url}/v1/changes?${asked}`, state, signal).catch(
+          (error: unknown) => error
+        )
+        if (why === undefined || signal.aborted) return undefined
+        if (why instanceof Failed) return why
+        if (performance.now() - state.heardAt > given.timeout * 1000)
+          return new Failed({ detail: `${url}: ${Remote.messageOf(why)}` })
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      }
+    }
+    void run().then((failed) => resume(failed === undefined ? Effect.void : Effect.fail(failed)))
+  })
+
+/** Follows at one replica. Undefined when the feed has ended as it should, `Failed` where no other can go on. */
+const one = async (
+  remote: Remote.Remote,
+  given: Remote.Given,
+  url: string,
+  state: { since: string | undefined; heardAt: number },
+  signal: AbortSignal
+): Promise<Failed | undefined> => {
+  const answer = await remote.fetch(url, { signal, headers: { accept: "application/x-ndjson" } })
+  if (!answer.ok) {
+    const { message = `status ${answer.status}` } = (await answer.json()) as { readonly message?: string }
+    if (answer.status < 500) return new Failed({ detail: message })
+    throw new Error(message)
+  }
+  let rest = ""
+  for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n")
+    rest = lines.pop()!
+    state.heardAt = performance.now()
+    for (const line of lines) {
+      if (line === "") continue
+      const said = JSON.parse(line) as Line
+      if (said.problem !== undefined) {
+        const { error, message = "the feed ended" } = said.problem
+        // Its position is of a write that is gone: another replica would say the same.
+        if (error === "write_replaced") return new Failed({ detail: `${message}; begin anew, without --since` })
+        throw new Error(message)
+      }
+      if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))
+      if (said.position !== undefined) state.since = said.position
+    }
+  }
+  if (url.includes("until=now")) return undefined
+  throw new Error("the connection ended")
+}
+
+/** In the words of `quorum import`: bytes are `base64`. */
+const jsonOf = ({ value, ...line }: Line): string =>
+  JSON.stringify(value === undefined ? line : { ...line, base64: value })
+
+const textOf = ({ clock, json, key, namespace, text, value, ...line }: Line): string => {
+  const at = new Date(clock?.wallTime ?? 0).toISOString()
+  const shown =
+    line.delete === true
+      ? "deleted"
+      : text !== undefined
+        ? JSON.stringify(cut(text))
+        : value !== undefined
+          ? `${Buffer.from(value, "base64").length} bytes`
+          : cut(JSON.stringify(json))
+  return printable(`${at}  ${namespace}/${key}  ${shown}`).replaceAll("\n", "\\n")
+}
+
+const cut = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text)

@@ -1,0 +1,211 @@
+/** A replica within a program that uses promises. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { QuorumError } from "@quorum/client"
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { openReplica, type OpenReplica, type ReplicaOptions } from "../src/index.ts"
+import * as Ports from "../src/tools/Ports.ts"
+import { program } from "./readme/embedded.ts"
+
+const timeout = 60_000
+
+let folder = ""
+let opened: Array<OpenReplica> = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "quorum-open-"))
+})
+
+afterEach(async () => {
+  await Promise.all(opened.map((replica) => replica.close()))
+  opened = []
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const open = async (options: Partial<ReplicaOptions> & { readonly id: string }): Promise<OpenReplica> => {
+  const replica = await openReplica({ folder: join(folder, options.id), quiet: true, ...options })
+  opened.push(replica)
+  return replica
+}
+
+const peersOf = async () => {
+  const ports = await Effect.runPromise(Ports.free(3))
+  return { a: `http://127.0.0.1:${ports[0]}`, b: `http://127.0.0.1:${ports[1]}`, c: `http://127.0.0.1:${ports[2]}` }
+}
+
+const three = async () => {
+  const peers = await peersOf()
+  const [a, b, c] = await Promise.all([open({ id: "a", peers }), open({ id: "b", peers }), open({ id: "c", peers })])
+  await Promise.all([a, b, c].map(takesWrites))
+  return { a: a!, b: b!, c: c!, peers }
+}
+
+const takesWrites = async ({ url }: OpenReplica): Promise<void> => {
+  while (!(await fetch(`${url}/readyz`)).ok) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+/** What a promise fails with. */
+const failure = async (promise: Promise<unknown>): Promise<QuorumError & { readonly [field: string]: unknown }> => {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error
+  )
+  assert.instanceOf(error, Error)
+  return error as never
+}
+
+describe("an open replica", () => {
+  it(
+    "writes, reads, deletes and lists with promises, and several writes as one",
+    async () => {
+      const { a, b } = await three()
+      const receipt = await a.put("notes", "greeting", "hello", { w: 3 })
+      assert.deepInclude(receipt.policy, { n: 3, w: 3, ackTimeoutMillis: 2000 })
+      const read = await b.get("notes", "greeting", { consistency: "linearizable" })
+      assert.deepInclude(
+        { ...read },
+        { namespace: "notes", key: "greeting", contentType: "text/plain; charset=utf-8", writeId: receipt.writeId }
+      )
+      assert.strictEqual(read?.text(), "hello")
+      const both = await a.commit([
+        { namespace: "notes", key: "json", value: { json: { a: [1] } } },
+        { namespace: "notes", key: "bytes", value: Uint8Array.of(0, 255) },
+        { namespace: "notes", key: "greeting", delete: true }
+      ])
+      const seen = await b.get("notes", "json", { atLeast: both.writeId })
+      assert.deepStrictEqual(seen?.json(), { a: [1] })
+      assert.isUndefined(await b.get("notes", "greeting"))
+      const listed: Array<string> = []
+      for await (const record of a.list("notes", { reverse: true })) listed.push(`${record.key} ${record.bytes.length}`)
+      assert.deepStrictEqual(listed, ["json 9", "bytes 2"])
+      await a.delete("notes", "json")
+      assert.isUndefined(await a.get("notes", "json"))
+    },
+    timeout
+  )
+
+  it(
+    "waits for, asks about and verifies a write, and makes a stamped one once",
+    async () => {
+      const { a, b } = await three()
+      const stamp = await a.stamp([{ namespace: "n", key: "k" }])
+      const first = await a.put("n", "k", "v", { stamp })
+      const second = await b.put("n", "k", "v", { stamp })
+      assert.deepStrictEqual(second.clock, first.clock)
+      assert.strictEqual((await b.resume(first.writeId, { w: 3 })).acked.length, 3)
+      assert.deepInclude(await a.writeStatus(first.writeId), { committed: true, n: 3 })
+      assert.deepInclude(await a.verify(first), { held: 3, committed: true })
+      assert.deepInclude(a.status(), { voting: true })
+    },
+    timeout
+  )
+
+  it(
+    "fails with classes that have a code and say what is known",
+    async () => {
+      const { a, b, c } = await three()
+      assert.deepInclude(await failure(a.put("", "k", "v")), {
+        code: "write_rejected",
+        field: "namespace",
+        written: "no"
+      })
+      assert.deepInclude(await failure(a.put("n", "k", "v", { w: 4 })), { code: "invalid_request", field: "w" })
+      assert.deepInclude(await failure(a.put("n", "k", { json: 1n } as never)), {
+        code: "invalid_request",
+        field: "value"
+      })
+      assert.deepInclude(await failure(a.resume("nonsense")), { code: "invalid_request", field: "writeId" })
+      assert.deepInclude(await failure(a.get("n", "k", { r: 9 })), { code: "invalid_request", field: "r" })
+      assert.deepInclude(await failure(a.commit([])), { code: "invalid_request", field: "writes" })
+      const { writeId } = await a.put("n", "k", "v")
+      const unknown = await failure(a.writeStatus(writeId.replace(/:\d+\./, ":999.")))
+      assert.strictEqual(unknown.code, "write_unknown")
+      await Promise.all([b.close(), c.close()])
+      const alone = await failure(a.put("n", "k", "v"))
+      assert.isTrue(alone instanceof QuorumError)
+      assert.deepInclude(
+        Object.values(alone["verdicts"] as object).map(({ kind }) => kind),
+        "refused"
+      )
+    },
+    timeout
+  )
+
+  it(
+    "answers what it has taken when it is closed, takes nothing more, and is found as it was",
+    async () => {
+      const [port] = await Effect.runPromise(Ports.free(1))
+      const replica = await open({ id: "a", port: port! })
+      const answers = Promise.all(Array.from({ length: 200 }, (_, i) => replica.put("n", `k${i}`, String(i))))
+      await replica.close()
+      assert.lengthOf(await answers, 200)
+      assert.strictEqual((await failure(replica.put("n", "k", "v"))).code, "replica_closing")
+      await replica.close()
+      const again = await open({ id: "a", port: port! })
+      assert.strictEqual((await again.get("n", "k199"))?.text(), "199")
+    },
+    timeout
+  )
+
+  it(
+    "says by a code why it does not open, and leaves nothing open",
+    async () => {
+      const [port] = await Effect.runPromise(Ports.free(1))
+      await open({ id: "a", port: port! })
+      assert.strictEqual((await failure(open({ id: "a", port: port! + 1 }))).code, "store_locked")
+      assert.strictEqual((await failure(open({ id: "b", port: port! }))).code, "port_in_use")
+      // The files of the one that found its port taken are not held any more.
+      const b = await open({ id: "b", port: port! + 1 })
+      assert.strictEqual(b.url, `http://127.0.0.1:${port! + 1}`)
+      const wrong = await failure(open({ id: "c", prot: 1 } as never))
+      assert.strictEqual(wrong.code, "invalid_config")
+      assert.include(wrong.message, '"prot" of openReplica: there is no such setting; did you mean port?')
+      const secret = await failure(
+        open({ id: "c", peers: { c: "http://127.0.0.1:1", d: "http://127.0.0.1:2" }, secret: "short" })
+      )
+      assert.include(secret.message, "the secret of the peers has 5 bytes")
+    },
+    timeout
+  )
+
+  it(
+    "gives up waiting with the reason of a signal, or after a time",
+    async () => {
+      const peers = await peersOf()
+      const alone = await open({ id: "a", peers })
+      const reason = new Error("enough")
+      assert.strictEqual(
+        await failure(alone.put("n", "k", "v", { signal: AbortSignal.abort(reason) })),
+        reason as never
+      )
+      const late = await failure(alone.resume("a@01a214ef27187624:1.8ee1e0f4", { timeoutMillis: 20 }))
+      assert.isTrue(late instanceof QuorumError)
+    },
+    timeout
+  )
+
+  it(
+    "is closed by `await using`",
+    async () => {
+      const peers = await peersOf()
+      await Promise.all([open({ id: "b", peers }), open({ id: "c", peers })]).then((all) => Promise.all(all))
+      const said = await retried(() => program("a", peers, join(folder, "a")))
+      assert.match(said, /^a@.* is on [23] replicas: hello$/)
+      assert.strictEqual((await open({ id: "a", peers })).id, "a")
+    },
+    timeout
+  )
+})
+
+/** A set that begins takes no writes before all have met. */
+const retried = async <A>(f: () => Promise<A>): Promise<A> => {
+  for (;;) {
+    try {
+      return await f()
+    } catch (error) {
+      if (!(error instanceof QuorumError) || error.written !== "no") throw error
+    }
+  }
+}
