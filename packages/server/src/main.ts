@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Dev from "./cli/dev.ts"
+import * as Doctor from "./cli/doctor.ts"
 import * as Ending from "./cli/Ending.ts"
 import * as Explain from "./cli/explain.ts"
 import * as Exporting from "./cli/exporting.ts"
@@ -27,7 +28,7 @@ const quorum = Command.make("quorum").pipe(
   Command.withSubcommands([
     {
       group: "Replicas",
-      commands: [Serve.command(onServing), Dev.command(onServing), Explain.command, Status.command]
+      commands: [Serve.command(onServing), Dev.command(onServing), Status.command, Doctor.command, Explain.command]
     },
     {
       group: "Records",

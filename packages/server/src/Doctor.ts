@@ -1,0 +1,199 @@
+/**
+ * What is wrong with replicas that run, by what they say of themselves, and what to do about it. Pure.
+ */
+import type { ReplicaStatus } from "@quorum/core"
+
+/** A replica, as it was seen. */
+export interface View {
+  readonly url: string
+  /** What it answered; none when it did not. */
+  readonly status: typeof ReplicaStatus.Status.Encoded | undefined
+  /** Why it did not. */
+  readonly error?: string
+  /** The series of its metrics without labels, by name; none when it does not show them. */
+  readonly metrics: Readonly<Record<string, number>> | undefined
+  /** Whether it answered its status to somebody without a token. */
+  readonly open: boolean
+}
+
+/** Something to know. A `problem` endangers what is promised, or will; a `warning` is worth a look. */
+export interface Finding {
+  readonly level: "problem" | "warning"
+  /** The replica, by its id, or by its url where it did not say that. */
+  readonly replica: string
+  readonly what: string
+  /** What to do. */
+  readonly remedy: string
+}
+
+/** What is wrong with the replicas. None when all is well. */
+export const examine = (views: ReadonlyArray<View>): ReadonlyArray<Finding> => [
+  ...views.flatMap(ofOne),
+  ...ofAll(views.flatMap(({ status }) => (status === undefined ? [] : [status])))
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Status = NonNullable<View["status"]>
+
+/** From which difference of clocks on it is worth a look, in milliseconds. */
+const skewMillis = 5000
+
+/** How long a sync may take on average, in seconds. */
+const slowSyncSeconds = 0.05
+
+const ofOne = (view: View): ReadonlyArray<Finding> => {
+  const { error = "no answer", metrics, open, status, url } = view
+  const findings: Array<Finding> = []
+  const replica = status?.identity.replica ?? url
+  const say = (level: Finding["level"], what: string, remedy: string): void =>
+    void findings.push({ level, replica, what, remedy })
+  if (status === undefined) {
+    say("problem", `it does not answer: ${error}`, "start it, or mend the way to it; a token is given by QUORUM_TOKEN")
+    return findings
+  }
+  if (status.storeFault !== null) {
+    const { detail, reason } = status.storeFault
+    say("problem", `its store fails (${reason}): ${detail}`, "do what the detail says, and restart it")
+  }
+  if (status.damaged.length > 0) {
+    say(
+      "problem",
+      `${status.damaged.length} ranges of entries cannot be read`,
+      "the peers hold them: see QuorumDamage in docs/operations.md"
+    )
+  }
+  if (!status.voting)
+    say(
+      "problem",
+      `it counts for no quorum: ${status.obstacle ?? "it is recovering"}`,
+      "start the members that are down"
+    )
+  else if (!status.recovered)
+    say("problem", `it may not write yet: ${status.obstacle ?? "it has not heard of its own log"}`, "start its peers")
+  if (status.voting && !status.readable)
+    say("warning", "its index is built again, and reads wait for it", "wait; its log says how far it is")
+  if (status.clockHeldMillis !== 0) {
+    say(
+      "problem",
+      `its clock is ${seconds(status.clockHeldMillis)} too far from the others, and is not followed`,
+      "mend its time service"
+    )
+  }
+  if (status.farKeys > 0)
+    say(
+      "warning",
+      `${status.farKeys} keys have versions of a clock that was far ahead`,
+      "write them again once the clocks are right"
+    )
+  if (status.waitingWrites >= status.caps.waitingWrites / 2) {
+    say(
+      "warning",
+      `${status.waitingWrites} writes wait, of ${status.caps.waitingWrites} that may`,
+      "write less at once, or at other replicas"
+    )
+  }
+  for (const peer of status.peers) ofPeer(peer, say)
+  ofMetrics(metrics, say)
+  if (open && !isLoopback(url)) {
+    say(
+      "problem",
+      "everybody who reaches it may read and write",
+      "give it a tokensFile, or let only its clients reach the port"
+    )
+  }
+  return findings
+}
+
+type Say = (level: Finding["level"], what: string, remedy: string) => void
+
+const ofPeer = ({ clockSkewMillis, detail, drifted, lag, link, replica }: Status["peers"][number], say: Say): void => {
+  if (link === "down")
+    say(
+      "problem",
+      `it cannot reach ${replica}: ${detail ?? "no answer"}`,
+      `start ${replica}, or mend the network between them`
+    )
+  if (drifted.length > 0) {
+    say(
+      "problem",
+      `${replica} holds other entries than it does, of ${drifted.join(", ")}`,
+      "see QuorumDrift in docs/operations.md"
+    )
+  }
+  if (link === "up" && lag > manyEntries)
+    say("warning", `${replica} is ${lag} entries behind`, "watch it fall; compare the disks")
+  if (Math.abs(clockSkewMillis ?? 0) > skewMillis) {
+    say(
+      "warning",
+      `the clock of ${replica} differs by ${seconds(clockSkewMillis!)}`,
+      "mend the time service of the one that is wrong"
+    )
+  }
+}
+
+const manyEntries = 10_000
+
+const ofMetrics = (metrics: View["metrics"], say: Say): void => {
+  if (metrics === undefined) return
+  const [free, size] = [metrics["quorum_disk_free_bytes"], metrics["quorum_disk_size_bytes"]]
+  if (free !== undefined && size !== undefined && free < size / 10) {
+    say("problem", `${Math.round((free / size) * 100)} % of its disk are free`, "make room: a full disk fails writes")
+  }
+  const [sum = 0, count = 0] = [
+    metrics["quorum_append_sync_duration_seconds_sum"],
+    metrics["quorum_append_sync_duration_seconds_count"]
+  ]
+  if (count > 0 && sum / count > slowSyncSeconds) {
+    say(
+      "warning",
+      `a sync takes ${Math.round((sum / count) * 1000)} ms on average`,
+      "let nothing else write to its disk, or take a faster one"
+    )
+  }
+}
+
+/** What has to be the same everywhere. */
+const ofAll = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> => {
+  const [first, ...others] = statuses
+  if (first === undefined) return []
+  const differs = (what: string, of: (status: Status) => string, remedy: string): ReadonlyArray<Finding> =>
+    others
+      .filter((status) => of(status) !== of(first))
+      .map((status) => ({
+        level: "problem" as const,
+        replica: status.identity.replica,
+        what: `its ${what} ${of(status)}, and ${first.identity.replica}'s ${of(first)}`,
+        remedy
+      }))
+  return [
+    ...differs("replica set is", ({ identity }) => identity.cluster, "one of the urls leads elsewhere"),
+    ...differs(
+      "limits are",
+      ({ limits }) => JSON.stringify(limits),
+      "give all the same limits, and restart those that differ"
+    ),
+    ...differs(
+      "policy is",
+      ({ policy }) => `${policy.w} of ${policy.n}, ${policy.order}`,
+      "give all the same w and order"
+    ),
+    ...twins(statuses)
+  ]
+}
+
+/** Two urls that lead to one replica hide that another is not looked at. */
+const twins = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> =>
+  statuses
+    .map(({ identity }) => identity.replica)
+    .filter((id, i, all) => all.indexOf(id) !== i)
+    .map((replica) => ({
+      level: "warning",
+      replica,
+      what: "two of the urls lead to it",
+      remedy: "give each replica's own"
+    }))
+
+const seconds = (millis: number): string => `${(Math.abs(millis) / 1000).toFixed(1)} s`
+
+const isLoopback = (url: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(new URL(url).hostname)

@@ -1,0 +1,75 @@
+/**
+ * `quorum doctor`: what is wrong with the replicas, and what to do.
+ */
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
+import * as Doctor from "../Doctor.ts"
+import * as Table from "../tools/Table.ts"
+import { Ended } from "./Ending.ts"
+import * as Remote from "./remote.ts"
+
+/** The command. */
+export const command = Command.make(
+  "doctor",
+  Remote.flags,
+  Effect.fnUntraced(function* (given) {
+    const remote = yield* Remote.connect(given)
+    const replicas = yield* Remote.ask(given, (signal) => remote.client.status({ signal }))
+    const views = yield* Effect.promise(() =>
+      Promise.all(
+        replicas.map(async ({ error, status, url }): Promise<Doctor.View> => ({
+          url,
+          status: status as Doctor.View["status"],
+          ...(error === undefined ? {} : { error: Remote.messageOf(error) }),
+          metrics: status === undefined ? undefined : await metricsOf(remote, url),
+          open: status !== undefined && (await isOpen(url))
+        }))
+      )
+    )
+    const findings = Doctor.examine(views)
+    if (given.json) yield* Console.log(JSON.stringify(findings, null, 2))
+    else if (findings.length === 0)
+      yield* Console.log(`${views.length} replicas answer, and nothing is wrong with them`)
+    else {
+      const rows = findings.map(({ level, remedy, replica, what }) => [level, replica, what, remedy])
+      yield* Console.log(Table.lines(["level", "replica", "what", "what to do"], rows).join("\n"))
+    }
+    if (findings.some(({ level }) => level === "problem")) return yield* new Ended({ code: 1 })
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Looks at replicas that run: whether each answers, votes and reaches its peers, damage and drift, clocks, lag, disk space " +
+      "and the time of a sync, settings that differ, and ports that are open to everyone. Says what to do. Changes nothing. " +
+      "Exit code 1 when there is a problem."
+  ),
+  Command.withShortDescription("Says what is wrong with the replicas, and what to do"),
+  Command.withExamples([
+    {
+      command: "quorum doctor --url http://10.0.0.1:7401,http://10.0.0.2:7401,http://10.0.0.3:7401",
+      description: "All replicas of a set"
+    }
+  ])
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const patienceMillis = 5000
+
+/** The series that have no labels; undefined where none are shown. */
+const metricsOf = async (remote: Remote.Remote, url: string): Promise<Doctor.View["metrics"]> => {
+  try {
+    const answer = await remote.fetch(`${url}/metrics`, { signal: AbortSignal.timeout(patienceMillis) })
+    if (!answer.ok) return undefined
+    const series = (await answer.text()).matchAll(/^(\w+) (\S+)$/gm)
+    return Object.fromEntries(Array.from(series, ([, name, value]) => [name!, Number(value)]))
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the state is answered to somebody without a token. */
+const isOpen = (url: string): Promise<boolean> =>
+  fetch(`${url}/v1/status`, { redirect: "error", signal: AbortSignal.timeout(patienceMillis) }).then(
+    ({ ok }) => ok,
+    () => false
+  )

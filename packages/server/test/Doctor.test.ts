@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Doctor from "../src/Doctor.ts"
+import * as Program from "./support/program.ts"
+import * as Set from "./support/set.ts"
+
+type Status = NonNullable<Doctor.View["status"]>
+
+const peer = {
+  replica: "b",
+  link: "up",
+  since: 1,
+  verdict: null,
+  detail: null,
+  voting: true,
+  watermark: 1,
+  lag: 0,
+  drifted: [],
+  clockSkewMillis: 3,
+  pushes: 0,
+  pushBytes: 0,
+  connectionBytes: 0
+}
+
+/** As much of a state as is looked at, of a replica that is well. */
+const well = {
+  identity: { cluster: "quorum", replica: "a", incarnation: "01a214ef27187624" },
+  policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time" },
+  limits: { namespaceBytes: 255, keyBytes: 1024, valueBytes: 1024 },
+  recovered: true,
+  voting: true,
+  readable: true,
+  obstacle: null,
+  storeFault: null,
+  damaged: [],
+  clockHeldMillis: 0,
+  farKeys: 0,
+  waitingWrites: 0,
+  caps: { waitingWrites: 100, waitingBytes: 100, pushes: 1 },
+  peers: [peer]
+} as unknown as Status
+
+const view = (status: object = {}, more: Partial<Doctor.View> = {}): Doctor.View => ({
+  url: "http://127.0.0.1:7401",
+  status: { ...well, ...status },
+  metrics: undefined,
+  open: false,
+  ...more
+})
+
+describe("doctor", () => {
+  it("has nothing to say of replicas that are well", () => {
+    const identity = { ...well.identity, replica: "b" }
+    const metrics = { quorum_disk_free_bytes: 50, quorum_disk_size_bytes: 100 }
+    assert.deepStrictEqual(Doctor.examine([view({}, { metrics, open: true }), view({ identity })]), [])
+  })
+
+  it("names each thing that is wrong, with what to do", () => {
+    const of = (what: Partial<Doctor.View> | undefined, status: object = {}) => Doctor.examine([view(status, what)])
+    const far = "http://10.0.0.1:7401"
+    const sync = { quorum_append_sync_duration_seconds_sum: 9, quorum_append_sync_duration_seconds_count: 90 }
+    for (const [findings, level, said] of [
+      [of({ status: undefined, error: "refused" }), "problem", "it does not answer: refused"],
+      [of({}, { storeFault: { reason: "disk_full", detail: "no room" } }), "problem", "disk_full"],
+      [of({}, { damaged: [{}] }), "problem", "1 ranges of entries"],
+      [of({}, { voting: false, obstacle: "waits for c" }), "problem", "waits for c"],
+      [of({}, { recovered: false }), "problem", "it may not write yet"],
+      [of({}, { readable: false }), "warning", "its index is built again"],
+      [of({}, { clockHeldMillis: -90_000 }), "problem", "90.0 s too far"],
+      [of({}, { farKeys: 2 }), "warning", "2 keys"],
+      [of({}, { waitingWrites: 50 }), "warning", "50 writes wait"],
+      [of({}, { peers: [{ ...peer, link: "down", detail: "gone" }] }), "problem", "it cannot reach b: gone"],
+      [of({}, { peers: [{ ...peer, drifted: ["b@1"] }] }), "problem", "b@1"],
+      [of({}, { peers: [{ ...peer, lag: 20_000 }] }), "warning", "20000 entries behind"],
+      [of({}, { peers: [{ ...peer, clockSkewMillis: -6000 }] }), "warning", "6.0 s"],
+      [of({ metrics: { quorum_disk_free_bytes: 9, quorum_disk_size_bytes: 100 } }), "problem", "9 % of its disk"],
+      [of({ metrics: sync }), "warning", "100 ms on average"],
+      [of({ url: far, open: true }), "problem", "everybody who reaches it"]
+    ] as const) {
+      assert.lengthOf(findings, 1, said)
+      assert.strictEqual(findings[0]!.level, level, said)
+      assert.include(findings[0]!.what, said)
+      assert.isAbove(findings[0]!.remedy.length, 5)
+    }
+    assert.deepStrictEqual(of({ url: far }), [])
+  })
+
+  it("compares what has to be the same on all replicas", () => {
+    const other = { ...well.identity, replica: "b" }
+    const found = (status: object) =>
+      Doctor.examine([view(), view({ identity: other, ...status })]).map(({ what }) => what)
+    assert.match(found({ limits: { ...well.limits, keyBytes: 9 } })[0]!, /^its limits are .*"keyBytes":9/)
+    assert.match(found({ policy: { ...well.policy, w: 3 } })[0]!, /^its policy is 3 of 3, real-time, and a's 2 of 3/)
+    assert.match(found({ identity: { ...other, cluster: "x" } })[0]!, /^its replica set is x/)
+    assert.deepStrictEqual(found({ identity: well.identity }), ["two of the urls lead to it"])
+  })
+
+  it.live(
+    "looks at replicas that run, and ends with exit code 1 when one of them does not",
+    () =>
+      Effect.gen(function* () {
+        const { start, urls } = yield* Set.make
+        const [, , c] = yield* Effect.all([start("a"), start("b"), start("c")], { concurrency: "unbounded" })
+        yield* Set.ready(Object.values(urls))
+        const env = { QUORUM_URL: Object.values(urls).join(",") }
+        const before = yield* Program.outcome(["doctor", "--json"], { env })
+        const disk = /of its disk are free/
+        assert.deepStrictEqual(
+          (JSON.parse(before.stdout) as ReadonlyArray<Doctor.Finding>).filter(({ what }) => !disk.test(what)),
+          []
+        )
+        yield* c.signal("SIGKILL")
+        yield* c.ended
+        const after = yield* Program.outcome(["doctor", "--timeout", "2"], { env })
+        assert.strictEqual(after.code, 1)
+        assert.include(after.stdout, `${urls.c}  it does not answer`)
+      }),
+    90_000
+  )
+})
