@@ -47,16 +47,26 @@ export const isLinearizable = (all: ReadonlyArray<Operation>): "yes" | "no" | "u
     if (visited.has(state)) return false
     visited.add(state)
     if (++states > mostStates) return false
+    // A read that fits comes next wherever it would come: it changes nothing for what follows.
     for (let i = from; i < count && operations[i]!.asked <= end; i++) {
-      if (done[i] === 1) continue
-      const { answered, kind, value: next } = operations[i]!
-      if (kind === "read" && next !== value) continue
-      done[i] = 1
-      if (answered !== undefined) left--
-      if (search(from, next)) return true
-      done[i] = 0
-      if (answered !== undefined) left++
+      const { kind, value: seen } = operations[i]!
+      if (done[i] === 0 && kind === "read" && seen === value) return comesNext(i, from, value)
     }
+    for (let i = from; i < count && operations[i]!.asked <= end; i++) {
+      const { kind, value: next } = operations[i]!
+      if (done[i] === 0 && kind === "write" && comesNext(i, from, next)) return true
+    }
+    return false
+  }
+
+  /** Whether an order is found in which this operation comes next. */
+  const comesNext = (i: number, from: number, value: string): boolean => {
+    const isAnswered = operations[i]!.answered !== undefined
+    done[i] = 1
+    if (isAnswered) left--
+    if (search(from, value)) return true
+    done[i] = 0
+    if (isAnswered) left++
     return false
   }
 

@@ -60,9 +60,12 @@ export const onAny =
   }
 
 /** The disk of a replica is gone. */
-export const loseDisk = (name: string, next: (machine: Machines.Machine, dice: Dice) => Disk.Disk | undefined): Fault =>
+export const loseDisk = (
+  name: string,
+  next: (machine: Machines.Machine, dice: Dice, world: World) => Disk.Disk | undefined
+): Fault =>
   onAny((machine) => (world, dice, options) => {
-    const disk = isSpare(world, machine, options) ? next(machine, dice) : undefined
+    const disk = isSpare(world, machine, options) ? next(machine, dice, world) : undefined
     if (disk === undefined) return undefined
     replaceDisk(world, machine, disk)
     world.happened(name)

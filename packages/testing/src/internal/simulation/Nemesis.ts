@@ -34,6 +34,7 @@ export const kinds = {
   power_cut: ["power_cut", "unsynced_lost", "unsynced_kept", "unsynced_torn"],
   power_cut_of_all: ["power_cut_of_all"],
   wipe: ["wipe"],
+  replaced: ["replaced"],
   restore: ["restore"],
   remove: ["removed_folder"],
   clone: ["cloned"],
@@ -50,6 +51,9 @@ export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
 /** Kinds that matter together: what one of them does shows by another. */
 export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
+  ["replaced", "slow_link"],
+  ["replaced", "partition", "slow_disk", "slow_link"],
+  ["replaced", "one_way_partition", "pause"],
   ["wipe", "pair_partition", "slow_link"],
   ["wipe", "pair_partition", "one_way_partition", "slow_link"],
   ["wipe", "restore", "remove", "bridge_partition", "slow_link"],
@@ -251,6 +255,17 @@ const faults: Readonly<Record<Kind, Fault>> = {
     return { what: "all", millis: downMillis(dice), end }
   },
   wipe: Losses.loseDisk("wipe", Losses.emptyDisk),
+  // Another machine in its place, which some of the others do not reach at first.
+  replaced: Losses.loseDisk("replaced", (machine, dice, { members, network, timeline, outside }) => {
+    for (const other of members) {
+      if (other === machine.id || dice.chance(0.6)) continue
+      const ways = [network.link(machine.id, other), network.link(other, machine.id)]
+      for (const way of ways) way.blocked = "partition"
+      const until = timeline.now() + dice.wait(2000)
+      timeline.at(outside, until, () => ways.forEach((way) => (way.blocked = undefined)))
+    }
+    return Losses.emptyDisk(machine)
+  }),
   restore: Losses.loseDisk("restore", ({ clock, copies, disk }, dice) => {
     if (copies.length === 0) return undefined
     // On another machine as often as on this one.

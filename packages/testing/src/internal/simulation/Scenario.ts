@@ -63,7 +63,7 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       weak: dice.pick([0, 0.1, 0.3])
     },
     nemesis: {
-      kinds: dice.chance(0.3) ? dice.pick(Nemesis.mixes) : Nemesis.all.filter(() => dice.chance(share)),
+      kinds: dice.chance(0.4) ? dice.pick(Nemesis.mixes) : Nemesis.all.filter(() => dice.chance(share)),
       everyMillis: dice.pick([150, 400, 1000]),
       isReckless: false
     },
