@@ -346,7 +346,7 @@ export const bugs = [
     file: "peer/Peers.ts",
     find: "if (!isFirst) takeBack(peer)",
     replace: "void isFirst",
-    replicas: 5
+    replicas: 4
   },
   {
     name: "reads-while-recovering",
@@ -463,7 +463,7 @@ export const bugs = [
     file: "peer/internal/PushLoop.ts",
     find: "ack.incarnation === welcome.incarnation && ack.members === members",
     replace: "ack.incarnation === welcome.incarnation && members === members",
-    replicas: 5
+    replicas: 4
   },
   {
     name: "tombstones-go",
