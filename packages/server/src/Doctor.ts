@@ -10,7 +10,7 @@ export interface View {
   readonly status: typeof ReplicaStatus.Status.Encoded | undefined
   /** Why it did not. */
   readonly error?: string
-  /** The series of its metrics without labels, by name; none when it does not show them. */
+  /** The series of its metrics, by name and labels as Prometheus has them; none when it does not show them. */
   readonly metrics: Readonly<Record<string, number>> | undefined
   /** Whether it answered its status to somebody without a token. */
   readonly open: boolean
@@ -134,16 +134,21 @@ const ofPeer = ({ clockSkewMillis, detail, drifted, lag, link, replica }: Status
 
 const manyEntries = 10_000
 
+/** The series that are looked at. */
+export const series = {
+  free: "quorum_disk_free_bytes",
+  size: "quorum_disk_size_bytes",
+  syncSum: 'quorum_append_sync_duration_seconds_sum{quorum_log="own"}',
+  syncCount: 'quorum_append_sync_duration_seconds_count{quorum_log="own"}'
+}
+
 const ofMetrics = (metrics: View["metrics"], say: Say): void => {
   if (metrics === undefined) return
-  const [free, size] = [metrics["quorum_disk_free_bytes"], metrics["quorum_disk_size_bytes"]]
+  const [free, size] = [metrics[series.free], metrics[series.size]]
   if (free !== undefined && size !== undefined && free < size / 10) {
     say("problem", `${Math.round((free / size) * 100)} % of its disk are free`, "make room: a full disk fails writes")
   }
-  const [sum = 0, count = 0] = [
-    metrics["quorum_append_sync_duration_seconds_sum"],
-    metrics["quorum_append_sync_duration_seconds_count"]
-  ]
+  const [sum = 0, count = 0] = [metrics[series.syncSum], metrics[series.syncCount]]
   if (count > 0 && sum / count > slowSyncSeconds) {
     say(
       "warning",

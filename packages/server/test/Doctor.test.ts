@@ -51,14 +51,14 @@ const view = (status: object = {}, more: Partial<Doctor.View> = {}): Doctor.View
 describe("doctor", () => {
   it("has nothing to say of replicas that are well", () => {
     const identity = { ...well.identity, replica: "b" }
-    const metrics = { quorum_disk_free_bytes: 50, quorum_disk_size_bytes: 100 }
+    const metrics = { [Doctor.series.free]: 50, [Doctor.series.size]: 100 }
     assert.deepStrictEqual(Doctor.examine([view({}, { metrics, open: true }), view({ identity })]), [])
   })
 
   it("names each thing that is wrong, with what to do", () => {
     const of = (what: Partial<Doctor.View> | undefined, status: object = {}) => Doctor.examine([view(status, what)])
     const far = "http://10.0.0.1:7401"
-    const sync = { quorum_append_sync_duration_seconds_sum: 9, quorum_append_sync_duration_seconds_count: 90 }
+    const sync = { [Doctor.series.syncSum]: 9, [Doctor.series.syncCount]: 90 }
     for (const [findings, level, said] of [
       [of({ status: undefined, error: "refused" }), "problem", "it does not answer: refused"],
       [of({}, { storeFault: { reason: "disk_full", detail: "no room" } }), "problem", "disk_full"],
@@ -73,7 +73,7 @@ describe("doctor", () => {
       [of({}, { peers: [{ ...peer, drifted: ["b@1"] }] }), "problem", "b@1"],
       [of({}, { peers: [{ ...peer, lag: 20_000 }] }), "warning", "20000 entries behind"],
       [of({}, { peers: [{ ...peer, clockSkewMillis: -6000 }] }), "warning", "6.0 s"],
-      [of({ metrics: { quorum_disk_free_bytes: 9, quorum_disk_size_bytes: 100 } }), "problem", "9 % of its disk"],
+      [of({ metrics: { [Doctor.series.free]: 9, [Doctor.series.size]: 100 } }), "problem", "9 % of its disk"],
       [of({ metrics: sync }), "warning", "100 ms on average"],
       [of({ url: far, open: true }), "problem", "everybody who reaches it"]
     ] as const) {
@@ -109,6 +109,8 @@ describe("doctor", () => {
           (JSON.parse(before.stdout) as ReadonlyArray<Doctor.Finding>).filter(({ what }) => !disk.test(what)),
           []
         )
+        const shown = yield* Effect.promise(() => fetch(`${urls.a}/metrics`).then((answer) => answer.text()))
+        for (const name of Object.values(Doctor.series)) assert.include(shown, `\n${name} `)
         yield* c.signal("SIGKILL")
         yield* c.ended
         const after = yield* Program.outcome(["doctor", "--timeout", "2"], { env })

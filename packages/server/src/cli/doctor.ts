@@ -55,12 +55,12 @@ export const command = Command.make(
 
 const patienceMillis = 5000
 
-/** The series that have no labels; undefined where none are shown. */
+/** All series; undefined where none are shown. */
 const metricsOf = async (remote: Remote.Remote, url: string): Promise<Doctor.View["metrics"]> => {
   try {
     const answer = await remote.fetch(`${url}/metrics`, { signal: AbortSignal.timeout(patienceMillis) })
     if (!answer.ok) return undefined
-    const series = (await answer.text()).matchAll(/^(\w+) (\S+)$/gm)
+    const series = (await answer.text()).matchAll(/^(\w+(?:\{[^}]*\})?) (\S+)$/gm)
     return Object.fromEntries(Array.from(series, ([, name, value]) => [name!, Number(value)]))
   } catch {
     return undefined
