@@ -235,6 +235,53 @@ describe("L60 one damaged page", () => {
   )
 })
 
+describe("L60 a damaged page above the rows", () => {
+  it.effect(
+    "that hides the newest of them is found by the append that meets them, and nothing is written over them",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* tempFolder
+        const whole = firstBatch(
+          logA,
+          Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(300))
+        )
+        yield* using(folder, (store) =>
+          Effect.gen(function* () {
+            for (let seq = 0; seq < 60; seq++) yield* store.append(EntryBatch.take(EntryBatch.after(whole, seq), 1))
+          })
+        )
+        const bytes = fs.readFileSync(fileOf(folder))
+        const db = new DatabaseSync(fileOf(folder))
+        const found = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'batch_1'").get()
+        db.close()
+        // Of the root page the last child becomes the first: its newest row is taken for the newest of all.
+        const root = (Number(found!["rootpage"]) - 1) * 4096
+        assert.strictEqual(bytes[root], 5)
+        const cell = root + bytes.readUInt16BE(root + 12)
+        bytes.copyWithin(root + 8, cell, cell + 4)
+        fs.writeFileSync(fileOf(folder), bytes)
+        for (let start = 0; start < 2; start++) {
+          yield* using(folder, (store) =>
+            Effect.gen(function* () {
+              const [head] = yield* store.watermarks
+              if (start === 0) {
+                assert.isBelow(head!.seq, 20)
+                assert.strictEqual((yield* appendError(store, EntryBatch.after(whole, head!.seq))).reason, "corrupt")
+                assert.isTrue(store.damaged().some(({ to }) => to === head!.seq + 1))
+                assert.strictEqual((yield* Effect.flip(store.chainAt(logA, head!.seq + 1))).reason, "corrupt")
+                assert.deepStrictEqual(yield* store.cut(logA), head)
+                yield* store.append(EntryBatch.after(whole, head!.seq))
+              }
+              assert.deepStrictEqual(store.damaged(), [])
+              const read = Option.getOrThrow(yield* store.read(logA, 0, 1 << 20))
+              assert.isTrue(Buffer.from(read.bytes).equals(Buffer.from(whole.bytes)))
+            })
+          )
+        }
+      })
+  )
+})
+
 describe("L60 one bit anywhere", () => {
   it.effect(
     "is a typed error at the start, or a range that is named; nothing else is served but what was written",

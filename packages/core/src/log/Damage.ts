@@ -56,9 +56,9 @@ export const make = (
     const unknown: Array<LogId.LogId> = []
     for (const log of new Set(known.map((range) => range.log))) {
       ends.set(log, yield* endBefore(log, Math.min(...known.flatMap((one) => (one.log === log ? [one.from] : [])))))
-      const last = end(log)
-      const isUnknown = find(log, (range) => last <= range.to) && (yield* chainAt(log, last)) === undefined
-      if (isUnknown) unknown.push(log)
+      const last = find(log, (range) => end(log) <= range.to)
+      // The store may have found that the log goes on after what was taken for its end.
+      if (last !== undefined && (yield* chainAt(log, last.to)) === undefined) unknown.push(log)
     }
     held = ends
     unknownEnds = unknown

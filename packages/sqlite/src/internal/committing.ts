@@ -48,12 +48,14 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
     } catch (cause) {
       try {
         if (db.isTransaction) db.exec("ROLLBACK")
+        if (isDamage(cause)) throw Rows.endUnknown(log)
         if (!endedBeforeCommit.has(Database.resultCode(cause))) {
           synced()
           undo.run()
           if (Rows.appended(log).rows.get(log.head.seq) !== undefined) throw cause
         }
-      } catch {
+      } catch (second) {
+        if (second === log.damagedEnd) throw second
         const subject = `entries ${batch.from} to ${EntryBatch.last(batch)} of ${batch.log}`
         throw guard.uncertain(
           subject,
@@ -82,3 +84,9 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
 
 /** Result codes that SQLite gives before it writes a commit record: busy, locked, read-only, full, too big. */
 const endedBeforeCommit = new Set<number | undefined>([5, 6, 8, 13, 18])
+
+/** The table cannot be read where the log goes on, or has a row there already: it does not end where it seemed to. */
+const isDamage = (cause: unknown): boolean => damageCodes.has((Database.resultCode(cause) ?? 0) & 0xff)
+
+/** Result codes for a damaged page, and for a row that is there twice. */
+const damageCodes = new Set([11, 19])

@@ -83,6 +83,12 @@ export const forgetRows = (log: HeldLog): void => {
   log.next = 0
 }
 
+/** The log goes on after what was taken for its end: nothing can be appended before that end is given up. */
+export const endUnknown = (log: HeldLog): ReplicaStore.StoreError => {
+  log.head = { log: log.head.log, seq: log.head.seq + 1, chain: Chain.empty }
+  return (log.damagedEnd = noteDamage(log, log.head.seq))
+}
+
 /** Where the newest row that ends before a sequence ends, and the chain there; 0 when there is none. */
 export const endBefore = (
   log: HeldLog,

@@ -94,9 +94,8 @@ export const mend = (world: World): void => {
   for (const copy of Array.from(world.clones)) Losses.endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
     machine.clock.mend()
-    // What is damaged is thrown away, as an operator is told to, and comes back from the others.
-    if (Disk.isDamaged(machine.disk) || machine.disk.isRemoved)
-      Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
+    // What is damaged stays: it is mended by itself.
+    if (machine.disk.isRemoved) Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
     Object.assign(machine.disk, { slowMillis: 0, isFull: false })
     machine.disk.faults.length = 0
     if (machine.process?.owner.paused !== undefined) world.timeline.unpause(machine.process.owner)
