@@ -183,7 +183,8 @@ export const bugs = [
     says: "a quorum that was not met is answered as nothing written",
     file: "write/internal/InFlight.ts",
     find: "resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))",
-    replace: "resume(Exit.fail(new QuorumError.QuorumUnavailable({ alive: got, needed, reason: 'timeout', verdicts }) as never))"
+    replace:
+      "resume(Exit.fail(new QuorumError.QuorumUnavailable({ alive: got, needed, reason: 'timeout', verdicts }) as never))"
   },
   {
     name: "write-id-of-the-batch",
