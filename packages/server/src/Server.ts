@@ -14,6 +14,7 @@ import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Predicate, Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import type { HttpServer, HttpServerError } from "effect/http"
+import * as BackupRoute from "./BackupRoute.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
 /** A file that the settings name cannot be used, or a package that they need is missing. */
@@ -124,6 +125,7 @@ const routes = ({ data, metrics }: ServerConfig) =>
   Layer.mergeAll(
     ClientApiServer.layer,
     ReplicaLog.layer(),
+    BackupRoute.layer(data),
     Layer.effectDiscard(ClientTokens.warnWithout),
     metrics ? Layer.merge(Prometheus.layer(), ProcessMetrics.layer({ folder: data })) : Layer.empty
   )
@@ -134,7 +136,8 @@ type Stores = Layer.Layer<
   ReplicaSet.ReplicaSet
 >
 
-const storeOf = ({ data: folder, maxBytes, store }: ServerConfig): Stores =>
+/** The store of a replica, as its settings say. */
+export const storeOf = ({ data: folder, maxBytes, store }: ServerConfig): Stores =>
   store === "sqlite"
     ? SqliteStore.layer({ folder, ...(maxBytes === undefined ? {} : { maxBytes }) })
     : Layer.unwrap(Effect.map(lmdb, ({ LmdbStore }) => LmdbStore.layer({ folder })))

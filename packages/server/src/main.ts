@@ -7,6 +7,7 @@ import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
+import * as Backup from "./cli/backup.ts"
 import * as Dev from "./cli/dev.ts"
 import * as Doctor from "./cli/doctor.ts"
 import * as Ending from "./cli/Ending.ts"
@@ -28,7 +29,15 @@ const quorum = Command.make("quorum").pipe(
   Command.withSubcommands([
     {
       group: "Replicas",
-      commands: [Serve.command(onServing), Dev.command(onServing), Status.command, Doctor.command, Explain.command]
+      commands: [
+        Serve.command(onServing),
+        Dev.command(onServing),
+        Status.command,
+        Doctor.command,
+        Explain.command,
+        Backup.backup,
+        Backup.restore
+      ]
     },
     {
       group: "Records",

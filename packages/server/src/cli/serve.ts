@@ -11,12 +11,17 @@ import { Usage } from "./Ending.ts"
 import * as Flags from "./flags.ts"
 import { notify } from "./notify.ts"
 
-const flags = {
+/** Where settings may be. */
+export const configFile = {
   config: Flag.String("config").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("A JSON file of settings; flags and variables go before it [QUORUM_CONFIG]"),
     Flag.optional
-  ),
+  )
+}
+
+const flags = {
+  ...configFile,
   ...Flags.settingFlags,
   // Ends with the process that started it, however that ends.
   withParent: Flag.Boolean("with-parent").pipe(Flag.withDefault(false), Flag.withHidden)
@@ -56,7 +61,10 @@ export const command = (onServing: () => void) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The settings out of all their places. */
-const configOf = Effect.fnUntraced(function* (flag: string | undefined, flags: Readonly<Record<string, string>>) {
+export const configOf = Effect.fnUntraced(function* (
+  flag: string | undefined,
+  flags: Readonly<Record<string, string>>
+) {
   const path = flag ?? process.env["QUORUM_CONFIG"]
   const source = flag === undefined ? "QUORUM_CONFIG" : "--config"
   const object =

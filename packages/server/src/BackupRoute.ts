@@ -1,0 +1,59 @@
+/**
+ * `GET /v1/backup`: all that this replica durably holds at this moment, as a file that `quorum restore` takes.
+ *
+ * It is written beside the logs first, so the disk needs as much room again, and removed when it was sent. One at a time.
+ * A token of namespaces does not reach it.
+ */
+import { join } from "node:path"
+import { NodeFileSystem } from "@effect/platform-node"
+import { Backup } from "@quorum/core"
+import { ReplicaServer } from "@quorum/core/adapter"
+import { Effect, FileSystem, Layer, Semaphore, Stream } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+
+/** Where it is. */
+export const path = "/v1/backup"
+
+/** The route, for a replica that keeps its files in this folder. */
+export const layer = (folder: string) =>
+  HttpRouter.use((router) =>
+    Effect.gen(function* () {
+      const backup = yield* Backup.Backup
+      const fs = yield* FileSystem.FileSystem
+      const turn = yield* Semaphore.make(1)
+      const file = join(folder, "backup.sending")
+      const remove = Effect.ignore(fs.remove(file, { force: true }))
+      const send = Effect.gen(function* () {
+        if (!(yield* turn.takeIfAvailable(1))) return busy
+        const over = Effect.andThen(remove, turn.release(1))
+        return yield* remove.pipe(
+          Effect.andThen(Effect.provideService(backup.toFile(file), FileSystem.FileSystem, fs)),
+          Effect.andThen(fs.stat(file)),
+          Effect.map(({ size }) =>
+            HttpServerResponse.stream(Stream.ensuring(fs.stream(file), over), {
+              contentType: "application/octet-stream",
+              contentLength: Number(size)
+            })
+          ),
+          Effect.onError(() => over),
+          Effect.catch((error) =>
+            Effect.as(Effect.logError("a backup could not be made", error), failed(error.message))
+          )
+        )
+      })
+      yield* router.add(
+        "GET",
+        path,
+        ReplicaServer.exactly(path, () => send)
+      )
+    })
+  ).pipe(Layer.provide(NodeFileSystem.layer))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const answer = (error: string, message: string) =>
+  HttpServerResponse.setHeader(HttpServerResponse.jsonUnsafe({ error, message }, { status: 503 }), "retry-after", "1")
+
+const busy = answer("overloaded", "another backup is made at this replica; ask another one, or again later")
+
+const failed = (why: string) => answer("store_failed", `no backup could be made: ${why}`)

@@ -1,0 +1,119 @@
+/**
+ * `quorum backup` and `quorum restore`.
+ */
+import { Backup, ReplicaSet } from "@quorum/core"
+import { createWriteStream } from "node:fs"
+import { rename, rm } from "node:fs/promises"
+import { Readable } from "node:stream"
+import { pipeline } from "node:stream/promises"
+import { Console, Effect, FileSystem, Layer, Option } from "effect"
+import { Argument, Command } from "effect/cli"
+import * as BackupRoute from "../BackupRoute.ts"
+import * as Server from "../Server.ts"
+import * as Progress from "../tools/Progress.ts"
+import * as Text from "../tools/Text.ts"
+import { Failed, Usage } from "./Ending.ts"
+import * as Flags from "./flags.ts"
+import * as Remote from "./remote.ts"
+import * as Serve from "./serve.ts"
+
+const file = Argument.String("file").pipe(Argument.withDescription("The file of the backup"))
+
+/** `quorum backup`. */
+export const backup = Command.make(
+  "backup",
+  { file, ...Remote.flags },
+  Effect.fnUntraced(function* ({ file, ...given }) {
+    const fs = yield* FileSystem.FileSystem
+    if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) {
+      return yield* new Usage({ detail: `file: ${file} is there already; give another name` })
+    }
+    const remote = yield* Remote.connect(given)
+    const part = `${file}.part`
+    yield* Effect.addFinalizer(() => Effect.promise(() => rm(part, { force: true })))
+    yield* Remote.ask(given, (signal) => fetchInto(remote, part, signal))
+    // What has come is read to its end, so that a file that has the name can be restored.
+    const summary = yield* Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))
+    yield* Effect.tryPromise({
+      try: () => rename(part, file),
+      catch: (error) => new Failed({ detail: Remote.messageOf(error) })
+    })
+    const { cluster, entries, replica, takenAt } = summary
+    yield* Console.log(
+      given.json
+        ? JSON.stringify({ file, cluster, replica, takenAt, entries })
+        : `${Text.number(entries)} entries of ${cluster}, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${file}`
+    )
+  }, Effect.scoped)
+).pipe(
+  Command.withDescription(
+    "Takes a backup of a replica that runs: all that it durably holds at this moment. The file is read to its end before it " +
+      "gets its name. The replica needs as much room on its disk meanwhile as its logs have."
+  ),
+  Command.withShortDescription("Takes a backup of a replica that runs"),
+  Command.withExamples([{ command: "quorum backup quorum.backup", description: "Of the first replica that answers" }])
+)
+
+const { cluster, data, id, store } = Flags.settingFlags
+
+/** `quorum restore`. */
+export const restore = Command.make(
+  "restore",
+  { file, ...Serve.configFile, id, data, cluster, store },
+  Effect.fnUntraced(
+    function* ({ config: configFile, file, ...given }) {
+      const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given))
+      const { finish, step } = yield* Progress.Progress
+      const layer = Server.storeOf(config).pipe(
+        Layer.provide(ReplicaSet.layer({ cluster: config.cluster, self: config.id, members: config.members }))
+      )
+      const summary = yield* Backup.restore(file, (done, all) => void Effect.runSync(step("restore", done, all))).pipe(
+        Effect.provide(layer),
+        Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message })))
+      )
+      yield* finish
+      yield* Console.log(
+        `${Text.number(summary.entries)} entries, as ${summary.replica} held them at ${new Date(summary.takenAt).toISOString()}, are in ${config.data}`
+      )
+    },
+    Effect.provide(Progress.layer(process.stderr))
+  )
+).pipe(
+  Command.withDescription(
+    "Fills the empty folder of a replica that does not run from a backup. Where other replicas of the set are alive, this one " +
+      "recovers from them: nothing is rolled back. Where all are lost, restore the same file at every replica before the first " +
+      "of them starts; what was acknowledged after the backup is lost then."
+  ),
+  Command.withShortDescription("Fills an empty folder from a backup"),
+  Command.withExamples([
+    {
+      command: "quorum restore quorum.backup --config /etc/quorum/quorum.json",
+      description: "As the replica is configured"
+    },
+    { command: "quorum restore quorum.backup --id a --data ./a", description: "By flags" }
+  ])
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Takes it from the first replica that has one to give. */
+const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSignal): Promise<void> => {
+  let last: unknown
+  for (const url of remote.urls) {
+    try {
+      const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
+      if (!answer.ok) {
+        const { message } = (await answer.json()) as { readonly message?: string }
+        throw new Error(`${url}: ${message ?? `status ${answer.status}`}`)
+      }
+      await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(part, { mode: 0o600, flush: true }), {
+        signal
+      })
+      return
+    } catch (error) {
+      if (signal.aborted) throw error
+      last = error
+    }
+  }
+  throw last
+}

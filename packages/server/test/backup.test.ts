@@ -1,0 +1,93 @@
+/** `quorum backup` and `quorum restore`, as processes. */
+import { createHash } from "node:crypto"
+import { readFileSync, truncateSync, writeFileSync, existsSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Ports from "../src/tools/Ports.ts"
+import * as Program from "./support/program.ts"
+import * as Set from "./support/set.ts"
+
+const timeout = 120_000
+
+describe("quorum backup", () => {
+  it.live(
+    "brings back what a replica held when all replicas are lost, and refuses what is no empty folder",
+    () =>
+      Effect.gen(function* () {
+        const { flags, folder, start, urls } = yield* Set.make
+        const env = { QUORUM_URL: Object.values(urls).join(",") }
+        const quorum = (args: ReadonlyArray<string>) => Program.outcome(args, { env })
+        const replicas = yield* Effect.all([start("a"), start("b"), start("c")], { concurrency: "unbounded" })
+        yield* Set.ready(Object.values(urls))
+        yield* quorum(["put", "n", "k", "kept", "--w", "3"])
+        const file = join(folder, "all.backup")
+        const taken = yield* quorum(["backup", file])
+        assert.match(taken.stdout, /^1 entries of quorum, as [abc] held them at /)
+        assert.strictEqual((yield* quorum(["backup", file])).code, 2)
+        assert.isFalse(existsSync(join(folder, "a", "backup.sending")))
+        yield* quorum(["put", "n", "later", "lost", "--w", "3"])
+        yield* Effect.forEach(replicas, (replica) => Effect.andThen(replica.signal("SIGKILL"), replica.ended))
+
+        const peers = flags("a")[4]!
+        const restored = (id: string) => ["--id", id, "--peers", peers, "--data", join(folder, `new-${id}`)]
+        for (const id of ["a", "b", "c"]) {
+          const { code, stderr } = yield* quorum(["restore", file, "--id", id, "--data", join(folder, `new-${id}`)])
+          assert.strictEqual(code, 0, stderr)
+        }
+        yield* Effect.forEach(["a", "b", "c"], (id) => Program.run(["serve", ...restored(id)]))
+        yield* Set.ready(Object.values(urls))
+        assert.strictEqual((yield* quorum(["get", "n", "k"])).stdout, "kept")
+        assert.strictEqual((yield* quorum(["get", "n", "later"])).code, 1)
+
+        const used = yield* quorum(["restore", file, "--id", "a", "--data", join(folder, "a")])
+        assert.strictEqual(used.code, 1)
+        assert.include(used.stderr, "not_empty")
+        truncateSync(file, readFileSync(file).length - 1)
+        const cut = yield* quorum(["restore", file, "--id", "a", "--data", join(folder, "empty")])
+        assert.strictEqual(cut.code, 1)
+        assert.include(cut.stderr, "damaged")
+      }),
+    timeout
+  )
+
+  it.live(
+    "needs a token that reaches everything",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const tokens = join(folder, "tokens.json")
+        const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+        writeFileSync(
+          tokens,
+          JSON.stringify([
+            { name: "all", sha256: sha256("all"), role: "read" },
+            { name: "some", sha256: sha256("some"), role: "admin", namespaces: ["n"] }
+          ])
+        )
+        const data = join(folder, "a")
+        const replica = yield* Program.run([
+          "serve",
+          "--id",
+          "a",
+          "--data",
+          data,
+          "--port",
+          String(port),
+          "--tokens-file",
+          tokens
+        ])
+        yield* replica.wrote("listens")
+        const url = `http://127.0.0.1:${port}/v1/backup`
+        const status = (token?: string) =>
+          Effect.promise(() =>
+            fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }).then(
+              (answer) => answer.status
+            )
+          )
+        assert.deepStrictEqual([yield* status(), yield* status("some"), yield* status("all")], [401, 403, 200])
+      }),
+    timeout
+  )
+})
