@@ -2,9 +2,10 @@
  * A replica on Node that speaks HTTP, in one line: what reaches its peers, what answers them, and what answers clients.
  */
 import { createServer } from "node:http"
-import { NodeCrypto, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import type { Replica, ReplicaSet } from "@quorum/core"
+import { NodeCrypto, NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import type { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
 import { type PeerTransport, type PeerUrls, PeerSecret, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
+import { PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
@@ -16,13 +17,18 @@ import * as HttpPeerTransport from "./peer/HttpPeerTransport.ts"
 export interface Options extends HttpPeerServer.Options {
   /** The port for peers and clients; 0 takes any that is free. */
   readonly port: number
-  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret` or `identify`. */
+  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret`, `tls` or `identify`. */
   readonly host?: string
   /**
    * What all members share and nobody else knows, of 32 bytes or more (`openssl rand -hex 32`): peers prove to each other
    * with it who they are, and what they say. Read it with `Config.redacted`.
    */
   readonly secret?: Redacted.Redacted<string> | undefined
+  /**
+   * The files by which peers prove with certificates who they are, in both directions; see `PeerTls`. The port takes TLS
+   * only then, also from clients, who need no certificate. It may be used together with `secret`.
+   */
+  readonly tls?: PeerTls.Options | undefined
   /** Where each replica answers, by replica id: `http://host:port`, or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
   /**
@@ -39,32 +45,60 @@ export interface Options extends HttpPeerServer.Options {
  * the replica stay available to the program. `WsNode` of `@quorum/ws` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", hosts, peers, port, routes = ClientApiServer.layer, secret, ...options }: Options) =>
+  ({ host = "127.0.0.1", hosts, peers, port, routes = ClientApiServer.layer, secret, tls, ...options }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
     Replica.Services | HttpServer.HttpServer,
-    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | HttpServerError.ServeError,
+    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | PeerTls.InvalidPeerTls | HttpServerError.ServeError,
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
-    ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(options), routes)).pipe(
-      Layer.provideMerge(
-        NodeHttpServer.layer(limited, { host, port, gracefulShutdownTimeout: ReplicaServer.closeMillis })
-      ),
-      Layer.provideMerge(replica),
-      Layer.provide(Layer.provide(HttpPeerTransport.layer({ peers }), NodeHttpClient.layerUndici)),
+    Layer.unwrap(
+      Effect.map(PeerTls.PeerTls, (certified) =>
+        ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes)).pipe(
+          Layer.provideMerge(NodeHttpServer.layer(() => listener(certified), { host, port, gracefulShutdownTimeout })),
+          Layer.provideMerge(replica),
+          Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
+        )
+      )
+    ).pipe(
+      Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
       Layer.provide(
         Layer.effectDiscard(
-          Effect.andThen(
-            PeerSecret.checkHost(host, secret !== undefined || options.identify !== undefined),
+          Effect.all([
+            PeerTls.checkUrls(tls, peers),
+            PeerSecret.checkHost(host, secret !== undefined || tls !== undefined || options.identify !== undefined),
             routes === ClientApiServer.layer ? ClientTokens.warnWithout : Effect.void
-          )
+          ])
         )
       )
     )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const limited = () => ServerLimits.limit(createServer(ServerLimits.timeouts))
+const gracefulShutdownTimeout = ReplicaServer.closeMillis
+
+/** What an application identifies itself counts; unless it does, what TLS has proved. */
+const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>
+  tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
+
+const listener = (tls: PeerTls.Tls | undefined) =>
+  ServerLimits.limit(tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts))
+
+/** With TLS a client for each connection to a peer, which has to be that peer's. */
+const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>
+  HttpPeerTransport.layer({ peers, ...(tls === undefined ? {} : { clientFor: (peer) => clientFor(peer, tls) }) })
+
+const clientFor = (peer: ReplicaId.ReplicaId, tls: PeerTls.Tls) =>
+  NodeHttpClient.makeDispatcherOptions({
+    connect: ({ hostname, port }, connected) => {
+      const socket = tls.connect(peer, { host: hostname, port: Number(port) || 443 })
+      socket.once("secureConnect", () => connected(null, socket)).once("error", (error) => connected(error, null))
+    }
+  }).pipe(
+    Effect.flatMap((dispatcher) =>
+      Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+    )
+  )

@@ -10,6 +10,7 @@ import { HttpNode } from "@quorum/http/node"
 import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
+import type { PeerTls } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Predicate, Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
@@ -54,6 +55,7 @@ export type StartError =
   | QuorumError.InvalidPolicy
   | PeerUrls.InvalidPeerUrls
   | PeerSecret.PeersUnproven
+  | PeerTls.InvalidPeerTls
   | ReplicaStore.StoreError
   | HttpServerError.ServeError
 

@@ -2,8 +2,8 @@
  * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
  */
 import { createServer } from "node:http"
-import { NodeCrypto, NodeHttpServer, NodeWS } from "@effect/platform-node"
-import { Limits, type Replica, type ReplicaSet } from "@quorum/core"
+import { NodeCrypto, NodeFileSystem, NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   PeerProtocol,
   type PeerTransport,
@@ -12,6 +12,7 @@ import {
   ReplicaServer,
   ServerLimits
 } from "@quorum/core/adapter"
+import { PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as WsPeerServer from "./WsPeerServer.ts"
@@ -21,13 +22,18 @@ import * as WsPeerTransport from "./WsPeerTransport.ts"
 export interface Options extends WsPeerServer.Options {
   /** The port for peers, and for other routes; 0 takes any that is free. */
   readonly port: number
-  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret` or `identify`. */
+  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret`, `tls` or `identify`. */
   readonly host?: string
   /**
    * What all members share and nobody else knows, of 32 bytes or more (`openssl rand -hex 32`): peers prove to each other
    * with it who they are, and what they say. Read it with `Config.redacted`.
    */
   readonly secret?: Redacted.Redacted<string> | undefined
+  /**
+   * The files by which peers prove with certificates who they are, in both directions; see `PeerTls`. The port takes TLS
+   * only then, also from clients, who need no certificate. It may be used together with `secret`.
+   */
+  readonly tls?: PeerTls.Options | undefined
   /** Where each replica answers, by replica id: `ws://host:port`, or `wss://…`; `http` and `https` name the same. */
   readonly peers: PeerUrls.PeerUrls
   /**
@@ -44,32 +50,60 @@ export interface Options extends WsPeerServer.Options {
  * the replica stay available to the program. `HttpNode` of `@quorum/http` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, secret, ...options }: Options) =>
+  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, secret, tls, ...options }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
     Replica.Services | HttpServer.HttpServer,
-    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | HttpServerError.ServeError,
+    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | PeerTls.InvalidPeerTls | HttpServerError.ServeError,
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
-    WsPeerServer.serve(options, routes).pipe(
-      Layer.provideMerge(Layer.unwrap(Effect.map(Limits.Limits, (limits) => server(host, port, limits)))),
-      Layer.provideMerge(replica),
-      Layer.provide(Layer.provide(WsPeerTransport.layer({ peers }), NodeWS.layerWebSocketConstructor)),
+    Layer.unwrap(
+      Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
+        WsPeerServer.serve(identified(options, certified), routes).pipe(
+          Layer.provideMerge(server(host, port, limits, certified)),
+          Layer.provideMerge(replica),
+          Layer.provide(Layer.provide(transport(peers, certified), NodeWS.layerWebSocketConstructor))
+        )
+      )
+    ).pipe(
+      Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
       Layer.provide(
-        Layer.effectDiscard(PeerSecret.checkHost(host, secret !== undefined || options.identify !== undefined))
+        Layer.effectDiscard(
+          Effect.andThen(
+            PeerTls.checkUrls(tls, peers),
+            PeerSecret.checkHost(host, secret !== undefined || tls !== undefined || options.identify !== undefined)
+          )
+        )
       )
     )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** What an application identifies itself counts; unless it does, what TLS has proved. */
+const identified = (options: WsPeerServer.Options, tls: PeerTls.Tls | undefined): WsPeerServer.Options =>
+  tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
+
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
-const server = (host: string, port: number, limits: Limits.Limits) =>
-  NodeHttpServer.layer(() => ServerLimits.limit(createServer(ServerLimits.timeouts)), {
+const server = (host: string, port: number, limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
+  NodeHttpServer.layer(() => listener(tls), {
     host,
     port,
     gracefulShutdownTimeout: ReplicaServer.closeMillis,
     websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
   })
+
+const listener = (tls: PeerTls.Tls | undefined) =>
+  ServerLimits.limit(tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts))
+
+/** With TLS, whoever answers a connection has to be the peer that was called. */
+const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>
+  WsPeerTransport.layer({ peers, ...(tls === undefined ? {} : { open: (peer, url) => open(peer, url, tls) }) })
+
+const open = (peer: ReplicaId.ReplicaId, url: string, tls: PeerTls.Tls) => {
+  const { hostname, port } = new URL(url)
+  const createConnection = () => tls.connect(peer, { host: hostname, port: Number(port) || 443 })
+  return new NodeWS.WebSocket(url, { createConnection })
+}

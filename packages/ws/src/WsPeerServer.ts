@@ -13,7 +13,7 @@ import {
   ReplicaServer,
   ServerLimits
 } from "@quorum/core/adapter"
-import { Effect, Layer, type Option, Result, Semaphore } from "effect"
+import { Effect, Layer, Option, Result, Semaphore } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 
@@ -21,8 +21,8 @@ import { Socket } from "effect/socket"
 export interface Options {
   /**
    * The identity that the transport has proved for a connection, a client certificate's subject for example; none when
-   * it proves nothing. A handshake that claims another id is refused. It must not be taken from a header that the
-   * caller wrote.
+   * it proves nothing, which is refused, as is a handshake that claims another id. It must not be taken from a header
+   * that the caller wrote.
    */
   readonly identify?: (request: HttpServerRequest.HttpServerRequest) => Option.Option<ReplicaId.ReplicaId>
 }
@@ -65,10 +65,10 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
             secret === undefined ? undefined : PeerChannel.door(secret, 1)
           )
         )
-        const identified =
-          identify === undefined
-            ? connection
-            : Effect.provideService(connection, PeerProtocol.ProvenIdentity, identify(request))
+        if (identify === undefined) return Effect.as(connection, HttpServerResponse.empty())
+        const proven = identify(request)
+        if (Option.isNone(proven)) return Effect.succeed(unproven)
+        const identified = Effect.provideService(connection, PeerProtocol.ProvenIdentity, proven)
         return Effect.as(identified, HttpServerResponse.empty())
       }
       yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
@@ -143,6 +143,9 @@ const serveOn = (
       }
     }
   }).pipe(Effect.scoped, Effect.ignore)
+
+/** The same whatever is wrong: a stranger learns nothing about the set. */
+const unproven = Problem.make(403, "forbidden", "who calls proves nothing")
 
 const upgradeRequired = HttpServerResponse.setHeader(
   Problem.make(426, "upgrade_required", "peers connect here with a WebSocket"),

@@ -18,6 +18,8 @@ import { Socket } from "effect/socket"
 export interface Options {
   /** Where each replica answers, by replica id: `ws://host:port` or `wss://…`. */
   readonly peers: PeerUrls.PeerUrls
+  /** Opens a connection to a peer, where peers are reached in different ways; that of the context unless given. */
+  readonly open?: ((peer: ReplicaId.ReplicaId, url: string) => Socket.WebSocketLike) | undefined
 }
 
 /** Pushes under way to one peer. Enough that the next batch is on its way while the peer's disk works. */
@@ -37,6 +39,7 @@ export const make: (
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "ws"))
   const webSocket = yield* Socket.WebSocketConstructor
+  const { open: call = (_, url) => webSocket(url) } = options
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
   const secret = yield* PeerSecret.PeerSecret
   const open = new Map<ReplicaId.ReplicaId, Socket.WebSocketLike>()
@@ -53,7 +56,7 @@ export const make: (
       const socket = yield* Socket.fromWebSocket(
         Effect.acquireRelease(
           Effect.sync(() => {
-            const connection = webSocket(url + ReplicaServer.peerPath)
+            const connection = call(peer, url + ReplicaServer.peerPath)
             open.set(peer, connection)
             return connection
           }),

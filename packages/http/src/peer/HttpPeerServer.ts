@@ -3,7 +3,7 @@
  */
 import { Limits, type ReplicaId } from "@quorum/core"
 import { PeerChannel, PeerFrame, PeerHandler, PeerProtocol, PeerSecret, ReplicaServer } from "@quorum/core/adapter"
-import { ByteSize, Effect, type Layer, type Option, Result } from "effect"
+import { ByteSize, Effect, type Layer, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
 import * as PlainError from "../PlainError.ts"
@@ -12,8 +12,8 @@ import * as PlainError from "../PlainError.ts"
 export interface Options {
   /**
    * The identity that the transport has proved for a request, a client certificate's subject for example; none when it
-   * proves nothing. A handshake that claims another id is refused. It must not be taken from a header or the body that
-   * the caller wrote.
+   * proves nothing, which is refused, as is a handshake that claims another id. It must not be taken from a header or the
+   * body that the caller wrote.
    */
   readonly identify?: (request: HttpServerRequest.HttpServerRequest) => Option.Option<ReplicaId.ReplicaId>
 }
@@ -73,9 +73,10 @@ export const layer = (
               )
           })
         )
-        return identify === undefined
-          ? answered
-          : Effect.provideService(answered, PeerProtocol.ProvenIdentity, identify(request))
+        if (identify === undefined) return answered
+        const proven = identify(request)
+        if (Option.isNone(proven)) return Effect.succeed(unproven)
+        return Effect.provideService(answered, PeerProtocol.ProvenIdentity, proven)
       }
       yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
     })

@@ -14,7 +14,7 @@ import {
   PeerUrls,
   ReplicaServer
 } from "@quorum/core/adapter"
-import { Effect, Layer, Result, Stream } from "effect"
+import { Effect, Layer, Result, type Scope, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
@@ -29,6 +29,10 @@ import * as PeerMessage from "./PeerMessage.ts"
 export interface Options {
   /** Where each replica answers, by replica id: `http://host:port` or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
+  /** The client for one connection to a peer, where peers are reached in different ways; that of the context unless given. */
+  readonly clientFor?:
+    | ((peer: ReplicaId.ReplicaId) => Effect.Effect<HttpClient.HttpClient, never, Scope.Scope>)
+    | undefined
 }
 
 /**
@@ -48,7 +52,8 @@ export const make: (
 > = Effect.fnUntraced(function* (options) {
   const members = yield* ReplicaSet.ReplicaSet
   const urls = yield* Effect.fromResult(PeerUrls.check(members, options.peers, "http"))
-  const client = yield* HttpClient.HttpClient
+  const shared = yield* HttpClient.HttpClient
+  const { clientFor = () => Effect.succeed(shared) } = options
   const fetch = yield* FetchHttpClient.Fetch
   const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
   const secret = yield* PeerSecret.PeerSecret
@@ -56,12 +61,13 @@ export const make: (
 
   return PeerTransport.PeerTransport.of({
     maxInFlight: 1,
-    connect: (peer) => {
+    connect: Effect.fnUntraced(function* (peer) {
       const url = urls.get(peer)
       if (url === undefined) {
         const detail = "not a peer of this replica"
-        return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail }))
+        return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail })
       }
+      const client = yield* clientFor(peer)
       const address = url + ReplicaServer.peerPath
       const post = (bytes: Uint8Array) => {
         const body = HttpBody.uint8Array(bytes, PeerMessage.contentType)
@@ -72,18 +78,17 @@ export const make: (
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
       }
-      if (secret === undefined) return Effect.succeed(clientOf(peer, post))
+      if (secret === undefined) return clientOf(peer, post)
       const opening = PeerChannel.open(secret, peer)
-      return Effect.map(Effect.flatMap(post(opening.bytes), opening.answered), (channel) =>
-        clientOf(peer, (frame) =>
-          Effect.flatMap(Effect.flatMap(channel.seal(frame), post), (bytes) =>
-            Effect.flatMap(channel.open(bytes), (answer) =>
-              answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
-            )
+      const channel = yield* Effect.flatMap(post(opening.bytes), opening.answered)
+      return clientOf(peer, (frame) =>
+        Effect.flatMap(Effect.flatMap(channel.seal(frame), post), (bytes) =>
+          Effect.flatMap(channel.open(bytes), (answer) =>
+            answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
           )
         )
       )
-    }
+    })
   })
 })
 
