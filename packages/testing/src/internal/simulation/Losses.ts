@@ -120,8 +120,13 @@ export const remove: Fault = (world, dice, options) => {
 /** Bits of an entry are flipped. The store finds it when it reads there, at the latest after a start. */
 export const damage: Fault = (world, dice, options) => {
   const machine = dice.pick(world.machines)
-  const where = isSpare(world, machine, options) ? Disk.flip(machine.disk, machine.situation) : undefined
-  return where === undefined ? undefined : { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
+  if (!isSpare(world, machine, options)) return undefined
+  // What only this disk holds may be gone for good, as that of one that is replaced.
+  const content = Disk.copyOf(machine.disk.content)
+  const where = Disk.flip(machine.disk, machine.situation)
+  if (where === undefined) return undefined
+  world.retired.push({ machine, content, at: world.timeline.now() })
+  return { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

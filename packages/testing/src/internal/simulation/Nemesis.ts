@@ -94,13 +94,13 @@ export const mend = (world: World): void => {
   for (const copy of Array.from(world.clones)) Losses.endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
     machine.clock.mend()
-    // What is damaged stays: it is mended by itself.
+    // What is damaged stays: it is found soon after a start, and mended by itself.
     if (machine.disk.isRemoved) Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
     Object.assign(machine.disk, { slowMillis: 0, isFull: false })
     machine.disk.faults.length = 0
     if (machine.process?.owner.paused !== undefined) world.timeline.unpause(machine.process.owner)
     // An append that was uncertain leaves a store that has to be opened again.
-    if (machine.disk.isRefusing) Machines.crash(world.setting, machine)
+    if (machine.disk.isRefusing || Disk.isDamaged(machine.disk)) Machines.crash(world.setting, machine)
     // Who is still stopping is started when it has stopped.
     if (machine.process?.isStopping === true) machine.process.onGone.add(Losses.startAgain(world, machine))
     else Losses.start(world, machine)
