@@ -40,9 +40,9 @@ export const bugs = [
     from: "model ownBeforeFsync, d-engine#445",
     says: "the local commit counts before it is durable",
     file: "log/ReplicaLogs.ts",
-    find: "return Effect.matchEffect(appendWithin(spans, batch), {",
+    find: "return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {",
     replace:
-      "return Effect.matchEffect(Effect.forkDetach(appendWithin(spans, batch), { startImmediately: true }) as never as ReturnType<typeof appendWithin>, {"
+      "return Effect.matchEffect(Effect.forkDetach(spans.within(started, secured(batch, appendOwn(batch, started))), { startImmediately: true }) as never as ReturnType<typeof appendOwn>, {"
   },
   {
     name: "uncertain-is-failed",
@@ -98,8 +98,8 @@ export const bugs = [
     from: "L20",
     says: "a peer gets nothing more once it is behind",
     file: "peer/internal/PushLoop.ts",
-    find: "const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))",
-    replace: "const stop = logs.onAppend(() => {})"
+    find: "const stops = [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))]",
+    replace: "const stops = [logs.onAppend(durably)]"
   },
   {
     name: "resume-is-believed",

@@ -121,6 +121,14 @@ describe("EntryBatch", () => {
     }
   })
 
+  it.prop("upTo keeps the beginning up to an entry", { head: Head, writes: Writes }, ({ head, writes }) => {
+    const batch = encode(head, writes)
+    const model = modelOf(head, writes, start.wallTime)
+    for (let kept = 1; kept <= writes.length; kept++) {
+      same(EntryBatch.upTo(batch, head.seq + kept), slice(model, 0, kept))
+    }
+  })
+
   it.prop("take keeps the longest beginning that fits", { head: Head, writes: Writes }, ({ head, writes }) => {
     const batch = encode(head, writes)
     const model = modelOf(head, writes, start.wallTime)

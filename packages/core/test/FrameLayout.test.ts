@@ -111,6 +111,27 @@ describe("PeerFrame", () => {
       assert.strictEqual(Buffer.from(said).toString("hex"), `${head(11)}02${traces}${plain.slice(10)}`)
     })
 
+    it("of a push that is ahead of its sender's disk", () => {
+      const payload = { session: "k2j3h4", batch: pushed.batch, durable: 2 ** 40 + 3 }
+      const { durable: _, ...durably } = payload
+      const hexOf = (push: PeerProtocol.Push) =>
+        Buffer.from(PeerFrame.encodeRequest(7, { _tag: "push", payload: push })).toString("hex")
+      const plain = hexOf(durably)
+      assert.strictEqual(hexOf(payload), `${head(15)}010000000003${plain.slice(10)}`)
+      const traces = `01${traceId}00f067aa0ba902b001`
+      assert.strictEqual(
+        hexOf({ ...payload, traces: tracesOf(1) }),
+        `${head(16)}${traces}010000000003${plain.slice(10)}`
+      )
+      for (const push of [payload, { ...payload, traces: tracesOf(1) }, { ...payload, durable: 0 }]) {
+        const frame = PeerFrame.encodeRequest(7, { _tag: "push", payload: push })
+        assert.deepStrictEqual(Result.getOrThrow(PeerFrame.decodeRequest(frame)).message, {
+          _tag: "push",
+          payload: push
+        })
+      }
+    })
+
     it("of an ack", () => {
       const ack: PeerProtocol.Ack = {
         replica: b,

@@ -165,8 +165,9 @@ const whyUnusable = (
 ): string | undefined => {
   const found = db.prepare("SELECT * FROM store").get()
   if (found?.["cluster"] !== cluster || found["replica"] !== replica) return "belongs to another store"
-  // After another boot the same store has a new incarnation.
-  if (found["incarnation"] !== incarnation && doubt !== "other_boot") return "belongs to another store"
+  // After another boot, or a sync that failed, the same store has a new incarnation.
+  const isRenewed = doubt === "other_boot" || doubt === "sync_failed"
+  if (found["incarnation"] !== incarnation && !isRenewed) return "belongs to another store"
   if (found["open_in"] !== "" && found["open_in"] !== boot) return "was open when the machine went down"
   for (const { name, seq } of db.prepare("SELECT name, seq FROM log WHERE seq > 0").all()) {
     const held = heads.get(String(name)) ?? 0

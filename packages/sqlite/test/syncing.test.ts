@@ -1,6 +1,6 @@
 /** Writing and syncing apart: who waits for which sync, and what a disk that stands still or fails does to the rest. */
 import { assert, describe, it } from "@effect/vitest"
-import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Exit, Fiber, Option, Scope } from "effect"
 import * as fs from "node:fs"
 import * as Syncing from "../src/internal/syncing.ts"
@@ -133,6 +133,30 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       yield* close
       yield* using(folder, (store) => Effect.map(heads(store), (seqs) => assert.deepStrictEqual(seqs, [3])))
     })
+  )
+
+  it.effect(
+    "L53 a start after a sync that failed opens a new log: what was written may have been pushed, and be gone",
+    () =>
+      Effect.gen(function* () {
+        const { close, disk, folder, store, steps } = yield* opened
+        yield* store.setNotes({ [ReplicaStore.recoveringNote]: "" })
+        const one = firstBatch(logA, ["1"])
+        yield* steps.write(one)
+        disk.fail(new Error("EIO"))
+        assert.strictEqual((yield* Effect.flip(steps.sync)).reason, "uncertain")
+        const { incarnation } = store.identity
+        yield* close
+        const started = using(folder, ({ doubt, identity, note }) =>
+          Effect.map(note(ReplicaStore.recoveringNote), (recovering) => ({ doubt, recovering, ...identity }))
+        )
+        const found = yield* started
+        // It has all that it acknowledged, and votes.
+        assert.deepInclude(found, { doubt: "sync_failed", recovering: Option.some("") })
+        assert.isTrue(found.incarnation > incarnation)
+        assert.deepStrictEqual(yield* started, { ...found, doubt: "none" })
+        assert.isFalse(fs.existsSync(`${fileOf(folder)}-unsynced`))
+      })
   )
 
   it.effect("a note that cannot be synced is not kept, and is no append of which nobody knows", () =>

@@ -3,6 +3,7 @@
  * too many bytes.
  */
 import * as EntryBatch from "./EntryBatch.ts"
+import type { Watermark } from "./Watermark.ts"
 
 /** How many bytes of the newest own entries are kept in memory for the replicators. */
 const tailBytes = 8 * 1024 * 1024
@@ -13,6 +14,11 @@ export const make = () => {
   let first = 0
   let size = 0
   return {
+    /** The end of the newest batch, whether it is durable or not. */
+    end: (): Watermark | undefined => {
+      const newest = batches[batches.length - 1]
+      return newest === undefined ? undefined : EntryBatch.watermark(newest)
+    },
     push: (batch: EntryBatch.EntryBatch): void => {
       batches.push(batch)
       size += batch.bytes.buffer.byteLength

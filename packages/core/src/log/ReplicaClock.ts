@@ -15,6 +15,16 @@ import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 
+/** What decides about the stamp of an entry, beside the clock and what is held here. */
+export interface Order {
+  /** A clock that it comes after. */
+  readonly after: HybridLogicalClock.HybridLogicalClock | undefined
+  /** It is stamped without asking a majority for its clocks. */
+  readonly unprobed: boolean
+  /** The stamp that it has already, drawn before it was made; it is not stamped again then (law L56). */
+  readonly drawn?: Entry.Stamp | undefined
+}
+
 /**
  * How far, in milliseconds, this replica's clock may be from the middle of the members' clocks before it is held back,
  * and how far it follows a clock that it hears of.

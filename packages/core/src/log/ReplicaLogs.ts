@@ -9,6 +9,7 @@ import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as PassingFault from "./PassingFault.ts"
+import * as AppendSpans from "./AppendSpans.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
@@ -17,20 +18,11 @@ import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as NotAppended from "./NotAppended.ts"
 import * as OwnTail from "./OwnTail.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
-
-/** What decides about the stamp of an entry, beside the clock and what is held here. */
-export interface Order {
-  /** A clock that it comes after. */
-  readonly after: HybridLogicalClock.HybridLogicalClock | undefined
-  /** It is stamped without asking a majority for its clocks. */
-  readonly unprobed: boolean
-  /** The stamp that it has already, drawn before it was made; it is not stamped again then (law L56). */
-  readonly drawn?: Entry.Stamp | undefined
-}
 
 /** The logs of this replica. */
 export class ReplicaLogs extends Context.Service<
@@ -50,6 +42,11 @@ export class ReplicaLogs extends Context.Service<
     readonly renew: (above?: LogId.Incarnation) => Effect.Effect<LogId.Incarnation, ReplicaStore.StoreError>
     /** How far a log is durably held here. */
     readonly head: (log: LogId.LogId) => Watermark.Watermark
+    /**
+     * How far a log goes here: the own one as far as it was written, which may be further than it is durable. For what
+     * replicates it, and for comparing what peers say of it.
+     */
+    readonly end: (log: LogId.LogId) => Watermark.Watermark
     /** How far every log goes here, damaged entries included. */
     readonly heads: () => Watermark.VersionVector
     /** How far every log is durably held here, a damaged one up to the entry before: what is announced to peers. */
@@ -79,23 +76,28 @@ export class ReplicaLogs extends Context.Service<
      */
     readonly appendWrites: (
       writes: ReadonlyArray<Entry.Writes>,
-      orderOf?: (index: number) => Order,
+      orderOf?: (index: number) => ReplicaClock.Order,
       commits?: ReadonlyArray<Tracer.AnySpan>,
       expected?: LogId.LogId
     ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted>
     /** Draws the stamps of writes that are not made yet. Moves the clock, and writes nothing. */
     readonly stamp: (
       writes: ReadonlyArray<Entry.Writes>,
-      orderOf: (index: number) => Order
+      orderOf: (index: number) => ReplicaClock.Order
     ) => Result.Result<ReadonlyArray<Entry.Stamp>, HybridLogicalClock.ClockExhausted>
     /** Appends a validated batch that came from a peer, within a span in each of these. */
     readonly append: (
       batch: EntryBatch.EntryBatch,
       within?: ReadonlyArray<Tracer.AnySpan>
     ) => Effect.Effect<Watermark.Watermark, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
-    /** The entries after `after`, as many as fit in `maxBytes` but at least one. */
+    /** The entries after `after` that are durable here, as many as fit in `maxBytes` but at least one. */
     readonly read: (
       log: LogId.LogId,
+      after: number,
+      maxBytes: number
+    ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, ReplicaStore.StoreError>
+    /** {@link read} for the own log up to its {@link end}: what is pushed while it is synced. */
+    readonly readOwn: (
       after: number,
       maxBytes: number
     ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, ReplicaStore.StoreError>
@@ -111,10 +113,12 @@ export class ReplicaLogs extends Context.Service<
      * throw and must be quick. Returns how to stop it.
      */
     readonly onAppend: (listener: (batch: EntryBatch.EntryBatch) => void) => () => void
+    /** Calls `listener` whenever the own log was written to, before that is durable. Returns how to stop it. */
+    readonly onWritten: (listener: () => void) => () => void
   }
 >()("@quorum/core/ReplicaLogs") {}
 
-const unprobed: Order = { after: undefined, unprobed: true }
+const unprobed: ReplicaClock.Order = { after: undefined, unprobed: true }
 type Appending = ReturnType<ReplicaLogs["Service"]["appendWrites"]>
 
 /** Builds the view from the store, which has to be that of this replica. */
@@ -128,7 +132,7 @@ export const make: Effect.Effect<
   const members = yield* ReplicaSet
   const time = yield* Clock.Clock
   const sink = yield* EventSink
-  const tracing = yield* Tracing.make
+  const spans = AppendSpans.make(yield* Tracing.make, () => store.lastSyncMillis?.())
   let traces = Tracing.makeRecent()
   if (store.identity.replica !== members.self || store.identity.cluster !== members.cluster) {
     return yield* new ReplicaStore.StoreError({
@@ -168,7 +172,13 @@ export const make: Effect.Effect<
     return lock
   }
   const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
+  const writtenListeners = new Set<() => void>()
   let tail = OwnTail.make()
+  const end = (log: LogId.LogId): Watermark.Watermark => {
+    const durable = head(log)
+    const written = log === own ? tail.end() : undefined
+    return written !== undefined && written.seq > durable.seq ? written : durable
+  }
   let appendFault: ReplicaStore.StoreError | undefined
   const readFault = yield* PassingFault.make
   const endFault = (): ReplicaStore.StoreError | undefined => {
@@ -178,7 +188,7 @@ export const make: Effect.Effect<
 
   const stamp = (
     writes: ReadonlyArray<Entry.Writes>,
-    orderOf: (index: number) => Order
+    orderOf: (index: number) => ReplicaClock.Order
   ): Result.Result<ReadonlyArray<Entry.Stamp>, HybridLogicalClock.ClockExhausted> =>
     Result.map(
       clock.stamp(writes, (index) => orderOf(index).after),
@@ -211,9 +221,9 @@ export const make: Effect.Effect<
    * The store could not append; that it would not, because of what the batch is, is no fault of it. Damage that it found
    * on the way is taken in first: what is damaged is not announced from then on.
    */
-  const notAppended = <E extends AppendError>(
+  const notAppended = <E extends NotAppended.Failure>(
     log: LogId.LogId,
-    error: AppendError,
+    error: NotAppended.Failure,
     failure: E
   ): Effect.Effect<never, E> => {
     if (error._tag === "StoreError") {
@@ -223,31 +233,32 @@ export const make: Effect.Effect<
     return damage.isNews() ? Effect.andThen(damage.look, Effect.fail(failure)) : Effect.fail(failure)
   }
 
-  /** The spans of an append of own entries. */
-  const startOwn = (batch: EntryBatch.EntryBatch, commits: ReadonlyArray<Tracer.AnySpan>) => {
-    if (!tracing.active) return []
-    return tracing.startBatch("quorum.append", commits, { kind: "internal", attributes: Tracing.attributesOf(batch) })
+  /** The own log was written to. */
+  const written = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>): void => {
+    tail.push(batch)
+    traces.add(batch.from, EntryBatch.last(batch), spans)
+  }
+
+  /** Has it pushed. */
+  const tellWritten = (): void => {
+    for (const listener of writtenListeners) listener()
+  }
+
+  /** Appends own entries, in two steps where the store has them: they are pushed after the first. */
+  const appendOwn = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>) => {
+    const { steps } = store
+    if (steps === undefined) return store.append(batch)
+    return Effect.flatMap(steps.write(batch), (watermark) => {
+      written(batch, spans)
+      tellWritten()
+      return Effect.as(Effect.mapError(steps.sync, NotAppended.notSynced), watermark)
+    })
   }
 
   /** Appends, after what a start needs to know of the clocks is durable. */
-  const secured = (batch: EntryBatch.EntryBatch) => {
+  const secured = <A>(batch: EntryBatch.EntryBatch, append: Effect.Effect<A, NotAppended.Failure>) => {
     const before = clock.secure(batch)
-    return before === undefined ? store.append(batch) : Effect.andThen(before, store.append(batch))
-  }
-
-  /** Appends within spans, which say how long the disk took. */
-  const appendWithin = (spans: ReadonlyArray<Tracer.Span>, batch: EntryBatch.EntryBatch) =>
-    tracing.within(spans, secured(batch), () => {
-      const syncMillis = store.lastSyncMillis?.()
-      if (syncMillis === undefined) return
-      for (const span of spans) span.attribute("quorum.append.sync.duration", syncMillis / 1000)
-    })
-
-  /** The spans of an append of a peer's entries. They begin when its turn has come: what is waited before is not ours. */
-  const startCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) => {
-    if (within.length === 0) return []
-    const attributes = { "quorum.peer": LogId.owner(batch.log), ...Tracing.attributesOf(batch) }
-    return tracing.start("quorum.append", within, { kind: "server", attributes })
+    return before === undefined ? append : Effect.andThen(before, append)
   }
 
   /** What is read shows damage, whether the read went well or not. */
@@ -261,6 +272,18 @@ export const make: Effect.Effect<
       }
       return Effect.void
     })
+
+  const readStored = (log: LogId.LogId, after: number, maxBytes: number) => {
+    const batch = log === own ? tail.read(after, maxBytes) : undefined
+    return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeedSome(batch)
+  }
+
+  /** What was read, without what is not durable yet. */
+  const durablePart = (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
+    const { seq } = head(batch.log)
+    if (EntryBatch.last(batch) <= seq) return Option.some(batch)
+    return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
+  }
 
   return ReplicaLogs.of({
     get own() {
@@ -282,6 +305,7 @@ export const make: Effect.Effect<
         })
       ),
     head,
+    end,
     heads: () => Array.from(heads.values()),
     vector: () => Array.from(heads.values(), (known) => damage.heldOf(known)),
     announced: (log) => damage.heldOf(head(log)).seq,
@@ -320,19 +344,21 @@ export const make: Effect.Effect<
     appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
       writing.withPermit(
         Effect.suspend((): Appending => {
-          if (expected !== own) return Effect.fail(anotherLog)
+          if (expected !== own) return Effect.fail(NotAppended.anotherLog)
           const startedAt = Monotonic.millis(time)
           const stamps = stamp(writes, orderOf)
           if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
-          const encoded = EntryBatch.encodeStamped(head(own), writes, (index) => stamps.success[index]!)
+          const encoded = EntryBatch.encodeStamped(end(own), writes, (index) => stamps.success[index]!)
           const { batch } = encoded
-          const spans = startOwn(batch, commits)
-          return Effect.matchEffect(appendWithin(spans, batch), {
-            onFailure: (error) => notAppended(batch.log, error, error._tag === "StoreError" ? error : changed(error)),
+          const started = spans.startOwn(batch, commits)
+          return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {
+            onFailure: (error) =>
+              notAppended(batch.log, error, error._tag === "StoreError" ? error : NotAppended.changed(error)),
             onSuccess: () => {
-              tail.push(batch)
-              traces.add(batch.from, EntryBatch.last(batch), spans)
+              const isAtOnce = store.steps === undefined
+              if (isAtOnce) written(batch, started)
               appended(batch, startedAt)
+              if (isAtOnce) tellWritten()
               return Effect.succeed(encoded)
             }
           })
@@ -346,7 +372,10 @@ export const make: Effect.Effect<
           Effect.suspend(() => {
             const startedAt = Monotonic.millis(time)
             return Effect.matchEffect(
-              Effect.andThen(damage.mendBy(batch), appendWithin(startCopy(batch, within), batch)),
+              Effect.andThen(
+                damage.mendBy(batch),
+                spans.within(spans.startCopy(batch, within), secured(batch, store.append(batch)))
+              ),
               {
                 onFailure: (error) => notAppended(batch.log, error, error),
                 onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
@@ -360,10 +389,8 @@ export const make: Effect.Effect<
           })
         )
       ),
-    read: (log, after, maxBytes) => {
-      const batch = log === own ? tail.read(after, maxBytes) : undefined
-      return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeed(Option.some(batch))
-    },
+    read: (log, after, maxBytes) => Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
+    readOwn: (after, maxBytes) => readStored(own, after, maxBytes),
     chainAt: (log, seq) => {
       const known = head(log)
       // The chain after a damaged entry is not known, and a guess would be a drift.
@@ -374,6 +401,10 @@ export const make: Effect.Effect<
     onAppend: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
+    },
+    onWritten: (listener) => {
+      writtenListeners.add(listener)
+      return () => void writtenListeners.delete(listener)
     }
   })
 })
@@ -384,17 +415,3 @@ export const layer: Layer.Layer<
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | ReplicaSet
 > = Layer.effect(ReplicaLogs, make).pipe(Layer.provideMerge(ReplicaClock.layer))
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-type AppendError = ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
-
-const changed = (error: ReplicaStore.AppendGap | ReplicaStore.AppendDrift): ReplicaStore.StoreError => {
-  const detail = `the store was changed by somebody else: ${error.message}`
-  return new ReplicaStore.StoreError({ reason: "wrong_identity", detail })
-}
-
-const anotherLog = new ReplicaStore.StoreError({
-  reason: "unavailable",
-  detail: "this replica has opened another log meanwhile; nothing was written"
-})

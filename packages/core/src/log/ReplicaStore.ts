@@ -80,10 +80,11 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
  *
  * - `none`: it goes on where it was closed
  * - `other_boot`: the machine was started anew since, so what was written and not synced may be gone
+ * - `sync_failed`: what it wrote last could not be synced, and may be gone likewise
  * - `other_place`: it was copied, restored or moved, so it may be older than what its replica acknowledged
  * - `blank`: it was created empty, and its replica has not been told since whether that is a first start or a loss
  */
-export const Doubt = Schema.Literals(["none", "other_boot", "other_place", "blank"])
+export const Doubt = Schema.Literals(["none", "other_boot", "sync_failed", "other_place", "blank"])
 
 /** What a store may not know at the start. */
 export type Doubt = typeof Doubt.Type
@@ -105,13 +106,15 @@ export const recoveringNote = "recovering"
  *   under way, and the next covers all that came meanwhile. What is written and not synced survives the process and not
  *   the machine, of which any part may be lost then; it can be read, and `watermarks` say nothing of it. When a sync fails,
  *   it fails with `uncertain` for all who wait for it, and the calls after it fail with `unavailable`: it is not tried again,
- *   because the operating system may have forgotten what it could not write.
+ *   because the operating system may have forgotten what it could not write. What was written may have been pushed by then,
+ *   so the next start is in doubt (`sync_failed`).
  * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.
  * - `identity` changes by {@link ReplicaStore.renew} alone, which a store in doubt does by itself before it is returned:
- *   `other_boot` gives it a new incarnation that follows with a `boot`, `other_place` one that follows with a `loss` (see
- *   `LogId.incarnations`) and the note {@link recoveringNote}. One that is created has the note from the beginning.
+ *   `other_boot` and `sync_failed` give it a new incarnation that follows with a `boot`, `other_place` one that follows with
+ *   a `loss` (see `LogId.incarnations`) and the note {@link recoveringNote}. One that is created has the note from the
+ *   beginning.
  */
 export class ReplicaStore extends Context.Service<
   ReplicaStore,

@@ -182,7 +182,7 @@ export const make = Effect.gen(function* () {
   /** What a peer says shows that something is missing here: places that were given away, or entries that were acked. */
   const doubt = ({ members, remembered, replica, vector }: Said) => {
     const mine = vector.find(({ log }) => log === logs.own)
-    const end = logs.head(logs.own).seq
+    const end = logs.end(logs.own).seq
     // Where a log ends whose end is damaged nobody can tell.
     if (mine !== undefined && mine.seq > end && logs.damageAt(logs.own, end) === undefined) {
       const ends = `ends at ${end} here`

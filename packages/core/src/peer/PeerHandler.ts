@@ -16,6 +16,7 @@ import { ReplicaClock } from "../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
+import type * as Watermark from "../log/Watermark.ts"
 import { Connections } from "./Connections.ts"
 import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Copies from "./Copies.ts"
@@ -109,6 +110,22 @@ export const make: Effect.Effect<
     return yield* Arrival.isHeld(logs, writeId)
   })
 
+  /**
+   * What the caller says of its own log counts as an ack, where the chain here is the same: it says so when it has made
+   * durable what it had pushed before.
+   */
+  const hear = (hello: PeerProtocol.Hello): Effect.Effect<void> => {
+    const { incarnation, replica: peer } = hello
+    const log = LogId.make(peer, incarnation)
+    const watermark = hello.vector.find((said) => said.log === log)
+    if (watermark === undefined) return Effect.void
+    return Effect.map(Effect.option(logs.chainAt(log, watermark.seq)), (found) => {
+      if (Option.getOrUndefined(Option.flatten(found)) !== watermark.chain) return
+      const monotonicMillis = Monotonic.millis(clock)
+      peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
+    })
+  }
+
   const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
     if (sink.active()) {
       const peer = members.peers.includes(replica) ? replica : undefined
@@ -129,7 +146,7 @@ export const make: Effect.Effect<
             const session = sessions.open(hello.replica, lifeOf(hello), Monotonic.millis(clock), () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
-            return Effect.succeed({
+            return Effect.as(hear(hello), {
               ...accepted.success,
               ...membership.says(hello.replica),
               limits: ours.limits,
@@ -143,7 +160,7 @@ export const make: Effect.Effect<
           }
         })
       }),
-    push: ({ batch, session: id, traces = [] }) =>
+    push: ({ batch, durable, session: id, traces = [] }) =>
       Effect.flatMap(enter(id), (session): Effect.Effect<PeerProtocol.Ack, PeerProtocol.PushError> => {
         if (batch.log !== LogId.make(session.peer, session.life.incarnation)) {
           const detail = `${session.peer} may push its own log only, not ${batch.log}`
@@ -155,12 +172,14 @@ export const make: Effect.Effect<
         }
         return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
           onSuccess: (watermark) => {
-            // What it pushes it holds, up to there and no further: it appends before it pushes.
+            // What it pushes it holds, as far as it says: it may still be syncing the rest.
             const { peer } = session
-            const said = EntryBatch.watermark(batch)
+            const said = heldBySender(batch, durable)
             const { incarnation } = session.life
             const monotonicMillis = Monotonic.millis(clock)
-            peers.report({ _tag: "Ack", peer, incarnation, watermark: said, how: "push", monotonicMillis })
+            if (said !== undefined) {
+              peers.report({ _tag: "Ack", peer, incarnation, watermark: said, how: "push", monotonicMillis })
+            }
             return {
               ...watermark,
               replica: members.self,
@@ -238,6 +257,13 @@ export const answer = (
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How far the sender of a push holds its log, where the batch shows the chain there. */
+const heldBySender = (batch: EntryBatch.EntryBatch, durable: number | undefined): Watermark.Watermark | undefined => {
+  if (durable === undefined || durable >= EntryBatch.last(batch)) return EntryBatch.watermark(batch)
+  if (durable < Math.max(1, batch.from - 1)) return undefined
+  return { log: batch.log, seq: durable, chain: EntryBatch.chainAt(batch, durable) }
+}
 
 const headOf = (newest: NewestWrite | undefined): (typeof PeerProtocol.ReadHead.Type)["newest"] => {
   if (newest === undefined) return null

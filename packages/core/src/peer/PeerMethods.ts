@@ -32,7 +32,7 @@ export const methods = {
   }),
   /** Entries of the caller's own log; the answer is an ack. */
   push: method({
-    request: codecs.push(2, 11),
+    request: codecs.push({ plain: 2, traced: 11, ahead: 15, tracedAhead: 16 }),
     answer: codecs.ack(5),
     error: codecs.json(9, PeerProtocol.PushError),
     timeLimit: "connection"

@@ -33,8 +33,9 @@ export const versions: readonly [number, ...ReadonlyArray<number>] = [3]
  * The optional features that there are; one is used when both sides say it.
  *
  * - `trace_context`: a push says to which traces it belongs. Said by replicas that are traced
+ * - `durable_in_push`: a push says how far its sender holds the log durably, and so may come before that
  */
-export const features = ["trace_context"] as const
+export const features = ["trace_context", "durable_in_push"] as const
 
 /** An optional feature. */
 export type Feature = (typeof features)[number]
@@ -180,6 +181,11 @@ export interface TraceContext {
 export interface Push {
   readonly session: string
   readonly batch: EntryBatch.EntryBatch
+  /**
+   * How far the sender holds the log durably, where that is not the whole of the batch: it is pushed while it is synced.
+   * Said to a peer that speaks `durable_in_push`; another gets what is durable.
+   */
+  readonly durable?: number | undefined
   /** The spans of this push, to a peer that speaks `trace_context`. */
   readonly traces?: ReadonlyArray<TraceContext>
 }

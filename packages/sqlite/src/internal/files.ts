@@ -45,6 +45,25 @@ export const syncWal = (file: string): void => {
   syncFolder(path.dirname(file))
 }
 
+/**
+ * Leaves a mark beside a file that what was written to it could not be synced. It need not reach the disk: while this
+ * run of the operating system lasts it is seen, and another run is a doubt of its own. On a disk that takes no more at
+ * all there is none, and no start either before that is mended.
+ */
+export const markUnsynced = (file: string): void => {
+  try {
+    fs.closeSync(fs.openSync(unsyncedOf(file), "a", 0o600))
+  } catch {
+    // The sync has failed, which is what is said.
+  }
+}
+
+/** Whether {@link markUnsynced} was called for a file. */
+export const isUnsynced = (file: string): boolean => fs.existsSync(unsyncedOf(file))
+
+/** What was in doubt because of {@link markUnsynced} is settled. */
+export const settled = (file: string): void => fs.rmSync(unsyncedOf(file), { force: true })
+
 /** Goes on with a descriptor that is open, and closes it when that fails. */
 export const orClose = <A>(descriptor: number, goOn: () => A): A => {
   try {
@@ -109,10 +128,12 @@ export const watchPlace = (file: string): (() => boolean) => {
 
 /** Deletes a file of SQLite with what belongs to it. */
 export const remove = (file: string): void => {
-  for (const suffix of ["", "-wal", "-shm", "-journal"]) fs.rmSync(file + suffix, { force: true })
+  for (const suffix of ["", "-wal", "-shm", "-journal", "-unsynced"]) fs.rmSync(file + suffix, { force: true })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const unsyncedOf = (file: string): string => `${file}-unsynced`
 
 /**
  * Creates a folder and those above it, each durably: without the fsync of the parent a power loss could take the whole

@@ -42,8 +42,10 @@ export const make = (file: string) => {
         ? uncertain(unsynced, `${log} was removed, renamed or replaced while it was open`, "put it back, then restart")
         : undefined,
     /** After a sync that failed nobody knows what of it reached the disk, and to try it again would not tell. */
-    syncFailed: (cause: Error): ReplicaStore.StoreError =>
-      uncertain(unsynced, `syncing ${file} failed (${cause.message})`, "check the disk, then restart", cause),
+    syncFailed: (cause: Error): ReplicaStore.StoreError => {
+      Files.markUnsynced(file)
+      return uncertain(unsynced, `syncing ${file} failed (${cause.message})`, "check the disk, then restart", cause)
+    },
     /** Runs a call; what it throws becomes a `StoreError`. */
     call: <A, E = never>(f: () => Effect.Effect<A, E>): Effect.Effect<A, E | ReplicaStore.StoreError> =>
       Effect.suspend((): Effect.Effect<A, E | ReplicaStore.StoreError> => {

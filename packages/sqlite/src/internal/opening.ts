@@ -32,7 +32,7 @@ export const open = <A>(
   const asked = decodeIdentity(identity)
   Files.prepare(file)
   Files.sync(file)
-  const here = { boot, place: Place.placeOf(file) }
+  const here = { boot, place: Place.placeOf(file), isUnsynced: Files.isUnsynced(file) }
   // Opened before SQLite opens the file, and closed after it: that would drop its locks.
   const descriptor = fs.openSync(file, "r+")
   const db = Files.orClose(descriptor, () =>
@@ -75,10 +75,9 @@ export const open = <A>(
       })
     }
     const notes = Place.makeNotes(db)
-    return use(
-      { db, descriptor, close },
-      { ...found, ...Place.settle(notes, here, found.incarnation, draw), notes, draw }
-    )
+    const settled = Place.settle(notes, here, found.incarnation, draw)
+    Files.settled(file)
+    return use({ db, descriptor, close }, { ...found, ...settled, notes, draw })
   } catch (cause) {
     close()
     throw cause

@@ -33,17 +33,19 @@ export const placeOf = (file: string): string => {
   return `${ino} ${birthtimeNs}`
 }
 
-/** Where and under which boot a store is opened. */
+/** Where and under which boot a store is opened, and whether it could not sync what it had written. */
 export interface Here {
   readonly place: string
   readonly boot: string
+  readonly isUnsynced: boolean
 }
 
 /** What the notes of a store and where it is opened leave in doubt. */
-const doubtOf = (notes: Notes, { boot, place }: Here): ReplicaStore.Doubt => {
+const doubtOf = (notes: Notes, { boot, isUnsynced, place }: Here): ReplicaStore.Doubt => {
   if (notes.get("place") !== place) return "other_place"
   if (notes.get(ReplicaStore.recoveringNote) === "blank") return "blank"
-  return notes.get("boot") === boot ? "none" : "other_boot"
+  if (notes.get("boot") !== boot) return "other_boot"
+  return isUnsynced ? "sync_failed" : "none"
 }
 
 /** Writes notes, inside a transaction. */
@@ -70,7 +72,7 @@ export const makeNotes = (db: DatabaseSync) => {
 }
 
 /** The notes of a store that is created here. */
-export const notesOfNew = ({ boot, place }: Here): Readonly<Record<string, string>> => ({
+export const notesOfNew = ({ boot, place }: Pick<Here, "boot" | "place">): Readonly<Record<string, string>> => ({
   place,
   boot,
   [ReplicaStore.recoveringNote]: "blank"
@@ -78,7 +80,7 @@ export const notesOfNew = ({ boot, place }: Here): Readonly<Record<string, strin
 
 /**
  * Answers the doubt in which a store is opened, durably, before anything of it is said: with a new incarnation, which
- * `draw` draws, elsewhere and after another boot, and elsewhere with the note that something may be missing.
+ * `draw` draws, elsewhere, after another boot and after a sync that failed, and elsewhere with the note that something may be missing.
  */
 export const settle = (
   notes: Notes,
@@ -87,8 +89,8 @@ export const settle = (
   draw: (above: LogId.Incarnation, follows: LogId.Follows) => LogId.Incarnation
 ): { readonly doubt: ReplicaStore.Doubt; readonly incarnation: LogId.Incarnation } => {
   const doubt = doubtOf(notes, here)
-  const { boot, place } = here
-  if (doubt !== "other_place" && notes.get("boot") === boot) return { doubt, incarnation }
+  const { boot, isUnsynced, place } = here
+  if (doubt !== "other_place" && notes.get("boot") === boot && !isUnsynced) return { doubt, incarnation }
   const renewed = draw(incarnation, doubt === "other_place" ? "loss" : "boot")
   notes.set(doubt === "other_place" ? { place, boot, [ReplicaStore.recoveringNote]: "lost" } : { boot }, renewed)
   return { doubt, incarnation: renewed }

@@ -115,7 +115,7 @@ export const make = Effect.fnUntraced(function* (
     ahead.set(peer, waiting)
     for (const said of vector) {
       const before = waiting.get(said.log)
-      const head = logs.head(said.log).seq
+      const head = logs.end(said.log).seq
       const watermark = comparable(said, before, head, peers.get(peer).watermarks.get(said.log)?.seq ?? 0)
       const later = stillAhead(said, before, head)
       if (later === undefined) waiting.delete(said.log)
@@ -203,7 +203,7 @@ export const make = Effect.fnUntraced(function* (
       const pushed = LogId.make(welcome.replica, welcome.incarnation)
       for (const target of welcome.vector) {
         const { log } = target
-        const head = logs.head(log).seq
+        const head = logs.end(log).seq
         // Nothing can be appended after a damaged end, and where the log goes on from it nobody knows.
         if (target.seq <= head || peers.get(peer).drifted.has(log) || logs.damageAt(log, head) !== undefined) continue
         // Entries were appended here since: the two ends of the log differ.

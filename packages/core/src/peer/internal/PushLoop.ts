@@ -61,21 +61,36 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
   const { client, peer, welcome } = connection
   const { session } = welcome
   const tracing = yield* Tracing.make
-  const speaksTraces = welcome.features?.includes("trace_context" satisfies PeerProtocol.Feature) === true
+  const speaks = (feature: PeerProtocol.Feature): boolean => welcome.features?.includes(feature) === true
+  const speaksTraces = speaks("trace_context")
+  /** Whether the peer gets what is written here before it is durable; another counts on what it gets. */
+  const isAhead = speaks("durable_in_push")
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const monotonicMillis = () => Monotonic.millis(clock)
   const failure = yield* Deferred.make<never, LinkState.LinkFailure>()
   const slots = yield* Semaphore.make(connection.slots)
   const more = Latch.makeUnsafe(true)
-  const stop = logs.onAppend((batch) => void (batch.log === logs.own && more.openUnsafe()))
-  yield* Scope.addFinalizer(scope, Effect.sync(stop))
+  const rest = Latch.makeUnsafe(false)
+  const durably = (batch: EntryBatch.EntryBatch): void => {
+    if (batch.log !== logs.own) return
+    if (isAhead) rest.openUnsafe()
+    else more.openUnsafe()
+  }
+  const stops = [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))]
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.sync(() => stops.forEach((stop) => stop()))
+  )
   const calls = UnderWay.make(peer, requestTimeoutMillis, monotonicMillis)
   let bytes = 0
   let rejection: PeerProtocol.PushRejected | undefined
   let isPaused = false
   let isSaid = false
   let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0
+  /** How far the peer was told, by pushes, that the own log is durable here. */
+  let told = logs.head(logs.own).seq
+  const end = (): number => (isAhead ? logs.end(logs.own) : logs.head(logs.own)).seq
 
   const answered = (batch: EntryBatch.EntryBatch, ack: PeerProtocol.Ack) => {
     const worth = judge(peer, batch, ack)
@@ -123,12 +138,16 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
 
   /** Asks within a span in each of the batch's traces, and says them to a peer that goes on with them. */
   const ask = (batch: EntryBatch.EntryBatch) => {
+    const { seq } = logs.head(logs.own)
+    const durable = seq < EntryBatch.last(batch) ? seq : undefined
+    told = Math.max(told, durable ?? EntryBatch.last(batch))
+    const said = durable === undefined ? { session, batch } : { session, batch, durable }
     const within = logs.tracesOf(batch)
-    if (within.length === 0) return client.push({ session, batch })
+    if (within.length === 0) return client.push(said)
     const attributes = { "quorum.peer": peer, ...Tracing.attributesOf(batch) }
     const spans = tracing.start("quorum.push", within, { kind: "client", attributes })
     const traces = speaksTraces ? spans.flatMap(contextOf) : []
-    const call = client.push(traces.length === 0 ? { session, batch } : { session, batch, traces })
+    const call = client.push(traces.length === 0 ? said : { ...said, traces })
     return tracing.within(spans, call, (ack) => errorOf(judge(peer, batch, ack)))
   }
 
@@ -162,10 +181,13 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     if (logs.head(logs.own).seq > seq) yield* Effect.sleep((monotonicMillis() - began) * catchUpPause)
   })
 
+  const read = (after: number, maxBytes: number) =>
+    isAhead ? logs.readOwn(after, maxBytes) : logs.read(logs.own, after, maxBytes)
+
   const next = store.patiently(
     "read its own log",
     Effect.suspend(() =>
-      Effect.flatMap(logs.read(logs.own, sent, connection.batchBytes()), (batch) =>
+      Effect.flatMap(read(sent, connection.batchBytes()), (batch) =>
         Option.isSome(batch) ? Effect.succeed(batch.value) : Effect.fail(missing(sent + 1))
       )
     )
@@ -178,7 +200,7 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
         yield* Effect.sleep(rejectedPauseMillis)
         return yield* rejection
       }
-      if (logs.head(logs.own).seq <= sent || peers.get(peer).drifted.has(logs.own)) {
+      if (end() <= sent || peers.get(peer).drifted.has(logs.own)) {
         yield* more.await
         continue
       }
@@ -193,7 +215,22 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
       else yield* Effect.forkIn(push(batch), scope, { startImmediately: true })
     }
   })
-  return yield* Effect.raceAllFirst([send, calls.watch, Deferred.await(failure)])
+
+  /**
+   * Has the peer greeted when it was not told for a while what is durable here: while there are commits the pushes say
+   * it, and the last one is followed by none.
+   */
+  const tell = Effect.gen(function* () {
+    while (true) {
+      rest.closeUnsafe()
+      const { seq } = logs.head(logs.own)
+      const isUnsaid = (): boolean => told < seq && seq <= sent
+      if (isUnsaid()) yield* Effect.sleep(restMillis)
+      if (isUnsaid()) connection.greetAgain()
+      yield* rest.await
+    }
+  })
+  return yield* Effect.raceAllFirst([send, tell, calls.watch, Deferred.await(failure)])
 })
 
 /** A defect on the way to a peer ends the connection, not the replicator. */
@@ -220,6 +257,9 @@ const errorOf = (worth: ReturnType<typeof judge>): string | undefined =>
 
 /** How long a large push is paused after, as a share of the time that it took. */
 const catchUpPause = 1.4
+
+/** How long nothing is pushed before the peer is told in another way what is durable here, in milliseconds. */
+const restMillis = 10
 
 /** How long a peer that rejected an entry is left alone before it is asked again, in milliseconds. */
 const rejectedPauseMillis = 60_000

@@ -37,21 +37,33 @@ export const json = <A, I>(kind: number, schema: Schema.Codec<A, I>): FrameCodec
 }
 
 /**
- * A push: session (text), batch. One that belongs to traces has a kind of its own, and says them first: how many (1),
- * and of each the trace (16), the span in it (8) and the flags (1), as in a `traceparent`.
+ * A push: session (text), batch. What else there is to say comes first, in a kind of its own: of one that belongs to
+ * traces how many (1), and of each the trace (16), the span in it (8) and the flags (1), as in a `traceparent`; of one
+ * that is ahead of its sender's disk how far that has it (6).
  */
-export const push = (kind: number, traced: number): FrameCodec<PeerProtocol.Push> => ({
-  kinds: [kind, traced],
-  encode: (number, { batch, session, traces = [] }) => {
-    const room = 1 + session.length + batchRoom(batch)
-    const writer = traces.length === 0 ? begin(kind, number, room) : beginTraced(traced, number, traces, room)
+export const push = (kinds: {
+  readonly plain: number
+  readonly traced: number
+  readonly ahead: number
+  readonly tracedAhead: number
+}): FrameCodec<PeerProtocol.Push> => ({
+  kinds: [kinds.plain, kinds.traced, kinds.ahead, kinds.tracedAhead],
+  encode: (number, { batch, durable, session, traces = [] }) => {
+    const isTraced = traces.length > 0
+    const [kind, more] =
+      durable === undefined
+        ? [isTraced ? kinds.traced : kinds.plain, 0]
+        : [isTraced ? kinds.tracedAhead : kinds.ahead, 6]
+    const room = more + 1 + session.length + batchRoom(batch)
+    const writer = isTraced ? beginTraced(kind, number, traces, room) : begin(kind, number, room)
+    if (durable !== undefined) writer.sequence(durable)
     writer.text(session)
     return writeBatch(writer, batch)
   },
-  decode: (found, reader) => {
-    if (found === kind) return { session: reader.text(), batch: readBatch(reader) }
-    const traces = readTraces(reader)
-    return { traces, session: reader.text(), batch: readBatch(reader) }
+  decode: (kind, reader) => {
+    const traces = kind === kinds.traced || kind === kinds.tracedAhead ? { traces: readTraces(reader) } : {}
+    const durable = kind === kinds.ahead || kind === kinds.tracedAhead ? { durable: reader.sequence() } : {}
+    return { ...traces, ...durable, session: reader.text(), batch: readBatch(reader) }
   }
 })
 

@@ -3,7 +3,7 @@
  */
 import type { Exit, Tracer } from "effect"
 import * as Entry from "../../log/Entry.ts"
-import type { Order } from "../../log/ReplicaLogs.ts"
+import type { Order } from "../../log/ReplicaClock.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../Receipt.ts"
 import type { CommitError } from "../QuorumWriter.ts"

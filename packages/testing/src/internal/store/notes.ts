@@ -51,7 +51,13 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   Conformance.make(
     "a store that is created in doubt says so in its note, and one that is not has no such note",
     Effect.gen(function* () {
-      const said = { blank: "blank", other_place: "lost", other_boot: undefined, none: undefined }
+      const said = {
+        blank: "blank",
+        other_place: "lost",
+        other_boot: undefined,
+        sync_failed: undefined,
+        none: undefined
+      }
       const check = using(({ store }) =>
         Effect.map(noteOf(store, ReplicaStore.recoveringNote), (note) => {
           assert.strictEqual(note, said[store.doubt])
