@@ -443,11 +443,10 @@ export const bugs = [
   {
     name: "ack-before-sync",
     from: "nats-server#7564",
-    says: "what was written counts as durable before it was synced",
+    says: "what was written of a peer's log counts as durable before it was synced",
     file: "log/ReplicaLogs.ts",
-    find: "return before === undefined ? store.append(batch) : Effect.andThen(before, store.append(batch))",
-    replace:
-      "const append = store.steps?.write ?? store.append\n    return before === undefined ? append(batch) : Effect.andThen(before, append(batch))"
+    find: "secured(batch, store.append(batch))",
+    replace: "secured(batch, (store.steps?.write ?? store.append)(batch))"
   },
   {
     name: "self-counts-while-recovering",
