@@ -138,13 +138,16 @@ const settle = (
   const { content, place } = disk
   const isElsewhere = content.place !== place
   const isRebooted = content.boot !== boot
+  const isUnsynced = disk.isRefusing
   const wasBlank = content.notes.get(Disk.blank) === "blank"
   content.place = place
   content.boot = boot
   if (isElsewhere) content.incarnation = afterLoss()
-  else if (isRebooted) content.incarnation = afterBoot()
+  else if (isRebooted || isUnsynced) content.incarnation = afterBoot()
   if (isElsewhere) content.notes.set(Disk.blank, "lost")
-  return isElsewhere ? "other_place" : wasBlank ? "blank" : isRebooted ? "other_boot" : "none"
+  if (isElsewhere) return "other_place"
+  if (wasBlank) return "blank"
+  return isRebooted ? "other_boot" : isUnsynced ? "sync_failed" : "none"
 }
 
 type Resume = (effect: Effect.Effect<void, ReplicaStore.StoreError>) => void
