@@ -2,7 +2,7 @@
  * The standard run: clients at work while faults happen, then all is mended, and everything has to become as it should.
  */
 import { QuorumPolicy, Records } from "@quorum/core"
-import { Effect, Fiber, Option, Result } from "effect"
+import { Duration, Effect, Fiber, Option, Result } from "effect"
 import * as DecisionIsFinal from "./checks/DecisionIsFinal.ts"
 import { checks } from "./checks/index.ts"
 import * as Liveness from "./checks/Liveness.ts"
@@ -80,9 +80,11 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
   const world = World.make({
     seed,
     replicas,
-    policy: Result.getOrThrow(
-      QuorumPolicy.make({ n: replicas, w: (replicas >> 1) + 1, ackTimeout: ackTimeoutMillis, order: orderedBy })
-    ),
+    policy: {
+      ...Result.getOrThrow(QuorumPolicy.majority(replicas)),
+      ackTimeout: Duration.millis(ackTimeoutMillis),
+      order: orderedBy
+    },
     options: { namespaces: { weak: weakPolicy(replicas) } },
     skewMillis,
     drift,
