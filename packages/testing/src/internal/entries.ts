@@ -13,11 +13,11 @@ export const following = (head: Watermark.Watermark, writes: ReadonlyArray<Entry
 export const first = (log: LogId.LogId, writes: ReadonlyArray<Entry.Write>): EntryBatch.EntryBatch =>
   following(Watermark.none(log), writes)
 
-/** A log of `length` entries; two of different names differ from entry `same + 1` on. */
+/** A log of `length` entries. Of another name it forks off the usual one after the first `same` entries. */
 export const source = (log: LogId.LogId, length: number, name = "x", same = 0): EntryBatch.EntryBatch =>
   first(
     log,
-    Array.from({ length }, (_, i) => Entry.put("ns", `k${i}`, i < same ? `both ${i}` : `${name} ${i}`))
+    Array.from({ length }, (_, i) => Entry.put("ns", `k${i}`, `${i < same ? "x" : name} ${i}`))
   )
 
 /** The entries from `from` to `to`, both included. */

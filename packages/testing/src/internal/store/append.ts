@@ -169,7 +169,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
     Effect.gen(function* () {
       const random = Faults.generator(20_260_101)
       const pick = (count: number) => Math.floor(random() * count)
-      const sources = [all, all, all, source(logA, 12, "y"), source(logA, 12, "x", 12), source(logA, 12, "z", 5)]
+      const sources = [all, all, all, source(logA, 12, "y"), source(logA, 12, "w", 8), source(logA, 12, "z", 5)]
       const seen = { Gap: 0, Drift: 0, Held: 0, Append: 0 }
       for (let round = 0; round < 3; round++) {
         const log = round === 0 ? logA : logB
