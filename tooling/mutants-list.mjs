@@ -362,7 +362,7 @@ export const bugs = [
     from: "model confirmVolatile",
     says: "a linearizable read counts this replica for what it does not hold",
     file: "read/internal/QuorumReads.ts",
-    find: "if (yield* Arrival.isHeld(logs, write.writeId)) confirmed.add(self)",
+    find: "if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)",
     replace: "confirmed.add(self)"
   },
   {

@@ -82,7 +82,7 @@ describe("an index that is damaged in use", () => {
         yield* TestClock.adjust(10_000)
         assert.strictEqual(index.resets(), 1)
         assert.isTrue(follower.isBuilding())
-        for (const read of [records.read("n", "1"), records.page(all), records.newest("n", "1")] as const) {
+        for (const read of [records.read("n", "1"), records.page(all), records.newest("n", "1", [])] as const) {
           const error = yield* Effect.flip<unknown, unknown, never>(read)
           assert.include(String(error), "built again")
         }
@@ -306,12 +306,31 @@ describe("DamageIsLocal: after the index is built again over a damaged log", () 
     Effect.gen(function* () {
       const { records } = yield* both
       for (const key of ["3", "9", "never written"]) {
-        const error = yield* Effect.flip(records.newest("n", key))
+        const error = yield* Effect.flip(records.newest("n", key, []))
         assert.strictEqual(error.reason, "corrupt")
         assert.include(error.detail, "entries 4 to 4")
       }
       // A local read shows what is here.
       assert.isTrue(Option.isSome(yield* records.read("n", "9")))
+    })
+  )
+
+  it.effect("what no member has hides nothing, and all that is not of it does", () =>
+    Effect.gen(function* () {
+      const { own, records } = yield* both
+      for (const lost of [
+        { from: 4, to: 4 },
+        { from: 2, to: 6 }
+      ]) {
+        assert.isDefined(yield* records.newest("n", "9", [{ log: own, ...lost }]))
+        assert.isUndefined(yield* records.newest("n", "3", [{ log: own, ...lost }]))
+      }
+      for (const lost of [
+        { log: own, from: 5, to: 9 },
+        { log: `${own}0` as typeof own, from: 4, to: 4 }
+      ]) {
+        assert.strictEqual((yield* Effect.flip(records.newest("n", "9", [lost]))).reason, "corrupt")
+      }
     })
   )
 
@@ -338,7 +357,7 @@ describe("DamageIsLocal: after the index is built again over a damaged log", () 
         page.damaged.map(({ key }) => key),
         ["3"]
       )
-      assert.isDefined(yield* records.newest("n", "2"))
+      assert.isDefined(yield* records.newest("n", "2", []))
     })
   )
 })

@@ -206,6 +206,11 @@ describe("L60 damage that no member can mend", () => {
         assert.deepStrictEqual(replica.status().damaged, [{ log: own, from: 3, to: 3 }])
         assert.isTrue(replica.membership.isVoting())
         assert.strictEqual(yield* value(replica, "4"), "value of 4")
+        // The index was built again without them, and reads of a majority go on all the same, of whatever key.
+        for (const key of ["3", "4"]) {
+          const read = replica.records.read("notes", key, { consistency: "linearizable" })
+          assert.strictEqual(Option.isSome(yield* during(read, 100)), key === "4")
+        }
       }
       assert.notStrictEqual(a.logs.own, own)
       const receipt = yield* during(a.writer.commit(put("7"), { w: "all" }), 2000)

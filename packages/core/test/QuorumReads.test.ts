@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
-import { RunId } from "../src/adapter.ts"
+import { ReplicaStore, RunId } from "../src/adapter.ts"
 import type { NewestWrite } from "../src/peer/KeyReader.ts"
 import * as decide from "../src/read/internal/decide.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -126,6 +126,30 @@ describe("AtomicRegister: a linearizable read", () => {
       const error = yield* Effect.flip(ask(a, "linearizable"))
       assert.deepInclude({ ...error }, { _tag: "ReadUnavailable", answered: 1, needed: 2, reason: "unreachable" })
       assert.strictEqual(yield* ask(b, "local"), "1")
+    })
+  )
+
+  it.effect("is answered by the others where this replica cannot read its own copy, and says why where it cannot", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const store = yield* cluster.storeOf("a")
+      const broken = new ReplicaStore.StoreError({ reason: "unavailable", detail: "the page cannot be read" })
+      let works = true
+      cluster.stores.set("a", {
+        ...store,
+        read: (...place) => Effect.suspend(() => (works ? store.read(...place) : Effect.fail(broken)))
+      })
+      const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(1000)
+      yield* during(b.writer.commit(put("1"), { w: 3 }), 10)
+      works = false
+      assert.strictEqual((yield* Effect.flip(ask(a, "local")))._tag, "StoreError")
+      assert.strictEqual(yield* soon(ask(a, "linearizable")), "1")
+      assert.strictEqual(yield* soon(ask(a, "quorum", { r: 2 })), "1")
+      yield* during(c.stop, 5000)
+      const error = yield* Effect.flip(soon(ask(a, "linearizable")))
+      assert.deepInclude({ ...error }, { _tag: "StoreError", detail: broken.detail })
+      assert.strictEqual(yield* soon(ask(b, "local")), "1")
     })
   )
 

@@ -6,6 +6,7 @@ import type { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
 import * as DamagedRange from "./DamagedRange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Listeners from "./Listeners.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
 
@@ -51,7 +52,7 @@ export const make = (
   const lookUp = Effect.gen(function* () {
     const before = known
     known = store.damaged()
-    for (const range of known) if (!before.some((old) => contains(old, range))) yield* say(range)
+    for (const range of known) if (!before.some((old) => DamagedRange.contains(old, range))) yield* say(range)
     const ends = new Map<LogId.LogId, Watermark.Watermark>()
     const unknown: Array<LogId.LogId> = []
     for (const log of new Set(known.map((range) => range.log))) {
@@ -63,14 +64,14 @@ export const make = (
     held = ends
     unknownEnds = unknown
   })
-  const listeners = new Set<(change: Change) => void>()
+  const changes = Listeners.make<Change>()
   const lookAfter = (change: Change) =>
     Effect.map(lookUp, () => {
       if (change._tag === "Mended" && sink.active()) {
         const { from, log } = change.batch
         sink.tell({ _tag: "DamageMended", log, from, to: EntryBatch.last(change.batch) })
       }
-      for (const listener of listeners) listener(change)
+      changes.tell(change)
     })
   /**
    * Mends what a batch that is appended covers whole: the owner of a log pushes again what is damaged here, as it begins
@@ -101,10 +102,7 @@ export const make = (
     /** Takes in what was changed, and tells the listeners. */
     lookAfter,
     /** Calls `listener` whenever something changed. Returns how to stop it. */
-    listen: (listener: (change: Change) => void): (() => void) => {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
+    listen: changes.listen,
     /** The logs of which nobody can tell what they end with here. */
     unknownEnds: (): ReadonlyArray<LogId.LogId> => unknownEnds,
     at: (log: LogId.LogId, seq: number) => find(log, ({ from, to }) => from <= seq && seq <= to),
@@ -121,9 +119,7 @@ export const make = (
 
 const isSame = (now: Ranges, known: Ranges): boolean =>
   now === known ||
-  (now.length === known.length && now.every((range, i) => contains(range, known[i]!) && contains(known[i]!, range)))
+  (now.length === known.length &&
+    now.every((range, i) => DamagedRange.contains(range, known[i]!) && DamagedRange.contains(known[i]!, range)))
 
 type Ranges = ReadonlyArray<DamagedRange.DamagedRange>
-
-const contains = (range: DamagedRange.DamagedRange, other: DamagedRange.DamagedRange): boolean =>
-  range.log === other.log && range.from <= other.from && other.to <= range.to

@@ -14,6 +14,10 @@ export type DamagedRange = typeof DamagedRange.Type
 export const overlaps = (a: DamagedRange, b: DamagedRange): boolean =>
   a.log === b.log && a.from <= b.to && b.from <= a.to
 
+/** Whether a range has all the entries of another. */
+export const contains = (range: DamagedRange, other: DamagedRange): boolean =>
+  range.log === other.log && range.from <= other.from && other.to <= range.to
+
 /** The ranges without the entries of one that can be read again. */
 export const without = (ranges: ReadonlyArray<DamagedRange>, mended: DamagedRange): ReadonlyArray<DamagedRange> =>
   ranges.flatMap((range) => {

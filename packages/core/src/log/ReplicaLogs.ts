@@ -18,6 +18,8 @@ import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as Listeners from "./Listeners.ts"
+import * as Locks from "./Locks.ts"
 import * as NotAppended from "./NotAppended.ts"
 import * as OwnTail from "./OwnTail.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
@@ -163,16 +165,9 @@ export const make: Effect.Effect<
   // What the store found when it was opened, or just now, is not announced as held.
   yield* damage.look
   /** Appends to one log are announced in the order in which they were made durable. */
-  const locks = new Map<LogId.LogId, Semaphore.Semaphore>()
-  const lockOf = (log: LogId.LogId): Semaphore.Semaphore => {
-    const known = locks.get(log)
-    if (known !== undefined) return known
-    const lock = Semaphore.makeUnsafe(1)
-    locks.set(log, lock)
-    return lock
-  }
-  const listeners = new Set<(batch: EntryBatch.EntryBatch) => void>()
-  const writtenListeners = new Set<() => void>()
+  const lockOf = Locks.make()
+  const onAppend = Listeners.make<EntryBatch.EntryBatch>()
+  const onWritten = Listeners.make()
   let tail = OwnTail.make()
   const end = (log: LogId.LogId): Watermark.Watermark => {
     const durable = head(log)
@@ -205,7 +200,7 @@ export const make: Effect.Effect<
     clock.held(batch)
     // Told first: what a listener learns or does of it, such as an ack, comes after.
     if (sink.active()) tellAppended(batch, startedAt)
-    for (const listener of listeners) listener(batch)
+    onAppend.tell(batch)
   }
 
   const tellAppended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
@@ -239,18 +234,13 @@ export const make: Effect.Effect<
     traces.add(batch.from, EntryBatch.last(batch), spans)
   }
 
-  /** Has it pushed. */
-  const tellWritten = (): void => {
-    for (const listener of writtenListeners) listener()
-  }
-
   /** Appends own entries, in two steps where the store has them: they are pushed after the first. */
   const appendOwn = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>) => {
     const { steps } = store
     if (steps === undefined) return store.append(batch)
     return Effect.flatMap(steps.write(batch), (watermark) => {
       written(batch, spans)
-      tellWritten()
+      onWritten.tell()
       return Effect.as(Effect.mapError(steps.sync, NotAppended.notSynced), watermark)
     })
   }
@@ -281,7 +271,6 @@ export const make: Effect.Effect<
   /** What was read, without what is not durable yet. */
   const durablePart = (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
     const { seq } = head(batch.log)
-    if (EntryBatch.last(batch) <= seq) return Option.some(batch)
     return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
   }
 
@@ -358,7 +347,7 @@ export const make: Effect.Effect<
               const isAtOnce = store.steps === undefined
               if (isAtOnce) written(batch, started)
               appended(batch, startedAt)
-              if (isAtOnce) tellWritten()
+              if (isAtOnce) onWritten.tell()
               return Effect.succeed(encoded)
             }
           })
@@ -398,14 +387,8 @@ export const make: Effect.Effect<
       return isKnown ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
     },
     tracesOf: (batch) => (batch.log === own ? traces.of(batch.from, EntryBatch.last(batch)) : []),
-    onAppend: (listener) => {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
-    onWritten: (listener) => {
-      writtenListeners.add(listener)
-      return () => void writtenListeners.delete(listener)
-    }
+    onAppend: onAppend.listen,
+    onWritten: onWritten.listen
   })
 })
 

@@ -12,6 +12,7 @@ import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as DamagedRange from "../log/DamagedRange.ts"
+import * as Listeners from "../log/Listeners.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
@@ -101,7 +102,7 @@ export const make = Effect.gen(function* () {
   let outlived = 0
   const renewal = Latch.makeUnsafe()
   const changed = Latch.makeUnsafe(true)
-  const listeners = new Set<() => void>()
+  const { listen, tell: tellChange } = Listeners.make()
   /** One change at a time, from what it rests on to what is durable. */
   const changing = Semaphore.makeUnsafe(1)
   const remembered = yield* Remembered.make(store, noted.remembered)
@@ -112,9 +113,6 @@ export const make = Effect.gen(function* () {
     remembered.met(peer, life.incarnation)
   }
 
-  const tellChange = (): void => {
-    for (const listener of listeners) listener()
-  }
   const damaged = (): ReadonlyArray<DamagedRange.DamagedRange> => DamagedRange.joined(logs.damaged())
   const lost = (): ReadonlyArray<DamagedRange.DamagedRange> =>
     logs.damaged().length === 0 ? [] : Lacking.lost(lacking, damaged(), Voting.waitedFor(situation()))
@@ -360,10 +358,7 @@ export const make = Effect.gen(function* () {
     lost,
     remembered: remembered.of,
     renewed: Effect.suspend(() => renewal.await),
-    listen: (listener) => {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    },
+    listen,
     recover: (members) =>
       Effect.suspend(() => {
         const others = peerIds.filter((peer) => !members.includes(peer)).join(", ")

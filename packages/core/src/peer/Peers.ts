@@ -9,6 +9,7 @@ import type * as LogId from "../identity/LogId.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import type { Watermark } from "../log/Watermark.ts"
 
@@ -137,7 +138,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     })
   }
   const all = Array.from(states.values())
-  const listeners = new Set<(event: PeerEvent) => void>()
+  const events = Listeners.make<PeerEvent>()
   const apply = (state: Mutable, event: PeerEvent): boolean => {
     switch (event._tag) {
       case "Ack": {
@@ -173,7 +174,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     if (state === undefined) return
     const before = state.link._tag
     if (!apply(state, event)) return
-    for (const listener of listeners) listener(event)
+    events.tell(event)
     // A peer that cannot be reached again and again changes nothing.
     if (sink.active() && !(event._tag === "Link" && event.link._tag === before)) tell(sink, event)
   }
@@ -209,10 +210,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       states.get(peer)?.drifted.clear()
       states.get(peer)?.rejected.clear()
     },
-    listen: (listener) => {
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
-    }
+    listen: events.listen
   })
 })
 

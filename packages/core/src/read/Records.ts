@@ -163,9 +163,13 @@ export const make = Effect.gen(function* () {
 export const layer = Layer.effect(Records, make)
 
 /** What peers are told of this replica's records. */
-export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRecords> = Layer.effect(
+export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRecords | Membership> = Layer.effect(
   KeyReader,
-  Effect.map(LocalRecords.LocalRecords, ({ newest }) => KeyReader.of({ newest }))
+  Effect.gen(function* () {
+    const local = yield* LocalRecords.LocalRecords
+    const { lost } = yield* Membership
+    return KeyReader.of({ newest: (namespace, key) => Effect.suspend(() => local.newest(namespace, key, lost())) })
+  })
 )
 
 // ---------------------------------------------------------------------------------------------------------------------

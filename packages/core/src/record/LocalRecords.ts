@@ -12,7 +12,8 @@ import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
 import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
+import { contains, type DamagedRange } from "../log/DamagedRange.ts"
+import { StoreError } from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
 import { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as IndexFollower from "./IndexFollower.ts"
@@ -156,9 +157,14 @@ export class LocalRecords extends Context.Service<
     readonly namespaces: (options: NamespacesOptions) => Effect.Effect<NamespacesPage, StoreError | ReadRejected>
     /**
      * The newest write of a key, a delete too; nothing when none is held. It fails with `corrupt` where that cannot be
-     * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here.
+     * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here. What is
+     * `lost`, because no member has it, is no write that anybody could be told of, and hides nothing.
      */
-    readonly newest: (namespace: string, key: string) => Effect.Effect<Newest | undefined, StoreError>
+    readonly newest: (
+      namespace: string,
+      key: string,
+      lost: ReadonlyArray<DamagedRange>
+    ) => Effect.Effect<Newest | undefined, StoreError>
   }
 >()("@quorum/core/LocalRecords") {}
 
@@ -183,9 +189,9 @@ export const make = Effect.gen(function* () {
       return Effect.andThen(follower.distrust(error), Effect.fail(error))
     })
 
-  const newest = Effect.fnUntraced(function* (namespace: string, key: string) {
+  const newest = Effect.fnUntraced(function* (namespace: string, key: string, lost: ReadonlyArray<DamagedRange>) {
     const pointer = yield* follower.newest(namespace, key)
-    const [hidden] = follower.unreadable()
+    const hidden = follower.unreadable().find((range) => !lost.some((gone) => contains(gone, range)))
     if (hidden !== undefined) return yield* hiding(hidden)
     return pointer === undefined ? undefined : yield* resolve(pointer)
   })

@@ -92,15 +92,19 @@ export const make = Effect.gen(function* () {
     reading.verdicts.set(replica, Result.isSuccess(result) ? acked : result.failure)
   }
 
-  /** Asks all, and goes on with the first `needed` answers, this replica's own among them. */
+  /**
+   * Asks all, and goes on with the first `needed` answers. This replica's own is among them unless what it holds of the
+   * key is damaged here: then it is no answer, as that of any other in its place.
+   */
   const ask = Effect.fnUntraced(function* (
     reading: Reading,
     needed: number
   ): Effect.fn.Return<void, Failure, Scope.Scope> {
     const { key } = reading
     reading.answers = new Map()
-    const have = yield* reader.newest(key.namespace, key.key)
-    note(reading, { replica: self, result: Result.succeed({ newest: have, confirmed: false }) })
+    const own = yield* Effect.result(reader.newest(key.namespace, key.key))
+    const have = Result.getOrUndefined(own)
+    note(reading, { replica: self, result: Result.mapBoth(own, { onFailure: refusedBy, onSuccess: answerOf }) })
     if (reading.answers.size >= needed) return
     const said = yield* Queue.unbounded<Said>()
     let open = 0
@@ -114,7 +118,10 @@ export const make = Effect.gen(function* () {
     }
     while (reading.answers.size < needed) {
       if (reading.answers.size + open < needed) {
-        return yield* unavailable(reading, reading.answers.size, needed, "unreachable")
+        // What is wrong here says more than that there are too few others.
+        return yield* Result.isFailure(own)
+          ? own.failure
+          : unavailable(reading, reading.answers.size, needed, "unreachable")
       }
       note(reading, yield* Queue.take(said))
       open--
@@ -158,7 +165,7 @@ export const make = Effect.gen(function* () {
     write: NewestWrite
   ): Effect.fn.Return<boolean, Failure, Scope.Scope> {
     const confirmed = new Set<ReplicaId>()
-    if (yield* Arrival.isHeld(logs, write.writeId)) confirmed.add(self)
+    if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)
     const isHolder = (id: ReplicaId) => confirmed.has(id) || (id !== self && acks(id, write.writeId))
     const holders = () => decide.holdersOf(write, reading.answers, isHolder, replicas)
     const before = holders()
@@ -238,6 +245,10 @@ export type QuorumReads = Effect.Success<typeof make>
 const acked: QuorumError.Verdict = { _tag: "acked" }
 const silent: QuorumError.Verdict = { _tag: "timed_out" }
 const strange: QuorumError.Verdict = { _tag: "refused", detail: "it knows of other lives of the members" }
+
+const refusedBy = ({ message }: StoreError): QuorumError.Verdict => ({ _tag: "refused", detail: message })
+
+const answerOf = (newest: NewestWrite | undefined): Answer => ({ newest, confirmed: false })
 
 const verdictOf = (error: PeerProtocol.ReadError | PeerProtocol.PeerUnreachable): QuorumError.Verdict =>
   error._tag === "PeerUnreachable" && error.reason === "timed_out" ? silent : { _tag: "refused", detail: error.message }

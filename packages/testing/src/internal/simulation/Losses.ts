@@ -1,7 +1,7 @@
 /**
  * Faults by which a disk is lost, or what is on it: never of more replicas at once than the replica set can lose.
  */
-import { QuorumPolicy } from "@quorum/core"
+import { type LogId, QuorumPolicy } from "@quorum/core"
 import { Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -127,6 +127,15 @@ export const damage: Fault = (world, dice, options) => {
   if (where === undefined) return undefined
   world.retired.push({ machine, content, at: world.timeline.now() })
   return { what: `${machine.id}, ${where}`, millis: 0, end: nothing }
+}
+
+/** Whether entries of a disk are damaged that no other member holds whole. */
+export const isBeyondMending = ({ machines }: World, { disk, id }: Machines.Machine): boolean => {
+  const isWhole = (content: Disk.Content, log: LogId.LogId, seq: number): boolean =>
+    Disk.headOf(content, log).seq >= seq && !Disk.isFlipped(content, log, seq)
+  return Array.from(disk.content.flipped).some(([log, seqs]) =>
+    Array.from(seqs).some((seq) => machines.every((other) => other.id === id || !isWhole(other.disk.content, log, seq)))
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -94,8 +94,9 @@ export const mend = (world: World): void => {
   for (const copy of Array.from(world.clones)) Losses.endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {
     machine.clock.mend()
-    // What is damaged stays: it is found soon after a start, and mended by itself.
-    if (machine.disk.isRemoved) Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
+    // What is damaged stays: it is found soon after a start, and mended by itself. What no member has an operator gives up.
+    if (machine.disk.isRemoved || Losses.isBeyondMending(world, machine))
+      Losses.replaceDisk(world, machine, Losses.emptyDisk(machine))
     Object.assign(machine.disk, { slowMillis: 0, isFull: false })
     machine.disk.faults.length = 0
     if (machine.process?.owner.paused !== undefined) world.timeline.unpause(machine.process.owner)

@@ -6,7 +6,6 @@ import { Entry, QuorumWriter } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
 import * as Disk from "../Disk.ts"
 import * as History from "../History.ts"
-import type * as Machines from "../Machines.ts"
 import * as Workload from "../Workload.ts"
 import type { World } from "../World.ts"
 import * as Convergence from "./Convergence.ts"
@@ -34,7 +33,7 @@ export const heal = Effect.fnUntraced(function* (world: World) {
     }),
     { concurrency: "unbounded", discard: true }
   )
-  const damaged = () => world.machines.filter((machine) => isMendable(world, machine))
+  const damaged = () => world.machines.filter(({ disk }) => Disk.isDamaged(disk))
   while (timeline.now() - began < Convergence.bound) {
     if (Convergence.isConverged(world) && damaged().length === 0) break
     yield* Effect.sleep(1000)
@@ -43,17 +42,6 @@ export const heal = Effect.fnUntraced(function* (world: World) {
     world.violated("Liveness", `${id} has not mended its disk for ${Convergence.bound / 1000} s without faults`)
   }
 })
-
-/** Whether entries of a disk are damaged that another member holds whole. What nobody else has stays damaged. */
-const isMendable = ({ machines }: World, { disk, id }: Machines.Machine): boolean =>
-  Array.from(disk.content.flipped).some(([log, seqs]) =>
-    Array.from(seqs).some((seq) =>
-      machines.some(
-        ({ disk: { content }, id: other }) =>
-          other !== id && Disk.headOf(content, log).seq >= seq && !Disk.isFlipped(content, log, seq)
-      )
-    )
-  )
 
 /** When all is well, every replica answers every kind of read, if not at once. */
 export const answers = Effect.fnUntraced(function* (world: World, history: History.History, keys: number) {
