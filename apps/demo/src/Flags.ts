@@ -2,22 +2,9 @@
  * Flags that several commands have.
  */
 import { resolve } from "node:path"
-import { Folder } from "@quorum/server/tools"
-import { Effect, FileSystem, Option, Schema, SchemaTransformation } from "effect"
+import { Folder, Whole } from "@quorum/server/tools"
+import { Effect, FileSystem, Option } from "effect"
 import { Flag } from "effect/cli"
-
-/** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
-export const whole = (name: string, minimum: number, maximum: number) =>
-  Flag.String(name).pipe(
-    Flag.withSchema(
-      Schema.String.check(Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number" })).pipe(
-        Schema.decodeTo(
-          Schema.Int.check(Schema.isBetween({ minimum, maximum })),
-          SchemaTransformation.transform({ decode: Number, encode: String })
-        )
-      )
-    )
-  )
 
 /** What carries the protocol between the replicas. */
 export const transport = <const T extends "http" | "ws">(usual: T) =>
@@ -28,7 +15,7 @@ export const transport = <const T extends "http" | "ws">(usual: T) =>
 
 /** How much is written at once. */
 export const writers = (description: string, usual: number) =>
-  whole("writers", 1, 1024).pipe(
+  Whole.flag("writers", 1, 1024).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(`${description} (default: ${usual})`),
     Flag.withDefault(usual)

@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Ports, Progress } from "@quorum/server/tools"
+import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
@@ -36,7 +36,7 @@ const flags = {
     ),
     Flag.withDefault(cities)
   ),
-  limit: Flags.whole("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
+  limit: Whole.flag("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("Import the first N lines only"),
     Flag.optional
@@ -47,12 +47,12 @@ const flags = {
     Flag.optional
   ),
   dir: Flags.dir,
-  port: Flags.whole("port", 0, 65_529).pipe(
+  port: Whole.flag("port", 0, 65_529).pipe(
     Flag.withMetavar("P"),
     Flag.withDescription("Listen on the ports P, P+1, P+2 … of 127.0.0.1 (default: 0, free ports are chosen)"),
     Flag.withDefault(0)
   ),
-  replicas: Flags.whole("replicas", 3, 7).pipe(
+  replicas: Whole.flag("replicas", 3, 7).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)

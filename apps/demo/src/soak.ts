@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
-import { Ports, Progress } from "@quorum/server/tools"
+import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
@@ -29,12 +29,12 @@ const FaultList = Schema.String.pipe(
 )
 
 const flags = {
-  minutes: Flags.whole("minutes", 1, 10_000).pipe(
+  minutes: Whole.flag("minutes", 1, 10_000).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How long the faults go on (default: 10)"),
     Flag.withDefault(10)
   ),
-  seed: Flags.whole("seed", 0, 2 ** 31).pipe(
+  seed: Whole.flag("seed", 0, 2 ** 31).pipe(
     Flag.withMetavar("S"),
     Flag.withDescription("Chooses the same faults and the same keys again (default: random)"),
     Flag.optional

@@ -47,15 +47,12 @@ const classes = {
 
 const encodeVerdicts = Schema.encodeSync(QuorumError.Verdicts)
 
+/** What every error has, and the class of a client says in its own way. */
+const saidApart = new Set(["_tag", "name", "stack", "message"])
+
 /** Its own fields; what is known of each replica as it travels. */
 const fieldsOf = (error: Error): { readonly [field: string]: unknown } => {
-  const {
-    _tag: _,
-    name: __,
-    stack: ___,
-    message: ____,
-    ...fields
-  } = error as unknown as { readonly [field: string]: unknown }
+  const fields = Record.filter(Object.fromEntries<unknown>(Object.entries(error)), (_, name) => !saidApart.has(name))
   const verdicts = fields["verdicts"] as QuorumError.Verdicts | undefined
   return Record.filter(
     verdicts === undefined ? fields : { ...fields, verdicts: encodeVerdicts(verdicts) },

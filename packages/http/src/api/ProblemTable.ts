@@ -129,7 +129,8 @@ export const rows = [
 
 /** What a client may see of an error, and the status with which a request of its own would have been answered. */
 export const problemOf = (error: Error): { readonly status: number; readonly problem: object } => {
-  const row = (rows as unknown as ReadonlyArray<Travel>).find(({ is }) => is(error))
+  const all: ReadonlyArray<Pick<Travel, "is" | "status" | "toBody">> = rows
+  const row = all.find(({ is }) => is(error))
   return row === undefined
     ? { status: 500, problem: Problem.members(500, "internal", internal, {}) }
     : { status: row.status, problem: row.toBody(error) }

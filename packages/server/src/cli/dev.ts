@@ -11,10 +11,11 @@ import { defaultPort } from "../ServerConfig.ts"
 import * as Folder from "../tools/Folder.ts"
 import * as Ports from "../tools/Ports.ts"
 import { Failed } from "./Ending.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Flags from "./flags.ts"
 
 const flags = {
-  replicas: Flags.whole("replicas", 1, 7).pipe(
+  replicas: Whole.flag("replicas", 1, 7).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
@@ -24,7 +25,7 @@ const flags = {
     Flag.withDescription("Keep their files in FOLDER (default: a temporary folder that is removed at the end)"),
     Flag.optional
   ),
-  port: Flags.whole("port", 1, 65_529).pipe(
+  port: Whole.flag("port", 1, 65_529).pipe(
     Flag.withMetavar("P"),
     Flag.withDescription(
       `Listen on P, P+1, P+2 … of 127.0.0.1 (default: ${defaultPort}, or any free ports where it is taken)`

@@ -6,6 +6,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Explain from "../Explain.ts"
 import * as Table from "../tools/Table.ts"
 import { Usage } from "./Ending.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Flags from "./flags.ts"
 
 const flags = {
@@ -13,12 +14,12 @@ const flags = {
     Argument.withDescription("majority, all, one, all-but-1, a number of replicas (2), or a number of so many (2/3)"),
     Argument.withDefault("majority")
   ),
-  replicas: Flags.whole("replicas", 1, 25).pipe(
+  replicas: Whole.flag("replicas", 1, 25).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription("How many replicas there are (default: as many as have a zone, or 3)"),
     Flag.optional
   ),
-  r: Flags.whole("r", 1, 25).pipe(
+  r: Whole.flag("r", 1, 25).pipe(
     Flag.withMetavar("R"),
     Flag.withDescription("How many replicas a quorum read asks (default: a majority)"),
     Flag.optional

@@ -10,7 +10,7 @@ import * as Lines from "../tools/Lines.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
 import { Ended, Failed, Usage } from "./Ending.ts"
-import * as Flags from "./flags.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Records from "./records.ts"
 import * as Remote from "./remote.ts"
 
@@ -19,12 +19,12 @@ export const command = Command.make(
   "import",
   {
     file: Argument.String("file").pipe(Argument.withDescription("A file of lines; - reads standard input")),
-    from: Flags.whole("from", 1, Number.MAX_SAFE_INTEGER).pipe(
+    from: Whole.flag("from", 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("LINE"),
       Flag.withDescription("Skip the lines before this one (default: 1)"),
       Flag.withDefault(1)
     ),
-    writers: Flags.whole("writers", 1, 16_384).pipe(
+    writers: Whole.flag("writers", 1, 16_384).pipe(
       Flag.withMetavar("N"),
       Flag.withDescription("How many writes are under way at once (default: 2048)"),
       Flag.withDefault(2048)

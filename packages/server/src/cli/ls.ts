@@ -8,7 +8,7 @@ import * as Table from "../tools/Table.ts"
 import * as Text from "../tools/Text.ts"
 import * as Pages from "./pages.ts"
 import * as Records from "./records.ts"
-import * as Flags from "./flags.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Remote from "./remote.ts"
 import { Usage } from "./Ending.ts"
 
@@ -29,7 +29,7 @@ export const command = Command.make(
       Flag.withDescription("From the last key to the first"),
       Flag.withDefault(false)
     ),
-    limit: Flags.whole("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
+    limit: Whole.flag("limit", 1, Number.MAX_SAFE_INTEGER).pipe(
       Flag.withMetavar("N"),
       Flag.withDescription("The first N only"),
       Flag.optional

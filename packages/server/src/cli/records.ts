@@ -7,14 +7,14 @@ import { Argument, Command, Flag } from "effect/cli"
 import type { QuorumRecord, Receipt } from "@quorum/client"
 import { printable } from "../tools/Progress.ts"
 import { Ended, Usage } from "./Ending.ts"
-import * as Flags from "./flags.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Remote from "./remote.ts"
 
 const namespace = Argument.String("namespace").pipe(Argument.withDescription("The namespace of the record"))
 const key = Argument.String("key").pipe(Argument.withDescription("Its key"))
 
 /** How many replicas have to hold a write, instead of what the policy says. */
-export const w = Flags.whole("w", 1, 255).pipe(
+export const w = Whole.flag("w", 1, 255).pipe(
   Flag.withMetavar("N"),
   Flag.withDescription("How many replicas have to hold it (default: as the policy says)"),
   Flag.optional
@@ -86,7 +86,7 @@ export const get = Command.make(
       ),
       Flag.withDefault("quorum" as const)
     ),
-    r: Flags.whole("r", 1, 255).pipe(
+    r: Whole.flag("r", 1, 255).pipe(
       Flag.withMetavar("N"),
       Flag.withDescription("How many replicas a quorum read asks (default: a majority)"),
       Flag.optional

@@ -8,6 +8,7 @@ import * as Ports from "../tools/Ports.ts"
 import { printable } from "../tools/Progress.ts"
 import { defaultPort } from "../ServerConfig.ts"
 import { Ended, Failed, Usage } from "./Ending.ts"
+import * as Whole from "../tools/Whole.ts"
 import * as Flags from "./flags.ts"
 
 /** The flags of every command that asks. */
@@ -26,7 +27,7 @@ export const flags = {
     ),
     Flag.optional
   ),
-  timeout: Flags.whole("timeout", 1, 86_400).pipe(
+  timeout: Whole.flag("timeout", 1, 86_400).pipe(
     Flag.withMetavar("SECONDS"),
     Flag.withDescription("How long to try, at one replica after another (default: 10)"),
     Flag.withDefault(10)
