@@ -98,8 +98,8 @@ export const bugs = [
     from: "L20",
     says: "a peer gets nothing more once it is behind",
     file: "peer/internal/PushLoop.ts",
-    find: "const stops = [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))]",
-    replace: "const stops = [logs.onAppend(durably)]"
+    find: "Effect.sync(() => [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))])",
+    replace: "Effect.sync(() => [logs.onAppend(durably)])"
   },
   {
     name: "resume-is-believed",

@@ -52,12 +52,14 @@ export const make = Effect.fnUntraced(function* (
     }),
     (unlock) => Effect.sync(unlock)
   )
-  const environment = yield* attempt(() => {
-    Files.sync(file)
-    return Environment.open(file, { sync: true })
-  })
-  const guard = Guard.make(file, environment)
-  yield* Effect.addFinalizer(() => guard.close)
+  const { environment, guard } = yield* Effect.acquireRelease(
+    attempt(() => {
+      Files.sync(file)
+      const environment = Environment.open(file, { sync: true })
+      return { environment, guard: Guard.make(file, environment) }
+    }),
+    ({ guard }) => guard.close
+  )
   const notes = yield* guard.call(() => Effect.succeed(Notes.make(environment, guard)))
   const settled = yield* settle(file, guard, notes, asked, draw, boot)
   return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, settled, draw)))

@@ -40,15 +40,18 @@ export const layer = (
       const watch = watcher(options)
 
       const told = new Map<string, string>()
-      const stop = events.listen((event) => {
+      const hear = (event: ReplicaEvents.ReplicaEvent): void => {
         if (event._tag === "LinkChanged" && event.link === "up") told.delete(`outgoing ${event.peer}`)
         if (event._tag !== "HandshakeRefused") return
         const key = `${event.direction} ${event.peer}`
         if (told.get(key) === event.reason) return
         told.set(key, event.reason)
         Queue.offerUnsafe(refusals, refusal(event))
-      })
-      yield* Effect.addFinalizer(() => Effect.sync(stop))
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => events.listen(hear)),
+        (stop) => Effect.sync(stop)
+      )
       yield* Queue.take(refusals).pipe(Effect.flatMap(write), Effect.forever, Effect.forkScoped)
 
       yield* Clock.currentTimeMillis.pipe(

@@ -27,14 +27,15 @@ export const layer: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | Repl
       const ids = peers.map(({ replica }) => replica)
 
       const lastAcks = LastAcks.make(log, ids, () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
-      const stop = events.listen(Counting.make(series, first, { backlog, lastAcks, seen, wallMillis }))
-      gauges(series, identity.replica, ids, once(status.current), { backlog, seen, wallMillis })
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          stop()
-          series.close()
-        })
+      yield* Effect.acquireRelease(
+        Effect.sync(() => events.listen(Counting.make(series, first, { backlog, lastAcks, seen, wallMillis }))),
+        (stop) =>
+          Effect.sync(() => {
+            stop()
+            series.close()
+          })
       )
+      gauges(series, identity.replica, ids, once(status.current), { backlog, seen, wallMillis })
     })
   )
 

@@ -4,7 +4,7 @@
  */
 import { type ReplicaId } from "@quorum/core"
 import { PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
-import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import * as Faults from "./Faults.ts"
 
 /** What can go wrong with one call to a peer. */
@@ -131,10 +131,9 @@ const decorate = Effect.fnUntraced(function* (
     source.happened("Disconnect")
     Deferred.doneUnsafe(broken, Effect.fail(gone))
   }
-  source.links.open.add(link)
-  yield* Scope.addFinalizer(
-    scope,
-    Effect.sync(() => source.links.open.delete(link))
+  yield* Effect.acquireRelease(
+    Effect.sync(() => source.links.open.add(link)),
+    () => Effect.sync(() => source.links.open.delete(link))
   )
 
   const blocks = (direction: Direction): boolean => {

@@ -2,7 +2,7 @@
  * Pushes the own log over one connection, from the peer's watermark on: several batches at a time in order, and never
  * more than the link has shown that it carries.
  */
-import { Clock, Deferred, Effect, Latch, Option, Scope, Semaphore, type Tracer } from "effect"
+import { Clock, Deferred, Effect, Latch, Option, Semaphore, type Tracer } from "effect"
 import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
@@ -77,10 +77,10 @@ export const run = Effect.fnUntraced(function* (here: Here, connection: Connecti
     if (isAhead) rest.openUnsafe()
     else more.openUnsafe()
   }
-  const stops = [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))]
-  yield* Scope.addFinalizer(
-    scope,
-    Effect.sync(() => stops.forEach((stop) => stop()))
+  // In one step: a connection that ends in between would leave its listeners behind.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => [logs.onAppend(durably), logs.onWritten(() => void (isAhead && more.openUnsafe()))]),
+    (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
   )
   const calls = UnderWay.make(peer, requestTimeoutMillis, monotonicMillis)
   let bytes = 0

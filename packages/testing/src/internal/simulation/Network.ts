@@ -4,7 +4,7 @@
  */
 import { type ReplicaId } from "@quorum/core"
 import { PeerFrame, type PeerHandler, PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
-import { type Context, Effect, Exit, Result, Scope } from "effect"
+import { type Context, Effect, Exit, Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import type { Owner, Timeline } from "./Timeline.ts"
 
@@ -247,10 +247,10 @@ export const make = (situation: Situation): Network => {
             requestsUntil: 0,
             answersUntil: 0
           }
-          connections.add(connection)
-          yield* Scope.addFinalizer(
-            yield* Effect.scope,
-            Effect.sync(() => breakUp(connection))
+          // In one step: a caller that gives up in between would leave it open for ever.
+          yield* Effect.acquireRelease(
+            Effect.sync(() => connections.add(connection)),
+            () => Effect.sync(() => breakUp(connection))
           )
           return PeerMethods.make<PeerProtocol.PeerUnreachable>(
             (name, request) => call(connection, name, request) as PeerMethods.AnyCall<PeerProtocol.PeerUnreachable>
