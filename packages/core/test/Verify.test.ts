@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { ReplicaStore } from "../src/adapter.ts"
-import { Entry, type Receipt } from "../src/index.ts"
+import { Entry, LogId, type Receipt } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
 
 const put = (key: string, value = "v") => Entry.put("n", key, value)
@@ -89,6 +90,25 @@ describe("verify", () => {
       assert.deepStrictEqual(statesOf(yield* a.writer.verify(other as Receipt.Receipt)), ["a lost"])
       yield* failure(a.writer.verify({ ...receipt, writeId: "x" as never }), "WriteUnknown")
     })
+  )
+
+  it.effect(
+    "L57 an answer of who knows of other lives of the members is none, as of a disk that another has replaced",
+    () =>
+      Effect.gen(function* () {
+        const { a, c } = yield* Cluster.running("abc", 2)
+        const receipt = yield* during(a.writer.commit(put("k"), { w: 3 }), 10)
+        assert.deepStrictEqual(statesOf(yield* during(a.writer.verify(receipt), 10)), ["a held", "b held", "c held"])
+        // The first disk of c lives on, and neither it nor b has heard of the one that took its place.
+        const incarnation = (yield* LogId.incarnations)(c.logs.identity.incarnation)
+        yield* a.membership.meet({ ...says(incarnation), replica: c.id, vector: [] })
+        const verification = yield* during(a.writer.verify(receipt), 10)
+        assert.deepStrictEqual(statesOf(verification), ["a held", "b unknown", "c unknown"])
+        assert.isFalse(verification.committed)
+        yield* TestClock.adjust(1500)
+        assert.include(statesOf(yield* during(a.writer.verify(receipt), 10)), "b held")
+        assert.notStrictEqual(c.logs.identity.incarnation, incarnation)
+      })
   )
 
   it.effect("a damaged copy does not count, and a store that fails says nothing", () =>

@@ -228,7 +228,7 @@ export const make: Effect.Effect<
         yield* enter(id)
         const state = yield* Copies.stateOf(logs, reader, writeId)
         if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
-        return { state }
+        return { state, members: membership.hash() }
       }).pipe(Effect.mapError(withoutCause))
   })
 })

@@ -296,7 +296,11 @@ export const CopyState = Schema.Literals(["held", "superseded", "missing", "repl
 export type CopyState = typeof CopyState.Type
 
 /** What is held of a write. */
-export const Verified = Schema.Struct({ state: CopyState })
+export const Verified = Schema.Struct({
+  state: CopyState,
+  /** The hash of the lives that it knows, see `Life.hash`: one that knows of others may be a former life itself. */
+  members: Schema.Int
+})
 
 /** What is held of a write. */
 export type Verified = typeof Verified.Type

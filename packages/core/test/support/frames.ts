@@ -110,7 +110,7 @@ export const answers: ReadonlyArray<readonly [what: string, answer: PeerFrame.An
   ["a probed", { _tag: "probe", result: Result.succeed({ ...probed, versions: [] }) }],
   ["a probed of keys", { _tag: "probe", result: Result.succeed(probed) }],
   ["a probe without a vote", { _tag: "probe", result: Result.fail(new PeerProtocol.NotVoting()) }],
-  ["a verified", { _tag: "verify", result: Result.succeed({ state: "superseded" }) }],
+  ["a verified", { _tag: "verify", result: Result.succeed({ state: "superseded", members: 0xfedcba98 }) }],
   ["a verify without a vote", { _tag: "verify", result: Result.fail(new PeerProtocol.NotVoting()) }],
   ["a welcome", { _tag: "hello", result: Result.succeed(welcome) }],
   ...PeerProtocol.HandshakeRefused.fields.reason.literals.map(

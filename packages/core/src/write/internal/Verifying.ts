@@ -22,15 +22,19 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const connections = yield* Connections
 
+  const ownAnswer = (state: PeerProtocol.CopyState): PeerProtocol.Verified => ({ state, members: membership.hash() })
+
   const here = (writeId: WriteId.WriteId) =>
-    Effect.suspend(() => (membership.isVoting() ? said(Copies.stateOf(logs, reader, writeId)) : unknown))
+    Effect.suspend(() =>
+      membership.isVoting() ? said(Effect.map(Copies.stateOf(logs, reader, writeId), ownAnswer)) : unknown
+    )
 
   const there = (peer: ReplicaId, writeId: WriteId.WriteId) =>
     Effect.suspend(() => {
       const connection = connections.all().find((each) => each.peer === peer)
       if (connection === undefined) return unknown
       const { client, session } = connection
-      return said(Effect.map(client.verify({ session, writeId }), ({ state }) => state))
+      return said(client.verify({ session, writeId }))
     })
 
   return Effect.fnUntraced(function* (receipt: Receipt): Effect.fn.Return<Verification, QuorumError.WriteUnknown> {
@@ -41,10 +45,13 @@ export const make = Effect.gen(function* () {
     const answers = yield* Effect.forEach(
       [self, ...peers],
       (replica) =>
-        Effect.map(replica === self ? here(writeId) : there(replica, writeId), (state) => ({ replica, state })),
+        Effect.map(replica === self ? here(writeId) : there(replica, writeId), (answer) => ({ replica, answer })),
       { concurrency: "unbounded" }
     )
-    for (const { replica, state } of answers) {
+    // Compared last: of a former life it may have been heard while others were asked, and it lacks what was lost since.
+    const members = membership.hash()
+    for (const { answer, replica } of answers) {
+      const state = answer?.members === members ? answer.state : "unknown"
       const wasCounted = acked.some((each) => each.replica === replica)
       copies[replica] = state === "missing" || state === "replaced" ? (wasCounted ? "lost" : "missing") : state
       if (state === "held" || state === "superseded") held++
@@ -57,13 +64,10 @@ export const make = Effect.gen(function* () {
 
 const isWriteId = Schema.is(WriteId.WriteId)
 
-type Said = PeerProtocol.CopyState | "unknown"
+type Said = PeerProtocol.Verified | undefined
 
-const unknown: Effect.Effect<Said> = Effect.succeed("unknown")
+const unknown: Effect.Effect<Said> = Effect.undefined
 
 /** Whoever cannot say what it holds is not known to hold anything. */
-const said = <E>(state: Effect.Effect<Said, E>): Effect.Effect<Said> =>
-  Effect.catchDefect(
-    Effect.map(Effect.result(state), (result): Said => (Result.isSuccess(result) ? result.success : "unknown")),
-    () => unknown
-  )
+const said = <E>(answer: Effect.Effect<PeerProtocol.Verified, E>): Effect.Effect<Said> =>
+  Effect.catchDefect(Effect.map(Effect.result(answer), Result.getOrUndefined), () => unknown)
