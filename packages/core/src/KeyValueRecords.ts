@@ -3,10 +3,12 @@
  * every replica of the set has it.
  *
  * With `Persistence.layerKvs` of Effect on top it is a `Persistence` as well. Reads ask this replica, as far as it is, so
- * they see all that was written through it. `size`, `keys` and `clear` walk through a list, which others may write to
+ * they see all that was written through it. Text is kept as text, with the type that other clients give it; what has no type
+ * is bytes, of which `get` answers the base64, as Effect's own stores do. `size`, `keys` and `clear` walk through a list, which others may write to
  * meanwhile; `modify` is a read and then a write, and the later of two at once wins.
  */
 import { Effect, Layer, Option, Stream } from "effect"
+import { Base64 } from "effect/encoding"
 import { KeyValueStore } from "effect/persistence"
 import * as Entry from "./log/Entry.ts"
 import * as Records from "./read/Records.ts"
@@ -18,11 +20,8 @@ export const make = Effect.fnUntraced(function* (namespace: string) {
   const records = yield* Records.Records
   const writer = yield* QuorumWriter
 
-  const value = (method: string, key: string) =>
-    Effect.mapBoth(records.read(namespace, key), {
-      onSuccess: (found) => Option.getOrUndefined(found)?.value,
-      onFailure: failed(method, key)
-    })
+  const record = (method: string, key: string) =>
+    Effect.mapBoth(records.read(namespace, key), { onSuccess: Option.getOrUndefined, onFailure: failed(method, key) })
   const remove = (method: string, key: string) =>
     Effect.asVoid(Effect.mapError(writer.commit(Entry.remove(namespace, key)), failed(method, key)))
 
@@ -40,10 +39,13 @@ export const make = Effect.fnUntraced(function* (namespace: string) {
     )
 
   return KeyValueStore.make({
-    get: (key) => Effect.map(value("get", key), (bytes) => (bytes === undefined ? undefined : utf8.decode(bytes))),
-    getUint8Array: (key) => value("getUint8Array", key),
+    get: (key) => Effect.map(record("get", key), (found) => (found === undefined ? undefined : textOf(found))),
+    getUint8Array: (key) => Effect.map(record("getUint8Array", key), (found) => found?.value),
+    has: (key) => Effect.map(record("has", key), (found) => found !== undefined),
     set: (key, value) =>
-      Effect.asVoid(Effect.mapError(writer.commit(Entry.put(namespace, key, value)), failed("set", key))),
+      Effect.asVoid(
+        Effect.mapError(writer.commit(Entry.put(namespace, key, value, typeOf(value))), failed("set", key))
+      ),
     remove: (key) => remove("remove", key),
     clear: clearPrefix(""),
     clearPrefix,
@@ -65,6 +67,12 @@ const limit = 1000
 
 /** A byte order mark is a part of a value like any other. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+const typeOf = (value: string | Uint8Array) =>
+  typeof value === "string" ? { contentType: "text/plain; charset=utf-8" } : undefined
+
+const textOf = ({ contentType, value }: Records.Record) =>
+  contentType === undefined ? Base64.encode(value) : utf8.decode(value)
 
 const onNone = () => ({})
 
