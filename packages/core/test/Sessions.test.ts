@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
+import * as Sessions from "../src/peer/internal/Sessions.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
 import { failure } from "./support/time.ts"
@@ -111,6 +112,24 @@ describe("sessions", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it("L39 whoever says hello over and over in the name of a member does not end the session that it uses", () => {
+    const sessions = Sessions.make(3000)
+    const { incarnation, run, startedAt, starts } = hello(before)
+    const life = { incarnation, run, startedAt, starts }
+    let ids = 0
+    const open = (connection: object, now: number) => sessions.open(idB, life, connection, now, () => `${++ids}`)
+    const own = {}
+    const { id } = open(own, 0)
+    const others = Array.from({ length: 3 * Sessions.maxSessions }, () => ({}))
+    const opened = others.map((other, i) => {
+      assert.isDefined(sessions.enter(id, own, idB, i))
+      return open(other, i)
+    })
+    assert.isDefined(sessions.enter(id, own, idB, 100))
+    const known = opened.filter((session) => sessions.enter(session.id, session.connection, idB, 100) !== undefined)
+    assert.strictEqual(known.length, Sessions.maxSessions - 1)
+  })
 
   it.effect("a handshake that is refused leaves the session as it was", () =>
     Effect.gen(function* () {

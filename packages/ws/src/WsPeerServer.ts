@@ -4,6 +4,7 @@
  */
 import { Limits, type ReplicaId } from "@quorum/core"
 import {
+  PeerCaller,
   PeerChannel,
   PeerFrame,
   PeerHandler,
@@ -64,6 +65,11 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
             maxBytes,
             secret === undefined ? undefined : PeerChannel.door(secret, 1)
           )
+        ).pipe(
+          Effect.provideService(PeerCaller.PeerCaller, {
+            connection: request.source,
+            address: Option.getOrUndefined(request.remoteAddress)
+          })
         )
         if (identify === undefined) return Effect.as(connection, HttpServerResponse.empty())
         const proven = identify(request)

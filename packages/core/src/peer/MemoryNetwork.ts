@@ -4,6 +4,7 @@
 import { Context, Deferred, Effect, Fiber, Layer, type Scope } from "effect"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import { PeerCaller } from "./PeerCaller.ts"
 import * as PeerMethods from "./PeerMethods.ts"
 import * as PeerHandler from "./PeerHandler.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
@@ -83,9 +84,10 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
         const endpoint = endpoints.get(peer)
         if (endpoint === undefined) return Effect.fail(refused("no such replica in the network"))
         const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
+        const fromHere = Effect.provideService(PeerCaller, { connection: {} })
         return Effect.succeed<PeerMethods.PeerClient>(
           PeerMethods.wrap(endpoint.handler, (call) =>
-            Deferred.isDoneUnsafe(endpoint.closed) ? gone : apart(call, gone)
+            Deferred.isDoneUnsafe(endpoint.closed) ? gone : apart(fromHere(call), gone)
           )
         )
       })

@@ -34,7 +34,14 @@ export interface Channel {
 /** What a replica makes of bytes that came: an answer to an opening, or a request of a member and how to answer it. */
 export type Received =
   | { readonly _tag: "Opened"; readonly bytes: Uint8Array }
-  | { readonly _tag: "Request"; readonly frame: Uint8Array; readonly caller: ReplicaId; readonly seal: Channel["seal"] }
+  | {
+      readonly _tag: "Request"
+      readonly frame: Uint8Array
+      readonly caller: ReplicaId
+      readonly seal: Channel["seal"]
+      /** The channel, the same for all that comes on it. */
+      readonly channel: object
+    }
 
 /** The called end of channels. Undefined is what proves nothing: it is answered with nothing that says more. */
 export interface Door {
@@ -106,7 +113,7 @@ export const door = (secret: Secret, capacity: number): Door => {
       keep(mine, name, kept, capacity)
     }
     const answer = (said: Uint8Array) => seal(secret, outgoing, kinds.answer, id, said)
-    return { _tag: "Request", frame, caller, seal: answer } as const
+    return { _tag: "Request", frame, caller, seal: answer, channel: kept } as const
   })
 
   return {

@@ -22,6 +22,7 @@ import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Copies from "./Copies.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
+import { PeerCaller } from "./PeerCaller.ts"
 import { KeyReader, type NewestWrite } from "./KeyReader.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
@@ -85,12 +86,13 @@ export const make: Effect.Effect<
       : agreement
   }
 
-  /** The session of a request, when the connection proves nothing else than the session's owner. */
+  /** The session of a request, when it was opened on its connection, and that proves nothing else than its owner. */
   const enter = (id: string) =>
-    Effect.flatMap(
-      PeerProtocol.ProvenIdentity,
-      (proven): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
-        const session = sessions.enter(id, Option.getOrUndefined(proven), Monotonic.millis(clock))
+    Effect.contextWith(
+      (context: Context.Context<never>): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
+        const proven = Option.getOrUndefined(Context.get(context, PeerProtocol.ProvenIdentity))
+        const { connection } = Context.get(context, PeerCaller)
+        const session = sessions.enter(id, connection, proven, Monotonic.millis(clock))
         return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
       }
     )
@@ -136,14 +138,17 @@ export const make: Effect.Effect<
 
   return PeerHandler.of({
     hello: (hello) =>
-      Effect.flatMap(PeerProtocol.ProvenIdentity, (proven) => {
+      Effect.contextWith((context: Context.Context<never>) => {
+        const proven = Context.get(context, PeerProtocol.ProvenIdentity)
+        const { connection } = Context.get(context, PeerCaller)
         const receivedAt = clock.currentTimeMillisUnsafe()
         const accepted = accept(hello, proven)
         if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
         return Effect.matchEffect(meet(hello), {
           onFailure: (error) => refused(error, hello),
           onSuccess: () => {
-            const session = sessions.open(hello.replica, lifeOf(hello), Monotonic.millis(clock), () =>
+            const now = Monotonic.millis(clock)
+            const session = sessions.open(hello.replica, lifeOf(hello), connection, now, () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
             return Effect.as(hear(hello), {

@@ -2,7 +2,15 @@
  * Answers peers over HTTP: the server side of the peer protocol, at `POST /peer`.
  */
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerChannel, PeerFrame, PeerHandler, PeerProtocol, PeerSecret, ReplicaServer } from "@quorum/core/adapter"
+import {
+  PeerCaller,
+  PeerChannel,
+  PeerFrame,
+  PeerHandler,
+  PeerProtocol,
+  PeerSecret,
+  ReplicaServer
+} from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PeerMessage from "./PeerMessage.ts"
@@ -54,7 +62,11 @@ export const layer = (
         return Effect.flatMap(door.received(bytes), (received) => {
           if (received === undefined) return Effect.succeed(unproven)
           if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
-          return PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
+          const answered = PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
+          return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({
+            ...caller,
+            connection: received.channel
+          }))
         })
       }
       const { identify } = options
@@ -71,6 +83,10 @@ export const layer = (
                   ? tooLarge
                   : invalid("it cannot be read")
               )
+          }),
+          Effect.provideService(PeerCaller.PeerCaller, {
+            connection: PeerMessage.connectionOf(request.headers[PeerMessage.connectionHeader]),
+            address: Option.getOrUndefined(request.remoteAddress)
           })
         )
         if (identify === undefined) return answered

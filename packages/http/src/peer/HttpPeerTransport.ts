@@ -69,9 +69,10 @@ export const make: (
       }
       const client = yield* clientFor(peer)
       const address = url + ReplicaServer.peerPath
+      const headers = { [PeerMessage.connectionHeader]: PeerMessage.newConnection() }
       const post = (bytes: Uint8Array) => {
         const body = HttpBody.uint8Array(bytes, PeerMessage.contentType)
-        return client.execute(HttpClientRequest.post(address, { body })).pipe(
+        return client.execute(HttpClientRequest.post(address, { body, headers })).pipe(
           Effect.flatMap((response) => bodyOf(peer, response, address, maxBytes)),
           Effect.catchTag("HttpClientError", (error) => Effect.fail(PeerProtocol.disconnected(peer, error))),
           Effect.provideService(FetchHttpClient.Fetch, fetchWithoutRedirects),

@@ -1,15 +1,20 @@
 /**
- * The sessions that peers have here: one per member, by which its later requests are known. Pure but for the ids, which
- * the caller draws; times are milliseconds of a monotonic clock.
+ * The sessions that peers have here: one for each connection on which a member was greeted, by which its later requests
+ * there are known. Pure but for the ids, which the caller draws; times are milliseconds of a monotonic clock.
  */
 import type { Life } from "../../identity/Life.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { Caller } from "../PeerCaller.ts"
+
+/** The connection of a session. */
+export type Connection = Caller["connection"]
 
 /** The session of a peer. */
 export interface Session {
   readonly id: string
   readonly peer: ReplicaId
   readonly life: Life
+  readonly connection: Connection
   lastSeen: number
 }
 
@@ -20,39 +25,66 @@ export interface Sessions {
    * session lasts. The same store in another run is a restart, and the same run with another incarnation was renewed.
    */
   readonly isTaken: (peer: ReplicaId, life: Life, now: number) => boolean
-  /** The session of a peer: the one that it has, or a new one, which ends that of another life. */
-  readonly open: (peer: ReplicaId, life: Life, now: number, newId: () => string) => Session
-  /** The session of this id. `proven` is who the connection proves to be, and has to be its owner. */
-  readonly enter: (id: string, proven: ReplicaId | undefined, now: number) => Session | undefined
+  /**
+   * The session of a peer on a connection: the one that it has there, or a new one. Another life of the peer ends those
+   * of the life before; the same life keeps them, since a connection that broke may look alive for a while.
+   */
+  readonly open: (peer: ReplicaId, life: Life, connection: Connection, now: number, newId: () => string) => Session
+  /**
+   * The session of this id, if that was opened on this connection. `proven` is who the connection proves to be, and has
+   * to be its owner.
+   */
+  readonly enter: (
+    id: string,
+    connection: Connection,
+    proven: ReplicaId | undefined,
+    now: number
+  ) => Session | undefined
 }
 
-/** Starts without sessions. A silent peer keeps its session, and with it its id, for `lastsMillis`. */
+/** The most sessions that one peer has at once: it uses one, and those of broken connections are left behind. */
+export const maxSessions = 8
+
+/** Starts without sessions. A silent peer keeps its sessions, and with them its id, for `lastsMillis`. */
 export const make = (lastsMillis: number): Sessions => {
   const byId = new Map<string, Session>()
-  const byPeer = new Map<ReplicaId, Session>()
+  const byPeer = new Map<ReplicaId, ReadonlyArray<Session>>()
+  const of = (peer: ReplicaId): ReadonlyArray<Session> => byPeer.get(peer) ?? []
+
+  const keep = (peer: ReplicaId, kept: ReadonlyArray<Session>): void => {
+    for (const session of of(peer)) if (!kept.includes(session)) byId.delete(session.id)
+    byPeer.set(peer, kept)
+  }
+
   return {
-    isTaken: (peer, { incarnation, run }, now) => {
-      const known = byPeer.get(peer)
-      if (known === undefined || now - known.lastSeen > lastsMillis) return false
-      return known.life.incarnation !== incarnation && known.life.run !== run
-    },
-    open: (peer, life, now, newId) => {
-      const known = byPeer.get(peer)
-      if (known !== undefined && known.life.incarnation === life.incarnation && known.life.run === life.run) {
+    isTaken: (peer, { incarnation, run }, now) =>
+      of(peer).some(
+        ({ lastSeen, life }) => now - lastSeen <= lastsMillis && life.incarnation !== incarnation && life.run !== run
+      ),
+    open: (peer, life, connection, now, newId) => {
+      const same = of(peer).filter((known) => isSame(known.life, life))
+      const known = same.find((session) => session.connection === connection)
+      if (known !== undefined) {
         known.lastSeen = now
         return known
       }
-      if (known !== undefined) byId.delete(known.id)
-      const session: Session = { id: newId(), peer, life, lastSeen: now }
+      const session: Session = { id: newId(), peer, life, connection, lastSeen: now }
       byId.set(session.id, session)
-      byPeer.set(peer, session)
+      // Those that were silent for longest go: one that is in use stays, whoever else says hello in its name.
+      const newest = same.toSorted((a, b) => b.lastSeen - a.lastSeen).slice(0, maxSessions - 1)
+      keep(peer, [...newest, session])
       return session
     },
-    enter: (id, proven, now) => {
+    enter: (id, connection, proven, now) => {
       const session = byId.get(id)
-      if (session === undefined || (proven !== undefined && proven !== session.peer)) return undefined
+      if (session === undefined || session.connection !== connection) return undefined
+      if (proven !== undefined && proven !== session.peer) return undefined
       session.lastSeen = now
       return session
     }
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isSame = (a: Life, b: Life): boolean => a.incarnation === b.incarnation && a.run === b.run

@@ -3,7 +3,7 @@
  * carry, and nothing passes where a partition is. A connection ends with the processes at its ends.
  */
 import { type ReplicaId } from "@quorum/core"
-import { PeerFrame, type PeerHandler, PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { PeerCaller, PeerFrame, type PeerHandler, PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { type Context, Effect, Exit, Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import type { Owner, Timeline } from "./Timeline.ts"
@@ -138,13 +138,15 @@ export const make = (situation: Situation): Network => {
 
   /** Has the peer do what it is asked, and gives its answer back. */
   const deliver = (
-    { context, handler }: Endpoint,
+    connection: Connection,
     name: PeerMethods.Name,
     request: unknown,
     back: (exit: Exit.Exit<unknown, unknown>) => void
   ): void => {
+    const { context, handler } = connection.endpoint
     const call = handler[name](request as never) as Effect.Effect<unknown, unknown>
-    Effect.runForkWith(context)(call).addObserver(back)
+    const from = Effect.provideService(PeerCaller.PeerCaller, { connection })
+    Effect.runForkWith(context)(from(call)).addObserver(back)
   }
 
   const call = (connection: Connection, name: PeerMethods.Name, request: PeerMethods.RequestOf<PeerMethods.Name>) =>
@@ -176,7 +178,7 @@ export const make = (situation: Situation): Network => {
         // A peer that is gone turns the connection away.
         if (!endpoint.owner.isAlive || connection.isBroken) return
         const carried = asFrames ? requestThroughFrame(name, request) : request
-        timeline.soon(endpoint.owner, () => deliver(endpoint, name, carried, answered))
+        timeline.soon(endpoint.owner, () => deliver(connection, name, carried, answered))
       }
       onPassing({ by: caller, from, to, name, request })
       const time = arrival(from, to, connection.requestsUntil)

@@ -74,10 +74,27 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
     Effect.gen(function* () {
       const rig = yield* Rig.make
       yield* rig.serve(Rig.b)
-      const transport = yield* rig.transport()
-      const { client, welcome } = yield* Rig.connect(transport)
+      const { client, welcome } = yield* Rig.connect(yield* rig.transport())
       assert.strictEqual((yield* client.hello(Rig.hello)).session, welcome.session)
-      assert.strictEqual((yield* Rig.connect(transport)).welcome.session, welcome.session)
+    })
+  ),
+
+  Conformance.make(
+    "L39 a session is of use to the connection on which it was opened, and to no other of the same member",
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      yield* rig.serve(Rig.b)
+      const transport = yield* rig.transport()
+      const first = yield* Rig.connect(transport)
+      const second = yield* Rig.connect(transport)
+      assert.notStrictEqual(second.welcome.session, first.welcome.session)
+      const log = source(Rig.logA, 2)
+      const push = { session: first.welcome.session, batch: range(log, 1, 1) }
+      const refusal = yield* refused("the push on another connection", within("the push")(second.client.push(push)))
+      assert.instanceOf(refusal, PeerProtocol.SessionUnknown)
+      // And the one that came first goes on, as the other does.
+      assert.strictEqual((yield* first.push(range(log, 1, 1))).seq, 1)
+      assert.strictEqual((yield* second.push(range(log, 2, 2))).seq, 2)
     })
   ),
 
