@@ -9,6 +9,7 @@ import { ReplicaEvents } from "./events/ReplicaEvents.ts"
 import { type Options, parts } from "./internal/parts.ts"
 import { Backup } from "./log/Backup.ts"
 import { PeerHandler } from "./peer/PeerHandler.ts"
+import { ClientSessions } from "./read/ClientSessions.ts"
 import { Records } from "./read/Records.ts"
 import { ReplicaStatus } from "./ReplicaStatus.ts"
 import { QuorumWriter } from "./write/QuorumWriter.ts"
@@ -16,7 +17,7 @@ import { QuorumWriter } from "./write/QuorumWriter.ts"
 export type { Options } from "./internal/parts.ts"
 
 /** What a replica is to an application, and to the server that answers its peers. */
-export type Services = QuorumWriter | Records | ReplicaStatus | ReplicaEvents | Backup | PeerHandler
+export type Services = QuorumWriter | Records | ClientSessions | ReplicaStatus | ReplicaEvents | Backup | PeerHandler
 
 /**
  * The services of a replica. What remains to be provided: `ReplicaSet`, `ReplicaStore`, `RecordIndex` and
@@ -30,6 +31,6 @@ export const layer = (options: Options = {}) =>
   Layer.effectContext(
     Effect.map(
       Layer.build(parts(options)),
-      Context.pick(QuorumWriter, Records, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
+      Context.pick(QuorumWriter, Records, ClientSessions, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
     )
   ).pipe(Layer.fresh)

@@ -6,6 +6,8 @@
  */
 export * as Changes from "./read/Changes.ts"
 export * as Backup from "./log/Backup.ts"
+export * as ClientSession from "./read/ClientSession.ts"
+export * as ClientSessions from "./read/ClientSessions.ts"
 export * as Entry from "./log/Entry.ts"
 export * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 export * as Limits from "./log/Limits.ts"

@@ -17,6 +17,7 @@ import * as Probes from "../peer/Probes.ts"
 import * as Replication from "../peer/Replication.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
+import * as ClientSessions from "../read/ClientSessions.ts"
 import * as Policies from "../read/Policies.ts"
 import * as Records from "../read/Records.ts"
 import * as ReplicaStatus from "../ReplicaStatus.ts"
@@ -43,6 +44,7 @@ export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Opt
   ReplicaStatus.layer.pipe(
     Layer.provideMerge(QuorumWriter.layer),
     Layer.provideMerge(Records.layer),
+    Layer.provideMerge(ClientSessions.layer),
     Layer.provideMerge(Policies.layer(options)),
     Layer.provideMerge(Replication.layer),
     Layer.provideMerge(PeerHandler.layer),

@@ -11,6 +11,8 @@ import { Membership } from "../peer/Membership.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type * as Changes from "./Changes.ts"
+import * as ClientSession from "./ClientSession.ts"
+import { ClientSessions, type NotArrived } from "./ClientSessions.ts"
 import * as Feed from "./internal/Feed.ts"
 import * as QuorumReads from "./internal/QuorumReads.ts"
 import { type Consistency, Policies } from "./Policies.ts"
@@ -29,8 +31,16 @@ export type {
   Record
 } from "../record/LocalRecords.ts"
 
+/** What has to be visible first. */
+export interface SessionOptions {
+  /** What its client did and saw before, at whatever replicas: all of it has to be visible here first. */
+  readonly session?: ClientSession.ClientSession
+  /** How long it may take until it is, in milliseconds; 2,000 unless given. */
+  readonly withinMillis?: number
+}
+
 /** What a read asks for. */
-export interface ReadOptions extends LocalRecords.ReadOptions {
+export interface ReadOptions extends LocalRecords.ReadOptions, SessionOptions {
   /** That of the namespace unless given. */
   readonly consistency?: Consistency
   /** How many replicas a `quorum` read asks, this one included: a majority unless given. */
@@ -46,6 +56,14 @@ export type ReadError =
   | QuorumError.ReadUnavailable
   | QuorumError.WriteReplaced
 
+/** Why a page was not answered. */
+export type PageError =
+  | StoreError
+  | LocalRecords.NotYetVisible
+  | LocalRecords.ReadRejected
+  | QuorumError.NotReady
+  | QuorumError.WriteReplaced
+
 /** Reads of records. */
 export class Records extends Context.Service<
   Records,
@@ -53,7 +71,8 @@ export class Records extends Context.Service<
     /**
      * The newest value of a key; none when it was never written or is deleted.
      *
-     * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica. All of it
+     * With `atLeast` it waits until that write is visible here: a client reads its own writes on any replica. With
+     * `session` it waits for all that the client did and saw: a read never shows something older than one before. All of it
      * takes `withinMillis` at most, 2,000 unless given. `ReadRejected` names what cannot be asked for: `linearizable`
      * needs a namespace whose writes are on a majority. `ReadUnavailable`: too few replicas answered. `NotReady`: this
      * replica is recovering, and may lack what it acknowledged, or builds its record index again, which was damaged.
@@ -64,21 +83,19 @@ export class Records extends Context.Service<
       options?: ReadOptions
     ) => Effect.Effect<Option.Option<LocalRecords.Record>, ReadError>
     /** A page of the records that this replica holds; see `LocalRecords`. */
-    readonly page: (
-      options: LocalRecords.PageOptions
-    ) => Effect.Effect<LocalRecords.Page, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+    readonly page: (options: LocalRecords.PageOptions & SessionOptions) => Effect.Effect<LocalRecords.Page, PageError>
     /** The keys alone of such a page. */
     readonly keys: (
-      options: LocalRecords.PageOptions
-    ) => Effect.Effect<LocalRecords.KeysPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+      options: LocalRecords.PageOptions & SessionOptions
+    ) => Effect.Effect<LocalRecords.KeysPage, PageError>
     /** How many records there are in a namespace, in a part of it, or in all. */
     readonly count: (
-      part: LocalRecords.Part
-    ) => Effect.Effect<LocalRecords.Count, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+      part: LocalRecords.Part & SessionOptions
+    ) => Effect.Effect<LocalRecords.Count, PageError>
     /** The namespaces that have records, in the order of their names. */
     readonly namespaces: (
-      options: LocalRecords.NamespacesOptions
-    ) => Effect.Effect<LocalRecords.NamespacesPage, StoreError | LocalRecords.ReadRejected | QuorumError.NotReady>
+      options: LocalRecords.NamespacesOptions & SessionOptions
+    ) => Effect.Effect<LocalRecords.NamespacesPage, PageError>
     /**
      * The changes that this replica holds durably, in the order of each log, then those to come; what was lost with a
      * connection, a reader or a replica is seen again from the position of a page on, at any replica. The first page
@@ -94,6 +111,7 @@ export const make = Effect.gen(function* () {
   const follower = yield* IndexFollower
   const membership = yield* Membership
   const policies = yield* Policies
+  const sessions = yield* ClientSessions
   const several = yield* QuorumReads.make
 
   /** A replica that may lack what it acknowledged shows nothing. */
@@ -133,10 +151,24 @@ export const make = Effect.gen(function* () {
     })
   }
 
+  /** Waits until what a client has seen is visible here. */
+  const arrived = (options: SessionOptions): Effect.Effect<void, NotArrived | LocalRecords.ReadRejected> => {
+    const { session, withinMillis = usualMillis } = options
+    if (session === undefined) return Effect.void
+    if (!ClientSession.is(session)) return Effect.fromResult(rejected("session", "it is not what a client did and saw"))
+    if (!isMillis(withinMillis)) return Effect.fromResult(rejected("withinMillis", "it is not a number of milliseconds"))
+    return sessions.arrived(session, withinMillis)
+  }
+
+  /** A page of what is here, after what a client has seen. */
+  const after = <A, E>(options: SessionOptions, page: Effect.Effect<A, E>) =>
+    Effect.andThen(readable, Effect.andThen(arrived(options), page))
+
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options: ReadOptions = {}) {
     const replicas = yield* Effect.fromResult(replicasOf(namespace, options))
     yield* readable
-    const { consistency = policies.readsOf(namespace), withinMillis = 2000 } = options
+    const { consistency = policies.readsOf(namespace), withinMillis = usualMillis } = options
+    yield* arrived(options)
     if (consistency === "local") return yield* local.read(namespace, key, options)
     // What is asked of this replica first is asked of it all the same.
     if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
@@ -151,10 +183,10 @@ export const make = Effect.gen(function* () {
 
   return Records.of({
     read,
-    page: (options) => Effect.andThen(readable, local.page(options)),
-    keys: (options) => Effect.andThen(readable, local.keys(options)),
-    count: (part) => Effect.andThen(readable, local.count(part)),
-    namespaces: (options) => Effect.andThen(readable, local.namespaces(options)),
+    page: (options) => after(options, local.page(options)),
+    keys: (options) => after(options, local.keys(options)),
+    count: (part) => after(part, local.count(part)),
+    namespaces: (options) => after(options, local.namespaces(options)),
     changes
   })
 })
@@ -175,3 +207,8 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
 // ---------------------------------------------------------------------------------------------------------------------
 
 const indexBuilt = new QuorumError.NotReady({ detail: "its record index is built again from the logs" })
+
+/** How long a read waits, in milliseconds, when it does not say. */
+const usualMillis = 2000
+
+const isMillis = (value: unknown): boolean => typeof value === "number" && value >= 0

@@ -18,10 +18,12 @@ import * as Version from "../log/Version.ts"
 import { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as IndexFollower from "./IndexFollower.ts"
 import * as Parts from "./internal/Parts.ts"
+import { NotYetVisible } from "./NotYetVisible.ts"
 import { ReadRejected } from "./ReadRejected.ts"
 import type * as RecordIndex from "./RecordIndex.ts"
 import * as RecordKey from "./RecordKey.ts"
 
+export { NotYetVisible } from "./NotYetVisible.ts"
 export { ReadRejected } from "./ReadRejected.ts"
 
 /** The newest write of a key. */
@@ -57,13 +59,6 @@ export interface Page {
   readonly unreadable: ReadonlyArray<DamagedRange>
   /** Where to go on; none on the last page. */
   readonly next: Option.Option<RecordKey.RecordKey>
-}
-
-/** The write of a receipt has not reached this replica in the time that the read was given. */
-export class NotYetVisible extends Schema.TaggedError<NotYetVisible>()("NotYetVisible", { writeId: WriteId.WriteId }) {
-  override get message(): string {
-    return `the write ${this.writeId} has not reached this replica yet; ask another replica, or again later`
-  }
 }
 
 /** What a read waits for. */
@@ -156,6 +151,14 @@ export class LocalRecords extends Context.Service<
     /** The namespaces that have records, in the order of their names. */
     readonly namespaces: (options: NamespacesOptions) => Effect.Effect<NamespacesPage, StoreError | ReadRejected>
     /**
+     * Waits until a write is visible here, for so many milliseconds at most. `WriteReplaced` when its place is another
+     * write's here.
+     */
+    readonly arrived: (
+      writeId: WriteId.WriteId,
+      withinMillis: number
+    ) => Effect.Effect<void, StoreError | NotYetVisible | WriteReplaced>
+    /**
      * The newest write of a key, a delete too; nothing when none is held. It fails with `corrupt` where that cannot be
      * known, because there is damage that may be of any key: nobody may be told that there is nothing newer here. What is
      * `lost`, because no member has it, is no write that anybody could be told of, and hides nothing.
@@ -173,8 +176,7 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const follower = yield* IndexFollower.IndexFollower
 
-  /** Waits until a write is visible here, for so many milliseconds at most. */
-  const arrival = (writeId: WriteId.WriteId, withinMillis: number) =>
+  const arrived = (writeId: WriteId.WriteId, withinMillis: number) =>
     Effect.timeoutOrElse(Arrival.reached(logs, writeId), {
       duration: withinMillis,
       orElse: () => Effect.fail(new NotYetVisible({ writeId }))
@@ -199,7 +201,7 @@ export const make = Effect.gen(function* () {
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
     const rejected = options === undefined ? undefined : faultOfRead(options)
     if (rejected !== undefined) return yield* rejected
-    if (options?.atLeast !== undefined) yield* arrival(options.atLeast, options.withinMillis ?? 2000)
+    if (options?.atLeast !== undefined) yield* arrived(options.atLeast, options.withinMillis ?? 2000)
     if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()
     const pointer = yield* follower.newest(namespace, key)
     if (pointer === undefined || pointer.deleted) return Option.none<Record>()
@@ -306,7 +308,7 @@ export const make = Effect.gen(function* () {
     return { namespaces: found, unreadable: follower.unreadable(), next }
   })
 
-  return LocalRecords.of({ read, page, keys, count, namespaces, newest })
+  return LocalRecords.of({ read, page, keys, count, namespaces, arrived, newest })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */

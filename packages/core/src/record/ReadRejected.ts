@@ -10,6 +10,7 @@ export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadReject
     "withinMillis",
     "consistency",
     "r",
+    "session",
     "namespace",
     "prefix",
     "reverse",

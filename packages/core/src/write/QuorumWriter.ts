@@ -16,7 +16,6 @@ import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
 import { Probes } from "../peer/Probes.ts"
-import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import { ClockBound, ReplicaClock } from "../log/ReplicaClock.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
@@ -31,45 +30,14 @@ import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
 import * as Outcomes from "./internal/Outcomes.ts"
 import { Policies } from "../read/Policies.ts"
+import * as InSession from "./internal/InSession.ts"
 import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
 import * as StampToken from "./StampToken.ts"
+import { type CommitError, type ResumeError, sessionIn, stampIn, type WriteOptions } from "./WriteOptions.ts"
 
-/** Why a commit was not answered with a receipt. */
-export type CommitError =
-  | QuorumError.QuorumUnavailable
-  | QuorumError.LocalWriteFailed
-  | QuorumError.WriteRejected
-  | QuorumError.Overloaded
-  | QuorumError.ReplicaClosing
-  | QuorumError.NotReady
-  | QuorumError.WriteUncertain
-  | QuorumError.QuorumNotMet
-  | QuorumError.InvalidPolicy
-  | QuorumError.StampReused
-  | QuorumError.TooOldToKnow
-
-/** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
-export type ResumeError =
-  | QuorumError.QuorumNotMet
-  | QuorumError.InvalidPolicy
-  | QuorumError.WriteUnknown
-  | QuorumError.WriteReplaced
-  | ReplicaStore.StoreError
-
-/** What one write asks for, where it is not what the policy of its namespace says. */
-export interface WriteOptions {
-  /** How many replicas have to hold it. */
-  readonly w?: QuorumPolicy.W
-  /** A stamp that was drawn for its keys: however often it is committed, at whatever replicas, it is one write. */
-  readonly stamp?: StampToken.StampToken
-  /**
-   * A clock that the write's comes after: that of a receipt, or of a record that was read. With it what one client does
-   * at several replicas stays in order, for any `w`. A stamp has a clock already.
-   */
-  readonly after?: HybridLogicalClock
-}
+export type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
 /** Commits writes on this replica. */
 export class QuorumWriter extends Context.Service<
@@ -129,7 +97,10 @@ export class QuorumWriter extends Context.Service<
      * answered is its outcome; other content under the stamp is `StampReused` there. A stamp is good for a day, and for
      * whatever is held; an older one is `TooOldToKnow`.
      */
-    readonly stamp: (keys: RecordKey | ReadonlyArray<RecordKey>) => Effect.Effect<StampToken.StampToken, CommitError>
+    readonly stamp: (
+      keys: RecordKey | ReadonlyArray<RecordKey>,
+      options?: Pick<WriteOptions, "session">
+    ) => Effect.Effect<StampToken.StampToken, CommitError>
     /**
      * Waits for the quorum of a write, with a new deadline: after `QuorumNotMet`, and on any replica, after any restart.
      * One that is not held here yet is waited for as long as acks are by the usual policy, if a member may still bring
@@ -226,13 +197,14 @@ export const make = Effect.gen(function* () {
   const latestMillis = (): number => clock.time().millis + boundMillis
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
   const stamped = yield* Stamped.make
+  const inSession = yield* InSession.make(refuse, latestMillis)
 
   /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
   const offer = (
     write: unknown,
     options: WriteOptions | undefined,
     resume: Commit["resume"],
-    how: Partial<Pick<Commit, "drawn" | "onDrawn" | "onDurable">>
+    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable">>
   ): (() => void) | undefined => {
     const admitted = Admission.admit(write, options, policies.resolve, situation)
     if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
@@ -242,7 +214,7 @@ export const make = Effect.gen(function* () {
     const commit: Commit = {
       monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
       mark: probes.mark(),
-      after: after.success,
+      after: After.later(after.success, how.after),
       unprobed: !QuorumPolicy.isRealTime(policy),
       write: sound,
       valueBytes,
@@ -273,13 +245,16 @@ export const make = Effect.gen(function* () {
       return takeBack && Effect.sync(takeBack)
     })
 
-  const commit = (
+  const commitAfter = (
     write: Entry.Writes,
     options: WriteOptions | undefined,
-    onDurable?: Commit["onDurable"]
+    after: Commit["after"],
+    onDurable: Commit["onDurable"]
   ): Effect.Effect<Receipt, CommitError> => {
     const token = stampIn(options)
-    if (token === undefined) return offered(write, options, onDurable === undefined ? asUsual : { onDurable })
+    if (token === undefined) {
+      return offered(write, options, onDurable === undefined && after === undefined ? asUsual : { after, onDurable })
+    }
     return stamped(write, token, {
       refuse,
       append: (sound, drawn, onAppended) =>
@@ -293,6 +268,9 @@ export const make = Effect.gen(function* () {
       resume: (writeId) => heldWrites.resume(writeId, options)
     })
   }
+
+  const commit = (write: Entry.Writes, options: WriteOptions | undefined, onDurable?: Commit["onDurable"]) =>
+    inSession(options, (after) => commitAfter(write, options, after, onDurable))
 
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
 
@@ -309,8 +287,9 @@ export const make = Effect.gen(function* () {
         runFork(Effect.logError("what was called with the outcome of a commit has thrown", cause))
       }
     }
-    if (stampIn(options) === undefined) return offer(write, options, answer, asUsual) ?? nothing
-    // Copies of it are looked for first, and that takes a fiber.
+    if (stampIn(options) === undefined && sessionIn(options) === undefined)
+      return offer(write, options, answer, asUsual) ?? nothing
+    // Copies of it, or what its client saw, are looked for first, and that takes a fiber.
     const fiber = runFork(commit(write, options))
     const forget = fiber.addObserver(answer)
     return () => {
@@ -319,17 +298,15 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const stamp = (keys: RecordKey | ReadonlyArray<RecordKey>): Effect.Effect<StampToken.StampToken, CommitError> =>
-    Effect.mapError(
-      Effect.callback<StampToken.StampToken, CommitError>((resume) => {
-        const refused: Commit["resume"] = (failure) => resume(Effect.andThen(failure, Effect.never))
-        const takeBack = offer(Drawing.removalsOf(keys), { w: "majority" }, refused, {
-          onDrawn: (drawn, write) => resume(Effect.succeed(StampToken.make(drawn, Entry.listOf(write))))
-        })
-        return takeBack && Effect.sync(takeBack)
-      }),
-      Drawing.namingKeys
-    )
+  const draw = (keys: RecordKey | ReadonlyArray<RecordKey>, after: Commit["after"]) =>
+    Effect.callback<StampToken.StampToken, CommitError>((resume) => {
+      const refused: Commit["resume"] = (failure) => resume(Effect.andThen(failure, Effect.never))
+      const takeBack = offer(Drawing.removalsOf(keys), { w: "majority" }, refused, {
+        after,
+        onDrawn: (drawn, write) => resume(Effect.succeed(StampToken.make(drawn, Entry.listOf(write))))
+      })
+      return takeBack && Effect.sync(takeBack)
+    })
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -364,7 +341,11 @@ export const make = Effect.gen(function* () {
     commit: (write, options) => commit(write, options),
     commitUnsafe: (write, done, options) => commitUnsafe(write, done, options),
     progress,
-    stamp,
+    stamp: (keys, options) =>
+      Effect.mapError(
+        inSession(options, (after) => draw(keys, after)),
+        Drawing.namingKeys
+      ),
     resume: heldWrites.resume,
     upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
     verify: yield* Verifying.make,
@@ -383,12 +364,3 @@ const closeMillis = 1000
 const asUsual = {}
 
 const nothing = (): void => undefined
-
-/** The stamp that a write asks for. What throws while it is read is none, and is said where `w` is read. */
-const stampIn = (options: WriteOptions | undefined): unknown => {
-  try {
-    return options?.stamp
-  } catch {
-    return undefined
-  }
-}

@@ -12,6 +12,7 @@ import {
   ReplicaStore
 } from "../../src/adapter.ts"
 import {
+  ClientSessions,
   QuorumPolicy,
   QuorumWriter,
   Records,
@@ -36,6 +37,7 @@ export interface Running {
   readonly id: ReplicaId.ReplicaId
   readonly writer: QuorumWriter.QuorumWriter["Service"]
   readonly records: Records.Records["Service"]
+  readonly sessions: ClientSessions.ClientSessions["Service"]
   readonly logs: ReplicaLogs.ReplicaLogs["Service"]
   readonly peers: Peers.Peers["Service"]
   readonly events: ReplicaEvents.ReplicaEvents["Service"]
@@ -132,6 +134,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       id: id(name),
       writer: Context.get(context, QuorumWriter.QuorumWriter),
       records: Context.get(context, Records.Records),
+      sessions: Context.get(context, ClientSessions.ClientSessions),
       logs: Context.get(context, ReplicaLogs.ReplicaLogs),
       peers: Context.get(context, Peers.Peers),
       events: Context.get(context, ReplicaEvents.ReplicaEvents),

@@ -10,7 +10,7 @@ import * as Limits from "../../log/Limits.ts"
 import type { PeerState } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
-import type { WriteOptions } from "../QuorumWriter.ts"
+import type { WriteOptions } from "../WriteOptions.ts"
 
 /** The most writes that wait for an append or for acks before further ones are refused. */
 export const maxWaitingWrites = 65_536

@@ -33,3 +33,10 @@ export const read = (
     return rejected(`it cannot be read: ${Thrown.textOf(cause)}`)
   }
 }
+
+/** The later of two clocks of which either may not be asked for. */
+export const later = (
+  a: HybridLogicalClock.HybridLogicalClock | undefined,
+  b: HybridLogicalClock.HybridLogicalClock | undefined
+): HybridLogicalClock.HybridLogicalClock | undefined =>
+  a === undefined || (b !== undefined && HybridLogicalClock.compare(b, a) > 0) ? b : a

@@ -6,7 +6,7 @@ import * as Entry from "../../log/Entry.ts"
 import type { Order } from "../../log/ReplicaClock.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../Receipt.ts"
-import type { CommitError } from "../QuorumWriter.ts"
+import type { CommitError } from "../WriteOptions.ts"
 import type * as InFlight from "./InFlight.ts"
 
 /** A write that somebody waits for, and what decides about its stamp: nothing is made for that. */

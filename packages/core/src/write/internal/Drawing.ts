@@ -4,7 +4,7 @@
 import * as Entry from "../../log/Entry.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { RecordKey } from "../../record/RecordKey.ts"
-import type { CommitError } from "../QuorumWriter.ts"
+import type { CommitError } from "../WriteOptions.ts"
 
 /** Writes of keys, of which nothing but the keys matters; whatever else is passed is left for admission to reject. */
 export const removalsOf = (keys: unknown): unknown => {

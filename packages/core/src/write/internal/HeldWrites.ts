@@ -16,7 +16,7 @@ import { Membership } from "../../peer/Membership.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import { Policies } from "../../read/Policies.ts"
-import type { WriteOptions } from "../QuorumWriter.ts"
+import type { WriteOptions } from "../WriteOptions.ts"
 import type { Receipt, WriteStatus } from "../Receipt.ts"
 import type * as InFlight from "./InFlight.ts"
 

@@ -2,7 +2,7 @@
  * What listeners are told of writes that were refused.
  */
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
-import type { CommitError } from "../QuorumWriter.ts"
+import type { CommitError } from "../WriteOptions.ts"
 
 /** The outcome that an error is. */
 export const of = (error: CommitError): CommitOutcome => outcomeOf[error._tag]

@@ -4,7 +4,7 @@
 import { Effect, Queue, Stream } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { QuorumNotMet } from "../../quorum/QuorumError.ts"
-import type { CommitError } from "../QuorumWriter.ts"
+import type { CommitError } from "../WriteOptions.ts"
 import type { Progress, Receipt, WriteStatus } from "../Receipt.ts"
 
 /** What a write is followed with. */

@@ -1,0 +1,122 @@
+/**
+ * The sessions of clients as this replica sees them: what has to be here before they are answered, and what they are
+ * after an answer.
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as WriteId from "../identity/WriteId.ts"
+import * as Arrival from "../log/Arrival.ts"
+import * as Chain from "../log/Chain.ts"
+import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import { ReplicaClock } from "../log/ReplicaClock.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
+import { Connections } from "../peer/Connections.ts"
+import { Membership } from "../peer/Membership.ts"
+import { Peers } from "../peer/Peers.ts"
+import type { WriteReplaced } from "../quorum/QuorumError.ts"
+import * as LocalRecords from "../record/LocalRecords.ts"
+import * as ClientSession from "./ClientSession.ts"
+
+/** Why what a client has seen is not here. */
+export type NotArrived = LocalRecords.NotYetVisible | WriteReplaced | StoreError
+
+/** Sessions of clients. What is known to be held by every member is left out of what they are answered. */
+export class ClientSessions extends Context.Service<
+  ClientSessions,
+  {
+    /**
+     * Waits until everything in a session is visible here, for so many milliseconds at most, and has it fetched from
+     * whoever has it.
+     */
+    readonly arrived: (
+      session: ClientSession.ClientSession,
+      withinMillis: number
+    ) => Effect.Effect<void, NotArrived>
+    /** A session after a write on this replica, committed or not. Without its clock that of this replica is taken. */
+    readonly afterWrite: (
+      session: ClientSession.ClientSession,
+      write: { readonly writeId: WriteId.WriteId; readonly clock?: HybridLogicalClock.HybridLogicalClock }
+    ) => Effect.Effect<ClientSession.ClientSession>
+    /** A session after a read of a key that showed this record, or none: then the delete was seen, where there is one. */
+    readonly afterRead: (
+      session: ClientSession.ClientSession,
+      read: { readonly namespace: string; readonly key: string },
+      record: Option.Option<LocalRecords.Record>
+    ) => Effect.Effect<ClientSession.ClientSession>
+    /** A session after a page: everything that is visible here may have been seen in it. */
+    readonly afterPage: (session: ClientSession.ClientSession) => Effect.Effect<ClientSession.ClientSession>
+  }
+>()("@quorum/core/ClientSessions") {}
+
+/** Builds them on the logs, and on what is known of the peers. */
+export const make = Effect.gen(function* () {
+  const { peers: peerIds } = yield* ReplicaSet
+  const logs = yield* ReplicaLogs
+  const clock = yield* ReplicaClock
+  const peers = yield* Peers
+  const connections = yield* Connections
+  const { lost } = yield* Membership
+  const local = yield* LocalRecords.LocalRecords
+
+  /** Every member is known to hold a place: whoever answers a read holds it, or is recovering and answers none. */
+  const isEverywhere = (writeId: WriteId.WriteId): Effect.Effect<boolean> => {
+    const { log, seq } = WriteId.place(writeId)
+    const isAtPeers = peerIds.every((peer) => (peers.get(peer).watermarks.get(log)?.seq ?? 0) >= seq)
+    // An id that names another write here has to be answered as replaced, and not to be forgotten.
+    return isAtPeers ? Effect.orElseSucceed(Arrival.isHeld(logs, writeId), () => false) : Effect.succeed(false)
+  }
+
+  /** At or after everything that is visible here. What no clock follows is beyond any: whoever writes then waits. */
+  const latest = (): HybridLogicalClock.HybridLogicalClock =>
+    clock.isFar() ? { wallTime: HybridLogicalClock.maxWallTime, logical: 0 } : clock.current()
+
+  const settled = (session: ClientSession.ClientSession): Effect.Effect<ClientSession.ClientSession> =>
+    Effect.map(
+      Effect.filter(session.places, (writeId) => Effect.map(isEverywhere(writeId), (is) => !is)),
+      (places) => ({ clock: session.clock, places })
+    )
+
+  const grown = (session: ClientSession.ClientSession, saw: ClientSession.ClientSession) =>
+    settled(ClientSession.join(session, saw))
+
+  return ClientSessions.of({
+    arrived: ({ places }, withinMillis) => {
+      const missing = places.some((writeId) => {
+        const { log, seq } = WriteId.place(writeId)
+        return logs.head(log).seq < seq
+      })
+      if (missing) connections.fetchNow()
+      return Effect.forEach(places, (writeId) => local.arrived(writeId, withinMillis), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    },
+    afterWrite: (session, { clock: stamped = latest(), writeId }) =>
+      grown(session, ClientSession.ofWrite({ clock: stamped, writeId })),
+    afterRead: (session, { key, namespace }, record) => {
+      if (Option.isSome(record)) return grown(session, ClientSession.ofWrite(record.value))
+      // What cannot be read here was not seen either.
+      return Effect.flatMap(Effect.orElseSucceed(local.newest(namespace, key, lost()), () => undefined), (newest) =>
+        newest === undefined ? settled(session) : grown(session, ClientSession.ofWrite(newest))
+      )
+    },
+    afterPage: (session) =>
+      settled(
+        ClientSession.join(
+          session,
+          logs.vector().reduce(
+            (all, { chain, log, seq }) => {
+              if (seq === 0) return all
+              const writeId = WriteId.make(log, seq, Chain.check(chain))
+              return ClientSession.join(all, { clock: all.clock, places: [writeId] })
+            },
+            { ...ClientSession.empty, clock: latest() }
+          )
+        )
+      )
+  })
+})
+
+/** {@link make} as a layer. */
+export const layer = Layer.effect(ClientSessions, make)

@@ -1,0 +1,64 @@
+/**
+ * What one write may ask for, and why it may not be answered with a receipt.
+ */
+import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
+import type * as ReplicaStore from "../log/ReplicaStore.ts"
+import type * as QuorumError from "../quorum/QuorumError.ts"
+import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type { ClientSession } from "../read/ClientSession.ts"
+import type * as StampToken from "./StampToken.ts"
+
+/** Why a commit was not answered with a receipt. */
+export type CommitError =
+  | QuorumError.QuorumUnavailable
+  | QuorumError.LocalWriteFailed
+  | QuorumError.WriteRejected
+  | QuorumError.Overloaded
+  | QuorumError.ReplicaClosing
+  | QuorumError.NotReady
+  | QuorumError.WriteUncertain
+  | QuorumError.QuorumNotMet
+  | QuorumError.InvalidPolicy
+  | QuorumError.StampReused
+  | QuorumError.TooOldToKnow
+
+/** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
+export type ResumeError =
+  | QuorumError.QuorumNotMet
+  | QuorumError.InvalidPolicy
+  | QuorumError.WriteUnknown
+  | QuorumError.WriteReplaced
+  | ReplicaStore.StoreError
+
+/** What one write asks for, where it is not what the policy of its namespace says. */
+export interface WriteOptions {
+  /** How many replicas have to hold it. */
+  readonly w?: QuorumPolicy.W
+  /** A stamp that was drawn for its keys: however often it is committed, at whatever replicas, it is one write. */
+  readonly stamp?: StampToken.StampToken
+  /**
+   * A clock that the write's comes after: that of a receipt, or of a record that was read. With it what one client does
+   * at several replicas stays in order, for any `w`. A stamp has a clock already.
+   */
+  readonly after?: HybridLogicalClock
+  /** What its client did and saw before, at whatever replicas: the write comes after all of it. As `after`, for more. */
+  readonly session?: ClientSession
+}
+
+/** The stamp that a write asks for. What throws while it is read is none, and is said where `w` is read. */
+export const stampIn = (options: WriteOptions | undefined): unknown => {
+  try {
+    return options?.stamp
+  } catch {
+    return undefined
+  }
+}
+
+/** The session that a write asks for. What throws while it is read is none, and is said where `w` is read. */
+export const sessionIn = (options: WriteOptions | undefined): unknown => {
+  try {
+    return options?.session
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * What the writes of a session come after.
+ *
+ * Everything in a session is at or before its clock, so a write that is stamped after that is later than all of it, at
+ * whatever replica and for any W. A clock that is further ahead than clocks may be is not followed: then everything in the
+ * session has to be here first, and a stamp comes after what is here of its keys.
+ */
+import { Duration, Effect } from "effect"
+import type { HybridLogicalClock } from "../../log/HybridLogicalClock.ts"
+import * as ClientSession from "../../read/ClientSession.ts"
+import { ClientSessions } from "../../read/ClientSessions.ts"
+import { Policies } from "../../read/Policies.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
+import { type CommitError, sessionIn, type WriteOptions } from "../WriteOptions.ts"
+
+/** Waits as long as acks are waited for by the usual policy. `refuse` says to listeners why nothing was written. */
+export const make = Effect.fnUntraced(function* (
+  refuse: (error: CommitError) => Effect.Effect<never, CommitError>,
+  latestMillis: () => number
+) {
+  const sessions = yield* ClientSessions
+  const { usual } = yield* Policies
+
+  const clockOf = (session: unknown): Effect.Effect<HybridLogicalClock | undefined, CommitError> => {
+    if (!ClientSession.is(session)) {
+      const detail = "it is not what a client did and saw"
+      return refuse(new QuorumError.WriteRejected({ field: "session", reason: "invalid", detail }))
+    }
+    if (session.clock.wallTime <= latestMillis()) return Effect.succeed(session.clock)
+    return sessions.arrived(session, Duration.toMillis(usual.ackTimeout)).pipe(
+      Effect.as(undefined),
+      Effect.catch(({ message }) =>
+        refuse(new QuorumError.NotReady({ detail: `what the client saw is not here: ${message}` }))
+      )
+    )
+  }
+
+  /** Goes on with the clock that the session of a write asks for, when that may be followed. */
+  return <A>(
+    options: WriteOptions | undefined,
+    next: (after: HybridLogicalClock | undefined) => Effect.Effect<A, CommitError>
+  ): Effect.Effect<A, CommitError> => {
+    const session = sessionIn(options)
+    return session === undefined ? next(undefined) : Effect.flatMap(clockOf(session), next)
+  }
+})

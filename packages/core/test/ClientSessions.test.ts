@@ -1,0 +1,180 @@
+/** What one client does at several replicas, whatever W and the clocks. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { ClientSession, Entry, type QuorumWriter, type Records } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+import { during, failure, pass } from "./support/time.ts"
+import * as Wall from "./support/wall.ts"
+
+const put = (value: string, key = "k") => Entry.put("n", key, value)
+const text = (record: Option.Option<Records.Record>) =>
+  Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
+
+/** Three replicas whose writes are stamped by clocks and acknowledged by one; `a` and `c` do not meet, nor `b` and `c`. */
+const apart = Effect.fnUntraced(function* (behind = 0) {
+  yield* TestClock.setTime(1_700_000_000_000)
+  const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+  const walls = { a: yield* Wall.make(), b: yield* Wall.make(), c: yield* Wall.make(-behind) }
+  const [a, b, c] = yield* Effect.all([
+    Wall.by(walls.a)(cluster.start("a")),
+    Wall.by(walls.b)(cluster.start("b")),
+    Wall.by(walls.c)(cluster.start("c"))
+  ])
+  yield* TestClock.adjust(2000)
+  for (const other of ["a", "b"]) {
+    cluster.cut(other, "c")
+    cluster.cut("c", other)
+  }
+  return { a, b, c, cluster }
+})
+
+const write = (replica: Cluster.Running, value: Entry.Write, options?: QuorumWriter.WriteOptions) =>
+  Effect.map(during(replica.writer.commit(value, options), 100), ClientSession.ofWrite)
+
+const read = (replica: Cluster.Running, options: Records.ReadOptions) =>
+  Effect.map(replica.records.read("n", "k", { withinMillis: 50, ...options }), text)
+
+describe("a client session", () => {
+  it.effect("L34 orders what one client wrote at two replicas, one acknowledging each; without it the clocks do", () =>
+    Effect.gen(function* () {
+      for (const inSession of [true, false]) {
+        const { a, b, c, cluster } = yield* apart(20_000)
+        const session = yield* write(a, put("first"))
+        yield* write(c, put("second"), inSession ? { session } : {})
+        cluster.heal()
+        yield* pass(12_000)
+        for (const replica of [a, b, c]) assert.strictEqual(yield* read(replica, {}), inSession ? "second" : "first")
+      }
+    })
+  )
+
+  it.effect("ReadYourWrites: shows a write of one replica at another as soon as it is there, and says when it is not", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* apart()
+      const session = yield* write(a, put("v"))
+      const [writeId] = session.places
+      const tooEarly = yield* during(Effect.flip(read(c, { session })), 60)
+      assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId })
+      for (const ask of [c.records.page, c.records.keys]) {
+        const error = yield* during(Effect.flip(ask({ session, withinMillis: 50, limit: 9 })), 60)
+        assert.strictEqual(error._tag, "NotYetVisible")
+      }
+      cluster.heal()
+      assert.strictEqual(yield* during(read(c, { session, withinMillis: 10_000 }), 10_000), "v")
+      const page = yield* c.records.page({ session, limit: 9 })
+      assert.deepStrictEqual(page.records.map(({ writeId }) => writeId), [...session.places])
+    })
+  )
+
+  it.effect("fetches what was seen at once, and not at the next heartbeat", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      cluster.faults.set("a>c", (client) => ({ ...client, push: () => Effect.never }))
+      const [a, , c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(2010)
+      const session = yield* write(a, put("v"))
+      assert.isUndefined(yield* read(c, {}))
+      assert.strictEqual(yield* during(read(c, { session }), 20), "v")
+    })
+  )
+
+  it.effect("never shows something older than before: neither a value nor that there was one", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* apart()
+      cluster.heal()
+      yield* write(a, put("old"), { w: 3 })
+      yield* pass(12_000)
+      cluster.cut("a", "c")
+      cluster.cut("c", "a")
+      cluster.cut("b", "c")
+      cluster.cut("c", "b")
+      yield* write(a, Entry.remove("n", "k"), { w: 2 })
+      const seen = yield* b.records.read("n", "k")
+      assert.isTrue(Option.isNone(seen))
+      const session = yield* b.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
+      assert.strictEqual(session.places.length, 1)
+      assert.strictEqual(yield* read(c, {}), "old")
+      assert.strictEqual((yield* during(Effect.flip(read(c, { session })), 60))._tag, "NotYetVisible")
+      const paged = yield* b.sessions.afterPage(ClientSession.empty)
+      assert.deepStrictEqual(paged.places, session.places)
+      assert.strictEqual((yield* during(Effect.flip(read(c, { session: paged })), 60))._tag, "NotYetVisible")
+    })
+  )
+
+  it.effect("is no longer than what some member is not known to hold", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* apart()
+      const session = yield* write(a, put("v"))
+      const grown = yield* a.sessions.afterWrite(ClientSession.empty, { writeId: session.places[0]!, clock: session.clock })
+      assert.deepStrictEqual(grown, session)
+      cluster.heal()
+      yield* pass(12_000)
+      assert.deepStrictEqual(yield* a.sessions.afterPage(session), { clock: a.logs.clock(), places: [] })
+    })
+  )
+
+  it.effect("keeps a place that is another write's here, and answers it as replaced", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* apart()
+      yield* write(a, put("v"))
+      cluster.heal()
+      yield* pass(12_000)
+      const other = ClientSession.ofWrite({
+        writeId: `${a.logs.own}:1.00000000` as never,
+        clock: { wallTime: 1, logical: 0 }
+      })
+      const none = yield* a.sessions.afterRead(other, { namespace: "n", key: "other" }, Option.none())
+      assert.deepStrictEqual(none.places, other.places)
+      assert.strictEqual((yield* Effect.flip(read(a, { session: other })))._tag, "WriteReplaced")
+    })
+  )
+
+  it.effect("BoundedClocks: whose clock no replica follows waits for what it saw instead, and then comes after it", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* apart()
+      const far = { wallTime: 1_800_000_000_000, logical: 0 }
+      yield* a.logs.appendWrites([put("far")], () => ({ after: far, unprobed: true }))
+      const seen = yield* a.records.read("n", "k")
+      const session = yield* a.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
+      const paged = yield* a.sessions.afterPage(ClientSession.empty)
+      assert.isAtLeast(paged.clock.wallTime, session.clock.wallTime)
+      const before = c.logs.head(c.logs.own).seq
+      const refused = yield* during(failure(c.writer.commit(put("near"), { session }), "NotReady"), 2100)
+      assert.match(refused.message, /what the client saw is not here/)
+      assert.strictEqual(c.logs.head(c.logs.own).seq, before)
+      cluster.heal()
+      yield* pass(12_000)
+      yield* write(c, put("near"), { session })
+      yield* pass(12_000)
+      for (const replica of [a, b, c]) assert.strictEqual(yield* read(replica, {}), "near")
+      assert.isBelow(c.logs.clock().wallTime, session.clock.wallTime)
+    })
+  )
+
+  it.effect("OnceByKey: orders a stamp that is drawn in it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const a = yield* cluster.start("a")
+      const clock = { wallTime: 50_000, logical: 7 }
+      const stamp = yield* a.writer.stamp({ namespace: "n", key: "k" }, { session: { clock, places: [] } })
+      const receipt = yield* a.writer.commit(put("v"), { stamp })
+      assert.deepStrictEqual(receipt.clock, { wallTime: 50_000, logical: 8 })
+    })
+  )
+
+  it.effect("L51 that is none is rejected, by its name, and nothing is written or read", () =>
+    Effect.gen(function* () {
+      const { a } = yield* apart()
+      const wrong = ["", 5, null, {}, { clock: { wallTime: -1, logical: 0 }, places: [] }, { clock: 1, places: ["x"] }]
+      for (const session of wrong as Array<never>) {
+        const write = yield* failure(a.writer.commit(put("v"), { session }), "WriteRejected")
+        const draw = yield* failure(a.writer.stamp({ namespace: "n", key: "k" }, { session }), "WriteRejected")
+        const seen = yield* failure(a.records.read("n", "k", { session }), "ReadRejected")
+        const page = yield* failure(a.records.page({ session, limit: 1 }), "ReadRejected")
+        assert.deepStrictEqual([write, draw, seen, page].map(({ field }) => field), Array(4).fill("session"))
+      }
+      assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
+    })
+  )
+})

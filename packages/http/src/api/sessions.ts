@@ -1,0 +1,60 @@
+/**
+ * The session of a client over HTTP: the header `Quorum-Session`, in a request what the client did and saw before, in an
+ * answer the same and what it did and saw now. What a session is, is core's.
+ */
+import { ClientSession, type ClientSessions, type HybridLogicalClock, QuorumError, type WriteId } from "@quorum/core"
+import { Effect, Result, Schema } from "effect"
+import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { BatchAnswer } from "./BatchApi.ts"
+
+/** The name of the header. */
+export const header = "quorum-session"
+
+/** What a request may say of its session. */
+export const asked = { [header]: Schema.optionalKey(ClientSession.FromText) } as const
+
+/** What a request says of its session. */
+export interface Asked {
+  readonly [header]?: ClientSession.ClientSession
+}
+
+/** The session of a request: a client that says none begins one. */
+export const of = ({ [header]: session = ClientSession.empty }: Asked): ClientSession.ClientSession => session
+
+/** The session that a write or a read asks for. */
+export const option = ({ [header]: session }: Asked): { readonly session?: ClientSession.ClientSession } =>
+  session === undefined ? {} : { session }
+
+type Sessions = ClientSessions.ClientSessions["Service"]
+
+interface Written {
+  readonly writeId: WriteId.WriteId
+  readonly clock?: HybridLogicalClock.HybridLogicalClock
+}
+
+/** Says in the answer what the session is now. */
+export const say = (session: ClientSession.ClientSession): Effect.Effect<void, never, HttpServerRequest.HttpServerRequest> =>
+  HttpEffect.appendPreResponseHandler((_, answer) =>
+    Effect.succeed(HttpServerResponse.setHeader(answer, header, ClientSession.encode(session)))
+  )
+
+/** Says in the answer what the session is after a write, and after one that has not met its quorum: it is durable here. */
+export const afterWrite =
+  (sessions: Sessions, headers: Asked) =>
+  <A extends Written, E, R>(write: Effect.Effect<A, E, R>) => {
+    const wrote = (written: Written) => Effect.flatMap(sessions.afterWrite(of(headers), written), say)
+    return write.pipe(
+      Effect.tap(wrote),
+      Effect.tapError((error) => (error instanceof QuorumError.QuorumNotMet ? wrote(error) : Effect.void))
+    )
+  }
+
+/** Has the lines that are answered together say at their end what the session is after them and all before. */
+export const afterLines = (sessions: Sessions, headers: Asked) => {
+  let session = of(headers)
+  return Effect.fnUntraced(function* (answers: ReadonlyArray<BatchAnswer>) {
+    const written = answers.flatMap(({ problem, receipt }) => receipt ?? unmet(problem))
+    for (const write of written) session = ClientSession.join(session, ofWrite(write))
+    return session
+  })
+}
