@@ -112,8 +112,9 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
         })
       ),
     read: (member, namespace, key, options = {}) =>
-      found(of(member).records.get({ params: { namespace, key }, query: options })),
-    resume: (member, writeId, w) => answer(of(member).writes.resume({ params: { id: writeId }, query: queryOf(w) })),
+      found(of(member).records.get({ params: { namespace, key }, query: options, headers: {} })),
+    resume: (member, writeId, w) =>
+      answer(of(member).writes.resume({ params: { id: writeId }, query: queryOf(w), headers: {} })),
     isCommitted: (member, writeId) =>
       Effect.map(asking(member, of(member).writes.status({ params: { id: writeId } })), ({ committed }) => committed),
     status: (member) => asking(member, of(member).status()),
@@ -123,7 +124,7 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
         Effect.map(
           asking(
             member,
-            of(member).records.list({ query: { limit: 1000, ...(after === undefined ? {} : { after }) } })
+            of(member).records.list({ query: { limit: 1000, ...(after === undefined ? {} : { after }) }, headers: {} })
           ),
           ({ next, records }) => [records, Option.fromUndefinedOr(next)] as const
         )

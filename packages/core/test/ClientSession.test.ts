@@ -8,13 +8,15 @@ const logs = ["a", "b", "c"].map((id) => LogId.make(ReplicaId.make(id), "0123456
 const Few = Schema.Struct({
   wall: Schema.Literals([0, 1, 1_700_000_000_000]),
   logical: Schema.Literals([0, 1]),
-  places: Schema.Array(Schema.Tuple([Schema.Literals([0, 1, 2]), Schema.Literals([1, 2, 300]), Schema.Literals([0, 9])]))
+  places: Schema.Array(
+    Schema.Tuple([Schema.Literals([0, 1, 2]), Schema.Literals([1, 2, 300]), Schema.Literals([0, 9])])
+  )
 })
 const few = Arbitrary.schema(Few)
 
 const sessionOf = ({ logical, places, wall }: typeof Few.Type): ClientSession.ClientSession => {
   const clock = { wallTime: wall, logical }
-  return places.reduce(
+  return places.reduce<ClientSession.ClientSession>(
     (session, [log, seq, check]) =>
       ClientSession.join(session, ClientSession.ofWrite({ clock, writeId: WriteId.make(logs[log]!, seq, check) })),
     { ...ClientSession.empty, clock }
@@ -38,7 +40,9 @@ describe("ClientSession", () => {
       assert.isTrue(ClientSession.is(join(x, y)))
       for (const id of [...x.places, ...y.places]) {
         const { log, seq } = WriteId.place(id)
-        const known = join(x, y).places.map(WriteId.place).filter((place) => place.log === log)
+        const known = join(x, y)
+          .places.map(WriteId.place)
+          .filter((place) => place.log === log)
         assert.strictEqual(known.length, 1)
         assert.isAtLeast(known[0]!.seq, seq)
       }

@@ -49,22 +49,26 @@ describe("a client session", () => {
     })
   )
 
-  it.effect("ReadYourWrites: shows a write of one replica at another as soon as it is there, and says when it is not", () =>
-    Effect.gen(function* () {
-      const { a, c, cluster } = yield* apart()
-      const session = yield* write(a, put("v"))
-      const [writeId] = session.places
-      const tooEarly = yield* during(Effect.flip(read(c, { session })), 60)
-      assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId })
-      for (const ask of [c.records.page, c.records.keys]) {
-        const error = yield* during(Effect.flip(ask({ session, withinMillis: 50, limit: 9 })), 60)
-        assert.strictEqual(error._tag, "NotYetVisible")
-      }
-      cluster.heal()
-      assert.strictEqual(yield* during(read(c, { session, withinMillis: 10_000 }), 10_000), "v")
-      const page = yield* c.records.page({ session, limit: 9 })
-      assert.deepStrictEqual(page.records.map(({ writeId }) => writeId), [...session.places])
-    })
+  it.effect(
+    "ReadYourWrites: shows a write of one replica at another as soon as it is there, and says when it is not",
+    () =>
+      Effect.gen(function* () {
+        const { a, c, cluster } = yield* apart()
+        const session = yield* write(a, put("v"))
+        const writeId = session.places[0]!
+        const tooEarly = yield* during(Effect.flip(read(c, { session })), 60)
+        assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId })
+        const options = { session, withinMillis: 50, limit: 9 }
+        assert.strictEqual((yield* during(Effect.flip(c.records.page(options)), 60))._tag, "NotYetVisible")
+        assert.strictEqual((yield* during(Effect.flip(c.records.keys(options)), 60))._tag, "NotYetVisible")
+        cluster.heal()
+        assert.strictEqual(yield* during(read(c, { session, withinMillis: 10_000 }), 10_000), "v")
+        const page = yield* c.records.page({ session, limit: 9 })
+        assert.deepStrictEqual(
+          page.records.map(({ writeId }) => writeId),
+          [...session.places]
+        )
+      })
   )
 
   it.effect("fetches what was seen at once, and not at the next heartbeat", () =>
@@ -106,7 +110,12 @@ describe("a client session", () => {
     Effect.gen(function* () {
       const { a, cluster } = yield* apart()
       const session = yield* write(a, put("v"))
-      const grown = yield* a.sessions.afterWrite(ClientSession.empty, { writeId: session.places[0]!, clock: session.clock })
+      const grown = yield* a.sessions.afterWrites(ClientSession.empty, [
+        {
+          writeId: session.places[0]!,
+          clock: session.clock
+        }
+      ])
       assert.deepStrictEqual(grown, session)
       cluster.heal()
       yield* pass(12_000)
@@ -130,26 +139,28 @@ describe("a client session", () => {
     })
   )
 
-  it.effect("BoundedClocks: whose clock no replica follows waits for what it saw instead, and then comes after it", () =>
-    Effect.gen(function* () {
-      const { a, b, c, cluster } = yield* apart()
-      const far = { wallTime: 1_800_000_000_000, logical: 0 }
-      yield* a.logs.appendWrites([put("far")], () => ({ after: far, unprobed: true }))
-      const seen = yield* a.records.read("n", "k")
-      const session = yield* a.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
-      const paged = yield* a.sessions.afterPage(ClientSession.empty)
-      assert.isAtLeast(paged.clock.wallTime, session.clock.wallTime)
-      const before = c.logs.head(c.logs.own).seq
-      const refused = yield* during(failure(c.writer.commit(put("near"), { session }), "NotReady"), 2100)
-      assert.match(refused.message, /what the client saw is not here/)
-      assert.strictEqual(c.logs.head(c.logs.own).seq, before)
-      cluster.heal()
-      yield* pass(12_000)
-      yield* write(c, put("near"), { session })
-      yield* pass(12_000)
-      for (const replica of [a, b, c]) assert.strictEqual(yield* read(replica, {}), "near")
-      assert.isBelow(c.logs.clock().wallTime, session.clock.wallTime)
-    })
+  it.effect(
+    "BoundedClocks: whose clock no replica follows waits for what it saw instead, and then comes after it",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* apart()
+        const far = { wallTime: 1_800_000_000_000, logical: 0 }
+        yield* a.logs.appendWrites([put("far")], () => ({ after: far, unprobed: true }))
+        const seen = yield* a.records.read("n", "k")
+        const session = yield* a.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
+        const paged = yield* a.sessions.afterPage(ClientSession.empty)
+        assert.isAtLeast(paged.clock.wallTime, session.clock.wallTime)
+        const before = c.logs.head(c.logs.own).seq
+        const refused = yield* during(failure(c.writer.commit(put("near"), { session }), "NotReady"), 2100)
+        assert.match(refused.message, /what the client saw is not here/)
+        assert.strictEqual(c.logs.head(c.logs.own).seq, before)
+        cluster.heal()
+        yield* pass(12_000)
+        yield* write(c, put("near"), { session })
+        yield* pass(12_000)
+        for (const replica of [a, b, c]) assert.strictEqual(yield* read(replica, {}), "near")
+        assert.isBelow(c.logs.clock().wallTime, session.clock.wallTime)
+      })
   )
 
   it.effect("OnceByKey: orders a stamp that is drawn in it", () =>
@@ -172,7 +183,10 @@ describe("a client session", () => {
         const draw = yield* failure(a.writer.stamp({ namespace: "n", key: "k" }, { session }), "WriteRejected")
         const seen = yield* failure(a.records.read("n", "k", { session }), "ReadRejected")
         const page = yield* failure(a.records.page({ session, limit: 1 }), "ReadRejected")
-        assert.deepStrictEqual([write, draw, seen, page].map(({ field }) => field), Array(4).fill("session"))
+        assert.deepStrictEqual(
+          [write, draw, seen, page].map(({ field }) => field),
+          Array(4).fill("session")
+        )
       }
       assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
     })

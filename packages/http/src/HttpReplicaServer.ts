@@ -3,7 +3,7 @@
  *
  * Each layer needs an `HttpServer`, which a platform provides, and the services of `Replica.layer`.
  */
-import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import type { ClientSessions, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { type PeerHandler, ReplicaServer } from "@quorum/core/adapter"
 import { Layer } from "effect"
 import type { HttpServer } from "effect/http"
@@ -11,7 +11,11 @@ import * as ClientApiServer from "./api/ClientApiServer.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
 
 /** The services of a replica that clients are answered from. */
-type ClientServices = QuorumWriter.QuorumWriter | Records.Records | ReplicaStatus.ReplicaStatus
+type ClientServices =
+  | QuorumWriter.QuorumWriter
+  | Records.Records
+  | ClientSessions.ClientSessions
+  | ReplicaStatus.ReplicaStatus
 
 /** Routes for peers and for clients on one port. */
 export const layer = (

@@ -280,7 +280,7 @@ describe("a batch", () => {
       const ended: Array<string> = []
       const lines = ["k1", "k2", "k3"].map((key) => ({ namespace: "n", key, text: "v" }))
       const commit: Parameters<typeof Batches.each>[1] = (write) => () => void ended.push(Entry.listOf(write)[0]!.key)
-      const answers = Batches.each(Stream.fromIterable(lines), commit, () => Effect.void)
+      const answers = Batches.each(Stream.fromIterable(lines), commit, () => Effect.void, Effect.succeed)
       const fiber = yield* Effect.forkChild(Stream.runDrain(answers), { startImmediately: true })
       yield* Effect.yieldNow
       assert.deepStrictEqual(ended, [])

@@ -34,7 +34,7 @@ interface Case {
 }
 
 const put = (client: Client) => client.records.put({ params, query: {}, headers: {}, payload: new Uint8Array(1) })
-const get = (client: Client) => client.records.get({ params, query: {} })
+const get = (client: Client) => client.records.get({ params, query: {}, headers: {} })
 
 type CommitError = Effect.Error<ReturnType<NonNullable<Answers["commit"]>>>
 

@@ -21,6 +21,12 @@ import * as ClientSession from "./ClientSession.ts"
 /** Why what a client has seen is not here. */
 export type NotArrived = LocalRecords.NotYetVisible | WriteReplaced | StoreError
 
+/** A write that took place on this replica. */
+export interface Written {
+  readonly writeId: WriteId.WriteId
+  readonly clock?: HybridLogicalClock.HybridLogicalClock
+}
+
 /** Sessions of clients. What is known to be held by every member is left out of what they are answered. */
 export class ClientSessions extends Context.Service<
   ClientSessions,
@@ -29,14 +35,11 @@ export class ClientSessions extends Context.Service<
      * Waits until everything in a session is visible here, for so many milliseconds at most, and has it fetched from
      * whoever has it.
      */
-    readonly arrived: (
+    readonly arrived: (session: ClientSession.ClientSession, withinMillis: number) => Effect.Effect<void, NotArrived>
+    /** A session after writes on this replica, committed or not. Without its clock that of this replica is taken. */
+    readonly afterWrites: (
       session: ClientSession.ClientSession,
-      withinMillis: number
-    ) => Effect.Effect<void, NotArrived>
-    /** A session after a write on this replica, committed or not. Without its clock that of this replica is taken. */
-    readonly afterWrite: (
-      session: ClientSession.ClientSession,
-      write: { readonly writeId: WriteId.WriteId; readonly clock?: HybridLogicalClock.HybridLogicalClock }
+      writes: ReadonlyArray<Written>
     ) => Effect.Effect<ClientSession.ClientSession>
     /** A session after a read of a key that showed this record, or none: then the delete was seen, where there is one. */
     readonly afterRead: (
@@ -92,13 +95,22 @@ export const make = Effect.gen(function* () {
         discard: true
       })
     },
-    afterWrite: (session, { clock: stamped = latest(), writeId }) =>
-      grown(session, ClientSession.ofWrite({ clock: stamped, writeId })),
+    afterWrites: (session, writes) =>
+      Effect.suspend(() =>
+        settled(
+          writes.reduce(
+            (all, { clock: stamped = latest(), writeId }) =>
+              ClientSession.join(all, ClientSession.ofWrite({ clock: stamped, writeId })),
+            session
+          )
+        )
+      ),
     afterRead: (session, { key, namespace }, record) => {
       if (Option.isSome(record)) return grown(session, ClientSession.ofWrite(record.value))
       // What cannot be read here was not seen either.
-      return Effect.flatMap(Effect.orElseSucceed(local.newest(namespace, key, lost()), () => undefined), (newest) =>
-        newest === undefined ? settled(session) : grown(session, ClientSession.ofWrite(newest))
+      return Effect.flatMap(
+        Effect.orElseSucceed(local.newest(namespace, key, lost()), () => undefined),
+        (newest) => (newest === undefined ? settled(session) : grown(session, ClientSession.ofWrite(newest)))
       )
     },
     afterPage: (session) =>

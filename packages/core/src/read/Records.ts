@@ -89,9 +89,7 @@ export class Records extends Context.Service<
       options: LocalRecords.PageOptions & SessionOptions
     ) => Effect.Effect<LocalRecords.KeysPage, PageError>
     /** How many records there are in a namespace, in a part of it, or in all. */
-    readonly count: (
-      part: LocalRecords.Part & SessionOptions
-    ) => Effect.Effect<LocalRecords.Count, PageError>
+    readonly count: (part: LocalRecords.Part & SessionOptions) => Effect.Effect<LocalRecords.Count, PageError>
     /** The namespaces that have records, in the order of their names. */
     readonly namespaces: (
       options: LocalRecords.NamespacesOptions & SessionOptions
@@ -156,7 +154,8 @@ export const make = Effect.gen(function* () {
     const { session, withinMillis = usualMillis } = options
     if (session === undefined) return Effect.void
     if (!ClientSession.is(session)) return Effect.fromResult(rejected("session", "it is not what a client did and saw"))
-    if (!isMillis(withinMillis)) return Effect.fromResult(rejected("withinMillis", "it is not a number of milliseconds"))
+    if (!isMillis(withinMillis))
+      return Effect.fromResult(rejected("withinMillis", "it is not a number of milliseconds"))
     return sessions.arrived(session, withinMillis)
   }
 

@@ -1,12 +1,13 @@
 /**
  * The part of the client API that takes many writes in one request, each a line of JSON, and answers each with a line.
  */
-import { type Receipt, StampToken } from "@quorum/core"
+import { ClientSession, type Receipt, StampToken } from "@quorum/core"
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import { receipt, w } from "./WritesApi.ts"
 import { stamped, yesOrNo } from "./queries.ts"
+import * as Sessions from "./sessions.ts"
 
 /** Text that is UTF-8 without a loss. */
 const WellFormed = Schema.String.check(
@@ -43,6 +44,8 @@ export interface BatchAnswer {
   readonly receipt?: Receipt.Receipt
   /** `{ error, message, … }`. */
   readonly problem?: { readonly [field: string]: Schema.Json }
+  /** What the client did and saw, after this line and all before it; in the last of the lines that are answered at once. */
+  readonly session?: ClientSession.ClientSession
 }
 
 /** The answer to a line, as it travels. */
@@ -50,7 +53,8 @@ export const BatchAnswer: Schema.Codec<BatchAnswer, unknown> = Schema.Struct({
   line: Schema.Int,
   status: Schema.Int,
   receipt: Schema.optionalKey(receipt),
-  problem: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
+  problem: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json)),
+  session: Schema.optionalKey(ClientSession.FromText)
 })
 
 /** The most bytes of a line: a value of several mebibytes in base64, with its names. */
@@ -61,7 +65,7 @@ export class BatchGroup extends HttpApiGroup.make("batch")
   .add(
     HttpApiEndpoint.post("commit", "/v1/batch", {
       query: { w, atomic: yesOrNo },
-      headers: stamped,
+      headers: { ...stamped, ...Sessions.asked },
       payload: HttpApiSchema.StreamNdjson({ schema: Schema.Json, maxElementBytes: maxLineBytes }),
       success: HttpApiSchema.StreamNdjson({ schema: BatchAnswer }),
       error: Errors.ofBatch
@@ -74,7 +78,8 @@ export class BatchGroup extends HttpApiGroup.make("batch")
           "receipt, or what a request of its own would have been answered with; those that follow are not held up by " +
           "it. With `atomic=true` all lines are one write, which is held whole or not at all, and answered by one line. What " +
           "has a stamp may be sent again, to any replica: a line says its own, and the header `Quorum-Stamp` that of an " +
-          "atomic batch."
+          "atomic batch. With the header `Quorum-Session` all of them come after what its client did and saw; the " +
+          "last line that comes with a `session` says what to send next."
       })
     )
   )

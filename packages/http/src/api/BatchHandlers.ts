@@ -1,7 +1,7 @@
 /**
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
-import { type Entry, QuorumWriter, type StampToken } from "@quorum/core"
+import { ClientSessions, type Entry, QuorumWriter, type StampToken } from "@quorum/core"
 import { Effect, Exit, Layer, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Answers from "./answers.ts"
@@ -10,6 +10,7 @@ import { readJson } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { asked, makeReport, namedW, namingW, shown } from "./commits.ts"
+import * as Sessions from "./sessions.ts"
 import { Keys } from "./WritesApi.ts"
 
 const notOne = new ClientApiErrors.InvalidRequest({
@@ -24,22 +25,25 @@ const batchHandlers = HttpApiBuilder.group(
   "batch",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
+    const sessions = yield* ClientSessions.ClientSessions
     const report = makeReport()
-    return handlers.handleRaw("commit", ({ headers: { "quorum-stamp": stamp }, query, request }) => {
+    return handlers.handleRaw("commit", ({ headers, query, request }) => {
+      const { "quorum-stamp": stamp } = headers
       const type = request.headers["content-type"]
       if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
-        writer.commit(writes, asked(query.w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+        writer.commit(writes, asked(query.w, stamp, headers)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
       const lines = Batches.linesOf(request.stream)
-      if (query.atomic === true) return Effect.succeed(Answers.responseOf(Batches.atomic(lines, commit, stamp)))
+      const finish = Sessions.afterLines(sessions, headers)
+      if (query.atomic === true) return Effect.succeed(Answers.responseOf(Batches.atomic(lines, commit, finish, stamp)))
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
         writer.commitUnsafe(
           writes,
           (outcome) => done(Exit.mapBoth(outcome, { onSuccess: shown, onFailure: namedW })),
-          asked(query.w, stamp)
+          asked(query.w, stamp, headers)
         )
-      return Effect.succeed(Answers.responseOf(Batches.each(lines, each, report)))
+      return Effect.succeed(Answers.responseOf(Batches.each(lines, each, report, finish)))
     })
   })
 )
@@ -58,17 +62,21 @@ const stampsHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const report = makeReport()
-    const draw = (keys: Parameters<typeof writer.stamp>[0]) => writer.stamp(keys).pipe(namingW, Effect.tapError(report))
+    const draw = (keys: Parameters<typeof writer.stamp>[0], headers: Sessions.Asked) =>
+      writer.stamp(keys, Sessions.option(headers)).pipe(namingW, Effect.tapError(report))
     return handlers
-      .handleRaw("draw", ({ request }) =>
+      .handleRaw("draw", ({ headers, request }) =>
         Effect.flatMap(readJson(request, maxKeysBytes, decodeKeys), ({ keys }) =>
-          Effect.map(draw(keys), (stamp) => ({ stamp }))
+          Effect.map(draw(keys, headers), (stamp) => ({ stamp }))
         )
       )
-      .handleRaw("drawEach", ({ request }) =>
+      .handleRaw("drawEach", ({ headers, request }) =>
         Effect.flatMap(readJson(request, maxEachBytes, decodeKeys), ({ keys }) =>
           // At once, so that a majority is asked once for all of them.
-          Effect.map(Effect.forEach(keys, draw, { concurrency: "unbounded" }), (stamps) => ({ stamps }))
+          Effect.map(
+            Effect.forEach(keys, (key) => draw(key, headers), { concurrency: "unbounded" }),
+            (stamps) => ({ stamps })
+          )
         )
       )
   })

@@ -20,6 +20,7 @@ import { BatchGroup } from "./BatchApi.ts"
 import { ChangesGroup, type FeedError } from "./ChangesApi.ts"
 import * as Errors from "./ClientApiErrors.ts"
 import { stamped, whole, yesOrNo } from "./queries.ts"
+import * as Sessions from "./sessions.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
 
@@ -155,7 +156,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.put("put", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
-      headers: stamped,
+      headers: { ...stamped, ...Sessions.asked },
       payload: bytes,
       success: created,
       error: Errors.ofCommit
@@ -174,6 +175,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         consistency: Schema.optionalKey(Schema.Literals(["local", "quorum", "linearizable"])),
         r: whole(openApi.bounds.r)
       },
+      headers: Sessions.asked,
       success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId, etag: Schema.String }),
       error: Errors.ofRead
     }).annotateMerge(
@@ -189,7 +191,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
-      headers: stamped,
+      headers: { ...stamped, ...Sessions.asked },
       success: receipt,
       error: Errors.ofCommit
     }).annotateMerge(
@@ -200,6 +202,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
         after: Schema.optionalKey(Cursor),
         limit: whole(openApi.bounds.limit)
       },
+      headers: Sessions.asked,
       success: RecordPage,
       error: Errors.ofPage
     }).annotateMerge(
@@ -213,6 +216,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("listNamespace", "/v1/records/:namespace", {
       params: { namespace: Schema.String },
       query: part,
+      headers: Sessions.asked,
       success: RecordPage,
       error: Errors.ofPage
     }).annotateMerge(
@@ -229,6 +233,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("listKeys", "/v1/keys/:namespace", {
       params: { namespace: Schema.String },
       query: part,
+      headers: Sessions.asked,
       success: KeyPage,
       error: Errors.ofPage
     }).annotateMerge(
@@ -240,6 +245,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     ),
     HttpApiEndpoint.get("listNamespaces", "/v1/namespaces", {
       query: { after: Schema.optionalKey(Schema.String), limit: whole(openApi.bounds.limit) },
+      headers: Sessions.asked,
       success: NamespacePage,
       error: Errors.ofPage
     }).annotateMerge(
@@ -251,6 +257,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.get("countNamespace", "/v1/namespaces/:namespace", {
       params: { namespace: Schema.String },
       query: some,
+      headers: Sessions.asked,
       success: NamespaceCount,
       error: Errors.ofPage
     }).annotateMerge(

@@ -95,7 +95,7 @@ export const ofRead = [
 ] as const
 
 /** What a page may be answered with instead of records. */
-export const ofPage = unavailable(Table.storeFailed, Table.notReady)
+export const ofPage = [replaced, unavailable(Table.notYetVisible, Table.storeFailed, Table.notReady)] as const
 
 /** What changes may be answered with instead of lines. */
 export const ofChanges = [

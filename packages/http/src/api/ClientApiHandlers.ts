@@ -2,6 +2,7 @@
  * The handlers of the client API. What is decided here is how core's answers travel; what they are is core's.
  */
 import {
+  ClientSessions,
   Entry,
   Limits,
   QuorumError,
@@ -22,6 +23,7 @@ import { asked, makeReport, namingParameter, namingW, shown } from "./commits.ts
 import { withoutDetails } from "./ErrorTravel.ts"
 import * as Exports from "./exports.ts"
 import * as Feeds from "./feeds.ts"
+import * as Sessions from "./sessions.ts"
 import * as Values from "./values.ts"
 
 /** How many records a page holds when nothing is asked for. */
@@ -44,56 +46,64 @@ const recordsHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const records = yield* Records.Records
+    const sessions = yield* ClientSessions.ClientSessions
     const { valueBytes } = yield* Limits.Limits
     const report = makeReport()
-    const commit = (write: Entry.Write, w: number | undefined, { "quorum-stamp": stamp }: Stamped) =>
-      writer.commit(write, asked(w, stamp)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
-    const page = (options: Partial<Records.PageOptions>) =>
-      Effect.tapError(
-        Effect.map(namingParameter(records.page({ limit: defaultPageLimit, ...options })), withNext),
-        report
+    const commit = (write: Entry.Write, w: number | undefined, headers: Stamped & Sessions.Asked) =>
+      writer
+        .commit(write, asked(w, headers["quorum-stamp"], headers))
+        .pipe(Effect.map(shown), namingW, Effect.tapError(report), Sessions.afterWrite(sessions, headers))
+    /** What is answered from all that is here, and the session after it. */
+    const seen = <A>(answer: Effect.Effect<A, Records.PageError>, headers: Sessions.Asked) =>
+      namingParameter(answer).pipe(
+        Effect.tap(() => Effect.flatMap(sessions.afterPage(Sessions.of(headers)), Sessions.say)),
+        Effect.tapError(report)
       )
+    const answered = <N, P>(
+      page: Effect.Effect<P & { readonly next: Option.Option<N> }, Records.PageError>,
+      headers: Sessions.Asked
+    ) => Effect.map(seen(page, headers), withNext)
+    const page = (options: Partial<Records.PageOptions>, headers: Sessions.Asked) =>
+      answered(records.page({ limit: defaultPageLimit, ...options, ...Sessions.option(headers) }), headers)
     return handlers
       .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
           commit(Entry.put(namespace, key, value, Values.typeOf(request.headers["content-type"])), query.w, headers)
         )
       )
-      .handle("get", ({ params: { key, namespace }, query, request }) =>
-        Effect.flatMap(
-          Effect.tapError(namingParameter(records.read(namespace, key, query)), report),
-          Option.match({
-            onNone: () => Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key })),
-            onSome: (record) => Effect.succeed(Values.answer(record, request.headers["if-none-match"]))
-          })
+      .handle("get", ({ headers, params: { key, namespace }, query, request }) =>
+        namingParameter(records.read(namespace, key, { ...query, ...Sessions.option(headers) })).pipe(
+          Effect.tapError(report),
+          Effect.tap((record) =>
+            Effect.flatMap(sessions.afterRead(Sessions.of(headers), { namespace, key }, record), Sessions.say)
+          ),
+          Effect.flatMap(
+            Option.match({
+              onNone: () => Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key })),
+              onSome: (record) => Effect.succeed(Values.answer(record, request.headers["if-none-match"]))
+            })
+          )
         )
       )
       .handle("remove", ({ headers, params: { key, namespace }, query }) =>
         commit(Entry.remove(namespace, key), query.w, headers)
       )
-      .handle("list", ({ query }) => page(query))
-      .handle("listNamespace", ({ params, query, request }) =>
+      .handle("list", ({ headers, query }) => page(query, headers))
+      .handle("listNamespace", ({ headers, params, query, request }) =>
         Feeds.isLinesOnly(request.headers["accept"])
-          ? Exports.answer(records.page, { ...params, ...query }, report)
-          : page({ ...params, ...query })
+          ? Exports.answer(records.page, { ...params, ...query, ...Sessions.option(headers) }, report)
+          : page({ ...params, ...query }, headers)
       )
-      .handle("listKeys", ({ params, query }) =>
-        Effect.tapError(
-          Effect.map(namingParameter(records.keys({ limit: defaultPageLimit, ...params, ...query })), withNext),
-          report
-        )
+      .handle("listKeys", ({ headers, params, query }) =>
+        answered(records.keys({ limit: defaultPageLimit, ...params, ...query, ...Sessions.option(headers) }), headers)
       )
-      .handle("listNamespaces", ({ query }) =>
-        Effect.tapError(
-          Effect.map(namingParameter(records.namespaces({ limit: defaultPageLimit, ...query })), withNext),
-          report
-        )
+      .handle("listNamespaces", ({ headers, query }) =>
+        answered(records.namespaces({ limit: defaultPageLimit, ...query, ...Sessions.option(headers) }), headers)
       )
-      .handle("countNamespace", ({ params, query }) =>
-        records.count({ ...params, ...query }).pipe(
-          namingParameter,
-          Effect.map(({ count, unreadable }) => ({ ...params, records: count, unreadable })),
-          Effect.tapError(report)
+      .handle("countNamespace", ({ headers, params, query }) =>
+        Effect.map(
+          seen(records.count({ ...params, ...query, ...Sessions.option(headers) }), headers),
+          ({ count, unreadable }) => ({ ...params, records: count, unreadable })
         )
       )
   })
@@ -104,6 +114,7 @@ const writesHandlers = HttpApiBuilder.group(
   "writes",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
+    const sessions = yield* ClientSessions.ClientSessions
     const report = makeReport()
     return handlers
       .handle("status", ({ params }) =>
@@ -112,8 +123,10 @@ const writesHandlers = HttpApiBuilder.group(
           report
         )
       )
-      .handle("resume", ({ params, query }) =>
-        writer.resume(params.id, asked(query.w)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+      .handle("resume", ({ headers, params, query }) =>
+        writer
+          .resume(params.id, asked(query.w))
+          .pipe(Effect.map(shown), namingW, Effect.tapError(report), Sessions.afterWrite(sessions, headers))
       )
   })
 )

@@ -2,7 +2,7 @@
  * Serves the client API on a router, and its OpenAPI document, and gives every other answer of that router the shape
  * that all errors have.
  */
-import type { QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
+import type { ClientSessions, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { ReplicaServer } from "@quorum/core/adapter"
 import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -136,7 +136,11 @@ type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandl
 export const layer: Layer.Layer<
   never,
   never,
-  HttpRouter.HttpRouter | QuorumWriter.QuorumWriter | Records.Records | ReplicaStatus.ReplicaStatus
+  | HttpRouter.HttpRouter
+  | QuorumWriter.QuorumWriter
+  | Records.Records
+  | ClientSessions.ClientSessions
+  | ReplicaStatus.ReplicaStatus
 > = Layer.mergeAll(
   HttpApiBuilder.layer(ClientApi, { openapiPath: openApiPath }).pipe(
     Layer.provide(ClientApiHandlers.layer),

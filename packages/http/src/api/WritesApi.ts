@@ -7,6 +7,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import { whole } from "./queries.ts"
+import * as Sessions from "./sessions.ts"
 import * as openApi from "./openApi.ts"
 
 /** What may be answered instead of what was asked about a write. */
@@ -42,6 +43,7 @@ export class WritesGroup extends HttpApiGroup.make("writes")
     HttpApiEndpoint.post("resume", "/v1/writes/:id/resume", {
       params: { id: WriteId.WriteId },
       query: { w },
+      headers: Sessions.asked,
       success: receipt,
       error: Errors.ofResume
     }).annotateMerge(
@@ -65,6 +67,7 @@ export const Keys = Schema.Struct({
 export class StampsGroup extends HttpApiGroup.make("stamps")
   .add(
     HttpApiEndpoint.post("draw", "/v1/stamps", {
+      headers: Sessions.asked,
       payload: Keys,
       success: Schema.Struct({ stamp: StampToken.StampToken }).pipe(HttpApiSchema.status(201)),
       error: Errors.ofCommit
@@ -77,6 +80,7 @@ export class StampsGroup extends HttpApiGroup.make("stamps")
       })
     ),
     HttpApiEndpoint.post("drawEach", "/v1/stamps/each", {
+      headers: Sessions.asked,
       payload: Keys,
       success: Schema.Struct({ stamps: Schema.Array(StampToken.StampToken) }).pipe(HttpApiSchema.status(201)),
       error: Errors.ofCommit

@@ -37,17 +37,22 @@ type Report = (error: LineError) => Effect.Effect<void>
 export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
   body.pipe(Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes })))
 
+/** What becomes of answers before they are sent, in their order. */
+type Finish = (answers: ReadonlyArray<BatchAnswer>) => Effect.Effect<ReadonlyArray<BatchAnswer>>
+
 /** Each line is a write of its own. What ends the lines, as one that is no JSON, is the last answer. */
 export const each = (
   lines: Stream.Stream<unknown, unknown>,
   commit: CommitUnsafe,
-  report: Report
+  report: Report,
+  finish: Finish
 ): Stream.Stream<BatchAnswer> => {
   let count = 0
   return lines.pipe(
     Stream.chunks,
     Stream.map((chunk) => chunk.map((json) => ({ json, line: ++count }))),
     Stream.mapEffect((chunk) => commitEach(chunk, commit, report), { concurrency }),
+    Stream.mapEffect(finish),
     Stream.flattenIterable,
     Stream.catch((cause) => Stream.suspend(() => Stream.succeed(answerOf(count + 1, Result.fail(endOf(cause))))))
   )
@@ -57,6 +62,7 @@ export const each = (
 export const atomic = (
   lines: Stream.Stream<unknown, unknown>,
   commit: Commit,
+  finish: Finish,
   stamp: StampToken.StampToken | undefined
 ): Stream.Stream<BatchAnswer> => {
   let count = 0
@@ -77,9 +83,9 @@ export const atomic = (
       first === undefined ? Effect.fail(invalid("there is no line")) : Effect.succeed([first, ...rest] as const)
     )
   )
-  return Stream.fromEffect(
-    Effect.map(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (result) =>
-      answerOf(Math.max(1, count), result)
+  return Stream.fromIterableEffect(
+    Effect.flatMap(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (result) =>
+      finish([answerOf(Math.max(1, count), result)])
     )
   )
 }

@@ -5,6 +5,7 @@ import { QuorumError, type Receipt, Records, type StampToken } from "@quorum/cor
 import { Effect } from "effect"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
+import * as Sessions from "./sessions.ts"
 
 /** The one policy that a request can get wrong is `?w=`. */
 export const namedW = <E>(error: E): Exclude<E, QuorumError.InvalidPolicy> | ClientApiErrors.InvalidRequest =>
@@ -31,8 +32,9 @@ export const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({
   missing: withoutDetails(receipt.missing)
 })
 
-/** What a request asks of `w` and by which stamp, for core to decide. */
-export const asked = (w: number | undefined, stamp?: StampToken.StampToken) => ({
+/** What a request asks of `w`, by which stamp and in which session, for core to decide. */
+export const asked = (w: number | undefined, stamp?: StampToken.StampToken, headers: Sessions.Asked = {}) => ({
+  ...Sessions.option(headers),
   ...(w === undefined ? {} : { w }),
   ...(stamp === undefined ? {} : { stamp })
 })

@@ -12,18 +12,16 @@ import { fieldsOf } from "./lines.ts"
 import { problemOf } from "./ProblemTable.ts"
 
 /** Which records are meant, and how many at most. */
-type Options = Partial<Records.PageOptions>
-
-type PageError = ReplicaStore.StoreError | QuorumError.NotReady | Records.ReadRejected
+type Options = Partial<Records.PageOptions> & Records.SessionOptions
 
 /** All records that are meant, page after page, as the client takes them. Before the first one an error is the answer. */
 export const answer = Effect.fnUntraced(function* (
-  page: (options: Records.PageOptions) => Effect.Effect<Records.Page, PageError>,
+  page: (options: Records.PageOptions & Records.SessionOptions) => Effect.Effect<Records.Page, Records.PageError>,
   options: Options,
-  report: (error: PageError) => Effect.Effect<void>
+  report: (error: Records.PageError) => Effect.Effect<void>
 ): Effect.fn.Return<
   HttpServerResponse.HttpServerResponse,
-  ReplicaStore.StoreError | QuorumError.NotReady | InvalidRequest
+  ReplicaStore.StoreError | QuorumError.NotReady | QuorumError.WriteReplaced | Records.NotYetVisible | InvalidRequest
 > {
   const { after, limit = Number.POSITIVE_INFINITY, ...part } = options
   const read = ({ after, left }: Place) =>

@@ -23,8 +23,35 @@ export const alsoAs =
 
 /** Changes the document. Tokens are needed where there are some, which the document of a replica does not know. */
 export const transform = (document: Record<string, unknown>): Record<string, unknown> => {
-  const { components, ...rest } = changed(document) as { readonly components: object }
-  return { ...rest, security: [{}, { token: [] }], components: { ...components, securitySchemes } }
+  const { components, paths, ...rest } = changed(document) as { readonly components: object; readonly paths: object }
+  for (const [path, operations] of Object.entries(paths)) {
+    if (!withoutAnswer.test(path)) Object.values(operations as object).forEach(addSession)
+  }
+  return { ...rest, paths, security: [{}, { token: [] }], components: { ...components, securitySchemes } }
+}
+
+/** Whoever takes a session answers one, where something was written or read. */
+const addSession = ({ parameters, responses }: Operation): void => {
+  if (!parameters?.some(({ in: place, name }) => place === "header" && name === "quorum-session")) return
+  for (const [status, response] of Object.entries(responses)) {
+    if (sessionStatuses.has(status)) response.headers = { ...response.headers, "quorum-session": session }
+  }
+}
+
+/** A batch says it in its lines, and a stamp is neither a write nor a read. */
+const withoutAnswer = /^\/v1\/(batch|stamps)/
+
+interface Operation {
+  readonly parameters?: ReadonlyArray<{ readonly in: string; readonly name: string }>
+  readonly responses: Readonly<Record<string, { headers?: object }>>
+}
+
+const sessionStatuses = new Set(["200", "201", "404", "504"])
+
+const session = {
+  description:
+    "What the client did and saw, this answer included: what to send with its next requests, to any replica.",
+  schema: { type: "string" }
 }
 
 /** How a client says who it is. */

@@ -2,8 +2,8 @@
  * The session of a client over HTTP: the header `Quorum-Session`, in a request what the client did and saw before, in an
  * answer the same and what it did and saw now. What a session is, is core's.
  */
-import { ClientSession, type ClientSessions, type HybridLogicalClock, QuorumError, type WriteId } from "@quorum/core"
-import { Effect, Result, Schema } from "effect"
+import { ClientSession, type ClientSessions, QuorumError, WriteId } from "@quorum/core"
+import { Effect, Schema } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { BatchAnswer } from "./BatchApi.ts"
 
@@ -27,13 +27,10 @@ export const option = ({ [header]: session }: Asked): { readonly session?: Clien
 
 type Sessions = ClientSessions.ClientSessions["Service"]
 
-interface Written {
-  readonly writeId: WriteId.WriteId
-  readonly clock?: HybridLogicalClock.HybridLogicalClock
-}
-
 /** Says in the answer what the session is now. */
-export const say = (session: ClientSession.ClientSession): Effect.Effect<void, never, HttpServerRequest.HttpServerRequest> =>
+export const say = (
+  session: ClientSession.ClientSession
+): Effect.Effect<void, never, HttpServerRequest.HttpServerRequest> =>
   HttpEffect.appendPreResponseHandler((_, answer) =>
     Effect.succeed(HttpServerResponse.setHeader(answer, header, ClientSession.encode(session)))
   )
@@ -41,20 +38,30 @@ export const say = (session: ClientSession.ClientSession): Effect.Effect<void, n
 /** Says in the answer what the session is after a write, and after one that has not met its quorum: it is durable here. */
 export const afterWrite =
   (sessions: Sessions, headers: Asked) =>
-  <A extends Written, E, R>(write: Effect.Effect<A, E, R>) => {
-    const wrote = (written: Written) => Effect.flatMap(sessions.afterWrite(of(headers), written), say)
+  <A extends ClientSessions.Written, E, R>(write: Effect.Effect<A, E, R>) => {
+    const wrote = (written: ClientSessions.Written) => Effect.flatMap(sessions.afterWrites(of(headers), [written]), say)
     return write.pipe(
       Effect.tap(wrote),
       Effect.tapError((error) => (error instanceof QuorumError.QuorumNotMet ? wrote(error) : Effect.void))
     )
   }
 
-/** Has the lines that are answered together say at their end what the session is after them and all before. */
+/** Has the last of the lines that are answered together say what the session is after them and all before. */
 export const afterLines = (sessions: Sessions, headers: Asked) => {
   let session = of(headers)
   return Effect.fnUntraced(function* (answers: ReadonlyArray<BatchAnswer>) {
-    const written = answers.flatMap(({ problem, receipt }) => receipt ?? unmet(problem))
-    for (const write of written) session = ClientSession.join(session, ofWrite(write))
-    return session
+    session = yield* sessions.afterWrites(
+      session,
+      answers.flatMap(({ problem, receipt }) => receipt ?? unmet(problem) ?? [])
+    )
+    return answers.map((answer, i) => (i < answers.length - 1 ? answer : { ...answer, session }))
   })
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isUnmet = Schema.is(Schema.Struct({ error: Schema.Literal("quorum_not_met"), writeId: WriteId.WriteId }))
+
+/** The write of a line that has not met its quorum. */
+const unmet = (problem: BatchAnswer["problem"]): ClientSessions.Written | undefined =>
+  isUnmet(problem) ? problem : undefined

@@ -12,6 +12,6 @@ export const program = Effect.gen(function* () {
     headers: {},
     payload: new TextEncoder().encode("hello")
   })
-  const record = yield* client.records.get({ params, query: { atLeast: receipt.writeId } })
+  const record = yield* client.records.get({ params, query: { atLeast: receipt.writeId }, headers: {} })
   return new TextDecoder().decode(record.body)
 }).pipe(Effect.provide([ClientApiClient.layer({ url: "http://127.0.0.1:8001" }), FetchHttpClient.layer]))

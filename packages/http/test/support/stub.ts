@@ -1,6 +1,17 @@
 /** The client API on a real socket, with services that answer as told: for what a replica seldom answers. */
 import { NodeHttpServer } from "@effect/platform-node"
-import { Limits, LogId, QuorumError, QuorumWriter, Records, ReplicaId, ReplicaSet, ReplicaStatus } from "@quorum/core"
+import type { ClientSession } from "@quorum/core"
+import {
+  ClientSessions,
+  Limits,
+  LogId,
+  QuorumError,
+  QuorumWriter,
+  Records,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus
+} from "@quorum/core"
 import { Effect, Layer, Logger, Option, Result, Stream } from "effect"
 import * as Http from "node:http"
 import { HttpReplicaServer } from "../../src/index.ts"
@@ -95,12 +106,20 @@ export const serve = Effect.fnUntraced(function* (answers: {
     changes: () => Stream.die("not expected"),
     ...answers
   })
+  const same = Effect.succeed<ClientSession.ClientSession>
+  const sessions = ClientSessions.ClientSessions.of({
+    arrived: () => Effect.void,
+    afterWrites: same,
+    afterRead: same,
+    afterPage: same
+  })
   const logger = Logger.make(({ message }) => void log.push(String(message)))
   yield* Layer.build(
     HttpReplicaServer.layerClients.pipe(
       Layer.provide(NodeHttpServer.layerServer(() => Http.createServer(), { host: "127.0.0.1", port })),
       Layer.provide(Layer.succeed(QuorumWriter.QuorumWriter, writer)),
       Layer.provide(Layer.succeed(Records.Records, records)),
+      Layer.provide(Layer.succeed(ClientSessions.ClientSessions, sessions)),
       Layer.provide(
         Layer.succeed(ReplicaStatus.ReplicaStatus, {
           current: () => answers.replica ?? status,

@@ -15,7 +15,7 @@ import type { StoreError } from "../../log/ReplicaStore.ts"
 import * as Version from "../../log/Version.ts"
 import { KeyReader } from "../../peer/KeyReader.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
-import type { CommitError, ResumeError } from "../QuorumWriter.ts"
+import type { CommitError, ResumeError } from "../WriteOptions.ts"
 import type { Receipt } from "../Receipt.ts"
 import * as StampToken from "../StampToken.ts"
 
