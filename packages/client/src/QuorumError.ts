@@ -34,6 +34,10 @@ export interface Fields {
 export abstract class QuorumError extends Error {
   /** What programs branch on. */
   abstract readonly code: string
+  /** The `code`, where Effect looks for it. */
+  get _tag(): this["code"] {
+    return this.code
+  }
   /** The replica that answered so, by its url; none where the client itself says it. */
   declare readonly url: string | undefined
   /** Whether anything was written. */

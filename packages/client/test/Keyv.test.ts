@@ -1,10 +1,9 @@
 /** Keyv's own tests of stores. See `suites/package.json` for how they are installed. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as vitest from "vitest"
-import { createClient, type QuorumClient } from "../src/index.ts"
 import { keyvStore } from "../src/keyv.ts"
+import { type Deployment, ways } from "./support/deployments.ts"
 import { isMissing, load } from "./support/installed.ts"
-import * as Replicas from "./support/replicas.ts"
 
 type Suite = (test: typeof vitest, Keyv: unknown, store: () => unknown) => void
 
@@ -14,27 +13,21 @@ const { default: suite, keyvIteratorTests } = (await load("@keyv/test-suite/dist
 }
 const { default: Keyv } = await load("keyv/dist/index.js")
 
-let replicas: Replicas.Replicas
-let client: QuorumClient
+describe.each(ways)("a store for keyv on $name", ({ start }) => {
+  let deployment: Deployment
+  beforeAll(async () => {
+    deployment = await start()
+  })
+  afterAll(() => deployment[Symbol.asyncDispose]())
 
-beforeAll(async () => {
-  replicas = await Replicas.start()
-  client = createClient({ urls: replicas.urls })
-})
-afterAll(async () => {
-  await client.close()
-  await replicas[Symbol.asyncDispose]()
-})
+  describe.skipIf(isMissing)("by its own tests (skipped where they are not installed)", () => {
+    // The tests of a suite share what they write, and each clears it before the next.
+    suite?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
+    keyvIteratorTests?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
+  })
 
-describe.skipIf(isMissing)("a store for keyv, by its own tests (skipped where they are not installed)", () => {
-  // The tests of a suite share what they write, and each clears it before the next.
-  suite?.(vitest, Keyv, () => keyvStore(client, "keyv"))
-  keyvIteratorTests?.(vitest, Keyv, () => keyvStore(client, "keyv"))
-})
-
-describe("a store for keyv", () => {
   it("keeps text, bytes and json as they are, and lists what begins with a namespace", async () => {
-    const store = keyvStore(client, "plain")
+    const store = keyvStore(deployment.client, "plain")
     await store.setMany([
       { key: "a:text", value: "1" },
       { key: "a:json", value: { a: [1] } },

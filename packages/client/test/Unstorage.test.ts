@@ -1,9 +1,8 @@
 /** The driver in unstorage itself. See `suites/package.json` for how that is installed. */
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
-import { createClient, type QuorumClient } from "../src/index.ts"
 import { unstorageDriver } from "../src/unstorage.ts"
+import { type Deployment, ways } from "./support/deployments.ts"
 import { isMissing, load } from "./support/installed.ts"
-import * as Replicas from "./support/replicas.ts"
 
 type Storage = Readonly<Record<string, (...args: ReadonlyArray<unknown>) => Promise<unknown>>>
 
@@ -11,91 +10,92 @@ const { createStorage } = (await load("unstorage/dist/index.mjs")) as {
   readonly createStorage: (options: { readonly driver: unknown }) => Storage
 }
 
-let replicas: Replicas.Replicas
-let client: QuorumClient
-let storage: Storage
+describe.skipIf(isMissing).each(ways)(
+  "a driver for unstorage on $name (skipped where that is not installed)",
+  (way) => {
+    let deployment: Deployment
+    let storage: Storage
 
-const call = async (name: string, ...args: ReadonlyArray<unknown>): Promise<unknown> => storage[name]!(...args)
+    const call = async (name: string, ...args: ReadonlyArray<unknown>): Promise<unknown> => storage[name]!(...args)
 
-const keys = async (...args: ReadonlyArray<unknown>) => ((await call("getKeys", ...args)) as Array<string>).sort()
+    const keys = async (...args: ReadonlyArray<unknown>) => ((await call("getKeys", ...args)) as Array<string>).sort()
 
-describe.skipIf(isMissing)("a driver for unstorage (skipped where that is not installed)", () => {
-  beforeAll(async () => {
-    replicas = await Replicas.start()
-    client = createClient({ urls: replicas.urls })
-    storage = createStorage({ driver: unstorageDriver(client, "storage") })
-  })
-  beforeEach(() => call("clear"))
-  afterAll(async () => {
-    await call("dispose")
-    await replicas[Symbol.asyncDispose]()
-  })
+    beforeAll(async () => {
+      deployment = await way.start()
+      storage = createStorage({ driver: unstorageDriver(deployment.client, "storage") })
+    })
+    beforeEach(() => call("clear"))
+    afterAll(async () => {
+      await call("dispose")
+      await deployment[Symbol.asyncDispose]()
+    })
 
-  it("has nothing at first, and nothing once it is cleared, also twice", async () => {
-    assert.deepStrictEqual(
-      [await call("hasItem", "s:a"), await call("getItem", "s:a"), await keys()],
-      [false, null, []]
-    )
-    await call("setItem", "s:a", "v")
-    await call("clear")
-    await call("clear")
-    assert.deepStrictEqual([await call("hasItem", "s:a"), await keys()], [false, []])
-  })
+    it("has nothing at first, and nothing once it is cleared, also twice", async () => {
+      assert.deepStrictEqual(
+        [await call("hasItem", "s:a"), await call("getItem", "s:a"), await keys()],
+        [false, null, []]
+      )
+      await call("setItem", "s:a", "v")
+      await call("clear")
+      await call("clear")
+      assert.deepStrictEqual([await call("hasItem", "s:a"), await keys()], [false, []])
+    })
 
-  it("keeps text, and ignores what follows a question mark in a key", async () => {
-    await call("setItem", "s1:a", "text")
-    await call("setItem", "s3:a?q=1", "text")
-    assert.deepStrictEqual([await call("hasItem", "s1:a"), await call("getItem", "s1:a")], [true, "text"])
-    assert.strictEqual(await call("getItem", "s3:a?q=2"), "text")
-    await call("removeItem", "s1:a")
-    assert.deepStrictEqual([await call("hasItem", "s1:a"), await call("getItem", "s1:a")], [false, null])
-  })
+    it("keeps text, and ignores what follows a question mark in a key", async () => {
+      await call("setItem", "s1:a", "text")
+      await call("setItem", "s3:a?q=1", "text")
+      assert.deepStrictEqual([await call("hasItem", "s1:a"), await call("getItem", "s1:a")], [true, "text"])
+      assert.strictEqual(await call("getItem", "s3:a?q=2"), "text")
+      await call("removeItem", "s1:a")
+      assert.deepStrictEqual([await call("hasItem", "s1:a"), await call("getItem", "s1:a")], [false, null])
+    })
 
-  it("lists keys, below a base, and to a depth", async () => {
-    for (const key of ["top", "a:b:c1", "a:b:c2", "a:b1", "s1:x"]) await call("setItem", key, "v")
-    assert.deepStrictEqual(await keys(), ["a:b1", "a:b:c1", "a:b:c2", "s1:x", "top"])
-    assert.deepStrictEqual(await keys("a"), ["a:b1", "a:b:c1", "a:b:c2"])
-    assert.deepStrictEqual(await keys(undefined, { maxDepth: 0 }), ["top"])
-    assert.deepStrictEqual(await keys(undefined, { maxDepth: 1 }), ["a:b1", "s1:x", "top"])
-  })
+    it("lists keys, below a base, and to a depth", async () => {
+      for (const key of ["top", "a:b:c1", "a:b:c2", "a:b1", "s1:x"]) await call("setItem", key, "v")
+      assert.deepStrictEqual(await keys(), ["a:b1", "a:b:c1", "a:b:c2", "s1:x", "top"])
+      assert.deepStrictEqual(await keys("a"), ["a:b1", "a:b:c1", "a:b:c2"])
+      assert.deepStrictEqual(await keys(undefined, { maxDepth: 0 }), ["top"])
+      assert.deepStrictEqual(await keys(undefined, { maxDepth: 1 }), ["a:b1", "s1:x", "top"])
+    })
 
-  it("keeps objects, primitives, falsy ones too, and what says how it is serialized", async () => {
-    const said = { toJSON: () => ({ said: "so" }) }
-    for (const [value, expected] of [
-      [{ json: "works" }, { json: "works" }],
-      [true, true],
-      [0, 0],
-      [false, false],
-      [said, { said: "so" }]
-    ]) {
-      await call("setItem", "/data/v.json", value)
-      assert.deepStrictEqual(await call("getItem", "/data/v.json"), expected)
-    }
-    class Unknown {}
-    const refused = await call("setItem", "bad", new Unknown()).then(
-      () => "",
-      ({ message }: Error) => message
-    )
-    assert.include(refused, "Cannot stringify value")
-  })
+    it("keeps objects, primitives, falsy ones too, and what says how it is serialized", async () => {
+      const said = { toJSON: () => ({ said: "so" }) }
+      for (const [value, expected] of [
+        [{ json: "works" }, { json: "works" }],
+        [true, true],
+        [0, 0],
+        [false, false],
+        [said, { said: "so" }]
+      ]) {
+        await call("setItem", "/data/v.json", value)
+        assert.deepStrictEqual(await call("getItem", "/data/v.json"), expected)
+      }
+      class Unknown {}
+      const refused = await call("setItem", "bad", new Unknown()).then(
+        () => "",
+        ({ message }: Error) => message
+      )
+      assert.include(refused, "Cannot stringify value")
+    })
 
-  it("keeps bytes as they are, and says how many", async () => {
-    const value = new Uint8Array([0, 1, 2, 255])
-    await call("setItemRaw", "raw.bin", value)
-    assert.deepStrictEqual(await call("getItemRaw", "raw.bin"), value)
-    assert.deepInclude((await call("getMeta", "raw.bin")) as object, { size: 4 })
-    assert.isNull(await call("getItemRaw", "none.bin"))
-  })
+    it("keeps bytes as they are, and says how many", async () => {
+      const value = new Uint8Array([0, 1, 2, 255])
+      await call("setItemRaw", "raw.bin", value)
+      assert.deepStrictEqual(await call("getItemRaw", "raw.bin"), value)
+      assert.deepInclude((await call("getMeta", "raw.bin")) as object, { size: 4 })
+      assert.isNull(await call("getItemRaw", "none.bin"))
+    })
 
-  it("sets and gets many at once, in their order", async () => {
-    await call(
-      "setItems",
-      ["1", "2", "3"].map((key) => ({ key: `t:${key}`, value: `v${key}` }))
-    )
-    assert.deepStrictEqual(await call("getItems", ["t:3", { key: "t:1" }, "t:none"]), [
-      { key: "t:3", value: "v3" },
-      { key: "t:1", value: "v1" },
-      { key: "t:none", value: null }
-    ])
-  })
-})
+    it("sets and gets many at once, in their order", async () => {
+      await call(
+        "setItems",
+        ["1", "2", "3"].map((key) => ({ key: `t:${key}`, value: `v${key}` }))
+      )
+      assert.deepStrictEqual(await call("getItems", ["t:3", { key: "t:1" }, "t:none"]), [
+        { key: "t:3", value: "v3" },
+        { key: "t:1", value: "v1" },
+        { key: "t:none", value: null }
+      ])
+    })
+  }
+)

@@ -1,0 +1,102 @@
+/** The client for programs of Effect, and Effect's own stores on it. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Persistence } from "effect/persistence"
+import { ClientKeyValueStore, QuorumClient } from "../src/effect.ts"
+import { type Deployment, ways } from "./support/deployments.ts"
+import { keyValueStoreSuite, persistenceSuite } from "./support/keyValueStore.ts"
+import * as Replicas from "./support/replicas.ts"
+
+describe.each(ways)("Effect's stores on $name", ({ start }) => {
+  let deployment: Deployment
+  beforeAll(async () => {
+    deployment = await start()
+  })
+  afterAll(() => deployment[Symbol.asyncDispose]())
+
+  /** Made when it is asked for: then the replicas run. */
+  const store = Layer.unwrap(
+    Effect.sync(() =>
+      ClientKeyValueStore.layer("kv").pipe(Layer.provide(Layer.orDie(QuorumClient.layer(deployment.options))))
+    )
+  )
+  const persistence = Persistence.layerKvs.pipe(Layer.provide(store))
+
+  keyValueStoreSuite(Effect.provide(store))
+  persistenceSuite("suite", Effect.provide(persistence))
+})
+
+describe("a client of Effect", () => {
+  it.live("writes, reads, lists and follows, and says in its types what fails", () =>
+    Effect.gen(function* () {
+      const replicas = yield* Effect.acquireRelease(
+        Effect.promise(() => Replicas.start()),
+        (replicas) => Effect.promise(() => replicas[Symbol.asyncDispose]())
+      )
+      yield* Effect.gen(function* () {
+        const client = yield* QuorumClient.QuorumClient
+        const followed = yield* client.watch("n").pipe(Stream.take(3), Stream.runCollect, Effect.forkChild)
+        const receipt = yield* client.put("n", "a", "1")
+        yield* client.commit([
+          { namespace: "n", key: "b", value: { json: [2] } },
+          { namespace: "n", key: "c", value: new Uint8Array([3]) }
+        ])
+        assert.strictEqual(Option.getOrThrow(yield* client.get("n", "a")).text(), "1")
+        assert.isTrue(Option.isNone(yield* client.get("n", "z")))
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(client.keys("n"))), ["a", "b", "c"])
+        const listed = yield* Stream.runCollect(Stream.take(client.list("n", { pageSize: 1 }), 2))
+        assert.deepStrictEqual(
+          Array.from(listed, ({ key }) => key),
+          ["a", "b"]
+        )
+        const changes = yield* Fiber.join(followed)
+        assert.sameMembers(
+          Array.from(changes, ({ key }) => key),
+          ["a", "b", "c"]
+        )
+        assert.strictEqual((yield* client.verify(receipt)).writeId, receipt.writeId)
+        assert.strictEqual((yield* client.resume(receipt.writeId, { w: 3 })).writeId, receipt.writeId)
+        const [refused, made] = yield* client.batch([
+          { namespace: "n", key: "k".repeat(5000), value: "v" },
+          { namespace: "n", key: "d", delete: true }
+        ])
+        assert.strictEqual(made?.ok, true)
+        assert.strictEqual(refused?.ok === false && refused.error._tag, "write_rejected")
+
+        // A quorum that is not met has the tag of its code, and its fields.
+        yield* Effect.promise(() => replicas.kill("a"))
+        const got = yield* client.put("n", "a", "2", { w: 3, timeoutMillis: 6000 }).pipe(
+          Effect.as("committed"),
+          Effect.catchTag("quorum_not_met", ({ needed }) => Effect.succeed(`needs ${needed}`)),
+          Effect.catchTag("quorum_unavailable", ({ needed }) => Effect.succeed(`needs ${needed}`))
+        )
+        assert.strictEqual(got, "needs 3")
+      }).pipe(Effect.provide(QuorumClient.layer({ urls: replicas.urls })))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("says which option cannot be used, and stops what follows when it is interrupted", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(QuorumClient.make({ urls: [] })))
+      assert.deepInclude(error, { _tag: "invalid_options", field: "urls" })
+      let aborted = 0
+      const hanging = (_: string, { signal }: RequestInit): Promise<Response> =>
+        new Promise((_, reject) =>
+          signal!.addEventListener("abort", () => {
+            aborted++
+            reject(signal!.reason)
+          })
+        )
+      yield* Effect.gen(function* () {
+        const client = yield* QuorumClient.make({ urls: ["http://127.0.0.1:1"], fetch: hanging })
+        const asked = yield* Effect.forkChild(client.get("n", "k"), { startImmediately: true })
+        const followed = yield* Effect.forkChild(Stream.runDrain(client.watch("n")), { startImmediately: true })
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(asked)
+        yield* Fiber.interrupt(followed)
+        // Before the client is closed, which would abort them as well.
+        assert.strictEqual(aborted, 2)
+      }).pipe(Effect.scoped)
+    })
+  )
+})
