@@ -5,6 +5,7 @@ import { errorOf, unexpected } from "./Answers.ts"
 import { TimedOut, Unreachable } from "./ClientError.ts"
 import type { Settings } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
+import type { Session } from "./Session.ts"
 
 /** A request. */
 export interface Request {
@@ -16,8 +17,11 @@ export interface Request {
   readonly body?: string | Uint8Array<ArrayBuffer>
 }
 
+/** Takes what an answer, or a line of it, says of the session. */
+export type Learn = (token: string | null | undefined) => void
+
 /** Reads an answer that is in order. */
-export type Read<A> = (response: Response, url: string) => Promise<A>
+export type Read<A> = (response: Response, url: string, learn: Learn) => Promise<A>
 
 /**
  * Makes it. Fails with a `QuorumError`, or with the reason of the signal when that is aborted; then what became of it is
@@ -28,9 +32,12 @@ export const attempt = async <A>(
   url: string,
   { body, headers, method, path, query }: Request,
   read: Read<A>,
-  limits: { readonly millis: number; readonly signal: AbortSignal | undefined }
+  limits: { readonly millis: number; readonly signal: AbortSignal | undefined },
+  session: Session
 ): Promise<A> => {
   const controller = new AbortController()
+  const said = session.text()
+  const learn: Learn = (token) => session.learn(said, token)
   const { signal } = limits
   const millis = Math.min(attemptMillis, limits.millis)
   const late = new TimedOut({ message: `${url} did not answer within ${Math.ceil(millis)} ms`, url })
@@ -41,14 +48,19 @@ export const attempt = async <A>(
     signal?.throwIfAborted()
     const response = await fetch(`${url}${path}${queryOf(query)}`, {
       method,
-      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      headers: {
+        ...headers,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(said === undefined ? {} : { "quorum-session": said })
+      },
       ...(body === undefined ? {} : { body }),
       redirect: "error",
       cache: "no-store",
       signal: controller.signal
     })
+    learn(response.headers.get("quorum-session"))
     if (response.status >= 400) throw await problemOf(response, url)
-    return await read(response, url)
+    return await read(response, url, learn)
   } catch (error) {
     // The reason, whatever the platform makes of it.
     if (controller.signal.aborted) throw controller.signal.reason

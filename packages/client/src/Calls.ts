@@ -6,6 +6,7 @@ import { type Read, type Request, attempt } from "./Attempt.ts"
 import * as Failover from "./Failover.ts"
 import { millisOf, type Settings } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
+import * as Session from "./Session.ts"
 
 /** What any call may be given. */
 export interface CallOptions {
@@ -30,11 +31,14 @@ export interface Call<A> {
 export interface Calls {
   /** Fails with a `QuorumError`, or with the reason of the signal. */
   readonly call: <A>(call: Call<A>, options?: CallOptions) => Promise<A>
+  /** Forgets what was done and seen: the next calls come after nothing. */
+  readonly forget: () => void
 }
 
 /** Nothing is known of any replica yet. The one that is preferred is chosen by chance, so that clients spread. */
 export const make = (settings: Settings): Calls => {
   const { urls } = settings
+  const session = Session.make()
   const health: Array<Failover.Health> = urls.map(() => Failover.well)
   let preferred = Math.floor(Math.random() * urls.length)
 
@@ -69,7 +73,7 @@ export const make = (settings: Settings): Calls => {
       tried.add(choice.replica)
       try {
         const limits = { millis: deadline - performance.now(), signal }
-        const answer = await attempt(settings, urls[choice.replica]!, request(), read, limits)
+        const answer = await attempt(settings, urls[choice.replica]!, request(), read, limits, session)
         remember(choice.replica, "answered")
         return answer
       } catch (error) {
@@ -83,7 +87,7 @@ export const make = (settings: Settings): Calls => {
     }
   }
 
-  return { call }
+  return { call, forget: session.forget }
 }
 
 /** Waits. Fails with the reason of the signal. */

@@ -8,7 +8,6 @@ import { type ClientOptions, settingsOf } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import * as Reads from "./Reads.ts"
 import type { Change, Place, QuorumRecord, Receipt, Verification, WriteStatus } from "./Record.ts"
-import * as Seen from "./Seen.ts"
 import type { Value } from "./Value.ts"
 import * as Watch from "./Watch.ts"
 import type { WatchOptions } from "./Watch.ts"
@@ -95,14 +94,14 @@ export const createClient = (options: ClientOptions): QuorumClient => {
       const settled: Promise<void> = answer.then(noop, noop).then(() => void underWay.delete(settled))
       underWay.add(settled)
       return answer
-    }
+    },
+    forget: calls.forget
   })
   const calls = Calls.make(settings)
   const open = guarded(calls)
-  const seen = Seen.make()
-  const reads = Reads.make(open, seen)
+  const reads = Reads.make(open)
   // What is gathered may still be sent when the client is closing.
-  const writes = Writes.make(calls, open, seen, settings.timeoutMillis)
+  const writes = Writes.make(calls, open, settings.timeoutMillis)
   const json = (method: "GET" | "POST", path: string, query?: { readonly w?: number | undefined }, body?: string) => ({
     request: () => ({ method, path, query, ...(body === undefined ? {} : { body }) }),
     read: jsonOf

@@ -3,7 +3,7 @@
  * and keeps what its attempts said, because a part of a group may be answered before a connection breaks.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, readLines } from "./Attempt.ts"
+import { jsonOf, type Read, readLines } from "./Attempt.ts"
 import type { Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
@@ -163,9 +163,11 @@ const send = async (
     return void each.reject(Failover.conclude(each.history, each.stamp))
   }
 
-  const read = async (response: Response, url: string): Promise<void> => {
+  const read: Read<void> = async (response, url, learn) => {
     let again: QuorumError | undefined
     await readLines(response, url, (lines) => {
+      // What was done is known before its callers go on.
+      for (const line of lines) learn((line as Answer).session)
       for (const line of lines) again = settle(line as Answer, response.status, url) ?? again
     })
     if (again !== undefined) throw again
@@ -220,4 +222,5 @@ interface Answer {
   readonly status: number
   readonly receipt?: Receipt
   readonly problem?: unknown
+  readonly session?: string
 }

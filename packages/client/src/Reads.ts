@@ -2,15 +2,14 @@
  * Reads of records, one by one and in pages.
  */
 import { jsonOf } from "./Attempt.ts"
-import type { CallOptions, Calls } from "./Calls.ts"
+import type { Call, CallOptions, Calls } from "./Calls.ts"
 import { InvalidRequest, RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
 import { ofJson, type Page, type Place, QuorumRecord } from "./Record.ts"
-import type { Seen } from "./Seen.ts"
 
 /** How a record is read. */
 export interface GetOptions extends CallOptions {
   /**
-   * Whom to ask. `local`, unless given: one replica, as far as this client's own writes of the record at least. `quorum`:
+   * Whom to ask. `local`, unless given: one replica, once it holds all that this client has done and seen. `quorum`:
    * the newest that `r` replicas hold. `linearizable`: what everybody was ever told, and a majority holds.
    */
   readonly consistency?: "local" | "quorum" | "linearizable"
@@ -31,27 +30,33 @@ export interface ListOptions extends CallOptions {
 }
 
 /** Reads. */
-export const make = (calls: Calls, seen: Seen) => {
+export const make = (calls: Calls) => {
+  /** Reads after all that was done and seen. When some of that is no write any more, what was seen is begun anew. */
+  const read = async <A>(asked: Call<A>, options: CallOptions, atLeast?: string): Promise<A> => {
+    try {
+      return await calls.call(asked, options)
+    } catch (error) {
+      if (!(error instanceof WriteReplaced) || error.writeId === atLeast) throw error
+      calls.forget()
+      return await calls.call(asked, options)
+    }
+  }
+
   const get = async (namespace: string, key: string, options: GetOptions = {}): Promise<QuorumRecord | undefined> => {
     const place = placeOf(namespace, key)
     const { atLeast, consistency, r, ...call } = options
-    const own = seen.of(place)
     try {
-      const record = await calls.call(
+      return await read(
         {
-          request: () => ({ method: "GET", path: pathOf(place), query: { atLeast: atLeast ?? own, consistency, r } }),
+          request: () => ({ method: "GET", path: pathOf(place), query: { atLeast, consistency, r } }),
           read: (response) => recordOf(response, place)
         },
-        call
+        call,
+        atLeast
       )
-      seen.read(place, own, record.writeId)
-      return record
     } catch (error) {
       if (error instanceof RecordNotFound) return undefined
-      if (!(error instanceof WriteReplaced) || own === undefined || atLeast !== undefined) throw error
-      // Nothing that was acknowledged is replaced; what was read may be, when its replica lost it.
-      seen.forget(place, own)
-      return get(namespace, key, options)
+      throw error
     }
   }
 
@@ -61,7 +66,7 @@ export const make = (calls: Calls, seen: Seen) => {
     let after: string | undefined
     do {
       const query = { prefix, reverse, limit, after }
-      const page: Page = await calls.call({ request: () => ({ method: "GET", path, query }), read: pageOf }, call)
+      const page: Page = await read({ request: () => ({ method: "GET", path, query }), read: pageOf }, call)
       yield page
       after = page.next
     } while (after !== undefined)

@@ -2,14 +2,13 @@
  * Writes of records, one by one, many, and several as one. Each has a stamp before it is sent.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, readLines } from "./Attempt.ts"
+import { jsonOf, type Read, readLines } from "./Attempt.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
 import { InvalidRequest, type QuorumError } from "./QuorumError.ts"
 import { isPathName, pathOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
-import type { Seen } from "./Seen.ts"
 import { base64Of, type Content, contentOf, lengthOf, type Value } from "./Value.ts"
 
 /** How a write is made. */
@@ -35,7 +34,7 @@ export type BatchResult =
   | { readonly ok: false; readonly error: unknown }
 
 /** Writes. `gathered` are the calls of what was taken in already. */
-export const make = (gathered: Calls, calls: Calls, seen: Seen, timeoutMillis: number) => {
+export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   const gatherings = new Map<number | undefined, Gathering.Gathering>()
 
   const gather = (line: Group.Line, { signal, stamp, w, ...options }: WriteOptions): Promise<Receipt> => {
@@ -48,12 +47,6 @@ export const make = (gathered: Calls, calls: Calls, seen: Seen, timeoutMillis: n
     let gathering = gatherings.get(w)
     if (gathering === undefined) gatherings.set(w, (gathering = Gathering.make(gathered, w, timeoutMillis)))
     return gathering.write(line, { signal, stamp })
-  }
-
-  const noted = async (places: ReadonlyArray<Place>, receipt: Promise<Receipt>): Promise<Receipt> => {
-    const known = await receipt
-    for (const place of places) seen.written(place, known)
-    return known
   }
 
   const stamp = async (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => {
@@ -77,12 +70,12 @@ export const make = (gathered: Calls, calls: Calls, seen: Seen, timeoutMillis: n
     const place = namesOf({ namespace, key })
     const content = contentOf(value, options.contentType)
     const isLong = lengthOf(content) > longLength && isPathName(namespace) && isPathName(key)
-    return noted([place], isLong ? putLong(place, content, options) : gather(lineOf(place, content), options))
+    return isLong ? putLong(place, content, options) : gather(lineOf(place, content), options)
   }
 
   const remove = async (namespace: string, key: string, options: WriteOptions = {}): Promise<Receipt> => {
     const place = namesOf({ namespace, key })
-    return noted([place], gather({ ...place, delete: true }, options))
+    return gather({ ...place, delete: true }, options)
   }
 
   const batch = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<ReadonlyArray<BatchResult>> =>
@@ -110,7 +103,7 @@ export const make = (gathered: Calls, calls: Calls, seen: Seen, timeoutMillis: n
     const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
     const query = { atomic: true, w: options.w }
     const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
-    return noted(lines, calls.call({ request, read: readAtomic, stamp: token }, options))
+    return calls.call({ request, read: readAtomic, stamp: token }, options)
   }
 
   /** All that was taken has its answer. */
@@ -142,13 +135,22 @@ const lineOf = (place: Place, { body, contentType }: Content): Group.Line => ({
 })
 
 /** The one line that an atomic batch is answered with. */
-const readAtomic = async (response: Response, url: string): Promise<Receipt> => {
+const readAtomic: Read<Receipt> = async (response, url, learn) => {
   let outcome: Receipt | QuorumError | undefined
   await readLines(response, url, ([line]) => {
-    const { problem, receipt, status } = line as { receipt?: Receipt; status: number; problem?: unknown }
+    const { problem, receipt, session, status } = line as Answer
+    learn(session)
     outcome = receipt ?? errorOf(status, problem, url)
   })
   if (outcome === undefined) throw unexpected(response.status, url, "it has no line")
   if (outcome instanceof Error) throw outcome
   return outcome
+}
+
+/** A line of an answer. */
+interface Answer {
+  readonly status: number
+  readonly receipt?: Receipt
+  readonly problem?: unknown
+  readonly session?: string
 }

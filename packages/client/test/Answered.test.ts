@@ -7,6 +7,8 @@ interface Sent {
   readonly path: string
   readonly query: URLSearchParams
   readonly lines: ReadonlyArray<{ readonly key: string; readonly stamp?: string }>
+  /** What it says of what was done and seen. */
+  readonly session: string | undefined
 }
 
 type Answer = (sent: Sent) => Response | Promise<Response>
@@ -24,8 +26,8 @@ const receiptOf = (key: string, at: string) => ({
 const json = (status: number, body: object, headers = {}) =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
 
-const problem = (status: number, error: string, fields: object = {}) =>
-  json(status, { error, message: error, ...fields })
+const problem = (status: number, error: string, fields: object = {}, headers = {}) =>
+  json(status, { error, message: error, ...fields }, headers)
 
 const ndjson = (lines: ReadonlyArray<object>) => new Response(lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
 
@@ -48,7 +50,7 @@ const clientOf = (
     urls: ["http://a", "http://b", "http://c"],
     timeoutMillis: 1000,
     ...options,
-    fetch: async (text, { body, signal }) => {
+    fetch: async (text, { body, headers, signal }) => {
       const url = new URL(text)
       const said = typeof body === "string" ? body : ""
       const lines =
@@ -58,8 +60,9 @@ const clientOf = (
               .split("\n")
               .map((line) => JSON.parse(line))
           : []
+      const session = new Headers(headers).get("quorum-session") ?? undefined
       const keys = url.pathname.startsWith("/v1/stamps") ? JSON.parse(said).keys : lines
-      const request = { url: url.origin, path: url.pathname, query: url.searchParams, lines: keys }
+      const request = { url: url.origin, path: url.pathname, query: url.searchParams, lines: keys, session }
       sent.push(request)
       const i = left.findIndex(([path]) => path === url.pathname)
       const answer = i < 0 ? usual : left.splice(i, 1)[0]![1]
@@ -191,26 +194,33 @@ describe("a write", () => {
 
 describe("a read", () => {
   const found =
-    (writeId: string): Answer =>
+    (writeId: string, session?: string): Answer =>
     () =>
-      new Response("v", { headers: { "quorum-write-id": writeId } })
+      new Response("v", {
+        headers: { "quorum-write-id": writeId, ...(session === undefined ? {} : { "quorum-session": session }) }
+      })
 
-  it("asks for what this client has written or read of the record, and of no other", async () => {
+  const sessions = ({ sent }: { readonly sent: ReadonlyArray<Sent> }) =>
+    sent.filter(({ path }) => path.startsWith("/v1/records")).map(({ session }) => session)
+
+  it("says what this client has done and seen, whatever the record, and passes on what comes of it", async () => {
     const { client, sent } = clientOf([
-      ["/v1/records/n/k", found("read")],
-      ["/v1/records/n/k", found("read")],
-      ["/v1/records/n/other", found("x")]
+      ["/v1/records/n/k", found("x", "first")],
+      ["/v1/records/n/other", () => problem(404, "not_found", {}, { "quorum-session": "second" })],
+      ["/v1/records/n/k", found("x")],
+      ["/v1/records/n", () => Response.json({ records: [], damaged: [], unreadable: [] })]
     ])
-    const { writeId } = await client.put("n", "k", "v")
-    for (const key of ["k", "k", "other"]) await client.get("n", key)
-    const asked = sent.filter(({ path }) => path.startsWith("/v1/records")).map(({ query }) => query.get("atLeast"))
-    assert.deepStrictEqual(asked, [writeId, "read", null])
+    await client.get("n", "k")
+    assert.isUndefined(await client.get("n", "other"))
+    await client.get("n", "k")
+    for await (const _ of client.list("n")) assert.fail("there is none")
+    assert.deepStrictEqual(sessions({ sent }), [undefined, "first", "second", "second"])
   })
 
-  it("forgets what it read when that is no write any more, and not what it is given", async () => {
+  it("begins anew when what was seen is no write any more, and not for what it is given", async () => {
     const replaced = () => problem(409, "write_replaced", { writeId: "read", held: "x" })
-    const { client } = clientOf([
-      ["/v1/records/n/k", found("read")],
+    const { client, sent } = clientOf([
+      ["/v1/records/n/k", found("read", "first")],
       ["/v1/records/n/k", replaced],
       ["/v1/records/n/k", found("other")],
       ["/v1/records/n/k", replaced]
@@ -218,6 +228,7 @@ describe("a read", () => {
     await client.get("n", "k")
     assert.strictEqual((await client.get("n", "k"))!.writeId, "other")
     assert.strictEqual((await failure(client.get("n", "k", { atLeast: "read" }))).code, "write_replaced")
+    assert.deepStrictEqual(sessions({ sent }), [undefined, "first", undefined, undefined])
   })
 
   it("asks the next replica, and stays with the one that answered", async () => {

@@ -1,8 +1,8 @@
 /** What one client does at several replicas, whatever W and the clocks. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Deferred, Effect, type Exit, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { ClientSession, Entry, type QuorumWriter, type Records } from "../src/index.ts"
+import { ClientSession, Entry, type QuorumWriter, type Receipt, type Records, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure, pass } from "./support/time.ts"
 import * as Wall from "./support/wall.ts"
@@ -110,16 +110,59 @@ describe("a client session", () => {
     Effect.gen(function* () {
       const { a, cluster } = yield* apart()
       const session = yield* write(a, put("v"))
-      const grown = yield* a.sessions.afterWrites(ClientSession.empty, [
-        {
-          writeId: session.places[0]!,
-          clock: session.clock
-        }
-      ])
+      const written = { writeId: session.places[0]!, clock: session.clock }
+      const grown = yield* a.sessions.afterWrites(ClientSession.empty, [written])
       assert.deepStrictEqual(grown, session)
       cluster.heal()
       yield* pass(12_000)
       assert.deepStrictEqual(yield* a.sessions.afterPage(session), { clock: a.logs.clock(), places: [] })
+    })
+  )
+
+  it.effect(
+    "of one that wrote at two replicas knows both writes, and comes after one that has not met its quorum",
+    () =>
+      Effect.gen(function* () {
+        const { a, c } = yield* apart()
+        const first = yield* write(a, put("first"))
+        const { clock, writeId } = yield* during(c.writer.commit(put("second"), { session: first }), 100)
+        const both = yield* c.sessions.afterWrites(first, [{ clock, writeId }])
+        assert.deepStrictEqual(both, { clock, places: [...first.places, writeId] })
+        const unmet = yield* during(
+          failure(c.writer.commit(put("third"), { w: 3, session: first }), "QuorumNotMet"),
+          2100
+        )
+        const after = yield* c.sessions.afterWrites(first, ["unmet"])
+        assert.deepStrictEqual(after.places, first.places)
+        assert.strictEqual(yield* read(c, {}), "third")
+        assert.deepStrictEqual(after.clock, c.logs.clock())
+        assert.strictEqual(WriteId.place(unmet.writeId).log, c.logs.own)
+      })
+  )
+
+  it.effect("orders a commit without a fiber, and one that has a clock of its own by the later of the two", () =>
+    Effect.gen(function* () {
+      const { a } = yield* apart()
+      const ahead = (seconds: number) => ({ wallTime: 1_700_000_000_000 + seconds * 1000, logical: 0 })
+      const outcome = Deferred.makeUnsafe<Exit.Exit<Receipt.Receipt, QuorumWriter.CommitError>>()
+      a.writer.commitUnsafe(put("v"), (exit) => Deferred.doneUnsafe(outcome, Effect.succeed(exit)), {
+        session: { clock: ahead(20), places: [] }
+      })
+      const receipt = yield* Effect.flatten(during(Deferred.await(outcome), 100))
+      assert.deepStrictEqual(receipt.clock, { ...ahead(20), logical: 1 })
+      for (const [own, seen, later] of [
+        [25, 30, 30],
+        [40, 35, 40]
+      ] as const) {
+        const options = { after: ahead(own), session: { clock: ahead(seen), places: [] } }
+        const { clock } = yield* during(a.writer.commit(put("v"), options), 100)
+        assert.deepStrictEqual(clock, { ...ahead(later), logical: 1 })
+      }
+      const session = ClientSession.empty
+      for (const withinMillis of [-1, Number.NaN, "5"] as Array<never>) {
+        const page = yield* failure(a.records.page({ session, withinMillis, limit: 1 }), "ReadRejected")
+        assert.strictEqual(page.field, "withinMillis")
+      }
     })
   )
 

@@ -15,6 +15,15 @@ const sessionOf = ({ headers }: Answer) => {
   return { token: token!, clock, places: places as ReadonlyArray<unknown> }
 }
 
+const tokenOf = ClientSession.encode
+
+/** The lines of an answer. */
+const linesOf = ({ text }: Answer) =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+
 const ask = (replica: Cluster.Running, method: string, path: string, session?: string, body?: BodyInit) =>
   request(method, replica.url + path, {
     ...(body === undefined ? {} : { body }),
@@ -59,13 +68,23 @@ describe("Quorum-Session", () => {
     })
   )
 
-  it.live("a write that has not met its quorum is in it: it is durable on one replica", () =>
+  it.live("comes after a write that has not met its quorum, and reads do not wait for that", () =>
     Effect.gen(function* () {
-      const set = yield* Cluster.make(["a", "b", "c"], { ackTimeout: 100 })
+      const set = yield* Cluster.make(["a", "b", "c"], { ackTimeout: 1000 })
       const a = yield* set.start("a")
-      const unmet = yield* ask(a, "PUT", k, undefined, "1")
-      assert.strictEqual(unmet.status, 504)
-      assert.deepStrictEqual(sessionOf(unmet).places, [unmet.json.writeId])
+      const body = JSON.stringify({ namespace: "n", key: "k", text: "2" })
+      const headers = { "content-type": "application/x-ndjson" }
+      const before = Date.now()
+      const [unmet, batch] = yield* Effect.all(
+        [ask(a, "PUT", k, undefined, "1"), request("POST", `${a.url}/v1/batch`, { body, headers })],
+        { concurrency: "unbounded" }
+      )
+      const [answer] = linesOf(batch)
+      assert.deepStrictEqual([unmet.status, answer.status], [504, 504])
+      for (const { clock, places } of [sessionOf(unmet), Option.getOrThrow(ClientSession.decode(answer.session))]) {
+        assert.deepStrictEqual(places, [])
+        assert.isAtLeast(clock.wallTime, before)
+      }
     })
   )
 
@@ -112,23 +131,50 @@ describe("Quorum-Session", () => {
 
   it.live("the lines of a batch come after it, and the last of those that come together says it", () =>
     Effect.gen(function* () {
-      const { a, c } = yield* alone
-      const { token } = sessionOf(yield* ask(c, "PUT", k, undefined, "1"))
+      const { a } = yield* alone
+      const ahead = { wallTime: Date.now() + 20_000, logical: 0 }
+      const { places } = sessionOf(yield* ask(a, "PUT", k, undefined, "1"))
       const lines = [1, 2, 3].map((i) => JSON.stringify({ namespace: "n", key: `${i}`, text: "v" })).join("\n")
-      const headers = { "content-type": "application/x-ndjson", "quorum-session": token }
-      const answers = yield* request("POST", `${a.url}/v1/batch`, { body: lines, headers })
-      const last = answers.text
-        .trim()
-        .split("\n")
-        .map((line) => JSON.parse(line))
-        .at(-1)
-      const { clock, places } = Option.getOrThrow(ClientSession.decode(last.session))
-      assert.include(places, last.receipt.writeId)
-      assert.strictEqual(places.length, 2)
-      assert.deepStrictEqual(clock, last.receipt.clock)
-      const whole = yield* request("POST", `${a.url}/v1/batch?atomic=true`, { body: lines, headers })
-      const one = JSON.parse(whole.text)
-      assert.include(Option.getOrThrow(ClientSession.decode(one.session)).places, one.receipt.writeId)
+      const headers = {
+        "content-type": "application/x-ndjson",
+        "quorum-session": tokenOf({ clock: ahead, places: [] })
+      }
+      const each = linesOf(yield* request("POST", `${a.url}/v1/batch`, { body: lines, headers }))
+      for (const { receipt } of each) assert.strictEqual(receipt.clock.wallTime, ahead.wallTime)
+      const { clock, places: after } = Option.getOrThrow(ClientSession.decode(each.at(-1).session))
+      assert.deepStrictEqual([clock, after], [each.at(-1).receipt.clock, [each.at(-1).receipt.writeId]])
+      const further = { wallTime: ahead.wallTime + 1000, logical: 0 }
+      const [whole] = linesOf(
+        yield* request("POST", `${a.url}/v1/batch?atomic=true`, {
+          body: lines,
+          headers: { ...headers, "quorum-session": tokenOf({ clock: further, places: places as never }) }
+        })
+      )
+      assert.strictEqual(whole.receipt.clock.wallTime, further.wallTime)
+      assert.deepInclude(Option.getOrThrow(ClientSession.decode(whole.session)).places, whole.receipt.writeId)
+    })
+  )
+
+  it.live("whatever shows all that is there waits for what is in it, and a stamp is drawn after it", () =>
+    Effect.gen(function* () {
+      const { a, c } = yield* alone
+      const { token } = sessionOf(yield* ask(a, "PUT", k, undefined, "1"))
+      const paths = ["/v1/records", "/v1/records/n", "/v1/keys/n", "/v1/namespaces", "/v1/namespaces/n"]
+      const early = yield* Effect.forEach(paths, (path) => ask(c, "GET", path, token), { concurrency: "unbounded" })
+      for (const { json } of early) assert.strictEqual(json.error, "not_yet_visible")
+      const headers = { "quorum-session": token, accept: "application/x-ndjson" }
+      const lines = yield* request("GET", `${c.url}/v1/records/n`, { headers })
+      assert.deepStrictEqual([lines.status, lines.json.error], [503, "not_yet_visible"])
+
+      const ahead = tokenOf({ clock: { wallTime: Date.now() + 20_000, logical: 0 }, places: [] })
+      const drawn = yield* single()
+      for (const [path, body] of [
+        ["/v1/stamps", { keys: [{ namespace: "n", key: "k" }] }],
+        ["/v1/stamps/each", { keys: [{ namespace: "n", key: "k" }] }]
+      ] as const) {
+        const { text } = yield* ask(drawn, "POST", path, ahead, JSON.stringify(body))
+        assert.include(text, `"${ahead.split(".")[1]}.`)
+      }
     })
   )
 

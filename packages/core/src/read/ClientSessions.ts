@@ -21,11 +21,13 @@ import * as ClientSession from "./ClientSession.ts"
 /** Why what a client has seen is not here. */
 export type NotArrived = LocalRecords.NotYetVisible | WriteReplaced | StoreError
 
-/** A write that took place on this replica. */
-export interface Written {
-  readonly writeId: WriteId.WriteId
-  readonly clock?: HybridLogicalClock.HybridLogicalClock
-}
+/**
+ * What is known of a write of the client: the place and clock of its receipt; neither when it has not met its quorum. What
+ * comes later comes after it all the same, and reads do not wait for it: nobody has promised that it is anywhere else.
+ */
+export type Written =
+  | { readonly writeId: WriteId.WriteId; readonly clock: HybridLogicalClock.HybridLogicalClock }
+  | "unmet"
 
 /** Sessions of clients. What is known to be held by every member is left out of what they are answered. */
 export class ClientSessions extends Context.Service<
@@ -36,7 +38,7 @@ export class ClientSessions extends Context.Service<
      * whoever has it.
      */
     readonly arrived: (session: ClientSession.ClientSession, withinMillis: number) => Effect.Effect<void, NotArrived>
-    /** A session after writes on this replica, committed or not. Without its clock that of this replica is taken. */
+    /** A session after writes on this replica. */
     readonly afterWrites: (
       session: ClientSession.ClientSession,
       writes: ReadonlyArray<Written>
@@ -99,8 +101,11 @@ export const make = Effect.gen(function* () {
       Effect.suspend(() =>
         settled(
           writes.reduce(
-            (all, { clock: stamped = latest(), writeId }) =>
-              ClientSession.join(all, ClientSession.ofWrite({ clock: stamped, writeId })),
+            (all, write) =>
+              ClientSession.join(
+                all,
+                write === "unmet" ? { clock: latest(), places: [] } : ClientSession.ofWrite(write)
+              ),
             session
           )
         )

@@ -2,7 +2,7 @@
  * The session of a client over HTTP: the header `Quorum-Session`, in a request what the client did and saw before, in an
  * answer the same and what it did and saw now. What a session is, is core's.
  */
-import { ClientSession, type ClientSessions, QuorumError, WriteId } from "@quorum/core"
+import { ClientSession, type ClientSessions, QuorumError, type Receipt } from "@quorum/core"
 import { Effect, Schema } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { BatchAnswer } from "./BatchApi.ts"
@@ -35,14 +35,14 @@ export const say = (
     Effect.succeed(HttpServerResponse.setHeader(answer, header, ClientSession.encode(session)))
   )
 
-/** Says in the answer what the session is after a write, and after one that has not met its quorum: it is durable here. */
+/** Says in the answer what the session is after a write, and after one that has not met its quorum. */
 export const afterWrite =
   (sessions: Sessions, headers: Asked) =>
-  <A extends ClientSessions.Written, E, R>(write: Effect.Effect<A, E, R>) => {
+  <A extends Receipt.Receipt, E, R>(write: Effect.Effect<A, E, R>) => {
     const wrote = (written: ClientSessions.Written) => Effect.flatMap(sessions.afterWrites(of(headers), [written]), say)
     return write.pipe(
       Effect.tap(wrote),
-      Effect.tapError((error) => (error instanceof QuorumError.QuorumNotMet ? wrote(error) : Effect.void))
+      Effect.tapError((error) => (error instanceof QuorumError.QuorumNotMet ? wrote("unmet") : Effect.void))
     )
   }
 
@@ -60,8 +60,7 @@ export const afterLines = (sessions: Sessions, headers: Asked) => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isUnmet = Schema.is(Schema.Struct({ error: Schema.Literal("quorum_not_met"), writeId: WriteId.WriteId }))
+const isUnmet = Schema.is(Schema.Struct({ error: Schema.Literal("quorum_not_met") }))
 
-/** The write of a line that has not met its quorum. */
-const unmet = (problem: BatchAnswer["problem"]): ClientSessions.Written | undefined =>
-  isUnmet(problem) ? problem : undefined
+/** What became of the write of a line that has no receipt, if it took place. */
+const unmet = (problem: BatchAnswer["problem"]): "unmet" | undefined => (isUnmet(problem) ? "unmet" : undefined)
