@@ -2,7 +2,7 @@
 import { request } from "node:http"
 import { NodeCrypto, NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, type LogId, QuorumWriter, Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Entry, type LogId, QuorumWriter, Replica, ReplicaEvents, ReplicaId, ReplicaSet } from "@quorum/core"
 import {
   PeerFrame,
   type PeerProtocol,
@@ -24,6 +24,7 @@ const serve = { http: HttpNode.serve, ws: WsNode.serve }
 const secret = Redacted.make("the secret of the set, which has 32 bytes or more")
 const other = Redacted.make("the secret of nobody, which has 32 bytes or more too")
 const b = ReplicaId.make("b")
+const methods = { http: "POST", ws: "GET" }
 
 const setOf = (self: string) => ReplicaSet.layer({ cluster: "test", self, members: ["a", "b", "c"] })
 
@@ -35,6 +36,8 @@ interface Options {
   readonly host?: string
   readonly secret?: Redacted.Redacted<string> | undefined
 }
+
+type Refused = Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>
 
 const dead = { a: "http://127.0.0.1:1", b: "http://127.0.0.1:2", c: "http://127.0.0.1:3" }
 
@@ -49,7 +52,11 @@ const replica = Effect.fnUntraced(function* ({ peers = dead, port = 0, self = "b
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
   assert("port" in address)
-  return { port: address.port, writer: Context.get(context, QuorumWriter.QuorumWriter) }
+  const told: Array<Refused> = []
+  Context.get(context, ReplicaEvents.ReplicaEvents).listen((event) => {
+    if (event._tag === "HandshakeRefused" && event.direction === "incoming") told.push(event)
+  })
+  return { port: address.port, told, writer: Context.get(context, QuorumWriter.QuorumWriter) }
 })
 
 const transports = {
@@ -87,6 +94,15 @@ const posted = (port: number, hello: PeerProtocol.Hello) =>
     }).end(PeerFrame.encodeRequest(1, { _tag: "hello", payload: hello }))
   })
 
+/** A web page calls. */
+const visited = (port: number, method: string) =>
+  Effect.callback<void>((resume) => {
+    const headers = { origin: "https://evil.example" }
+    request({ host: "127.0.0.1", port, path: "/peer", method, headers }, (response) => {
+      response.resume().on("end", () => resume(Effect.void))
+    }).end()
+  })
+
 describe("a replica set that shares a secret", () => {
   for (const transport of ["http", "ws"] as const) {
     it.live(`L39 lets a member in who says who it is, and nobody who claims to be one, over ${transport}`, () =>
@@ -122,6 +138,24 @@ describe("a replica set that shares a secret", () => {
         const incarnation = "00000000000000aa"
         const welcome = yield* greet(transport, port, Greeting.hello("a", { incarnation }), { secret })
         assert.strictEqual(welcome.members[ReplicaId.make("a")]?.incarnation, incarnation as LogId.Incarnation)
+      })
+    )
+
+    it.live(`who is turned away is told of, with the reason and the address, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { port, told } = yield* replica({ transport, secret })
+        yield* Effect.flip(greet(transport, port, Greeting.hello("a")))
+        yield* Effect.flip(greet(transport, port, Greeting.hello("c"), { as: "a", secret }))
+        const bad = yield* replica({ transport })
+        yield* Effect.flip(greet(transport, bad.port, Greeting.hello("a", { cluster: "else" })))
+        yield* visited(bad.port, methods[transport])
+        const summary = [...told, ...bad.told].map(({ address, peer, reason }) => [reason, peer, address])
+        assert.deepStrictEqual(summary, [
+          ["unproven", undefined, "127.0.0.1"],
+          ["identity_mismatch", "c", "127.0.0.1"],
+          ["wrong_cluster", "a", "127.0.0.1"],
+          ["web_page", undefined, "127.0.0.1"]
+        ])
       })
     )
 

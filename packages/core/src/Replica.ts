@@ -5,6 +5,7 @@
  * its layer.
  */
 import { Context, Effect, Layer } from "effect"
+import { EventSink } from "./events/EventSink.ts"
 import { ReplicaEvents } from "./events/ReplicaEvents.ts"
 import { type Options, parts } from "./internal/parts.ts"
 import { Backup } from "./log/Backup.ts"
@@ -31,6 +32,7 @@ export const layer = (options: Options = {}) =>
   Layer.effectContext(
     Effect.map(
       Layer.build(parts(options)),
-      Context.pick(QuorumWriter, Records, ClientSessions, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
+      // Where the transport's server tells whom it turned away.
+      Context.pick(EventSink, QuorumWriter, Records, ClientSessions, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
     )
   ).pipe(Layer.fresh)

@@ -161,6 +161,20 @@ describe("PeerFrame", () => {
     assert.deepStrictEqual(message, { _tag: "push", payload: { ...pushed, traces: tracesOf(2).slice(1) } })
   })
 
+  it("L63 a handshake has a limit of its own, and is read up to it", () => {
+    const sized = (bytes: number) => {
+      const hello = requests.find(([, request]) => request._tag === "hello")![1]
+      assert(hello._tag === "hello")
+      const frame = (features: ReadonlyArray<string>) =>
+        PeerFrame.encodeRequest(1, { ...hello, payload: { ...hello.payload, features } })
+      return PeerFrame.decodeRequest(frame(["x".repeat(bytes - frame([""]).length)]))
+    }
+    assert.isTrue(Result.isSuccess(sized(PeerFrame.maxHelloBytes)))
+    const refused = sized(PeerFrame.maxHelloBytes + 1)
+    assert(Result.isFailure(refused))
+    assert.include(refused.failure.detail, "at most")
+  })
+
   it("a handshake and a pull that break their schema are malformed", () => {
     const wrong = (request: PeerFrame.Request, change: (json: string) => string) => {
       const frame = PeerFrame.encodeRequest(7, request)

@@ -39,14 +39,18 @@ export const layer = (
       const refusals = yield* Queue.sliding<Line>(maxRefusals)
       const watch = watcher(options)
 
+      const clock = yield* Clock.Clock
+      const pace = pacer()
+      const say = (line: Line | undefined) => void (line !== undefined && Queue.offerUnsafe(refusals, line))
       const told = new Map<string, string>()
       const hear = (event: ReplicaEvents.ReplicaEvent): void => {
         if (event._tag === "LinkChanged" && event.link === "up") told.delete(`outgoing ${event.peer}`)
         if (event._tag !== "HandshakeRefused") return
-        const key = `${event.direction} ${event.peer}`
+        if (event.direction === "incoming") return say(pace(event, clock.currentTimeMillisUnsafe()))
+        const key = `outgoing ${event.peer}`
         if (told.get(key) === event.reason) return
         told.set(key, event.reason)
-        Queue.offerUnsafe(refusals, refusal(event))
+        say(refusal(event))
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => events.listen(hear)),
@@ -62,6 +66,23 @@ export const layer = (
       )
     })
   )
+
+/**
+ * Who is turned away gets a line, and another when the same goes on a minute later: those from one address, for one
+ * reason, are one. Of more than so many within a minute the rest are one together.
+ */
+export const pacer = () => {
+  const known = new Map<string, { readonly since: number; more: number }>()
+  return (event: Refused, now: number): Line | undefined => {
+    for (const [key, { since }] of known) if (now - since >= 2 * paceMillis) known.delete(key)
+    const own = `${event.reason} ${event.address} ${event.peer}`
+    const key = known.has(own) || known.size < maxPaced ? own : "others"
+    const before = known.get(key)
+    if (before !== undefined && now - before.since < paceMillis) return void before.more++
+    known.set(key, { since: now, more: 0 })
+    return refusal(event, before?.more)
+  }
+}
 
 /** Compares each status with the one before, and says what is worth a line. Times are milliseconds. */
 export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: Options) => {
@@ -180,12 +201,23 @@ const maxRefusals = 64
 const hasMajority = ({ peers, policy }: ReplicaStatus.Status): boolean =>
   1 + peers.filter(({ link }) => link !== "down").length >= policy.w
 
-const refusal = (event: Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>): Line => ({
+type Refused = Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>
+
+/** How often callers that are turned away get a line, in milliseconds, and of how many the lines are kept apart. */
+const paceMillis = 60_000
+const maxPaced = 64
+
+const refusal = (event: Refused, others = 0): Line => ({
   level: "Warn",
   event: "handshake_refused",
-  message: event.direction === "incoming" ? "a caller's handshake was refused" : "a peer refuses the handshake",
+  message: event.direction === "incoming" ? "a caller was turned away" : "a peer refuses the handshake",
   ...(event.peer === undefined ? {} : { peer: event.peer }),
-  more: { direction: event.direction, reason: event.reason }
+  more: {
+    direction: event.direction,
+    reason: event.reason,
+    ...(event.address === undefined ? {} : { address: event.address }),
+    ...(others === 0 ? {} : { others })
+  }
 })
 
 const write = ({ event, level, message, more = {}, peer }: Line): Effect.Effect<void> =>

@@ -30,6 +30,21 @@ const three = Effect.gen(function* () {
 })
 
 describe("ReplicaLog", () => {
+  it("says once a minute who is turned away and how many more there were, and of strangers without number a few", () => {
+    const pace = ReplicaLog.pacer()
+    const away = (address: string) =>
+      ({ _tag: "HandshakeRefused", direction: "incoming", peer: undefined, reason: "unproven", address }) as const
+    const first = pace(away("10.0.0.1"), 0)
+    assert.deepStrictEqual(first?.more, { direction: "incoming", reason: "unproven", address: "10.0.0.1" })
+    for (let i = 1; i < 60; i++) assert.isUndefined(pace(away("10.0.0.1"), i * 1000))
+    assert.deepInclude(pace(away("10.0.0.1"), 60_000)?.more, { others: 59 })
+    let lines = 0
+    for (let i = 0; i < 10_000; i++) if (pace(away(`10.1.${i >> 8}.${i & 255}`), 60_001 + i) !== undefined) lines++
+    assert.isBelow(lines, 70)
+    // When all is over, the next is said at once again.
+    assert.isDefined(pace(away("10.9.9.9"), 400_000))
+  })
+
   it.effect("says nothing of writes that go well", () =>
     Effect.gen(function* () {
       const { a, since } = yield* three

@@ -11,6 +11,7 @@ import {
   PeerProtocol,
   PeerSecret,
   Problem,
+  Refusals,
   ReplicaServer,
   ServerLimits
 } from "@quorum/core/adapter"
@@ -37,7 +38,8 @@ export const serve = <A = never, E = never, R = never>(options: Options = {}, ro
 
 /**
  * Serves the peer protocol on a router. A request that is no upgrade is answered with 426. Bytes that are not the
- * protocol, or beyond the limit, end the connection.
+ * protocol, or beyond the limit, end the connection, and so does a caller that says no hello in time
+ * (`ServerLimits.helloMillis`), or nothing any more.
  *
  * The connections are ended when the server that the router belongs to interrupts them; Node's waits 20 seconds for them
  * to end by themselves. {@link serve} ends them first.
@@ -55,29 +57,32 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
       const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const secret = yield* PeerSecret.PeerSecret
+      const turnAway = yield* Refusals.make
       const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
+        const address = Option.getOrUndefined(request.remoteAddress)
         const connection = Effect.flatMap(Effect.orDie(request.upgrade), (socket) =>
           serveOn(
             socket,
             request.source,
             handler,
             maxBytes,
+            (reason) => turnAway(reason, address),
             secret === undefined ? undefined : PeerChannel.door(secret, 1)
           )
         ).pipe(
           Effect.provideService(PeerCaller.PeerCaller, {
             connection: request.source,
-            address: Option.getOrUndefined(request.remoteAddress)
+            address
           })
         )
         if (identify === undefined) return Effect.as(connection, HttpServerResponse.empty())
         const proven = identify(request)
-        if (Option.isNone(proven)) return Effect.succeed(unproven)
+        if (Option.isNone(proven)) return Effect.as(turnAway("unproven", address), unproven)
         const identified = Effect.provideService(connection, PeerProtocol.ProvenIdentity, proven)
         return Effect.as(identified, HttpServerResponse.empty())
       }
-      yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
+      yield* router.add("GET", ReplicaServer.peerPath, ReplicaServer.forPeers(turnAway, called))
     })
   )
 
@@ -89,12 +94,16 @@ const maxConcurrent = 16
 /** How many of the largest answers may wait to be read. */
 const maxUnread = 4
 
-/** Answers what comes on a connection, until it ends or something comes that is not the protocol, or proves nothing. */
+/**
+ * Answers what comes on a connection, until it ends, or something comes that is not the protocol or proves nothing, or
+ * what has to come does not.
+ */
 const serveOn = (
   socket: Socket.Socket,
   source: object,
   handler: PeerHandler.PeerHandler["Service"],
   maxBytes: number,
+  turnAway: (reason: Refusals.Reason) => Effect.Effect<void>,
   door: PeerChannel.Door | undefined
 ) =>
   Effect.gen(function* () {
@@ -102,6 +111,8 @@ const serveOn = (
     const writer = yield* socket.writer
     const { pull } = yield* socket.reader
     const slots = yield* Semaphore.make(maxConcurrent)
+    let isGreeted = false
+    let frames = 0
 
     const answered = Effect.fnUntraced(function* (frame: Uint8Array, sealed?: PeerChannel.Received) {
       const request = PeerFrame.decodeRequest(frame)
@@ -115,7 +126,10 @@ const serveOn = (
       // Started in the order of the requests, so that pushes take effect in the order in which they were made.
       yield* Effect.forkIn(
         (isSealed ? PeerHandler.provenBy(sealed.caller)(answer) : answer).pipe(
-          Effect.map((said) => PeerFrame.encodeAnswer(number, said)),
+          Effect.map((said) => {
+            isGreeted ||= said._tag === "hello" && Result.isSuccess(said.result)
+            return PeerFrame.encodeAnswer(number, said)
+          }),
           Effect.flatMap((bytes) =>
             isSealed ? Effect.flatMap(sealed.seal(bytes), writer.write) : writer.write(bytes)
           ),
@@ -135,19 +149,31 @@ const serveOn = (
       const received = yield* door.received(frame)
       if (received?._tag === "Request") return yield* answered(received.frame, received)
       // One channel for a connection.
-      if (received === undefined || isOpened) return "refused"
+      if (received === undefined || isOpened) return "unproven"
       isOpened = true
       yield* writer.write(received.bytes)
       return "taken"
     })
 
-    while (true) {
-      for (const frame of yield* pull) {
-        const outcome = yield* taken(frame)
-        if (outcome === "ended") return
-        if (outcome === "refused") return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
+    const answering = Effect.gen(function* () {
+      while (true) {
+        for (const frame of yield* pull) {
+          frames++
+          const outcome = yield* taken(frame)
+          if (outcome === "ended") return
+          if (outcome === "taken") continue
+          yield* turnAway(outcome === "unproven" ? "unproven" : "not_the_protocol")
+          return yield* writer.write(new Socket.CloseEvent(1002, "not the protocol"))
+        }
       }
-    }
+    })
+    const silence = Effect.gen(function* () {
+      yield* Effect.sleep(ServerLimits.helloMillis)
+      if (!isGreeted) yield* turnAway("silent")
+      else for (let before = -1; before !== frames; yield* Effect.sleep(ServerLimits.silenceMillis)) before = frames
+      ServerLimits.end(source)
+    })
+    yield* Effect.raceFirst(answering, silence)
   }).pipe(Effect.scoped, Effect.ignore)
 
 /** The same whatever is wrong: a stranger learns nothing about the set. */

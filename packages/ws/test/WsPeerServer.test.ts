@@ -9,10 +9,11 @@ import {
   PeerProtocol,
   PeerTransport,
   RecordIndex,
-  ReplicaStore
+  ReplicaStore,
+  ServerLimits
 } from "@quorum/core/adapter"
 import { Greeting } from "@quorum/testing"
-import { Context, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
+import { Context, Duration, Effect, Fiber, Latch, Layer, Logger, Option, Result } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
@@ -159,6 +160,36 @@ describe("WsPeerServer", () => {
       })
     )
   }
+
+  it.live(
+    "L63 a connection on which nobody says hello ends in seconds, whatever else comes, and that of a peer stays",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* serve()
+        const peer = yield* connect("a", port)
+        const { session } = yield* peer.hello(Greeting.hello("a"))
+        const ended = yield* Effect.forEach(
+          [
+            () => {},
+            (socket: NodeWS.WebSocket) => void setInterval(() => socket.send(pushOf(1, new Uint8Array(1))), 500).unref()
+          ],
+          (busy) =>
+            Effect.gen(function* () {
+              const socket = yield* open(port)
+              busy(socket)
+              yield* Effect.callback<void>((resume) => void socket.on("close", () => resume(Effect.void)))
+            }).pipe(
+              Effect.timed,
+              Effect.map(([duration]) => Duration.toMillis(duration))
+            ),
+          { concurrency: "unbounded" }
+        )
+        for (const millis of ended) assert.isBelow(millis, 2 * ServerLimits.helloMillis)
+        const pull = { session, log, after: 0, maxBytes: 1 }
+        assert.strictEqual((yield* peer.pull(pull)).batch, null)
+      }).pipe(Effect.timeout(4 * ServerLimits.helloMillis)),
+    30_000
+  )
 
   it.live("a request that dies is answered by ending the connection", () =>
     Effect.gen(function* () {

@@ -75,12 +75,16 @@ export type ReplicaEvent =
     }
   /** A peer can be reached, or cannot any more. */
   | { readonly _tag: "LinkChanged"; readonly peer: ReplicaId; readonly link: "up" | "down"; readonly detail: string }
-  /** A handshake was refused: ours by a peer (`peer` is whom we called), or a caller's here (`peer` is who it claims to be, if a member). */
+  /**
+   * A handshake was refused: ours by a peer (`peer` is whom we called), or a caller's here (`peer` is who it claims to be,
+   * if a member), which may not have come so far as to make one. `reason` is of `Refusals`, `address` the caller's.
+   */
   | {
       readonly _tag: "HandshakeRefused"
       readonly direction: "incoming" | "outgoing"
       readonly peer: ReplicaId | undefined
       readonly reason: string
+      readonly address: string | undefined
     }
   /** A peer's clock minus this replica's, from the four timestamps of a handshake. */
   | {

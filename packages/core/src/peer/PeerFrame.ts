@@ -44,13 +44,21 @@ export class MalformedFrame extends Schema.TaggedError<MalformedFrame>()("Malfor
   }
 }
 
+/**
+ * The most bytes of a handshake, which is read before it is known who says it; its version vector has room for more than
+ * 2,000 logs.
+ */
+export const maxHelloBytes = 256 * 1024
+
 /** A request as a frame. */
 export const encodeRequest = (number: number, { _tag, payload }: Request): Uint8Array =>
   PeerMethods.methods[_tag].request.encode(number, payload as never)
 
 /** Reads a request. */
 export const decodeRequest = (frame: Uint8Array): Result.Result<Numbered<Request>, MalformedFrame> =>
-  decode(frame, "request", requests)
+  isLongHello(frame)
+    ? Result.fail(new MalformedFrame({ detail: `a handshake has at most ${maxHelloBytes} bytes` }))
+    : decode(frame, "request", requests)
 
 /** An answer as a frame. */
 export const encodeAnswer = (number: number, said: Answer): Uint8Array => {
@@ -86,6 +94,9 @@ export const clientOf = (
 type AnySuccess = PeerMethods.AnswerOf<PeerMethods.Name>
 type AnyFailure = PeerMethods.ErrorOf<PeerMethods.Name>
 type AnyResult = Result.Result<AnySuccess, AnyFailure>
+
+const isLongHello = (frame: Uint8Array): boolean =>
+  frame.length > maxHelloBytes && PeerMethods.methods.hello.request.kinds.includes(frame[0]!)
 
 /** How each kind of frame is read. */
 type Readers<A> = ReadonlyMap<number, (kind: number, reader: FrameBytes.Reader) => A>

@@ -2,7 +2,6 @@
  * The receiving side of the peer protocol: the handshake, pushes into the store, pulls out of it.
  */
 import { Clock, Context, Effect, Layer, Option, Random, Result, Tracer } from "effect"
-import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -22,12 +21,13 @@ import { type Agreement, negotiate, offer } from "./internal/negotiate.ts"
 import * as Copies from "./Copies.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
-import { PeerCaller } from "./PeerCaller.ts"
+import { type Caller, PeerCaller } from "./PeerCaller.ts"
 import { KeyReader, type NewestWrite } from "./KeyReader.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
+import * as Refusals from "./Refusals.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
 export class PeerHandler extends Context.Service<PeerHandler, PeerMethods.PeerMethods<never>>()(
@@ -50,7 +50,7 @@ export const make: Effect.Effect<
   const members = yield* ReplicaSet
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
-  const sink = yield* EventSink
+  const turnAway = yield* Refusals.make
   const membership = yield* Membership
   const reader = yield* KeyReader
   const ownClock = yield* ReplicaClock
@@ -66,7 +66,7 @@ export const make: Effect.Effect<
     const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
       Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
     if (hello.cluster !== members.cluster) {
-      return refuse("wrong_cluster", `this replica belongs to ${members.cluster}, the caller to ${hello.cluster}`)
+      return refuse("wrong_cluster", `this replica belongs to another replica set than ${hello.cluster}`)
     }
     if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
     if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)
@@ -128,27 +128,24 @@ export const make: Effect.Effect<
     })
   }
 
-  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello) => {
-    if (sink.active()) {
-      const peer = members.peers.includes(replica) ? replica : undefined
-      sink.tell({ _tag: "HandshakeRefused", direction: "incoming", peer, reason: error.reason })
-    }
-    return Effect.fail(error)
+  const refused = (error: PeerProtocol.HandshakeRefused, { replica }: PeerProtocol.Hello, { address }: Caller) => {
+    const peer = members.peers.includes(replica) ? replica : undefined
+    return Effect.andThen(turnAway(error.reason, address, peer), Effect.fail(error))
   }
 
   return PeerHandler.of({
     hello: (hello) =>
       Effect.contextWith((context: Context.Context<never>) => {
         const proven = Context.get(context, PeerProtocol.ProvenIdentity)
-        const { connection } = Context.get(context, PeerCaller)
+        const caller = Context.get(context, PeerCaller)
         const receivedAt = clock.currentTimeMillisUnsafe()
         const accepted = accept(hello, proven)
-        if (Result.isFailure(accepted)) return refused(accepted.failure, hello)
+        if (Result.isFailure(accepted)) return refused(accepted.failure, hello, caller)
         return Effect.matchEffect(meet(hello), {
-          onFailure: (error) => refused(error, hello),
+          onFailure: (error) => refused(error, hello, caller),
           onSuccess: () => {
             const now = Monotonic.millis(clock)
-            const session = sessions.open(hello.replica, lifeOf(hello), connection, now, () =>
+            const session = sessions.open(hello.replica, lifeOf(hello), caller.connection, now, () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
             return Effect.as(hear(hello), {

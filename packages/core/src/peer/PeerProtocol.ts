@@ -57,7 +57,7 @@ export const ClockSkewWarn = Context.Reference<number>("@quorum/core/ClockSkewWa
  *
  * A batch holds at most {@link maxBatchBytes} of entries unless a single entry is larger, and the largest entry follows
  * from the limits; 64 KiB are for all else. A transport that took less would let large writes be committed and never be
- * replicated (law L25). A handshake carries no entries, so its version vector may use all of it: more than 8,000 logs.
+ * replicated (law L25). A handshake has a limit of its own, `PeerFrame.maxHelloBytes`.
  */
 export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number =>
   64 * 1024 + Math.max(maxBatchBytes, Entry.longest(limits))

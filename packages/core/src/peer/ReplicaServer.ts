@@ -1,9 +1,10 @@
 /**
  * Serves the routes of a replica, for peers, for clients or for both, on one port, and ends in order.
  */
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, Option } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Problem from "./Problem.ts"
+import type { Refusals } from "./Refusals.ts"
 import * as ServerLimits from "./ServerLimits.ts"
 
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
@@ -53,9 +54,14 @@ export const hostsOf = (urls: Readonly<Record<string, string>>, hosts: ReadonlyA
  * whatever the page, since it would speak with the rights of whoever looks at it.
  */
 export const forPeers = <E, R>(
+  turnAway: Refusals,
   answer: (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ) =>
-  exactly(peerPath, (request) => (request.headers["origin"] === undefined ? answer(request) : Effect.succeed(fromPage)))
+  exactly(peerPath, (request) =>
+    request.headers["origin"] === undefined
+      ? answer(request)
+      : Effect.as(turnAway("web_page", Option.getOrUndefined(request.remoteAddress)), fromPage)
+  )
 
 /**
  * When the server of a replica stops: for answers that do not end by themselves, as a stream of what is still to come.

@@ -12,6 +12,12 @@ export const timeouts = { headersTimeout: 5000, requestTimeout: 0, connectionsCh
 /** How long a body may take, in milliseconds; of one that is a stream of lines, how long nothing of it may come. */
 export const bodyMillis = 15_000
 
+/** How long a connection that was upgraded may say nothing that counts before its end, in milliseconds: no handshake. */
+export const helloMillis = 5000
+
+/** How long it may say nothing at all after that, in milliseconds. Peers say something on every heartbeat. */
+export const silenceMillis = 60_000
+
 /** How many requests of one connection may be without a read answer. Who sends more at once reads none. */
 export const maxPipelined = 16
 
@@ -41,6 +47,12 @@ export interface NodeServer {
 export const isEnded = (source: object): boolean => {
   const socket = "socket" in source ? source.socket : undefined
   return typeof socket === "object" && socket !== null && "destroyed" in socket && socket.destroyed === true
+}
+
+/** Ends the connection of a request, as a server of Node hands it over. */
+export const end = (source: object): void => {
+  const socket = "socket" in source ? source.socket : undefined
+  if (isSocket(socket)) socket.destroy()
 }
 
 /**

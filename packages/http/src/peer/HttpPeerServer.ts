@@ -9,6 +9,7 @@ import {
   PeerHandler,
   PeerProtocol,
   PeerSecret,
+  Refusals,
   ReplicaServer
 } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, Option, Result } from "effect"
@@ -46,12 +47,15 @@ export const layer = (
         PlainError.make(400, "invalid_request", "the body is not a message of the protocol", { field: "body", detail })
 
       const secret = yield* PeerSecret.PeerSecret
+      const turnAway = yield* Refusals.make
+      const away = (reason: Refusals.Reason, answer: HttpServerResponse.HttpServerResponse) =>
+        Effect.flatMap(PeerCaller.PeerCaller, ({ address }) => Effect.as(turnAway(reason, address), answer))
       const door = secret === undefined ? undefined : PeerChannel.door(secret, maxChannels)
       const ok = (bytes: Uint8Array) => HttpServerResponse.uint8Array(bytes, { contentType: PeerMessage.contentType })
 
       const answerFrame = (frame: Uint8Array, seal: PeerChannel.Channel["seal"]) => {
         const request = PeerFrame.decodeRequest(frame)
-        if (Result.isFailure(request)) return Effect.succeed(invalid(request.failure.message))
+        if (Result.isFailure(request)) return away("not_the_protocol", invalid(request.failure.message))
         const { message, number } = request.success
         const said = Effect.map(PeerHandler.answer(handler, message), (said) => PeerFrame.encodeAnswer(number, said))
         return Effect.map(Effect.flatMap(said, seal), ok)
@@ -60,7 +64,7 @@ export const layer = (
         const bytes = new Uint8Array(body)
         if (door === undefined) return answerFrame(bytes, Effect.succeed)
         return Effect.flatMap(door.received(bytes), (received) => {
-          if (received === undefined) return Effect.succeed(unproven)
+          if (received === undefined) return away("unproven", unproven)
           if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
           const answered = PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
           return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({
@@ -71,14 +75,17 @@ export const layer = (
       }
       const { identify } = options
       const called = (request: HttpServerRequest.HttpServerRequest) => {
-        if (request.headers["content-type"] !== PeerMessage.contentType) return Effect.succeed(unsupported)
-        if (Number(request.headers["content-length"]) > maxBytes) return Effect.succeed(tooLarge)
+        const address = Option.getOrUndefined(request.remoteAddress)
+        const refuse = (answer: HttpServerResponse.HttpServerResponse) =>
+          Effect.as(turnAway("not_the_protocol", address), answer)
+        if (request.headers["content-type"] !== PeerMessage.contentType) return refuse(unsupported)
+        if (Number(request.headers["content-length"]) > maxBytes) return refuse(tooLarge)
         const answered = request.arrayBuffer.pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
           Effect.matchEffect({
             onSuccess: answer,
             onFailure: ({ reason }) =>
-              Effect.succeed(
+              refuse(
                 reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
                   ? tooLarge
                   : invalid("it cannot be read")
@@ -86,15 +93,15 @@ export const layer = (
           }),
           Effect.provideService(PeerCaller.PeerCaller, {
             connection: PeerMessage.connectionOf(request.headers[PeerMessage.connectionHeader]),
-            address: Option.getOrUndefined(request.remoteAddress)
+            address
           })
         )
         if (identify === undefined) return answered
         const proven = identify(request)
-        if (Option.isNone(proven)) return Effect.succeed(unproven)
+        if (Option.isNone(proven)) return Effect.as(turnAway("unproven", address), unproven)
         return Effect.provideService(answered, PeerProtocol.ProvenIdentity, proven)
       }
-      yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.forPeers(called))
+      yield* router.add("POST", ReplicaServer.peerPath, ReplicaServer.forPeers(turnAway, called))
     })
   )
 

@@ -90,7 +90,7 @@ export const make = Effect.gen(function* () {
       Effect.suspend(() => {
         if (error._tag !== "HandshakeRefused") return Effect.void
         if (sink.active()) {
-          sink.tell({ _tag: "HandshakeRefused", direction: "outgoing", peer, reason: error.reason })
+          sink.tell({ _tag: "HandshakeRefused", direction: "outgoing", peer, reason: error.reason, address: undefined })
         }
         return store.patiently("take another life", membership.refused(peer, error))
       })
