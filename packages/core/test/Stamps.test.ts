@@ -1,6 +1,6 @@
 /** Writes that may be repeated: a stamp is drawn first, and every copy has its version. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Exit, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type QuorumWriter, StampToken } from "../src/index.ts"
 import { EntryBatch, RunId, Version } from "../src/adapter.ts"
@@ -106,6 +106,49 @@ describe("a stamped write", () => {
       const first = yield* during(a.writer.commit(writes, { stamp }), 10)
       yield* TestClock.adjust(2000)
       assert.strictEqual((yield* during(b.writer.commit(writes, { stamp }), 10)).writeId, first.writeId)
+    })
+  )
+
+  it.effect("is drawn for each of many keys in their order, all of them or none", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* Cluster.running("abc", 2)
+      const keys = Array.from({ length: 50 }, (_, i) => ({ namespace: "n", key: `k${i}` }))
+      const stamps = yield* during(a.writer.stampEach(keys), 10)
+      assert.strictEqual(new Set(stamps).size, 50)
+      const ids: Array<string> = []
+      for (const [i, stamp] of stamps.entries()) {
+        b.writer.commitUnsafe(
+          put("v", `k${i}`),
+          (outcome) => void (Exit.isSuccess(outcome) && ids.push(outcome.value.writeId)),
+          { stamp }
+        )
+      }
+      yield* TestClock.adjust(100)
+      assert.strictEqual(new Set(ids).size, 50)
+      const rejected = yield* failure(a.writer.stampEach([...keys, { namespace: "", key: "k" }]), "WriteRejected")
+      assert.strictEqual(rejected.field, "namespace")
+      assert.deepStrictEqual(yield* a.writer.stampEach([]), [])
+      yield* TestClock.adjust(100)
+      assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
+      assert.strictEqual(a.writer.waiting(), 0)
+    })
+  )
+
+  it.effect("that waits for another copy of it may be taken back, and is not written", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("abc", 2)
+      const stamp = yield* during(a.writer.stamp(key), 10)
+      const told: Array<string> = []
+      const commit = (name: string) =>
+        a.writer.commitUnsafe(put("once"), (outcome) => void told.push(`${name} ${outcome._tag}`), { stamp })
+      const first = commit("first")
+      const second = commit("second")
+      commit("third")
+      first()
+      second()
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(told, ["third Success"])
+      assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
     })
   )
 

@@ -1,6 +1,6 @@
 /** Many writes in one request, each a line. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, QuorumError, type WriteId } from "@quorum/core"
+import { ClientSession, Entry, QuorumError, type WriteId } from "@quorum/core"
 import { Effect, Exit, Fiber, Stream } from "effect"
 import * as Batches from "../src/api/batches.ts"
 import * as Http from "node:http"
@@ -280,7 +280,12 @@ describe("a batch", () => {
       const ended: Array<string> = []
       const lines = ["k1", "k2", "k3"].map((key) => ({ namespace: "n", key, text: "v" }))
       const commit: Parameters<typeof Batches.each>[1] = (write) => () => void ended.push(Entry.listOf(write)[0]!.key)
-      const answers = Batches.each(Stream.fromIterable(lines), commit, () => Effect.void, Effect.succeed)
+      const answers = Batches.each(
+        Stream.fromIterable(lines),
+        commit,
+        () => Effect.void,
+        () => Effect.succeed(ClientSession.empty)
+      )
       const fiber = yield* Effect.forkChild(Stream.runDrain(answers), { startImmediately: true })
       yield* Effect.yieldNow
       assert.deepStrictEqual(ended, [])

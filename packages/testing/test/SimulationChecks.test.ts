@@ -142,6 +142,7 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
       },
       progress: () => Stream.die("nobody calls it"),
       stamp: () => never,
+      stampEach: () => never,
       resume: () => never,
       upgrade: () => never,
       verify: () => never,

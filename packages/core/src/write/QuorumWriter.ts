@@ -9,7 +9,7 @@ import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
-import * as Entry from "../log/Entry.ts"
+import type * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
@@ -34,8 +34,8 @@ import * as InSession from "./internal/InSession.ts"
 import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
-import * as StampToken from "./StampToken.ts"
-import { type CommitError, type ResumeError, sessionIn, stampIn, type WriteOptions } from "./WriteOptions.ts"
+import type * as StampToken from "./StampToken.ts"
+import { type CommitError, type ResumeError, stampIn, type WriteOptions } from "./WriteOptions.ts"
 
 export type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
@@ -101,6 +101,14 @@ export class QuorumWriter extends Context.Service<
       keys: RecordKey | ReadonlyArray<RecordKey>,
       options?: Pick<WriteOptions, "session">
     ) => Effect.Effect<StampToken.StampToken, CommitError>
+    /**
+     * {@link stamp} for each of many writes, of a key each, in their order: a majority is asked once for all of them.
+     * What one of them fails with is the answer.
+     */
+    readonly stampEach: (
+      keys: ReadonlyArray<RecordKey>,
+      options?: Pick<WriteOptions, "session">
+    ) => Effect.Effect<ReadonlyArray<StampToken.StampToken>, CommitError>
     /**
      * Waits for the quorum of a write, with a new deadline: after `QuorumNotMet`, and on any replica, after any restart.
      * One that is not held here yet is waited for as long as acks are by the usual policy, if a member may still bring
@@ -197,7 +205,7 @@ export const make = Effect.gen(function* () {
   const latestMillis = (): number => clock.time().millis + boundMillis
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
   const stamped = yield* Stamped.make
-  const inSession = yield* InSession.make(refuse, latestMillis)
+  const { atOnce, inSession } = yield* InSession.make(refuse, latestMillis)
 
   /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
   const offer = (
@@ -234,31 +242,23 @@ export const make = Effect.gen(function* () {
     return () => void (commit.cancelled = true)
   }
 
-  /** {@link offer} as an effect, which is interrupted by taking the write back. */
-  const offered = (
+  /** {@link offer} after a clock, and under the stamp that the write asks for, if it asks for one. */
+  const begin = (
     write: unknown,
     options: WriteOptions | undefined,
-    how: Parameters<typeof offer>[3]
-  ): Effect.Effect<Receipt, CommitError> =>
-    Effect.callback((resume) => {
-      const takeBack = offer(write, options, resume, how)
-      return takeBack && Effect.sync(takeBack)
-    })
-
-  const commitAfter = (
-    write: Entry.Writes,
-    options: WriteOptions | undefined,
     after: Commit["after"],
-    onDurable: Commit["onDurable"]
-  ): Effect.Effect<Receipt, CommitError> => {
+    resume: Commit["resume"],
+    onDurable?: Commit["onDurable"]
+  ): (() => void) | undefined => {
     const token = stampIn(options)
     if (token === undefined) {
-      return offered(write, options, onDurable === undefined && after === undefined ? asUsual : { after, onDurable })
+      const how = onDurable === undefined && after === undefined ? asUsual : { after, onDurable }
+      return offer(write, options, resume, how)
     }
-    return stamped(write, token, {
+    const ways: Stamped.Ways = {
       refuse,
-      append: (sound, drawn, onAppended) =>
-        offered(sound, options, {
+      append: (sound, drawn, onAppended, done) =>
+        offer(sound, options, done, {
           drawn,
           onDurable: (durable) => {
             onAppended()
@@ -266,11 +266,22 @@ export const make = Effect.gen(function* () {
           }
         }),
       resume: (writeId) => heldWrites.resume(writeId, options)
-    })
+    }
+    return stamped(write, token, ways, resume)
   }
 
-  const commit = (write: Entry.Writes, options: WriteOptions | undefined, onDurable?: Commit["onDurable"]) =>
-    inSession(options, (after) => commitAfter(write, options, after, onDurable))
+  /** {@link begin} in the session that the write asks for, as an effect: interrupted, it takes the write back. */
+  const commit = (
+    write: Entry.Writes,
+    options: WriteOptions | undefined,
+    onDurable?: Commit["onDurable"]
+  ): Effect.Effect<Receipt, CommitError> =>
+    inSession(options, (after) =>
+      Effect.callback((resume) => {
+        const takeBack = begin(write, options, after, resume, onDurable)
+        return takeBack && Effect.sync(takeBack)
+      })
+    )
 
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
 
@@ -287,9 +298,9 @@ export const make = Effect.gen(function* () {
         runFork(Effect.logError("what was called with the outcome of a commit has thrown", cause))
       }
     }
-    if (stampIn(options) === undefined && sessionIn(options) === undefined)
-      return offer(write, options, answer, asUsual) ?? nothing
-    // Copies of it, or what its client saw, are looked for first, and that takes a fiber.
+    const after = atOnce(options)
+    if (after !== undefined) return begin(write, options, after[0], answer) ?? nothing
+    // What its client saw has to come first, and that takes a fiber.
     const fiber = runFork(commit(write, options))
     const forget = fiber.addObserver(answer)
     return () => {
@@ -298,15 +309,9 @@ export const make = Effect.gen(function* () {
     }
   }
 
-  const draw = (keys: RecordKey | ReadonlyArray<RecordKey>, after: Commit["after"]) =>
-    Effect.callback<StampToken.StampToken, CommitError>((resume) => {
-      const refused: Commit["resume"] = (failure) => resume(Effect.andThen(failure, Effect.never))
-      const takeBack = offer(Drawing.removalsOf(keys), { w: "majority" }, refused, {
-        after,
-        onDrawn: (drawn, write) => resume(Effect.succeed(StampToken.make(drawn, Entry.listOf(write))))
-      })
-      return takeBack && Effect.sync(takeBack)
-    })
+  const drawing = Drawing.make((write, after, refused, onDrawn) =>
+    offer(write, { w: "majority" }, refused, { after, onDrawn })
+  )
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -341,11 +346,8 @@ export const make = Effect.gen(function* () {
     commit: (write, options) => commit(write, options),
     commitUnsafe: (write, done, options) => commitUnsafe(write, done, options),
     progress,
-    stamp: (keys, options) =>
-      Effect.mapError(
-        inSession(options, (after) => draw(keys, after)),
-        Drawing.namingKeys
-      ),
+    stamp: (keys, options) => inSession(options, (after) => drawing.stamp(keys, after)),
+    stampEach: (keys, options) => inSession(options, (after) => drawing.stampEach(keys, after)),
     resume: heldWrites.resume,
     upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
     verify: yield* Verifying.make,

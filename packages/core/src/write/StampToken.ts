@@ -10,11 +10,11 @@ import * as Chain from "../log/Chain.ts"
 import type { Stamp } from "../log/Entry.ts"
 import type { RunId } from "../identity/RunId.ts"
 
+const pattern = /^(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})\.[0-9a-f]{16}\.[pu]\.[0-9a-f]{16}\.[0-9a-f]{8}$/
+
 /** A token: `wallTime.logical.tie.order.keys.check`; the order is `p` when a majority was probed for its clocks, or `u`. */
 export const StampToken = Schema.String.check(
-  Schema.isPattern(/^(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})\.[0-9a-f]{16}\.[pu]\.[0-9a-f]{16}\.[0-9a-f]{8}$/, {
-    message: "a stamp is what a replica answered when it was asked for one"
-  })
+  Schema.isPattern(pattern, { message: "a stamp is what a replica answered when it was asked for one" })
 ).pipe(Schema.brand("@quorum/core/StampToken"))
 
 /** A token. */
@@ -32,9 +32,12 @@ export const make = ({ clock, tie, unprobed }: Stamp, keys: ReadonlyArray<Key>):
   return `${said}.${checkOf(said)}` as StampToken
 }
 
+/** Whether something looks like a token, as the schema says it. */
+export const is = (token: unknown): token is StampToken => typeof token === "string" && pattern.test(token)
+
 /** What a token stands for; none when it is misspelt. */
 export const read = (token: unknown): Option.Option<Stamp & { readonly keys: string }> => {
-  if (!isToken(token)) return Option.none()
+  if (!is(token)) return Option.none()
   const [wallTime, logical, tie, order, keys, check] = token.split(".") as [
     string,
     string,
@@ -51,20 +54,29 @@ export const read = (token: unknown): Option.Option<Stamp & { readonly keys: str
 
 /** A hash of keys, in any order. */
 export const hashOf = (keys: ReadonlyArray<Key>): string => {
+  const [only, ...others] = keys
+  // Most are of one key.
+  if (only !== undefined && others.length === 0) return digest(`${only.namespace}\0${only.key}`)
   const names = keys.map(({ key, namespace }) => `${namespace}\0${key}`).sort()
   return digest(names.join("\0\0"))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isToken = Schema.is(StampToken)
-
 const utf8 = new TextEncoder()
 
+/** Room for the text of most tokens and keys, which is hashed before this is used again. */
+const room = new Uint8Array(4096)
+const roomView = Chain.viewOf(room)
+
 const digest = (text: string): string => {
-  const bytes = utf8.encode(text)
-  const state = Chain.state(Chain.empty)
-  Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
+  const state = { high: 0, low: 0 }
+  if (text.length * 3 <= room.length) {
+    Chain.extend(state, roomView, 0, utf8.encodeInto(text, room).written)
+  } else {
+    const bytes = utf8.encode(text)
+    Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
+  }
   return Chain.format(state)
 }
 

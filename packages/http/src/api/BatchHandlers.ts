@@ -2,14 +2,14 @@
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
 import { ClientSessions, type Entry, QuorumWriter, type StampToken } from "@quorum/core"
-import { Effect, Exit, Layer, Schema } from "effect"
+import { Effect, Exit, Layer, Predicate, Result, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import * as Answers from "./answers.ts"
 import * as Batches from "./batches.ts"
 import { readJson } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import { asked, makeReport, namedW, namingW, shown } from "./commits.ts"
+import { asked, makeReport, namedW, namingW } from "./commits.ts"
 import * as Sessions from "./sessions.ts"
 import { Keys } from "./WritesApi.ts"
 
@@ -33,17 +33,14 @@ const batchHandlers = HttpApiBuilder.group(
       if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
-        writer.commit(writes, asked(query.w, stamp, headers)).pipe(Effect.map(shown), namingW, Effect.tapError(report))
+        writer.commit(writes, asked(query.w, stamp, headers)).pipe(namingW, Effect.tapError(report))
       const lines = Batches.linesOf(request.stream)
-      const finish = Sessions.afterLines(sessions, headers)
-      if (query.atomic === true) return Effect.succeed(Answers.responseOf(Batches.atomic(lines, commit, finish, stamp)))
+      const session = Sessions.afterLines(sessions, headers)
+      if (query.atomic === true)
+        return Effect.succeed(Batches.responseOf(Batches.atomic(lines, commit, session, stamp)))
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
-        writer.commitUnsafe(
-          writes,
-          (outcome) => done(Exit.mapBoth(outcome, { onSuccess: shown, onFailure: namedW })),
-          asked(query.w, stamp, headers)
-        )
-      return Effect.succeed(Answers.responseOf(Batches.each(lines, each, report, finish)))
+        writer.commitUnsafe(writes, (outcome) => done(Exit.mapError(outcome, namedW)), asked(query.w, stamp, headers))
+      return Effect.succeed(Batches.responseOf(Batches.each(lines, each, report, session)))
     })
   })
 )
@@ -56,26 +53,36 @@ const maxEachBytes = 1024 * 1024
 
 const decodeKeys = Schema.decodeUnknownEffect(Schema.fromJsonString(Keys))
 
+/** The keys of a body. What is wrong with it the schema says. */
+const keysOf = (text: string): Effect.Effect<typeof Keys.Type, Schema.SchemaError> => {
+  const json = Result.try(() => JSON.parse(text) as unknown)
+  return Result.isSuccess(json) && isKeys(json.success) ? Effect.succeed(json.success) : decodeKeys(text)
+}
+
+const isKeys = (json: unknown): json is typeof Keys.Type =>
+  Predicate.hasProperty(json, "keys") && Array.isArray(json.keys) && json.keys.length > 0 && json.keys.every(isKey)
+
+const isKey = (json: unknown): boolean =>
+  Predicate.isObject(json) && Predicate.isString(json["namespace"]) && Predicate.isString(json["key"])
+
 const stampsHandlers = HttpApiBuilder.group(
   ClientApi,
   "stamps",
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const report = makeReport()
-    const draw = (keys: Parameters<typeof writer.stamp>[0], headers: Sessions.Asked) =>
-      writer.stamp(keys, Sessions.option(headers)).pipe(namingW, Effect.tapError(report))
+    const said = <A, E extends QuorumWriter.CommitError>(drawn: Effect.Effect<A, E>) =>
+      drawn.pipe(namingW, Effect.tapError(report))
     return handlers
       .handleRaw("draw", ({ headers, request }) =>
-        Effect.flatMap(readJson(request, maxKeysBytes, decodeKeys), ({ keys }) =>
-          Effect.map(draw(keys, headers), (stamp) => ({ stamp }))
+        Effect.flatMap(readJson(request, maxKeysBytes, keysOf), ({ keys }) =>
+          Effect.map(said(writer.stamp(keys, Sessions.option(headers))), (stamp) => ({ stamp }))
         )
       )
       .handleRaw("drawEach", ({ headers, request }) =>
-        Effect.flatMap(readJson(request, maxEachBytes, decodeKeys), ({ keys }) =>
-          // At once, so that a majority is asked once for all of them.
-          Effect.map(
-            Effect.forEach(keys, (key) => draw(key, headers), { concurrency: "unbounded" }),
-            (stamps) => ({ stamps })
+        Effect.flatMap(readJson(request, maxEachBytes, keysOf), ({ keys }) =>
+          Effect.map(said(writer.stampEach(keys, Sessions.option(headers))), (stamps) =>
+            HttpServerResponse.jsonUnsafe({ stamps }, { status: 201 })
           )
         )
       )

@@ -1,19 +1,61 @@
 /**
- * The answers of a batch as bytes: those that are known at once are one piece on the way, and not one each.
+ * The answers of a batch as lines. Of a receipt they say what the schema `BatchAnswer` would, without going through it for
+ * every line: what the receipts of one group share is made into text once.
  */
-import { Schema, Stream } from "effect"
-import { HttpServerResponse } from "effect/http"
-import { BatchAnswer } from "./BatchApi.ts"
+import { ClientSession, QuorumError, QuorumPolicy, Receipt } from "@quorum/core"
+import { Result, Schema } from "effect"
+import { withoutDetails } from "./ErrorTravel.ts"
+import { problemOf } from "./ProblemTable.ts"
 
-/** The answer to a batch: a line for each. */
-export const responseOf = (answers: Stream.Stream<BatchAnswer>): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.stream(answers.pipe(Stream.chunks, Stream.map(bytesOf)), { contentType: "application/x-ndjson" })
+/** What became of the write of a line. */
+export type Outcome = Result.Result<Receipt.Receipt, Error>
+
+/** Answers to lines from one on. The last of them says what the session of the client is after it and all before. */
+export const textOf = (first: number, outcomes: ReadonlyArray<Outcome>, session: ClientSession.ClientSession): string =>
+  outcomes
+    .map((outcome, i) => lineOf(first + i, outcome, i === outcomes.length - 1 ? sessionText(session) : ""))
+    .join("")
+
+/** What became of a line, by its number, as a line of text. Of a receipt it says what a client may see. */
+export const lineOf = (line: number, outcome: Outcome, more = ""): string => {
+  if (Result.isSuccess(outcome)) {
+    return `{"line":${line},"status":201,"receipt":${receiptText(outcome.success)}${more}}\n`
+  }
+  const { problem, status } = problemOf(outcome.failure)
+  return `{"line":${line},"status":${status},"problem":${JSON.stringify(problem)}${more}}\n`
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const encode = Schema.encodeSync(Schema.toCodecJson(BatchAnswer))
+/** Text of values that come many times in a row: made again when another one comes. */
+const remembered = <A extends object>(textOf: (value: A) => string): ((value: A) => string) => {
+  let known: A | undefined
+  let text = ""
+  return (value) => {
+    if (value !== known) {
+      text = textOf(value)
+      known = value
+    }
+    return text
+  }
+}
 
-const utf8 = new TextEncoder()
+const codecText = <A>(codec: Schema.Codec<A, unknown>) => {
+  const encode = Schema.encodeSync(Schema.toCodecJson(codec))
+  return (value: A): string => JSON.stringify(encode(value))
+}
 
-const bytesOf = (answers: ReadonlyArray<BatchAnswer>): Uint8Array =>
-  utf8.encode(answers.map((answer) => `${JSON.stringify(encode(answer))}\n`).join(""))
+const sessionText = (session: ClientSession.ClientSession): string => `,"session":"${ClientSession.encode(session)}"`
+
+const policyText = remembered(codecText<QuorumPolicy.QuorumPolicy>(QuorumPolicy.QuorumPolicy))
+
+const ackedText = remembered(codecText<Receipt.Receipt["acked"]>(Schema.Array(Receipt.Acked)))
+
+const verdictsText = codecText<QuorumError.Verdicts>(QuorumError.Verdicts)
+
+const missingText = remembered((missing: QuorumError.Verdicts) => verdictsText(withoutDetails(missing)))
+
+const receiptText = ({ acked, clock, durationMillis, missing, policy, tie, writeId }: Receipt.Receipt): string =>
+  `{"writeId":"${writeId}","clock":{"wallTime":${clock.wallTime},"logical":${clock.logical}},"tie":"${tie}",` +
+  `"policy":${policyText(policy)},"acked":${ackedText(acked)},"missing":${missingText(missing)},` +
+  `"durationMillis":${durationMillis}}`

@@ -1,12 +1,14 @@
 /**
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
-import { Entry, type QuorumError, type QuorumWriter, type Receipt, type StampToken } from "@quorum/core"
-import { Cause, Effect, Exit, Option, Result, Schema, Stream } from "effect"
+import type { ClientSession, Entry, QuorumError, QuorumWriter, Receipt, StampToken } from "@quorum/core"
+import { Cause, Effect, Exit, Option, Result, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
-import { type BatchAnswer, BatchLine, maxLineBytes } from "./BatchApi.ts"
+import { HttpServerResponse } from "effect/http"
+import * as Answers from "./answers.ts"
+import { maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest } from "./ApiErrors.ts"
-import { problemOf } from "./ProblemTable.ts"
+import { invalid, lineOf } from "./batchLines.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
 const concurrency = 2
@@ -37,24 +39,32 @@ type Report = (error: LineError) => Effect.Effect<void>
 export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
   body.pipe(Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes })))
 
-/** What becomes of answers before they are sent, in their order. */
-type Finish = (answers: ReadonlyArray<BatchAnswer>) => Effect.Effect<ReadonlyArray<BatchAnswer>>
+/** The answer to a batch: a line for each of its own, and those that are known at once are one piece on the way. */
+export const responseOf = (answers: Stream.Stream<string>): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.stream(Stream.encodeText(answers), { contentType: "application/x-ndjson" })
+
+/** What the session of the client is after these answers and all before, which come in their order. */
+type Session = (answers: ReadonlyArray<Answers.Outcome>) => Effect.Effect<ClientSession.ClientSession>
 
 /** Each line is a write of its own. What ends the lines, as one that is no JSON, is the last answer. */
 export const each = (
   lines: Stream.Stream<unknown, unknown>,
   commit: CommitUnsafe,
   report: Report,
-  finish: Finish
-): Stream.Stream<BatchAnswer> => {
+  session: Session
+): Stream.Stream<string> => {
   let count = 0
   return lines.pipe(
     Stream.chunks,
-    Stream.map((chunk) => chunk.map((json) => ({ json, line: ++count }))),
     Stream.mapEffect((chunk) => commitEach(chunk, commit, report), { concurrency }),
-    Stream.mapEffect(finish),
-    Stream.flattenIterable,
-    Stream.catch((cause) => Stream.suspend(() => Stream.succeed(answerOf(count + 1, Result.fail(endOf(cause))))))
+    Stream.mapEffect((outcomes) =>
+      Effect.map(session(outcomes), (after) => {
+        const first = count + 1
+        count += outcomes.length
+        return Answers.textOf(first, outcomes, after)
+      })
+    ),
+    Stream.catch((cause) => Stream.suspend(() => Stream.succeed(Answers.lineOf(count + 1, Result.fail(endOf(cause))))))
   )
 }
 
@@ -62,9 +72,9 @@ export const each = (
 export const atomic = (
   lines: Stream.Stream<unknown, unknown>,
   commit: Commit,
-  finish: Finish,
+  session: Session,
   stamp: StampToken.StampToken | undefined
-): Stream.Stream<BatchAnswer> => {
+): Stream.Stream<string> => {
   let count = 0
   const writes = lines.pipe(
     Stream.take(maxAtomicLines + 1),
@@ -83,37 +93,31 @@ export const atomic = (
       first === undefined ? Effect.fail(invalid("there is no line")) : Effect.succeed([first, ...rest] as const)
     )
   )
-  return Stream.fromIterableEffect(
-    Effect.flatMap(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (result) =>
-      finish([answerOf(Math.max(1, count), result)])
+  return Stream.fromEffect(
+    Effect.flatMap(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (outcome) =>
+      Effect.map(session([outcome]), (after) => Answers.textOf(Math.max(1, count), [outcome], after))
     )
   )
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Line {
-  readonly json: unknown
-  /** Its number in the request. */
-  readonly line: number
-}
-
 /** Commits lines, and answers when all have their answers. One fiber waits for them; interrupted, it ends their waiting. */
 const commitEach = (
-  lines: ReadonlyArray<Line>,
+  lines: ReadonlyArray<unknown>,
   commit: CommitUnsafe,
   report: Report
-): Effect.Effect<ReadonlyArray<BatchAnswer>> =>
+): Effect.Effect<ReadonlyArray<Answers.Outcome>> =>
   Effect.callback((resume) => {
-    const answers: Array<BatchAnswer> = []
+    const outcomes: Array<Answers.Outcome> = []
     const errors: Array<LineError> = []
     const endings: Array<() => void> = []
     let left = lines.length
-    const answer = (i: number, result: Result.Result<Receipt.Receipt, LineError>): void => {
-      answers[i] = answerOf(lines[i]!.line, result)
-      if (--left === 0) resume(Effect.as(Effect.forEach(errors, report, { discard: true }), answers))
+    const answer = (i: number, outcome: Answers.Outcome): void => {
+      outcomes[i] = outcome
+      if (--left === 0) resume(Effect.as(Effect.forEach(errors, report, { discard: true }), outcomes))
     }
-    lines.forEach(({ json }, i) => {
+    lines.forEach((json, i) => {
       const read = lineOf(json)
       if (Result.isFailure(read)) return answer(i, Result.fail(read.failure))
       const { stamp, write } = read.success
@@ -129,8 +133,6 @@ const commitEach = (
     return Effect.sync(() => endings.forEach((end) => end()))
   })
 
-const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
-
 /** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */
 const endOf = (cause: unknown): InvalidRequest => {
   const why = Ndjson.isNdjsonError(cause)
@@ -144,29 +146,3 @@ const whyNoLine: Record<Ndjson.NdjsonErrorReason, string> = {
   InvalidUtf8: "this line is no UTF-8",
   LineTooLarge: `this line has more than ${maxLineBytes} bytes`
 }
-
-const jsonType = "application/json"
-
-const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
-
-/** A line: its write, and the stamp of that. */
-const lineOf = (json: unknown) =>
-  Result.mapBoth(decode(json), {
-    onFailure: ({ message }) => invalid(message),
-    onSuccess: (line) => ({ write: writeOf(line), stamp: line.stamp })
-  })
-
-const writeOf = ({ contentType, json, key, namespace, text, value }: typeof BatchLine.Type): Entry.Write => {
-  const type = contentType === undefined ? {} : { contentType }
-  if (value !== undefined) return Entry.put(namespace, key, value, type)
-  if (text !== undefined) return Entry.put(namespace, key, text, type)
-  // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
-  if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
-  // A delete has no value, and so no type: core says so.
-  return { ...Entry.remove(namespace, key), ...type }
-}
-
-const answerOf = (line: number, result: Result.Result<Receipt.Receipt, LineError>): BatchAnswer =>
-  Result.isSuccess(result)
-    ? { line, status: 201, receipt: result.success }
-    : { line, ...(problemOf(result.failure) as Pick<BatchAnswer, "problem" | "status">) }

@@ -3,9 +3,9 @@
  * answer the same and what it did and saw now. What a session is, is core's.
  */
 import { ClientSession, type ClientSessions, QuorumError, type Receipt } from "@quorum/core"
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import type { BatchAnswer } from "./BatchApi.ts"
+import type { Outcome } from "./answers.ts"
 
 /** The name of the header. */
 export const header = "quorum-session"
@@ -46,21 +46,17 @@ export const afterWrite =
     )
   }
 
-/** Has the last of the lines that are answered together say what the session is after them and all before. */
+/** What the session is after lines that are answered together, and all before. */
 export const afterLines = (sessions: Sessions, headers: Asked) => {
   let session = of(headers)
-  return Effect.fnUntraced(function* (answers: ReadonlyArray<BatchAnswer>) {
-    session = yield* sessions.afterWrites(
-      session,
-      answers.flatMap(({ problem, receipt }) => receipt ?? unmet(problem) ?? [])
-    )
-    return answers.map((answer, i) => (i < answers.length - 1 ? answer : { ...answer, session }))
-  })
+  return (outcomes: ReadonlyArray<Outcome>): Effect.Effect<ClientSession.ClientSession> =>
+    Effect.map(sessions.afterWrites(session, outcomes.flatMap(writtenBy)), (after) => (session = after))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isUnmet = Schema.is(Schema.Struct({ error: Schema.Literal("quorum_not_met") }))
-
-/** What became of the write of a line that has no receipt, if it took place. */
-const unmet = (problem: BatchAnswer["problem"]): "unmet" | undefined => (isUnmet(problem) ? "unmet" : undefined)
+/** The write of a line that is durable here, whether or not it has met its quorum. */
+const writtenBy = (outcome: Outcome): ReadonlyArray<ClientSessions.Written> => {
+  if (Result.isSuccess(outcome)) return [outcome.success]
+  return outcome.failure instanceof QuorumError.QuorumNotMet ? ["unmet"] : []
+}

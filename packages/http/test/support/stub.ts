@@ -91,6 +91,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
     },
     progress: () => Stream.die("not expected"),
     stamp: () => Effect.die("not expected"),
+    stampEach: () => Effect.die("not expected"),
     verify: () => Effect.die("not expected"),
     upgrade: () => Effect.die("not expected"),
     resume: () => Effect.die("not expected"),

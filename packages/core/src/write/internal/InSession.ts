@@ -21,8 +21,18 @@ export const make = Effect.fnUntraced(function* (
   const sessions = yield* ClientSessions
   const { usual } = yield* Policies
 
+  /** The sessions that were found to be some: many writes are of one. */
+  const sound = new WeakSet<ClientSession.ClientSession>()
+  const isSession = (session: unknown): session is ClientSession.ClientSession => {
+    if (typeof session === "object" && session !== null && sound.has(session as ClientSession.ClientSession))
+      return true
+    if (!ClientSession.is(session)) return false
+    sound.add(session)
+    return true
+  }
+
   const clockOf = (session: unknown): Effect.Effect<HybridLogicalClock | undefined, CommitError> => {
-    if (!ClientSession.is(session)) {
+    if (!isSession(session)) {
       const detail = "it is not what a client did and saw"
       return refuse(new QuorumError.WriteRejected({ field: "session", reason: "invalid", detail }))
     }
@@ -35,12 +45,25 @@ export const make = Effect.fnUntraced(function* (
     )
   }
 
-  /** Goes on with the clock that the session of a write asks for, when that may be followed. */
-  return <A>(
-    options: WriteOptions | undefined,
-    next: (after: HybridLogicalClock | undefined) => Effect.Effect<A, CommitError>
-  ): Effect.Effect<A, CommitError> => {
-    const session = sessionIn(options)
-    return session === undefined ? next(undefined) : Effect.flatMap(clockOf(session), next)
+  return {
+    /** Goes on with the clock that the session of a write asks for, when that may be followed. */
+    inSession: <A>(
+      options: WriteOptions | undefined,
+      next: (after: HybridLogicalClock | undefined) => Effect.Effect<A, CommitError>
+    ): Effect.Effect<A, CommitError> => {
+      const session = sessionIn(options)
+      return session === undefined ? next(undefined) : Effect.flatMap(clockOf(session), next)
+    },
+    /** That clock, in a list of one, where it is known at once. */
+    atOnce: (options: WriteOptions | undefined): readonly [HybridLogicalClock | undefined] | undefined => {
+      const session = sessionIn(options)
+      if (session === undefined) return unasked
+      return isSession(session) && session.clock.wallTime <= latestMillis() ? [session.clock] : undefined
+    }
   }
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Of a write that is in no session. */
+const unasked = [undefined] as const

@@ -5,7 +5,7 @@
  * of the token: to every replica the two are one write, whatever came between. So it is never stamped anew, and it is
  * not looked for elsewhere first: a write that a majority does not know of may still come to light.
  */
-import { Context, Effect, type Exit, Latch, Option, Result } from "effect"
+import { Context, Effect, Exit, Latch, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
@@ -27,17 +27,26 @@ export const StampHorizon = Context.Reference<number>("@quorum/core/StampHorizon
   defaultValue: () => 24 * 60 * 60 * 1000
 })
 
+/** Is called with what became of a write. */
+type Done = (outcome: Exit.Exit<Receipt, CommitError>) => void
+
 /** What a token's write is committed with. */
 export interface Ways {
   /** Says to listeners why nothing was written, and fails with it. */
   readonly refuse: (error: CommitError) => Exit.Exit<never, CommitError>
-  /** Appends it under its version; calls `onAppended` as soon as it is found here. */
+  /** Appends it under its version; calls `onAppended` as soon as it is found here. Returns how to take it back. */
   readonly append: (
     write: Entry.Writes,
     stamp: Entry.Stamp,
-    onAppended: () => void
-  ) => Effect.Effect<Receipt, CommitError>
+    onAppended: () => void,
+    done: Done
+  ) => (() => void) | undefined
   readonly resume: (writeId: WriteId.WriteId) => Effect.Effect<Receipt, ResumeError>
+}
+
+/** A token whose write is looked for or being appended; others wait by the latch, which most never need. */
+interface Turn {
+  latch: Latch.Latch | undefined
 }
 
 /** Looks for copies in the records of this replica. */
@@ -48,8 +57,9 @@ export const make = Effect.gen(function* () {
   const limits = yield* Limits.Limits
   const boundMillis = yield* ClockBound
   const horizonMillis = yield* StampHorizon
-  /** The tokens whose write is looked for or being appended. */
-  const turns = new Map<string, Latch.Latch>()
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
+  const turns = new Map<string, Turn>()
 
   /** The version of a token, when it is one for these writes. */
   const versionOf = (token: unknown, write: Entry.Writes): Result.Result<Entry.Stamp, QuorumError.WriteRejected> => {
@@ -84,44 +94,79 @@ export const make = Effect.gen(function* () {
     return undefined
   })
 
-  /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
-  const inTurn = <A, E>(token: string, body: (endTurn: () => void) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.gen(function* () {
-      for (let before = turns.get(token); before !== undefined; before = turns.get(token)) yield* before.await
-      const turn = Latch.makeUnsafe(false)
-      turns.set(token, turn)
-      const endTurn = (): void => {
-        if (turns.get(token) === turn) turns.delete(token)
-        turn.openUnsafe()
-      }
-      return yield* Effect.ensuring(body(endTurn), Effect.sync(endTurn))
+  /** {@link prepare}, with what it fails with as an outcome of the write. */
+  const find = (write: Entry.Writes, stamp: Entry.Stamp, refuse: Ways["refuse"]) =>
+    Effect.catchTags(prepare(write, stamp), {
+      StampReused: refuse,
+      TooOldToKnow: refuse,
+      StoreError: (error) => refuse(notRead(error))
     })
 
-  return (write: unknown, token: unknown, { append, refuse, resume }: Ways): Effect.Effect<Receipt, CommitError> =>
-    Effect.gen(function* () {
-      const sound = Limits.checkWrites(write, limits)
-      if (Result.isFailure(sound)) return yield* refuse(sound.failure)
-      const stamp = versionOf(token, sound.success)
-      if (Result.isFailure(stamp)) return yield* refuse(stamp.failure)
-      return yield* inTurn(String(token), (endTurn) =>
-        Effect.flatMap(
-          Effect.catchTags(prepare(sound.success, stamp.success), {
-            StampReused: refuse,
-            TooOldToKnow: refuse,
-            StoreError: (error) => refuse(notRead(error))
-          }),
-          (found) => {
-            if (found === undefined) return append(sound.success, stamp.success, endTurn)
-            endTurn()
-            const lost = (error: Unread) => refuse(notRead(error))
-            return Effect.catchTags(resume(found), { StoreError: lost, WriteReplaced: lost, WriteUnknown: lost })
-          }
+  /**
+   * Commits a write under a token, and calls `done` with what became of it. What is looked for is nearly always found or
+   * missed at once, so no fiber waits for it. Returns how to end the waiting.
+   */
+  return (write: unknown, token: unknown, { append, refuse, resume }: Ways, done: Done): (() => void) => {
+    const sound = Limits.checkWrites(write, limits)
+    if (Result.isFailure(sound)) return ended(done, refuse(sound.failure))
+    const stamp = versionOf(token, sound.success)
+    if (Result.isFailure(stamp)) return ended(done, refuse(stamp.failure))
+    const name = String(token)
+    const turn: Turn = { latch: undefined }
+    let ending = nothing
+    const endTurn = (): void => {
+      if (turns.get(name) !== turn) return
+      turns.delete(name)
+      turn.latch?.openUnsafe()
+    }
+    /** Goes on with what comes of an effect, within this call if it comes at once. */
+    const follow = <A, E>(effect: Effect.Effect<A, E>, next: (exit: Exit.Exit<A, E>) => void): void => {
+      const fiber = runFork(effect)
+      let forget = nothing
+      ending = () => {
+        forget()
+        fiber.interruptUnsafe()
+      }
+      forget = fiber.addObserver(next)
+    }
+    const answer: Done = (outcome) => {
+      endTurn()
+      done(outcome)
+    }
+    const go = (): void => {
+      const before = turns.get(name)
+      if (before !== undefined) return follow((before.latch ??= Latch.makeUnsafe(false)).await, go)
+      turns.set(name, turn)
+      follow(find(sound.success, stamp.success, refuse), (found) => {
+        if (Exit.isFailure(found)) return answer(Exit.failCause(found.cause))
+        if (found.value === undefined) {
+          ending = append(sound.success, stamp.success, endTurn, answer) ?? nothing
+          return
+        }
+        endTurn()
+        const lost = (error: Unread) => refuse(notRead(error))
+        follow(
+          Effect.catchTags(resume(found.value), { StoreError: lost, WriteReplaced: lost, WriteUnknown: lost }),
+          done
         )
-      )
-    })
+      })
+    }
+    go()
+    return () => {
+      ending()
+      endTurn()
+    }
+  }
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const nothing = (): void => undefined
+
+const ended = (done: Done, outcome: Exit.Exit<never, CommitError>): (() => void) => {
+  done(outcome)
+  return nothing
+}
 
 const rejected = (detail: string) =>
   Result.fail(new QuorumError.WriteRejected({ field: "stamp", reason: "invalid", detail }))

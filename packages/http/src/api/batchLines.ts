@@ -1,0 +1,62 @@
+/**
+ * The lines of a batch, as the writes that they are. Pure.
+ */
+import { Entry, StampToken } from "@quorum/core"
+import { Result, Schema } from "effect"
+import { Base64 } from "effect/encoding"
+import { InvalidRequest } from "./ApiErrors.ts"
+import { BatchLine } from "./BatchApi.ts"
+
+/** A write, and the stamp that its line says. */
+export interface Line {
+  readonly write: Entry.Write
+  readonly stamp: StampToken.StampToken | undefined
+}
+
+/** What is wrong with a body, or with a line of it. */
+export const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
+
+/** A line: its write, and the stamp of that. What is wrong with it the schema says. */
+export const lineOf = (json: unknown): Result.Result<Line, InvalidRequest> => {
+  const usual = usualLine(json)
+  if (usual !== undefined) return Result.succeed(usual)
+  return Result.mapBoth(decode(json), {
+    onFailure: ({ message }) => invalid(message),
+    onSuccess: (line) => ({ write: writeOf(line), stamp: line.stamp })
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const jsonType = "application/json"
+
+const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
+
+/** A line as most are, which is one for the schema too: names, a value in base64 or as text, and perhaps a stamp. */
+const usualLine = (json: unknown): Line | undefined => {
+  if (typeof json !== "object" || json === null) return undefined
+  const { contentType, key, namespace, stamp, text, value } = json as Readonly<Record<string, unknown>>
+  if (typeof namespace !== "string" || typeof key !== "string") return undefined
+  if (stamp !== undefined && !StampToken.is(stamp)) return undefined
+  if (contentType !== undefined && typeof contentType !== "string") return undefined
+  const bytes = text === undefined ? bytesOf(value) : value === undefined ? wellFormed(text) : undefined
+  const optional = (stamp === undefined ? 0 : 1) + (contentType === undefined ? 0 : 1)
+  if (bytes === undefined || Object.keys(json).length !== 3 + optional) return undefined
+  return { write: Entry.put(namespace, key, bytes, contentType === undefined ? {} : { contentType }), stamp }
+}
+
+const bytesOf = (value: unknown): Uint8Array | undefined =>
+  typeof value === "string" ? Result.getOrUndefined(Base64.decode(value)) : undefined
+
+const wellFormed = (text: unknown): string | undefined =>
+  typeof text === "string" && text.isWellFormed() ? text : undefined
+
+const writeOf = ({ contentType, json, key, namespace, text, value }: typeof BatchLine.Type): Entry.Write => {
+  const type = contentType === undefined ? {} : { contentType }
+  if (value !== undefined) return Entry.put(namespace, key, value, type)
+  if (text !== undefined) return Entry.put(namespace, key, text, type)
+  // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
+  if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
+  // A delete has no value, and so no type: core says so.
+  return { ...Entry.remove(namespace, key), ...type }
+}
