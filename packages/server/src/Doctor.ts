@@ -40,7 +40,7 @@ type Status = NonNullable<View["status"]>
 const skewMillis = 5000
 
 /** How long a sync may take on average, in seconds. */
-const slowSyncSeconds = 0.05
+export const slowSyncSeconds = 0.05
 
 const ofOne = (view: View): ReadonlyArray<Finding> => {
   const { error = "no answer", metrics, open, status, url } = view

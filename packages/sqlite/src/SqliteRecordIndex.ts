@@ -13,6 +13,7 @@ import * as path from "node:path"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Database from "./internal/database.ts"
 import * as Files from "./internal/files.ts"
+import * as IndexFile from "./internal/indexFile.ts"
 import * as Pointers from "./internal/pointers.ts"
 import * as Place from "./internal/place.ts"
 
@@ -122,8 +123,7 @@ const open = (
   heads: ReadonlyMap<string, number>
 ) => {
   const kind: Database.Kind = {
-    applicationId: 0x51494458, // "QIDX"
-    version: 2,
+    ...Database.index,
     cacheKiB: 16384,
     create: (db) => {
       db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, open_in TEXT NOT NULL) STRICT;
@@ -139,7 +139,7 @@ const open = (
     Files.prepare(file)
     const db = Database.open(file, kind)
     try {
-      const unusable = whyUnusable(db, store, boot, heads)
+      const unusable = IndexFile.whyUnusable(db, store, boot, heads)
       if (unusable !== undefined) throw Database.damaged(`${file} ${unusable}`)
       return opened(file, db, store, boot)
     } catch (cause) {
@@ -155,25 +155,6 @@ const open = (
     Files.remove(file)
     return { ...use(), rebuilt: error.detail }
   }
-}
-
-const whyUnusable = (
-  db: DatabaseSync,
-  { doubt, identity: { cluster, incarnation, replica } }: ReplicaStore.ReplicaStore["Service"],
-  boot: string,
-  heads: ReadonlyMap<string, number>
-): string | undefined => {
-  const found = db.prepare("SELECT * FROM store").get()
-  if (found?.["cluster"] !== cluster || found["replica"] !== replica) return "belongs to another store"
-  // After another boot, or a sync that failed, the same store has a new incarnation.
-  const isRenewed = doubt === "other_boot" || doubt === "sync_failed"
-  if (found["incarnation"] !== incarnation && !isRenewed) return "belongs to another store"
-  if (found["open_in"] !== "" && found["open_in"] !== boot) return "was open when the machine went down"
-  for (const { name, seq } of db.prepare("SELECT name, seq FROM log WHERE seq > 0").all()) {
-    const held = heads.get(String(name)) ?? 0
-    if (Number(seq) > held) return `covers ${name} up to ${seq}, and the log ends at ${held}`
-  }
-  return undefined
 }
 
 const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore["Service"], boot: string) => {

@@ -1,18 +1,24 @@
 /**
  * `quorum doctor`: what is wrong with the replicas, and what to do.
  */
-import { Console, Effect } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Doctor from "../Doctor.ts"
 import * as Table from "../tools/Table.ts"
-import { Ended } from "./Ending.ts"
+import { Ended, Usage } from "./Ending.ts"
+import * as Folder from "./folder.ts"
 import * as Remote from "./remote.ts"
 
 /** The command. */
 export const command = Command.make(
   "doctor",
-  Remote.flags,
+  { ...Remote.flags, ...Folder.flags },
   Effect.fnUntraced(function* (given) {
+    if (Option.isSome(given.data) || Option.isSome(given.config)) {
+      if (given.url.length > 0) return yield* new Usage({ detail: "--url and --data: give one of them" })
+      return yield* Folder.examine(given)
+    }
+    if (given.sync) return yield* new Usage({ detail: "--sync: measured in a folder; give --data" })
     const remote = yield* Remote.connect(given)
     const replicas = yield* Remote.ask(given, (signal) => remote.client.status({ signal }))
     const views = yield* Effect.promise(() =>
@@ -39,15 +45,18 @@ export const command = Command.make(
 ).pipe(
   Command.withDescription(
     "Looks at replicas that run: whether each answers, votes and reaches its peers, damage and drift, clocks, lag, disk space " +
-      "and the time of a sync, settings that differ, and ports that are open to everyone. Says what to do. Changes nothing. " +
-      "Exit code 1 when there is a problem."
+      "and the time of a sync, settings that differ, and ports that are open to everyone. With --data or --config looks into " +
+      "the folder of a replica that is stopped: whose it is, every entry against its checksums, where it lives, its index and " +
+      "its settings. Says what to do. Changes nothing. Exit code 1 when there is a problem."
   ),
   Command.withShortDescription("Says what is wrong with the replicas, and what to do"),
   Command.withExamples([
     {
       command: "quorum doctor --url http://10.0.0.1:7401,http://10.0.0.2:7401,http://10.0.0.3:7401",
       description: "All replicas of a set"
-    }
+    },
+    { command: "quorum doctor --data /var/lib/quorum", description: "One that is stopped" },
+    { command: "quorum doctor --config /etc/quorum/quorum.json --sync", description: "The same, as it is configured" }
   ])
 )
 

@@ -8,12 +8,22 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { DatabaseSync } from "./nodeSqlite.ts"
 
-/** What kind of file it is, and how it is created. */
-export interface Kind {
+/** Whose a file is. */
+export interface Brand {
   /** SQLite's `application_id`: tells our files from those of other programs. */
   readonly applicationId: number
   /** SQLite's `user_version`: the version of the tables. */
   readonly version: number
+}
+
+/** The file of the logs, "QLOG". */
+export const logs: Brand = { applicationId: 0x514c4f47, version: 3 }
+
+/** The file of the index, "QIDX". */
+export const index: Brand = { applicationId: 0x51494458, version: 2 }
+
+/** What kind of file it is, and how it is created. */
+export interface Kind extends Brand {
   /** Memory for cached pages, in KiB. */
   readonly cacheKiB: number
   /** The most that the file may grow to, in bytes. */
@@ -41,13 +51,8 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
     if (found.application_id === 0 && found.user_version === 0 && found.tables === 0) {
       kind.create(db)
       db.exec(`PRAGMA application_id = ${kind.applicationId}; PRAGMA user_version = ${kind.version}`)
-    } else if (found.application_id !== kind.applicationId) {
-      throw new ForeignFile(`${file} is the SQLite file of another program; choose another folder`)
-    } else if (found.user_version !== kind.version) {
-      throw damaged(
-        `${file} has tables of version ${found.user_version}, and this @quorum/sqlite knows version ${kind.version}; ` +
-          "use the version of @quorum/sqlite that wrote it"
-      )
+    } else {
+      checkBrand(file, kind, found)
     }
     db.exec(`COMMIT; PRAGMA cache_size = -${kind.cacheKiB}`)
     // The write-ahead log is reset after every checkpoint of 250 pages, and cut down to 16 MiB after a large batch. With
@@ -59,6 +64,18 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
     db.close()
     throw cause
   }
+}
+
+/** Throws when a file is another program's, or of another version. */
+export const checkBrand = (file: string, { applicationId, version }: Brand, found: ReturnType<typeof read>): void => {
+  if (found.application_id !== applicationId) {
+    throw new ForeignFile(`${file} is the SQLite file of another program; choose another folder`)
+  }
+  if (found.user_version === version) return
+  throw damaged(
+    `${file} has tables of version ${found.user_version}, and this @quorum/sqlite knows version ${version}; ` +
+      "use the version of @quorum/sqlite that wrote it"
+  )
 }
 
 /**
@@ -156,7 +173,8 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const read = (db: DatabaseSync) =>
+/** Whose a file says that it is. */
+export const read = (db: DatabaseSync) =>
   db
     .prepare("SELECT *, (SELECT count(*) FROM sqlite_schema) AS tables FROM pragma_application_id, pragma_user_version")
     .get() as { readonly application_id: number; readonly user_version: number; readonly tables: number }

@@ -37,8 +37,7 @@ export const open = <A>(
   const descriptor = fs.openSync(file, "r+")
   const db = Files.orClose(descriptor, () =>
     Database.open(file, {
-      applicationId: 0x514c4f47, // "QLOG"
-      version: 3,
+      ...Database.logs,
       cacheKiB: 8192,
       maxBytes,
       create: (db) => {

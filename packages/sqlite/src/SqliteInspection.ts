@@ -1,0 +1,117 @@
+/**
+ * A look at the folder of a store that no process has open: whose it is, where it lives, what is damaged in it and whether
+ * its index can be used. Nothing in the folder changes by it.
+ */
+import type { LogId } from "@quorum/core"
+import { DamagedRange, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
+import { Effect, Schema } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as Database from "./internal/database.ts"
+import * as Files from "./internal/files.ts"
+import * as HeldLog from "./internal/heldLog.ts"
+import * as IndexFile from "./internal/indexFile.ts"
+import * as Looking from "./internal/looking.ts"
+import * as Mending from "./internal/mending.ts"
+import type { DatabaseSync } from "./internal/nodeSqlite.ts"
+import * as Place from "./internal/place.ts"
+import type * as SqliteReplicaStore from "./SqliteReplicaStore.ts"
+
+/**
+ * Looks at the folder, and reads every row of every log. Fails with `unavailable` when there is no store, with `locked`
+ * when a process has it open, and with `corrupt` when not even the names of its logs can be read.
+ */
+export const inspect = Effect.fnUntraced(function* ({
+  folder
+}: Pick<SqliteReplicaStore.Options, "folder">): Effect.fn.Return<
+  StoreInspection.StoreInspection,
+  ReplicaStore.StoreError
+> {
+  const file = path.resolve(folder, "log.db")
+  const boot = yield* Place.Boot
+  return yield* Effect.try({
+    try: () => looked(file, Database.logs, ({ db, isClosed }) => inspected(file, db, isClosed, boot)),
+    catch: (cause) => Database.storeError(file, cause)
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const looked = <A>(file: string, brand: Database.Brand, look: (looking: Looking.Looking) => A): A => {
+  const looking = Looking.open(file, brand)
+  try {
+    return look(looking)
+  } finally {
+    looking.close()
+  }
+}
+
+const inspected = (
+  file: string,
+  db: DatabaseSync,
+  isClosed: boolean,
+  boot: string
+): StoreInspection.StoreInspection => {
+  const identity = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
+  if (!isIdentity(identity)) throw Database.damaged(`${file} does not say whose it is`)
+  const notes = Place.makeNotes(db)
+  const found = {
+    isSamePlace: notes.get("place") === Place.placeOf(file),
+    isSameBoot: notes.get("boot") === boot,
+    isUnsynced: Files.isUnsynced(file)
+  }
+  const logs = logsOf(file, db)
+  const doubt = found.isSamePlace ? (found.isSameBoot ? "none" : "other_boot") : "other_place"
+  return {
+    identity: { ...identity },
+    ...found,
+    isClosed,
+    recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
+    logs,
+    index: indexOf(path.join(path.dirname(file), "index.db"), { identity, doubt }, boot, logs)
+  }
+}
+
+/** All logs, each read to its end. */
+const logsOf = (file: string, db: DatabaseSync): ReadonlyArray<StoreInspection.InspectedLog> => {
+  const { found, logs } = HeldLog.all(file, db)
+  for (const log of logs.values()) {
+    for (let at = 0; at < log.head.seq;) at = Mending.check(log, at, 1 << 20)
+  }
+  const damaged = DamagedRange.joined(found.ranges)
+  return Array.from(logs, ([name, { damagedEnd, head }]) => ({
+    log: name,
+    seq: head.seq,
+    damaged: damaged.filter(({ log }) => log === name),
+    isEndDamaged: damagedEnd !== undefined
+  }))
+}
+
+const indexOf = (
+  file: string,
+  store: Parameters<typeof IndexFile.whyUnusable>[1],
+  boot: string,
+  logs: ReadonlyArray<StoreInspection.InspectedLog>
+): StoreInspection.InspectedIndex => {
+  if (!fs.existsSync(file)) return { state: "missing" }
+  try {
+    return looked(file, Database.index, ({ db }) => {
+      const heads = new Map(logs.map(({ log, seq }) => [log as string, seq]))
+      const why = IndexFile.whyUnusable(db, store, boot, heads)
+      if (why !== undefined) return { state: "unusable", why: `it ${why}` }
+      const sound = db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]
+      if (sound !== "ok") return { state: "unusable", why: `it is damaged: ${String(sound)}` }
+      const covered = new Map(
+        db
+          .prepare("SELECT name, seq FROM log WHERE seq > 0")
+          .all()
+          .map(({ name, seq }) => [name as LogId.LogId, Number(seq)])
+      )
+      return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
+    })
+  } catch (cause) {
+    return { state: "unusable", why: Database.storeError(file, cause).detail }
+  }
+}
+
+const isIdentity = Schema.is(ReplicaStore.StoreIdentity)
