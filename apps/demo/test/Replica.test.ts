@@ -24,7 +24,7 @@ const setUp = Effect.gen(function* () {
           folder: join(folder, name),
           port,
           members: { a: `http://127.0.0.1:${port}` },
-          policy: { n: 1, w: 1, ackTimeoutMillis: 2000, order: "clock" },
+          policy: { n: 1, w: 1, ackTimeoutMillis: 2000, order: "clock", unavailable: "refuse" },
           transport,
           verbose: true
         })

@@ -20,7 +20,7 @@ const issueOf = (input: unknown): string => {
   return String(result.failure)
 }
 
-const json = { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time" }
+const json = { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time", unavailable: "refuse" }
 
 describe("QuorumPolicy", () => {
   it("policy rejects zero n", () => {
@@ -42,7 +42,7 @@ describe("QuorumPolicy", () => {
   it("quorum policy serde roundtrip", () => {
     const policy = Result.getOrThrow(QuorumPolicy.make({ n: 5, w: 3, ackTimeout: "1500 micros" }))
     const text = JSON.stringify(encode(policy))
-    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"order":"real-time"}`)
+    assert.strictEqual(text, `{"n":5,"w":3,"ackTimeoutMillis":1.5,"order":"real-time","unavailable":"refuse"}`)
     assert.deepStrictEqual(Result.getOrThrow(decode(JSON.parse(text))), policy)
   })
 
@@ -59,6 +59,20 @@ describe("QuorumPolicy", () => {
     for (const of of [QuorumPolicy.majority, QuorumPolicy.all, QuorumPolicy.one]) {
       for (const n of [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) assert.match(detailOf(of(n)), /^n must be/)
     }
+  })
+
+  it("refuses a write that too few are there for, unless it is told to accept it, and the strictest of several does", () => {
+    const of = (unavailable?: "refuse" | "accept") => Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2, unavailable }))
+    assert.deepStrictEqual(
+      [of(), of("refuse"), of("accept")].map(({ unavailable }) => unavailable),
+      ["refuse", "refuse", "accept"]
+    )
+    const both = [of("accept"), of("refuse")] as const
+    for (const [a, b] of [both, [...both].reverse()] as const) {
+      assert.strictEqual(QuorumPolicy.strictest(a!, b!).unavailable, "refuse")
+    }
+    assert.strictEqual(QuorumPolicy.strictest(of("accept"), of("accept")).unavailable, "accept")
+    assert.match(detailOf(QuorumPolicy.make({ n: 3, w: 2, unavailable: "perhaps" as never })), /^unavailable must be/)
   })
 
   it("an invalid policy names the field", () => {
@@ -104,7 +118,9 @@ describe("QuorumPolicy", () => {
       ["ackTimeoutMillis", Number.NaN],
       ["ackTimeoutMillis", Number.POSITIVE_INFINITY],
       ["ackTimeoutMillis", "2 seconds"],
-      ["ackTimeoutMillis", undefined]
+      ["ackTimeoutMillis", undefined],
+      ["unavailable", "perhaps"],
+      ["unavailable", undefined]
     ]
     for (const [field, value] of wrong) {
       const { [field as "n"]: _, ...rest } = json

@@ -86,7 +86,8 @@ describe("Receipt", () => {
         n: 3,
         w: 3,
         ackTimeoutMillis: 2000,
-        order: "clock"
+        order: "clock",
+        unavailable: "refuse"
       })
     })
   )

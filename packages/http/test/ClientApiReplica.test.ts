@@ -8,6 +8,31 @@ import * as Cluster from "./support/cluster.ts"
 import { request } from "./support/request.ts"
 
 describe("the replica", () => {
+  it.live(
+    "takes a write without a quorum where the policy of its namespace accepts that, and says that it is not met",
+    () =>
+      Effect.gen(function* () {
+        const accepting = { ...Cluster.policy(3, 2, 200), unavailable: "accept" } as const
+        const set = yield* Cluster.make(["a", "b", "c"], { ackTimeout: 200, namespaces: { drafts: accepting } })
+        const a = yield* set.start("a")
+        yield* Cluster.until("the others are gone for long", () =>
+          a.status().peers.every(({ link }) => link === "down")
+        )
+        yield* Effect.sleep(300)
+        const path = (namespace: string) => `${a.url}/v1/records/${namespace}/k`
+        const refused = yield* request("PUT", path("notes"), { body: "v" })
+        assert.deepStrictEqual([refused.status, refused.json.error], [503, "quorum_unavailable"])
+        const taken = yield* request("PUT", path("drafts"), { body: "v" })
+        assert.deepStrictEqual([taken.status, taken.json.error], [504, "quorum_not_met"])
+        assert.strictEqual((yield* request("GET", path("drafts"))).text, "v")
+        yield* set.start("b")
+        yield* Cluster.connected(a, "b")
+        const resumed = yield* request("POST", `${a.url}/v1/writes/${String(taken.json["writeId"])}/resume`)
+        assert.deepStrictEqual([resumed.status, resumed.json["writeId"]], [200, taken.json["writeId"]])
+        assert.deepInclude(resumed.json["policy"] as object, { order: "clock", unavailable: "accept" })
+      })
+  )
+
   it.live("its status tells identity, policy, logs and peers, and how far a lost peer is behind", () =>
     Effect.gen(function* () {
       const { a, c } = yield* cluster()
@@ -16,7 +41,13 @@ describe("the replica", () => {
       assert.deepStrictEqual(up["identity"], { ...a.status().identity })
       assert.strictEqual(up["log"] as unknown, a.own)
       assert.deepStrictEqual(up["protocolVersions"] as unknown, [3])
-      assert.deepStrictEqual(up["policy"], { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock" })
+      assert.deepStrictEqual(up["policy"], {
+        n: 3,
+        w: 2,
+        ackTimeoutMillis: 2000,
+        order: "clock",
+        unavailable: "refuse"
+      })
       assert.deepStrictEqual(up["vector"] as unknown, [{ ...a.head(a.own) }])
       const peers = up["peers"] as unknown as Array<Record<string, unknown>>
       for (const peer of peers) {

@@ -176,12 +176,13 @@ const policiesOf = (given: Given, n: number, sourceOf: Reading.Read["sourceOf"])
       return undefined
     }
     const order = rule.order ?? (w > n / 2 ? "real-time" : "clock")
-    return Result.getOrThrow(QuorumPolicy.make({ n, w, order, ackTimeout }))
+    return Result.getOrThrow(QuorumPolicy.make({ n, w, order, ackTimeout, unavailable: rule.unavailable }))
   }
-  const of = ({ ackTimeoutMillis, order, w }: Given) => ({
+  const of = ({ ackTimeoutMillis, order, unavailable, w }: Given) => ({
     ...(w === undefined ? {} : { w }),
     ...(ackTimeoutMillis === undefined ? {} : { ackTimeoutMillis }),
-    ...(order === undefined ? {} : { order })
+    ...(order === undefined ? {} : { order }),
+    ...(unavailable === undefined ? {} : { unavailable })
   })
   const usual = policyOf(of(given))
   const namespaces: Record<string, QuorumPolicy.QuorumPolicy> = {}

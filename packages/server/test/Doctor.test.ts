@@ -25,7 +25,7 @@ const peer = {
 /** As much of a state as is looked at, of a replica that is well. */
 const well = {
   identity: { cluster: "quorum", replica: "a", incarnation: "01a214ef27187624" },
-  policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time" },
+  policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "real-time", unavailable: "refuse" },
   limits: { namespaceBytes: 255, keyBytes: 1024, valueBytes: 1024 },
   recovered: true,
   voting: true,

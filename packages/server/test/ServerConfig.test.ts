@@ -88,6 +88,16 @@ describe("settings", () => {
     assert.deepStrictEqual(reads, { r: "linearizable" })
   })
 
+  it("say for all, and for single namespaces, whether writes are taken where too few replicas are there", () => {
+    const one = config({ namespaces: { s: { unavailable: "accept" } } })
+    assert.deepStrictEqual([one.policy.unavailable, one.namespaces["s"]?.unavailable], ["refuse", "accept"])
+    const all = config({ unavailable: "accept", namespaces: { s: { unavailable: "refuse" }, t: { w: "all" } } })
+    assert.deepStrictEqual(
+      [all.policy.unavailable, all.namespaces["s"]?.unavailable, all.namespaces["t"]?.unavailable],
+      ["accept", "refuse", "accept"]
+    )
+  })
+
   it("need an id and a folder, and say how to give them", () => {
     assert.deepStrictEqual(wrong({}), [
       '--id: it is missing; give it, or QUORUM_ID, or "id" in the file of --config',
@@ -181,7 +191,9 @@ describe("a setting that would do nothing", () => {
       [{ hosts: ["DB-C"] }, "DB-C is known already"],
       [{ namespaces: { s: {} } }, "s says nothing"],
       [{ namespaces: { s: { reads: "local" } } }, "s.reads: reads are local"],
-      [{ namespaces: { s: { w: 1, order: "real-time" } } }, "s.order: w is 1 of 3"]
+      [{ namespaces: { s: { w: 1, order: "real-time" } } }, "s.order: w is 1 of 3"],
+      [{ w: 1, unavailable: "accept" }, '"unavailable" in quorum.json: it would do nothing: one replica'],
+      [{ namespaces: { s: { w: 1, unavailable: "accept" } } }, "s.unavailable: one replica"]
     ] as const) {
       assert.lengthOf(inert(settings), 1)
       assert.include(inert(settings)[0]!, why)

@@ -33,7 +33,7 @@ export const make = Effect.gen(function* () {
       folder: folders[id],
       port: Number(new URL(urls[id]).port),
       members: urls,
-      policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock" },
+      policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock", unavailable: "refuse" },
       transport: "ws",
       verbose: true
     })

@@ -32,6 +32,8 @@ export interface QuorumPolicy {
   readonly requestedW: number
   /** Which of two writes of a key is the later. */
   readonly order: Order
+  /** What becomes of a write when too few replicas are there for it. */
+  readonly unavailable: Unavailable
 }
 
 /**
@@ -49,6 +51,19 @@ export const Order = Schema.Literals(["clock", "real-time"])
 export type Order = typeof Order.Type
 
 /**
+ * What becomes of a write while too few replicas are there for its quorum.
+ *
+ * - `refuse`: it is refused as `QuorumUnavailable` before anything is written
+ * - `accept`: it is written here, by the clocks and without asking anybody, and spreads as soon as it can. It is not
+ *   committed: `QuorumNotMet` says so at the deadline, with the id by which it may be waited for again. A write that was
+ *   acknowledged before, and that this replica does not hold, may turn out to be the later
+ */
+export const Unavailable = Schema.Literals(["refuse", "accept"])
+
+/** What becomes of a write while too few replicas are there for its quorum. */
+export type Unavailable = typeof Unavailable.Type
+
+/**
  * A policy in JSON, for configuration and the wire: durations are milliseconds, and may have fractions. Every key is
  * required, so that a misspelt one is an error and not a default. What `w` was before a clamp is not carried.
  */
@@ -57,6 +72,7 @@ export interface Encoded {
   readonly w: number
   readonly ackTimeoutMillis: number
   readonly order: Order
+  readonly unavailable: Unavailable
 }
 
 const isSpan = (duration: Duration.Duration): boolean => Duration.isFinite(duration) && Duration.isPositive(duration)
@@ -77,7 +93,8 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
   n: AtLeastOne,
   w: AtLeastOne,
   ackTimeoutMillis: Millis,
-  order: Order
+  order: Order,
+  unavailable: Unavailable
 })
   .check(wWithinN)
   .pipe(
@@ -87,21 +104,24 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
         w: AtLeastOne,
         ackTimeout: Span,
         requestedW: Schema.Int,
-        order: Order
+        order: Order,
+        unavailable: Unavailable
       }).check(wWithinN),
       SchemaTransformation.transform<QuorumPolicy, Encoded>({
-        decode: ({ n, w, ackTimeoutMillis, order }) => ({
+        decode: ({ ackTimeoutMillis, n, order, unavailable, w }) => ({
           n,
           w,
           ackTimeout: Duration.millis(ackTimeoutMillis),
           requestedW: w,
-          order
+          order,
+          unavailable
         }),
-        encode: ({ n, w, ackTimeout, order }) => ({
+        encode: ({ ackTimeout, n, order, unavailable, w }) => ({
           n,
           w,
           ackTimeoutMillis: Duration.toMillis(ackTimeout),
-          order
+          order,
+          unavailable
         })
       })
     )
@@ -113,7 +133,7 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
 
 /**
  * Makes a policy of `n` replicas of which `w` have to hold a write. `ackTimeout` defaults to 2 seconds;
- * a number is milliseconds. `order` is `real-time` unless given.
+ * a number is milliseconds. `order` is `real-time` unless given, `unavailable` is `refuse`.
  *
  * A whole `w` outside `[1, n]` is clamped and remembered as `requestedW`; who uses the policy has to tell somebody
  * when `isClamped`. Fails with `InvalidPolicy`, its detail naming the field, when `n` is not a whole number >= 1, when
@@ -124,8 +144,9 @@ export const make = (options: {
   readonly w: number
   readonly ackTimeout?: Duration.Input | undefined
   readonly order?: Order | undefined
+  readonly unavailable?: Unavailable | undefined
 }): Result.Result<QuorumPolicy, InvalidPolicy> => {
-  const { n, order = "real-time", w } = options
+  const { n, order = "real-time", unavailable = "refuse", w } = options
   if (!Number.isSafeInteger(n) || n < 1) {
     return invalid(`n must be >= 1 and a whole number, got ${shown(n)}`)
   }
@@ -139,12 +160,16 @@ export const make = (options: {
   if (order !== "real-time" && order !== "clock") {
     return invalid(`order must be "real-time" or "clock", got ${String(order)}`)
   }
+  if (unavailable !== "refuse" && unavailable !== "accept") {
+    return invalid(`unavailable must be "refuse" or "accept", got ${String(unavailable)}`)
+  }
   return Result.succeed({
     n,
     w: Math.min(Math.max(w, 1), n),
     ackTimeout: ackTimeout.value,
     requestedW: w,
-    order
+    order,
+    unavailable
   })
 }
 
@@ -184,12 +209,16 @@ export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, I
       )
 }
 
-/** A policy that asks for no less than either of two: the greater `w`, and the longer timeout. */
+/**
+ * A policy that asks for no less than either of two: the greater `w`, the longer timeout, and a refusal where either
+ * refuses.
+ */
 export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
   if (a === b) return a
   const greater = a.w >= b.w ? a : b
   const order = a.order === "real-time" ? a.order : b.order
-  return { ...greater, order, ackTimeout: Duration.max(a.ackTimeout, b.ackTimeout) }
+  const unavailable = a.unavailable === "refuse" ? a.unavailable : b.unavailable
+  return { ...greater, order, unavailable, ackTimeout: Duration.max(a.ackTimeout, b.ackTimeout) }
 }
 
 // -----------------------------------------------------------------------------
@@ -202,8 +231,15 @@ export const strictest = (a: QuorumPolicy, b: QuorumPolicy): QuorumPolicy => {
 export const isClamped = (policy: QuorumPolicy): boolean => policy.w !== policy.requestedW
 
 /** The policy with the order that it really has: with `w` of less than a majority that is the order of clocks. */
-export const effective = (policy: QuorumPolicy): QuorumPolicy =>
-  policy.order === "clock" || isRealTime(policy) ? policy : { ...policy, order: "clock" }
+export const effective = (policy: QuorumPolicy): QuorumPolicy => (isRealTime(policy) ? policy : byClocks(policy))
+
+/** The policy by which a write is taken while too few replicas are there: the same, by the clocks. None where it is refused. */
+export const accepting = (policy: QuorumPolicy): QuorumPolicy | undefined =>
+  policy.unavailable === "accept" ? byClocks(policy) : undefined
+
+/** The policy of a write that was stamped without asking anybody. */
+export const byClocks = (policy: QuorumPolicy): QuorumPolicy =>
+  policy.order === "clock" ? policy : { ...policy, order: "clock" }
 
 /** Whether a write by this policy is stamped after a majority was asked for its clocks. */
 export const isRealTime = ({ n, order, w }: QuorumPolicy): boolean => order === "real-time" && w > n / 2

@@ -17,10 +17,12 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
   }
   if (given.maxBytes !== undefined && given.store === "lmdb") say("maxBytes", "it is for the store sqlite")
   if (given.order === "real-time" && isMinority(given.w, n)) say("order", minority(given.w, n))
+  if (given.unavailable === "accept" && isAlone(given.w, n)) say("unavailable", alone)
   for (const [namespace, rule] of Object.entries(given.namespaces ?? {})) {
     if (Object.keys(rule).length === 0) say("namespaces", `${namespace} says nothing`)
     const w = rule.w ?? given.w
     if (rule.order === "real-time" && isMinority(w, n)) say("namespaces", `${namespace}.order: ${minority(w, n)}`)
+    if (rule.unavailable === "accept" && isAlone(w, n)) say("namespaces", `${namespace}.unavailable: ${alone}`)
     if (rule.reads === "local") say("namespaces", `${namespace}.reads: reads are local unless said otherwise`)
   }
   const known = new Set(["localhost", ...Object.values(given.peers ?? {}).flatMap(hostOf)])
@@ -37,6 +39,10 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
 type Width = Given["w"]
 
 const isMinority = (w: Width, n: number): boolean => typeof w === "number" && w <= n / 2
+
+const isAlone = (w: Width, n: number): boolean => n === 1 || w === 1
+
+const alone = "one replica has to hold a write, and that is always there"
 
 const minority = (w: Width, n: number): string =>
   `w is ${w} of ${n}, and only a majority can order writes in real time; take clock, or a greater w`

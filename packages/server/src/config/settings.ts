@@ -71,6 +71,7 @@ const Namespace = Schema.Struct({
   w: Schema.optionalKey(Width),
   ackTimeoutMillis: Schema.optionalKey(Millis),
   order: Schema.optionalKey(QuorumPolicy.Order),
+  unavailable: Schema.optionalKey(QuorumPolicy.Unavailable),
   reads: Schema.optionalKey(Consistency)
 })
 
@@ -131,6 +132,12 @@ export const settings = {
     text,
     "real-time|clock",
     "Which of two writes of a key is the later (default: real-time where w is a majority, else clock)"
+  ),
+  unavailable: setting(
+    QuorumPolicy.Unavailable,
+    text,
+    "refuse|accept",
+    "Whether a write is refused, or written here without being committed, while too few replicas are there (default: refuse)"
   ),
   namespaces: setting(
     Schema.Record(Schema.NonEmptyString, Namespace),

@@ -9,7 +9,7 @@ import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
 import type { PeerState } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
-import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type { WriteOptions } from "../WriteOptions.ts"
 
 /** The most writes that wait for an append or for acks before further ones are refused. */
@@ -49,7 +49,7 @@ export interface Admitted {
   readonly write: Entry.Writes
   /** Bytes of its values. */
   readonly valueBytes: number
-  readonly policy: QuorumPolicy
+  readonly policy: QuorumPolicy.QuorumPolicy
 }
 
 /**
@@ -62,7 +62,7 @@ export const admit = (
   policyOf: (
     write: Entry.Writes,
     options: WriteOptions | undefined
-  ) => Result.Result<QuorumPolicy, QuorumError.InvalidPolicy>,
+  ) => Result.Result<QuorumPolicy.QuorumPolicy, QuorumError.InvalidPolicy>,
   situation: Situation
 ): Admitted | Refusal => {
   if (situation.closing) return new QuorumError.ReplicaClosing()
@@ -76,7 +76,10 @@ export const admit = (
   }
   const policy = policyOf(sound, options)
   if (Result.isFailure(policy)) return policy.failure
-  return unavailable(policy.success, situation) ?? { write: sound, valueBytes, policy: policy.success }
+  const refusal = unavailable(policy.success, situation)
+  if (refusal === undefined) return { write: sound, valueBytes, policy: policy.success }
+  const accepting = QuorumPolicy.accepting(policy.success)
+  return accepting === undefined ? refusal : { write: sound, valueBytes, policy: accepting }
 }
 
 /** Whether it was decided that a write may be appended. */
@@ -84,7 +87,7 @@ export const isAdmitted = (decided: Admitted | Refusal): decided is Admitted => 
 
 /** Known before writing that too few are alive: down for longer than a write would wait, drifted, or rejecting. */
 export const unavailable = (
-  policy: QuorumPolicy,
+  policy: QuorumPolicy.QuorumPolicy,
   situation: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self">
 ): QuorumError.QuorumUnavailable | undefined => {
   if (policy.w === 1) return undefined
@@ -108,7 +111,7 @@ export const unavailable = (
 /** Whether a peer has been down for longer than a write would wait. While all are up, nobody asks for the time. */
 const isGone = (
   link: PeerState["link"],
-  { ackTimeout }: QuorumPolicy,
+  { ackTimeout }: QuorumPolicy.QuorumPolicy,
   situation: Pick<Situation, "monotonicMillis">
 ): boolean =>
   link._tag === "Down" && link.sinceMonotonicMillis < situation.monotonicMillis - Duration.toMillis(ackTimeout)

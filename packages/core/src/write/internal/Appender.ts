@@ -71,8 +71,14 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     now: inFlight.now,
     onCovered,
     onUnavailable: (commit, error) => {
-      if (!commit.cancelled) refuse([commit], "quorum_unavailable", error)
-      onIdle()
+      const accepting = QuorumPolicy.accepting(commit.policy)
+      if (accepting === undefined) {
+        if (!commit.cancelled) refuse([commit], "quorum_unavailable", error)
+        return onIdle()
+      }
+      commit.policy = accepting
+      commit.unprobed = true
+      onCovered([commit])
     }
   })
 
@@ -220,7 +226,11 @@ const groupsOf = (commits: ReadonlyArray<CommitQueue.Commit>): ReadonlyArray<Rea
 }
 
 const isSame = (a: QuorumPolicy.QuorumPolicy, b: QuorumPolicy.QuorumPolicy): boolean =>
-  a === b || (a.w === b.w && a.order === b.order && Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
+  a === b ||
+  (a.w === b.w &&
+    a.order === b.order &&
+    a.unavailable === b.unavailable &&
+    Duration.toMillis(a.ackTimeout) === Duration.toMillis(b.ackTimeout))
 
 /**
  * What an entry cannot be made of must not fail the append of its batch (law L70): a buffer that was detached or made

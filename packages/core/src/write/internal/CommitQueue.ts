@@ -14,11 +14,12 @@ export interface Commit extends InFlight.Waiter, Order {
   /** When it came, among the marks of `Probes`. */
   readonly mark: number
   after: Order["after"]
+  unprobed: boolean
   /** Absent once it is appended: the log has it then. */
   write: Entry.Writes | undefined
   /** Bytes of its values when it was admitted. */
   readonly valueBytes: number
-  readonly policy: QuorumPolicy
+  policy: QuorumPolicy
   /** The span in which it was committed, while anybody traces. */
   readonly span: Tracer.AnySpan | undefined
   readonly resume: (outcome: Exit.Exit<Receipt, CommitError>) => void

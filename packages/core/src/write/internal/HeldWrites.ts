@@ -14,7 +14,7 @@ import * as Thrown from "../../log/Thrown.ts"
 import { Connections } from "../../peer/Connections.ts"
 import { Membership } from "../../peer/Membership.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
-import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
+import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import { Policies } from "../../read/Policies.ts"
 import type { WriteOptions } from "../WriteOptions.ts"
 import type { Receipt, WriteStatus } from "../Receipt.ts"
@@ -26,7 +26,7 @@ export interface Place {
   readonly seq: number
   /** The check of its id. */
   readonly check: number
-  readonly policy: QuorumPolicy
+  readonly policy: QuorumPolicy.QuorumPolicy
   /** How many entries of the log, the write the last of them, this replica cannot say to hold. */
   readonly selfLagsBy: number
 }
@@ -62,14 +62,16 @@ export const make = Effect.fnUntraced(function* (options: {
       return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
     }
     const policy = yield* Effect.fromResult(policies.resolve(Entry.decodeAt(bytes, 0).records, asked))
+    const version = Entry.stampAt(bytes, 0)
     return {
       log,
       seq,
       check,
-      policy,
+      // What it was stamped by is in the entry, whatever the policy of its namespaces says now.
+      policy: version.unprobed ? QuorumPolicy.byClocks(policy) : policy,
       // A replica that does not vote is no holder that counts, whatever it holds.
       selfLagsBy: Math.max(membership.isVoting() ? 0 : 1, seq - logs.announced(log)),
-      version: Entry.stampAt(bytes, 0)
+      version
     }
   })
 

@@ -22,6 +22,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly now: () => number
   /** These writes may be stamped, in the order in which they came. */
   readonly onCovered: (commits: ReadonlyArray<Commit>) => void
+  /** Too few have said their clocks until the deadline of this write. */
   readonly onUnavailable: (commit: Commit, error: QuorumError.QuorumUnavailable) => void
 }) {
   const { now, onCovered, onUnavailable } = options
