@@ -276,7 +276,7 @@ export const bugs = [
   },
   {
     name: "clock-forgotten",
-    from: "L51, model incsVolatile",
+    from: "L51",
     says: "a restarted replica does not know how far its clock was",
     file: "log/ReplicaClock.ts",
     find: "onSome: Number })",
@@ -289,6 +289,48 @@ export const bugs = [
     file: "log/ReplicaClock.ts",
     find: "if (far.size() === 0) return after\n",
     replace: "if (far.size() >= 0) return after\n"
+  },
+  {
+    name: "retry-restamps",
+    from: "model retryRestamp",
+    says: "a write under a stamp is stamped anew where it is committed",
+    file: "write/QuorumWriter.ts",
+    find: "          drawn,\n          onDurable: (durable)",
+    replace: "          drawn: drawn === undefined ? drawn : undefined,\n          onDurable: (durable)"
+  },
+  {
+    name: "tie-of-the-log",
+    from: "model tieByLog",
+    says: "copies of a stamped write have the tie of whoever writes them",
+    file: "log/ReplicaLogs.ts",
+    find: "return drawn ?? { clock, tie: run, unprobed }",
+    replace: "return drawn === undefined ? { clock, tie: run, unprobed } : { ...drawn, tie: run }"
+  },
+  {
+    name: "place-given-twice",
+    from: "model reuseLog",
+    says: "a store that is older than what its peers hold of it goes on in its log, and votes",
+    file: "peer/Membership.ts",
+    find: "yield* renewFor(() => doubt(said))",
+    replace: "yield* renewFor(() => void doubt(said))",
+    kinds: ["put_back"]
+  },
+  {
+    name: "lives-forgotten",
+    from: "model incsVolatile",
+    says: "a restarted replica does not know which lives of the members are over",
+    file: "peer/Membership.ts",
+    find: "Life.merge({}, noted.lives, peerIds)",
+    replace: "Life.merge({}, {}, peerIds)",
+    kinds: ["replaced", "crash"]
+  },
+  {
+    name: "recovery-forgotten",
+    from: "model recVolatile",
+    says: "a replica that was recovering votes when it is started again",
+    file: "peer/internal/membershipNotes.ts",
+    find: 'const standing: Standing = note === ""',
+    replace: 'const standing: Standing = note === "" || store.doubt === "none"'
   },
   {
     name: "votes-at-once",
@@ -304,7 +346,8 @@ export const bugs = [
     says: "a replica that lacks damaged entries votes",
     file: "peer/Membership.ts",
     find: 'isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined',
-    replace: 'isVoting = (): boolean => standing === "voting" && stopped === undefined'
+    replace: 'isVoting = (): boolean => standing === "voting" && stopped === undefined',
+    kinds: ["damage"]
   },
   {
     name: "probe-recovering",
@@ -425,11 +468,11 @@ export const bugs = [
   {
     name: "superseded-is-rejected",
     from: "harper#2153, L60",
-    says: "an entry that is superseded where it arrives cannot be taken there, and wedges its log",
-    file: "peer/PeerHandler.ts",
-    find: "const valid = EntryBatch.validateForeign(batch)\n        if (Result.isFailure(valid)) {",
+    says: "an entry that comes long after newer ones cannot be taken, pushed or pulled, and wedges its log",
+    file: "log/ReplicaLogs.ts",
+    find: "append: (batch, within = []) =>\n      lockOf",
     replace:
-      "const valid = EntryBatch.validateForeign(batch)\n        if (batch.count === 2 && EntryBatch.highestClock(batch).wallTime < logs.clock().wallTime - 20) return Effect.fail(new PeerProtocol.PushRejected({ detail: 'no body' }))\n        if (Result.isFailure(valid)) {"
+      "append: (batch, within = []) =>\n      batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :\n      lockOf"
   },
   {
     name: "confirm-counts-twice",
@@ -463,7 +506,8 @@ export const bugs = [
     file: "peer/internal/PushLoop.ts",
     find: "ack.incarnation === welcome.incarnation && ack.members === members",
     replace: "ack.incarnation === welcome.incarnation && members === members",
-    replicas: 4
+    replicas: 4,
+    kinds: ["replaced", "distant"]
   },
   {
     name: "tombstones-go",
@@ -505,7 +549,8 @@ export const bugs = [
     says: "the second former life that a replica hears of is taken for a process that goes on",
     file: "peer/Membership.ts",
     find: "outlived >= peerIds.length && !isLater",
-    replace: "outlived > 0 && !isLater"
+    replace: "outlived > 0 && !isLater",
+    kinds: ["wipe", "clock_jump"]
   },
   {
     name: "boot-leaps",
@@ -514,6 +559,6 @@ export const bugs = [
     file: "identity/LogId.ts",
     find: "format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)",
     replace: "format(millisOf(before) + 2 * leapMillis, random20 & 0xffff)",
-    replicas: 5
+    kinds: ["stand_in"]
   }
 ]

@@ -44,7 +44,8 @@ const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
     const worker = join(root, "tooling/mutants-run.mjs")
-    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), String(bug?.replicas ?? 3)]
+    const chosen = [String(seconds), String(bug?.replicas ?? 3), (bug?.kinds ?? []).join()]
+    const args = ["--disable-warning=ExperimentalWarning", worker, folder, ...chosen]
     return await new Promise((resolve, reject) => {
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
       const output = []

@@ -50,10 +50,7 @@ const repeat = (scenario) => `npx -y pnpm@12 simulate --scenario '${JSON.stringi
 function* wanted() {
   if (options.pinned) {
     const lines = readFileSync(join(root, "packages/testing/seeds.txt"), "utf8").split("\n")
-    for (const line of lines.filter((each) => /^\d/.test(each))) {
-      const [seed, count] = line.split(" ")
-      yield Simulation.standard(Number(seed), Number(count))
-    }
+    for (const line of lines.filter((each) => each.startsWith("{"))) yield JSON.parse(line)
   }
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) yield Simulation.standard(seed, replicas)
 }

@@ -25,11 +25,19 @@ export const start = (world: World, machine: Machines.Machine): void => {
 }
 
 /** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
-const isSpare = (world: World, machine: Machines.Machine, { isReckless }: Choice): boolean => {
+const isSpare = (world: World, machine: Machines.Machine, options: Choice): boolean =>
+  options.isReckless || (areOthersSure(world, machine) && !isUnsure(world, machine))
+
+/** Whether the disk of a replica may be lost. Who knows that it lacks something counts for nothing, and may lose all again. */
+const isDiskSpare = (world: World, machine: Machines.Machine, options: Choice): boolean =>
+  isSpare(world, machine, options) ||
+  (Machines.isRecovering(machine) && !isDoubled(world, machine) && areOthersSure(world, machine))
+
+const areOthersSure = (world: World, machine: Machines.Machine): boolean => {
   const { machines } = world
   const majority = Result.getOrThrow(QuorumPolicy.majority(machines.length)).w
   const others = machines.filter((other) => other !== machine && !isUnsure(world, other)).length
-  return isReckless || (others >= machines.length - majority + 1 && !isUnsure(world, machine))
+  return others >= machines.length - majority + 1
 }
 
 /** Puts another disk in, and keeps in mind what the one before held. */
@@ -65,7 +73,7 @@ export const loseDisk = (
   next: (machine: Machines.Machine, dice: Dice, world: World) => Disk.Disk | undefined
 ): Fault =>
   onAny((machine) => (world, dice, options) => {
-    const disk = isSpare(world, machine, options) ? next(machine, dice, world) : undefined
+    const disk = isDiskSpare(world, machine, options) ? next(machine, dice, world) : undefined
     if (disk === undefined) return undefined
     replaceDisk(world, machine, disk)
     world.happened(name)
@@ -83,6 +91,18 @@ export const clone: Fault = (world, dice, options) => {
   const isMoved = dice.chance(0.5)
   const end = (): void => endClone(world, machine, copy, isMoved)
   return { what: `${machine.id}${isMoved ? ", to stay" : ""}`, millis: dice.wait(4000), end }
+}
+
+/** A machine is off, and a copy of its disk runs elsewhere in its place, until that is stopped for good and the first boots. */
+export const standIn: Fault = (world, dice, options) => {
+  const machine = running(world, dice)
+  if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  Machines.powerCut(world.setting, machine)
+  const copy = Machines.cloneOf(world.setting, machine, dice.between(-1, 1) * 1000, machine.disk.place + 100)
+  world.clones.push(copy)
+  Machines.start(world.setting, copy)
+  world.happened("stood_in")
+  return { what: machine.id, millis: dice.wait(4000), end: () => endClone(world, machine, copy, false) }
 }
 
 /** Ends one of two processes with one id, and starts the other anew, as an operator is asked to. */
@@ -144,11 +164,14 @@ export const isBeyondMending = ({ machines }: World, { disk, id }: Machines.Mach
  * Whether a replica may lack something that it was counted for, as far as a disk may be lost: it recovers, it is damaged,
  * another process has its id, or had it with a newer life.
  */
-const isUnsure = ({ clones, retired }: World, machine: Machines.Machine): boolean =>
+const isUnsure = (world: World, machine: Machines.Machine): boolean =>
   Machines.isRecovering(machine) ||
   Disk.isDamaged(machine.disk) ||
   machine.disk.isRemoved ||
-  clones.some(({ id }) => id === machine.id) ||
-  retired.some(
+  isDoubled(world, machine) ||
+  world.retired.some(
     ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
   )
+
+/** Whether another process has its id. */
+const isDoubled = ({ clones }: World, machine: Machines.Machine): boolean => clones.some(({ id }) => id === machine.id)

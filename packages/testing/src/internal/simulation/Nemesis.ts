@@ -18,6 +18,7 @@ export const kinds = {
   overtaking: ["message_overtaken"],
   doubling: ["message_doubled"],
   slow_link: ["slow_link"],
+  distant: ["distant"],
   partition: ["partition"],
   one_way_partition: ["one_way_partition"],
   bridge_partition: ["bridge_partition"],
@@ -38,6 +39,7 @@ export const kinds = {
   restore: ["restore"],
   remove: ["removed_folder"],
   clone: ["cloned"],
+  stand_in: ["stood_in"],
   damage: ["bit_flipped", "damage_found"],
   clock_jump: ["clock_jump"],
   clock_drift: ["clock_drift"]
@@ -54,11 +56,14 @@ export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
   ["replaced", "slow_link"],
   ["replaced", "partition", "slow_disk", "slow_link"],
   ["replaced", "one_way_partition", "pause"],
+  ["replaced", "distant"],
+  ["wipe", "replaced", "clock_jump", "pair_partition"],
   ["wipe", "pair_partition", "slow_link"],
   ["wipe", "pair_partition", "one_way_partition", "slow_link"],
   ["wipe", "restore", "remove", "bridge_partition", "slow_link"],
   ["wipe", "pause", "delay", "broken_connection"],
   ["clone", "partition", "clock_jump"],
+  ["stand_in", "slow_link"],
   ["damage", "crash", "power_cut", "partition"],
   ["power_cut_of_all", "clock_jump", "partition"],
   ["crash_of_all", "power_cut", "uncertain_append", "slow_disk"],
@@ -182,6 +187,20 @@ const faults: Readonly<Record<Kind, Fault>> = {
   overtaking: onLinks("overtaking", () => ({ overtaking: true, jitter: 20 }), { overtaking: false, jitter: 0.6 }),
   doubling: onLinks("doubling", (_, dice) => ({ doubling: dice.pick([0.05, 0.5]) }), { doubling: 0 }),
   slow_link: onLinks("slow", (_, dice) => ({ base: dice.pick([10, 100, 900]) }), { base: 0.2 }),
+  // One replica is far from all others but one.
+  distant: (world, dice) => {
+    const { members, network } = world
+    const from = dice.pick(members)
+    const near = dice.pick(members)
+    const base = dice.pick([50, 150, 400])
+    const ways = members.flatMap((to) =>
+      to === from || to === near ? [] : [network.link(from, to), network.link(to, from)]
+    )
+    for (const way of ways) way.base = base
+    world.happened("distant")
+    const end = (): void => ways.forEach((way) => (way.base = 0.2))
+    return { what: `${from}, not from ${near}, by ${base} ms`, millis: dice.wait(8000), end }
+  },
   partition: partition("partition", (from, to, split) => from < split !== to < split),
   one_way_partition: partition("one_way_partition", (from, to, split) => from < split && to >= split),
   bridge_partition: partition(
@@ -257,8 +276,9 @@ const faults: Readonly<Record<Kind, Fault>> = {
   wipe: Losses.loseDisk("wipe", Losses.emptyDisk),
   // Another machine in its place, which some of the others do not reach at first.
   replaced: Losses.loseDisk("replaced", (machine, dice, { members, network, timeline, outside }) => {
+    const only = dice.chance(0.5) ? dice.pick(members) : undefined
     for (const other of members) {
-      if (other === machine.id || dice.chance(0.6)) continue
+      if (other === machine.id || (only === undefined ? dice.chance(0.6) : other !== only)) continue
       const ways = [network.link(machine.id, other), network.link(other, machine.id)]
       for (const way of ways) way.blocked = "partition"
       const until = timeline.now() + dice.wait(2000)
@@ -274,6 +294,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
   }),
   remove: Losses.remove,
   clone: Losses.clone,
+  stand_in: Losses.standIn,
   damage: Losses.damage,
   clock_jump: (world, dice) => {
     const machine = dice.pick(world.machines)

@@ -6,6 +6,9 @@ import { Result } from "effect"
 import type { Passing } from "../Network.ts"
 import { machineOf, type World } from "../World.ts"
 
+/** What was being said when it was found is said all the same, for so many milliseconds. */
+export const grace = 50
+
 /** Looks at a message. */
 export const onPassing = (world: World, { answer, by, from, name, request }: Passing): void => {
   const machine = machineOf(world, by)
@@ -35,8 +38,3 @@ export const onPassing = (world: World, { answer, by, from, name, request }: Pas
     world.violated("DamageIsLocal", `${from} sends entries of ${batch.log} from ${batch.from} that are damaged`)
   }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** What was being said when it was found is said all the same, for so many milliseconds. */
-const grace = 50

@@ -5,11 +5,12 @@
  * of that. And a receipt counts only who has said, while it voted, that it holds the write.
  */
 import { LogId, type Receipt, type ReplicaId, WriteId } from "@quorum/core"
-import type { PeerProtocol } from "@quorum/core/adapter"
+import type { DamagedRange, PeerProtocol } from "@quorum/core/adapter"
 import type * as Disk from "../Disk.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
 import type { Passing } from "../Network.ts"
 import { machineOf, machinesOf, type World } from "../World.ts"
+import * as DamageIsLocal from "./DamageIsLocal.ts"
 import { holds } from "./NoPhantomAck.ts"
 
 /** What is known of one replica. */
@@ -27,10 +28,15 @@ export const onPassing = (world: World, message: Passing): void => {
   const { by, from } = message
   const machine = machineOf(world, by)
   if (machine === undefined) return
-  const said = votesIn(message, isRecovering(machine))
+  const damaged = knownDamage(world, machine)
+  // Who does not vote pushes its own log all the same.
+  const said = votesIn(message, isRecovering(machine) || damaged.length > 0)
   if (said === undefined) return
   if (isRecovering(machine)) world.violated("RecoveringDoesNotVote", `${from} ${said.how}, and is recovering`)
   const known = knownOf(world, from)
+  const lacked = Array.from(damaged.length > 0 ? known.counted : []).find((writeId) => covers(damaged, writeId))
+  if (lacked !== undefined)
+    world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${lacked}, and found it damaged`)
   for (const { log, seq } of said.holds) known.said.set(log, Math.max(known.said.get(log) ?? 0, seq))
   if (known.sure === machine.disk.content || !isNewest(world, machine)) return
   const missing = Array.from(known.counted).find((writeId) => !holds(machine.disk.content, writeId))
@@ -72,6 +78,15 @@ const knownOf = (world: World, id: ReplicaId.ReplicaId): Known => {
   return known
 }
 
+/** The damage of which a store knows long enough that it is not said any more to be held. */
+const knownDamage = ({ timeline }: World, { disk }: Machine): ReadonlyArray<DamagedRange.DamagedRange> =>
+  disk.content.flipped.size === 0 ? [] : disk.found.filter(({ at }) => at < timeline.now() - DamageIsLocal.grace)
+
+const covers = (ranges: ReadonlyArray<DamagedRange.DamagedRange>, writeId: WriteId.WriteId): boolean => {
+  const { log, seq } = WriteId.place(writeId)
+  return ranges.some((range) => range.log === log && range.from <= seq && seq <= range.to)
+}
+
 /** Whether no other life of the replica is newer: what a former one says counts for nothing where the newer is known. */
 const isNewest = (world: World, machine: Machine): boolean => {
   const others = [
@@ -83,7 +98,7 @@ const isNewest = (world: World, machine: Machine): boolean => {
 }
 
 /** What a message says as one that votes; `undefined` when it says nothing that counts. */
-const votesIn = ({ answer, name, request }: Passing, recovering: boolean) => {
+const votesIn = ({ answer, name, request }: Passing, lacks: boolean) => {
   if (name === "hello") {
     const { vector, voting } = (answer ?? request) as PeerProtocol.Hello
     return voting ? { how: "greets as one that votes", holds: vector } : undefined
@@ -95,7 +110,7 @@ const votesIn = ({ answer, name, request }: Passing, recovering: boolean) => {
   if (name === "push") {
     const { batch } = request as PeerProtocol.Push
     const end = { log: batch.log, seq: batch.from + batch.count - 1 }
-    return recovering ? undefined : { how: "pushes", holds: [end] }
+    return lacks ? undefined : { how: "pushes", holds: [end] }
   }
   return answer === undefined || name === "pull" ? undefined : { how: `answers a ${name}`, holds: [] }
 }
