@@ -8,7 +8,7 @@ import * as Disk from "./Disk.ts"
 import { type Choice, downMillis, type Fault, nothing, type Undo } from "./Fault.ts"
 import * as Losses from "./Losses.ts"
 import * as Machines from "./Machines.ts"
-import type { Link } from "./Network.ts"
+import { type Link, soundLink } from "./Network.ts"
 import type { World } from "./World.ts"
 
 /** The kinds of faults, and what each of them is counted as when it has happened. */
@@ -187,9 +187,10 @@ const faults: Readonly<Record<Kind, Fault>> = {
   overtaking: onLinks("overtaking", () => ({ overtaking: true, jitter: 20 }), { overtaking: false, jitter: 0.6 }),
   doubling: onLinks("doubling", (_, dice) => ({ doubling: dice.pick([0.05, 0.5]) }), { doubling: 0 }),
   slow_link: onLinks("slow", (_, dice) => ({ base: dice.pick([10, 100, 900]) }), { base: 0.2 }),
-  // One replica is far from all others but one.
+  // One replica is far from all others but one, while nothing else is.
   distant: (world, dice) => {
     const { members, network } = world
+    if (Array.from(network.links()).some(({ base }) => base > soundLink().base)) return undefined
     const from = dice.pick(members)
     const near = dice.pick(members)
     const base = dice.pick([50, 150, 400])
@@ -198,8 +199,8 @@ const faults: Readonly<Record<Kind, Fault>> = {
     )
     for (const way of ways) way.base = base
     world.happened("distant")
-    const end = (): void => ways.forEach((way) => (way.base = 0.2))
-    return { what: `${from}, not from ${near}, by ${base} ms`, millis: dice.wait(8000), end }
+    const end = (): void => ways.forEach((way) => (way.base = soundLink().base))
+    return { what: `${from}, not from ${near}, by ${base} ms`, millis: dice.wait(4000), end }
   },
   partition: partition("partition", (from, to, split) => from < split !== to < split),
   one_way_partition: partition("one_way_partition", (from, to, split) => from < split && to >= split),
