@@ -1,29 +1,43 @@
 /** The client for programs of Effect, and Effect's own stores on it. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Stream } from "effect"
-import { Persistence } from "effect/persistence"
+import { type Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { type KeyValueStore, Persistence } from "effect/persistence"
 import { ClientKeyValueStore, QuorumClient } from "../src/effect.ts"
 import { type Deployment, ways } from "./support/deployments.ts"
 import { keyValueStoreSuite, persistenceSuite } from "./support/keyValueStore.ts"
 import * as Replicas from "./support/replicas.ts"
 
-describe.each(ways)("Effect's stores on $name", ({ start }) => {
+describe.each(ways)("Effect's stores on $name", ({ start, times }) => {
   let deployment: Deployment
+  /** One client, as one program has: what it wrote, it reads. */
+  let services: Context.Context<KeyValueStore.KeyValueStore | Persistence.Persistence>
+  const scope = Scope.makeUnsafe()
   beforeAll(async () => {
     deployment = await start()
-  })
-  afterAll(() => deployment[Symbol.asyncDispose]())
-
-  /** Made when it is asked for: then the replicas run. */
-  const store = Layer.unwrap(
-    Effect.sync(() =>
-      ClientKeyValueStore.layer("kv").pipe(Layer.provide(Layer.orDie(QuorumClient.layer(deployment.options))))
+    const stores = Persistence.layerKvs.pipe(
+      Layer.provideMerge(ClientKeyValueStore.layer("kv")),
+      Layer.provide(QuorumClient.layer(deployment.options))
     )
-  )
-  const persistence = Persistence.layerKvs.pipe(Layer.provide(store))
+    services = await Effect.runPromise(Layer.buildWithScope(stores, scope))
+  })
+  afterAll(async () => {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    await deployment[Symbol.asyncDispose]()
+  })
 
-  keyValueStoreSuite(Effect.provide(store))
-  persistenceSuite("suite", Effect.provide(persistence))
+  const provide = <A, E>(effect: Effect.Effect<A, E, KeyValueStore.KeyValueStore | Persistence.Persistence>) =>
+    Effect.suspend(() => Effect.provideContext(effect, services))
+
+  for (let time = 1; time <= 2 * times; time++) {
+    describe(`time ${time}`, () => {
+      keyValueStoreSuite(provide)
+      persistenceSuite(`time-${time}`, provide)
+    })
+  }
+
+  it.skipIf(times === 1)("was asked while replicas were killed", () => {
+    assert.isAtLeast(deployment.kills(), 2)
+  })
 })
 
 describe("a client of Effect", () => {

@@ -13,18 +13,20 @@ const { default: suite, keyvIteratorTests } = (await load("@keyv/test-suite/dist
 }
 const { default: Keyv } = await load("keyv/dist/index.js")
 
-describe.each(ways)("a store for keyv on $name", ({ start }) => {
+describe.each(ways)("a store for keyv on $name", ({ start, times }) => {
   let deployment: Deployment
   beforeAll(async () => {
     deployment = await start()
   })
   afterAll(() => deployment[Symbol.asyncDispose]())
 
-  describe.skipIf(isMissing)("by its own tests (skipped where they are not installed)", () => {
-    // The tests of a suite share what they write, and each clears it before the next.
-    suite?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
-    keyvIteratorTests?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
-  })
+  for (let time = 1; time <= times; time++) {
+    describe.skipIf(isMissing)(`by its own tests, ${time} of ${times} (skipped where they are not installed)`, () => {
+      // The tests of a suite share what they write, and each clears it before the next.
+      suite?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
+      keyvIteratorTests?.(vitest, Keyv, () => keyvStore(deployment.client, "keyv"))
+    })
+  }
 
   it("keeps text, bytes and json as they are, and lists what begins with a namespace", async () => {
     const store = keyvStore(deployment.client, "plain")
@@ -46,5 +48,9 @@ describe.each(ways)("a store for keyv on $name", ({ start }) => {
     await store.clear()
     assert.deepStrictEqual(await store.hasMany(["a:text", "a:json", "b:bytes"]), [false, false, true])
     assert.deepStrictEqual([await store.delete("b:bytes"), await store.delete("b:bytes")], [true, false])
+  })
+
+  it.skipIf(isMissing || times === 1)("was asked while replicas were killed", () => {
+    assert.isAtLeast(deployment.kills(), 2)
   })
 })
