@@ -82,6 +82,8 @@ export const pauseMillis = (rounds: number, random: number): number =>
 export interface History {
   /** What happened last. */
   readonly last: QuorumError
+  /** What a replica answered last; that others could not be asked says less. */
+  readonly answered: QuorumError | undefined
   /** That the write is durable somewhere, or that it is not known whether it is, from whichever attempt. */
   readonly doubt: QuorumError | undefined
 }
@@ -89,6 +91,7 @@ export interface History {
 /** The history with one more failed attempt, which may have written something or not. */
 export const recorded = (history: History | undefined, error: QuorumError, mayHaveWritten: boolean): History => ({
   last: error,
+  answered: isAnswer(error) ? error : history?.answered,
   doubt:
     error.written === "here" || (history?.doubt === undefined && mayHaveWritten && isDoubtful(error))
       ? error
@@ -101,8 +104,8 @@ export const recorded = (history: History | undefined, error: QuorumError, mayHa
  */
 export const conclude = (history: History | undefined, stamp: string | undefined): QuorumError => {
   if (history === undefined) return new TimedOut({ message: "no replica was asked in time; nothing was written" })
-  const { doubt, last } = history
-  if (doubt === undefined || stamp === undefined) return last
+  const { answered, doubt, last } = history
+  if (doubt === undefined || stamp === undefined) return answered ?? last
   if (doubt.written === "here" || (doubt === last && verdictOf(last) === "final")) return doubt
   const message = `nobody knows whether the write took place (${last.message}); with its stamp it may be sent again`
   return new OutcomeUnknown({ message, stamp, cause: last })
@@ -115,9 +118,12 @@ const maxRestMillis = 5000
 const firstPauseMillis = 40
 const maxPauseMillis = 1000
 
+/** Whether it is a replica that says so. */
+const isAnswer = ({ code }: QuorumError): boolean =>
+  code !== "unreachable" && code !== "timed_out" && code !== "unexpected_answer"
+
 /** Whether an error of an attempt leaves open if it wrote something. */
-const isDoubtful = ({ code, written }: QuorumError): boolean =>
-  written !== "no" || code === "unreachable" || code === "timed_out" || code === "unexpected_answer"
+const isDoubtful = (error: QuorumError): boolean => error.written !== "no" || !isAnswer(error)
 
 const verdicts: Readonly<Record<string, Verdict>> = {
   invalid_request: "final",

@@ -88,6 +88,18 @@ describe("what a call is answered with when there is no time left", () => {
     assert.strictEqual(Failover.conclude(undefined, "stamp").written, "no")
   })
 
+  it("what a replica said, and not that the others could not be asked, when nothing was sent that writes", () => {
+    const said = ended("quorum_unavailable")
+    const read = (...errors: ReadonlyArray<Parameters<typeof Failover.recorded>[1]>) => {
+      let history: Failover.History | undefined
+      for (const error of errors) history = Failover.recorded(history, error, false)
+      return Failover.conclude(history, undefined)
+    }
+    assert.strictEqual(read(unreachable, said, unreachable), said)
+    assert.strictEqual(read(ended("not_ready"), said, new TimedOut({ message: "late" })), said)
+    assert.strictEqual(read(unreachable), unreachable)
+  })
+
   it("that nobody knows, when one of them may have: a later refusal takes nothing back", () => {
     for (const first of [unreachable, new TimedOut({ message: "late" }), ended("write_uncertain"), ended("internal")]) {
       for (const errors of [

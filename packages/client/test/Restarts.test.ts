@@ -1,6 +1,6 @@
 /** What the user of a client sees of replicas that are killed, stopped and started again: nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { createClient, type QuorumClient } from "../src/index.ts"
+import { createClient, type QuorumClient, QuorumUnavailable } from "../src/index.ts"
 import * as Replicas from "./support/replicas.ts"
 
 /** A write as the change feed shows it. */
@@ -95,6 +95,23 @@ describe("a client of replicas that restart", () => {
       replicas.signal(id, "SIGCONT")
       await replicas.ready(id)
     }
+    await client.close()
+  }, 60_000)
+
+  it("says what the last one says when two of three are gone, and not that those are", async () => {
+    await using replicas = await Replicas.start()
+    const client = createClient({ urls: replicas.urls, timeoutMillis: 3000 })
+    await client.put("load", "k", "1", { w: 3 })
+    await replicas.kill("a")
+    await replicas.kill("b")
+    for (let time = 0; time < 3; time++) {
+      const error = await client.put("load", "k", "2").then(
+        () => undefined,
+        (error: unknown) => error
+      )
+      assert.instanceOf(error, QuorumUnavailable)
+    }
+    assert.strictEqual((await client.get("load", "k"))?.text(), "1")
     await client.close()
   }, 60_000)
 })

@@ -6,6 +6,7 @@
  */
 import {
   type CallOptions,
+  type Change,
   type GetOptions,
   InvalidRequest,
   QuorumRecord,
@@ -14,6 +15,7 @@ import {
   StoreFailed,
   type Value,
   type Verification,
+  type WatchOptions,
   type Write,
   type WriteOptions,
   type WriteStatus
@@ -34,6 +36,7 @@ import {
 } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
+import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
 import { errorOf } from "./PromiseErrors.ts"
 
@@ -74,6 +77,11 @@ export interface OpenReplica extends AsyncDisposable {
   ) => Promise<ClientReceipt>
   /** The records of a namespace as this replica holds them, read as they are taken. */
   readonly list: (namespace: string, options?: ListOptions) => AsyncGenerator<QuorumRecord, void>
+  /**
+   * Follows what is written to a namespace: all that this replica holds durably since a position, and then what comes, each
+   * write at least once, until it is left or its signal is aborted. `ReplicaClosing` ends it when the replica is closed.
+   */
+  readonly watch: (namespace: string, options?: WatchOptions) => AsyncGenerator<Change, void>
   /** Several writes of different keys that are one: held whole or not at all. */
   readonly commit: (writes: ReadonlyArray<Write>, options?: Omit<WriteOptions, "contentType">) => Promise<ClientReceipt>
   /** Draws a stamp for a write of these keys, which may then be made any number of times. */
@@ -138,12 +146,12 @@ const make = (
   { records, server, status, writer }: Parts
 ): OpenReplica => {
   const underWay = new Set<Promise<unknown>>()
+  const closing = new AbortController()
   let closed: Promise<void> | undefined
 
   /** Runs what is asked while the replica is open, and says what fails in the classes of the client. */
   const run = <A, E extends Error>(effect: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    if (closed !== undefined)
-      return Promise.reject(new ReplicaClosing({ message: "the replica is closed, or closing" }))
+    if (closed !== undefined) return Promise.reject(isClosing())
     const asked = Effect.runPromise(Effect.mapError(effect, errorOf), signal === undefined ? {} : { signal })
     const answer = asked.catch((error: unknown) => {
       throw signal?.aborted === true ? signal.reason : error
@@ -174,7 +182,13 @@ const make = (
     } while (after !== undefined)
   }
 
+  /** Whoever follows waits for what may never come: that ends when the replica does. */
+  const watch = ReplicaWatch.make(records, (effect, signal) =>
+    run(effect, signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]))
+  )
+
   const close = (): Promise<void> => {
+    closing.abort(isClosing())
     closed ??= Promise.all(underWay).then(() => runtime.dispose())
     return closed
   }
@@ -206,6 +220,7 @@ const make = (
       return Option.getOrUndefined(Option.map(found, recordOf))
     },
     list,
+    watch,
     stamp: async (keys, { signal, timeoutMillis } = {}) => run(within(writer.stamp(keys), timeoutMillis), signal),
     resume: async (writeId, { signal, timeoutMillis, w } = {}) => {
       const resumed = writer.resume(writeIdOf("writeId", writeId), w === undefined ? {} : { w })
@@ -225,6 +240,8 @@ const make = (
 }
 
 const nothing = (): void => {}
+
+const isClosing = () => new ReplicaClosing({ message: "the replica is closed, or closing" })
 
 const pageSize = 1000
 

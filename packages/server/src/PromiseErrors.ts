@@ -30,6 +30,7 @@ export const errorOf = (error: Error): Error => {
 
 const classes = {
   LocalWriteFailed: Client.LocalWriteFailed,
+  LogDamaged: Client.LogDamaged,
   NotReady: Client.NotReady,
   NotYetVisible: Client.NotYetVisible,
   Overloaded: Client.Overloaded,

@@ -87,6 +87,49 @@ describe("an open replica", () => {
   )
 
   it(
+    "follows what is written, from a position on, until it is left, told to end or closed",
+    async () => {
+      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
+      await takesWrites(a)
+      await a.put("notes", "k", "1")
+      await a.put("other", "k", "no")
+      await a.commit([
+        { namespace: "notes", key: "l", value: { json: 2 } },
+        { namespace: "notes", key: "k", delete: true }
+      ])
+      const seen: Array<string> = []
+      let position: string | undefined
+      for await (const { key, position: at, record } of a.watch("notes", { until: "now" })) {
+        seen.push(`${key} ${record?.text() ?? "deleted"}`)
+        position ??= at
+      }
+      assert.deepStrictEqual(seen, ["k 1", "l 2", "k deleted"])
+      assert.isDefined(position)
+
+      const live = a.watch("notes", { since: position!, prefix: "n" })
+      const next = live.next()
+      await a.put("notes", "new", "later")
+      assert.strictEqual((await next).value?.record?.text(), "later")
+      await live.return()
+
+      const stopped = new AbortController()
+      const aborted = a.watch("notes", { since: position!, prefix: "z", signal: stopped.signal }).next()
+      stopped.abort(new Error("enough"))
+      assert.strictEqual((await failure(aborted)).message, "enough")
+      assert.deepInclude(await failure(a.watch("notes", { since: "§" }).next()), {
+        code: "invalid_request",
+        field: "since"
+      })
+
+      const waiting = failure(a.watch("notes", { prefix: "z" }).next())
+      await a.close()
+      assert.strictEqual((await waiting).code, "replica_closing")
+      assert.strictEqual((await failure(a.watch("notes").next())).code, "replica_closing")
+    },
+    timeout
+  )
+
+  it(
     "waits for, asks about and verifies a write, and makes a stamped one once",
     async () => {
       const { a, b } = await three()
