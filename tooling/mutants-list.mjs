@@ -295,8 +295,8 @@ export const bugs = [
     from: "model retryRestamp",
     says: "a write under a stamp is stamped anew where it is committed",
     file: "write/QuorumWriter.ts",
-    find: "          drawn,\n          onDurable: (durable)",
-    replace: "          drawn: drawn === undefined ? drawn : undefined,\n          onDurable: (durable)"
+    find: "offer(sound, options, done, { drawn, onDurable",
+    replace: "offer(sound, options, done, { drawn: drawn === undefined ? drawn : undefined, onDurable"
   },
   {
     name: "tie-of-the-log",

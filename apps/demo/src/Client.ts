@@ -186,11 +186,13 @@ const answerOf = (error: Failure): Answer => {
     case "Overloaded":
     case "ReplicaClosing":
     case "NotReady":
+    case "IdempotencyUnknown":
       return { _tag: "Unavailable", detail }
     case "WriteRejected":
     case "InvalidRequest":
       return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
     case "StampReused":
+    case "IdempotencyKeyReused":
     case "TooOldToKnow":
     case "Unauthorized":
     case "Forbidden":

@@ -119,6 +119,19 @@ export class StampReused extends QuorumError {
   declare readonly held: string
 }
 
+/** The `Idempotency-Key` is another write's, `held`. */
+export class IdempotencyKeyReused extends QuorumError {
+  readonly code = "idempotency_key_reused"
+  declare readonly held: string
+}
+
+/** Not every member says whether it holds a write of the `Idempotency-Key`; it may be sent again. */
+export class IdempotencyUnknown extends QuorumError {
+  readonly code = "idempotency_unknown"
+  override readonly written = "perhaps"
+  declare readonly detail: string
+}
+
 /** The stamp is older than what can be known: whether it was written before, nobody can tell. */
 export class TooOldToKnow extends QuorumError {
   readonly code = "too_old_to_know"

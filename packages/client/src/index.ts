@@ -8,6 +8,8 @@ export type { ClientOptions } from "./Options.ts"
 export {
   Forbidden,
   HostUnknown,
+  IdempotencyKeyReused,
+  IdempotencyUnknown,
   Internal,
   InvalidRequest,
   LocalWriteFailed,

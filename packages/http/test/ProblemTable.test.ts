@@ -114,11 +114,13 @@ const cases: ReadonlyArray<Case> = [
     answers: {},
     raw: ["POST", "/v1/batch", { "content-type": "text/plain" }]
   },
+  ofCommit(Table.idempotencyKeyReused, new QuorumError.IdempotencyKeyReused({ held })),
   ofCommit(Table.writeUncertain, new QuorumError.WriteUncertain(hidden)),
   ofCommit(
     Table.quorumUnavailable,
     new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "timeout", verdicts })
   ),
+  ofCommit(Table.idempotencyUnknown, new QuorumError.IdempotencyUnknown({ detail: "2 of 3 replicas say" })),
   ofCommit(Table.localWriteFailed, new QuorumError.LocalWriteFailed(hidden)),
   ofCommit(Table.overloaded, new QuorumError.Overloaded({ detail: "so it is" })),
   ofCommit(Table.replicaClosing, new QuorumError.ReplicaClosing()),

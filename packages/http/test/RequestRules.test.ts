@@ -182,7 +182,6 @@ describe("what nobody would look at", () => {
         [{ "if-match": '"x"' }, 501, "if-match"],
         [{ "if-none-match": "*" }, 501, "if-none-match"],
         [{ "if-range": '"x"' }, 501, "if-range"],
-        [{ "idempotency-key": "x" }, 501, "idempotency-key"],
         [{ "if-unmodified-since": new Date().toUTCString() }, 501, "if-unmodified-since"],
         [{ "content-range": "bytes 0-1/2" }, 501, "content-range"],
         [{ "content-md5": "1B2M2Y8AsgTpgAmY7PhCfg==" }, 501, "content-md5"],
@@ -206,7 +205,7 @@ describe("what nobody would look at", () => {
   )
 
   it.live(
-    "L66 a header that would make another method of a request is refused whatever the method, as is a key for repeats on a write",
+    "L66 a header that would make another method of a request is refused whatever the method, as is a key for repeats where nobody looks at it",
     () =>
       Effect.gen(function* () {
         const a = yield* single()
@@ -222,9 +221,11 @@ describe("what nobody would look at", () => {
           const overridden = yield* request(method, a.url + path, { headers: { "x-http-method-override": "DELETE" } })
           assert.deepInclude(overridden.json, { error: "not_implemented", field: "x-http-method-override" }, path)
           const keyed = yield* request(method, a.url + path, { headers: { "idempotency-key": "x" } })
-          assert.strictEqual(keyed.status, method === "GET" ? 200 : 501, `${method} ${path}`)
+          // A write of a record takes one, and nothing else that changes something.
+          const status = method === "POST" ? 501 : 200
+          assert.strictEqual(keyed.status, status, `${method} ${path}`)
         }
-        assert.strictEqual(a.head(a.own).seq, 1)
+        assert.strictEqual(a.head(a.own).seq, 2)
       })
   )
 

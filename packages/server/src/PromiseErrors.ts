@@ -29,6 +29,8 @@ export const errorOf = (error: Error): Error => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const classes = {
+  IdempotencyKeyReused: Client.IdempotencyKeyReused,
+  IdempotencyUnknown: Client.IdempotencyUnknown,
   LocalWriteFailed: Client.LocalWriteFailed,
   LogDamaged: Client.LogDamaged,
   NotReady: Client.NotReady,

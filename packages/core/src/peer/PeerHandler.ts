@@ -22,6 +22,7 @@ import * as Copies from "./Copies.ts"
 import * as Sessions from "./internal/Sessions.ts"
 import type * as PeerFrame from "./PeerFrame.ts"
 import { type Caller, PeerCaller } from "./PeerCaller.ts"
+import { UndecidedKeys } from "./UndecidedKeys.ts"
 import { KeyReader, type NewestWrite } from "./KeyReader.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
@@ -44,7 +45,7 @@ const maxFetchMillis = 1500
 export const make: Effect.Effect<
   PeerHandler["Service"],
   never,
-  ReplicaLogs | ReplicaClock | ReplicaSet | Membership | KeyReader | Connections | Peers
+  ReplicaLogs | ReplicaClock | ReplicaSet | Membership | KeyReader | UndecidedKeys | Connections | Peers
 > = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
@@ -53,6 +54,7 @@ export const make: Effect.Effect<
   const turnAway = yield* Refusals.make
   const membership = yield* Membership
   const reader = yield* KeyReader
+  const undecided = yield* UndecidedKeys
   const ownClock = yield* ReplicaClock
   const connections = yield* Connections
   const peers = yield* Peers
@@ -205,6 +207,8 @@ export const make: Effect.Effect<
       Effect.gen(function* () {
         yield* enter(id)
         const confirmed = confirm !== null && (yield* fetched(confirm))
+        // Asked first: what is decided by then is found.
+        if (undecided.has(namespace, key)) return yield* undecidedNow
         const newest = yield* reader.newest(namespace, key)
         // Asked last: it may have begun to recover meanwhile.
         if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
@@ -295,3 +299,8 @@ const withoutCause = <E extends { readonly _tag: string }>(
         detail: (error as ReplicaStore.StoreError).detail
       })
     : error
+
+const undecidedNow = new ReplicaStore.StoreError({
+  reason: "unavailable",
+  detail: "whether this key is written is being decided"
+})

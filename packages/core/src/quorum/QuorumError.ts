@@ -211,6 +211,31 @@ export class StampReused extends Schema.TaggedError<StampReused>()("StampReused"
 }
 
 /**
+ * The key that the caller invented is that of a write which differs from this one, `held`. Nothing was written now: a key
+ * is for one write.
+ */
+export class IdempotencyKeyReused extends Schema.TaggedError<IdempotencyKeyReused>()("IdempotencyKeyReused", {
+  /** The write that has the key. */
+  held: WriteId
+}) {
+  override get message(): string {
+    return `the idempotency key is that of another write, ${this.held}; nothing was written`
+  }
+}
+
+/**
+ * Whether the key that the caller invented was written before cannot be known now, because not every member says whether
+ * it holds it. Nothing was written now. The same may be sent again with the same key, to any replica.
+ */
+export class IdempotencyUnknown extends Schema.TaggedError<IdempotencyUnknown>()("IdempotencyUnknown", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `whether the idempotency key was used before is not known: ${this.detail}; nothing was written now`
+  }
+}
+
+/**
  * The stamp is older than what can be known: its write is not held here, and whether it was made before cannot be told
  * any more. Nothing was written now. Read what is there before you write anew.
  */

@@ -5,6 +5,7 @@ import { Context, Duration, Effect, Layer, Result } from "effect"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import type { Write } from "../log/Entry.ts"
 import * as Thrown from "../log/Thrown.ts"
+import * as CallerKey from "../record/CallerKey.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 
@@ -80,7 +81,9 @@ export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy,
       return yield* new QuorumError.InvalidPolicy({ detail })
     }
   }
-  const of = (namespace: string) => namespaces.get(namespace) ?? usual
+  // Marks are written with what they mark, and by its policy.
+  const of = (namespace: string) =>
+    namespaces.get(namespace) ?? namespaces.get(CallerKey.markedBy(namespace) ?? namespace) ?? usual
   /** Made once, not for every write. */
   const resolved = new Map(all.map((each) => [each, Result.succeed(each)]))
   return Policies.of({

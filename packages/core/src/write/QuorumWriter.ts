@@ -28,6 +28,7 @@ import type { Commit } from "./internal/CommitQueue.ts"
 import * as Drawing from "./internal/Drawing.ts"
 import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
+import * as Keyed from "./internal/Keyed.ts"
 import * as Outcomes from "./internal/Outcomes.ts"
 import { Policies } from "../read/Policies.ts"
 import * as InSession from "./internal/InSession.ts"
@@ -35,7 +36,7 @@ import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
 import type * as StampToken from "./StampToken.ts"
-import { type CommitError, type ResumeError, stampIn, type WriteOptions } from "./WriteOptions.ts"
+import { type CommitError, keyIn, type ResumeError, stampIn, type WriteOptions } from "./WriteOptions.ts"
 
 export type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
@@ -59,7 +60,13 @@ export class QuorumWriter extends Context.Service<
      * timeout are the greatest of the policies of their namespaces. It is not a transaction: each key is ordered by
      * itself, so a read of one key may show this write while another key shows a later one already.
      *
-     * Interrupting it before the append takes the write back; later the write stays, and only the waiting ends.
+     * With an `idempotencyKey` that this or another replica holds, it is completed, however much came after it, and other
+     * content is `IdempotencyKeyReused`. It is written for the first time only when every member says that it holds no
+     * write of that key; where one cannot be asked, the answer is `IdempotencyUnknown`, and nothing is written. A write by
+     * a stamp needs but a majority. Beside the write stands its mark, a record whose key is that of the caller in the
+     * namespace of the write with `.idempotency` at its end: the key is known until somebody deletes it.
+     *
+     * Interrupting it before the append takes the write back, unless it has such a key; later the write stays, and only the waiting ends.
      * Writes of one replica take effect in the order in which they were committed. The bytes of a value must not be
      * changed before the commit is answered.
      */
@@ -205,6 +212,8 @@ export const make = Effect.gen(function* () {
   const latestMillis = (): number => clock.time().millis + boundMillis
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
   const stamped = yield* Stamped.make
+  const keyed = yield* Keyed.make
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const { atOnce, inSession } = yield* InSession.make(refuse, latestMillis)
 
   /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
@@ -242,7 +251,25 @@ export const make = Effect.gen(function* () {
     return () => void (commit.cancelled = true)
   }
 
-  /** {@link offer} after a clock, and under the stamp that the write asks for, if it asks for one. */
+  /** {@link begin} under a key that the caller invented. Members are asked about it, and that takes a fiber. */
+  const beginKeyed = (...[write, options, after, resume, onDurable]: Parameters<typeof begin>) => {
+    const ways: Keyed.Ways = {
+      refuse,
+      append: (marked, onAppended) =>
+        Effect.callback((done) => {
+          offer(marked, options, done, { after, onDurable: both(onAppended, onDurable) })
+        }),
+      resume: (writeId) => heldWrites.resume(writeId, options)
+    }
+    const fiber = runFork(keyed(write, options, ways))
+    const forget = fiber.addObserver(resume)
+    return () => {
+      forget()
+      fiber.interruptUnsafe()
+    }
+  }
+
+  /** {@link offer} after a clock, and under the stamp or the key that the write asks for, if it asks for one. */
   const begin = (
     write: unknown,
     options: WriteOptions | undefined,
@@ -251,6 +278,7 @@ export const make = Effect.gen(function* () {
     onDurable?: Commit["onDurable"]
   ): (() => void) | undefined => {
     const token = stampIn(options)
+    if (keyIn(options) !== undefined) return beginKeyed(write, options, after, resume, onDurable)
     if (token === undefined) {
       const how = onDurable === undefined && after === undefined ? asUsual : { after, onDurable }
       return offer(write, options, resume, how)
@@ -258,13 +286,7 @@ export const make = Effect.gen(function* () {
     const ways: Stamped.Ways = {
       refuse,
       append: (sound, drawn, onAppended, done) =>
-        offer(sound, options, done, {
-          drawn,
-          onDurable: (durable) => {
-            onAppended()
-            onDurable?.(durable)
-          }
-        }),
+        offer(sound, options, done, { drawn, onDurable: both(onAppended, onDurable) }),
       resume: (writeId) => heldWrites.resume(writeId, options)
     }
     return stamped(write, token, ways, resume)
@@ -282,8 +304,6 @@ export const make = Effect.gen(function* () {
         return takeBack && Effect.sync(takeBack)
       })
     )
-
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
 
   const commitUnsafe = (
     write: Entry.Writes,
@@ -364,5 +384,12 @@ export const layer = Layer.effect(QuorumWriter, make)
 const closeMillis = 1000
 
 const asUsual = {}
+
+const both =
+  (onAppended: () => void, onDurable: Commit["onDurable"]): Commit["onDurable"] =>
+  (durable) => {
+    onAppended()
+    onDurable?.(durable)
+  }
 
 const nothing = (): void => undefined

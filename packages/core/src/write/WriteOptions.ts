@@ -20,6 +20,8 @@ export type CommitError =
   | QuorumError.QuorumNotMet
   | QuorumError.InvalidPolicy
   | QuorumError.StampReused
+  | QuorumError.IdempotencyKeyReused
+  | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
 
 /** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
@@ -37,6 +39,11 @@ export interface WriteOptions {
   /** A stamp that was drawn for its keys: however often it is committed, at whatever replicas, it is one write. */
   readonly stamp?: StampToken.StampToken
   /**
+   * A key that the caller invents, 1 to 255 visible characters of ASCII, instead of a stamp: writes with one key to one
+   * namespace are one write. See `commit`.
+   */
+  readonly idempotencyKey?: string
+  /**
    * A clock that the write's comes after: that of a receipt, or of a record that was read. With it what one client does
    * at several replicas stays in order, for any `w`. A stamp has a clock already.
    */
@@ -46,18 +53,19 @@ export interface WriteOptions {
 }
 
 /** The stamp that a write asks for. What throws while it is read is none, and is said where `w` is read. */
-export const stampIn = (options: WriteOptions | undefined): unknown => {
-  try {
-    return options?.stamp
-  } catch {
-    return undefined
-  }
-}
+export const stampIn = (options: WriteOptions | undefined): unknown => fieldIn(options, "stamp")
 
-/** The session that a write asks for. What throws while it is read is none, and is said where `w` is read. */
-export const sessionIn = (options: WriteOptions | undefined): unknown => {
+/** The key that a write asks for, as {@link stampIn}. */
+export const keyIn = (options: WriteOptions | undefined): unknown => fieldIn(options, "idempotencyKey")
+
+/** The session that a write asks for, as {@link stampIn}. */
+export const sessionIn = (options: WriteOptions | undefined): unknown => fieldIn(options, "session")
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const fieldIn = (options: WriteOptions | undefined, field: keyof WriteOptions): unknown => {
   try {
-    return options?.session
+    return options?.[field]
   } catch {
     return undefined
   }

@@ -6,7 +6,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import { receipt, w } from "./WritesApi.ts"
-import { stamped, yesOrNo } from "./queries.ts"
+import { keyed, stamped, yesOrNo } from "./queries.ts"
 import * as Sessions from "./sessions.ts"
 
 /** Text that is UTF-8 without a loss. */
@@ -65,7 +65,7 @@ export class BatchGroup extends HttpApiGroup.make("batch")
   .add(
     HttpApiEndpoint.post("commit", "/v1/batch", {
       query: { w, atomic: yesOrNo },
-      headers: { ...stamped, ...Sessions.asked },
+      headers: { ...stamped, ...keyed, ...Sessions.asked },
       payload: HttpApiSchema.StreamNdjson({ schema: Schema.Json, maxElementBytes: maxLineBytes }),
       success: HttpApiSchema.StreamNdjson({ schema: BatchAnswer }),
       error: Errors.ofBatch
@@ -78,7 +78,7 @@ export class BatchGroup extends HttpApiGroup.make("batch")
           "receipt, or what a request of its own would have been answered with; those that follow are not held up by " +
           "it. With `atomic=true` all lines are one write, which is held whole or not at all, and answered by one line. What " +
           "has a stamp may be sent again, to any replica: a line says its own, and the header `Quorum-Stamp` that of an " +
-          "atomic batch. With the header `Quorum-Session` all of them come after what its client did and saw; the " +
+          "atomic batch, which may have an `Idempotency-Key` instead. With the header `Quorum-Session` all of them come after what its client did and saw; the " +
           "last line that comes with a `session` says what to send next."
       })
     )

@@ -18,6 +18,11 @@ const notOne = new ClientApiErrors.InvalidRequest({
   detail: "a stamp is one write's, and each line is a write; a line says its own as `stamp`"
 })
 
+const notOneKey = new ClientApiErrors.InvalidRequest({
+  field: "idempotency-key",
+  detail: "a key is one write's, and each line is a write; a line may have a stamp"
+})
+
 const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
 
 const batchHandlers = HttpApiBuilder.group(
@@ -32,6 +37,7 @@ const batchHandlers = HttpApiBuilder.group(
       const type = request.headers["content-type"]
       if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
+      if (headers["idempotency-key"] !== undefined && query.atomic !== true) return Effect.fail(notOneKey)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
         writer.commit(writes, asked(query.w, stamp, headers)).pipe(namingW, Effect.tapError(report))
       const lines = Batches.linesOf(request.stream)

@@ -19,7 +19,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { BatchGroup } from "./BatchApi.ts"
 import { ChangesGroup, type FeedError } from "./ChangesApi.ts"
 import * as Errors from "./ClientApiErrors.ts"
-import { stamped, whole, yesOrNo } from "./queries.ts"
+import { keyed, stamped, whole, yesOrNo } from "./queries.ts"
 import * as Sessions from "./sessions.ts"
 import * as openApi from "./openApi.ts"
 import { receipt, ReceiptsGroup, StampsGroup, w, type WriteError, WritesGroup } from "./WritesApi.ts"
@@ -38,6 +38,8 @@ export type RecordsError =
   | QuorumError.ReadUnavailable
   | QuorumError.ReplicaClosing
   | QuorumError.StampReused
+  | QuorumError.IdempotencyKeyReused
+  | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
   | QuorumError.WriteRejected
   | QuorumError.WriteReplaced
@@ -156,7 +158,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.put("put", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
-      headers: { ...stamped, ...Sessions.asked },
+      headers: { ...stamped, ...keyed, ...Sessions.asked },
       payload: bytes,
       success: created,
       error: Errors.ofCommit
@@ -164,7 +166,9 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       OpenApi.annotations({
         summary: "Write a record",
         description:
-          "The body is the value, whatever its content type, which stays with it. Answered when `w` replicas hold it durably."
+          "The body is the value, whatever its content type, which stays with it. Answered when `w` replicas hold it durably. " +
+          "With `Quorum-Stamp` it may be sent again, to any replica. With `Idempotency-Key` alone it is found again where it " +
+          "is held, and is written for the first time only when every replica says that it does not hold it."
       })
     ),
     HttpApiEndpoint.get("get", "/v1/records/:namespace/:key", {
@@ -191,7 +195,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     HttpApiEndpoint.delete("remove", "/v1/records/:namespace/:key", {
       params: place,
       query: { w },
-      headers: { ...stamped, ...Sessions.asked },
+      headers: { ...stamped, ...keyed, ...Sessions.asked },
       success: receipt,
       error: Errors.ofCommit
     }).annotateMerge(

@@ -35,6 +35,8 @@ export type OwnError =
 /** What core says. */
 export type CoreError =
   | Changes.LogDamaged
+  | QuorumError.IdempotencyKeyReused
+  | QuorumError.IdempotencyUnknown
   | QuorumError.LocalWriteFailed
   | QuorumError.NotReady
   | QuorumError.Overloaded
@@ -79,7 +81,15 @@ export const ofCommit = [
   final(Table.writeUncertain),
   final(Table.stampReused),
   final(Table.tooOldToKnow),
-  unavailable(Table.quorumUnavailable, Table.localWriteFailed, Table.overloaded, Table.replicaClosing, Table.notReady),
+  final(Table.idempotencyKeyReused),
+  unavailable(
+    Table.quorumUnavailable,
+    Table.idempotencyUnknown,
+    Table.localWriteFailed,
+    Table.overloaded,
+    Table.replicaClosing,
+    Table.notReady
+  ),
   final(Table.writeInvalid),
   tooLarge
 ] as const

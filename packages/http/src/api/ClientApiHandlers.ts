@@ -35,9 +35,10 @@ const withNext = <N, P>({ next, ...page }: P & { readonly next: Option.Option<N>
   ...Option.match(next, { onNone: () => ({}), onSome: (next) => ({ next }) })
 })
 
-/** What a request says of a stamp. */
+/** What a request says of a stamp, or of a key. */
 interface Stamped {
   readonly "quorum-stamp"?: StampToken.StampToken
+  readonly "idempotency-key"?: string
 }
 
 const recordsHandlers = HttpApiBuilder.group(

@@ -85,18 +85,20 @@ const isDecodable = (path: string): boolean => {
 const objected = ({ detail, error, field, status }: RequestRules.Objection) =>
   PlainError.make(status, error, `${field}: ${detail}`, { field, detail })
 
-/** The parameters that an endpoint decodes. */
-const parameterNames = ({ query }: HttpApiEndpoint.Top): ReadonlyArray<string> =>
-  query !== undefined && SchemaAST.isObjects(query.ast)
-    ? query.ast.propertySignatures.map(({ name }) => String(name))
-    : []
+/** The parameters, or the headers, that an endpoint decodes. */
+const namesIn = (part: HttpApiEndpoint.Top["query"]): ReadonlyArray<string> =>
+  part !== undefined && SchemaAST.isObjects(part.ast) ? part.ast.propertySignatures.map(({ name }) => String(name)) : []
 
 /** Refuses what an endpoint would not look at. */
 const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, method, url }) => {
-    const names = parameterNames(endpoint)
+    const names = namesIn(endpoint.query)
     const objection =
-      RequestRules.ofQuery(url, names) ?? RequestRules.ofHeaders(method, headers, endpoint.payload.size > 0)
+      RequestRules.ofQuery(url, names) ??
+      RequestRules.ofHeaders(method, headers, {
+        readsBody: endpoint.payload.size > 0,
+        takesKey: namesIn(endpoint.headers).includes("idempotency-key")
+      })
     return objection === undefined ? answer : Effect.succeed(objected(objection))
   })
 )

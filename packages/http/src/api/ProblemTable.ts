@@ -42,6 +42,9 @@ export const writeTooLarge = rejected(413, "too_large")
 export const unsupportedMediaType = travel(415, Errors.UnsupportedMediaType, "unsupported_media_type", {
   contentType: Schema.String
 })
+export const idempotencyKeyReused = travel(422, QuorumError.IdempotencyKeyReused, "idempotency_key_reused", {
+  held: WriteId.WriteId
+})
 export const writeUncertain = travel(
   500,
   QuorumError.WriteUncertain,
@@ -58,6 +61,7 @@ export const quorumUnavailable = travel(503, QuorumError.QuorumUnavailable, "quo
   reason: QuorumError.UnavailableReason,
   ...verdicts
 })
+export const idempotencyUnknown = travel(503, QuorumError.IdempotencyUnknown, "idempotency_unknown", detail)
 export const localWriteFailed = travel(
   503,
   QuorumError.LocalWriteFailed,
@@ -113,8 +117,10 @@ export const rows = [
   tooOldToKnow,
   writeTooLarge,
   unsupportedMediaType,
+  idempotencyKeyReused,
   writeUncertain,
   quorumUnavailable,
+  idempotencyUnknown,
   localWriteFailed,
   overloaded,
   replicaClosing,

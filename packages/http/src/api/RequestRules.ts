@@ -56,11 +56,22 @@ export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection
   return undefined
 }
 
+/** What an endpoint makes of a request. */
+export interface Endpoint {
+  readonly readsBody?: boolean
+  /** Whether it looks at `Idempotency-Key`. */
+  readonly takesKey?: boolean
+}
+
 /**
  * What is wrong with the headers: those that would change what a request means and are not supported, and a body where
  * none is read.
  */
-export const ofHeaders = (method: string, headers: Headers, readsBody = method === "PUT"): Objection | undefined => {
+export const ofHeaders = (
+  method: string,
+  headers: Headers,
+  { readsBody = method === "PUT", takesKey = false }: Endpoint = {}
+): Objection | undefined => {
   const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     const detail = `a body that is packed (${encoding}) would be stored as it is; send it unpacked`
@@ -79,7 +90,7 @@ export const ofHeaders = (method: string, headers: Headers, readsBody = method =
       ? undefined
       : notImplemented("if-match", "compare the `etag` of the answer")
   }
-  return ofWrite(headers, readsBody)
+  return ofWrite(headers, readsBody, takesKey)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -87,13 +98,13 @@ export const ofHeaders = (method: string, headers: Headers, readsBody = method =
 type Headers = { readonly [name: string]: string | undefined }
 
 /** What is wrong with the headers of a request that changes something. */
-const ofWrite = (headers: Headers, readsBody: boolean): Objection | undefined => {
+const ofWrite = (headers: Headers, readsBody: boolean, takesKey: boolean): Objection | undefined => {
   const conditional = conditionals.find((name) => headers[name] !== undefined)
   if (conditional !== undefined) {
     return notImplemented(conditional, "a write cannot depend on what is there; there is no compare-and-set")
   }
-  if (headers["idempotency-key"] !== undefined) {
-    return notImplemented("idempotency-key", "a request that is sent again is another write")
+  if (headers["idempotency-key"] !== undefined && !takesKey) {
+    return notImplemented("idempotency-key", "nobody would look at it here; a write of a record takes one")
   }
   const digest = digests.find((name) => headers[name] !== undefined)
   if (digest !== undefined) {

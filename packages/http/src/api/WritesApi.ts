@@ -19,6 +19,8 @@ export type WriteError =
   | QuorumError.QuorumUnavailable
   | QuorumError.ReplicaClosing
   | QuorumError.StampReused
+  | QuorumError.IdempotencyKeyReused
+  | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
   | QuorumError.WriteUncertain
   | QuorumError.WriteRejected

@@ -32,9 +32,15 @@ export const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({
   missing: withoutDetails(receipt.missing)
 })
 
-/** What a request asks of `w`, by which stamp and in which session, for core to decide. */
-export const asked = (w: number | undefined, stamp?: StampToken.StampToken, headers: Sessions.Asked = {}) => ({
+/** What a request says beside its parameters. */
+interface Headers extends Sessions.Asked {
+  readonly "idempotency-key"?: string
+}
+
+/** What a request asks of `w`, by which stamp or key and in which session, for core to decide. */
+export const asked = (w: number | undefined, stamp?: StampToken.StampToken, headers: Headers = {}) => ({
   ...Sessions.option(headers),
+  ...(headers["idempotency-key"] === undefined ? {} : { idempotencyKey: headers["idempotency-key"] }),
   ...(w === undefined ? {} : { w }),
   ...(stamp === undefined ? {} : { stamp })
 })

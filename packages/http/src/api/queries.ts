@@ -32,3 +32,24 @@ export const yesOrNo = Schema.optionalKey(
 
 /** A write that may be repeated says its stamp. */
 export const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }
+
+/** A string of a structured header (RFC 9651): in quotes, with a backslash before quotes and backslashes. */
+const quoted = /^"((?:[^"\\]|\\["\\])*)"$/
+
+/** A key that a client invented, in quotes, as the draft of `Idempotency-Key` has it, or without. */
+const InventedKey = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.String.check(
+      Schema.isPattern(/^[\x21-\x7e]{1,255}$/, {
+        message: "it is 1 to 255 visible characters of ASCII, in quotes or not, and is said once"
+      })
+    ),
+    SchemaTransformation.transform({
+      decode: (text) => quoted.exec(text)?.[1]?.replaceAll(/\\(.)/g, "$1") ?? text,
+      encode: (key) => `"${key.replaceAll(/["\\]/g, "\\$&")}"`
+    })
+  )
+)
+
+/** A write that may be repeated under a key of its client says that. */
+export const keyed = { "idempotency-key": Schema.optionalKey(InventedKey) }

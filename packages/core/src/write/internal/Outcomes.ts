@@ -10,6 +10,8 @@ export const of = (error: CommitError): CommitOutcome => outcomeOf[error._tag]
 // ---------------------------------------------------------------------------------------------------------------------
 
 const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
+  IdempotencyKeyReused: "write_rejected",
+  IdempotencyUnknown: "quorum_unavailable",
   InvalidPolicy: "invalid_policy",
   LocalWriteFailed: "local_write_failed",
   NotReady: "not_ready",
