@@ -77,8 +77,11 @@ export const make = (calls: Calls, w: number | undefined, timeoutMillis: number)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How many groups are under way, after which the next one gathers: one at the disks, one on the way, one to be drawn for. */
-const maxGroups = 4
+/**
+ * How many groups are under way, after which the next one gathers: one for which stamps are drawn, and one that is written.
+ * With more of them each is smaller, and costs as much.
+ */
+const maxGroups = 2
 
 /** How many turns of promises lie between an answer and what its caller writes next, and some more. */
 const turns = 12

@@ -147,7 +147,9 @@ const send = async (
   const request = () => {
     sent = remaining()
     silent = new Set(sent)
-    const body = sent.map(({ line, stamp }) => `${JSON.stringify({ ...line, stamp })}\n`).join("")
+    const body = sent
+      .map(({ line, stamp }) => `${JSON.stringify(line).slice(0, -1)},"stamp":${JSON.stringify(stamp)}}\n`)
+      .join("")
     return { method: "POST", path: "/v1/batch", query: { w }, headers, body } as const
   }
 

@@ -9,9 +9,9 @@ import { InvalidRequest } from "./QuorumError.ts"
  */
 export type Value = string | Uint8Array | ArrayBuffer | { readonly json: unknown }
 
-/** A value as bytes or text, with its type. */
+/** A value as text, or as the bytes that were given, which are their caller's again after the call; and its type. */
 export interface Content {
-  readonly body: string | Uint8Array<ArrayBuffer>
+  readonly body: string | Uint8Array
   readonly contentType: string | undefined
 }
 
@@ -21,8 +21,8 @@ export const contentOf = (value: Value, contentType?: string): Content => {
     if (loneSurrogate.test(value)) throw invalid("it has half a surrogate pair, which is no text")
     return { body: value, contentType: contentType ?? textType }
   }
-  if (value instanceof Uint8Array) return { body: value.slice(), contentType }
-  if (value instanceof ArrayBuffer) return { body: new Uint8Array(value.slice(0)), contentType }
+  if (value instanceof Uint8Array) return { body: value, contentType }
+  if (value instanceof ArrayBuffer) return { body: new Uint8Array(value), contentType }
   const json = typeof value === "object" && value !== null && "json" in value ? jsonText(value.json) : undefined
   if (json === undefined) throw invalid("give text, bytes, or { json: … } of what JSON can say")
   return { body: json, contentType: contentType ?? "application/json" }
@@ -31,8 +31,16 @@ export const contentOf = (value: Value, contentType?: string): Content => {
 /** About how long it is on the way. */
 export const lengthOf = ({ body }: Content): number => body.length
 
+/** What a line says of a value: text where it is some by its type, which is shorter than base64 and sooner made. */
+export const saidOf = ({ body, contentType }: Content): { readonly text: string } | { readonly value: string } => {
+  if (typeof body === "string") return { text: body }
+  const text = contentType !== undefined && isText.test(contentType) ? textOf(body) : undefined
+  return text === undefined ? { value: base64Of(body) } : { text }
+}
+
 /** Bytes in base64. */
 export const base64Of = (bytes: Uint8Array): string => {
+  if (NodeBuffer !== undefined) return NodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")
   let binary = ""
   for (let i = 0; i < bytes.length; i += chunk) binary += String.fromCharCode(...bytes.subarray(i, i + chunk))
   return btoa(binary)
@@ -47,6 +55,30 @@ export const bytesOf = (base64: string): Uint8Array<ArrayBuffer> => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Where there is none, a loop has to do what it does many times as fast. */
+const { Buffer: NodeBuffer } = globalThis as {
+  readonly Buffer?: {
+    readonly from: (
+      bytes: ArrayBufferLike,
+      offset: number,
+      length: number
+    ) => { readonly toString: (encoding: "base64") => string }
+  }
+}
+
+const isText = /^(?:text\/|application\/(?:[^/;\s]+\+)?json *(?:;|$))/i
+
+/** A byte order mark is a character like any other. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const textOf = (bytes: Uint8Array): string | undefined => {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
 
 const textType = "text/plain; charset=utf-8"
 

@@ -9,7 +9,7 @@ import * as Group from "./Group.ts"
 import { InvalidRequest, type QuorumError } from "./QuorumError.ts"
 import { isPathName, pathOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
-import { base64Of, type Content, contentOf, lengthOf, type Value } from "./Value.ts"
+import { type Content, contentOf, lengthOf, saidOf, type Value } from "./Value.ts"
 
 /** How a write is made. */
 export interface WriteOptions extends CallOptions {
@@ -60,9 +60,11 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   /** A long value is not packed into a line: as it is it is shorter. */
   const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
+    const copy = typeof body === "string" ? body : body.slice()
     const token = options.stamp ?? (await stamp([place], options))
     const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
-    const request = () => ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body }) as const
+    const request = () =>
+      ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
     return (await calls.call({ request, read: jsonOf, stamp: token }, options)) as Receipt
   }
 
@@ -128,11 +130,10 @@ const namesOf = ({ key, namespace }: Place): Place => {
   return { namespace, key }
 }
 
-const lineOf = (place: Place, { body, contentType }: Content): Group.Line => ({
-  ...place,
-  ...(typeof body === "string" ? { text: body } : { value: base64Of(body) }),
-  ...(contentType === undefined ? {} : { contentType })
-})
+const lineOf = (place: Place, content: Content): Group.Line => {
+  const { contentType } = content
+  return contentType === undefined ? { ...place, ...saidOf(content) } : { ...place, ...saidOf(content), contentType }
+}
 
 /** The one line that an atomic batch is answered with. */
 const readAtomic: Read<Receipt> = async (response, url, learn) => {

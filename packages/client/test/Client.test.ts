@@ -62,6 +62,25 @@ describe("the client", () => {
     assert.strictEqual((await client.get("values", "svg"))!.contentType, "image/svg+xml")
   })
 
+  it("keeps bytes as they were when they were given, also such as are no text although their type says so", async () => {
+    const mark = [0xef, 0xbb, 0xbf]
+    for (const [i, given] of [[...mark, 0x61], [0xff, 0x61], [0xed, 0xa0, 0x80], [0, 10, 0x22], []].entries()) {
+      for (const contentType of ["application/json", "TEXT/csv", "application/ld+json; v=1", "image/svg+xml"]) {
+        const bytes = new Uint8Array([9, ...given]).subarray(1)
+        const written = client.put("kept", `k${i}`, bytes, { contentType })
+        bytes.fill(1)
+        await written
+        const record = (await client.get("kept", `k${i}`))!
+        assert.deepStrictEqual([[...record.bytes], record.contentType], [given, contentType])
+      }
+    }
+    const long = new Uint8Array(100_000).fill(7)
+    const written = client.put("kept", "long", long.buffer)
+    long.fill(1)
+    await written
+    assert.isTrue((await client.get("kept", "long"))!.bytes.every((byte) => byte === 7))
+  })
+
   it("deletes, and answers undefined for what is not there", async () => {
     await client.put("notes", "gone", "v")
     await client.delete("notes", "gone")

@@ -4,7 +4,7 @@
 import { statSync } from "node:fs"
 import { QuorumError } from "@quorum/client"
 import type { Entry } from "@quorum/core"
-import { Clock, Console, Effect, FileSystem, Option, Semaphore, Stdio, Stream } from "effect"
+import { Clock, Console, Effect, FileSystem, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Lines from "../tools/Lines.ts"
 import * as Progress from "../tools/Progress.ts"
@@ -107,7 +107,7 @@ const linesOf = Effect.fnUntraced(function* (
 /** How many rejected lines are named. */
 const namedLines = 20
 
-/** Bytes of values that are under way at most. */
+/** Bytes of values that are under way, after which no further line is sent. */
 const maxHeldBytes = 32 * 1024 * 1024
 
 /** A write that did not come to its end. */
@@ -127,8 +127,6 @@ const run = Effect.fnUntraced(
     given: Remote.Given
   ) {
     const { finish, say, step } = yield* Progress.Progress
-    const slots = yield* Semaphore.make(writers)
-    const room = yield* Semaphore.make(maxHeldBytes)
     const state = { lines: 0, committed: 0, rejected: 0, open: undefined as Open | undefined }
     const ofKey = new Map<string, Promise<void>>()
     let read = 0
@@ -143,8 +141,8 @@ const run = Effect.fnUntraced(
       Effect.forEach(told.splice(0), ([line, reason]) => reject(line, reason), { discard: true })
     )
 
-    const settle = async (number: number, write: Entry.Write, before: Promise<void> | undefined): Promise<void> => {
-      await before
+    const settle = async ({ number, write }: Lines.WriteLine, before: Promise<void> | undefined): Promise<void> => {
+      if (before !== undefined) await before
       // One before it failed: what is sent no more is open, and the first of it is where to go on.
       if (state.open !== undefined) return fail(number, "it was not sent", 1)
       try {
@@ -162,22 +160,45 @@ const run = Effect.fnUntraced(
       else state.open = { line: Math.min(line, known.line), reason: known.reason, code: Math.max(code, known.code) }
     }
 
-    const take = Effect.fnUntraced(function* (line: Lines.Line) {
-      if (line.number < from) return
-      state.lines++
-      yield* tellRejected
-      if (line._tag === "Rejected") return yield* reject(line.number, line.reason)
-      const { number, write } = line
-      const held = Math.min(maxHeldBytes, write.value.length + 200)
-      yield* slots.take(1)
-      yield* room.take(held)
-      const name = `${write.namespace}\0${write.key}`
-      const done: Promise<void> = settle(number, write, ofKey.get(name)).then(() => {
+    /** What is under way, and who waits until that is less. */
+    let underWay = 0
+    let heldBytes = 0
+    let goOn: (() => void) | undefined
+    const isFull = (): boolean => underWay >= writers || heldBytes >= maxHeldBytes
+    const lessThanFull = (): Promise<void> =>
+      new Promise((resolve) => {
+        goOn = resolve
+      })
+
+    /** Sends a line as soon as those of its key before it are settled. */
+    const start = (line: Lines.WriteLine): void => {
+      const { key, namespace, value } = line.write
+      const held = value.length + 200
+      underWay++
+      heldBytes += held
+      const name = `${namespace}\0${key}`
+      const done: Promise<void> = settle(line, ofKey.get(name)).then(() => {
         if (ofKey.get(name) === done) ofKey.delete(name)
-        Effect.runSync(Effect.andThen(slots.release(1), room.release(held)))
+        underWay--
+        heldBytes -= held
+        if (goOn === undefined || isFull()) return
+        goOn()
+        goOn = undefined
       })
       ofKey.set(name, done)
-    })
+    }
+
+    /** Lines that came at once: all of them are started, as soon as there is room. */
+    const take = async (lines: ReadonlyArray<Lines.Line>): Promise<void> => {
+      for (const line of lines) {
+        if (line.number < from) continue
+        while (isFull()) await lessThanFull()
+        if (state.open !== undefined) return
+        state.lines++
+        if (line._tag === "Rejected") told.push([line.number, line.reason])
+        else start(line)
+      }
+    }
 
     yield* bytes.pipe(
       Stream.tap((chunk) => {
@@ -185,8 +206,14 @@ const run = Effect.fnUntraced(
         return size === undefined ? Effect.void : step("import", read, size)
       }),
       Lines.split(),
+      Stream.chunks,
       Stream.takeWhile(() => state.open === undefined),
-      Stream.runForEach(take),
+      Stream.runForEach((lines) =>
+        Effect.andThen(
+          Effect.promise(() => take(lines)),
+          tellRejected
+        )
+      ),
       Effect.mapError((error) => new Failed({ detail: `the lines cannot be read any more: ${error.message}` }))
     )
     yield* Effect.promise(() => Promise.all(ofKey.values()))
