@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), "quorum-outside-"))
 
 const replica = (self: keyof typeof ports) =>
   Replica.layer().pipe(
-    HttpNode.serve({ peers, port: ports[self] }),
+    HttpNode.serve({ insecure: true, peers, port: ports[self] }),
     Layer.provide(SqliteStore.layer({ folder: join(folder, self) })),
     Layer.provide(ReplicaSet.layer({ cluster: "outside", self, members: Object.keys(ports) }))
   )

@@ -51,7 +51,7 @@ const stores = {
 const { both, logs } = stores[store]
 
 const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w, order) }).pipe(
-  serve[transport]({ host, port: ports[id]!, peers, routes }),
+  serve[transport]({ insecure: true, host, port: ports[id]!, peers, routes }),
   Layer.provideMerge(index === "stored" ? both({ folder }) : Layer.merge(logs({ folder }), RecordIndex.layerMemory)),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )

@@ -3,7 +3,8 @@
  * with the scope, whatever happens. Every process is known by the id under which it was started; nothing is ended by
  * name.
  */
-import { readFileSync } from "node:fs"
+import { randomBytes } from "node:crypto"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type QuorumPolicy, ReplicaId } from "@quorum/core"
 import { Folder, Ports } from "@quorum/server/tools"
@@ -86,6 +87,12 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const peaks = new Map<Member, number>()
   const shifts = new Map<Member, number>()
   const crashes: Array<string> = []
+  const secretFile = join(options.folder, "secret")
+  yield* Effect.orDie(Folder.make(options.folder))
+  yield* Effect.sync(() => {
+    rmSync(secretFile, { force: true })
+    writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
+  })
 
   const argument = (member: Member): string =>
     Schema.encodeSync(FromArgument)({
@@ -94,6 +101,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       folder: member.folder,
       port: member.port,
       members: urls,
+      secretFile,
       policy: options.policy,
       transport: options.transport,
       clockShiftMillis: shifts.get(member) ?? 0,

@@ -19,6 +19,8 @@ export const ReplicaConfig = Schema.Struct({
   port: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
   /** All members by id, itself included, with their addresses. */
   members: Schema.Record(ReplicaId.ReplicaId, Schema.String),
+  /** Holds the secret by which the members prove to each other who they are. */
+  secretFile: Schema.NonEmptyString,
   policy: QuorumPolicy.QuorumPolicy,
   transport: Transport,
   /** By how many milliseconds its clock is ahead of the machine's, to show what that does; below 0 when it is behind. */

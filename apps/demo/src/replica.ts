@@ -4,6 +4,7 @@
  * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
  */
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
@@ -15,7 +16,7 @@ import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
-import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
+import { Console, Effect, Layer, Logger, Redacted, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
 import * as ShiftedClock from "./ShiftedClock.ts"
@@ -30,10 +31,12 @@ const serve = {
 const routes = (folder: string) =>
   Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
 
+const secretIn = (file: string) => Redacted.make(readFileSync(file, "utf8"))
+
 /** The replica, composed of the packages' layers. */
-const replica = ({ cluster, folder, id, members, policy, port, transport }: ReplicaConfig) =>
+const replica = ({ cluster, folder, id, members, policy, port, secretFile, transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
-    serve[transport]({ host: Ports.host, port, peers: members, routes: routes(folder) }),
+    serve[transport]({ host: Ports.host, port, peers: members, secret: secretIn(secretFile), routes: routes(folder) }),
     Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )

@@ -140,7 +140,14 @@ describe("the demo, as a process", () => {
         yield* program.signal("SIGINT")
         assert.strictEqual(yield* program.ended, 0, program.output())
         assert.deepStrictEqual(children.filter(Program.runs), [])
-        assert.deepStrictEqual((yield* fs.readDirectory(join(folder, "files"))).toSorted(), ["a", "b", "c", "d", "e"])
+        assert.deepStrictEqual((yield* fs.readDirectory(join(folder, "files"))).toSorted(), [
+          "a",
+          "b",
+          "c",
+          "d",
+          "e",
+          "secret"
+        ])
         assert.isTrue(yield* fs.exists(join(folder, "files/a/replica.log")))
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     minutes

@@ -2,7 +2,16 @@
 import { request } from "node:http"
 import { NodeCrypto, NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, type LogId, QuorumWriter, Replica, ReplicaEvents, ReplicaId, ReplicaSet } from "@quorum/core"
+import {
+  Entry,
+  type LogId,
+  QuorumWriter,
+  Replica,
+  ReplicaEvents,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus
+} from "@quorum/core"
 import {
   PeerFrame,
   type PeerProtocol,
@@ -35,6 +44,7 @@ interface Options {
   readonly peers?: Readonly<Record<string, string>>
   readonly host?: string
   readonly secret?: Redacted.Redacted<string> | undefined
+  readonly insecure?: boolean
 }
 
 type Refused = Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>
@@ -56,7 +66,8 @@ const replica = Effect.fnUntraced(function* ({ peers = dead, port = 0, self = "b
   Context.get(context, ReplicaEvents.ReplicaEvents).listen((event) => {
     if (event._tag === "HandshakeRefused" && event.direction === "incoming") told.push(event)
   })
-  return { port: address.port, told, writer: Context.get(context, QuorumWriter.QuorumWriter) }
+  const status = Context.get(context, ReplicaStatus.ReplicaStatus).current
+  return { port: address.port, told, status, writer: Context.get(context, QuorumWriter.QuorumWriter) }
 })
 
 const transports = {
@@ -146,7 +157,7 @@ describe("a replica set that shares a secret", () => {
         const { port, told } = yield* replica({ transport, secret })
         yield* Effect.flip(greet(transport, port, Greeting.hello("a")))
         yield* Effect.flip(greet(transport, port, Greeting.hello("c"), { as: "a", secret }))
-        const bad = yield* replica({ transport })
+        const bad = yield* replica({ transport, insecure: true })
         yield* Effect.flip(greet(transport, bad.port, Greeting.hello("a", { cluster: "else" })))
         yield* visited(bad.port, methods[transport])
         const summary = [...told, ...bad.told].map(({ address, peer, reason }) => [reason, peer, address])
@@ -170,14 +181,23 @@ describe("a replica set that shares a secret", () => {
       })
     )
 
-    it.live(`without a secret nobody listens beyond loopback, and a short one is refused, over ${transport}`, () =>
-      Effect.gen(function* () {
-        const open = yield* Effect.flip(replica({ transport, host: "0.0.0.0" }))
-        assert(open._tag === "PeersUnproven")
-        const short = yield* Effect.flip(replica({ transport, secret: Redacted.make("too short") }))
-        assert(short._tag === "PeersUnproven")
-        assert.notInclude(short.message, "too short")
-      })
+    it.live(
+      `without a secret a replica is asked for by name and listens on loopback alone, which its status says, and a short one is refused, over ${transport}`,
+      () =>
+        Effect.gen(function* () {
+          const silent = yield* Effect.flip(replica({ transport }))
+          assert(silent._tag === "PeersUnproven")
+          assert.include(silent.message, "insecure: true")
+          const open = yield* Effect.flip(replica({ transport, host: "0.0.0.0", insecure: true }))
+          assert(open._tag === "PeersUnproven")
+          const both = yield* Effect.flip(replica({ transport, secret, insecure: true }))
+          assert(both._tag === "PeersUnproven")
+          assert.isTrue((yield* replica({ transport, insecure: true })).status().insecure)
+          assert.isFalse((yield* replica({ transport, secret })).status().insecure)
+          const short = yield* Effect.flip(replica({ transport, secret: Redacted.make("too short") }))
+          assert(short._tag === "PeersUnproven")
+          assert.notInclude(short.message, "too short")
+        })
     )
   }
 

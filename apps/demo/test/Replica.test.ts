@@ -1,5 +1,5 @@
 /** A replica process: what it says when it cannot start, and how it ends. */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -14,6 +14,7 @@ const setUp = Effect.gen(function* () {
     Effect.sync(() => mkdtempSync(join(tmpdir(), "quorum-replica-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
+  writeFileSync(join(folder, "secret"), "a secret of thirty-two bytes, or more")
   const [port] = yield* Ports.free(1)
   const start = (name: string, transport: "http" | "ws") =>
     Program.run(
@@ -24,6 +25,7 @@ const setUp = Effect.gen(function* () {
           folder: join(folder, name),
           port,
           members: { a: `http://127.0.0.1:${port}` },
+          secretFile: join(folder, "secret"),
           policy: { n: 1, w: 1, ackTimeoutMillis: 2000, order: "clock", unavailable: "refuse" },
           transport,
           verbose: true

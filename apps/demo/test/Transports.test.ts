@@ -23,6 +23,7 @@ const replica = Effect.fnUntraced(function* (transport: "http" | "ws", withClien
   const context = yield* Replica.layer().pipe(
     serve[transport]({
       port: 0,
+      insecure: true,
       peers: { b: "http://b.replicas.example:1" },
       hosts: ["A.example"],
       routes: Layer.merge(clients, Prometheus.route())

@@ -3,10 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Ports } from "@quorum/server/tools"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
 import * as Http from "./readme/example.ts"
 import * as Ws from "./readme/example-ws.ts"
 
+const secret = Redacted.make("a secret of thirty-two bytes, or more")
 const textOf = (name: string) => readFileSync(new URL(`./readme/${name}.ts`, import.meta.url), "utf8").split("\n")
 
 describe("the project's README", () => {
@@ -18,7 +19,7 @@ describe("the project's README", () => {
       changed.map(([from]) => from),
       [
         'import { HttpNode } from "@quorum/http/node"',
-        "HttpNode.serve({ peers, port: Number(new URL(peers[self]).port) }),"
+        "HttpNode.serve({ peers, port: Number(new URL(peers[self]).port), secret }),"
       ]
     )
   })
@@ -37,9 +38,9 @@ describe("the project's README", () => {
         const url = (port: number | undefined) => `http://127.0.0.1:${port}`
         const peers = { a: url(a), b: url(b), c: url(c) }
         yield* Layer.build(
-          Layer.mergeAll(replica("b", peers, join(folder, "b")), replica("c", peers, join(folder, "c")))
+          Layer.mergeAll(replica("b", peers, join(folder, "b"), secret), replica("c", peers, join(folder, "c"), secret))
         )
-        const said = yield* Effect.provide(write, replica("a", peers, join(folder, "a")))
+        const said = yield* Effect.provide(write, replica("a", peers, join(folder, "a"), secret))
         assert.match(said, /^a@[0-9a-f]{16}:1\.[0-9a-f]{8} is durable on a and [bc]/)
       }).pipe(Effect.provide(Logger.layer([])))
     )

@@ -15,6 +15,7 @@ import * as Watermark from "./log/Watermark.ts"
 import * as Frontier from "./peer/Frontier.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
+import { Insecure } from "./peer/PeerSecret.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
 import { PeerTransport } from "./peer/PeerTransport.ts"
 import { Replication } from "./peer/Replication.ts"
@@ -72,6 +73,8 @@ export class Status extends Schema.Opaque<Status>()(
     readable: Schema.Boolean,
     /** Why it does not vote, or must not write; null when it may. */
     obstacle: Schema.NullOr(Schema.String),
+    /** Whether peers prove nothing to it, so that whoever reaches its port can be one. */
+    insecure: Schema.Boolean,
     /** What was in doubt when its store was opened. */
     doubt: ReplicaStore.Doubt,
     /** The newest life of each member that it knows of, its own among them. */
@@ -144,6 +147,7 @@ export const layer = Layer.effect(
     const frontier = yield* Frontier.Frontier
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
+    const insecure = yield* Insecure
     const caps = {
       waitingWrites: writer.caps.writes,
       waitingBytes: writer.caps.bytes,
@@ -169,6 +173,7 @@ export const layer = Layer.effect(
           blank: membership.isBlank(),
           readable: membership.isVoting() && !follower.isBuilding(),
           obstacle: membership.obstacle() ?? null,
+          insecure,
           doubt: store.doubt,
           members: membership.lives(),
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },

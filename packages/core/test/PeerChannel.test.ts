@@ -203,13 +203,23 @@ describe("PeerChannel", () => {
     })
   )
 
-  it.effect("what proves nothing listens on loopback alone", () =>
-    Effect.gen(function* () {
-      for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example", "replica.example"]) {
-        yield* Effect.flip(PeerSecret.checkHost(host, false))
-        yield* PeerSecret.checkHost(host, true)
+  it("what proves nothing is asked for by name, and listens on loopback alone", () => {
+    const peers = { peers: [ReplicaId.make("b")] }
+    const alone = { peers: [] }
+    for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example", "replica.example"]) {
+      for (const insecure of [true, false]) {
+        for (const members of [peers, alone]) {
+          assert.include(PeerSecret.objection({ host, proves: false, insecure }, members), "on loopback only")
+        }
       }
-      for (const host of ["127.0.0.1", "::1", "localhost"]) yield* PeerSecret.checkHost(host, false)
-    })
-  )
+      assert.isUndefined(PeerSecret.objection({ host, proves: true, insecure: false }, peers))
+    }
+    for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) {
+      assert.include(PeerSecret.objection({ host, proves: false, insecure: false }, peers), "insecure: true")
+      assert.isUndefined(PeerSecret.objection({ host, proves: false, insecure: false }, alone))
+      assert.isUndefined(PeerSecret.objection({ host, proves: false, insecure: true }, peers))
+      assert.isUndefined(PeerSecret.objection({ host, proves: true, insecure: false }, peers))
+      assert.include(PeerSecret.objection({ host, proves: true, insecure: true }, peers), "take one of both away")
+    }
+  })
 })

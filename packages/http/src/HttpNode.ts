@@ -29,6 +29,11 @@ export interface Options extends HttpPeerServer.Options {
    * only then, also from clients, who need no certificate. It may be used together with `secret`.
    */
   readonly tls?: PeerTls.Options | undefined
+  /**
+   * Has peers prove nothing, where there is no `secret`, `tls` or `identify`: whoever reaches the port can be one then. For
+   * trying out; it listens on loopback only. A replica set of one needs none of them.
+   */
+  readonly insecure?: boolean | undefined
   /** Where each replica answers, by replica id: `http://host:port`, or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
   /**
@@ -45,7 +50,17 @@ export interface Options extends HttpPeerServer.Options {
  * the replica stay available to the program. `WsNode` of `@quorum/ws` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", hosts, peers, port, routes = ClientApiServer.layer, secret, tls, ...options }: Options) =>
+  ({
+    host = "127.0.0.1",
+    hosts,
+    insecure = false,
+    peers,
+    port,
+    routes = ClientApiServer.layer,
+    secret,
+    tls,
+    ...options
+  }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
@@ -66,10 +81,16 @@ export const serve =
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
       Layer.provide(
+        PeerSecret.layerListening({
+          host,
+          insecure,
+          proves: secret !== undefined || tls !== undefined || options.identify !== undefined
+        })
+      ),
+      Layer.provide(
         Layer.effectDiscard(
           Effect.all([
             PeerTls.checkUrls(tls, peers),
-            PeerSecret.checkHost(host, secret !== undefined || tls !== undefined || options.identify !== undefined),
             routes === ClientApiServer.layer ? ClientTokens.warnWithout : Effect.void
           ])
         )

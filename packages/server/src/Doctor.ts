@@ -71,6 +71,12 @@ const ofOne = (view: View): ReadonlyArray<Finding> => {
     )
   else if (!status.recovered)
     say("problem", `it may not write yet: ${status.obstacle ?? "it has not heard of its own log"}`, "start its peers")
+  if (status.insecure)
+    say(
+      "warning",
+      "peers prove nothing to it (insecure): whoever reaches its port can be one",
+      "give all replicas the same secret, or certificates"
+    )
   if (status.voting && !status.readable)
     say("warning", "its index is built again, and reads wait for it", "wait; its log says how far it is")
   if (status.clockHeldMillis !== 0) {

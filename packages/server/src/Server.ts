@@ -76,9 +76,9 @@ export const layer = (
   Layer.unwrap(
     Effect.gen(function* () {
       const secret = options.secret ?? (yield* secretOf(config))
-      const { cluster, host, hosts, id, members, peers, port } = config
+      const { cluster, host, hosts, id, insecure, members, peers, port, tls } = config
       return replica(config).pipe(
-        serveBy[config.transport]({ host, hosts, peers, port, secret, routes: routes(config) }),
+        serveBy[config.transport]({ host, hosts, insecure, peers, port, secret, tls, routes: routes(config) }),
         Layer.provide(storeOf(config)),
         Layer.provide(tokensOf(config)),
         Layer.provide(otlpOf(config)),

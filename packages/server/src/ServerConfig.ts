@@ -3,6 +3,8 @@
  * that nobody knows, that cannot be used, or that would do nothing is an error that says where it was given.
  */
 import { Limits, QuorumPolicy, type ReplicaId, type Records } from "@quorum/core"
+import { PeerSecret } from "@quorum/core/adapter"
+import type { PeerTls } from "@quorum/tls"
 import { Result, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import * as Reading from "./config/reading.ts"
@@ -40,6 +42,10 @@ export interface ServerConfig {
   readonly port: number
   readonly hosts: ReadonlyArray<string>
   readonly secretFile: string | undefined
+  /** The files of TLS, by which replicas show each other certificates. */
+  readonly tls: PeerTls.Options | undefined
+  /** Whether replicas prove nothing to each other. */
+  readonly insecure: boolean
   readonly tokensFile: string | undefined
   readonly policy: QuorumPolicy.QuorumPolicy
   /** The policies and the reads of single namespaces. */
@@ -108,10 +114,7 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
   if (!members.includes(id)) {
     problems.push({ source: sourceOf("id"), detail: `${id} is not among the peers, which are ${members.join(", ")}` })
   }
-  if (given.host !== undefined && !isLoopback(given.host) && given.secretFile === undefined && !hasSecret) {
-    const detail = `others reach ${given.host}, and without a secret everybody could be a peer; give ${flagOf("secretFile")}`
-    problems.push({ source: sourceOf("host"), detail })
-  }
+  problems.push(...proofs(given, members.length, hasSecret, sourceOf))
   const port = portOf(given, id)
   if (Result.isFailure(port)) problems.push({ source: sourceOf("port"), detail: port.failure })
   const policies = policiesOf(given, members.length, sourceOf)
@@ -129,6 +132,8 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     port: port.success,
     hosts: given.hosts ?? [],
     secretFile: given.secretFile,
+    tls: tlsOf(given),
+    insecure: given.insecure ?? false,
     tokensFile: given.tokensFile,
     policy: policies.usual!,
     namespaces: policies.namespaces,
@@ -143,21 +148,53 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
   })
 }
 
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)
+const tlsOf = ({ tlsAllowlistFile, tlsCaFile, tlsCertFile, tlsKeyFile }: Given): PeerTls.Options | undefined =>
+  tlsKeyFile === undefined || tlsCertFile === undefined || tlsCaFile === undefined
+    ? undefined
+    : { key: tlsKeyFile, certificate: tlsCertFile, authority: tlsCaFile, allowlist: tlsAllowlistFile }
+
+const tlsFiles = ["tlsKeyFile", "tlsCertFile", "tlsCaFile"] as const
+
+/** What is wrong with how the replicas prove to each other who they are. */
+const proofs = (
+  given: Given,
+  n: number,
+  hasSecret: boolean,
+  sourceOf: Reading.Read["sourceOf"]
+): ReadonlyArray<Reading.Problem> => {
+  const { host = "127.0.0.1", insecure = false, secretFile, tlsAllowlistFile } = given
+  const some = tlsFiles.find((name) => given[name] !== undefined)
+  const tls = some ?? (tlsAllowlistFile === undefined ? undefined : "tlsAllowlistFile")
+  const missing = tls === undefined ? [] : tlsFiles.filter((name) => given[name] === undefined)
+  if (missing.length > 0) {
+    const detail = `TLS needs ${missing.map(flagOf).join(" and ")} beside ${sourceOf(tls!)}`
+    return missing.slice(0, 1).map((name) => ({ source: flagOf(name), detail: `it is missing; ${detail}` }))
+  }
+  if (secretFile !== undefined || hasSecret || tls !== undefined) return []
+  if (!PeerSecret.isLoopback(host)) {
+    const detail = `others reach ${host}, and without a secret everybody could be a peer; give ${flagOf("secretFile")}, or certificates (${tlsFiles.map(flagOf).join(", ")})`
+    return [{ source: sourceOf("host"), detail }]
+  }
+  if (insecure || n === 1) return []
+  const detail =
+    `it is missing: how replicas prove to each other who they are. Give the same file to all (openssl rand -hex 32), ` +
+    `or certificates (${tlsFiles.map(flagOf).join(", ")}), or for trying out ${flagOf("insecure")} true`
+  return [{ source: flagOf("secretFile"), detail }]
+}
 
 /** The port that is given, or that of this replica's address. */
-const portOf = ({ peers = {}, port }: Given, id: ReplicaId.ReplicaId): Result.Result<number, string> => {
+const portOf = ({ peers = {}, port, tlsKeyFile }: Given, id: ReplicaId.ReplicaId): Result.Result<number, string> => {
   if (port !== undefined) return Result.succeed(port)
   const url = URL.parse(peers[id] ?? "")
   if (url === null) return Result.succeed(defaultPort)
-  if (url.protocol === "https:" || url.protocol === "wss:") {
+  const isTls = url.protocol === "https:" || url.protocol === "wss:"
+  if (isTls && tlsKeyFile === undefined) {
     return Result.fail(
       `it is missing: the address of ${id} is ${url.protocol}//, which something in front of this replica answers; ` +
         "say on which port this replica listens"
     )
   }
-  return Result.succeed(url.port === "" ? 80 : Number(url.port))
+  return Result.succeed(url.port === "" ? (isTls ? 443 : 80) : Number(url.port))
 }
 
 type Rule = NonNullable<Given["namespaces"]>[string]

@@ -25,7 +25,12 @@ afterEach(async () => {
 })
 
 const open = async (options: Partial<ReplicaOptions> & { readonly id: string }): Promise<OpenReplica> => {
-  const replica = await openReplica({ folder: join(folder, options.id), quiet: true, ...options })
+  const replica = await openReplica({
+    folder: join(folder, options.id),
+    quiet: true,
+    ...(options.peers === undefined || options.secret !== undefined ? {} : { insecure: true }),
+    ...options
+  })
   opened.push(replica)
   return replica
 }
@@ -233,8 +238,10 @@ describe("an open replica", () => {
     "is closed by `await using`",
     async () => {
       const peers = await peersOf()
-      await Promise.all([open({ id: "b", peers }), open({ id: "c", peers })]).then((all) => Promise.all(all))
-      const said = await retried(() => program("a", peers, join(folder, "a")))
+      const secret = "a secret of thirty-two bytes, or more"
+      const others = [open({ id: "b", peers, secret }), open({ id: "c", peers, secret })]
+      await Promise.all(others).then((all) => Promise.all(all))
+      const said = await retried(() => program("a", peers, join(folder, "a"), secret))
       assert.match(said, /^a@.* is on [23] replicas: hello$/)
       assert.strictEqual((await open({ id: "a", peers })).id, "a")
     },

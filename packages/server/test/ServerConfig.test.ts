@@ -4,13 +4,16 @@ import { names, settings, variableOf } from "../src/config/settings.ts"
 import * as ServerConfig from "../src/ServerConfig.ts"
 
 const peers = { a: "http://10.0.0.1:7401", b: "http://10.0.0.2:7401", c: "http://db-c:7401" }
-const least = { id: "a", data: "/data", peers }
+const open = { id: "a", data: "/data", peers }
+const least = { ...open, secretFile: "s" }
 
 const of = (settings: object, rest: ServerConfig.Sources = {}) =>
   ServerConfig.make({ object: { settings, place: "in quorum.json" }, ...rest })
 
 const config = (settings: object = {}, rest?: ServerConfig.Sources) =>
   Result.getOrThrow(of({ ...least, ...settings }, rest))
+
+const tls = { tlsKeyFile: "k", tlsCertFile: "c", tlsCaFile: "ca" }
 
 /** What is wrong, a line for each. */
 const wrong = (settings: object, rest?: ServerConfig.Sources): ReadonlyArray<string> => {
@@ -48,6 +51,7 @@ describe("settings", () => {
   it("are the same in a flag, a variable and a file", () => {
     const text = {
       peers: "a=http://10.0.0.1:7401, b=http://10.0.0.2:7401,c=http://db-c:7401",
+      secretFile: "s",
       hosts: "db, store.example",
       w: "all",
       ackTimeoutMillis: "500",
@@ -158,11 +162,34 @@ describe("a wrong setting", () => {
   })
 
   it("is an interface that others reach, without a secret of the peers", () => {
-    const settings = { ...least, host: "0.0.0.0" }
-    assert.match(wrong(settings)[0]!, /^"host" in quorum.json: .*give --secret-file$/)
+    const settings = { ...open, host: "0.0.0.0" }
+    assert.match(wrong(settings)[0]!, /^"host" in quorum.json: .*give --secret-file, or certificates/)
+    assert.match(wrong({ ...settings, insecure: true })[0]!, /^"host" in quorum.json: /)
+    assert.deepStrictEqual(wrong({ ...settings, ...tls }), [])
     assert.deepStrictEqual(wrong({ ...settings, secretFile: "s" }), [])
     assert.deepStrictEqual(wrong(settings, { hasSecret: true }), [])
     assert.deepStrictEqual(wrong({ ...least, host: "127.0.0.9" }), [])
+  })
+
+  it("is nothing that says how replicas prove to each other who they are, unless it is said that they do not", () => {
+    const [line, ...others] = wrong(open)
+    assert.deepStrictEqual(others, [])
+    assert.match(line!, /^--secret-file: it is missing: .*openssl rand.*--tls-key-file.*--insecure true$/)
+    assert.isTrue(Result.getOrThrow(of({ ...open, insecure: true })).insecure)
+    assert.isFalse(config().insecure)
+    // Nobody can be a peer in a set of one.
+    assert.deepStrictEqual(wrong({ id: "a", data: "d" }), [])
+  })
+
+  it("is a part of TLS without the others", () => {
+    const { tlsKeyFile, ...rest } = tls
+    assert.deepStrictEqual(wrong({ ...open, tlsKeyFile }), [
+      '--tls-cert-file: it is missing; TLS needs --tls-cert-file and --tls-ca-file beside "tlsKeyFile" in quorum.json'
+    ])
+    assert.match(wrong({ ...open, ...rest })[0]!, /^--tls-key-file: it is missing/)
+    assert.match(wrong({ ...least, tlsAllowlistFile: "l" })[0]!, /^--tls-key-file: it is missing/)
+    const { port, tls: options } = config({ ...tls, peers: { ...peers, a: "https://a.example:7500" } })
+    assert.deepStrictEqual([port, options?.key, options?.allowlist], [7500, "k", undefined])
   })
 
   it("is a port that nobody gave where something else answers the address", () => {
@@ -187,6 +214,8 @@ describe("a setting that would do nothing", () => {
         '"maxBytes" in quorum.json: it would do nothing: it is for the store sqlite'
       ],
       [{ w: 1, order: "real-time" }, '"order" in quorum.json: it would do nothing: w is 1 of 3'],
+      [{ insecure: true }, '"insecure" in quorum.json: it would do nothing: peers prove who they are, by the secret'],
+      [{ insecure: true, ...tls }, "by certificates"],
       [{ hosts: ["10.0.0.9"] }, "10.0.0.9 is an address"],
       [{ hosts: ["DB-C"] }, "DB-C is known already"],
       [{ namespaces: { s: {} } }, "s says nothing"],
@@ -201,7 +230,12 @@ describe("a setting that would do nothing", () => {
   })
 
   it("is one about peers, in a set that has none", () => {
-    for (const more of [{ transport: "ws" }, { clockBoundMillis: 1000 }, { clockSkewWarnMillis: 1000 }]) {
+    for (const more of [
+      { transport: "ws" },
+      { insecure: true },
+      { clockBoundMillis: 1000 },
+      { clockSkewWarnMillis: 1000 }
+    ]) {
       assert.include(wrong({ id: "a", data: "d", ...more })[0]!, "it would do nothing: the replica set has one member")
     }
   })

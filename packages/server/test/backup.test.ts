@@ -15,7 +15,7 @@ describe("quorum backup", () => {
     "brings back what a replica held when all replicas are lost, and refuses what is no empty folder",
     () =>
       Effect.gen(function* () {
-        const { flags, folder, start, urls } = yield* Set.make
+        const { flags, folder, secret, start, urls } = yield* Set.make
         const env = { QUORUM_URL: Object.values(urls).join(",") }
         const quorum = (args: ReadonlyArray<string>) => Program.outcome(args, { env })
         const replicas = yield* Effect.all([start("a"), start("b"), start("c")], { concurrency: "unbounded" })
@@ -30,7 +30,16 @@ describe("quorum backup", () => {
         yield* Effect.forEach(replicas, (replica) => Effect.andThen(replica.signal("SIGKILL"), replica.ended))
 
         const peers = flags("a")[4]!
-        const restored = (id: string) => ["--id", id, "--peers", peers, "--data", join(folder, `new-${id}`)]
+        const restored = (id: string) => [
+          "--id",
+          id,
+          "--peers",
+          peers,
+          "--data",
+          join(folder, `new-${id}`),
+          "--secret-file",
+          secret
+        ]
         for (const id of ["a", "b", "c"]) {
           const { code, stderr } = yield* quorum(["restore", file, "--id", id, "--data", join(folder, `new-${id}`)])
           assert.strictEqual(code, 0, stderr)

@@ -34,6 +34,11 @@ export interface Options extends WsPeerServer.Options {
    * only then, also from clients, who need no certificate. It may be used together with `secret`.
    */
   readonly tls?: PeerTls.Options | undefined
+  /**
+   * Has peers prove nothing, where there is no `secret`, `tls` or `identify`: whoever reaches the port can be one then. For
+   * trying out; it listens on loopback only. A replica set of one needs none of them.
+   */
+  readonly insecure?: boolean | undefined
   /** Where each replica answers, by replica id: `ws://host:port`, or `wss://…`; `http` and `https` name the same. */
   readonly peers: PeerUrls.PeerUrls
   /**
@@ -50,7 +55,17 @@ export interface Options extends WsPeerServer.Options {
  * the replica stay available to the program. `HttpNode` of `@quorum/http` takes the same options.
  */
 export const serve =
-  ({ host = "127.0.0.1", hosts, peers, port, routes = Layer.empty, secret, tls, ...options }: Options) =>
+  ({
+    host = "127.0.0.1",
+    hosts,
+    insecure = false,
+    peers,
+    port,
+    routes = Layer.empty,
+    secret,
+    tls,
+    ...options
+  }: Options) =>
   <E, R>(
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
@@ -71,13 +86,13 @@ export const serve =
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
       Layer.provide(
-        Layer.effectDiscard(
-          Effect.andThen(
-            PeerTls.checkUrls(tls, peers),
-            PeerSecret.checkHost(host, secret !== undefined || tls !== undefined || options.identify !== undefined)
-          )
-        )
-      )
+        PeerSecret.layerListening({
+          host,
+          insecure,
+          proves: secret !== undefined || tls !== undefined || options.identify !== undefined
+        })
+      ),
+      Layer.provide(Layer.effectDiscard(PeerTls.checkUrls(tls, peers)))
     )
 
 // ---------------------------------------------------------------------------------------------------------------------

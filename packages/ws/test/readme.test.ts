@@ -4,8 +4,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumWriter } from "@quorum/core"
-import { Clock, Context, Effect, Exit, Layer, Logger, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Logger, Redacted, Scope } from "effect"
 import { replica } from "./readme/example.ts"
+
+const secret = Redacted.make("a secret of thirty-two bytes, or more")
 
 const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
@@ -26,7 +28,7 @@ describe("README", () => {
       const peers = { a: `ws://127.0.0.1:${a}`, b: `ws://127.0.0.1:${b}`, c: `ws://127.0.0.1:${c}` }
       const start = Effect.fnUntraced(function* (self: "a" | "b" | "c") {
         const scope = yield* Scope.make()
-        const context = yield* Layer.buildWithScope(replica(self, peers, join(folder, self)), scope)
+        const context = yield* Layer.buildWithScope(replica(self, peers, join(folder, self), secret), scope)
         return { scope, writer: Context.get(context, QuorumWriter.QuorumWriter) }
       })
       const replicas = yield* Effect.all([start("b"), start("c"), start("a")], { concurrency: "unbounded" })

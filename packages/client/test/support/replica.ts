@@ -15,7 +15,7 @@ const { folder, peers, self, tokens } = JSON.parse(process.argv[2]!) as {
 }
 
 const replica = Replica.layer().pipe(
-  HttpNode.serve({ peers, port: Number(new URL(peers[self]!).port) }),
+  HttpNode.serve({ insecure: true, peers, port: Number(new URL(peers[self]!).port) }),
   Layer.provide(SqliteStore.layer({ folder })),
   Layer.provide(ReplicaSet.layer({ cluster: "client", self, members: Object.keys(peers) })),
   Layer.provide(

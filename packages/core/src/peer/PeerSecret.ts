@@ -51,19 +51,48 @@ export const layer = (
     })
   )
 
-/**
- * Where a replica may listen when its peers prove nothing: where only this machine reaches it, which it says in its log.
- */
-export const checkHost = (host: string, proves: boolean): Effect.Effect<void, PeersUnproven> => {
-  if (proves) return Effect.void
-  if (isLoopback(host)) {
-    return Effect.logWarning(`peers prove nothing here (insecure): whoever reaches ${host} can be one`)
-  }
-  const detail = `without a secret of the peers a replica listens on loopback only, not on ${host}`
-  return Effect.fail(new PeersUnproven({ detail }))
+/** Whether peers prove nothing to this replica, so that whoever reaches its port can be one. */
+export const Insecure = Context.Reference<boolean>("@quorum/core/Insecure", { defaultValue: () => false })
+
+/** Whether only this machine reaches it. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)
+
+/** Where a replica listens, and what peers prove there. */
+export interface Listening {
+  readonly host: string
+  /** Whether they prove who they are: by a secret, by certificates, or to the application. */
+  readonly proves: boolean
+  /** Whether it was asked for that they prove nothing. */
+  readonly insecure: boolean
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+/**
+ * What stands against listening so; `undefined` is nothing. Peers that prove nothing are asked for by name, and on this
+ * machine alone. A set of one has no peers: nobody can be one, and the clients of it stay on this machine all the same.
+ */
+export const objection = (
+  { host, insecure, proves }: Listening,
+  { peers }: Pick<Members, "peers">
+): string | undefined => {
+  if (proves && insecure) return "insecure says that peers prove nothing, and yet they have to; take one of both away"
+  if (proves) return undefined
+  if (!isLoopback(host)) return `without a secret of the peers a replica listens on loopback only, not on ${host}`
+  return insecure || peers.length === 0
+    ? undefined
+    : "peers prove nothing: give a secret that all members share (openssl rand -hex 32), or tls; or insecure: true, on this machine only, where whoever reaches the port can be a peer"
+}
 
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)
+/** Lets a replica listen, or fails with the {@link objection}. Says in its log and its status when peers prove nothing. */
+export const layerListening = (listening: Listening): Layer.Layer<never, PeersUnproven, ReplicaSet> =>
+  Layer.effect(
+    Insecure,
+    Effect.gen(function* () {
+      const members = yield* ReplicaSet
+      const detail = objection(listening, members)
+      if (detail !== undefined) return yield* new PeersUnproven({ detail })
+      if (listening.proves || members.peers.length === 0) return false
+      yield* Effect.logWarning(`peers prove nothing here (insecure): whoever reaches ${listening.host} can be one`)
+      return true
+    })
+  )

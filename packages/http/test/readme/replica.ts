@@ -9,8 +9,8 @@ const peers = { a: "http://127.0.0.1:8001", b: "http://127.0.0.1:8002", c: "http
 const port = Number(new URL(peers[self as keyof typeof peers]).port)
 
 const replica = Replica.layer().pipe(
-  HttpNode.serve({ peers, port }),
-  // In memory, for trying it. @quorum/sqlite has the durable ones.
+  // For trying it on one machine: without a secret, and in memory. @quorum/sqlite has durable stores.
+  HttpNode.serve({ peers, port, insecure: true }),
   Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
   Layer.provide(ReplicaSet.layer({ cluster: "demo", self, members: Object.keys(peers) }))
 )

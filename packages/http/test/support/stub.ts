@@ -31,6 +31,7 @@ export const status: ReplicaStatus.Status = {
   blank: false,
   readable: true,
   obstacle: null,
+  insecure: false,
   doubt: "none",
   members: {},
   storeFault: null,

@@ -18,7 +18,8 @@ const routes = Layer.mergeAll(
 )
 
 const replica = Replica.layer().pipe(
-  HttpNode.serve({ peers, port: 8001, routes }),
+  // On one machine, for trying it; otherwise with a secret.
+  HttpNode.serve({ peers, port: 8001, routes, insecure: true }),
   Layer.provide(SqliteStore.layer({ folder })),
   Layer.provide(ReplicaSet.layer({ cluster: "demo", self: "a", members: Object.keys(peers) }))
 )

@@ -53,7 +53,7 @@ const start = Effect.fnUntraced(function* (
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make(self) })
   const scope = yield* Scope.make()
   const routes = Layer.mergeAll(ClientApiServer.layer, ReplicaLog.layer({ every: 20 }), ReplicaMetrics.layer)
-  const options = { peers: urls, port, routes }
+  const options = { peers: urls, port, routes, insecure: true }
   const policy = Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2 }))
   const context = yield* Replica.layer({ policy }).pipe(
     transport === "ws" ? WsNode.serve(options) : HttpNode.serve(options),

@@ -1,6 +1,8 @@
 /**
  * `quorum dev`: a replica set of processes on this machine, until Ctrl-C.
  */
+import { randomBytes } from "node:crypto"
+import { rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Console, Deferred, Effect, Fiber, FileSystem, Option, Schedule, Stream } from "effect"
@@ -58,6 +60,7 @@ export const command = (onServing: () => void) =>
         ...(store === undefined ? [] : ["--store", store]),
         ...(transport === undefined || members.length === 1 ? [] : ["--transport", transport])
       ]
+      if (members.length > 1) extra.push("--secret-file", yield* secretIn(folder))
       const gone = yield* Deferred.make<never, Failed>()
       yield* Effect.forEach(members, (member) => start(member, members, extra, given.verbose, gone), { discard: true })
       yield* Effect.raceFirst(Effect.forEach(members, ready, { concurrency: "unbounded" }), Deferred.await(gone))
@@ -66,7 +69,7 @@ export const command = (onServing: () => void) =>
     }, Effect.scoped)
   ).pipe(
     Command.withDescription(
-      "Runs a replica set on this machine for trying out: one process each, on loopback, without a secret or tokens. " +
+      "Runs a replica set on this machine for trying out: one process each, on loopback, with a secret of their own and without tokens. " +
         "Ctrl-C ends them all. With --data they go on the next time where they were."
     ),
     Command.withShortDescription("Runs three replicas on this machine, for trying out"),
@@ -100,6 +103,15 @@ const folderOf = Effect.fnUntraced(function* (data: Option.Option<string>) {
   const fs = yield* FileSystem.FileSystem
   return yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "quorum-dev-" }))
 })
+
+/** A secret of this set's own: made anew, since all its replicas start together. */
+const secretIn = (folder: string) =>
+  Effect.sync(() => {
+    const file = join(folder, "secret")
+    rmSync(file, { force: true })
+    writeFileSync(file, randomBytes(32).toString("hex"), { mode: 0o600 })
+    return file
+  })
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url))
 

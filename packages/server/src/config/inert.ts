@@ -15,6 +15,11 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
       if (given[name] !== undefined) say(name, "the replica set has one member, and no peers")
     }
   }
+  const withTls = given.tlsKeyFile !== undefined
+  if (given.insecure === true && (given.secretFile !== undefined || withTls)) {
+    say("insecure", `peers prove who they are, by ${withTls ? "certificates" : "the secret"}`)
+  }
+  if (given.insecure === true && n === 1) say("insecure", "the replica set has one member, and no peers")
   if (given.maxBytes !== undefined && given.store === "lmdb") say("maxBytes", "it is for the store sqlite")
   if (given.order === "real-time" && isMinority(given.w, n)) say("order", minority(given.w, n))
   if (given.unavailable === "accept" && isAlone(given.w, n)) say("unavailable", alone)

@@ -104,7 +104,7 @@ export const settings = {
     Schema.NonEmptyString,
     text,
     "ADDRESS",
-    "The interface to listen on; any but loopback needs a secret (default: 127.0.0.1)"
+    "The interface to listen on; any but loopback needs a secret or TLS (default: 127.0.0.1)"
   ),
   port: setting(Port, whole, "PORT", "Where to listen (default: the port of this replica's address in peers, or 7401)"),
   hosts: setting(
@@ -118,6 +118,31 @@ export const settings = {
     text,
     "FILE",
     "Holds the secret that all replicas share, of 32 bytes or more (openssl rand -hex 32)"
+  ),
+  tlsKeyFile: setting(Schema.NonEmptyString, text, "FILE", "This replica's private key for TLS, in PEM"),
+  tlsCertFile: setting(
+    Schema.NonEmptyString,
+    text,
+    "FILE",
+    "Its certificate, in PEM, with the URI quorum://<replica set>/<replica>; renewed files count without a restart"
+  ),
+  tlsCaFile: setting(
+    Schema.NonEmptyString,
+    text,
+    "FILE",
+    "The certificates of the authorities that sign those of the replicas, in PEM"
+  ),
+  tlsAllowlistFile: setting(
+    Schema.NonEmptyString,
+    text,
+    "FILE",
+    "The SHA-256 fingerprints of the certificates that count, a line each (default: all that are signed)"
+  ),
+  insecure: setting(
+    Schema.Boolean,
+    yesOrNo,
+    "true|false",
+    "Whether replicas prove nothing to each other, without a secret and TLS; on loopback only (default: false)"
   ),
   tokensFile: setting(
     Schema.NonEmptyString,

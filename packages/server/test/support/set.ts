@@ -1,4 +1,5 @@
 /** Three replicas, each a `quorum serve` of its own. */
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import * as Ports from "../../src/tools/Ports.ts"
@@ -12,7 +13,12 @@ export const make = Effect.gen(function* () {
   const peers = Object.entries(urls)
     .map(([id, url]) => `${id}=${url}`)
     .join(",")
-  const flags = (id: keyof typeof urls) => ["serve", "--id", id, "--peers", peers, "--data", join(folder, id)]
+  const secret = join(folder, "secret")
+  writeFileSync(secret, "the secret of these three, which has 32 bytes or more", { mode: 0o600 })
+  const flags = (id: keyof typeof urls) => {
+    const data = join(folder, id)
+    return ["serve", "--id", id, "--peers", peers, "--data", data, "--secret-file", secret]
+  }
   const start = Effect.fnUntraced(function* (
     id: keyof typeof urls,
     more: ReadonlyArray<string> = [],
@@ -22,7 +28,7 @@ export const make = Effect.gen(function* () {
     yield* replica.wrote(urls[id])
     return replica
   })
-  return { folder, urls, peers, flags, start }
+  return { folder, secret, urls, peers, flags, start }
 })
 
 /** Waits until a write could be committed at each. */
