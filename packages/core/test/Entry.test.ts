@@ -84,6 +84,15 @@ describe("Entry", () => {
       )
     })
 
+    it("of entries of several writers each comes back with its own tie", () => {
+      const ties = ["1122334455667788", "1122334455667789", "1122334555667789", "0000000000000000", "1122334455667788"]
+      for (const each of ties) {
+        const bytes = new Uint8Array(100)
+        Entry.encodeInto(bytes, 0, Entry.remove("ns", "key"), { ...stampOf(clock), tie: each as RunId.RunId })
+        assert.strictEqual(Entry.stampAt(bytes, 0).tie, each)
+      }
+    })
+
     it("a delete has kind 2 and no value", () => {
       assert.strictEqual(hex(encode(Entry.remove("ns", "key"), clock)), header("00000022") + deleteRecord)
     })

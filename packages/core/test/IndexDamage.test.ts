@@ -361,3 +361,27 @@ describe("DamageIsLocal: after the index is built again over a damaged log", () 
     })
   )
 })
+
+it.effect("an index of which the steps of a merge stop halfway covers no more than before", () =>
+  Effect.gen(function* () {
+    const { failing, memory: index, service } = yield* faulty
+    const durable = yield* memory
+    const many = Array.from({ length: 1000 }, (_, i) => Entry.put("n", `key ${(i * 7919) % 1009}`, "v"))
+    let steps = 0
+    const stopping: Index = {
+      ...service,
+      merge: (pointers, progress) => {
+        if (++steps === 3) failing.set("merge", eio)
+        return service.merge(pointers, progress)
+      }
+    }
+    yield* open(durable, stopping).pipe(
+      Effect.tap(({ logs }) => logs.appendWrites(many)),
+      Effect.scoped
+    )
+    assert.deepStrictEqual(yield* index.progress, new Map())
+    failing.clear()
+    const { records } = yield* open(durable, service)
+    assert.lengthOf((yield* records.page({ limit: 2000 })).records, 1000)
+  })
+)

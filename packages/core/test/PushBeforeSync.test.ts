@@ -30,12 +30,14 @@ const slow = Effect.fnUntraced(function* (ids: string, w: number) {
     append: (batch) => Effect.tap(store.append(batch), () => sync)
   })
   const pushes: Array<PeerProtocol.Push> = []
+  const syncsAtPush: Array<number> = []
   let hellos = 0
   cluster.faults.set("a>b", (client) => ({
     ...client,
     hello: (request) => Effect.tap(client.hello(request), () => Effect.sync(() => hellos++)),
     push: (request) => {
       pushes.push(request)
+      syncsAtPush.push(syncs)
       return client.push(request)
     }
   }))
@@ -49,6 +51,7 @@ const slow = Effect.fnUntraced(function* (ids: string, w: number) {
     b: replicas[1]!,
     disk,
     pushes,
+    syncsAtPush,
     hellos: () => hellos,
     syncs: () => syncs,
     fail: (error: ReplicaStore.StoreError) => void (failed = error)
@@ -68,6 +71,14 @@ describe("a batch whose owner syncs it", () => {
       yield* pass(1)
       const exit = write.pollUnsafe()
       assert.strictEqual(exit?._tag, "Success")
+    })
+  )
+
+  it.effect("is sent when the disk has begun to sync it", () =>
+    Effect.gen(function* () {
+      const { a, syncsAtPush } = yield* slow("ab", 2)
+      yield* during(a.writer.commit(put("k")), 100)
+      assert.deepStrictEqual(syncsAtPush, [1])
     })
   )
 

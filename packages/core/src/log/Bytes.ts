@@ -39,15 +39,11 @@ export const encodeText = (target: Uint8Array, offset: number, text: string): nu
 
 /** The text from `start` up to, not including, `end`. */
 export const decodeText = (bytes: Uint8Array, start: number, end: number): string => {
-  if (end - start <= 32) {
-    let text = ""
-    let i = start
-    for (; i < end; i++) {
-      const byte = bytes[i]!
-      if (byte > 0x7f) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === end) return text
+  const length = end - start
+  if (length <= 32) {
+    const units: Array<number> = []
+    for (let i = start; i < end && bytes[i]! <= 0x7f; i++) units.push(bytes[i]!)
+    if (units.length === length) return String.fromCharCode(...units)
   }
   return decoder.decode(bytes.subarray(start, end))
 }

@@ -238,6 +238,25 @@ export const compareKeys = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: numb
   return Bytes.compare(a, keyStart(a, aAt), keyLength(a, aAt), b, keyStart(b, bAt), keyLength(b, bAt))
 }
 
+/**
+ * A part of the key of a record as a number, for sorting many: of two keys the one whose first different part is smaller
+ * comes first by {@link compareKeys}, and beyond a key all its parts are 0. A part is six bytes; what ends a namespace or
+ * a key is below every byte.
+ */
+export const keyPart = (bytes: Uint8Array, at: number, index: number): number => {
+  const text = at + recordHeaderBytes
+  const namespaceEnd = text + bytes[at + 6]!
+  const end = namespaceEnd + keyLength(bytes, at)
+  let part = 0
+  let place = text + index * 6
+  for (let i = 0; i < 6; i++, place++) {
+    // After the namespace comes its end, and the key is one place further than its bytes.
+    const from = place < namespaceEnd ? place : place - 1
+    part = part * 257 + (place === namespaceEnd || from >= end ? 0 : bytes[from]! + 1)
+  }
+  return part
+}
+
 /** Order of two versions as bytes, which an entry has at `versionAt`: by the clock, then by the tie. */
 export const compareVersions = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number =>
   Bytes.compare(a, aAt, versionBytes, b, bAt, versionBytes)
@@ -249,10 +268,7 @@ export const clockAt = (bytes: Uint8Array, offset: number): HybridLogicalClock.H
 /** A version as bytes. */
 export const readVersion = (bytes: Uint8Array, at: number): Version => ({
   clock: readClock(bytes, at),
-  tie: Chain.format({
-    high: Bytes.readUint32(bytes, at + 10),
-    low: Bytes.readUint32(bytes, at + 14)
-  }) as string as RunId
+  tie: readTie(Bytes.readUint32(bytes, at + 10), Bytes.readUint32(bytes, at + 14))
 })
 
 /** When a well-formed entry was written. */
@@ -352,5 +368,17 @@ const readClock = (bytes: Uint8Array, at: number): HybridLogicalClock.HybridLogi
   wallTime: Bytes.readUint16(bytes, at) * 0x1_0000_0000 + Bytes.readUint32(bytes, at + 2),
   logical: Bytes.readUint32(bytes, at + 6)
 })
+
+/** The tie that was read last: few replicas write, so it is mostly that of the next entry. */
+const recent = { high: 0, low: 0, tie: Chain.empty as string as RunId }
+
+const readTie = (high: number, low: number): RunId => {
+  if (high !== recent.high || low !== recent.low) {
+    recent.high = high
+    recent.low = low
+    recent.tie = Chain.format({ high, low }) as string as RunId
+  }
+  return recent.tie
+}
 
 const noBytes = new Uint8Array(0)

@@ -40,7 +40,9 @@ export const make = (db: DatabaseSync) => {
   const getProgress = db.prepare("SELECT name, seq FROM log WHERE seq IS NOT NULL")
   // The order of `RecordIndex.compare`. Names of logs are ASCII, so SQLite orders them as JavaScript does.
   const upsertOf = (rows: number) =>
-    db.prepare(`INSERT INTO pointer VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?)").join()} ON CONFLICT DO UPDATE SET
+    db.prepare(`INSERT INTO pointer VALUES ${Array(rows)
+      .fill(`(${Array(columns).fill("?").join()})`)
+      .join()} ON CONFLICT DO UPDATE SET
     log = excluded.log, seq = excluded.seq, wall_time = excluded.wall_time, logical = excluded.logical,
     tie = excluded.tie, deleted = excluded.deleted
     WHERE CASE
@@ -52,14 +54,28 @@ export const make = (db: DatabaseSync) => {
     END`)
   const upsertMany = upsertOf(rowsAtOnce)
   const upsertOne = upsertOf(1)
-  const valuesOf = ({ namespace, key, log, seq, clock, tie, deleted }: RecordIndex.Pointer) =>
-    [namespace, key, idOf(log), seq, clock.wallTime, clock.logical, tie, deleted ? 1 : 0] as const
+  const manyValues = Array.from<string | number>({ length: rowsAtOnce * columns })
+  const oneRow = Array.from<string | number>({ length: columns })
+  const fill = (values: Array<string | number>, at: number, pointer: RecordIndex.Pointer): void => {
+    values[at] = pointer.namespace
+    values[at + 1] = pointer.key
+    values[at + 2] = idOf(pointer.log)
+    values[at + 3] = pointer.seq
+    values[at + 4] = pointer.clock.wallTime
+    values[at + 5] = pointer.clock.logical
+    values[at + 6] = pointer.tie
+    values[at + 7] = pointer.deleted ? 1 : 0
+  }
   const upsert = (pointers: ReadonlyArray<RecordIndex.Pointer>): void => {
     const inFull = pointers.length - (pointers.length % rowsAtOnce)
     for (let i = 0; i < inFull; i += rowsAtOnce) {
-      upsertMany.run(...pointers.slice(i, i + rowsAtOnce).flatMap(valuesOf))
+      for (let row = 0; row < rowsAtOnce; row++) fill(manyValues, row * columns, pointers[i + row]!)
+      upsertMany.run(...manyValues)
     }
-    for (let i = inFull; i < pointers.length; i++) upsertOne.run(...valuesOf(pointers[i]!))
+    for (let i = inFull; i < pointers.length; i++) {
+      fill(oneRow, 0, pointers[i]!)
+      upsertOne.run(...oneRow)
+    }
   }
   const get = db.prepare("SELECT * FROM pointer WHERE namespace = ? AND key = ?")
   const scanOf = (to: string, direction: string) =>
@@ -121,3 +137,6 @@ const first: RecordKey.RecordKey = { namespace: "", key: "" }
 
 /** How many pointers one statement takes: measured, 16 cost 2.2 µs each where one at a time costs 3.0. */
 const rowsAtOnce = 16
+
+/** How many columns a pointer has. */
+const columns = 8

@@ -187,8 +187,7 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long. The
- * first step of many sorts more than its own, and takes some milliseconds.
+ * How many pointers one step of the index takes: well below a millisecond of work, so that acks need not wait long.
  */
 const stepPointers = 128
 
@@ -211,10 +210,11 @@ const merging = Effect.fnUntraced(function* (index: RecordIndex.RecordIndex["Ser
   const sink = yield* EventSink
   return Effect.fnUntraced(function* ({ pointers, progress }: Unindexed.Step) {
     const startedAt = Monotonic.millis(clock)
-    const inOrder = pointers.inOrder()
-    for (let left = pointers.size(); left > 0; left -= stepPointers) {
-      const step = Array.from({ length: Math.min(left, stepPointers) }, () => inOrder.next().value!)
-      yield* index.merge(step, left > stepPointers ? noProgress : progress)
+    const next = pointers.inOrder()
+    for (let left = pointers.size(); left > 0;) {
+      const step = next(stepPointers)
+      left -= step.length
+      if (step.length > 0) yield* index.merge(step, left > 0 ? noProgress : progress)
       yield* Effect.yieldNow
     }
     if (!sink.active()) return

@@ -4,8 +4,7 @@
  *
  * A hash table with open addressing and linear probing (Knuth, The Art of Computer Programming, volume 3, section 6.4,
  * algorithm L) over the bytes of the entries. Keys are chosen by clients, so the hash has a secret of this process
- * (HalfSipHash-1-3, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012). The keys come
- * out in order by a quicksort (C. A. R. Hoare, 1962) with random pivots that sorts no more than what is asked for.
+ * (HalfSipHash-1-3, after J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012).
  */
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
@@ -16,6 +15,7 @@ import * as RunId from "../../identity/RunId.ts"
 import type { Pointer, Scan } from "../RecordIndex.ts"
 import * as RecordKey from "../RecordKey.ts"
 import * as FirstOf from "./FirstOf.ts"
+import * as KeySort from "./KeySort.ts"
 
 /** The newest write of each of many keys. */
 export interface PointerTable {
@@ -28,9 +28,10 @@ export interface PointerTable {
   /** The newest write of a key that was taken in. */
   readonly get: (namespace: string, key: string) => Pointer | undefined
   /**
-   * All pointers in the order of `RecordKey.compare`, sorted as they are taken. Nothing may be added meanwhile.
+   * All pointers in the order of `RecordKey.compare`, sorted as they are taken: the next ones, as many as `count` if that
+   * is not too much work at once. Fewer, or none, are no sign of the end. Nothing may be added meanwhile.
    */
-  readonly inOrder: () => Generator<Pointer, void>
+  readonly inOrder: () => (count: number) => ReadonlyArray<Pointer>
   /**
    * What a scan asks for, in one pass over the table, which stops now and then so that others have their turn. What is
    * added meanwhile may be among it, or not.
@@ -173,6 +174,8 @@ export const make = (random: () => number = Math.random): PointerTable => {
     return found
   }
 
+  const part = (start: number, index: number): number => Entry.keyPart(records, start + beforeRecord, index)
+
   const compareRecords = (a: number, b: number): number =>
     Entry.compareKeys(records, a + beforeRecord, records, b + beforeRecord)
 
@@ -213,8 +216,9 @@ export const make = (random: () => number = Math.random): PointerTable => {
       const start = slots[find(head, 0, head.length, hashKey(head, 0, head.length)) + 1]! - 1
       return start < 0 ? undefined : pointer(start)
     },
-    *inOrder() {
-      for (const start of quicksort(starts(), compareRecords, random)) yield pointer(start)
+    inOrder: () => {
+      const sort = KeySort.make(starts(), part, random)
+      return (count) => sort.next(count).map(pointer)
     },
     *within({ from, limit, reverse = false, to }) {
       const isFrom = from === undefined ? () => true : comparison(from, (order) => order >= 0)
@@ -308,51 +312,4 @@ const next = {
   hash: new Int32Array(maxAtOnce),
   /** A sum of what was read ahead, which is kept so that nobody leaves the reading out as being of no use. */
   fetched: 0
-}
-
-/** Yields distinct items in order, and sorts only as far as it is asked. */
-function* quicksort(
-  items: Uint32Array,
-  compare: (a: number, b: number) => number,
-  random: () => number
-): Generator<number, void> {
-  const ranges: Array<readonly [start: number, end: number]> = [[0, items.length]]
-  for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
-    const [start, end] = range
-    if (end - start <= 8) {
-      insertionSort(items, start, end, compare)
-      for (let i = start; i < end; i++) yield items[i]!
-      continue
-    }
-    // Drawn, because keys often come in runs, for which any fixed choice is a bad one. The order does not depend on it.
-    const pivot = items[start + Math.floor(random() * (end - start))]!
-    let i = start
-    let j = end - 1
-    while (i <= j) {
-      while (compare(items[i]!, pivot) < 0) i++
-      while (compare(items[j]!, pivot) > 0) j--
-      if (i > j) break
-      const swapped = items[i]!
-      items[i++] = items[j]!
-      items[j--] = swapped
-    }
-    // Between j and i there is at most the pivot, in its place.
-    ranges.push([i, end])
-    if (i - j > 1) ranges.push([j + 1, i])
-    ranges.push([start, j + 1])
-  }
-}
-
-const insertionSort = (
-  items: Uint32Array,
-  start: number,
-  end: number,
-  compare: (a: number, b: number) => number
-): void => {
-  for (let i = start + 1; i < end; i++) {
-    const item = items[i]!
-    let j = i
-    for (; j > start && compare(items[j - 1]!, item) > 0; j--) items[j] = items[j - 1]!
-    items[j] = item
-  }
 }
