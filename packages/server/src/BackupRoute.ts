@@ -7,12 +7,44 @@
 import { join } from "node:path"
 import { NodeFileSystem } from "@effect/platform-node"
 import { Backup } from "@quorum/core"
-import { ReplicaServer } from "@quorum/core/adapter"
+import { Problem, ReplicaServer } from "@quorum/core/adapter"
+import type { ClientApiServer } from "@quorum/http"
 import { Effect, FileSystem, Layer, Semaphore, Stream } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 
 /** Where it is. */
 export const path = "/v1/backup"
+
+/** An answer that is an error, as the document says it. */
+const problem = (description: string) => {
+  const text = { type: "string" }
+  const schema = { type: "object", required: ["error", "message"], properties: { error: text, message: text } }
+  return { description, content: { "application/problem+json": { schema } } }
+}
+
+/** What the OpenAPI document says of it. */
+export const described: ClientApiServer.FurtherRoute = {
+  method: "GET",
+  path,
+  operation: {
+    operationId: "backup.take",
+    tags: ["replica"],
+    summary: "Take a backup",
+    description:
+      "All that the replica durably holds at this moment, as a file that `quorum restore` takes. One at a time; the disk of " +
+      "the replica needs as much room again meanwhile. A token has to reach all namespaces.",
+    parameters: [],
+    responses: {
+      "200": {
+        description: "The file. It is whole when as many bytes came as its length says.",
+        content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
+      },
+      "401": problem("The replica wants a token, and got none that it knows."),
+      "403": problem("The token does not reach so far."),
+      "503": problem("Another backup is made, or the store cannot be read; `Retry-After` says when to try again.")
+    }
+  }
+}
 
 /** The route, for a replica that keeps its files in this folder. */
 export const layer = (folder: string) =>
@@ -52,7 +84,7 @@ export const layer = (folder: string) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const answer = (error: string, message: string) =>
-  HttpServerResponse.setHeader(HttpServerResponse.jsonUnsafe({ error, message }, { status: 503 }), "retry-after", "1")
+  HttpServerResponse.setHeader(Problem.make(503, error, message), "retry-after", "1")
 
 const busy = answer("overloaded", "another backup is made at this replica; ask another one, or again later")
 

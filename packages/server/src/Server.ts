@@ -125,7 +125,7 @@ const replica = ({ clockBoundMillis, clockSkewWarnMillis, namespaces, policy, re
 /** What is answered beside the peers: clients, and whoever watches. */
 const routes = ({ data, metrics }: ServerConfig) =>
   Layer.mergeAll(
-    ClientApiServer.layer,
+    ClientApiServer.layer.pipe(Layer.provide(Layer.succeed(ClientApiServer.FurtherRoutes, [BackupRoute.described]))),
     ReplicaLog.layer(),
     BackupRoute.layer(data),
     Layer.effectDiscard(ClientTokens.warnWithout),

@@ -10,6 +10,9 @@ import * as Set from "./support/set.ts"
 
 const timeout = 120_000
 
+/** What the document says of every operation beside its name. */
+const operation = ["tags", "summary", "description", "parameters", "responses"]
+
 describe("quorum backup", () => {
   it.live(
     "brings back what a replica held when all replicas are lost, and refuses what is no empty folder",
@@ -72,6 +75,7 @@ describe("quorum backup", () => {
           tokens,
           JSON.stringify([
             { name: "all", sha256: sha256("all"), role: "read" },
+            { name: "may", sha256: sha256("may"), role: "admin" },
             { name: "some", sha256: sha256("some"), role: "admin", namespaces: ["n"] }
           ])
         )
@@ -96,6 +100,18 @@ describe("quorum backup", () => {
             )
           )
         assert.deepStrictEqual([yield* status(), yield* status("some"), yield* status("all")], [401, 403, 200])
+
+        const headers = { authorization: "Bearer all" }
+        const { paths } = yield* Effect.promise(() =>
+          fetch(url.replace("/v1/backup", "/openapi.json"), { headers }).then((answer) => answer.json())
+        ) as Effect.Effect<{ readonly paths: Readonly<Record<string, { readonly get?: object }>> }>
+        assert.hasAllKeys(paths["/v1/backup"]?.get, [...operation, "operationId"])
+        assert.containsAllKeys(paths, ["/v1/status", "/v1/records"])
+        // What the document knows, answers to other methods know too.
+        const wrong = yield* Effect.promise(() =>
+          fetch(url, { method: "DELETE", headers: { authorization: "Bearer may" } })
+        )
+        assert.deepStrictEqual([wrong.status, wrong.headers.get("allow")], [405, "GET, HEAD"])
       }),
     timeout
   )

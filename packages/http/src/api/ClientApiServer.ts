@@ -4,9 +4,9 @@
  */
 import type { ClientSessions, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Cause, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
+import { Cause, Context, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware, OpenApi } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests, NeedsToken, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
@@ -19,7 +19,18 @@ import * as Routes from "./routes.ts"
 /** Where the OpenAPI document is. */
 export const openApiPath = "/openapi.json"
 
-const routes = Routes.of(ClientApi, { method: "GET", path: openApiPath })
+/** A route that is served beside the API, and what the document says of it: an operation of OpenAPI 3.1. */
+export interface FurtherRoute extends Routes.Route {
+  readonly operation: { readonly operationId: string; readonly responses: object; readonly [field: string]: unknown }
+}
+
+/**
+ * The routes that whoever composes a replica serves beside the API, so that the document and the answers to other methods
+ * know them. None unless given.
+ */
+export const FurtherRoutes = Context.Reference<ReadonlyArray<FurtherRoute>>("@quorum/http/FurtherRoutes", {
+  defaultValue: () => []
+})
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -38,14 +49,14 @@ const invalidRequests = HttpApiMiddleware.layerSchemaErrorTransform(InvalidReque
 })
 
 /** What no endpoint has answered: an unknown route, a url that is not one, a body beyond its limit, a defect. */
-const fallback = (cause: Cause.Cause<unknown>) =>
+const fallback = (routes: ReadonlyArray<Routes.Route>, cause: Cause.Cause<unknown>) =>
   Effect.gen(function* () {
     const [{ status }] = yield* HttpServerError.causeResponse(cause)
     const { method, url } = yield* HttpServerRequest.HttpServerRequest
     const path = url.split("?")[0]!
     switch (status) {
       case 404:
-        return isDecodable(path) ? unanswered(method, path) : invalid("path", "it is not well-formed")
+        return isDecodable(path) ? unanswered(routes, method, path) : invalid("path", "it is not well-formed")
       case 413:
         return PlainError.make(413, "request_too_large", "the body is larger than this route takes")
       case 400:
@@ -57,7 +68,11 @@ const fallback = (cause: Cause.Cause<unknown>) =>
   })
 
 /** Nothing is at a path, or nothing by this method. */
-const unanswered = (method: string, path: string): HttpServerResponse.HttpServerResponse => {
+const unanswered = (
+  routes: ReadonlyArray<Routes.Route>,
+  method: string,
+  path: string
+): HttpServerResponse.HttpServerResponse => {
   const allowed = Routes.methodsAt(routes, path)
   // A name that is longer than the router takes finds no route either.
   if (allowed.length === 0 || allowed.includes(method)) {
@@ -120,12 +135,33 @@ const strictPaths = HttpRouter.use((router) =>
 
 /** Nothing leaves the router but answers and `{ error, message }`. */
 const errorContract = HttpRouter.use((router) =>
-  router.addGlobalMiddleware((answer) =>
-    Effect.catchCause(answer, (cause): Answer =>
-      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fallback(cause)
+  Effect.flatMap(FurtherRoutes, (further) => {
+    const routes = Routes.of(ClientApi, { method: "GET", path: openApiPath }, ...further)
+    return router.addGlobalMiddleware((answer) =>
+      Effect.catchCause(answer, (cause): Answer =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fallback(routes, cause)
+      )
     )
-  )
+  })
 )
+
+/** The document, with what is served beside the API. Made when it is first asked for. */
+const document = HttpRouter.use((router) =>
+  Effect.flatMap(FurtherRoutes, (further) => {
+    let made: HttpServerResponse.HttpServerResponse | undefined
+    return router.add(
+      "GET",
+      openApiPath,
+      Effect.sync(() => (made ??= HttpServerResponse.jsonUnsafe(documentWith(further))))
+    )
+  })
+)
+
+const documentWith = (further: ReadonlyArray<FurtherRoute>): object => {
+  const { paths, ...rest } = OpenApi.fromApi(ClientApi)
+  const more = further.map(({ method, operation, path }) => [path, { [method.toLowerCase()]: operation }] as const)
+  return { ...rest, paths: { ...paths, ...Object.fromEntries(more) } }
+}
 
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, HttpServerRequest.HttpServerRequest>
 
@@ -144,13 +180,14 @@ export const layer: Layer.Layer<
   | ClientSessions.ClientSessions
   | ReplicaStatus.ReplicaStatus
 > = Layer.mergeAll(
-  HttpApiBuilder.layer(ClientApi, { openapiPath: openApiPath }).pipe(
+  HttpApiBuilder.layer(ClientApi).pipe(
     Layer.provide(ClientApiHandlers.layer),
     Layer.provide(invalidRequests),
     Layer.provide(strictRequests),
     Layer.provide(needsToken),
     Layer.provide(HttpServer.layerServices)
   ),
+  document,
   errorContract,
   strictPaths,
   ClientTokens.layer
