@@ -536,6 +536,39 @@ export const bugs = [
       'self.localAt !== undefined && ownOf(self) + count(self, "acked") >= Math.min(self.policy.w, 1 + self.peers.filter(({ isConnected }) => isConnected).length)'
   },
   {
+    name: "changes-end-early",
+    from: "malice",
+    says: "the last of several writes of a page of changes is passed over",
+    file: "read/internal/LogReader.ts",
+    find: "if (isAsked(Entry.headerAt(batch.bytes, at)))",
+    replace: "if (isAsked(Entry.headerAt(batch.bytes, at)) && (seq < end || seq === batch.from))"
+  },
+  {
+    name: "changes-before-durable",
+    from: "L54",
+    says: "the changes show what is written and may still be lost",
+    changes: [
+      {
+        file: "read/internal/LogReader.ts",
+        find: "Math.min(batch.from + batch.count - 1, logs.head(batch.log).seq)",
+        replace: "batch.from + batch.count - 1"
+      },
+      {
+        file: "log/ReplicaLogs.ts",
+        find: "Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart))",
+        replace: "readStored(log, after, maxBytes)"
+      }
+    ]
+  },
+  {
+    name: "frontier-of-some",
+    from: "malice",
+    says: "the frontier is how far a majority holds a log",
+    file: "peer/Frontier.ts",
+    find: "const seq = Math.min(...all.map(seqOf))",
+    replace: "const seq = all.map(seqOf).sort((a, b) => b - a)[all.length >> 1]!"
+  },
+  {
     name: "quiet-damage",
     from: "found by the simulator",
     says: "damage that an append finds is announced as held until something is read",

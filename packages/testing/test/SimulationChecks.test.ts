@@ -1,10 +1,13 @@
 /** The promises that a run is looked at for: each is kept by a run that is in order, and broken by one that is not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, LogId, QuorumPolicy, QuorumWriter, type ReplicaId, WriteId } from "@quorum/core"
-import { EntryBatch, type PeerProtocol, type RunId, Watermark } from "@quorum/core/adapter"
+import { Chain, EntryBatch, type PeerProtocol, type RunId, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Result, Stream } from "effect"
 import { readdirSync } from "node:fs"
+import * as ChangesMissNothing from "../src/internal/simulation/checks/ChangesMissNothing.ts"
+import * as FrontierIsHeld from "../src/internal/simulation/checks/FrontierIsHeld.ts"
 import { checks } from "../src/internal/simulation/checks/index.ts"
+import * as NeverStandsStill from "../src/internal/simulation/checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
 import * as watching from "../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../src/internal/simulation/Disk.ts"
@@ -150,10 +153,30 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
     })
     const services = Context.make(QuorumWriter.QuorumWriter, writer) as Context.Context<Machines.Services>
     world.machines[0]!.process!.services = services
-    watching.onSample(world)
+    watching.onSample(world, false)
   },
   BoundedClocks: (scene) =>
     says(scene, "push", ackOf(scene, { clock: { wallTime: epochMillis + 200_000, logical: 0 } })),
+  ChangesMissNothing: ({ first, world }) => {
+    const { log } = WriteId.place(first)
+    const changes = [
+      { namespace: "n", key: "k0", deleted: false, value: new Uint8Array(), ...stampless(), writeId: first }
+    ]
+    const seen: ChangesMissNothing.Seen = new Map()
+    ChangesMissNothing.onPage(world, "a reader", seen, { changes, position: [{ log, seq: 1, chain: Chain.empty }] })
+    assert.deepStrictEqual(world.violations, [])
+    ChangesMissNothing.onPage(world, "a reader", seen, { changes: [], position: [{ log, seq: 2, chain: Chain.empty }] })
+  },
+  FrontierIsHeld: ({ b, logOf, world }) => {
+    b.logs.delete(logOf(0))
+    const frontier = [{ log: logOf(0), seq: 1, head: 1, heldBackBy: [], since: null }]
+    FrontierIsHeld.onFrontier(world, world.members[0]!, frontier)
+  },
+  NeverStandsStill: ({ history, world }) => {
+    const operation = history.ask({ client: 0, kind: "read", at: world.members[0]!, key: "k0", w: 0 }, -100)
+    history.answer(operation, "read")
+    NeverStandsStill.onRead(world, world.machines[0]!, operation)
+  },
   CatchUpSkipsNothing: (scene) => asks(scene, "pull", { session: "s", log: scene.logOf(1), after: 2, maxBytes: 100 }),
   DamageIsLocal: (scene) => {
     const { batch } = EntryBatch.encodeStamped(Disk.headOf(scene.a, scene.logOf(0)), [put("k0", "v2")], stampless)
@@ -211,7 +234,7 @@ describe("the promises that a run is looked at for", () => {
     it(`${law} is broken by what is said while a run goes on, and by nothing else`, () => {
       const before = running()
       says(before, "push", ackOf(before, {}))
-      watching.onSample(before.world)
+      watching.onSample(before.world, true)
       assert.deepStrictEqual(before.world.violations, [])
       const scene = running()
       say(scene)
@@ -239,6 +262,24 @@ describe("the promises that a run is looked at for", () => {
     watching.onReceipt(scene.world, receipt, one.askedAt)
     assert.deepStrictEqual(
       scene.world.violations.map(({ law }) => law),
+      ["RecoveringDoesNotVote"]
+    )
+  })
+
+  it("RecoveringDoesNotVote is broken by who votes and has found what it was counted for damaged", () => {
+    const scene = running()
+    const { a, first: writeId, logOf, one, world } = scene
+    const policy = Result.getOrThrow(QuorumPolicy.majority(3))
+    const acked = [{ replica: world.members[0]!, afterMillis: 0, how: "self" as const }]
+    const { clock, tie } = stampless()
+    watching.onReceipt(world, { writeId, clock, tie, policy, acked, missing: {}, durationMillis: 1 }, one.askedAt)
+    a.flipped.set(logOf(0), new Set([1]))
+    says(scene, "push", ackOf(scene, {}))
+    assert.deepStrictEqual(world.violations, [])
+    world.machines[0]!.disk.found = [{ log: logOf(0), from: 1, to: 1, at: -100 }]
+    says(scene, "push", ackOf(scene, {}))
+    assert.deepStrictEqual(
+      world.violations.map(({ law }) => law),
       ["RecoveringDoesNotVote"]
     )
   })

@@ -33,6 +33,8 @@ export interface Disk {
   isFull: boolean
   /** The folder was removed under the store: nothing that is written now is where a restart would find it. */
   isRemoved: boolean
+  /** It was put back as it was a while ago, in its place: until its replica has another incarnation nothing shows that. */
+  putBack: LogId.Incarnation | undefined
   /** An append was uncertain: the store on it refuses everything until it is opened again. */
   isRefusing: boolean
   /** What goes wrong with the next appends, in order. */
@@ -88,6 +90,7 @@ export const holding = (content: Content, place: number): Disk => ({
   slowMillis: 0,
   isFull: false,
   isRemoved: false,
+  putBack: undefined,
   isRefusing: false,
   faults: [],
   underWay: [],
@@ -172,6 +175,9 @@ export const cut = (content: Content, log: LogId.LogId): Watermark.Watermark => 
 /** Whether the bits of an entry are flipped. */
 export const isFlipped = ({ flipped }: Content, log: LogId.LogId, seq: number): boolean =>
   flipped.size > 0 && flipped.get(log)?.has(seq) === true
+
+/** Whether a disk is older than what it held, and its replica has not learned that. */
+export const isUnaware = ({ content, putBack }: Disk): boolean => content.incarnation === putBack
 
 /** Whether anything on a disk is damaged. */
 export const isDamaged = ({ content }: Disk): boolean => content.flipped.size > 0

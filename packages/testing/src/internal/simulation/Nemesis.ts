@@ -37,6 +37,7 @@ export const kinds = {
   wipe: ["wipe"],
   replaced: ["replaced"],
   restore: ["restore"],
+  put_back: ["put_back"],
   remove: ["removed_folder"],
   clone: ["cloned"],
   stand_in: ["stood_in"],
@@ -51,6 +52,12 @@ export type Kind = keyof typeof kinds
 /** All kinds. */
 export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
+/**
+ * Kinds that any others may come with. A store that is put back byte for byte shows it to nobody but those who remember
+ * more: it asks them when it starts, and waits for none of them.
+ */
+export const usual: ReadonlyArray<Kind> = all.filter((kind) => kind !== "put_back")
+
 /** Kinds that matter together: what one of them does shows by another. */
 export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
   ["replaced", "slow_link"],
@@ -64,6 +71,7 @@ export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
   ["wipe", "pause", "delay", "broken_connection"],
   ["clone", "partition", "clock_jump"],
   ["stand_in", "slow_link"],
+  ["put_back", "append_error", "clock_jump"],
   ["damage", "crash", "power_cut", "partition"],
   ["power_cut_of_all", "clock_jump", "partition"],
   ["crash_of_all", "power_cut", "uncertain_append", "slow_disk"],
@@ -292,6 +300,13 @@ const faults: Readonly<Record<Kind, Fault>> = {
     // On another machine as often as on this one.
     if (dice.chance(0.5)) clock.jump(dice.between(-2000, 2000))
     return Disk.holding(Disk.copyOf(dice.pick(copies)), disk.place + 1)
+  }),
+  // As it was a while ago, byte for byte, and in its place.
+  put_back: Losses.loseDisk("put_back", ({ copies, disk }, dice) => {
+    const fitting = copies.filter(({ place }) => place === disk.place)
+    if (fitting.length === 0) return undefined
+    const content = Disk.copyOf(dice.pick(fitting))
+    return Object.assign(Disk.holding(content, disk.place), { putBack: content.incarnation })
   }),
   remove: Losses.remove,
   clone: Losses.clone,

@@ -4,11 +4,13 @@
 import { QuorumPolicy, Records } from "@quorum/core"
 import { Duration, Effect, Fiber, Option, Result } from "effect"
 import * as DecisionIsFinal from "./checks/DecisionIsFinal.ts"
+import * as FrontierIsHeld from "./checks/FrontierIsHeld.ts"
 import { checks } from "./checks/index.ts"
 import * as Liveness from "./checks/Liveness.ts"
 import * as watching from "./checks/watching.ts"
 import * as Disk from "./Disk.ts"
 import * as Evidence from "./Evidence.ts"
+import * as Followers from "./Followers.ts"
 import * as History from "./History.ts"
 import * as Nemesis from "./Nemesis.ts"
 import * as Run from "./Run.ts"
@@ -60,10 +62,11 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       stamps: dice.pick([0, 0.1, 0.3, 0.8]),
       holdMillis: dice.pick([100, 2000]),
       sessions: dice.pick([0, 0.3]),
-      weak: dice.pick([0, 0.1, 0.3])
+      weak: dice.pick([0, 0.1, 0.3]),
+      followers: dice.pick([0, 0, 1, 2])
     },
     nemesis: {
-      kinds: dice.chance(0.4) ? dice.pick(Nemesis.mixes) : Nemesis.all.filter(() => dice.chance(share)),
+      kinds: dice.chance(0.4) ? dice.pick(Nemesis.mixes) : Nemesis.usual.filter(() => dice.chance(share)),
       everyMillis: dice.pick([150, 400, 1000]),
       isReckless: false
     },
@@ -110,8 +113,10 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
 const play = Effect.fnUntraced(function* (world: World.World, history: History.History, scenario: Scenario) {
   const { nemesis, workload } = scenario
   yield* Effect.sleep(200)
+  const followers = Followers.make(workload.followers ?? 0)
+  const readers = followers.map((follower) => Followers.follow(world, follower))
   const trouble = yield* Effect.forkChild(
-    Effect.raceAllFirst([Nemesis.run(world, nemesis), copies(world), samples(world)])
+    Effect.raceAllFirst([Nemesis.run(world, nemesis), copies(world), samples(world), ...readers])
   )
   const clients = Array.from({ length: workload.clients }, (_, i) => Workload.client(world, history, i, workload))
   yield* Effect.all(clients, { concurrency: "unbounded", discard: true })
@@ -120,6 +125,8 @@ const play = Effect.fnUntraced(function* (world: World.World, history: History.H
   yield* Liveness.heal(world)
   yield* Liveness.answers(world, history, workload.keys)
   yield* DecisionIsFinal.ask(world, history)
+  FrontierIsHeld.atEnd(world)
+  yield* Effect.forEach(followers, (follower) => Followers.end(world, follower), { discard: true })
   const pages = yield* Effect.forEach(world.members, (id) => pageOf(world, id), { concurrency: "unbounded" })
   const evidence = Evidence.gather(world, history, pages, scenario)
   for (const [law, check] of Object.entries(checks)) for (const detail of check(evidence)) world.violated(law, detail)
@@ -133,9 +140,9 @@ const weakPolicy = (n: number): QuorumPolicy.QuorumPolicy => ({
 
 /** Looks at the replicas now and then. */
 const samples = Effect.fnUntraced(function* (world: World.World) {
-  while (true) {
+  for (let i = 0; true; i++) {
     yield* Effect.sleep(100)
-    watching.onSample(world)
+    watching.onSample(world, i % 10 === 0)
   }
 })
 

@@ -13,6 +13,8 @@ export interface Owner {
   isAlive: boolean
   /** What is done for an owner that is paused waits here until it goes on. */
   paused: Array<() => void> | undefined
+  /** When it went on after it was paused last; before everything when it never was. */
+  wentOnAt: number
   /** Owners with a greater rank come first, where ranks count. */
   rank: number
 }
@@ -42,7 +44,13 @@ export interface Timeline {
 }
 
 /** A new owner. */
-export const owner = (name: string): Owner => ({ name, isAlive: true, paused: undefined, rank: 0 })
+export const owner = (name: string): Owner => ({
+  name,
+  isAlive: true,
+  paused: undefined,
+  wentOnAt: Number.NEGATIVE_INFINITY,
+  rank: 0
+})
 
 /** How many things may happen without that time passes. */
 const mostStepsAtOnce = 500_000
@@ -105,6 +113,7 @@ export const make = (dice: Dice): Timeline => {
     unpause: (owner) => {
       const waited = owner.paused ?? []
       owner.paused = undefined
+      owner.wentOnAt = now
       for (const task of waited) soon(owner, task)
     },
     scheduler: (owner) => {

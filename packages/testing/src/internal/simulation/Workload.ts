@@ -4,6 +4,7 @@
 import { Entry, type Receipt, QuorumWriter, Records, type ReplicaId, type WriteId } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
 import { answerFailure, call, commit, type Outcome, patienceMillis } from "./Calls.ts"
+import * as NeverStandsStill from "./checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "./checks/NoPhantomAck.ts"
 import type { Dice } from "./Dice.ts"
 import * as History from "./History.ts"
@@ -30,6 +31,8 @@ export interface Options {
   readonly sessions: number
   /** The chance that a key is one of those whose writes wait for nobody. */
   readonly weak: number
+  /** How many follow the changes; none unless given. */
+  readonly followers?: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -191,6 +194,7 @@ export const read = Effect.fnUntraced(function* (
     const record = Option.getOrUndefined(result.success.value)
     const value = record === undefined ? undefined : History.textOf(record.value)
     history.answer(operation, "read", { value, writeId: record?.writeId })
+    NeverStandsStill.onRead(world, world.machine(at), operation)
   }
   told(world, operation)
   return operation

@@ -6,7 +6,7 @@
  */
 import { LogId, type Receipt, type ReplicaId, WriteId } from "@quorum/core"
 import type { DamagedRange, PeerProtocol } from "@quorum/core/adapter"
-import type * as Disk from "../Disk.ts"
+import * as Disk from "../Disk.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
 import type { Passing } from "../Network.ts"
 import { machineOf, machinesOf, type World } from "../World.ts"
@@ -38,7 +38,8 @@ export const onPassing = (world: World, message: Passing): void => {
   if (lacked !== undefined)
     world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${lacked}, and found it damaged`)
   for (const { log, seq } of said.holds) known.said.set(log, Math.max(known.said.get(log) ?? 0, seq))
-  if (known.sure === machine.disk.content || !isNewest(world, machine)) return
+  // Who cannot know better says what it believes, until the others tell.
+  if (Disk.isUnaware(machine.disk) || known.sure === machine.disk.content || !isNewest(world, machine)) return
   const missing = Array.from(known.counted).find((writeId) => !holds(machine.disk.content, writeId))
   if (missing === undefined) known.sure = machine.disk.content
   else world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${missing}, and lacks it`)

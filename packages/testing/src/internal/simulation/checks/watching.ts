@@ -7,6 +7,7 @@ import * as Bounded from "./Bounded.ts"
 import * as BoundedClocks from "./BoundedClocks.ts"
 import * as CatchUpSkipsNothing from "./CatchUpSkipsNothing.ts"
 import * as DamageIsLocal from "./DamageIsLocal.ts"
+import * as FrontierIsHeld from "./FrontierIsHeld.ts"
 import * as NoPhantomAck from "./NoPhantomAck.ts"
 import * as RecoveringDoesNotVote from "./RecoveringDoesNotVote.ts"
 
@@ -27,5 +28,8 @@ export const onReceipt = (world: World, receipt: Receipt.Receipt, askedAt: numbe
   RecoveringDoesNotVote.onReceipt(world, receipt)
 }
 
-/** Looks at the replicas as they are now. */
-export const onSample: (world: World) => void = Bounded.onSample
+/** Looks at the replicas as they are now; `isRare` for what costs more. */
+export const onSample = (world: World, isRare: boolean): void => {
+  Bounded.onSample(world)
+  if (isRare) FrontierIsHeld.onSample(world)
+}

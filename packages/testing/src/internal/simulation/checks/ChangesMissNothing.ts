@@ -1,0 +1,52 @@
+/**
+ * ChangesMissNothing: whoever follows the changes sees every write at least once, in the order of each log, wherever it
+ * goes on.
+ */
+import { type Changes, type LogId, type ReplicaId, WriteId } from "@quorum/core"
+import { Chain } from "@quorum/core/adapter"
+import * as Disk from "../Disk.ts"
+import type { World } from "../World.ts"
+import { holds } from "./NoPhantomAck.ts"
+
+/** The last write that was seen of each log. */
+export type Seen = Map<LogId.LogId, WriteId.WriteId>
+
+/** Looks at a page where it is shown: that replica holds all of it durably. */
+export const onShown = (world: World, at: ReplicaId.ReplicaId, { changes }: Changes.Page): void => {
+  const { content } = world.machine(at).disk
+  const early = changes.find(({ writeId }) => !holds(content, writeId))
+  if (early !== undefined) world.violated("ChangesMissNothing", `${at} shows ${early.writeId}, and does not hold it`)
+}
+
+/** Looks at a page that follows what was seen. */
+export const onPage = (world: World, who: string, seen: Seen, { changes, position }: Changes.Page): void => {
+  for (const { writeId } of changes) {
+    const { log, seq } = WriteId.place(writeId)
+    const before = seqOf(seen, log)
+    const isNext = seq === before + 1 || (seq === before && seen.get(log) === writeId)
+    if (!isNext) world.violated("ChangesMissNothing", `${who} is shown ${writeId} after ${seen.get(log) ?? "nothing"}`)
+    seen.set(log, writeId)
+  }
+  for (const { log, seq } of position) {
+    const last = seqOf(seen, log)
+    if (last !== seq) world.violated("ChangesMissNothing", `${who} is at ${seq} of ${log}, and has seen ${last}`)
+  }
+}
+
+/** Looks at what was seen when all disks hold the same: that is all of it. */
+export const atEnd = ({ machines, violated }: World, who: string, seen: Seen): void => {
+  const { content } = machines[0]!.disk
+  for (const log of content.logs.keys()) {
+    const { chain, seq } = Disk.headOf(content, log)
+    const last = seen.get(log)
+    if (last !== undefined && seqOf(seen, log) === seq && WriteId.place(last).check === Chain.check(chain)) continue
+    violated("ChangesMissNothing", `${who} has seen ${last ?? "nothing"} of ${log}, which ends at ${seq}`)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const seqOf = (seen: Seen, log: LogId.LogId): number => {
+  const last = seen.get(log)
+  return last === undefined ? 0 : WriteId.place(last).seq
+}

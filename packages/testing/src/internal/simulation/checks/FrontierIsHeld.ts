@@ -1,0 +1,50 @@
+/**
+ * FrontierIsHeld: what a replica says that every member holds, every member holds, or held on a disk that was lost since;
+ * and when all hold the same, all is said to be held.
+ */
+import { type LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
+import { Context } from "effect"
+import * as Disk from "../Disk.ts"
+import type { Machine } from "../Machines.ts"
+import { machinesOf, type World } from "../World.ts"
+
+/** Looks at all replicas as they are now. */
+export const onSample = (world: World): void => {
+  for (const machine of world.machines) onFrontier(world, machine.id, frontierOf(machine))
+}
+
+/** Looks at what a replica says. */
+export const onFrontier = (world: World, id: ReplicaId.ReplicaId, said: ReplicaStatus.Status["frontier"]): void => {
+  for (const { log, seq } of said) {
+    const behind = world.members.find((member) => everHeld(world, member, log) < seq)
+    if (behind === undefined) continue
+    world.violated("FrontierIsHeld", `${id} says that all hold ${log} up to ${seq}, and ${behind} never did`)
+  }
+}
+
+/** Looks at all replicas when all disks hold the same, and everybody had time to say so. */
+export const atEnd = (world: World): void => {
+  for (const machine of world.machines) {
+    const said = new Map(frontierOf(machine).map(({ log, seq }) => [log, seq]))
+    for (const log of machine.disk.content.logs.keys()) {
+      const { seq } = Disk.headOf(machine.disk.content, log)
+      if (said.get(log) === seq) continue
+      world.violated(
+        "FrontierIsHeld",
+        `all hold ${log} up to ${seq}, and ${machine.id} says up to ${said.get(log) ?? 0}`
+      )
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const frontierOf = ({ process }: Machine): ReplicaStatus.Status["frontier"] =>
+  process?.services === undefined ? [] : Context.get(process.services, ReplicaStatus.ReplicaStatus).current().frontier
+
+/** How far any disk of a member has held a log. */
+const everHeld = (world: World, member: ReplicaId.ReplicaId, log: LogId.LogId): number =>
+  Math.max(
+    ...machinesOf(world, member).map(({ disk }) => Disk.headOf(disk.content, log).seq),
+    ...world.retired.map(({ content, machine }) => (machine.id === member ? Disk.headOf(content, log).seq : 0))
+  )
