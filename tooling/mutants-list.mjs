@@ -593,5 +593,14 @@ export const bugs = [
     find: "format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)",
     replace: "format(millisOf(before) + 2 * leapMillis, random20 & 0xffff)",
     kinds: ["stand_in"]
+  },
+  {
+    name: "boot-forgets",
+    from: "found by the simulator",
+    says: "what a replica acknowledged is not asked of it any more once its machine was booted",
+    file: "peer/internal/Remembered.ts",
+    find: "const isKept = before !== undefined && LogId.goesOn(",
+    replace: "const isKept = before !== undefined && before.acked.size < 0 && LogId.goesOn(",
+    kinds: ["put_back"]
   }
 ]

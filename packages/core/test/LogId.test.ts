@@ -94,6 +94,17 @@ describe("Log", () => {
     assert.isTrue(booted < LogId.incarnationAt(0, 0, above))
   })
 
+  it("a life goes on from another by some boots, and neither by a loss nor from what comes after it", () => {
+    let booted = above
+    for (let boots = 1; boots <= 60; boots++) {
+      booted = LogId.incarnationAfterBoot(booted, 0xf_ffff)
+      assert.isTrue(LogId.goesOn(above, booted))
+    }
+    assert.isFalse(LogId.goesOn(above, LogId.incarnationAt(0, 0, above)))
+    assert.isFalse(LogId.goesOn(booted, above))
+    assert.isFalse(LogId.goesOn(above, above))
+  })
+
   for (const [name, drawn] of [
     ["least", 0],
     ["greatest", 1 - 2 ** -53]

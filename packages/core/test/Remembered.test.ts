@@ -8,7 +8,9 @@ import * as Remembered from "../src/peer/internal/Remembered.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const [b, c] = [Cluster.id("b"), Cluster.id("c")]
-const [former, newer] = ["00000000000000bb", "00000000000000bc"] as unknown as [LogId.Incarnation, LogId.Incarnation]
+const former = "00000000000000bb" as LogId.Incarnation
+const newer = LogId.incarnationAt(0, 0, former)
+const booted = LogId.incarnationAfterBoot(former, 0xf_ffff)
 const log = LogId.make(Cluster.id("a"), "00000000000000aa" as LogId.Incarnation)
 const upTo = (seq: number) => ({ log, seq, chain: "0000000000000001" as Chain.Chain })
 
@@ -46,6 +48,21 @@ describe("what is remembered of a peer", () => {
       // As from an ack that comes before the handshake.
       remembered.add(b, former, upTo(1))
       assert.deepStrictEqual(remembered.of(b), [upTo(1)])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is asked of the life that goes on from it after a boot, and noted with that", () =>
+    Effect.gen(function* () {
+      const { notes, store } = yield* counting
+      const remembered = yield* Remembered.make(store, {})
+      remembered.add(b, former, upTo(3))
+      yield* TestClock.adjust(5000)
+      remembered.met(b, booted)
+      assert.deepStrictEqual(remembered.of(b), [upTo(3)])
+      yield* TestClock.adjust(5000)
+      assert.strictEqual(notes(), 2)
+      remembered.met(b, LogId.incarnationAt(0, 0, booted))
+      assert.deepStrictEqual(remembered.of(b), [])
     }).pipe(Effect.scoped)
   )
 

@@ -65,6 +65,13 @@ export const incarnationAt = (wallMillis: number, random16: number, above?: Inca
 export const incarnationAfterBoot = (before: Incarnation, random20: number): Incarnation =>
   format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)
 
+/**
+ * Whether a life goes on from the one before by boots alone, of which some dozens may have been missed: all that the one
+ * before acknowledged is asked of it too. A store that was created empty within a second of the one before looks the same.
+ */
+export const goesOn = (before: Incarnation, after: Incarnation): boolean =>
+  after > before && millisOf(after) - millisOf(before) < stepsMillis
+
 /** Draws new incarnations from the `Clock` and `Random` services, newer than the one that is given. */
 export const incarnations: Effect.Effect<(above?: Incarnation, follows?: Follows) => Incarnation> = Effect.gen(
   function* () {
@@ -84,6 +91,9 @@ const maxMillis = 2 ** 48 - 1
 
 /** How far a life after a loss is above the one before at least, in milliseconds: 65,536 boots or more. */
 const leapMillis = 2 ** 20
+
+/** How far some dozens of boots reach: each is a step of at most 16 milliseconds. */
+const stepsMillis = 2 ** 10
 
 const millisOf = (incarnation: Incarnation): number => Number.parseInt(incarnation.slice(0, 12), 16)
 

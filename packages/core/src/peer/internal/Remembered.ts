@@ -3,8 +3,7 @@
  * Noted lazily, since an ack that is forgotten here is one of which nobody is told, and no worse.
  */
 import { Effect, type Scope } from "effect"
-import type { Incarnation } from "../../identity/LogId.ts"
-import type * as LogId from "../../identity/LogId.ts"
+import * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
@@ -15,7 +14,7 @@ const everyMillis = 5000
 
 /** Begins with what was noted. */
 export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], noted: Notes.Remembered) {
-  const known = new Map<ReplicaId, { incarnation: Incarnation; acked: Map<LogId.LogId, Watermark.Watermark> }>()
+  const known = new Map<ReplicaId, { incarnation: LogId.Incarnation; acked: Map<LogId.LogId, Watermark.Watermark> }>()
   for (const [peer, { incarnation, vector }] of Object.entries(noted)) {
     known.set(peer as ReplicaId, { incarnation, acked: new Map(vector.map((watermark) => [watermark.log, watermark])) })
   }
@@ -31,15 +30,20 @@ export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(everyMillis), note)))
   yield* Effect.addFinalizer(() => note)
 
-  /** What a life of a member acked is forgotten with it. */
-  const met = (peer: ReplicaId, incarnation: Incarnation): void => {
-    if (known.get(peer)?.incarnation === incarnation) return
-    isNews ||= known.has(peer)
-    known.set(peer, { incarnation, acked: new Map() })
+  /**
+   * What a life of a member acked is forgotten with it, unless the next one goes on from it: a boot loses nothing, and a
+   * disk that was put back as it was a while ago is known for what it is by what it acked.
+   */
+  const met = (peer: ReplicaId, incarnation: LogId.Incarnation): void => {
+    const before = known.get(peer)
+    if (before?.incarnation === incarnation) return
+    isNews ||= before !== undefined
+    const isKept = before !== undefined && LogId.goesOn(before.incarnation, incarnation)
+    known.set(peer, { incarnation, acked: isKept ? before.acked : new Map() })
   }
   return {
     met,
-    add: (peer: ReplicaId, incarnation: Incarnation, watermark: Watermark.Watermark): void => {
+    add: (peer: ReplicaId, incarnation: LogId.Incarnation, watermark: Watermark.Watermark): void => {
       met(peer, incarnation)
       const { acked } = known.get(peer)!
       if ((acked.get(watermark.log)?.seq ?? 0) >= watermark.seq) return

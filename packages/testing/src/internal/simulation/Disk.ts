@@ -33,8 +33,10 @@ export interface Disk {
   isFull: boolean
   /** The folder was removed under the store: nothing that is written now is where a restart would find it. */
   isRemoved: boolean
-  /** It was put back as it was a while ago, in its place: until its replica has another incarnation nothing shows that. */
+  /** It was put back as it was a while ago, in its place, when it had this incarnation: nothing on it shows that. */
   putBack: LogId.Incarnation | undefined
+  /** When the store on it was opened last; beyond all times before that. */
+  openedAt: number
   /** An append was uncertain: the store on it refuses everything until it is opened again. */
   isRefusing: boolean
   /** What goes wrong with the next appends, in order. */
@@ -91,6 +93,7 @@ export const holding = (content: Content, place: number): Disk => ({
   isFull: false,
   isRemoved: false,
   putBack: undefined,
+  openedAt: Number.POSITIVE_INFINITY,
   isRefusing: false,
   faults: [],
   underWay: [],
@@ -176,8 +179,9 @@ export const cut = (content: Content, log: LogId.LogId): Watermark.Watermark => 
 export const isFlipped = ({ flipped }: Content, log: LogId.LogId, seq: number): boolean =>
   flipped.size > 0 && flipped.get(log)?.has(seq) === true
 
-/** Whether a disk is older than what it held, and its replica has not learned that. */
-export const isUnaware = ({ content, putBack }: Disk): boolean => content.incarnation === putBack
+/** Whether a disk is older than what it held, and its replica cannot have learned that yet: it was opened a moment ago. */
+export const isUnaware = ({ content: { incarnation }, openedAt, putBack }: Disk, now: number): boolean =>
+  putBack !== undefined && now < openedAt + 3000 && (incarnation === putBack || LogId.goesOn(putBack, incarnation))
 
 /** Whether anything on a disk is damaged. */
 export const isDamaged = ({ content }: Disk): boolean => content.flipped.size > 0

@@ -166,7 +166,7 @@ export const isBeyondMending = ({ machines }: World, { disk, id }: Machines.Mach
  */
 const isUnsure = (world: World, machine: Machines.Machine): boolean =>
   Machines.isRecovering(machine) ||
-  Disk.isUnaware(machine.disk) ||
+  Disk.isUnaware(machine.disk, world.timeline.now()) ||
   Disk.isDamaged(machine.disk) ||
   machine.disk.isRemoved ||
   isDoubled(world, machine) ||

@@ -22,6 +22,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
   Disk.settle(disk)
   const doubt = settle(disk, boot, draw, () => LogId.incarnationAfterBoot(content.incarnation, dice.below(0x10_0000)))
   disk.isRefusing = false
+  disk.openedAt = situation.timeline.now()
   const damage = makeDamage(disk, situation)
   const device = makeDevice(disk, process, situation)
 

@@ -39,7 +39,12 @@ export const onPassing = (world: World, message: Passing): void => {
     world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${lacked}, and found it damaged`)
   for (const { log, seq } of said.holds) known.said.set(log, Math.max(known.said.get(log) ?? 0, seq))
   // Who cannot know better says what it believes, until the others tell.
-  if (Disk.isUnaware(machine.disk) || known.sure === machine.disk.content || !isNewest(world, machine)) return
+  if (
+    Disk.isUnaware(machine.disk, world.timeline.now()) ||
+    known.sure === machine.disk.content ||
+    !isNewest(world, machine)
+  )
+    return
   const missing = Array.from(known.counted).find((writeId) => !holds(machine.disk.content, writeId))
   if (missing === undefined) known.sure = machine.disk.content
   else world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${missing}, and lacks it`)
