@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
+import { open } from "./simulate-progress.mjs"
 import { root, turboRun } from "./turbo.mjs"
 
 const { values: options } = parseArgs({
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     pinned: { type: "boolean", default: false },
     seconds: { type: "string" },
     jobs: { type: "string" },
+    resume: { type: "string" },
     "no-build": { type: "boolean", default: false },
     quiet: { type: "boolean", default: false }
   }
@@ -61,36 +63,38 @@ if (options.scenario !== undefined) {
   process.exit(violations.length > 0 ? 1 : 0)
 }
 
-const faults = new Map(Object.values(Simulation.faultCounts).flatMap((names) => names.map((name) => [name, 0])))
-const broken = []
-const possible = new Set()
-let runs = 0
-let operations = 0
-let virtualMillis = 0
+if (options.resume !== undefined && (options.seed === undefined || options.seeds === undefined)) {
+  console.error("--resume goes on with the same runs: it needs --seed and --seeds")
+  process.exit(2)
+}
+const progress = open(options.resume, { firstSeed, seeds, replicas, pinned: options.pinned })
+const { figures } = progress
+const before = { ...figures }
 const began = performance.now()
 let told = began
 const passed = () => (performance.now() - began) / 1000
-const rate = () => (runs / passed()).toFixed(1)
+const rate = () => (figures.runs / (before.seconds + passed())).toFixed(1)
 
-const take = (found) => {
-  runs += found.scenarios.length
-  operations += found.operations
-  virtualMillis += found.virtualMillis
-  for (const [name, count] of found.faults) faults.set(name, (faults.get(name) ?? 0) + count)
-  for (const { nemesis } of found.scenarios) for (const kind of nemesis.kinds) possible.add(kind)
+const take = (part, found) => {
   for (const { scenario, violations } of found.broken) {
     const [{ at, detail, law }] = violations
-    broken.push({ scenario, law, detail, laws: [...new Set(violations.map((each) => each.law))] })
     console.log(`seed ${scenario.seed}, ${scenario.replicas} replicas, at ${Math.round(at)} ms: ${law}: ${detail}`)
   }
-  if (!options.quiet && performance.now() - told > 10_000) {
-    told = performance.now()
-    console.log(`${runs} runs, ${rate()} a second, ${broken.length} broken`)
-  }
+  const broken = found.broken.map(({ scenario, violations }) => {
+    const [{ detail, law }] = violations
+    return { scenario, law, detail, laws: [...new Set(violations.map((each) => each.law))] }
+  })
+  progress.take(part, { ...found, broken })
+  if (performance.now() - told < 10_000) return
+  told = performance.now()
+  progress.save(passed())
+  if (!options.quiet) console.log(`${figures.runs} runs, ${rate()} a second, ${figures.broken.length} broken`)
 }
 
 /** Several threads run a few scenarios at a time, each with room for what is short-lived. */
 const left = wanted()
+for (let i = 0; i < before.taken; i++) left.next()
+let parts = 0
 const some = () => {
   const found = []
   while (found.length < 10 && passed() < seconds) {
@@ -104,13 +108,15 @@ const work = () =>
   new Promise((resolve, reject) => {
     const url = new URL("simulate-worker.mjs", import.meta.url)
     const worker = new Worker(url, { workerData: simulator, resourceLimits: { maxYoungGenerationSizeMb: 128 } })
+    let part
     const next = () => {
       const scenarios = some()
+      part = parts++
       if (scenarios.length > 0) return worker.postMessage(scenarios)
       resolve(worker.terminate())
     }
     worker.on("message", (found) => {
-      take(found)
+      take(part, found)
       next()
     })
     worker.on("error", reject)
@@ -118,17 +124,23 @@ const work = () =>
   })
 await Promise.all(Array.from({ length: jobs }, work))
 
+progress.save(passed())
+const { broken, faults, operations, runs, virtualMillis } = figures
+const silent = figures.possible.flatMap((kind) => Simulation.faultCounts[kind].filter((name) => !faults[name]))
+if (runs > 1) {
+  console.log(
+    `faults: ${Object.entries(faults)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(", ")}`
+  )
+  if (silent.length > 0) console.log(`never happened: ${silent.join(", ")}`)
+}
+
 const hours = virtualMillis / 3_600_000
 console.log(
   `${runs} runs from seed ${firstSeed}, ${rate()} a second: ${hours.toFixed(1)} virtual hours, ${operations} operations, ` +
     `${broken.length} runs broken`
 )
-const silent = [...possible].flatMap((kind) => Simulation.faultCounts[kind].filter((name) => faults.get(name) === 0))
-if (runs > 1) {
-  console.log(`faults: ${[...faults].map(([name, count]) => `${name} ${count}`).join(", ")}`)
-  if (silent.length > 0) console.log(`never happened: ${silent.join(", ")}`)
-}
-
 const [first] = broken
 if (first !== undefined) {
   const scenario = Simulation.shrink(first.scenario, first.law, 400)
@@ -136,11 +148,8 @@ if (first !== undefined) {
   console.log(Simulation.runStandard(scenario, true).trace.slice(-60).join("\n"))
 }
 if (options.json !== undefined) {
-  const report = { firstSeed, runs, operations, virtualMillis, seconds: passed() }
-  writeFileSync(
-    options.json,
-    `${JSON.stringify({ ...report, faults: Object.fromEntries(faults), broken }, undefined, 2)}\n`
-  )
+  const report = { firstSeed, runs, operations, virtualMillis, seconds: before.seconds + passed() }
+  writeFileSync(options.json, `${JSON.stringify({ ...report, faults, broken }, undefined, 2)}\n`)
 }
 // Few runs need not have every fault.
 process.exitCode = broken.length > 0 || (silent.length > 0 && runs >= 500) ? 1 : 0
