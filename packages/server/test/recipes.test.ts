@@ -1,8 +1,9 @@
 /** The recipes name settings that there are, and commands that run. */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
@@ -39,6 +40,11 @@ const Compose = Schema.fromJsonString(
   })
 )
 
+/** What is installed beside the workspace, see `linters/package.json`. */
+const linters = new URL("./linters/node_modules/", import.meta.url)
+const isMissing = !existsSync(linters)
+const load = createRequire(linters)
+
 const strict = { onExcessProperty: "error" } as const
 
 /** The environment that the image sets. */
@@ -48,6 +54,32 @@ const imageEnvironment = (): Record<string, string> =>
       line!.split(" ").map((pair) => pair.split("=") as [string, string])
     ).flat()
   )
+
+interface Resource {
+  readonly apiVersion: string
+  readonly kind: string
+}
+
+/**
+ * What a compiler says of resources that are written as what they are: Kubernetes drops fields that it does not know, and
+ * so do its schemas, where a literal of TypeScript may have no others.
+ */
+const objections = (items: ReadonlyArray<Resource>): string => {
+  const folder = mkdtempSync(fileURLToPath(new URL("quorum-recipe-", linters)))
+  try {
+    const lines = items.flatMap((item, i) => [
+      `import type { I${item.kind} as K${i} } from "kubernetes-models/${item.apiVersion}"`,
+      `export const item${i}: K${i} = ${JSON.stringify(item)}`
+    ])
+    const file = join(folder, "items.ts")
+    writeFileSync(file, lines.join("\n"))
+    const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc")
+    const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--ignoreConfig", file]
+    return spawnSync(process.execPath, [compiler, ...options], { encoding: "utf8" }).stdout
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
 
 describe("recipes", () => {
   it("the settings beside the systemd unit can be used", () => {
@@ -79,6 +111,29 @@ describe("recipes", () => {
       assert.match(line, /^(?:#|$| |FROM node:2[46]|(?:RUN|USER|ENV|VOLUME|EXPOSE|STOPSIGNAL|ENTRYPOINT|CMD) )/)
     }
   })
+
+  it.skipIf(isMissing)("a linter has nothing to say of the Dockerfile (skipped where it is not installed)", () => {
+    const { validate } = load("dockerfile-utils") as { readonly validate: (text: string) => ReadonlyArray<object> }
+    assert.deepStrictEqual(validate(text("docker/Dockerfile")), [])
+    assert.lengthOf(validate("FROM node\nCMD a\nEXPOSE port"), 1)
+  })
+
+  it.skipIf(isMissing)(
+    "Kubernetes takes what is in its list, by its schemas, and no other fields (skipped where they are not installed)",
+    () => {
+      const { items } = JSON.parse(text("kubernetes/quorum.json")) as { readonly items: ReadonlyArray<Resource> }
+      for (const item of items) {
+        const Model = load(`kubernetes-models/${item.apiVersion}`)[item.kind] as new (item: Resource) => {
+          readonly validate: () => void
+        }
+        new Model(item).validate()
+      }
+      assert.strictEqual(objections(items), "")
+      const misspelt = text("kubernetes/quorum.json").replace("readinessProbe", "readynessProbe")
+      assert.include(objections(JSON.parse(misspelt).items), "'readynessProbe'")
+    },
+    60_000
+  )
 
   it("compose names services, volumes and secrets that it has, and each service is a member", () => {
     const { secrets, services, volumes } = Schema.decodeSync(Compose, strict)(text("docker/compose.json"))
