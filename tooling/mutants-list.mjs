@@ -132,9 +132,9 @@ export const bugs = [
     from: "L54",
     says: "what is being appended is announced",
     file: "log/ReplicaLogs.ts",
-    find: "const startedAt = Monotonic.millis(time)\n            return Effect.matchEffect(",
+    find: "const startedAt = Monotonic.millis(time)\n      const append = ",
     replace:
-      "const startedAt = Monotonic.millis(time)\n            if (EntryBatch.last(batch) > head(batch.log).seq) heads.set(batch.log, EntryBatch.watermark(batch))\n            return Effect.matchEffect("
+      "const startedAt = Monotonic.millis(time)\n      if (EntryBatch.last(batch) > head(batch.log).seq) heads.set(batch.log, EntryBatch.watermark(batch))\n      const append = "
   },
   {
     name: "delete-forgets",
@@ -470,9 +470,9 @@ export const bugs = [
     from: "harper#2153, L60",
     says: "an entry that comes long after newer ones cannot be taken, pushed or pulled, and wedges its log",
     file: "log/ReplicaLogs.ts",
-    find: "append: (batch, within = []) =>\n      lockOf",
+    find: "append: (batch, within = []) => lockOf",
     replace:
-      "append: (batch, within = []) =>\n      batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :\n      lockOf"
+      "append: (batch, within = []) => batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) : lockOf"
   },
   {
     name: "confirm-counts-twice",

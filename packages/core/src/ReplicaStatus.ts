@@ -13,6 +13,7 @@ import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Scrub from "./log/Scrub.ts"
 import * as Watermark from "./log/Watermark.ts"
 import * as Frontier from "./peer/Frontier.ts"
+import * as GivenUp from "./peer/GivenUp.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
 import { Insecure } from "./peer/PeerSecret.ts"
@@ -38,7 +39,7 @@ export const PeerStatus = Schema.Struct({
   /** How far the peer holds the log of the replica that answers, and how many entries it is behind. */
   watermark: LogId.Sequence,
   lag: LogId.Sequence,
-  /** The logs of which the peer's copy differs; an operator has to look. */
+  /** The logs of which the peer's copy differs, until one of the two has given its side up; see `givenUp`. */
   drifted: Schema.Array(LogId.LogId),
   /** The peer's clock minus this replica's; null before the first handshake. */
   clockSkewMillis: Schema.NullOr(Schema.Finite),
@@ -88,6 +89,11 @@ export class Status extends Schema.Opaque<Status>()(
     damaged: Schema.Array(ReplicaStore.DamagedRange),
     /** What of it no member has: all of them have said so, and it is not waited for any more. */
     lost: Schema.Array(ReplicaStore.DamagedRange),
+    /**
+     * What was committed again here, under this replica's own log, because the log that held it forked and goes on with
+     * the entries of another member, or has lost what is before; the newest last.
+     */
+    givenUp: Schema.Array(GivenUp.GivenUp),
     /** When all that is stored was read again last. */
     scrub: Scrub.ScrubStatus,
     /** Where the clock of this replica is: every later stamp comes after it. */
@@ -179,6 +185,7 @@ export const layer = Layer.effect(
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
           damaged: logs.damaged(),
           lost: membership.lost(),
+          givenUp: membership.kept.all(),
           scrub: scrub.status(),
           clock: clock.current(),
           clockHeldMillis: clock.time().heldMillis,

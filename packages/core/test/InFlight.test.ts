@@ -103,6 +103,32 @@ describe("InFlight", () => {
   )
 
   test(
+    "L52 NoPhantomAck: once other entries are held at the places of writes, nobody is counted for them any more",
+    Effect.gen(function* () {
+      const { ack, peers, watch } = yield* setUp
+      const replaced = (after: number) => {
+        for (const peer of [idB, idC]) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis: 0 })
+      }
+      const before = watch(5, 6)
+      replaced(6)
+      ack(idB, 6)
+      assert.deepStrictEqual(
+        (yield* before[0]!).acked.map(({ replica }) => replica),
+        [idA, idB]
+      )
+      const answers = watch(7, 8)
+      replaced(7)
+      ack(idB, 8)
+      const error = yield* errorOf(answers)
+      assert.deepStrictEqual([error.reason, error.got], ["id_drift", 1])
+      // What they had acked was of the entries before, too.
+      assert.strictEqual(peers.get(idB).watermarks.get(log)?.seq, 8)
+      replaced(7)
+      assert.strictEqual(peers.get(idB).watermarks.size, 0)
+    })
+  )
+
+  test(
     "what a connected peer held before counts if it reaches the last write, and not if it ends one before",
     Effect.gen(function* () {
       const { ack, watch } = yield* setUp

@@ -219,6 +219,32 @@ describe("L60 damage that no member can mend", () => {
     })
   )
 
+  it.effect("keeps what follows it from nobody: that is committed again under the log that its writer goes on in", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster, own, restart } = yield* filled()
+      for (const link of ["ab", "ba", "ac", "ca"]) cluster.cut(link[0]!, link[1]!)
+      for (const key of ["7", "8", "9"]) yield* during(a.writer.commit(put(key), { w: 1 }), 100)
+      // What was written while it was alone, and its first entry is lost before it got to anybody.
+      const [again] = (yield* restart(["a"], 7, ["a"])) as [Cluster.Running]
+      const others = yield* Effect.forEach(["b", "c"], (id) => cluster.start(id))
+      cluster.heal()
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(again.status().lost, [{ log: own, from: 7, to: 7 }])
+      for (const replica of [again, ...others]) {
+        assert.isTrue(replica.membership.isVoting())
+        for (const key of ["8", "9"]) assert.strictEqual(yield* value(replica, key), `value of ${key}`)
+        assert.strictEqual(replica.logs.head(again.logs.own).seq, 2)
+      }
+      assert.deepStrictEqual(
+        [b, c].map(({ id }) => id),
+        others.map(({ id }) => id)
+      )
+      const [kept, ...more] = again.status().givenUp
+      assert.deepInclude(kept, { log: own, after: 7, upTo: 9, because: "lost", peer: null })
+      assert.deepStrictEqual(more, [])
+    })
+  )
+
   it.effect("is waited for as long as a member has not said that it lacks it", () =>
     Effect.gen(function* () {
       const { cluster, own, restart } = yield* filled()

@@ -74,6 +74,16 @@ describe("who votes", () => {
     assert.strictEqual(decide([b, c], answers, { held: 5 }), "recovered")
   })
 
+  it("asks anew for what a member holds that has given up a side of a fork since it said so", () => {
+    const first = Voting.heard(new Map(), b, answer({ vector: [at(5)] }))
+    const shorter = Voting.heard(first, b, answer({ vector: [at(4)] }))
+    assert.deepStrictEqual(shorter.get(b)?.vector, [at(4)])
+    const forked = { ...at(5), chain: "00000000000000ee" as Chain.Chain }
+    assert.deepStrictEqual(Voting.heard(first, b, answer({ vector: [forked] })).get(b)?.vector, [forked])
+    assert.strictEqual(Voting.heard(first, b, answer({ vector: [at(5)] })), first)
+    assert.strictEqual(Voting.heard(first, b, answer({ vector: [] })).get(b)?.vector.length, 0)
+  })
+
   it("asks for what a voting member said first, so that it ends under load, until that member has another life", () => {
     const first = Voting.heard(new Map(), b, answer({ vector: [at(5)] }))
     const later = Voting.heard(first, b, answer({ vector: [at(9)] }))

@@ -208,11 +208,12 @@ const makeStore = (
         if (Result.isFailure(decision)) return Effect.fail(decision.failure)
         return decision.success === undefined ? Effect.void : mend(log, decision.success)
       }),
-    cut: (name) =>
+    cut: (name, after) =>
       change(() => {
         const log = logs.get(name)
-        if (log?.damagedEnd === undefined) return Effect.succeed(log?.head ?? Watermark.none(name))
-        const { damaged, head } = Mending.soundEnd(log)
+        const isCut = after === undefined ? log?.damagedEnd !== undefined : after < (log?.head.seq ?? 0)
+        if (log === undefined || !isCut) return Effect.succeed(log?.head ?? Watermark.none(name))
+        const { damaged, head } = after === undefined ? Mending.soundEnd(log) : Mending.endAt(log, after)
         return Effect.map(
           commit(`the end of ${name}`, 0, () => Mending.removeFrom(environment, log, damaged.from)),
           () => {

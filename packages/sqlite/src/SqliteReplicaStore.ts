@@ -191,11 +191,12 @@ const opened = (
         if (decision.success === undefined) return Effect.void
         return changing(batch.bytes.length + 4096, () => Mending.mend(db, log, batch))
       }),
-    cut: (name) =>
+    cut: (name, after) =>
       Effect.map(
         call(() => {
           const log = logs.get(name)
-          return log?.damagedEnd === undefined ? Effect.void : changing(4 * 4096, () => Mending.cut(db, log))
+          const isCut = after === undefined ? log?.damagedEnd !== undefined : after < (log?.head.seq ?? 0)
+          return isCut ? changing(4 * 4096, () => Mending.cut(db, log!, after)) : Effect.void
         }),
         () => logs.get(name)?.head ?? Watermark.none(name)
       ),

@@ -95,7 +95,7 @@ export const make = (
     watermarks: unlessRefused(store.watermarks),
     check: (log, after, maxBytes) => unlessRefused(store.check(log, after, maxBytes)),
     mend: (batch) => unlessRefused(store.mend(batch)),
-    cut: (log) => unlessRefused(store.cut(log))
+    cut: (log, after) => unlessRefused(store.cut(log, after))
   })
 }
 

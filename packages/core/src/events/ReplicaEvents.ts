@@ -113,6 +113,20 @@ export type ReplicaEvent =
   | { readonly _tag: "DamageFound"; readonly log: LogId; readonly from: number; readonly to: number }
   /** Entries that were damaged can be read again: they came from a peer. */
   | { readonly _tag: "DamageMended"; readonly log: LogId; readonly from: number; readonly to: number }
+  /**
+   * Entries of a log were committed again under the own log, since the log does not lead to the others with them: it
+   * forked, or a part of it is lost.
+   */
+  | {
+      readonly _tag: "CommittedAgain"
+      readonly log: LogId
+      /** The entries after this one, up to `upTo`. */
+      readonly after: number
+      readonly upTo: number
+      /** `fork`: `peer` holds other entries there, with which the log goes on; `lost`: no member has what is before. */
+      readonly because: "fork" | "lost"
+      readonly peer: ReplicaId | null
+    }
   /** All that is stored of the logs was read again and compared with their chains. */
   | { readonly _tag: "Scrubbed"; readonly entries: number; readonly durationMillis: number }
   /** This replica may append now: it has asked its peers what it may lack, and votes. */

@@ -20,7 +20,8 @@ export const errorOf = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaSt
 export type Change =
   | { readonly _tag: "Found" }
   | { readonly _tag: "Mended"; readonly batch: EntryBatch.EntryBatch }
-  | { readonly _tag: "Cut"; readonly log: LogId.LogId; readonly end: number }
+  /** Given up after `end`. `goesOn` says that other entries come in the place of those. */
+  | { readonly _tag: "Cut"; readonly log: LogId.LogId; readonly end: number; readonly goesOn: boolean }
 
 /** What the store had found when it was opened is looked up first. `end` says how far a log goes here. */
 export const make = (

@@ -13,6 +13,7 @@ import * as AppendSpans from "./AppendSpans.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
+import * as EndChange from "./EndChange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -66,6 +67,14 @@ export class ReplicaLogs extends Context.Service<
     readonly mend: ReplicaStore.ReplicaStore["Service"]["mend"]
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
+    /**
+     * Gives up what is held of a log from where a batch begins, and appends the batch in its place: by who has committed
+     * again what it gives up. Nothing is done, and false returned, where the log does not end at `upTo` any more.
+     */
+    readonly replace: (
+      batch: EntryBatch.EntryBatch,
+      upTo: number
+    ) => Effect.Effect<boolean, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
     /** Calls `listener` whenever something is damaged, mended or given up. Returns how to stop it. */
     readonly onDamage: (listener: (change: Damage.Change) => void) => () => void
     /** Why the store failed last, as long as it has not worked since, or that the end of the own log is damaged. */
@@ -274,6 +283,34 @@ export const make: Effect.Effect<
     return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
   }
 
+  /**
+   * Appends a batch that came from a peer, while the lock of its log is held, and in one piece: what is durable has to be
+   * announced, whoever has stopped waiting for it.
+   */
+  const appendCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) =>
+    Effect.suspend(() => {
+      const startedAt = Monotonic.millis(time)
+      const append = spans.within(spans.startCopy(batch, within), secured(batch, store.append(batch)))
+      return Effect.matchEffect(Effect.andThen(damage.mendBy(batch), append), {
+        onFailure: (error) => notAppended(batch.log, error, error),
+        onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
+          const held = head(batch.log).seq
+          if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
+          const refused = damage.of(batch.log)
+          return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
+        }
+      })
+    })
+
+  const changes = EndChange.make({
+    store,
+    heads,
+    damage,
+    lockOf,
+    held: clock.held,
+    append: (batch) => appendCopy(batch, [])
+  })
+
   return ReplicaLogs.of({
     get own() {
       return own
@@ -302,32 +339,7 @@ export const make: Effect.Effect<
     damaged: store.damaged,
     unknownEnds: damage.unknownEnds,
     check: (log, after, maxBytes) => reading(store.check(log, after, maxBytes)),
-    mend: (batch) =>
-      lockOf(batch.log).withPermit(
-        Effect.uninterruptible(
-          Effect.flatMap(store.mend(batch), () => {
-            clock.held(batch)
-            return damage.lookAfter({ _tag: "Mended", batch })
-          })
-        )
-      ),
-    cut: (log) =>
-      lockOf(log).withPermit(
-        Effect.uninterruptible(
-          Effect.suspend(() => {
-            const before = head(log)
-            // Meanwhile nothing of it is announced.
-            heads.delete(log)
-            return Effect.flatMap(
-              Effect.tapError(store.cut(log), () => Effect.sync(() => heads.set(log, before))),
-              (end) => {
-                if (end.seq > 0) heads.set(log, end)
-                return damage.lookAfter({ _tag: "Cut", log, end: end.seq })
-              }
-            )
-          })
-        )
-      ),
+    ...changes,
     onDamage: damage.listen,
     fault: () => appendFault ?? readFault.current() ?? endFault(),
     appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
@@ -354,30 +366,7 @@ export const make: Effect.Effect<
         }).pipe(Effect.uninterruptible)
       ),
     stamp,
-    append: (batch, within = []) =>
-      lockOf(batch.log).withPermit(
-        // What is durable has to be announced, whoever has stopped waiting for it.
-        Effect.uninterruptible(
-          Effect.suspend(() => {
-            const startedAt = Monotonic.millis(time)
-            return Effect.matchEffect(
-              Effect.andThen(
-                damage.mendBy(batch),
-                spans.within(spans.startCopy(batch, within), secured(batch, store.append(batch)))
-              ),
-              {
-                onFailure: (error) => notAppended(batch.log, error, error),
-                onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
-                  const held = head(batch.log).seq
-                  if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
-                  const refused = damage.of(batch.log)
-                  return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
-                }
-              }
-            )
-          })
-        )
-      ),
+    append: (batch, within = []) => lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within))),
     read: (log, after, maxBytes) => Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
     readOwn: (after, maxBytes) => readStored(own, after, maxBytes),
     chainAt: (log, seq) => {

@@ -32,7 +32,7 @@ export class AppendGap extends Schema.TaggedError<AppendGap>()("AppendGap", { he
   }
 }
 
-/** An entry differs from the one held at the same place. Nothing was written; an operator has to look. */
+/** An entry differs from the one held at the same place. Nothing was written. */
 export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift", {
   log: LogId.LogId,
   /** The place up to which the two copies were compared and found different. */
@@ -177,8 +177,11 @@ export class ReplicaStore extends Context.Service<
     /**
      * Gives up the end of a log when it is damaged so that nobody can tell what the log ends with: from now on, durably,
      * it ends with the last sound entry before that. Returns its end. An end that is known stays.
+     *
+     * With `after`, all that the log holds after that entry is given up, sound or not: the log goes on otherwise elsewhere.
+     * Of a log that ends there, or before, nothing is.
      */
-    readonly cut: (log: LogId.LogId) => Effect.Effect<Watermark.Watermark, StoreError>
+    readonly cut: (log: LogId.LogId, after?: number) => Effect.Effect<Watermark.Watermark, StoreError>
     /**
      * How long the last append took to make its entries durable once they were handed over, in milliseconds: a part of
      * the append. Absent where a store does not know it apart.
@@ -353,11 +356,11 @@ export const makeMemory = (identity: {
           if (decision.success !== undefined) damage.mend({ log, from: batch.from, to: EntryBatch.last(batch) })
           return Effect.void
         }),
-      cut: (log) =>
+      cut: (log, after) =>
         Effect.sync(() => {
           const { seq: head } = headOf(log)
-          let end = head
-          while (end > 0 && damage.isAt(log, end)) end--
+          let end = Math.min(after ?? head, head)
+          while (after === undefined && end > 0 && damage.isAt(log, end)) end--
           if (end < head) {
             const batches = logs.get(log)!.filter(({ from }) => from <= end)
             const last = batches.pop()

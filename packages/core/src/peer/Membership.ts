@@ -13,9 +13,12 @@ import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as DamagedRange from "../log/DamagedRange.ts"
 import * as Listeners from "../log/Listeners.ts"
+import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
+import * as Doubt from "./internal/Doubt.ts"
+import * as Kept from "./internal/Kept.ts"
 import * as Lacking from "./internal/Lacking.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
@@ -60,6 +63,10 @@ export class Membership extends Context.Service<
     readonly lacks: (peer: ReplicaId, range: DamagedRange.DamagedRange) => void
     /** What is damaged here and no member has: it is not waited for any more. */
     readonly lost: () => ReadonlyArray<DamagedRange.DamagedRange>
+    /** Whether this replica may append to its own log, also while it does not vote: no other process has its id. */
+    readonly mayWrite: () => boolean
+    /** What was committed again, so that what held it may be given up. */
+    readonly kept: Kept.Kept
     /** The copy of a log that a peer holds was compared, and differs from the one here. */
     readonly differs: (peer: ReplicaId, log: LogId.LogId) => void
     /** Waits until this replica has another incarnation. */
@@ -81,7 +88,8 @@ export const make = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
   const peers = yield* Peers
   const sink = yield* EventSink
-  const startedAt = (yield* Clock.Clock).currentTimeMillisUnsafe()
+  const clock = yield* Clock.Clock
+  const startedAt = clock.currentTimeMillisUnsafe()
   const noted = yield* Notes.load(store)
   const starts = noted.starts + 1
   yield* store.setNotes(Notes.encode({ starts }))
@@ -93,6 +101,7 @@ export const make = Effect.gen(function* () {
   let hashed: { readonly lives: Life.Lives; readonly hash: number } | undefined
   let answers: Voting.Answers = new Map()
   let givenUp: ReadonlySet<ReplicaId> = new Set()
+  const kept = Kept.make(store, noted.givenUp)
   /** Why this replica must not write although it would vote: another process has its id. */
   const duplicates = new Set<ReplicaId>()
   let stopped: string | undefined
@@ -128,7 +137,7 @@ export const make = Effect.gen(function* () {
     blank: standing === "blank",
     answers,
     givenUp,
-    holds: (peer, { log, seq }) => logs.announced(log) >= seq || peers.get(peer).drifted.has(log)
+    holds: (_peer, { log, seq }) => logs.announced(log) >= seq
   })
 
   /** Votes from now on, when all is here that that takes. */
@@ -179,19 +188,10 @@ export const make = Effect.gen(function* () {
 
   /** What a peer says shows that something is missing here: places that were given away, or entries that were acked. */
   const doubt = ({ members, remembered, replica, vector }: Said) => {
-    const mine = vector.find(({ log }) => log === logs.own)
-    const end = logs.end(logs.own).seq
-    // Where a log ends whose end is damaged nobody can tell.
-    if (mine !== undefined && mine.seq > end && logs.damageAt(logs.own, end) === undefined) {
-      const ends = `ends at ${end} here`
-      return { because: `${replica} holds this replica's own log up to ${mine.seq}, which ${ends}` }
-    }
+    const places = Doubt.ofPlaces(logs, replica, vector)
     // What was acked in another life is not what this one is asked for.
-    if (standing !== "voting" || Life.of(members, self)?.incarnation !== logs.identity.incarnation) return undefined
-    const acked = remembered.find(({ log, seq }) => seq > logs.head(log).seq)
-    if (acked === undefined) return undefined
-    const ends = `ends at ${logs.head(acked.log).seq} here`
-    return { because: `${replica} remembers that this replica acked ${acked.log} up to ${acked.seq}, which ${ends}` }
+    const isAsked = standing === "voting" && Life.of(members, self)?.incarnation === logs.identity.incarnation
+    return places ?? (isAsked ? Doubt.ofAcks(logs, kept, replica, remembered) : undefined)
   }
 
   /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
@@ -239,6 +239,15 @@ export const make = Effect.gen(function* () {
       : Effect.forEach(logs.unknownEnds(), (log) => (log === logs.own ? Effect.void : logs.cut(log)), { discard: true })
   )
 
+  /** What is known of the members' copies of a log was about entries that are given up here (law L52). */
+  const replaced = (log: LogId.LogId, after: number): void => {
+    remembered.forget(log)
+    // What they answered was to be held with the side that is given up.
+    answers = new Map()
+    const monotonicMillis = Monotonic.millis(clock)
+    for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })
+  }
+
   const learn = (heard: Life.Lives) =>
     Effect.suspend(() => {
       if (Life.merge(lives, heard, peerIds) === lives) return Effect.void
@@ -268,7 +277,8 @@ export const make = Effect.gen(function* () {
         if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
       }),
       logs.onAppend(() => void (standing !== "voting" && changed.openUnsafe())),
-      logs.onDamage(() => {
+      logs.onDamage((change) => {
+        if (change._tag === "Cut" && change.goesOn) replaced(change.log, change.end)
         changed.openUnsafe()
         tellChange()
       })
@@ -329,8 +339,9 @@ export const make = Effect.gen(function* () {
       }),
     answered: (asked, { blank, incarnation, replica, vector, voting }) => {
       if (duplicates.delete(replica)) tellChange()
-      peers.votes(replica, voting)
       if (standing === "voting" || asked !== logs.identity.incarnation) return
+      // What one of the two gives up of a forked log, it will hold elsewhere.
+      if (peers.get(replica).drifted.size > 0) return
       answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector })
       changed.openUnsafe()
     },
@@ -343,6 +354,7 @@ export const make = Effect.gen(function* () {
         return newest === undefined ? Effect.void : outlive(newest)
       }),
     differs: (peer, log) => {
+      answers = Voting.without(answers, peer)
       if (log !== logs.own) return
       // A place of the own log was given away twice.
       forked = { log, peer }
@@ -356,6 +368,8 @@ export const make = Effect.gen(function* () {
       tellChange()
     },
     lost,
+    mayWrite: () => stopped === undefined && duplicates.size === 0,
+    kept,
     remembered: remembered.of,
     renewed: Effect.suspend(() => renewal.await),
     listen,

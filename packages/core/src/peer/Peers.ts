@@ -72,6 +72,8 @@ export type PeerEvent = { readonly peer: ReplicaId.ReplicaId; readonly monotonic
     /** All that the peer acked before is taken back: it has another life, or does not vote. */
     | { readonly _tag: "TakenBack" }
     | { readonly _tag: "Drift"; readonly log: LogId.LogId }
+    /** Other entries of a log are held here after a place: what was known of the peer's copy was of those before. */
+    | { readonly _tag: "Replaced"; readonly log: LogId.LogId; readonly after: number }
     /** The entry that was rejected, and with it all that follow. */
     | { readonly _tag: "Rejected"; readonly log: LogId.LogId; readonly seq: number; readonly detail: string }
     | { readonly _tag: "Link"; readonly link: Link }
@@ -144,6 +146,8 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       case "Ack": {
         const { incarnation, watermark } = event
         if (!state.voting || (state.incarnation ?? incarnation) !== incarnation) return false
+        // The chains were compared: the two copies are one again, so far.
+        if (event.how === "vector") state.drifted.delete(watermark.log)
         if (state.drifted.has(watermark.log)) return false
         const known = state.watermarks.get(watermark.log)
         if (known !== undefined && known.seq >= watermark.seq) return false
@@ -160,6 +164,10 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
         state.watermarks.delete(event.log)
         return true
       }
+      case "Replaced":
+        state.watermarks.delete(event.log)
+        state.drifted.delete(event.log)
+        return true
       case "Rejected":
         if (state.rejected.has(event.log)) return false
         state.rejected.set(event.log, { seq: event.seq, detail: event.detail })
@@ -226,6 +234,9 @@ const tell = (sink: EventSink, event: PeerEvent): void => {
       return sink.tell({ _tag: "TakenBack", peer })
     case "Drift":
       return sink.tell({ _tag: "Drifted", peer, log: event.log })
+    // Told once, and not for each peer.
+    case "Replaced":
+      return
     case "Rejected":
       return sink.tell({ _tag: "Rejected", peer, log: event.log, seq: event.seq, detail: event.detail })
     case "Link":

@@ -13,6 +13,7 @@ import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { Connections } from "./Connections.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
+import * as Forks from "./internal/Forks.ts"
 import * as Handshake from "./internal/Handshake.ts"
 import * as LinkState from "./internal/LinkState.ts"
 import * as Mending from "./internal/Mending.ts"
@@ -98,6 +99,8 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
   const store = OwnStore.make(heartbeatMillis)
   const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs)
   const mend = Mending.make(logs, membership, store)
+  const mayWrite = () => check.isDone() && membership.mayWrite()
+  const settleForks = yield* Forks.make(logs, membership, peers, store, mayWrite)
   // What is damaged is fetched when it is found, and not at the next heartbeat.
   yield* Effect.acquireRelease(
     Effect.sync(() => logs.onDamage(({ _tag }) => void (_tag === "Found" && connections.fetchNow()))),
@@ -122,10 +125,11 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
     const { peer } = link
     const client = bound(peer, yield* bounded(peer, transport.connect(peer)))
     const source: CatchUp.Source = { peer, client, batchBytes: () => link.state.batchBytes }
-    const welcome = yield* handshake(peer, client)
-    peers.reset(peer)
-    catchUp.forget(peer)
-    yield* catchUp.compare(peer, welcome)
+    const welcome = yield* handshake(peer, client, (welcome) => {
+      peers.reset(peer)
+      catchUp.forget(peer)
+      return catchUp.compare(peer, welcome)
+    })
     check.tried(peer)
     return { source, welcome }
   })
@@ -143,6 +147,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
     let isWanted = false
     while (true) {
       yield* mend(source, welcome)
+      yield* settleForks(source, welcome)
       yield* catchUp.fetchMissing(source, welcome, before, isWanted)
       isWanted = yield* Effect.raceFirst(
         Effect.as(Effect.raceFirst(Effect.sleep(heartbeatMillis), again.await), false),
@@ -150,9 +155,8 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
       )
       again.closeUnsafe()
       before = welcome
-      welcome = yield* handshake(peer, source.client)
+      welcome = yield* handshake(peer, source.client, (welcome) => catchUp.compare(peer, welcome))
       if (welcome.session !== before.session) return yield* new PeerProtocol.SessionUnknown()
-      yield* catchUp.compare(peer, welcome)
       // It has got the entry from another peer since: the log goes on from there.
       const rejected = peers.get(peer).rejected.get(logs.own)
       if (rejected !== undefined && heldBy(peer) >= rejected.seq) return yield* new PeerProtocol.SessionUnknown()

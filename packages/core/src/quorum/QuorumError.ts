@@ -28,7 +28,7 @@ import { WriteId } from "../identity/WriteId.ts"
  * - `unreachable`: no peer acked in time, and none was connected or hung.
  * - `timeout`: too few peers acked in time, though some acked, were connected, or hung: there was no answer in time, which
  *   says less than a connection that is refused.
- * - `id_drift`: the replicas whose log differs from ours would have made the difference. An operator has to act;
+ * - `id_drift`: the replicas whose log differs from ours would have made the difference. It is settled by itself;
  *   retrying does not help.
  *
  * It sums up the whole replica set for metrics; what happened to each replica is in the verdicts.
@@ -51,7 +51,8 @@ const verdict = <const Kind extends string, const Fields extends Schema.Struct.F
  * - `refused`: the connection was refused. Not definitive: it may come back and ack in time.
  * - `timed_out`: tried, and silent until the deadline.
  * - `rejected`: decoded the write and said no. Definitive.
- * - `drifted`: holds a different entry at the same place. Definitive until an operator acts.
+ * - `drifted`: holds a different entry at the same place. Definitive for this write: one of the two is committed again
+ *   under another log.
  * - `not_tried`: nothing is known to have been tried.
  *
  * `detail` is for people; do not branch on it and do not make it a metric label.

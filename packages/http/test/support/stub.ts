@@ -37,6 +37,7 @@ export const status: ReplicaStatus.Status = {
   storeFault: null,
   damaged: [],
   lost: [],
+  givenUp: [],
   scrub: { last: null, current: null },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,

@@ -59,10 +59,19 @@ export const soundEnd = (log: HeldLog.HeldLog) => {
   return { head, damaged: { log: name, from: seq + 1, to } }
 }
 
-/** Removes the rows of the entries from one on, inside a commit. */
+/** Where a log ends without what is after an entry, and that. */
+export const endAt = (log: HeldLog.HeldLog, seq: number) => {
+  const { log: name, seq: to } = log.head
+  return { head: { log: name, seq, chain: HeldLog.chainAt(log, seq) }, damaged: { log: name, from: seq + 1, to } }
+}
+
+/** Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. */
 export const removeFrom = (environment: Environment.Environment, log: HeldLog.HeldLog, from: number): void => {
-  for (const { last } of rowsUpTo(log, from, HeldLog.maxSequence))
-    environment.remove(log.table, HeldLog.keyOf(log.head.log, last))
+  for (const row of rowsUpTo(log, from, HeldLog.maxSequence)) {
+    environment.remove(log.table, HeldLog.keyOf(log.head.log, row.last))
+    const batch = HeldLog.batchOf(log, row)
+    if (batch !== undefined && batch.from < from) HeldLog.put(environment, log, EntryBatch.upTo(batch, from - 1))
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -58,18 +58,25 @@ export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.Entr
 }
 
 /**
- * Gives up the end of a log that is damaged, to go on after its last sound entry. The result is called when that is
- * durable; until then its end is damaged, and it takes nothing.
+ * Gives up the end of a log: what is after an entry, or what is damaged, to go on after the last sound entry before that.
+ * The result is called when that is durable; until then the log is as it was.
  */
-export const cut = (db: DatabaseSync, log: Rows.HeldLog): (() => void) => {
+export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): (() => void) => {
   const { log: name, seq: to } = log.head
-  const { chain, seq } = soundEnd(log)
+  const { chain, seq } = after === undefined ? soundEnd(log) : { seq: after, chain: HeldLog.chainAt(log, after) }
+  // A row that goes on beyond the end is stored again without that.
+  const row = seq === 0 ? undefined : Rows.rowWith(log, seq)?.batch
+  const isLonger = row !== undefined && EntryBatch.last(row) > seq
+  const upTo = isLonger ? row.from - 1 : seq
   const part = Database.transaction(db, () => {
-    Part.close(db, name, seq)
-    return Part.create(db, name, log.parts.length)
+    Part.close(db, name, upTo)
+    const part = Part.create(db, name, log.parts.length)
+    if (isLonger) Part.insert(part, EntryBatch.upTo(row, seq))
+    return part
   })
+  part.isUsed = isLonger
   return () => {
-    for (const part of log.parts) part.upTo = Math.min(part.upTo, seq)
+    for (const part of log.parts) part.upTo = Math.min(part.upTo, upTo)
     log.parts.push(part)
     log.head = { log: name, seq, chain }
     log.durable = log.head

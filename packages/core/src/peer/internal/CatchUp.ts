@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function* (
       reported.add(`${peer} ${log}`)
       return Effect.logError(
         `drift: ${peer} holds other entries of the log ${log} than this replica; it does not count for that log until ` +
-          `one of the two copies is wiped`
+          `one of the two has committed its entries again under its own log, and goes on with those of the other`
       )
     })
 

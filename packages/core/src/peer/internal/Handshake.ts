@@ -34,6 +34,9 @@ export const refusalOf = (
 export const skewOf = (sentAt: number, receivedAt: number, answeredAt: number, backAt: number): number =>
   (receivedAt - sentAt + (answeredAt - backAt)) / 2
 
+/** Compares what a peer holds with what is held here, before what it says counts for anything. */
+type Compare = (welcome: PeerProtocol.Welcome) => Effect.Effect<void>
+
 /** Makes the handshakes of this replica with its peers. */
 export const make = Effect.gen(function* () {
   const members = yield* ReplicaSet
@@ -63,7 +66,7 @@ export const make = Effect.gen(function* () {
       return Effect.andThen(isNews ? Effect.logWarning(warning) : Effect.void, ownClock.report)
     })
 
-  const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient) {
+  const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient, compare: Compare) {
     const sentAt = clock.currentTimeMillisUnsafe()
     const asked = logs.identity.incarnation
     const welcome = yield* client.hello({
@@ -79,14 +82,16 @@ export const make = Effect.gen(function* () {
     const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
     yield* store.patiently("note the lives of the members", membership.meet(welcome))
+    peers.votes(peer, welcome.voting)
+    yield* compare(welcome)
     membership.answered(asked, welcome)
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome
   })
 
-  return (peer: ReplicaId, client: PeerMethods.PeerClient) =>
-    Effect.tapError(ask(peer, client), (error) =>
+  return (peer: ReplicaId, client: PeerMethods.PeerClient, compare: Compare) =>
+    Effect.tapError(ask(peer, client, compare), (error) =>
       Effect.suspend(() => {
         if (error._tag !== "HandshakeRefused") return Effect.void
         if (sink.active()) {

@@ -50,6 +50,10 @@ export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
       acked.set(watermark.log, watermark)
       isNews = true
     },
+    /** What was acked of a log was of entries that are given up here. */
+    forget: (log: LogId.LogId): void => {
+      for (const { acked } of known.values()) if (acked.delete(log)) isNews = true
+    },
     of: (peer: ReplicaId): Watermark.VersionVector => Array.from(known.get(peer)?.acked.values() ?? [])
   }
 }) satisfies (...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, Scope.Scope>

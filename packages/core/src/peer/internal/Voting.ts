@@ -24,19 +24,32 @@ export type Answers = ReadonlyMap<ReplicaId, Answer>
 
 /**
  * Takes in an answer. Of a voting peer the first one stands, as what has to be held here: a later one would ask for
- * more, and never be reached under load. It falls when the peer itself has another life.
+ * more, and never be reached under load. It falls when the peer itself has another life, and when it holds less of a log
+ * by then, or something else: it has given up a side of a fork, and holds that elsewhere.
  */
 export const heard = (answers: Answers, peer: ReplicaId, answer: Answer): Answers => {
   const before = answers.get(peer)
-  const stands = before?.voting === true && before.incarnation === answer.incarnation && answer.voting
+  const isSame = before?.voting === true && before.incarnation === answer.incarnation && answer.voting
+  const stands = isSame && before.vector.every((said) => goesOnFrom(said, answer.vector))
   if (stands && before.blank === answer.blank) return answers
   return new Map(answers).set(peer, stands ? { ...before, blank: answer.blank } : answer)
+}
+
+/** Whether a log, as it is in a vector, may go on from a watermark of it. */
+const goesOnFrom = ({ chain, log, seq }: Watermark.Watermark, vector: Watermark.VersionVector): boolean => {
+  const said = vector.find((watermark) => watermark.log === log)
+  return said !== undefined && (said.seq > seq || (said.seq === seq && said.chain === chain))
 }
 
 /** A peer has another life than the one that answered. */
 export const fallen = (answers: Answers, peer: ReplicaId, newest: Incarnation): Answers => {
   const before = answers.get(peer)
   if (before === undefined || before.incarnation === newest) return answers
+  return without(answers, peer)
+}
+
+/** What a peer answered does not count: it is asked again. */
+export const without = (answers: Answers, peer: ReplicaId): Answers => {
   const left = new Map(answers)
   left.delete(peer)
   return left

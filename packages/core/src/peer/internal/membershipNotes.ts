@@ -7,6 +7,7 @@ import { Incarnation } from "../../identity/LogId.ts"
 import { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Watermark from "../../log/Watermark.ts"
+import * as GivenUp from "../GivenUp.ts"
 
 /** Whether something may be missing that was acknowledged: after a first start or a wipe, or otherwise. */
 export type Standing = "voting" | "blank" | "lost"
@@ -25,6 +26,7 @@ const codecs = {
   lives: Schema.fromJsonString(Life.Lives),
   founders: Schema.fromJsonString(Life.Lives),
   remembered: Schema.fromJsonString(Remembered),
+  givenUp: Schema.fromJsonString(Schema.Array(GivenUp.GivenUp)),
   starts: Schema.NumberFromString
 }
 type Values = { readonly [K in keyof typeof codecs]: (typeof codecs)[K]["Type"] }
@@ -33,6 +35,7 @@ const encoders = {
   lives: Schema.encodeUnknownSync(codecs.lives),
   founders: Schema.encodeUnknownSync(codecs.founders),
   remembered: Schema.encodeUnknownSync(codecs.remembered),
+  givenUp: Schema.encodeUnknownSync(codecs.givenUp),
   starts: Schema.encodeUnknownSync(codecs.starts)
 }
 
@@ -51,6 +54,7 @@ export const load = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
     lives: yield* read(store.note("lives"), codecs.lives, {}),
     founders: yield* read(store.note("founders"), codecs.founders, {}),
     remembered: yield* read(store.note("remembered"), codecs.remembered, {}),
+    givenUp: yield* read(store.note("givenUp"), codecs.givenUp, []),
     starts: yield* read(store.note("starts"), codecs.starts, 0)
   }
 })

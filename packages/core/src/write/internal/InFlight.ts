@@ -304,6 +304,11 @@ const record = (group: Group, event: PeerEvent): boolean => {
     case "Drift":
       if (event.log === group.log) group.tracker = AckTracker.recordIdDrift(before, event.peer, event.monotonicMillis)
       break
+    case "Replaced":
+      // Who acks these places from now on acks other entries (law L52).
+      if (event.log === group.log && event.after < group.seq)
+        group.tracker = AckTracker.recordIdDrift(before, event.peer, event.monotonicMillis)
+      break
     case "Rejected":
       if (event.log === group.log && event.seq <= group.seq) {
         const verdict = { _tag: "rejected", detail: event.detail } as const
@@ -341,6 +346,7 @@ const answerOf = (event: PeerEvent): PeerAnswer | undefined => {
     case "TakenBack":
       return undefined
     case "Drift":
+    case "Replaced":
       return "id_drift"
     case "Rejected":
       return "rejected"

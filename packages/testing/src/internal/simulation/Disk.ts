@@ -164,10 +164,10 @@ export const flip = ({ content }: Disk, { dice, onFault }: Situation): string | 
   return `${log}:${seq}`
 }
 
-/** Takes the damaged entries at the end of a log away. Returns where it ends then. */
-export const cut = (content: Content, log: LogId.LogId): Watermark.Watermark => {
-  let { seq } = headOf(content, log)
-  while (isFlipped(content, log, seq)) seq--
+/** Takes the damaged entries at the end of a log away, or all after one. Returns where it ends then. */
+export const cut = (content: Content, log: LogId.LogId, after?: number): Watermark.Watermark => {
+  let seq = after ?? headOf(content, log).seq
+  while (after === undefined && isFlipped(content, log, seq)) seq--
   const batches = (content.logs.get(log) ?? []).filter(({ from }) => from <= seq)
   const last = batches.pop()
   if (last === undefined) content.logs.delete(log)

@@ -91,12 +91,12 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         }
         return Result.succeed(undefined)
       }),
-    cut: (log) =>
+    cut: (log, after) =>
       note(() => {
         const { seq } = Disk.endOf(disk, log)
-        if (!damage.hides(log, seq)) return Disk.headOf(content, log)
-        onFault("end_cut")
-        const end = Disk.cut(content, log)
+        if (after === undefined ? !damage.hides(log, seq) : after >= seq) return Disk.headOf(content, log)
+        onFault(after === undefined ? "end_cut" : "side_given_up")
+        const end = Disk.cut(content, log, after)
         damage.gone({ log, from: end.seq + 1, to: seq })
         return end
       })

@@ -1,7 +1,7 @@
 /** Looking for damage, mending it, and giving up an end. For places that know how to damage an entry. */
 import { assert } from "@effect/vitest"
 import { Entry, type LogId } from "@quorum/core"
-import { EntryBatch, type ReplicaStore, type Watermark } from "@quorum/core/adapter"
+import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { StorePlace } from "../../StorePlace.ts"
@@ -252,6 +252,45 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           yield* whole(store, logA, all)
         })
       )
+    })
+  ),
+
+  Conformance.make(
+    "what is after an entry may be given up, sound or damaged, and the log goes on otherwise, also after a reopen",
+    Effect.gen(function* () {
+      // Several in one append, so that the end lies within a row.
+      yield* using(({ store }) => Effect.forEach([...pieces(all, 8), other], store.append))
+      yield* damage(logA, [9])
+      for (const after of [7, 3, 0]) {
+        const sound = after === 0 ? Watermark.none(logA) : EntryBatch.watermark(range(all, 1, after))
+        const side = following(
+          sound,
+          [5, 6, 7].map((i) => Entry.put("ns", `k${i}`, `side after ${after}`))
+        )
+        yield* using(({ store }) =>
+          Effect.gen(function* () {
+            yield* checked(store, logA)
+            assert.deepStrictEqual(yield* store.cut(logA, after), sound, `after ${after}`)
+            assert.deepStrictEqual(named(store), [])
+            assert.deepStrictEqual(yield* head(store, logA), sound)
+            assert.deepStrictEqual(yield* store.cut(logA, after + 1), sound)
+          })
+        )
+        yield* using(({ store }) =>
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* head(store, logA), sound)
+            if (after > 0) assert.deepStrictEqual(yield* held(store, logA), texts(range(all, 1, after)))
+            assert.deepStrictEqual(yield* store.append(side), EntryBatch.watermark(side))
+          })
+        )
+        const joined = after === 0 ? side : EntryBatch.concat([range(all, 1, after), side])
+        yield* using(({ store }) =>
+          Effect.gen(function* () {
+            yield* whole(store, logA, joined)
+            yield* whole(store, logB, other)
+          })
+        )
+      }
     })
   ),
 

@@ -1,0 +1,57 @@
+/**
+ * Changes to what a replica holds of a log that are no appends: mending what is damaged, giving up an end that nobody can
+ * tell, and giving up a side of a log for another. One at a time for each log, and not while something is appended to it.
+ */
+import { Effect } from "effect"
+import type { LogId } from "../identity/LogId.ts"
+import type * as Damage from "./Damage.ts"
+import type * as EntryBatch from "./EntryBatch.ts"
+import type * as Locks from "./Locks.ts"
+import type * as NotAppended from "./NotAppended.ts"
+import type * as ReplicaStore from "./ReplicaStore.ts"
+import type { Watermark } from "./Watermark.ts"
+
+/** Changes logs whose ends are `heads`. `append` appends a copy while the lock of its log is held. */
+export const make = (options: {
+  readonly store: ReplicaStore.ReplicaStore["Service"]
+  readonly heads: Map<LogId, Watermark>
+  readonly damage: ReturnType<typeof Damage.make>
+  readonly lockOf: ReturnType<typeof Locks.make>
+  readonly held: (batch: EntryBatch.EntryBatch) => void
+  readonly append: (batch: EntryBatch.EntryBatch) => Effect.Effect<Watermark, NotAppended.Failure>
+}) => {
+  const { append, damage, heads, held, lockOf, store } = options
+
+  const locked = <A, E>(log: LogId, change: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    lockOf(log).withPermit(Effect.uninterruptible(Effect.suspend(change)))
+
+  /** Meanwhile nothing of the log is announced. */
+  const cut = (log: LogId, after?: number): Effect.Effect<void, ReplicaStore.StoreError> => {
+    const before = heads.get(log)
+    heads.delete(log)
+    const restore = Effect.sync(() => void (before !== undefined && heads.set(log, before)))
+    return Effect.flatMap(
+      Effect.tapError(store.cut(log, after), () => restore),
+      (end) => {
+        if (end.seq > 0) heads.set(log, end)
+        return damage.lookAfter({ _tag: "Cut", log, end: end.seq, goesOn: after !== undefined })
+      }
+    )
+  }
+
+  return {
+    mend: (batch: EntryBatch.EntryBatch) =>
+      locked(batch.log, () =>
+        Effect.flatMap(store.mend(batch), () => {
+          held(batch)
+          return damage.lookAfter({ _tag: "Mended", batch })
+        })
+      ),
+    cut: (log: LogId) => locked(log, () => cut(log)),
+    replace: (batch: EntryBatch.EntryBatch, upTo: number) =>
+      locked(batch.log, (): Effect.Effect<boolean, NotAppended.Failure> => {
+        if (heads.get(batch.log)?.seq !== upTo) return Effect.succeed(false)
+        return Effect.as(Effect.andThen(cut(batch.log, batch.from - 1), append(batch)), true)
+      })
+  }
+}

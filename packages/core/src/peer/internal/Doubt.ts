@@ -1,0 +1,34 @@
+/**
+ * Whether what a peer says shows that something is missing here: places that were given away, or entries that were acked.
+ */
+import type { LogId } from "../../identity/LogId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type { VersionVector } from "../../log/Watermark.ts"
+import type * as Kept from "./Kept.ts"
+
+/** The peer holds more of this replica's own log than this replica does. */
+export const ofPlaces = (logs: ReplicaLogs["Service"], replica: ReplicaId, vector: VersionVector) => {
+  const mine = vector.find(({ log }) => log === logs.own)
+  const end = logs.end(logs.own).seq
+  // Where a log ends whose end is damaged nobody can tell.
+  if (mine === undefined || mine.seq <= end || logs.damageAt(logs.own, end) !== undefined) return undefined
+  return { because: `${replica} holds this replica's own log up to ${mine.seq}, which ends at ${end} here` }
+}
+
+/** The peer remembers more of what this replica acked than this replica holds. */
+export const ofAcks = (
+  logs: ReplicaLogs["Service"],
+  kept: Kept.Kept,
+  replica: ReplicaId,
+  remembered: VersionVector
+) => {
+  const end = (log: LogId): number => logs.head(log).seq
+  // What was committed again, and given up with its side of a fork, is not missing.
+  const acked = remembered.find(({ log, seq }) => seq > end(log) && !kept.has("fork", log, seq))
+  if (acked === undefined) return undefined
+  const { log, seq } = acked
+  return {
+    because: `${replica} remembers that this replica acked ${log} up to ${seq}, which ends at ${end(log)} here`
+  }
+}

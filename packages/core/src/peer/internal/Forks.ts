@@ -1,0 +1,219 @@
+/**
+ * Commits again what a log does not lead to the others any more: the side of a fork that does not stay, and what follows a
+ * range that no member has. The entries go to this replica's own log first, durably; then the side is given up for what
+ * the peer holds in its place. A crash in between has it done again, which makes one more copy of the same versions and
+ * does no other harm.
+ */
+import { Clock, Effect, Option, Result } from "effect"
+import { EventSink } from "../../events/EventSink.ts"
+import type { LogId } from "../../identity/LogId.ts"
+import * as Entry from "../../log/Entry.ts"
+import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import type { DamagedRange } from "../../log/DamagedRange.ts"
+import * as GivenUp from "../GivenUp.ts"
+import type { Membership } from "../Membership.ts"
+import type * as PeerProtocol from "../PeerProtocol.ts"
+import type { Peers } from "../Peers.ts"
+import { faultOf, type Source } from "./CatchUp.ts"
+import * as Fork from "./Fork.ts"
+import * as OwnStore from "./OwnStore.ts"
+
+/** The work of one replica, shared by its replicators. `mayWrite` says whether it may append to its own log. */
+export const make = Effect.fnUntraced(function* (
+  logs: ReplicaLogs["Service"],
+  membership: Membership["Service"],
+  peers: Peers["Service"],
+  store: OwnStore.OwnStore,
+  mayWrite: () => boolean
+) {
+  const sink = yield* EventSink
+  const clock = yield* Clock.Clock
+  /** Logs that some replicator is at just now. */
+  const underWay = new Set<LogId>()
+  /** The first entries of sides that do not stay, by the peer that has them and has to give them up. */
+  const waitedFor = new Map<string, { readonly seq: number; readonly chain: Fork.Side["chain"] }>()
+
+  /** Some entries of the peer's copy from a place on; `undefined` where it gives none today. */
+  const pull = Effect.fnUntraced(function* (asked: Asked, seq: number, maxBytes: number) {
+    const { log, session, source } = asked
+    const answer = yield* Effect.result(source.client.pull({ session, log, after: seq - 1, maxBytes }))
+    if (Result.isFailure(answer)) return answer.failure._tag === "StoreError" ? undefined : yield* answer.failure
+    const { batch } = answer.success
+    return batch === null || faultOf(batch, log, seq - 1) !== undefined ? undefined : EntryBatch.after(batch, seq - 1)
+  })
+
+  const here = (log: LogId, seq: number) =>
+    Effect.map(Effect.option(logs.read(log, seq - 1, 1)), (read) => sideOf(Option.getOrUndefined(Option.flatten(read))))
+
+  /** The first entry that differs, in both copies, of which the first `last` are compared. */
+  const forkOf = Effect.fnUntraced(function* (asked: Asked, last: number) {
+    let agreed = 0
+    let fork: Found | undefined
+    for (let seq: number | undefined = last; seq !== undefined; seq = Fork.between(agreed, fork?.seq ?? last)) {
+      const mine = yield* here(asked.log, seq)
+      const theirs = sideOf(yield* pull(asked, seq, 1))
+      if (mine === undefined || theirs === undefined) return "unknown" as const
+      if (mine.chain === theirs.chain) agreed = seq
+      else fork = { seq, mine, theirs }
+    }
+    return fork
+  })
+
+  /** Commits entries of a log again, but for those that nobody has. Returns where they are now. */
+  const commitAgain = Effect.fnUntraced(function* (
+    log: LogId,
+    after: number,
+    upTo: number
+  ): Effect.fn.Return<Result.Result<ReadonlyArray<GivenUp.Again>, OwnStore.OwnFault>> {
+    let parts: ReadonlyArray<GivenUp.Again> = []
+    for (let at = after; at < upTo;) {
+      const gap = membership.lost().find((range) => range.log === log && range.from <= at + 1 && at < range.to)
+      if (gap !== undefined) {
+        at = gap.to
+        continue
+      }
+      const read = yield* store.once(`read ${log}`, logs.read(log, at, pageBytes))
+      if (Result.isFailure(read)) return Result.fail(new OwnStore.OwnFault())
+      if (Option.isNone(read.success)) break
+      const batch = EntryBatch.upTo(read.success.value, upTo)
+      const entries = entriesOf(batch)
+      const { own } = logs
+      const append = logs.appendWrites(entries.map(writesOf), (index) => orderOf(entries[index]!), [], own)
+      const appended = yield* store.once(`commit entries of ${log} again`, append)
+      if (Result.isFailure(appended)) return Result.fail(new OwnStore.OwnFault())
+      const { count, from } = appended.success.batch
+      parts = GivenUp.joined(parts, { from: batch.from, count, log: own, at: from })
+      at = EntryBatch.last(batch)
+    }
+    return Result.succeed(parts)
+  })
+
+  /** Commits entries again, and has it on record before anything is given up for it. */
+  const keep = Effect.fnUntraced(function* (
+    { after, log, upTo }: Pick<GivenUp.GivenUp, "after" | "log" | "upTo">,
+    why: Pick<GivenUp.GivenUp, "because" | "peer">
+  ): Effect.fn.Return<OwnStore.OwnFault | undefined> {
+    const again = yield* commitAgain(log, after, upTo)
+    if (Result.isFailure(again)) return again.failure
+    const wallMillis = clock.currentTimeMillisUnsafe()
+    const kept: GivenUp.GivenUp = { log, after, upTo, ...why, again: again.success, wallMillis }
+    const noted = yield* store.once("note what was committed again", membership.kept.add(kept))
+    if (Result.isFailure(noted)) return new OwnStore.OwnFault()
+    if (sink.active()) sink.tell({ _tag: "CommittedAgain", log, after, upTo, ...why })
+    const because =
+      kept.because === "fork" ? `${kept.peer} holds others in their place` : "no member has what is before"
+    yield* Effect.logWarning(
+      `entries ${after + 1} to ${upTo} of ${log} were committed again as ${GivenUp.textOf(kept)}: ${because}`
+    )
+    return undefined
+  })
+
+  /** Commits this replica's side again, and goes on with that of the peer. */
+  const giveUp = Effect.fnUntraced(function* (asked: Asked, { seq }: Found) {
+    const { log, source } = asked
+    const batch = yield* pull(asked, seq, source.batchBytes())
+    if (batch === undefined) return undefined
+    for (let after = seq - 1; ;) {
+      const upTo = logs.head(log).seq
+      const fault = yield* keep({ log, after, upTo }, { because: "fork", peer: source.peer })
+      if (fault !== undefined) return fault
+      const replaced = yield* store.once(`give up a side of ${log}`, logs.replace(batch, upTo))
+      if (Result.isFailure(replaced)) return replaced.failure._tag === "OwnFault" ? replaced.failure : undefined
+      if (replaced.success) return undefined
+      // More of the side came meanwhile.
+      after = upTo
+    }
+  })
+
+  const settle = Effect.fnUntraced(function* (asked: Asked, { incarnation, vector }: PeerProtocol.Welcome) {
+    const { log, source } = asked
+    const { peer } = source
+    const last = Math.min(vector.find((said) => said.log === log)?.seq ?? 0, logs.announced(log))
+    if (last === 0) return undefined
+    const key = `${peer} ${log}`
+    const known = waitedFor.get(key)
+    if (known !== undefined && sideOf(yield* pull(asked, known.seq, 1))?.chain === known.chain) return undefined
+    waitedFor.delete(key)
+    const fork = yield* forkOf(asked, last)
+    if (fork === "unknown") return undefined
+    if (fork === undefined) {
+      // What was compared was said before one of the two gave its side up.
+      const chain = (yield* here(log, last))?.chain
+      const monotonicMillis = Monotonic.millis(clock)
+      const watermark = chain && { log, seq: last, chain }
+      if (watermark) peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
+      return undefined
+    }
+    if (!Fork.stays(fork.mine, fork.theirs)) return yield* giveUp(asked, fork)
+    waitedFor.set(key, { seq: fork.seq, chain: fork.theirs.chain })
+    return undefined
+  })
+
+  const once = <A, E>(log: LogId, work: Effect.Effect<A, E>): Effect.Effect<A | undefined, E> =>
+    Effect.suspend(() => {
+      if (underWay.has(log) || log === logs.own || !mayWrite()) return Effect.undefined
+      underWay.add(log)
+      return Effect.ensuring(
+        work,
+        Effect.sync(() => underWay.delete(log))
+      )
+    })
+
+  /** Commits again what follows a lost range, once. It stays where it is, too: this replica can read it there. */
+  const afterLost = ({ log, to }: DamagedRange) =>
+    Effect.suspend(() => {
+      const upTo = logs.head(log).seq
+      if (upTo <= to || membership.kept.has("lost", log, upTo)) return Effect.undefined
+      return keep({ log, after: to, upTo }, { because: "lost", peer: null })
+    })
+
+  /** Settles the forks of all logs of which the peer is known to hold other entries. An own fault ends it, and is returned. */
+  return Effect.fnUntraced(function* (source: Source, welcome: PeerProtocol.Welcome) {
+    for (const range of membership.lost()) yield* once(range.log, afterLost(range))
+    for (const log of Array.from(peers.get(source.peer).drifted)) {
+      const fault = yield* once(log, settle({ source, session: welcome.session, log }, welcome))
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A log of a peer, and how the peer is asked for it. */
+interface Asked {
+  readonly source: Source
+  readonly session: string
+  readonly log: LogId
+}
+
+/** The first entry at which two copies of a log differ. */
+interface Found {
+  readonly seq: number
+  readonly mine: Fork.Side
+  readonly theirs: Fork.Side
+}
+
+/** How much is committed again in one append. */
+const pageBytes = 256 * 1024
+
+const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | undefined =>
+  batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.chainAt(batch, batch.from) }
+
+const entriesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Entry.Entry> => {
+  const entries: Array<Entry.Entry> = []
+  EntryBatch.forEach(batch, (_, offset) => void entries.push(Entry.decodeAt(batch.bytes, offset)))
+  return entries
+}
+
+const writesOf = ({ records: [first, ...rest] }: Entry.Entry): Entry.Writes =>
+  rest.length === 0 ? first! : [first!, ...rest]
+
+/** The stamp of the entry as it is: the copy is the same version. */
+const orderOf = ({ clock, tie, unprobed }: Entry.Entry) => ({
+  after: undefined,
+  unprobed,
+  drawn: { clock, tie, unprobed }
+})
