@@ -2,15 +2,24 @@
  * The client API of the replicas, as the demo uses it. Asking for a write never fails: what is known about it then is a
  * value, because that is the point.
  */
-import type { Entry, QuorumError, Receipt, Records, ReplicaStatus, WriteId } from "@quorum/core"
+import {
+  type Entry,
+  type QuorumError,
+  Receipt,
+  type Records,
+  type ReplicaStatus,
+  type StampToken,
+  type WriteId
+} from "@quorum/core"
 import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
-import type { HttpClientError } from "effect/http"
+import { Ndjson } from "effect/encoding"
+import { HttpBody, HttpClient, type HttpClientError } from "effect/http"
 import type { Member } from "./Cluster.ts"
 
 /** What is known about a write after a request. */
 export type Answer =
-  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId; readonly receipt: Receipt.Receipt }
+  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId; readonly receipt: () => Receipt.Receipt }
   /** Held by the replica that answered, not known to be on enough others. */
   | {
       readonly _tag: "NotMet"
@@ -43,6 +52,12 @@ export interface ReadOptions {
   readonly atLeast?: WriteId.WriteId
 }
 
+/** A write that may be repeated. */
+export interface Stamped {
+  readonly write: Entry.Write
+  readonly stamp: StampToken.StampToken
+}
+
 /** The state of a replica. */
 export type Status = ReplicaStatus.Status
 
@@ -60,13 +75,18 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 export interface Client {
   /** Puts or deletes. `w` is how many replicas have to hold it, where that is not what the policy says. */
   readonly write: (member: Member, write: Entry.Write, w?: number) => Effect.Effect<Answer>
+  /** Draws a stamp for each of many writes, which may then be sent any number of times; else, that nothing was written. */
+  readonly stamp: (
+    member: Member,
+    writes: ReadonlyArray<Entry.Write>
+  ) => Effect.Effect<ReadonlyArray<StampToken.StampToken>, Answer>
   /**
-   * Puts and deletes many in one request. Answers as they come, each with the place of its write among them; when the
-   * request fails, what is known of those without one.
+   * Puts and deletes many in one request, each under its stamp. Answers as they come, each with the place of its write
+   * among them; when the request fails, what is known of those without one.
    */
   readonly writeMany: (
     member: Member,
-    writes: ReadonlyArray<Entry.Write>
+    writes: ReadonlyArray<Stamped>
   ) => Stream.Stream<readonly [place: number, answer: Answer], Answer>
   readonly read: (member: Member, namespace: string, key: string, options?: ReadOptions) => Effect.Effect<Found>
   /** Waits for the quorum of a write that the member holds. */
@@ -82,6 +102,7 @@ export interface Client {
 
 /** Makes clients of all members. */
 export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>) {
+  const http = yield* HttpClient.HttpClient
   const clients = new Map<Member, ClientApiClient.Methods>()
   for (const member of members) clients.set(member, yield* ClientApiClient.make({ url: member.url }))
   const of = (member: Member): ClientApiClient.Methods => clients.get(member)!
@@ -101,13 +122,30 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
       const { put, remove } = of(member).records
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
+    stamp: (member, writes) =>
+      of(member)
+        .stamps.drawEach({ payload: { keys: keysOf(writes) }, headers: {} })
+        .pipe(
+          Effect.map(({ stamps }) => stamps),
+          Effect.mapError((error): Answer => {
+            const answer = answerOf(error)
+            // Whatever became of the request, no write was sent.
+            return answer._tag === "Unknown" ? { _tag: "Unavailable", detail: answer.detail } : answer
+          })
+        ),
     writeMany: (member, writes) =>
       Stream.unwrap(
-        of(member).batch.commit({ query: {}, headers: {}, payload: Stream.fromIterable(writes.map(lineOf)) })
+        Effect.map(
+          http.post(`${member.url}/v1/batch`, { body: HttpBody.text(writes.map(lineOf).join(""), lines) }),
+          ({ status, stream }): Stream.Stream<Uint8Array, HttpClientError.HttpClientError | Answer> =>
+            status === 200 ? stream : Stream.fail({ _tag: "Unavailable", detail: `status ${status}` })
+        )
       ).pipe(
-        Stream.map((answer) => [answer.line - 1, answerOfLine(answer)] as const),
+        Stream.pipeThroughChannel(Ndjson.decode()),
+        Stream.map((line) => answerOfLine(line as unknown as AnswerLine)),
         Stream.mapError((error): Answer => {
-          const isNowhere = Predicate.isTagged(error, "HttpClientError") && isRefusedConnection(error as never)
+          if (error._tag === "Unavailable") return error
+          const isNowhere = error._tag === "HttpClientError" && isRefusedConnection(error)
           return { _tag: isNowhere ? "Unreachable" : "Unknown", detail: String(error) }
         })
       ),
@@ -145,25 +183,49 @@ const succeededOrNot = { onSuccess: () => true, onFailure: () => false }
 type Failure =
   | Effect.Error<ReturnType<ClientApiClient.Methods["records"]["put"]>>
   | Effect.Error<ReturnType<ClientApiClient.Methods["writes"]["resume"]>>
+  | Effect.Error<ReturnType<ClientApiClient.Methods["stamps"]["drawEach"]>>
   | Cause.TimeoutError
 
 const answer = (request: Effect.Effect<Receipt.Receipt, Failure>): Effect.Effect<Answer> =>
   request.pipe(
     Effect.timeout(patienceMillis),
     Effect.match({
-      onSuccess: (receipt): Answer => ({ _tag: "Committed", writeId: receipt.writeId, receipt }),
+      onSuccess: (receipt): Answer => ({ _tag: "Committed", writeId: receipt.writeId, receipt: () => receipt }),
       onFailure: answerOf
     })
   )
 
-/** A write as a line of a batch. */
-const lineOf = ({ key, kind, namespace, value }: Entry.Write) =>
-  kind === "delete"
-    ? { namespace, key, delete: true }
-    : { namespace, key, value: Buffer.from(value).toString("base64") }
+const lines = "application/x-ndjson"
 
-const answerOfLine = ({ problem = {}, receipt, status }: ClientApi.BatchAnswer): Answer => {
-  if (receipt !== undefined) return { _tag: "Committed", writeId: receipt.writeId, receipt }
+const keysOf = (writes: ReadonlyArray<Entry.Write>) =>
+  writes.map(({ key, namespace }) => ({ namespace, key })) as [{ namespace: string; key: string }]
+
+/** A write as a line of a batch. */
+const lineOf = ({ stamp, write: { contentType, key, kind, namespace, value } }: Stamped): string => {
+  if (kind === "delete") return `${JSON.stringify({ namespace, key, delete: true, stamp })}\n`
+  const text = contentType === "application/json" ? { text: Buffer.from(value).toString() } : undefined
+  const said = text ?? { value: Buffer.from(value).toString("base64") }
+  return `${JSON.stringify({ namespace, key, ...said, contentType, stamp })}\n`
+}
+
+/** A line of an answer. Of its receipt most is never looked at. */
+interface AnswerLine {
+  readonly line: number
+  readonly status: number
+  readonly receipt?: { readonly writeId: WriteId.WriteId }
+  readonly problem?: { readonly [field: string]: unknown }
+}
+
+const receiptOf = Schema.decodeUnknownSync(Schema.toCodecJson(Receipt.Receipt))
+
+const answerOfLine = ({ line, problem = {}, receipt, status }: AnswerLine): readonly [number, Answer] => [
+  line - 1,
+  receipt === undefined
+    ? answerOfProblem(status, problem)
+    : { _tag: "Committed", writeId: receipt.writeId, receipt: () => receiptOf(receipt) }
+]
+
+const answerOfProblem = (status: number, problem: { readonly [field: string]: unknown }): Answer => {
   const detail = String(problem["message"])
   if (problem["error"] === "quorum_not_met") {
     const { got, needed, reason, verdicts, writeId } = problem as unknown as QuorumError.QuorumNotMet

@@ -15,7 +15,7 @@ export const transport = <const T extends "http" | "ws">(usual: T) =>
 
 /** How much is written at once. */
 export const writers = (description: string, usual: number) =>
-  Whole.flag("writers", 1, 1024).pipe(
+  Whole.flag("writers", 1, 8192).pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(`${description} (default: ${usual})`),
     Flag.withDefault(usual)

@@ -1,6 +1,7 @@
 /**
  * What the metrics of the replicas say while the demo runs, read as Prometheus reads them.
  */
+import type { Entry } from "@quorum/core"
 import { Definitions } from "@quorum/metrics"
 import { Effect, Option, Schedule } from "effect"
 import { HttpClient } from "effect/http"
@@ -32,7 +33,9 @@ export const read = (member: Member) =>
 /** Looks at the metrics of all replicas again and again, until the scope closes. */
 export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
   const http = yield* HttpClient.HttpClient
-  const answers = new Map<Member, { committed: number; notMet: number; unknown: number }>()
+  const answers = new Map<Member, { committed: number; notMet: number; unknown: number; repeated: number }>()
+  /** Writes that were sent, and of which nobody knew what became of them. */
+  const doubtful = new WeakSet<Entry.Write>()
   const most = new Map<string, { lag: number; seconds: number }>()
   const look = (member: Member) => Effect.provideService(read(member), HttpClient.HttpClient, http)
 
@@ -54,7 +57,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
   yield* lookAtAll.pipe(Effect.repeat(Schedule.spaced(pollMillis)), Effect.forkScoped)
 
   const count = (member: Member) => {
-    const known = answers.get(member) ?? { committed: 0, notMet: 0, unknown: 0 }
+    const known = answers.get(member) ?? { committed: 0, notMet: 0, unknown: 0, repeated: 0 }
     answers.set(member, known)
     return known
   }
@@ -67,6 +70,8 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
         Effect.tap(client.write(member, write, w), (answer) =>
           Effect.sync(() => {
             if (answer._tag === "Committed") count(member).committed++
+            if (answer._tag === "Committed" && doubtful.has(write)) count(member).repeated++
+            if (answer._tag === "Unknown") doubtful.add(write)
             if (answer._tag === "NotMet") count(member).notMet++
             if (answer._tag === "Unknown") count(member).unknown++
           })
@@ -96,6 +101,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
       committed: { metrics: outcome("committed"), demo: demo.committed },
       notMet: { metrics: outcome("quorum_not_met"), demo: demo.notMet },
       unknown: demo.unknown,
+      repeated: demo.repeated,
       peers: Object.fromEntries(
         killed.map((id) => {
           const { lag, seconds } = most.get(`${survivor.id} ${id}`) ?? { lag: 0, seconds: 0 }

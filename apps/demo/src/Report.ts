@@ -96,6 +96,11 @@ export const Seen = Schema.Struct({
   notMet: Schema.Struct({ metrics: Count, demo: Count }),
   /** Requests to it that nobody knows the outcome of, so that the two may differ by as many. */
   unknown: Count,
+  /**
+   * Writes whose outcome was not known elsewhere, and that it answered with a receipt: those that it held already were
+   * completed, and are no commits of its own, so that the two may differ by as many.
+   */
+  repeated: Count,
   /** Of every killed replica, by id. */
   peers: Schema.Record(
     Schema.String,
@@ -266,13 +271,13 @@ export const verdict = (report: Report): ReadonlyArray<string> =>
 const shownLines = 10
 
 /** Where the metrics and the demo's own count differ. */
-const disagreements = ({ committed, notMet, peers, replica, unknown }: Seen): ReadonlyArray<string> => {
+const disagreements = ({ committed, notMet, peers, repeated, replica, unknown }: Seen): ReadonlyArray<string> => {
   const problems: Array<string> = []
-  const compare = (what: string, { demo, metrics }: Seen["notMet"]): void => {
-    if (metrics < demo || metrics > demo + unknown)
+  const compare = (what: string, { demo, metrics }: Seen["notMet"], fewer = 0): void => {
+    if (metrics < demo - fewer || metrics > demo + unknown)
       problems.push(`the metrics of ${replica} count ${metrics} ${what}, and the demo ${demo}`)
   }
-  compare("commits", committed)
+  compare("commits", committed, repeated)
   compare("writes without a quorum", notMet)
   for (const [peer, { lag, losses }] of Object.entries(peers)) {
     if (losses === 0) problems.push(`the metrics of ${replica} did not see that ${peer} was killed`)

@@ -42,7 +42,7 @@ export const missedQuorum = Effect.fnUntraced(function* (
   state.notMet++
   const resumedAfterMs = yield* passed
   const last = yield* resume(client, writer, answer.writeId, n)
-  const receipt = last._tag === "Committed" ? last.receipt : null
+  const receipt = last._tag === "Committed" ? last.receipt() : null
   const committedAfterMs = receipt === null ? null : yield* passed
   if (receipt !== null) Import.acknowledge(state, missed, receipt.writeId)
   yield* say(
@@ -164,6 +164,6 @@ const written = (
   replica: id as string,
   writeId: writeId as string,
   localTime: new Date(localMillis).toISOString(),
-  clock: receipt.clock,
-  acked: receipt.acked
+  clock: receipt().clock,
+  acked: receipt().acked
 })

@@ -83,7 +83,9 @@ describe("a reader of changes", () => {
           const writes = Array.from({ length: 50 }, (_, i) =>
             Entry.put("n", `${batch}/${i}`, "x".repeat((i * 97) % 900))
           )
-          yield* Stream.runForEach(client.writeMany(member, writes), ([, answer]) =>
+          const stamps = yield* Effect.orElseSucceed(client.stamp(member, writes), () => [])
+          const stamped = stamps.map((stamp, i) => ({ write: writes[i]!, stamp }))
+          yield* Stream.runForEach(client.writeMany(member, stamped), ([, answer]) =>
             Effect.sync(() => void (answer._tag === "Committed" && acknowledged.add(answer.writeId)))
           ).pipe(Effect.ignore)
           yield* Effect.sleep(10)

@@ -30,7 +30,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   const committedAs = (writeId: WriteId.WriteId): Answer => ({
     _tag: "Committed",
     writeId,
-    receipt: receiptOf(writeId)
+    receipt: () => receiptOf(writeId)
   })
   const committed = (member: Member): Answer =>
     committedAs(WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq, 0))
@@ -67,6 +67,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
     isReady: () => Effect.succeed(true),
     read: () => Effect.die("not asked"),
     status: () => Effect.die("not asked"),
+    stamp: () => Effect.die("not expected"),
     writeMany: () => Stream.die("not expected"),
     records: () => Stream.die("not asked")
   }

@@ -48,6 +48,7 @@ const held: Report.Report = {
     committed: { metrics: 340, demo: 340 },
     notMet: { metrics: 1, demo: 1 },
     unknown: 0,
+    repeated: 0,
     peers: {
       a: { losses: 1, connects: 2, maxLag: 300, maxLagSeconds: 4.25, lag: 0 },
       c: { losses: 2, connects: 2, maxLag: 20, maxLagSeconds: 2, lag: 0 }
@@ -116,6 +117,8 @@ describe("the report", () => {
 
   it("finds no problem when everything held", () => {
     assert.deepStrictEqual(Report.problemsOf(held), [])
+    const completed = { ...seen, repeated: 2, committed: { metrics: 338, demo: 340 } }
+    assert.deepStrictEqual(Report.problemsOf({ ...held, metrics: completed }), [])
   })
 
   const broken: ReadonlyArray<readonly [name: string, change: Partial<Report.Report>, problem: RegExp]> = [
@@ -126,6 +129,11 @@ describe("the report", () => {
       "the metrics count fewer commits",
       { metrics: { ...seen, committed: { metrics: 339, demo: 340 } } },
       /the metrics of b count 339 commits, and the demo 340/
+    ],
+    [
+      "the metrics count fewer commits than those that were completed from elsewhere explain",
+      { metrics: { ...seen, repeated: 2, committed: { metrics: 337, demo: 340 } } },
+      /the metrics of b count 337 commits, and the demo 340/
     ],
     [
       "the metrics count more than can be explained",

@@ -107,7 +107,7 @@ const write = Effect.fnUntraced(function* (
     }
     if (answer._tag === "Committed") {
       load.acknowledged++
-      History.acknowledge(history, operation, answer.receipt)
+      History.acknowledge(history, operation, answer.receipt())
       History.noteAcknowledged(load.acknowledgedUpTo, answer.writeId)
     } else {
       History.giveUp(operation, answer, isHeld)
