@@ -1,6 +1,8 @@
 /** Writes under a key that their caller invented: one write, or an answer that says that this is not known. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Deferred, Effect, type Exit, Fiber, Option, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { type PeerMethods, ReplicaStore } from "../src/adapter.ts"
 import { Entry, QuorumError, type QuorumWriter, type Receipt, type Records } from "../src/index.ts"
 import type { Options } from "../src/internal/parts.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -12,16 +14,30 @@ const text = (record: Option.Option<Records.Record>) =>
 
 const keyed = { idempotencyKey: "order-1" }
 
-/** Three replicas that have met. Over these links reads are slow, and the disk of `a` takes so many milliseconds. */
-const met = Effect.fnUntraced(function* (options: Options = {}, delays: ReadonlyArray<string> = [], disk = 0) {
+/** What is odd about the replicas of a test. */
+interface Oddities {
+  /** How `a` writes to its store, which it does at once otherwise. */
+  readonly write?: (append: ReturnType<Store["append"]>) => ReturnType<Store["append"]>
+  /** What becomes of requests on these links. */
+  readonly links?: ReadonlyArray<string>
+  readonly client?: (client: PeerMethods.PeerClient) => PeerMethods.PeerClient
+}
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+const slowReads = (client: PeerMethods.PeerClient): PeerMethods.PeerClient => ({
+  ...client,
+  read: (read) => Effect.delay(client.read(read), 50)
+})
+
+/** Three replicas that have met. */
+const met = Effect.fnUntraced(function* (options: Options = {}, { client, links = [], write }: Oddities = {}) {
   const cluster = yield* Cluster.make(["a", "b", "c"], 2)
-  if (disk > 0) {
+  if (write !== undefined) {
     const { steps: _, ...store } = yield* cluster.storeOf("a")
-    cluster.stores.set("a", { ...store, append: (batch) => Effect.delay(store.append(batch), disk) })
+    cluster.stores.set("a", { ...store, append: (batch) => write(store.append(batch)) })
   }
-  for (const link of delays) {
-    cluster.faults.set(link, (client) => ({ ...client, read: (read) => Effect.delay(client.read(read), 50) }))
-  }
+  for (const link of links) cluster.faults.set(link, client!)
   const [a, b, c] = yield* Effect.all([
     cluster.start("a", options),
     cluster.start("b", options),
@@ -209,7 +225,7 @@ describe("a write under a key of its caller", () => {
     "OnceByKey: is written by one replica at most when it is sent to two at once, each of which asks the other",
     () =>
       Effect.gen(function* () {
-        const { a, b, c } = yield* met({}, ["a>b", "a>c", "b>a", "b>c"])
+        const { a, b, c } = yield* met({}, { links: ["a>b", "a>c", "b>a", "b>c"], client: slowReads })
         const both = yield* during(
           Effect.all(
             [a, b].map((replica) => Effect.result(replica.writer.commit(put("v"), keyed))),
@@ -231,7 +247,7 @@ describe("a write under a key of its caller", () => {
 
   it.effect("is undecided until it is durable, also when its caller gives up meanwhile, and found from then on", () =>
     Effect.gen(function* () {
-      const { a, b } = yield* met({}, [], 100)
+      const { a, b } = yield* met({}, { write: Effect.delay(100) })
       const giveUp = a.writer.commitUnsafe(put("v"), () => assert.fail("nobody waits"), keyed)
       for (let i = 0; i < 500 && a.writer.waiting() === 0; i++) yield* Effect.yieldNow
       giveUp()
@@ -242,6 +258,32 @@ describe("a write under a key of its caller", () => {
       const again = yield* commit(b, put("v"))
       assert.match(again.writeId, /^a@/)
       for (const replica of [a, b]) assert.lengthOf(yield* copies(replica, "v"), 1)
+    })
+  )
+
+  it.effect("NotWrittenMeansNever: stays undecided where nobody knows whether it was appended", () =>
+    Effect.gen(function* () {
+      const uncertain = new ReplicaStore.StoreError({ reason: "uncertain", detail: "the disk went away" })
+      const { a, b } = yield* met({}, { write: () => Effect.fail(uncertain) })
+      yield* during(failure(a.writer.commit(put("v"), keyed), "WriteUncertain"), 500)
+      for (const _ of [1, 2]) {
+        yield* during(failure(b.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
+      }
+    })
+  )
+
+  it.effect("is decided when it was refused, also when its caller has given up by then", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* met(
+        { policy: Cluster.policy(3, 2, { order: "real-time" }) },
+        { links: ["a>b", "a>c"], client: (client) => ({ ...client, probe: () => Effect.never }) }
+      )
+      const giveUp = a.writer.commitUnsafe(put("v"), () => assert.fail("nobody waits"), keyed)
+      for (let i = 0; i < 500 && a.writer.waiting() === 0; i++) yield* Effect.yieldNow
+      giveUp()
+      yield* pass(3000)
+      assert.strictEqual(a.writer.waiting(), 0)
+      assert.match((yield* commit(b, put("v"))).writeId, /^b@/)
     })
   )
 
@@ -274,7 +316,7 @@ describe("a write under a key of its caller", () => {
       steps: Arbitrary.array(
         Arbitrary.schema(
           Schema.Struct({
-            what: Schema.Literals(["send", "send", "send", "cut", "heal", "pass"]),
+            what: Schema.Literals(["send", "send", "send", "cut", "heal", "pass", "pass", "wait"]),
             at: Schema.Literals(["a", "b", "c"]),
             turns: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
           })
@@ -283,12 +325,20 @@ describe("a write under a key of its caller", () => {
     },
     ({ steps }) =>
       Effect.gen(function* () {
-        const { apart, cluster, ...replicas } = yield* met()
+        const { apart, cluster, ...replicas } = yield* met(
+          {},
+          {
+            links: ["a>b", "b>c"],
+            client: slowReads,
+            write: Effect.delay(40)
+          }
+        )
         const fibers: Array<Fiber.Fiber<Receipt.Receipt, QuorumWriter.CommitError>> = []
         for (const { at, turns, what } of steps) {
           if (what === "cut") apart(at)
           else if (what === "heal") cluster.heal()
-          else if (what === "pass") yield* pass(turns * 100)
+          else if (what === "pass") yield* TestClock.adjust(turns)
+          else if (what === "wait") yield* pass(turns * 100)
           else fibers.push(yield* Effect.forkChild(replicas[at].writer.commit(put("v"), keyed)))
           for (let i = 0; i < turns; i++) yield* Effect.yieldNow
         }
@@ -308,7 +358,7 @@ describe("a write under a key of its caller", () => {
         }
         yield* pass(5000)
       }),
-    { arbitrary: { runs: 60, size: 20 }, timeout: 60_000 }
+    { arbitrary: { runs: 100, size: 20 }, timeout: 60_000 }
   )
 })
 

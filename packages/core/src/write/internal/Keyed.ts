@@ -66,9 +66,12 @@ export const make = Effect.gen(function* () {
   }
 
   /** Appends a write, come what may: whoever gives up waiting does not know whether it is there, and may ask again. */
-  const append = ({ append }: Ways, writes: Entry.Writes, decided: () => void) =>
+  const append = ({ append }: Ways, writes: Entry.Writes, begun: () => void, decided: () => void) =>
     Effect.uninterruptible(
-      Effect.onExit(append(writes, decided), (exit) => Effect.sync(() => isUncertain(exit) || decided()))
+      Effect.suspend(() => {
+        begun()
+        return Effect.onExit(append(writes, decided), (exit) => Effect.sync(() => isUncertain(exit) || decided()))
+      })
     )
 
   const decide = (ways: Ways, writes: Entry.Writes, mark: CallerKey.Mark, endTurn: () => void) =>
@@ -76,6 +79,7 @@ export const make = Effect.gen(function* () {
       const unmark = undecided.add(mark.namespace, mark.key)
       /** Set when it is not known whether it is there: then it is undecided until this replica starts anew. */
       let isAppending = false
+      const begun = (): void => void (isAppending = true)
       const decided = (): void => {
         unmark()
         endTurn()
@@ -91,10 +95,7 @@ export const make = Effect.gen(function* () {
       })
       return Effect.onExit(
         Effect.flatMap(found, (held): Effect.Effect<Receipt, CommitError> => {
-          if (Option.isNone(held)) {
-            isAppending = true
-            return append(ways, CallerKey.marked(writes, mark), decided)
-          }
+          if (Option.isNone(held)) return append(ways, CallerKey.marked(writes, mark), begun, decided)
           decided()
           const { value, writeId } = held.value
           if (CallerKey.isSame(mark, value)) return complete(ways, writeId)
