@@ -55,7 +55,8 @@ const eventsOf = (file: string, trace: string): ReadonlyArray<Event> => {
     const [, beginning] = /^(.*) <unfinished \.\.\.>$/.exec(rest) ?? []
     if (beginning !== undefined) begun.set(thread, { id: `${number}`, text: beginning })
     const before = end === undefined ? undefined : begun.get(thread)!
-    const { id, text } = before === undefined ? { id: `${number}`, text: beginning ?? rest } : { ...before, text: before.text + end }
+    const { id, text } =
+      before === undefined ? { id: `${number}`, text: beginning ?? rest } : { ...before, text: before.text + end }
     const begins = before === undefined
     const ends = beginning === undefined
     const call = /^(\w+)\((\d+|AT_FDCWD)<([^>]*)>(.*)$/.exec(text)
@@ -92,7 +93,10 @@ const writes = new Set(["write", "writev", "pwrite64", "pwritev"])
 
 /** The bytes of all strings in the arguments of a call, each of which is `\xHH`. */
 const bytesOf = (args: string): Buffer =>
-  Buffer.from(Array.from(args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g), ([, text]) => text!.replaceAll("\\x", "")).join(""), "hex")
+  Buffer.from(
+    Array.from(args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g), ([, text]) => text!.replaceAll("\\x", "")).join(""),
+    "hex"
+  )
 
 /** A disk that takes in what a process does. */
 export const makeDisk = () => {
@@ -153,7 +157,7 @@ const written = (file: Buffer, { at, bytes }: Write): Buffer => {
 
 /** A write in the sectors of a disk, each of which is written whole or not at all. */
 const sectorsOf = function* ({ at, bytes }: Write): Generator<Write> {
-  for (let from = at; from < at + bytes.length; ) {
+  for (let from = at; from < at + bytes.length;) {
     const to = Math.min(at + bytes.length, (Math.floor(from / sectorBytes) + 1) * sectorBytes)
     yield { at: from, bytes: bytes.subarray(from - at, to - at) }
     from = to
