@@ -18,6 +18,8 @@ const { values: options } = parseArgs({
     pinned: { type: "boolean", default: false },
     seconds: { type: "string" },
     jobs: { type: "string" },
+    with: { type: "string" },
+    skew: { type: "string" },
     resume: { type: "string" },
     "no-build": { type: "boolean", default: false },
     quiet: { type: "boolean", default: false }
@@ -38,6 +40,8 @@ const seeds = whole("seeds", 1) ?? (options.seconds === undefined ? 1 : Number.M
 const firstSeed = whole("seed", 0) ?? (Date.now() % 1e9) * 1000
 const jobs = whole("jobs", 1) ?? 1
 const seconds = whole("seconds", 1) ?? Number.POSITIVE_INFINITY
+const skewMillis = whole("skew", 0)
+const withKinds = options.with?.split(",") ?? []
 
 if (!options["no-build"]) {
   const status = await turboRun(["build", "--filter=@quorum/testing"], { quiet: true })
@@ -45,6 +49,19 @@ if (!options["no-build"]) {
 }
 const simulator = pathToFileURL(join(root, "packages/testing/dist/Simulation.js")).href
 const Simulation = await import(simulator)
+
+const unknown = withKinds.find((kind) => !Simulation.faultKinds.includes(kind))
+if (unknown !== undefined) {
+  console.error(`--with names kinds of faults, and ${unknown} is none: ${Simulation.faultKinds.join(", ")}`)
+  process.exit(2)
+}
+
+/** The run of a seed, with what every run is to have. */
+const standard = (seed) => {
+  const { nemesis, ...drawn } = Simulation.standard(seed, replicas)
+  const kinds = [...new Set([...nemesis.kinds, ...withKinds])]
+  return { ...drawn, skewMillis: skewMillis ?? drawn.skewMillis, nemesis: { ...nemesis, kinds } }
+}
 
 const repeat = (scenario) => `npx -y pnpm@12 simulate --scenario '${JSON.stringify(scenario)}'`
 
@@ -54,7 +71,7 @@ function* wanted() {
     const lines = readFileSync(join(root, "packages/testing/seeds.txt"), "utf8").split("\n")
     for (const line of lines.filter((each) => each.startsWith("{"))) yield JSON.parse(line)
   }
-  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) yield Simulation.standard(seed, replicas)
+  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) yield standard(seed)
 }
 
 if (options.scenario !== undefined) {
@@ -67,7 +84,7 @@ if (options.resume !== undefined && (options.seed === undefined || options.seeds
   console.error("--resume goes on with the same runs: it needs --seed and --seeds")
   process.exit(2)
 }
-const progress = open(options.resume, { firstSeed, seeds, replicas, pinned: options.pinned })
+const progress = open(options.resume, { firstSeed, seeds, replicas, pinned: options.pinned, withKinds, skewMillis })
 const { figures } = progress
 const before = { ...figures }
 const began = performance.now()
