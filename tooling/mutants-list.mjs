@@ -252,7 +252,7 @@ export const bugs = [
   },
   {
     name: "probe-is-forgotten",
-    from: "model probeHlcOnly, malice",
+    from: "malice",
     says: "the stamp does not come after the answers",
     file: "write/internal/Probing.ts",
     find: "for (const commit of taken) commit.after = later(commit.after, clock)",
@@ -284,7 +284,7 @@ export const bugs = [
   },
   {
     name: "far-keys-ignored",
-    from: "L51",
+    from: "L51, model probeHlcOnly",
     says: "a write does not come after a version that no clock follows",
     file: "log/ReplicaClock.ts",
     find: "if (far.size() === 0) return after\n",
