@@ -6,7 +6,7 @@ import { Chain, EntryBatch, type Version } from "@quorum/core/adapter"
 import type * as Disk from "./Disk.ts"
 import type { History } from "./History.ts"
 import type { Machine } from "./Machines.ts"
-import type { World } from "./World.ts"
+import type { Retired, World } from "./World.ts"
 
 /** An entry as a disk holds it. */
 export interface Held extends Version.Version {
@@ -34,7 +34,7 @@ export interface Evidence {
   /** What each machine's disk holds. */
   readonly holdings: ReadonlyMap<Machine, Holding>
   /** What disks held that were taken out. */
-  readonly lost: ReadonlyArray<{ readonly machine: Machine; readonly holding: Holding; readonly at: number }>
+  readonly lost: ReadonlyArray<Omit<Retired, "content"> & { readonly holding: Holding }>
   /** All entries that any disk holds or held. */
   readonly all: Holding
   readonly pages: ReadonlyArray<Page>
@@ -53,7 +53,7 @@ export const gather = (
   { ackTimeoutMillis, order }: Pick<Evidence, "ackTimeoutMillis" | "order">
 ): Evidence => {
   const holdings = new Map(world.machines.map((machine) => [machine, holdingOf(machine.disk.content)]))
-  const lost = world.retired.map(({ at, content, machine }) => ({ machine, at, holding: holdingOf(content) }))
+  const lost = world.retired.map(({ content, ...rest }) => ({ ...rest, holding: holdingOf(content) }))
   const all = new Map<WriteId.WriteId, Held>()
   for (const holding of [...holdings.values(), ...lost.map((each) => each.holding)]) {
     for (const [id, held] of holding) all.set(id, held)

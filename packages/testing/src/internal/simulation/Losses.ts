@@ -43,7 +43,8 @@ const areOthersSure = (world: World, machine: Machines.Machine): boolean => {
 /** Puts another disk in, and keeps in mind what the one before held. */
 export const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): void => {
   Machines.crash(world.setting, machine)
-  world.retired.push({ machine, content: machine.disk.content, at: world.timeline.now() })
+  const { content } = machine.disk
+  world.retired.push({ machine, content, at: world.timeline.now(), isForgotten: disk.putBack !== undefined })
   Machines.replaceDisk(machine, disk)
 }
 

@@ -24,6 +24,16 @@ export interface Violation {
  */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { isSent: Schema.Boolean }) {}
 
+/** A disk that was taken out: what it held it did hold. */
+export interface Retired {
+  readonly machine: Machines.Machine
+  readonly content: Disk.Content
+  /** When, in virtual milliseconds. */
+  readonly at: number
+  /** It was put back in its place as it had been: of what nobody else got nobody can know that it was there. */
+  readonly isForgotten?: boolean
+}
+
 /** A run. */
 export interface World {
   readonly seed: number
@@ -37,8 +47,8 @@ export interface World {
   /** The world outside all processes, and what its fibers run with. */
   readonly outside: Timeline.Owner
   readonly context: Context.Context<never>
-  /** The disks that were taken out, when, and of which machine: what they held they did hold. */
-  readonly retired: Array<{ readonly machine: Machines.Machine; readonly content: Disk.Content; readonly at: number }>
+  /** The disks that were taken out, in order. */
+  readonly retired: Array<Retired>
   /** What happens to a replica right after it has acked a push the next time. */
   readonly afterAck: Map<ReplicaId.ReplicaId, () => void>
   readonly violations: ReadonlyArray<Violation>

@@ -1,10 +1,13 @@
-/** PrefixOrder: every copy of a log is a prefix of the longest. */
+/** PrefixOrder: every copy of a log is a prefix of the longest, but for one that was taken back and known to nobody. */
 import type { Evidence, Held } from "../Evidence.ts"
 
 export const check = ({ holdings, lost }: Evidence): ReadonlyArray<string> => {
   const places = new Map<string, Held>()
   const found = new Set<string>()
-  for (const holding of [...holdings.values(), ...lost.map((each) => each.holding)]) {
+  for (const holding of [
+    ...holdings.values(),
+    ...lost.filter((each) => each.isForgotten !== true).map((each) => each.holding)
+  ]) {
     for (const held of holding.values()) {
       const place = `${held.log}:${held.seq}`
       const before = places.get(place)
