@@ -1,4 +1,5 @@
 /** What has changed, over HTTP. */
+import * as Http from "node:http"
 import { connect } from "node:net"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -6,6 +7,7 @@ import { Changes, Entry, type LogId, QuorumError, Records } from "@quorum/core"
 import { Chain, ReplicaStore } from "@quorum/core/adapter"
 import { createHash } from "node:crypto"
 import { Effect, Option, Schedule, Stream } from "effect"
+import { maxFeeds } from "../src/api/ChangesApi.ts"
 import { ClientApiClient, ClientTokens } from "../src/index.ts"
 import { single } from "./support/api.ts"
 import { until } from "./support/cluster.ts"
@@ -231,6 +233,40 @@ describe("the changes", () => {
         const answer = yield* request("GET", `${url}/v1/changes${query}`, { headers: { authorization: "Bearer t" } })
         assert.strictEqual(answer.status, status, query)
       }
+    })
+  )
+
+  it.live("L63 are at most a thousand at once; one more is told to go elsewhere, until another has ended however", () =>
+    Effect.gen(function* () {
+      let failing = 20
+      const [page] = pages(1)
+      const { url } = yield* Stub.serve({
+        // What cannot be begun takes nobody's place.
+        changes: () =>
+          failing-- > 0
+            ? Stream.fail(new QuorumError.NotReady({ detail: "not yet" }))
+            : Stream.concat(Stream.make(page!), Stream.never)
+      })
+      const agent = new Http.Agent({ maxSockets: Number.POSITIVE_INFINITY })
+      yield* Effect.addFinalizer(() => Effect.sync(() => agent.destroy()))
+      const open = Effect.callback<{ readonly answer: Http.IncomingMessage; readonly end: () => void }>((resume) => {
+        const request = Http.get(`${url}/v1/changes`, { agent }, (answer) =>
+          resume(Effect.succeed({ answer, end: () => request.destroy() }))
+        )
+        request.on("error", () => undefined)
+      })
+      const opened = yield* Effect.forEach(Array.from({ length: maxFeeds + failing }), () => open, { concurrency: 50 })
+      const feeds = opened.filter(({ answer }) => answer.statusCode === 200)
+      assert.strictEqual(feeds.length, maxFeeds)
+      for (const { answer } of opened) if (answer.statusCode !== 200) answer.resume()
+      const refused = yield* request("GET", `${url}/v1/changes`)
+      assert.deepInclude(JSON.parse(refused.text), {
+        error: "overloaded",
+        detail: `${maxFeeds} feeds are followed here already; follow at another replica, or end some`
+      })
+      assert.deepStrictEqual([refused.status, refused.headers.get("retry-after")], [503, "1"])
+      feeds[0]!.end()
+      yield* Effect.repeat(open, { until: ({ answer }) => answer.statusCode === 200 })
     })
   )
 })

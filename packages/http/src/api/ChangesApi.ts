@@ -13,6 +13,7 @@ import * as openApi from "./openApi.ts"
 export type FeedError =
   | Changes.LogDamaged
   | QuorumError.NotReady
+  | QuorumError.Overloaded
   | QuorumError.ReplicaClosing
   | QuorumError.WriteReplaced
   | ReplicaStore.StoreError
@@ -54,6 +55,9 @@ export type FeedLine = typeof FeedLine.Type
 /** How long it is quiet before a line says that the replica lives, in milliseconds. */
 export const idleMillis = 15_000
 
+/** How many feeds one replica serves at once: each of them looks at every write that comes. */
+export const maxFeeds = 1000
+
 /** The type of server-sent events. */
 export const eventStream = "text/event-stream"
 
@@ -80,7 +84,7 @@ export class ChangesGroup extends HttpApiGroup.make("changes")
           "as `since` to go on after any break, at any replica, and every write is seen at least once. With `Accept: " +
           "text/event-stream` the same as server-sent events, with the position as their id, so that a browser goes on by " +
           "itself. When it is quiet a line says how far was looked. `problem` in the last line says why there is no further " +
-          "one."
+          `one. A replica serves ${maxFeeds} feeds at once, and answers \`overloaded\` to others: they go on at another one.`
       })
     )
   )

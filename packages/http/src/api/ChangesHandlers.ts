@@ -7,7 +7,7 @@ import { ReplicaServer } from "@quorum/core/adapter"
 import { Effect, Exit, Pull, Scope, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { idleMillis } from "./ChangesApi.ts"
+import { idleMillis, maxFeeds } from "./ChangesApi.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { makeReport, namingParameter } from "./commits.ts"
@@ -22,6 +22,12 @@ export const layer = HttpApiBuilder.group(
     const records = yield* Records.Records
     const closing = Effect.andThen(yield* ReplicaServer.Closing, Effect.fail(new QuorumError.ReplicaClosing()))
     const report = makeReport()
+    let feeds = 0
+    /** Counts a feed for as long as its request lasts. */
+    const admitted = Effect.acquireRelease(
+      Effect.suspend(() => (feeds < maxFeeds ? Effect.sync(() => void feeds++) : Effect.fail(tooMany))),
+      () => Effect.sync(() => void feeds--)
+    )
     return handlers.handle("follow", ({ headers, query, request }) => {
       const format = Feeds.formatOf(request.headers["accept"])
       if (format === undefined) {
@@ -29,7 +35,8 @@ export const layer = HttpApiBuilder.group(
       }
       const since = headers["last-event-id"] ?? query.since
       const feed = records.changes({ ...query, ...(since === undefined ? {} : { since }), idleMillis })
-      return Effect.map(opened(feed).pipe(Effect.tapError(report), namingParameter), (pages) =>
+      const pages = Effect.andThen(admitted, opened(feed).pipe(Effect.tapError(report), namingParameter))
+      return Effect.map(pages, (pages) =>
         HttpServerResponse.stream(bytesOf(Stream.interruptWhen(pages, closing), format), {
           contentType: format.contentType,
           // A proxy that collects answers would hold every line back.
@@ -41,6 +48,10 @@ export const layer = HttpApiBuilder.group(
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const tooMany = new QuorumError.Overloaded({
+  detail: `${maxFeeds} feeds are followed here already; follow at another replica, or end some`
+})
 
 type Pages = Stream.Stream<Changes.Page, Changes.ChangesError>
 

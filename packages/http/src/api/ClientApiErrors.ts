@@ -111,7 +111,7 @@ export const ofPage = [replaced, unavailable(Table.notYetVisible, Table.storeFai
 export const ofChanges = [
   final(Table.notAcceptable),
   replaced,
-  unavailable(Table.logDamaged, Table.storeFailed, Table.notReady, Table.replicaClosing)
+  unavailable(Table.logDamaged, Table.storeFailed, Table.notReady, Table.overloaded, Table.replicaClosing)
 ] as const
 
 /** What a question about a write may be answered with. */
