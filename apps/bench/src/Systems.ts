@@ -27,7 +27,7 @@ export const ceiling: System = {
 export const quorum = (
   name: string,
   description: string,
-  options: Pick<Replicas.Options, "transport" | "store" | "index" | "n" | "w" | "order" | "waiting">
+  options: Pick<Replicas.Options, "transport" | "store" | "index" | "n" | "w" | "order" | "secret" | "waiting">
 ): System => ({
   name,
   description,
@@ -44,6 +44,12 @@ export const ws = quorum(
   "Quorum over ws + @quorum/sqlite; 3 processes, loop in one of them, on its QuorumWriter",
   Replicas.usual
 )
+
+/** The same between members that prove who they are. */
+export const wsSecret = quorum("ws-secret", "as ws, between members that share a secret: what its codes cost", {
+  ...Replicas.usual,
+  secret: true
+})
 
 /** The same over HTTP. */
 export const http = quorum("http", "as ws, over HTTP", { ...Replicas.usual, transport: "http" })
@@ -123,6 +129,7 @@ export const all: ReadonlyArray<System> = [
   gathering,
   wsMemoryIndex,
   wsClock,
+  wsSecret,
   wsCalls,
   coreCalls
 ]

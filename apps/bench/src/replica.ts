@@ -4,13 +4,13 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { type QuorumPolicy, Replica, ReplicaSet } from "@quorum/core"
-import { RecordIndex } from "@quorum/core/adapter"
+import { PeerSecret, RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { LmdbReplicaStore, LmdbStore } from "@quorum/lmdb"
 import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
-import { Effect, Layer, Logger, References } from "effect"
+import { Effect, Layer, Logger, Redacted, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
 import * as MetricsSwitch from "./MetricsSwitch.ts"
@@ -27,13 +27,15 @@ export interface Config {
   readonly store: "sqlite" | "lmdb"
   /** Where the record index is: beside the logs, or in memory. */
   readonly index: "stored" | "memory"
+  /** Whether peers prove with a shared secret who they are, and what they say. */
+  readonly secret?: boolean | undefined
   /** How the writers of the closed loop wait. */
   readonly waiting?: CommitLoop.Waiting | undefined
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, order, ports, store, transport, w, waiting }: Config = JSON.parse(process.argv[2]!)
+const { folder, id, index, order, ports, secret, store, transport, w, waiting }: Config = JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -41,6 +43,8 @@ const serve = {
   http: (options: HttpNode.Options) => HttpNode.serve(options),
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
+
+const proof = secret === true ? { secret: Redacted.make("x".repeat(PeerSecret.minBytes)) } : { insecure: true }
 
 const routes = Layer.merge(ClientApiServer.layer, MetricsSwitch.layer(folder))
 
@@ -51,7 +55,7 @@ const stores = {
 const { both, logs } = stores[store]
 
 const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w, order) }).pipe(
-  serve[transport]({ insecure: true, host, port: ports[id]!, peers, routes }),
+  serve[transport]({ ...proof, host, port: ports[id]!, peers, routes }),
   Layer.provideMerge(index === "stored" ? both({ folder }) : Layer.merge(logs({ folder }), RecordIndex.layerMemory)),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
