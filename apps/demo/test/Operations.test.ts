@@ -23,7 +23,7 @@ const labelled = (series: Series, key: Definitions.Key, labels: string): number 
   series.get(`${name(key)}{${labels}}`) ?? Number.NaN
 
 const three = Effect.gen(function* () {
-  const set = yield* Set.make
+  const set = yield* Set.make("clock")
   for (const id of ["a", "b", "c"] as const) yield* set.start(id)
   yield* set.until("a", (series) => of(series, "peerUp", "b") + of(series, "peerUp", "c") === 2)
   return set
@@ -35,10 +35,10 @@ describe("faults of real processes show in the metrics", () => {
     "a clock that is ahead (skipped where Debian's `faketime` is not installed)",
     () =>
       Effect.gen(function* () {
-        const set = yield* Set.make
+        const set = yield* Set.make("clock")
         yield* set.start("a")
         yield* set.start("b")
-        yield* set.start("c", faked)
+        yield* set.start("c", { env: faked! })
         const series = yield* set.until("a", (series) => of(series, "peerSkew", "c") > 1)
         assert.closeTo(of(series, "peerSkew", "c"), 20, 1)
         assert.closeTo(of(series, "peerSkew", "b"), 0, 1)
@@ -53,7 +53,7 @@ describe("faults of real processes show in the metrics", () => {
     "a disk that is full, until there is room again (skipped where none can be mounted)",
     (context) =>
       Effect.gen(function* () {
-        const set = yield* Set.make
+        const set = yield* Set.make("clock")
         if (!(yield* Set.smallDisk(set.folders.a, 8))) return context.skip()
         for (const id of ["a", "b", "c"] as const) yield* set.start(id)
         assert.strictEqual(yield* set.put("a", "before", "value"), 201)
@@ -176,9 +176,9 @@ describe("docs/operations.md", () => {
         yield* set.until("a", (series) => of(series, "peerUp", "b") === 1)
         assert.strictEqual(yield* status("a", "/readyz"), 200)
 
-        // A damaged or drifted copy: an empty folder in its place gets everything from the peers.
+        // A disk that goes on damaging: an empty folder in its place gets everything from the peers.
         yield* Effect.forEach(
-          commandsUnder("QuorumDrift").filter((command) => command.startsWith("mv ")),
+          commandsUnder("QuorumDamage").filter((command) => command.startsWith("mv ")),
           (command) => Set.shell(command, { FOLDER: set.folders.c })
         )
         assert.isFalse(existsSync(set.folders.c))

@@ -1,6 +1,7 @@
 /** Three replica processes over ws, each with a folder of its own, as an operator has them. */
 import { execFile, execFileSync } from "node:child_process"
-import { globSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { randomBytes } from "node:crypto"
+import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Ports } from "@quorum/server/tools"
@@ -13,28 +14,41 @@ const ids = ["a", "b", "c"] as const
 /** Which replica. */
 export type Id = (typeof ids)[number]
 
-/** Prepares them; none runs yet. */
-export const make = Effect.gen(function* () {
+/** How a replica is started, where not as usual. */
+export interface Start {
+  readonly env?: Readonly<Record<string, string>>
+  /** Of a second process of its id: its folder, and the replicas that it reaches. It listens elsewhere. */
+  readonly second?: { readonly folder: string; readonly reaches: ReadonlyArray<Id> }
+}
+
+/** Prepares them, by the order of their writes; none runs yet. */
+export const make = Effect.fnUntraced(function* (order: "clock" | "real-time") {
   const root = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "quorum-operations-"))),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
-  const ports = yield* Ports.free(ids.length)
+  const [elsewhere, nowhere, ...ports] = yield* Ports.free(ids.length + 2)
   const outer = yield* Scope.Scope
   const urls = Object.fromEntries(ids.map((id, i) => [id, `http://127.0.0.1:${ports[i]}`])) as Record<Id, string>
   const folders = Object.fromEntries(ids.map((id) => [id, join(root, id)])) as Record<Id, string>
   const running = new Map<Id, { readonly program: Program.Program; readonly scope: Scope.Closeable }>()
   for (const id of ids) mkdirSync(folders[id])
+  const secretFile = join(root, "secret")
+  writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
 
-  const config = (id: Id) =>
+  const second = `http://127.0.0.1:${elsewhere}`
+  const config = (id: Id, { folder = folders[id], reaches = ids }: Partial<Start["second"]> = {}) =>
     JSON.stringify({
       cluster: "operations",
       id,
-      folder: folders[id],
-      port: Number(new URL(urls[id]).port),
-      members: urls,
-      policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order: "clock", unavailable: "refuse" },
+      folder,
+      port: folder === folders[id] ? Number(new URL(urls[id]).port) : elsewhere,
+      members: Object.fromEntries(
+        ids.map((to) => [to, to === id || reaches.includes(to) ? urls[to] : `http://127.0.0.1:${nowhere}`])
+      ),
+      policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order, unavailable: "refuse" },
       transport: "ws",
+      secretFile,
       verbose: true
     })
 
@@ -43,10 +57,12 @@ export const make = Effect.gen(function* () {
   return {
     urls,
     folders,
-    start: Effect.fnUntraced(function* (id: Id, env: Readonly<Record<string, string>> = {}) {
+    /** Where a second process listens. */
+    second,
+    start: Effect.fnUntraced(function* (id: Id, { env = {}, second }: Start = {}) {
       const scope = yield* Scope.fork(outer)
-      const program = yield* Scope.provide(Program.run([config(id)], { program: "replica.js", env }), scope)
-      running.set(id, { program, scope })
+      const program = yield* Scope.provide(Program.run([config(id, second)], { program: "replica.js", env }), scope)
+      if (second === undefined) running.set(id, { program, scope })
       yield* program.wrote(`"ready":"${id}"`)
     }),
     signal: (id: Id, signal: NodeJS.Signals) => running.get(id)!.program.signal(signal),
@@ -80,11 +96,11 @@ export const shell = (command: string, env: Readonly<Record<string, string>>) =>
     )
   })
 
-/** The environment of a process whose clock is ahead, by Debian's `libfaketime`; `undefined` where that is not. */
+/** The environment of a process whose clock is ahead, or behind when below 0, by Debian's `libfaketime`; `undefined` where that is not. */
 export const ahead = (seconds: number): Readonly<Record<string, string>> | undefined => {
   const [library] = globSync("/usr/lib/*/faketime/libfaketime.so.1")
   if (library === undefined) return undefined
-  return { LD_PRELOAD: library, FAKETIME: `+${seconds}s`, FAKETIME_DONT_FAKE_MONOTONIC: "1" }
+  return { LD_PRELOAD: library, FAKETIME: `${seconds < 0 ? "" : "+"}${seconds}s`, FAKETIME_DONT_FAKE_MONOTONIC: "1" }
 }
 
 /** Puts a small disk of its own under a folder, until the scope closes. Says whether that was possible. */
