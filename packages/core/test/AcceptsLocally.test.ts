@@ -140,4 +140,18 @@ describe("a write that is accepted without a quorum", () => {
       assert.strictEqual(text(yield* a.records.read("n", "k")), "third")
     })
   )
+
+  it.effect("has its own policy in its receipt, also when it is appended together with one of another", () =>
+    Effect.gen(function* () {
+      const { a } = yield* met
+      const receipts = yield* during(
+        Effect.all([a.writer.commit(put("v")), a.writer.commit(put("v", "other"))], { concurrency: "unbounded" }),
+        2000
+      )
+      assert.deepStrictEqual(
+        receipts.map(({ policy }) => policy.unavailable),
+        ["accept", "refuse"]
+      )
+    })
+  )
 })

@@ -186,8 +186,8 @@ const ofAll = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> => {
     ),
     ...differs(
       "policy is",
-      ({ policy }) => `${policy.w} of ${policy.n}, ${policy.order}`,
-      "give all the same w and order"
+      ({ policy }) => `${policy.w} of ${policy.n}, ${policy.order}, ${policy.unavailable}`,
+      "give all the same w, order and unavailable"
     ),
     ...twins(statuses)
   ]

@@ -90,7 +90,12 @@ describe("doctor", () => {
     const found = (status: object) =>
       Doctor.examine([view(), view({ identity: other, ...status })]).map(({ what }) => what)
     assert.match(found({ limits: { ...well.limits, keyBytes: 9 } })[0]!, /^its limits are .*"keyBytes":9/)
-    assert.match(found({ policy: { ...well.policy, w: 3 } })[0]!, /^its policy is 3 of 3, real-time, and a's 2 of 3/)
+    assert.match(
+      found({ policy: { ...well.policy, w: 3 } })[0]!,
+      /^its policy is 3 of 3, real-time, refuse, and a's 2 of 3/
+    )
+    const accepting = { ...well.policy, unavailable: "accept" } as const
+    assert.match(found({ policy: accepting })[0]!, /real-time, accept, and a's 2 of 3, real-time, refuse/)
     assert.match(found({ identity: { ...other, cluster: "x" } })[0]!, /^its replica set is x/)
     assert.deepStrictEqual(found({ identity: well.identity }), ["two of the urls lead to it"])
   })
