@@ -201,7 +201,7 @@ describe("a replica set that shares a secret", () => {
     )
   }
 
-  it.live("a bare frame is refused, and the answer says nothing of the set", () =>
+  it.live("L67 a bare frame is refused, and the answer says nothing of the set", () =>
     Effect.gen(function* () {
       const { port } = yield* replica({ transport: "http", secret })
       const { body, status } = yield* posted(port, Greeting.hello("a"))

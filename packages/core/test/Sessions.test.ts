@@ -35,7 +35,7 @@ const cameBack = Effect.gen(function* () {
 })
 
 describe("sessions", () => {
-  it.effect("L39 a session is of no use to a connection that proves another member, and of use to its own", () =>
+  it.effect("L39 L67 a session is of no use to a connection that proves another member, and of use to its own", () =>
     Effect.gen(function* () {
       const { again, client } = yield* cameBack
       const as = (name: string) =>

@@ -73,6 +73,6 @@ describe("a power loss of a store on LMDB", () => {
         }
         assert.strictEqual(made, images)
       }),
-    300_000
+    60_000 + images * 200
   )
 })

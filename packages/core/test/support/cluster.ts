@@ -102,6 +102,8 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       readonly logger?: Layer.Layer<never>
       /** An index of the test's own instead of an empty one in memory. */
       readonly index?: RecordIndex.RecordIndex["Service"]
+      /** The members in another order than that in which they were named. */
+      readonly members?: ReadonlyArray<string>
       /** Another process of the replica, which nobody reaches: the name of its links, for `cut`. */
       readonly second?: string
     } = {}
@@ -126,7 +128,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
         options.index === undefined ? RecordIndex.layerMemory : Layer.succeed(RecordIndex.RecordIndex, options.index)
       ),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, yield* storeOf(name))),
-      Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: ids })),
+      Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: options.members ?? ids })),
       Layer.provide(options.logger ?? Logger.layer([]))
     )
     const context = yield* Layer.buildWithScope(layer, scope)
