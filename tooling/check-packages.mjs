@@ -17,6 +17,7 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
  * would bring with that (`brings`) is taken from here.
  */
 const projects = [
+  { program: "alone.ts", packages: ["client"], also: [], withoutEffect: true },
   { program: "client.ts", packages: ["client", "core", "http", "sqlite", "tls"], also: ["@effect/platform-node"] },
   { program: "core.ts", packages: ["core"], also: [] },
   { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
@@ -79,7 +80,7 @@ try {
     run(bin("attw"), [packed.filename, "--profile", "esm-only", "--format", "ascii", "--no-color"], folder)
     console.log(`${name}: packed, publint and attw have nothing to say`)
   }
-  for (const { also, brings = [], packages, program } of projects) {
+  for (const { also, brings = [], packages, program, withoutEffect = false } of projects) {
     const project = join(work, program.replace(".ts", ""))
     mkdirSync(project)
     writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }))
@@ -90,7 +91,7 @@ try {
       [
         ["install", "--no-audit", "--no-fund", "--loglevel=error"],
         [...packages, ...brings].map((name) => tarballs[`@quorum/${name}`]),
-        ["effect", ...also, "typescript", "@types/node"].map(pinned)
+        [...(withoutEffect ? [] : ["effect"]), ...also, "typescript", "@types/node"].map(pinned)
       ].flat(),
       project
     )

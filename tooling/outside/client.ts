@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createClient } from "@quorum/client"
+import { QuorumClient } from "@quorum/client/effect"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { HttpNode } from "@quorum/http/node"
 import { SqliteStore } from "@quorum/sqlite"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Layer, Logger, Option } from "effect"
 
 const port = 23_431
 const url = `http://127.0.0.1:${port}`
@@ -27,8 +28,17 @@ const use = async () => {
   return `committed on ${receipt.acked.length} of ${receipt.policy.n}, read back ${record?.text()}`
 }
 
+/** The same for a program of Effect. */
+const useEffect = Effect.gen(function* () {
+  const quorum = yield* QuorumClient.QuorumClient
+  const record = Option.getOrThrow(yield* quorum.get("notes", "greeting"))
+  yield* quorum.delete("notes", record.key)
+  return `${record.text()}, and deleted`
+}).pipe(Effect.provide(QuorumClient.layer({ urls: [url] })))
+
 const program = Layer.build(replica).pipe(
   Effect.andThen(Effect.promise(use)),
+  Effect.zipWith(useEffect, (promised, effected) => `${promised}; as an effect ${effected}`),
   Effect.scoped,
   Effect.provide(Logger.layer([]))
 )

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Ports from "../src/tools/Ports.ts"
@@ -306,16 +307,24 @@ describe("help", () => {
           "resume",
           "import",
           "export",
-          "explain"
+          "explain",
+          "doctor",
+          "backup",
+          "restore"
         ])
         for (const command of commands) {
           const help = yield* Program.outcome([command, "--help"])
           assert.strictEqual(help.code, 0)
           assert.match(help.stdout, new RegExp(`EXAMPLES[^]*quorum ${command}`), command)
+          // What a replica says as JSON is its log: QUORUM_LOG_FORMAT.
+          assert.include(help.stdout, command === "serve" ? "QUORUM_LOG_FORMAT" : "--json", command)
         }
         for (const shell of ["bash", "zsh", "fish"]) {
           const script = yield* Program.outcome(["--completions", shell])
           for (const command of commands) assert.include(script.stdout, command, shell)
+          const { status, stderr } = spawnSync(shell, ["-n"], { input: script.stdout, encoding: "utf8" })
+          // Where the shell is installed, it takes the script.
+          if (status !== null) assert.deepStrictEqual([status, stderr], [0, ""], shell)
         }
       }),
     timeout

@@ -44,8 +44,15 @@ describe("quorum backup", () => {
           secret
         ]
         for (const id of ["a", "b", "c"]) {
-          const { code, stderr } = yield* quorum(["restore", file, "--id", id, "--data", join(folder, `new-${id}`)])
+          const args = ["restore", file, "--id", id, "--data", join(folder, `new-${id}`), "--json"]
+          const { code, stderr, stdout } = yield* quorum(args)
           assert.strictEqual(code, 0, stderr)
+          assert.deepInclude(JSON.parse(stdout), {
+            file,
+            folder: join(folder, `new-${id}`),
+            cluster: "quorum",
+            entries: 1
+          })
         }
         yield* Effect.forEach(["a", "b", "c"], (id) => Program.run(["serve", ...restored(id)]))
         yield* Set.ready(Object.values(urls))

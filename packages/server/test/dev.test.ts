@@ -53,9 +53,15 @@ describe("quorum dev", () => {
           "--port",
           String(port),
           "--transport",
-          "http"
+          "http",
+          "--json"
         ])
-        yield* dev.wrote("Their files are in")
+        yield* dev.wrote("}\n")
+        const said = JSON.parse(dev.stdout()) as {
+          readonly folder: string
+          readonly replicas: ReadonlyArray<{ readonly id: string; readonly url: string }>
+        }
+        assert.deepStrictEqual([said.folder, said.replicas[0]], [folder, { id: "a", url: `http://127.0.0.1:${port}` }])
         const replicas = Program.childrenOf(dev.pid)
         assert.lengthOf(replicas, 2)
         yield* dev.signal("SIGKILL")

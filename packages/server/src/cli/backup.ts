@@ -59,9 +59,9 @@ const { cluster, data, id, store } = Flags.settingFlags
 /** `quorum restore`. */
 export const restore = Command.make(
   "restore",
-  { file, ...Serve.configFile, id, data, cluster, store },
+  { file, ...Serve.configFile, id, data, cluster, store, json: Flags.json },
   Effect.fnUntraced(
-    function* ({ config: configFile, file, ...given }) {
+    function* ({ config: configFile, file, json, ...given }) {
       const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given))
       const { finish, step } = yield* Progress.Progress
       const layer = Server.storeOf(config).pipe(
@@ -72,8 +72,11 @@ export const restore = Command.make(
         Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message })))
       )
       yield* finish
+      const { entries, replica, takenAt } = summary
       yield* Console.log(
-        `${Text.number(summary.entries)} entries, as ${summary.replica} held them at ${new Date(summary.takenAt).toISOString()}, are in ${config.data}`
+        json
+          ? JSON.stringify({ file, folder: config.data, cluster: summary.cluster, replica, takenAt, entries })
+          : `${Text.number(entries)} entries, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${config.data}`
       )
     },
     Effect.provide(Progress.layer(process.stderr))

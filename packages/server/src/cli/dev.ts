@@ -36,6 +36,7 @@ const flags = {
   ),
   transport: Flags.settingFlags.transport,
   store: Flags.settingFlags.store,
+  json: Flags.json,
   verbose: Flag.Boolean("verbose").pipe(
     Flag.withDescription("Show what the replicas log, all of it"),
     Flag.withDefault(false)
@@ -64,7 +65,8 @@ export const command = (onServing: () => void) =>
       const gone = yield* Deferred.make<never, Failed>()
       yield* Effect.forEach(members, (member) => start(member, members, extra, given.verbose, gone), { discard: true })
       yield* Effect.raceFirst(Effect.forEach(members, ready, { concurrency: "unbounded" }), Deferred.await(gone))
-      yield* Console.log(text(members, folder, Option.isNone(given.data)))
+      const json = () => JSON.stringify({ folder, replicas: members.map(({ id, url }) => ({ id, url })) })
+      yield* Console.log(given.json ? json() : text(members, folder, Option.isNone(given.data)))
       return yield* Deferred.await(gone)
     }, Effect.scoped)
   ).pipe(
