@@ -141,7 +141,7 @@ const parts = Effect.all({
 type Parts = Effect.Success<typeof parts>
 
 const make = (
-  { id }: ServerConfig.ServerConfig,
+  config: ServerConfig.ServerConfig,
   runtime: { readonly dispose: () => Promise<void> },
   { records, server, status, writer }: Parts
 ): OpenReplica => {
@@ -194,8 +194,8 @@ const make = (
   }
 
   return {
-    id,
-    url: HttpServer.formatAddress(server.address),
+    id: config.id,
+    url: Server.urlOf(config, server.address),
     put: async (namespace, key, value, options = {}) =>
       commit(Entry.put(namespace, key, ...contentOf(value, options.contentType)), options),
     delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),

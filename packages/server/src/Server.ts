@@ -14,7 +14,7 @@ import type { PeerTls } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Predicate, Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
-import type { HttpServer, HttpServerError } from "effect/http"
+import { HttpServer, type HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
@@ -104,6 +104,12 @@ export const explained = ({ host, port }: ServerConfig, error: StartError): Unus
     default:
       return new NotStarted({ code: "invalid_config", detail: error.message })
   }
+}
+
+/** Where a replica answers. */
+export const urlOf = ({ tls }: ServerConfig, address: HttpServer.HttpServer["Service"]["address"]): string => {
+  const url = HttpServer.formatAddress(address)
+  return tls === undefined ? url : url.replace(/^http:/, "https:")
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

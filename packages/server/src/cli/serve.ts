@@ -93,7 +93,7 @@ const logger = (format: "text" | "json") =>
 const run = Effect.fnUntraced(function* (config: ServerConfig.ServerConfig, withParent: boolean) {
   const services = yield* Effect.mapError(Layer.build(Server.layer(config)), (error) => Server.explained(config, error))
   const { address } = yield* Effect.provide(HttpServer.HttpServer, services)
-  const url = HttpServer.formatAddress(address)
+  const url = Server.urlOf(config, address)
   yield* Effect.addFinalizer(() => Effect.andThen(Effect.logInfo("stopping"), notify("STOPPING=1")))
   yield* Console.log(readyLine(config, url))
   yield* notify("READY=1", `STATUS=listens on ${url}`)
