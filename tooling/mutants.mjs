@@ -72,13 +72,16 @@ const rowOf = ({ bug, found }) =>
 const begin = "<!-- mutants: written by `npx -y pnpm@12 mutants --write` -->"
 const end = "<!-- end of mutants -->"
 
+/** Puts what was found into the table; the rows of bugs that were not looked for now stay. */
 const write = (results) => {
   const file = join(root, "docs/simulation.md")
   const text = readFileSync(file, "utf8")
+  const rowBefore = ({ name }) => text.split("\n").find((line) => line.startsWith(`| ${name} | `))
+  const rowNow = (bug) => results.find((result) => result.bug === bug)
   const table = [
     "| bug | from | what is wrong | found by | at seed (replicas) |",
     "| --- | --- | --- | --- | --- |",
-    ...results.toSorted((a, b) => bugs.indexOf(a.bug) - bugs.indexOf(b.bug)).map(rowOf)
+    ...bugs.map((bug) => (rowNow(bug) === undefined ? rowBefore(bug) : rowOf(rowNow(bug)))).filter(Boolean)
   ].join("\n")
   const [before, after] = [text.slice(0, text.indexOf(begin)), text.slice(text.indexOf(end))]
   writeFileSync(file, `${before}${begin}\n\n${table}\n\n${after}`)
