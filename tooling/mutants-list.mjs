@@ -561,6 +561,15 @@ export const bugs = [
     ]
   },
   {
+    name: "reads-wait-for-the-index",
+    from: "malice",
+    says: "a read waits until all that was appended is merged into the index",
+    file: "record/LocalRecords.ts",
+    find: "if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()",
+    replace:
+      "if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()\n    while (follower.unindexed() > 0) yield* Effect.sleep(10)"
+  },
+  {
     name: "frontier-of-some",
     from: "malice",
     says: "the frontier is how far a majority holds a log",
