@@ -316,15 +316,6 @@ export const bugs = [
     kinds: ["put_back"]
   },
   {
-    name: "lives-forgotten",
-    from: "model incsVolatile",
-    says: "a restarted replica does not know which lives of the members are over",
-    file: "peer/Membership.ts",
-    find: "Life.merge({}, noted.lives, peerIds)",
-    replace: "Life.merge({}, {}, peerIds)",
-    kinds: ["replaced", "crash"]
-  },
-  {
     name: "recovery-forgotten",
     from: "model recVolatile",
     says: "a replica that was recovering votes when it is started again",

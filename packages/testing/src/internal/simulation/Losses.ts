@@ -71,14 +71,15 @@ export const onAny =
 /** The disk of a replica is gone. */
 export const loseDisk = (
   name: string,
-  next: (machine: Machines.Machine, dice: Dice, world: World) => Disk.Disk | undefined
+  next: (machine: Machines.Machine, dice: Dice, world: World) => Disk.Disk | undefined,
+  millis: (dice: Dice) => number = downMillis
 ): Fault =>
   onAny((machine) => (world, dice, options) => {
     const disk = isDiskSpare(world, machine, options) ? next(machine, dice, world) : undefined
     if (disk === undefined) return undefined
     replaceDisk(world, machine, disk)
     world.happened(name)
-    return { what: `${name}: ${machine.id}`, millis: downMillis(dice), end: startAgain(world, machine) }
+    return { what: `${name}: ${machine.id}`, millis: millis(dice), end: startAgain(world, machine) }
   })
 
 /** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */

@@ -283,18 +283,22 @@ const faults: Readonly<Record<Kind, Fault>> = {
     return { what: "all", millis: downMillis(dice), end }
   },
   wipe: Losses.loseDisk("wipe", Losses.emptyDisk),
-  // Another machine in its place, which some of the others do not reach at first.
-  replaced: Losses.loseDisk("replaced", (machine, dice, { members, network, timeline, outside }) => {
-    const only = dice.chance(0.5) ? dice.pick(members) : undefined
-    for (const other of members) {
-      if (other === machine.id || (only === undefined ? dice.chance(0.6) : other !== only)) continue
-      const ways = [network.link(machine.id, other), network.link(other, machine.id)]
-      for (const way of ways) way.blocked = "partition"
-      const until = timeline.now() + dice.wait(2000)
-      timeline.at(outside, until, () => ways.forEach((way) => (way.blocked = undefined)))
-    }
-    return Losses.emptyDisk(machine)
-  }),
+  // Another machine in its place, soon as a rule, which some of the others do not reach at first.
+  replaced: Losses.loseDisk(
+    "replaced",
+    (machine, dice, { members, network, timeline, outside }) => {
+      const only = dice.chance(0.5) ? dice.pick(members) : undefined
+      for (const other of members) {
+        if (other === machine.id || (only === undefined ? dice.chance(0.6) : other !== only)) continue
+        const ways = [network.link(machine.id, other), network.link(other, machine.id)]
+        for (const way of ways) way.blocked = "partition"
+        const until = timeline.now() + dice.wait(2000)
+        timeline.at(outside, until, () => ways.forEach((way) => (way.blocked = undefined)))
+      }
+      return Losses.emptyDisk(machine)
+    },
+    (dice) => dice.wait(dice.pick([20, 20, 200, 3000]))
+  ),
   restore: Losses.loseDisk("restore", ({ clock, copies, disk }, dice) => {
     if (copies.length === 0) return undefined
     // On another machine as often as on this one.
