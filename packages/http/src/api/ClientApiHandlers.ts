@@ -14,12 +14,13 @@ import {
 } from "@quorum/core"
 import { Effect, Layer, Option, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import * as Answers from "./answers.ts"
 import * as BatchHandlers from "./BatchHandlers.ts"
 import * as ChangesHandlers from "./ChangesHandlers.ts"
 import { readJson, readValue } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import { asked, makeReport, namingParameter, namingW, shown } from "./commits.ts"
+import { asked, makeReport, namingParameter, namingW } from "./commits.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 import * as Exports from "./exports.ts"
 import * as Feeds from "./feeds.ts"
@@ -53,7 +54,7 @@ const recordsHandlers = HttpApiBuilder.group(
     const commit = (write: Entry.Write, w: number | undefined, headers: Stamped & Sessions.Asked) =>
       writer
         .commit(write, asked(w, headers["quorum-stamp"], headers))
-        .pipe(Effect.map(shown), namingW, Effect.tapError(report), Sessions.afterWrite(sessions, headers))
+        .pipe(namingW, Effect.tapError(report), Sessions.afterWrite(sessions, headers))
     /** What is answered from all that is here, and the session after it. */
     const seen = <A>(answer: Effect.Effect<A, Records.PageError>, headers: Sessions.Asked) =>
       namingParameter(answer).pipe(
@@ -69,7 +70,10 @@ const recordsHandlers = HttpApiBuilder.group(
     return handlers
       .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>
-          commit(Entry.put(namespace, key, value, Values.typeOf(request.headers["content-type"])), query.w, headers)
+          Effect.map(
+            commit(Entry.put(namespace, key, value, Values.typeOf(request.headers["content-type"])), query.w, headers),
+            Answers.ofReceipt(201)
+          )
         )
       )
       .handle("get", ({ headers, params: { key, namespace }, query, request }) =>
@@ -87,7 +91,7 @@ const recordsHandlers = HttpApiBuilder.group(
         )
       )
       .handle("remove", ({ headers, params: { key, namespace }, query }) =>
-        commit(Entry.remove(namespace, key), query.w, headers)
+        Effect.map(commit(Entry.remove(namespace, key), query.w, headers), Answers.ofReceipt(200))
       )
       .handle("list", ({ headers, query }) => page(query, headers))
       .handle("listNamespace", ({ headers, params, query, request }) =>
@@ -127,7 +131,12 @@ const writesHandlers = HttpApiBuilder.group(
       .handle("resume", ({ headers, params, query }) =>
         writer
           .resume(params.id, asked(query.w))
-          .pipe(Effect.map(shown), namingW, Effect.tapError(report), Sessions.afterWrite(sessions, headers))
+          .pipe(
+            namingW,
+            Effect.tapError(report),
+            Sessions.afterWrite(sessions, headers),
+            Effect.map(Answers.ofReceipt(200))
+          )
       )
   })
 )

@@ -1,9 +1,10 @@
 /**
- * The answers of a batch as lines. Of a receipt they say what the schema `BatchAnswer` would, without going through it for
- * every line: what the receipts of one group share is made into text once.
+ * Receipts as answers, and the answers of a batch as lines. They say what the schemas `Receipt` and `BatchAnswer` would,
+ * without going through them for every write: what the receipts of one group share is made into text once.
  */
 import { ClientSession, QuorumError, QuorumPolicy, Receipt } from "@quorum/core"
 import { Result, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { withoutDetails } from "./ErrorTravel.ts"
 import { problemOf } from "./ProblemTable.ts"
 
@@ -24,6 +25,12 @@ export const lineOf = (line: number, outcome: Outcome, more = ""): string => {
   const { problem, status } = problemOf(outcome.failure)
   return `{"line":${line},"status":${status},"problem":${JSON.stringify(problem)}${more}}\n`
 }
+
+/** A receipt as the answer to a write of its own. */
+export const ofReceipt =
+  (status: 200 | 201) =>
+  (receipt: Receipt.Receipt): HttpServerResponse.HttpServerResponse =>
+    HttpServerResponse.text(receiptText(receipt), { status, contentType: "application/json" })
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,9 @@
 /**
  * What the handlers have in common: what a request asks of core, and what of the answers travels.
  */
-import { QuorumError, type Receipt, Records, type StampToken } from "@quorum/core"
+import { QuorumError, Records, type StampToken } from "@quorum/core"
 import { Effect } from "effect"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import { withoutDetails } from "./ErrorTravel.ts"
 import * as Sessions from "./sessions.ts"
 
 /** The one policy that a request can get wrong is `?w=`. */
@@ -25,12 +24,6 @@ export const namingParameter = <A, E, R>(effect: Effect.Effect<A, E | Records.Re
         ? Effect.fail(new ClientApiErrors.InvalidRequest({ field: error.field, detail: error.detail }))
         : Effect.fail(error as Exclude<E, Records.ReadRejected>)
   )
-
-/** What a client may see of a receipt. */
-export const shown = (receipt: Receipt.Receipt): Receipt.Receipt => ({
-  ...receipt,
-  missing: withoutDetails(receipt.missing)
-})
 
 /** What a request says beside its parameters. */
 interface Headers extends Sessions.Asked {
