@@ -91,6 +91,17 @@ describe("Simulation", () => {
     )
   })
 
+  it("names the replica that does one thing after another, so that no time passes", () => {
+    const { violations } = Simulation.run({
+      seed: 1,
+      program: ({ at, ids }) => at(ids[1]!, Effect.forever(Effect.yieldNow))
+    })
+    assert.deepStrictEqual(
+      violations.map(({ detail, law }) => [law, detail.slice(0, 10)]),
+      [["NeverStandsStill", "b does one"]]
+    )
+  })
+
   it("says that a replica that is down does not answer", () => {
     const outcome = Simulation.run({
       seed: 2,

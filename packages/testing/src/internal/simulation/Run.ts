@@ -13,7 +13,9 @@ export const run = (world: World, program: Effect.Effect<void>): void =>
       for (const machine of world.machines) Machines.start(world.setting, machine)
       const fiber = Effect.runForkWith(world.context)(program)
       const ended = world.timeline.run(() => fiber.pollUnsafe() !== undefined)
-      if (ended !== "done") world.violated("Liveness", `the run is ${ended} and not at its end`)
+      if (ended === "idle") world.violated("Liveness", "the run is idle and not at its end")
+      else if (ended !== "done")
+        world.violated("NeverStandsStill", `${ended.busy.name} does one thing after another, and no time passes`)
       const exit = fiber.pollUnsafe()
       if (exit?._tag === "Failure") world.violated("NoDefect", `the run failed: ${String(exit.cause)}`)
     },

@@ -39,8 +39,8 @@ export interface Timeline {
   readonly unpause: (owner: Owner) => void
   /** Effect's scheduler of what an owner runs. */
   readonly scheduler: (owner: Owner) => Scheduler.Scheduler
-  /** Lets things happen until `isDone`, until nothing is left, or until something makes no progress. */
-  readonly run: (isDone: () => boolean) => "done" | "idle" | "busy"
+  /** Lets things happen until `isDone`, until nothing is left, or until something makes no progress: then it says whose. */
+  readonly run: (isDone: () => boolean) => "done" | "idle" | { readonly busy: Owner }
 }
 
 /** A new owner. */
@@ -134,8 +134,8 @@ export const make = (dice: Dice): Timeline => {
     run: (isDone) => {
       while (!isDone()) {
         if (ready.length > first) {
-          if (++stepsAtOnce > mostStepsAtOnce) return "busy"
           const { owner, task } = take()
+          if (++stepsAtOnce > mostStepsAtOnce) return { busy: owner }
           enter(owner, task)
           continue
         }
