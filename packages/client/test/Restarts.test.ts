@@ -3,20 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { createClient, type QuorumClient, QuorumUnavailable } from "../src/index.ts"
 import * as Replicas from "./support/replicas.ts"
 
-/** A write as the change feed shows it. */
-interface Change {
-  readonly text: string
-  readonly clock: { readonly wallTime: number; readonly logical: number }
-  readonly tie: string
-}
-
-/** All writes that a replica holds, superseded ones too. */
-const changesOf = async (url: string): Promise<ReadonlyArray<Change>> => {
-  const answer = await fetch(`${url}/v1/changes?namespace=load&until=now`)
-  const lines = (await answer.text()).split("\n").filter((line) => line !== "")
-  return lines.map((line) => JSON.parse(line) as Change).filter(({ text }) => text !== undefined)
-}
-
 /** Follows what is written until it is told to stop, and returns the values that it was shown. */
 const watch = async (client: QuorumClient, signal: AbortSignal): Promise<ReadonlySet<string>> => {
   const shown = new Set<string>()
@@ -71,7 +57,7 @@ describe("a client of replicas that restart", () => {
       const versions = new Map<string, Set<string>>()
       let missing = new Set(acknowledged)
       while (missing.size > 0) {
-        for (const { clock, text, tie } of await changesOf(url)) {
+        for (const { clock, text, tie } of await Replicas.changesOf(url)) {
           const version = `${clock.wallTime}.${clock.logical}.${tie}`
           versions.set(text, (versions.get(text) ?? new Set()).add(version))
         }

@@ -119,7 +119,7 @@ describe("a write under a key of its caller", () => {
         // A majority would not do: what `c` holds may come to light.
         for (const replica of [a, b, c]) {
           const error = yield* during(failure(replica.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
-          assert.match(error.message, /of 3 replicas say whether they hold it/)
+          assert.match(error.message, /not all of the 3 replicas say whether they hold it/)
         }
         assert.strictEqual(c.logs.head(c.logs.own).seq, seq)
         cluster.heal()

@@ -120,7 +120,10 @@ const cases: ReadonlyArray<Case> = [
     Table.quorumUnavailable,
     new QuorumError.QuorumUnavailable({ alive: 1, needed: 2, reason: "timeout", verdicts })
   ),
-  ofCommit(Table.idempotencyUnknown, new QuorumError.IdempotencyUnknown({ detail: "2 of 3 replicas say" })),
+  ofCommit(
+    Table.idempotencyUnknown,
+    new QuorumError.IdempotencyUnknown({ detail: "not all of the 3 replicas say whether they hold it" })
+  ),
   ofCommit(Table.localWriteFailed, new QuorumError.LocalWriteFailed(hidden)),
   ofCommit(Table.overloaded, new QuorumError.Overloaded({ detail: "so it is" })),
   ofCommit(Table.replicaClosing, new QuorumError.ReplicaClosing()),

@@ -95,3 +95,17 @@ export const start = async (
 
 /** Waits for something that has no event: a process, a replica that is asked again and again. */
 export const delay = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
+
+/** A write as the change feed shows it. */
+export interface Change {
+  readonly text: string
+  readonly clock: { readonly wallTime: number; readonly logical: number }
+  readonly tie: string
+}
+
+/** All writes that a replica holds, superseded ones too. */
+export const changesOf = async (url: string): Promise<ReadonlyArray<Change>> => {
+  const answer = await fetch(`${url}/v1/changes?namespace=load&until=now`)
+  const lines = (await answer.text()).split("\n").filter((line) => line !== "")
+  return lines.map((line) => JSON.parse(line) as Change).filter(({ text }) => text !== undefined)
+}

@@ -85,8 +85,8 @@ export const make = Effect.gen(function* () {
         endTurn()
       }
       const found = Effect.catchTags(find(mark), {
-        ReadUnavailable: ({ answered, needed }) =>
-          ways.refuse(unknown(`${answered} of ${needed} replicas say whether they hold it, and it takes all`)),
+        ReadUnavailable: ({ needed, reason }) =>
+          ways.refuse(unknown(`not all of the ${needed} replicas say whether they hold it (${reason})`)),
         NotReady: ways.refuse,
         NotYetVisible: Effect.die,
         ReadRejected: Effect.die,
