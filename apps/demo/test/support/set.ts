@@ -17,8 +17,10 @@ export type Id = (typeof ids)[number]
 /** How a replica is started, where not as usual. */
 export interface Start {
   readonly env?: Readonly<Record<string, string>>
-  /** Of a second process of its id: its folder, and the replicas that it reaches. It listens elsewhere. */
-  readonly second?: { readonly folder: string; readonly reaches: ReadonlyArray<Id> }
+  /** The replicas to which there is a path from it; all unless given. */
+  readonly reaches?: ReadonlyArray<Id>
+  /** The folder of a second process of its id, which listens elsewhere. */
+  readonly second?: string
 }
 
 /** Prepares them, by the order of their writes; none runs yet. */
@@ -37,7 +39,7 @@ export const make = Effect.fnUntraced(function* (order: "clock" | "real-time") {
   writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
 
   const second = `http://127.0.0.1:${elsewhere}`
-  const config = (id: Id, { folder = folders[id], reaches = ids }: Partial<Start["second"]> = {}) =>
+  const config = (id: Id, { reaches = ids, second: folder = folders[id] }: Start) =>
     JSON.stringify({
       cluster: "operations",
       id,
@@ -59,10 +61,13 @@ export const make = Effect.fnUntraced(function* (order: "clock" | "real-time") {
     folders,
     /** Where a second process listens. */
     second,
-    start: Effect.fnUntraced(function* (id: Id, { env = {}, second }: Start = {}) {
+    start: Effect.fnUntraced(function* (id: Id, how: Start = {}) {
       const scope = yield* Scope.fork(outer)
-      const program = yield* Scope.provide(Program.run([config(id, second)], { program: "replica.js", env }), scope)
-      if (second === undefined) running.set(id, { program, scope })
+      const program = yield* Scope.provide(
+        Program.run([config(id, how)], { program: "replica.js", env: how.env ?? {} }),
+        scope
+      )
+      if (how.second === undefined) running.set(id, { program, scope })
       yield* program.wrote(`"ready":"${id}"`)
     }),
     signal: (id: Id, signal: NodeJS.Signals) => running.get(id)!.program.signal(signal),
