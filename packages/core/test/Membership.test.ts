@@ -26,7 +26,9 @@ const together = (cluster: Made, one: string, others: string) => {
 
 /** The store of a replica as it is now, kept for later. */
 const copyOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], doubt: ReplicaStore.Doubt) {
-  const copy = yield* ReplicaStore.makeMemory({ ...store.identity, doubt })
+  const before = store.identity.incarnation
+  const incarnation = doubt === "other_boot" ? (yield* LogId.incarnations)(before, "boot") : before
+  const copy = yield* ReplicaStore.makeMemory({ ...store.identity, incarnation, doubt })
   for (const { log } of yield* store.watermarks) {
     yield* copy.append(Option.getOrThrow(yield* store.read(log, 0, 1_000_000)))
   }
@@ -303,24 +305,31 @@ describe("an older copy of a store", () => {
     })
   )
 
-  it.effect("that its place and boot do not give away is found by what a peer remembers of its acks", () =>
-    Effect.gen(function* () {
-      const { a, c, cluster } = yield* Cluster.running("abc", 2)
-      const older = yield* copyOf(yield* cluster.storeOf("c"), "none")
-      for (const key of ["1", "2"]) yield* during(a.writer.commit(put(key)), 100)
-      yield* TestClock.adjust(6000)
-      yield* during(c.stop, 5000)
-      cluster.stores.set("c", older)
-      apart(cluster, "c", "b")
-      const again = yield* cluster.start("c")
-      yield* TestClock.adjust(3000)
-      assert.notStrictEqual(again.logs.own, c.logs.own)
-      assert.isFalse(again.membership.isVoting())
-      together(cluster, "c", "b")
-      yield* TestClock.adjust(5000)
-      assert.isTrue(again.membership.isVoting())
-    })
-  )
+  for (const [doubt, what] of [
+    ["none", "that its place and boot do not give away"],
+    ["other_boot", "that was put back in its place before a boot"]
+  ] as const) {
+    it.effect(`${what} is found by what a peer remembers of its acks`, () =>
+      Effect.gen(function* () {
+        const { a, c, cluster } = yield* Cluster.running("abc", 2)
+        const older = yield* copyOf(yield* cluster.storeOf("c"), doubt)
+        for (const key of ["1", "2"]) yield* during(a.writer.commit(put(key)), 100)
+        yield* TestClock.adjust(6000)
+        yield* during(c.stop, 5000)
+        cluster.stores.set("c", older)
+        apart(cluster, "c", "b")
+        const { incarnation } = older.identity
+        const again = yield* cluster.start("c")
+        yield* TestClock.adjust(3000)
+        assert.notStrictEqual(again.logs.own, LogId.make(c.id, incarnation))
+        assert.isFalse(again.membership.isVoting())
+        together(cluster, "c", "b")
+        yield* TestClock.adjust(5000)
+        assert.isTrue(again.membership.isVoting())
+        assert.deepStrictEqual(again.logs.head(a.logs.own), a.logs.head(a.logs.own))
+      })
+    )
+  }
 })
 
 describe("former lives of a replica", () => {
