@@ -5,14 +5,14 @@
  * leave it damaged in ways that nobody can see, so the store remembers, durably, under which boot of the machine it was
  * left open: found open from another one, it is thrown away and built again from the logs.
  */
-import { Limits, type LogId } from "@quorum/core"
-import { RecordIndex, RecordKey, ReplicaStore } from "@quorum/core/adapter"
+import { Limits } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Layer, Option, Result, type Scope } from "effect"
 import * as path from "node:path"
 import * as Environment from "./internal/environment.ts"
 import * as Files from "./internal/files.ts"
+import * as IndexTables from "./internal/indexTables.ts"
 import * as Notes from "./internal/notes.ts"
-import * as Pointers from "./internal/pointers.ts"
 
 /** Where the index is. */
 export interface Options {
@@ -120,17 +120,15 @@ type Store = ReplicaStore.ReplicaStore["Service"]
 
 /** An index that is open, and why it was built again. */
 interface Opened {
-  readonly service: Omit<RecordIndex.RecordIndex["Service"], "reset">
+  readonly service: IndexTables.Service
   readonly rebuilt: string | undefined
   /** Ends it, without a note that it was closed. */
   readonly abandon: Effect.Effect<void>
   readonly close: Effect.Effect<void, ReplicaStore.StoreError>
 }
 
-/** The note of the store about its index: which file it is, and how it was left. */
-const note = "index"
+const { isNew, note, wasClosed } = IndexTables
 const noteOf = (id: string, boot: string) => ({ [note]: `${id} ${boot}` })
-const wasClosed = "closed"
 
 const open = Effect.fnUntraced(function* (
   file: string,
@@ -140,7 +138,7 @@ const open = Effect.fnUntraced(function* (
   const noted = Option.getOrElse(yield* store.note(note), () => "")
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
   const attempt = <A>(f: () => A) => Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
-  const tables = attempt(() => makeTables(file))
+  const tables = attempt(() => IndexTables.make(file))
   const found = yield* Effect.result(tables)
   const why = Result.isFailure(found)
     ? found.failure.reason === "corrupt"
@@ -170,101 +168,3 @@ const open = Effect.fnUntraced(function* (
     )
   }
 })
-
-const isNew = "is new"
-
-/** The tables of an index, as they are found. */
-const makeTables = (file: string) => {
-  const environment = Environment.open(file, { sync: false })
-  const { put } = environment
-  const pointers = environment.table("pointers")
-  const progress = environment.table("progress")
-  const name = environment.table("name")
-  const named = name.getBinary(idKey)?.toString("latin1")
-  const id = named ?? globalThis.crypto.randomUUID()
-  const progressNow = (): RecordIndex.Progress => {
-    const found = new Map<LogId.LogId, number>()
-    for (const { key, value } of progress.getRange({})) {
-      found.set(key.toString("latin1") as LogId.LogId, value.readUIntBE(0, 6))
-    }
-    return found
-  }
-  const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
-    Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
-
-  const service: Opened["service"] = {
-    progress: call(progressNow),
-    get: (namespace, key) =>
-      call(() => {
-        const name = Pointers.keyOf({ namespace, key })
-        const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
-        return value === undefined ? Option.none() : Option.some(Pointers.decode(name, value))
-      }),
-    scan: (scan) =>
-      call(() => {
-        const from = Pointers.boundOf(scan.from ?? first)
-        const to = scan.to === undefined ? undefined : Pointers.boundOf(scan.to)
-        const isCut = from.isCut || to?.isCut === true
-        // At the place of a bound that was cut may be a key that is not in the range.
-        const limit = isCut ? scan.limit + 1 : scan.limit
-        const end = { start: to?.at ?? afterAll, end: from.at, inclusiveEnd: true, exclusiveStart: to?.isCut !== true }
-        const range = pointers.getRange(
-          scan.reverse === true
-            ? { ...end, reverse: true, limit }
-            : { start: from.at, ...(to === undefined ? {} : { end: to.at, inclusiveEnd: to.isCut }), limit }
-        )
-        const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
-        return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
-      }),
-    merge: (updates, to) =>
-      Effect.uninterruptible(
-        Effect.flatMap(
-          call(() => updates.filter(isNewer)),
-          (newer) =>
-            Effect.mapError(
-              environment.commit(() => {
-                if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
-                for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
-                for (const [log, seq] of to) put(progress, Buffer.from(log, "latin1"), sequence(seq))
-              }),
-              (cause) => Environment.storeError(file, cause)
-            )
-        )
-      )
-  }
-  const isNewer = (pointer: RecordIndex.Pointer): boolean => {
-    const key = Pointers.keyOf(pointer)
-    const held = pointers.getBinary(key)
-    return held === undefined || RecordIndex.compare(pointer, Pointers.decode(key, held)) > 0
-  }
-
-  return {
-    service,
-    id,
-    close: Effect.promise(() => environment.close()),
-    whyUnusable: ({ doubt }: Store, noted: string, boot: string, heads: ReadonlyMap<string, number>) => {
-      if (named === undefined) return isNew
-      if (doubt === "other_place" || !noted.startsWith(`${named} `)) return `${file} belongs to another store`
-      const left = noted.slice(named.length + 1)
-      if (left !== wasClosed && left !== boot) return `${file} was open when the machine went down`
-      for (const [log, seq] of progressNow()) {
-        const held = heads.get(log) ?? 0
-        if (seq > held) return `${file} covers ${log} up to ${seq}, and the log ends at ${held}`
-      }
-      return undefined
-    }
-  }
-}
-
-/** Before every key. */
-const first = { namespace: "", key: "" }
-
-/** No text begins with this byte. */
-const afterAll = Buffer.from([0xff])
-const idKey = Buffer.from("id")
-
-const sequence = (seq: number): Buffer => {
-  const bytes = Buffer.allocUnsafe(6)
-  bytes.writeUIntBE(seq, 0, 6)
-  return bytes
-}

@@ -133,4 +133,23 @@ describe("doctor of a folder", () => {
       }),
     120_000
   )
+
+  it.live(
+    "looks into a folder of LMDB as well",
+    () =>
+      Effect.gen(function* () {
+        const data = join(yield* Program.folder, "a")
+        const [port] = yield* Ports.free(1)
+        const flags = ["--id", "a", "--data", data, "--port", String(port), "--store", "lmdb"]
+        const replica = yield* Program.run(["serve", ...flags])
+        yield* replica.wrote("listens")
+        yield* Set.ready([`http://${Ports.host}:${port}`])
+        yield* replica.signal("SIGTERM")
+        assert.strictEqual(yield* replica.ended, 0)
+        const { stdout } = yield* Program.outcome(["doctor", "--data", data])
+        assert.match(stdout, /^replica a of quorum, incarnation /)
+        assert.include(stdout, "record index: 0 entries behind the logs")
+      }),
+    60_000
+  )
 })

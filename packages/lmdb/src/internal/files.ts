@@ -43,7 +43,10 @@ export class Unreadable extends Error {}
 /**
  * Looks at the two pages that LMDB begins with, one of which says where all else is: on a file without them LMDB does not
  * fail but ends the process. An empty file is a new one. (`MDB_page` and `MDB_meta` in the `mdb.c` of `lmdb`: a page's
- * number, its transaction, padding and flags, then a magic number.)
+ * number, its transaction, padding and flags, then a magic number, and later the last page and the number of the commit.)
+ *
+ * A file that is shorter than the last commit says was cut off, and to look behind its end would end the process as well:
+ * it is made as long again, by zeros, which LMDB finds not to be its pages.
  */
 export const checkBeginning = (file: string, pageSize: number): void => {
   const descriptor = fs.openSync(file, "r")
@@ -53,6 +56,10 @@ export const checkBeginning = (file: string, pageSize: number): void => {
     if (read === 0) return
     const isMeta = (at: number) => pages.readUInt16LE(at + 18) === metaFlag && pages.readUInt32LE(at + 24) === metaMagic
     if (read < pages.length || !isMeta(0) || !isMeta(pageSize)) throw new Unreadable(`${file} is no file of LMDB`)
+    const newest = pages.readBigUInt64LE(152) < pages.readBigUInt64LE(pageSize + 152) ? pageSize : 0
+    const bytes = (Number(pages.readBigUInt64LE(newest + 144)) + 1) * pageSize
+    if (!Number.isSafeInteger(bytes)) throw new Unreadable(`${file} does not say how long it is`)
+    if (fs.fstatSync(descriptor).size < bytes) fs.truncateSync(file, bytes)
   } finally {
     fs.closeSync(descriptor)
   }
@@ -92,6 +99,22 @@ export const lock = (folder: string): (() => void) => {
     throw busy ? new Locked() : cause
   }
   return () => db.close()
+}
+
+/** Whether a process has a folder, by {@link lock}; nothing in it changes by asking. */
+export const isLocked = (folder: string): boolean => {
+  const file = path.join(folder, "lock.db")
+  if (!fs.existsSync(file)) return false
+  const sqlite = process.getBuiltinModule("node:sqlite") as typeof NodeSqlite
+  const db = new sqlite.DatabaseSync(file, { readOnly: true, timeout: 0 })
+  try {
+    db.prepare("SELECT count(*) FROM sqlite_schema").get()
+    return false
+  } catch (cause) {
+    return cause instanceof Error && "errcode" in cause && (cause.errcode === 5 || cause.errcode === 6)
+  } finally {
+    db.close()
+  }
 }
 
 /**

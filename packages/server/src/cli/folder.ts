@@ -65,15 +65,22 @@ export const examine = Effect.fnUntraced(function* ({ config, data, json, sync }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** By the package of the store that is in it. */
 const inspect = (folder: string) =>
   existsSync(join(folder, "log.mdb"))
-    ? Effect.fail(
-        new ReplicaStore.StoreError({
-          reason: "unavailable",
-          detail: `${folder} is of LMDB, whose files are looked at while the replica runs`
-        })
-      )
+    ? Effect.flatMap(lmdb, ({ LmdbInspection }) => LmdbInspection.inspect({ folder }))
     : SqliteInspection.inspect({ folder })
+
+/** Loaded when it is needed: its binaries are not there for every platform. */
+const lmdb = Effect.tryPromise({
+  try: () => import("@quorum/lmdb"),
+  catch: (cause) =>
+    new ReplicaStore.StoreError({
+      reason: "unavailable",
+      detail: "the folder is of LMDB, and @quorum/lmdb cannot be loaded; npm install @quorum/lmdb",
+      cause
+    })
+})
 
 /** The settings in a file, or what is wrong with them. */
 const settingsOf = Effect.fnUntraced(function* (file: string, data: string | undefined) {

@@ -1,0 +1,142 @@
+/**
+ * A look at the folder of a store that no process has open: whose it is, where it lives, what is damaged in it and whether
+ * its index can be used. Nothing in the folder changes by it: LMDB writes to its table of readers even to read, so the
+ * files are copied, and opened elsewhere. Where the file system can, a copy shares its blocks and costs nothing.
+ */
+import { DamagedRange, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
+import { Effect, type Scope } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as Environment from "./internal/environment.ts"
+import * as Files from "./internal/files.ts"
+import * as Guard from "./internal/guard.ts"
+import * as HeldLog from "./internal/heldLog.ts"
+import * as IndexTables from "./internal/indexTables.ts"
+import * as Mending from "./internal/mending.ts"
+import * as Notes from "./internal/notes.ts"
+import type * as LmdbReplicaStore from "./LmdbReplicaStore.ts"
+
+/**
+ * Looks at the folder, and reads every row of every log. Fails with `unavailable` when there is no store, with `locked`
+ * when a process has it open, and with `corrupt` when it cannot be read at all.
+ */
+export const inspect = Effect.fnUntraced(function* ({
+  folder
+}: LmdbReplicaStore.Options): Effect.fn.Return<StoreInspection.StoreInspection, ReplicaStore.StoreError> {
+  const file = path.resolve(folder, "log.mdb")
+  const boot = yield* Notes.Boot
+  return yield* Effect.scoped(
+    Effect.gen(function* () {
+      const scratch = yield* copied(file)
+      const copy = path.join(scratch, "log.mdb")
+      const guard = yield* opened(file, copy)
+      const { identity, index, isSameBoot, isSamePlace, recovering } = yield* stateOf(file, boot, guard)
+      const logs = yield* logsOf(file, guard)
+      const doubt = isSamePlace ? (isSameBoot ? "none" : "other_boot") : "other_place"
+      const found = yield* indexOf(path.resolve(folder, "index.mdb"), scratch, { doubt, noted: index, boot, logs })
+      const isClosed = index === "" || index.endsWith(` ${IndexTables.wasClosed}`)
+      return { identity, isSamePlace, isSameBoot, isClosed, isUnsynced: false, recovering, logs, index: found }
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Opened {
+  readonly environment: Environment.Environment
+  readonly guard: Guard.Guard
+}
+
+const attempt = <A>(file: string, f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
+  Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+
+/** A folder of its own with copies of the files, which goes with the scope. */
+const copied = (file: string): Effect.Effect<string, ReplicaStore.StoreError, Scope.Scope> =>
+  Effect.acquireRelease(
+    attempt(file, () => {
+      if (!fs.existsSync(file)) {
+        const detail = `there is no ${file}; give the folder in which a replica keeps its files`
+        throw new ReplicaStore.StoreError({ reason: "unavailable", detail })
+      }
+      if (Files.isLocked(path.dirname(file))) throw new Files.Locked()
+      const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "quorum-look-"))
+      for (const name of ["log.mdb", "index.mdb"]) {
+        const from = path.join(path.dirname(file), name)
+        if (fs.existsSync(from)) fs.copyFileSync(from, path.join(scratch, name), fs.constants.COPYFILE_FICLONE)
+      }
+      return scratch
+    }),
+    (scratch) => Effect.sync(() => fs.rmSync(scratch, { recursive: true, force: true }))
+  )
+
+const opened = (file: string, copy: string): Effect.Effect<Opened, ReplicaStore.StoreError, Scope.Scope> =>
+  Effect.acquireRelease(
+    attempt(file, () => {
+      const environment = Environment.open(copy, { sync: false })
+      return { environment, guard: Guard.make(copy, environment) }
+    }),
+    ({ guard }) => guard.close
+  )
+
+/** What the store says of itself. */
+const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
+  attempt(file, () => {
+    const notes = Notes.make(environment, guard)
+    const identity = notes.identity()
+    if (identity === undefined) throw Environment.damaged(`${file} does not say whose it is`)
+    return {
+      identity,
+      isSamePlace: notes.get("place") === Notes.placeOf(file),
+      isSameBoot: notes.get("boot") === boot,
+      recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
+      index: notes.get(IndexTables.note) ?? ""
+    }
+  })
+
+/** All logs, each read to its end. */
+const logsOf = (file: string, { environment }: Opened) =>
+  attempt(file, () => {
+    const entries = environment.table("entries")
+    const found: HeldLog.Found = { ranges: [] }
+    const logs = HeldLog.names(entries).map((name) => {
+      const log = HeldLog.make(file, entries, name, found)
+      HeldLog.findHead(log)
+      for (let at = 0; at < log.head.seq;) at = Mending.check(log, at, 1 << 20)
+      return log
+    })
+    const damaged = DamagedRange.joined(found.ranges)
+    return logs.map(({ damagedEnd, head: { log: name, seq } }) => ({
+      log: name,
+      seq,
+      damaged: damaged.filter(({ log }) => log === name),
+      isEndDamaged: damagedEnd !== undefined
+    }))
+  })
+
+const indexOf = (
+  file: string,
+  scratch: string,
+  store: {
+    readonly doubt: ReplicaStore.Doubt
+    readonly noted: string
+    readonly boot: string
+    readonly logs: ReadonlyArray<StoreInspection.InspectedLog>
+  }
+): Effect.Effect<StoreInspection.InspectedIndex> => {
+  const copy = path.join(scratch, "index.mdb")
+  if (!fs.existsSync(copy)) return Effect.succeed({ state: "missing" })
+  const { boot, logs, noted } = store
+  const heads = new Map<string, number>(logs.map(({ log, seq }) => [log, seq]))
+  return Effect.acquireUseRelease(
+    attempt(file, () => IndexTables.make(copy)),
+    ({ service, whyUnusable }) =>
+      Effect.map(service.progress, (covered): StoreInspection.InspectedIndex => {
+        const why = whyUnusable(store, noted, boot, heads)?.replaceAll(copy, file)
+        // Nothing was ever written to it, and it covers nothing.
+        if (why !== undefined && why !== IndexTables.isNew) return { state: "unusable", why }
+        return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
+      }),
+    ({ close }) => close
+  ).pipe(Effect.catch(({ detail }) => Effect.succeed({ state: "unusable" as const, why: detail })))
+}

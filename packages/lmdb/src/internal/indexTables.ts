@@ -1,0 +1,124 @@
+/**
+ * The tables of the record index in its file: which write of a key is the newest, and how far the logs are covered.
+ */
+import type { LogId } from "@quorum/core"
+import { RecordIndex, RecordKey, type ReplicaStore } from "@quorum/core/adapter"
+import { Effect, Option } from "effect"
+import * as Environment from "./environment.ts"
+import * as Pointers from "./pointers.ts"
+
+/** Why an index is made that was never there. */
+export const isNew = "is new"
+
+/** The note of the store about its index: which file it is, and how it was left. */
+export const note = "index"
+
+/** How it was left: in order. Otherwise the boot stands there under which it was open. */
+export const wasClosed = "closed"
+
+/** What an index answers. */
+export type Service = Omit<RecordIndex.RecordIndex["Service"], "reset">
+
+/** The tables of an index, as they are found. */
+export const make = (file: string) => {
+  const environment = Environment.open(file, { sync: false })
+  const { put } = environment
+  const pointers = environment.table("pointers")
+  const progress = environment.table("progress")
+  const name = environment.table("name")
+  const named = name.getBinary(idKey)?.toString("latin1")
+  const id = named ?? globalThis.crypto.randomUUID()
+  const progressNow = (): RecordIndex.Progress => {
+    const found = new Map<LogId.LogId, number>()
+    for (const { key, value } of progress.getRange({})) {
+      found.set(key.toString("latin1") as LogId.LogId, value.readUIntBE(0, 6))
+    }
+    return found
+  }
+  const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
+    Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+
+  const service: Service = {
+    progress: call(progressNow),
+    get: (namespace, key) =>
+      call(() => {
+        const name = Pointers.keyOf({ namespace, key })
+        const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
+        return value === undefined ? Option.none() : Option.some(Pointers.decode(name, value))
+      }),
+    scan: (scan) =>
+      call(() => {
+        const from = Pointers.boundOf(scan.from ?? first)
+        const to = scan.to === undefined ? undefined : Pointers.boundOf(scan.to)
+        const isCut = from.isCut || to?.isCut === true
+        // At the place of a bound that was cut may be a key that is not in the range.
+        const limit = isCut ? scan.limit + 1 : scan.limit
+        const end = { start: to?.at ?? afterAll, end: from.at, inclusiveEnd: true, exclusiveStart: to?.isCut !== true }
+        const range = pointers.getRange(
+          scan.reverse === true
+            ? { ...end, reverse: true, limit }
+            : { start: from.at, ...(to === undefined ? {} : { end: to.at, inclusiveEnd: to.isCut }), limit }
+        )
+        const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
+        return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
+      }),
+    merge: (updates, to) =>
+      Effect.uninterruptible(
+        Effect.flatMap(
+          call(() => updates.filter(isNewer)),
+          (newer) =>
+            Effect.mapError(
+              environment.commit(() => {
+                if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
+                for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
+                for (const [log, seq] of to) put(progress, Buffer.from(log, "latin1"), sequence(seq))
+              }),
+              (cause) => Environment.storeError(file, cause)
+            )
+        )
+      )
+  }
+  const isNewer = (pointer: RecordIndex.Pointer): boolean => {
+    const key = Pointers.keyOf(pointer)
+    const held = pointers.getBinary(key)
+    return held === undefined || RecordIndex.compare(pointer, Pointers.decode(key, held)) > 0
+  }
+
+  return {
+    service,
+    id,
+    close: Effect.promise(() => environment.close()),
+    /** Why it has to be built again from the logs, which end at `heads`; undefined when it can be used. */
+    whyUnusable: (
+      { doubt }: Pick<ReplicaStore.ReplicaStore["Service"], "doubt">,
+      noted: string,
+      boot: string,
+      heads: ReadonlyMap<string, number>
+    ) => {
+      if (named === undefined) return isNew
+      if (doubt === "other_place" || !noted.startsWith(`${named} `)) return `${file} belongs to another store`
+      const left = noted.slice(named.length + 1)
+      if (left !== wasClosed && left !== boot) return `${file} was open when the machine went down`
+      for (const [log, seq] of progressNow()) {
+        const held = heads.get(log) ?? 0
+        if (seq > held) return `${file} covers ${log} up to ${seq}, and the log ends at ${held}`
+      }
+      return undefined
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Before every key. */
+const first = { namespace: "", key: "" }
+
+/** No text begins with this byte. */
+const afterAll = Buffer.from([0xff])
+const idKey = Buffer.from("id")
+
+const sequence = (seq: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(6)
+  bytes.writeUIntBE(seq, 0, 6)
+  return bytes
+}
