@@ -20,6 +20,8 @@ const replicaOf = Effect.fnUntraced(function* (transport: "http" | "ws", members
     nodes[transport].serve({
       port: 0,
       peers: members.includes("b") ? { b: "http://127.0.0.1:1" } : {},
+      // The bad peer is a member that proves nothing.
+      insecure: true,
       routes: ClientApiServer.layer
     }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),

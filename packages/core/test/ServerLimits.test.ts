@@ -30,6 +30,58 @@ describe("L63 answers that nobody reads", () => {
   })
 })
 
+/** A server that was given a limit, to which requests can be made to come. */
+const limited = (bodies: ServerLimits.Bodies) => {
+  let come: Parameters<ServerLimits.NodeServer["prependListener"]>[1] = () => {}
+  ServerLimits.limit({ prependListener: (_, listener) => void (come = listener) }, bodies)
+  return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x") => {
+    const socket = { bytesRead: 0, isEnded: false, destroy: () => void (socket.isEnded = true) }
+    const closed: Array<() => void> = []
+    const once = (_: "close", listener: () => void) => void closed.push(listener)
+    come({ url, headers, complete: false, readableLength: 0, socket, once }, { once: () => {} })
+    return { isEnded: () => socket.isEnded, end: () => closed.forEach((listener) => listener()) }
+  }
+}
+
+describe("L63 bodies that are under way", () => {
+  const length = (bytes: number) => ({ "content-length": String(bytes) })
+
+  it("end their connection when they are more than fit, by a byte, and those before them stay", () => {
+    const send = limited({ largest: 600, together: 1000 })
+    const first = send(length(500))
+    const second = send(length(500))
+    const third = send(length(1))
+    assert.deepStrictEqual(
+      [first, second, third].map((each) => each.isEnded()),
+      [false, false, true]
+    )
+    for (const each of [first, second]) each.end()
+    const again = [send(length(500)), send(length(500))]
+    assert.isFalse(again.some((each) => each.isEnded()))
+    for (const each of again) each.end()
+  })
+
+  it("count as what is kept of them: of one without a length the most, of lines a little, of those of peers nothing", () => {
+    const send = limited({ largest: 600, together: 1000 })
+    const requests = [
+      send({}),
+      send({}, "/peer"),
+      send(length(10 ** 12), "/peer"),
+      send(length(401)),
+      send(length(400))
+    ]
+    assert.deepStrictEqual(
+      requests.map((each) => each.isEnded()),
+      [false, false, true, true, false]
+    )
+    for (const each of requests) each.end()
+    const many = limited({ largest: 10 ** 6, together: 1000 * 1000 })
+    const lines = Array.from({ length: 15 }, () => many({ "content-type": "application/x-ndjson" }))
+    assert.isFalse(lines.some((each) => each.isEnded()))
+    for (const each of lines) each.end()
+  })
+})
+
 describe("the hosts of a replica", () => {
   it("are those in the URLs of its peers, without ports, and those that it was given", () => {
     const urls = { a: "http://a.example:7400", b: "wss://b.example/path", c: "http://10.0.0.3:1", d: "no URL" }

@@ -3,13 +3,12 @@
  */
 import { createServer } from "node:http"
 import { NodeCrypto, NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
-import type { Replica, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import { type PeerTransport, type PeerUrls, PeerSecret, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
-import * as ClientTokens from "./api/ClientTokens.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
 import * as HttpPeerTransport from "./peer/HttpPeerTransport.ts"
 
@@ -69,9 +68,11 @@ export const serve =
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
     Layer.unwrap(
-      Effect.map(PeerTls.PeerTls, (certified) =>
+      Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
         ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes)).pipe(
-          Layer.provideMerge(NodeHttpServer.layer(() => listener(certified), { host, port, gracefulShutdownTimeout })),
+          Layer.provideMerge(
+            NodeHttpServer.layer(() => listener(limits, certified), { host, port, gracefulShutdownTimeout })
+          ),
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
         )
@@ -87,14 +88,7 @@ export const serve =
           proves: secret !== undefined || tls !== undefined || options.identify !== undefined
         })
       ),
-      Layer.provide(
-        Layer.effectDiscard(
-          Effect.all([
-            PeerTls.checkUrls(tls, peers),
-            routes === ClientApiServer.layer ? ClientTokens.warnWithout : Effect.void
-          ])
-        )
-      )
+      Layer.provide(Layer.effectDiscard(PeerTls.checkUrls(tls, peers)))
     )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -105,8 +99,11 @@ const gracefulShutdownTimeout = ReplicaServer.closeMillis
 const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>
   tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
 
-const listener = (tls: PeerTls.Tls | undefined) =>
-  ServerLimits.limit(tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts))
+const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
+  ServerLimits.limit(
+    tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
+    ServerLimits.bodiesOf(limits)
+  )
 
 /** With TLS a client for each connection to a peer, which has to be that peer's. */
 const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { NodeFileSystem } from "@effect/platform-node"
 import { Backup } from "@quorum/core"
 import { Problem, ReplicaServer } from "@quorum/core/adapter"
-import type { ClientApiServer } from "@quorum/http"
+import { type ClientApiServer, ClientTokens } from "@quorum/http"
 import { Effect, FileSystem, Layer, Semaphore, Stream } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 
@@ -56,6 +56,7 @@ export const layer = (folder: string) =>
       const file = join(folder, "backup.sending")
       const remove = Effect.ignore(fs.remove(file, { force: true }))
       const send = Effect.gen(function* () {
+        yield* ClientTokens.audit("a backup is taken")
         if (!(yield* turn.takeIfAvailable(1))) return busy
         const over = Effect.andThen(remove, turn.release(1))
         return yield* remove.pipe(

@@ -134,7 +134,6 @@ const routes = ({ data, metrics }: ServerConfig) =>
     ClientApiServer.layer.pipe(Layer.provide(Layer.succeed(ClientApiServer.FurtherRoutes, [BackupRoute.described]))),
     ReplicaLog.layer(),
     BackupRoute.layer(data),
-    Layer.effectDiscard(ClientTokens.warnWithout),
     metrics ? Layer.merge(Prometheus.layer(), ProcessMetrics.layer({ folder: data })) : Layer.empty
   )
 

@@ -107,6 +107,13 @@ describe("quorum backup", () => {
             )
           )
         assert.deepStrictEqual([yield* status(), yield* status("some"), yield* status("all")], [401, 403, 200])
+        // Who took one stands in the log, and neither the token nor who was refused.
+        const audited = replica
+          .stderr()
+          .split("\n")
+          .filter((line) => line.includes("quorum.event=audit"))
+        assert.lengthOf(audited, 1)
+        assert.match(audited[0]!, /a backup is taken, asked for by .*all.* from .*127\.0\.0\.1/)
 
         const headers = { authorization: "Bearer all" }
         const { paths } = yield* Effect.promise(() =>

@@ -103,15 +103,18 @@ const identified = (options: WsPeerServer.Options, tls: PeerTls.Tls | undefined)
 
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
 const server = (host: string, port: number, limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
-  NodeHttpServer.layer(() => listener(tls), {
+  NodeHttpServer.layer(() => listener(limits, tls), {
     host,
     port,
     gracefulShutdownTimeout: ReplicaServer.closeMillis,
     websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
   })
 
-const listener = (tls: PeerTls.Tls | undefined) =>
-  ServerLimits.limit(tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts))
+const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
+  ServerLimits.limit(
+    tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
+    ServerLimits.bodiesOf(limits)
+  )
 
 /** With TLS, whoever answers a connection has to be the peer that was called. */
 const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>

@@ -3,6 +3,9 @@
  * read what it asked for, would keep memory for as long as it likes otherwise (law L63).
  */
 
+import * as Limits from "../log/Limits.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
+
 /**
  * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, and how often that
  * is looked at. What follows the head is limited by {@link limit}; by Node's own it may take five minutes.
@@ -21,9 +24,24 @@ export const silenceMillis = 60_000
 /** How many requests of one connection may be without a read answer. Who sends more at once reads none. */
 export const maxPipelined = 16
 
+/** What the bodies that a server is sent at once may come to. */
+export interface Bodies {
+  /** The most bytes that are kept of one body; a larger one is refused. */
+  readonly largest: number
+  /** The most bytes of all that are under way, those of clients; peers have as much for themselves. */
+  readonly together: number
+}
+
+/** {@link Bodies} by the limits of writes: 128 MiB together, or sixteen of the largest. */
+export const bodiesOf = (limits: Limits.Limits = Limits.defaults): Bodies => {
+  const largest = PeerProtocol.maxMessageBytes(limits)
+  return { largest, together: Math.max(128 * 1024 * 1024, 16 * largest) }
+}
+
 /** A request of `node:http`, as far as it is needed here. */
 export interface NodeRequest {
-  readonly headers: { readonly "content-type"?: string | undefined }
+  readonly url?: string | undefined
+  readonly headers: { readonly "content-type"?: string | undefined; readonly "content-length"?: string | undefined }
   /** Whether all of it was received. */
   readonly complete: boolean
   /** Bytes that were received and are not read. */
@@ -69,26 +87,47 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
 /**
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
- * may take as long as it does.
+ * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
+ * connections ended: the last of them, so that those under way are taken.
  */
-export const limit = <A extends NodeServer>(server: A): A => {
+export const limit = <A extends NodeServer>(server: A, bodies: Bodies = bodiesOf()): A => {
   const waiting = new WeakMap<object, number>()
+  const underWay = { clients: 0, peers: 0 }
   server.prependListener("request", (request, response) => {
     const { socket } = request
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
     if (count > maxPipelined) return void socket.destroy()
     response.once("close", () => void waiting.set(socket, waiting.get(socket)! - 1))
-    if (!request.complete) limitBody(request)
+    if (request.complete) return
+    const whose = request.url === "/peer" ? "peers" : "clients"
+    const bytes = claimOf(request, bodies.largest)
+    if (underWay[whose] + bytes > bodies.together) return void socket.destroy()
+    underWay[whose] += bytes
+    request.once("close", () => void (underWay[whose] -= bytes))
+    limitBody(request)
   })
   return server
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** How much of lines is kept at once: they are read as they are dealt with. */
+const lineBytes = 64 * 1024
+
+const sendsLines = ({ headers }: NodeRequest): boolean =>
+  headers["content-type"]?.startsWith("application/x-ndjson") === true
+
+/** How many bytes of a body may be kept: all of it, which may be as much as one that does not say how long it is. */
+const claimOf = (request: NodeRequest, largest: number): number => {
+  const most = sendsLines(request) ? lineBytes : largest
+  const length = Number(request.headers["content-length"])
+  return length >= 0 ? Math.min(length, most) : most
+}
+
 const limitBody = (request: NodeRequest): void => {
   const { socket } = request
-  const isLines = request.headers["content-type"]?.startsWith("application/x-ndjson") === true
+  const isLines = sendsLines(request)
   let received = socket.bytesRead
   const timer = setInterval(() => {
     if (request.complete) return clearInterval(timer)

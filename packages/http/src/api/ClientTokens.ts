@@ -5,7 +5,7 @@
  * and the route of peers, who prove themselves in another way.
  */
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import { Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PlainError from "../PlainError.ts"
@@ -48,29 +48,41 @@ export const layerFile = (path: string) =>
     })
   )
 
-/** Refuses requests that no token allows, before anybody looks at them. */
+/** What the log calls the token of the current request; undefined where there was none. */
+export const ClientName = Context.Reference<string | undefined>("@quorum/http/ClientName", {
+  defaultValue: () => undefined
+})
+
+/**
+ * A line in the log for an act of administration: what was done, by whose token, from which address. Values and keys have no
+ * place in it.
+ */
+export const audit = (act: string): Effect.Effect<void, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.gen(function* () {
+    const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+    const by = (yield* ClientName) ?? "nobody's token"
+    const from = Option.getOrElse(remoteAddress, () => "an unknown address")
+    yield* Effect.logInfo(`${act}, asked for by ${JSON.stringify(by)} from ${from}`)
+  }).pipe(Effect.annotateLogs("quorum.event", "audit"))
+
+/** Refuses requests that no token allows, before anybody looks at them. Says in the log where there are none. */
 export const layer = HttpRouter.use((router) =>
   Effect.flatMap(ClientTokens, (tokens) =>
     tokens === undefined
-      ? Effect.void
+      ? warning
       : router.addGlobalMiddleware((answer) =>
           Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { authorization }, method, url }) =>
             isOpen(url)
               ? answer
               : Effect.flatMap(tokenOf(authorization, tokens()), (token) => {
                   if (token === undefined) return Effect.succeed(unknown)
-                  return allows(token, method, url) ? answer : Effect.succeed(forbidden)
+                  return allows(token, method, url)
+                    ? Effect.provideService(answer, ClientName, token.name)
+                    : Effect.succeed(forbidden)
                 })
           )
         )
   )
-)
-
-/** Says so in the log where clients need no token. */
-export const warnWithout = Effect.flatMap(ClientTokens, (tokens) =>
-  tokens === undefined
-    ? Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
-    : Effect.void
 )
 
 /** Whether a token may make a request of this target. One that is not well-formed reaches no namespace. */
@@ -84,6 +96,8 @@ export const allows = ({ namespaces, role }: Token, method: string, target: stri
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const warning = Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
 
 const File = Schema.fromJsonString(Schema.Array(Token))
 
