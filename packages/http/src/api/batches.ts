@@ -11,7 +11,7 @@ import { InvalidRequest } from "./ApiErrors.ts"
 import { invalid, lineOf } from "./batchLines.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
-const concurrency = 2
+const concurrency = 4
 
 /** The most lines of an atomic batch. */
 const maxAtomicLines = 10_000
