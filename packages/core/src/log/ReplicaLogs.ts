@@ -277,11 +277,15 @@ export const make: Effect.Effect<
     return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeedSome(batch)
   }
 
-  /** What was read, without what is not durable yet. */
-  const durablePart = (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
-    const { seq } = head(batch.log)
-    return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
-  }
+  /** What was read, up to a place: the store may hold more than it has said to be durable, or written. */
+  const partUpTo =
+    (endOf: (log: LogId.LogId) => Watermark.Watermark) =>
+    (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
+      const { seq } = endOf(batch.log)
+      return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
+    }
+  const durablePart = partUpTo(head)
+  const writtenPart = partUpTo(end)
 
   /**
    * Appends a batch that came from a peer, while the lock of its log is held, and in one piece: what is durable has to be
@@ -368,7 +372,7 @@ export const make: Effect.Effect<
     stamp,
     append: (batch, within = []) => lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within))),
     read: (log, after, maxBytes) => Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
-    readOwn: (after, maxBytes) => readStored(own, after, maxBytes),
+    readOwn: (after, maxBytes) => Effect.map(readStored(own, after, maxBytes), Option.flatMap(writtenPart)),
     chainAt: (log, seq) => {
       const known = head(log)
       // The chain after a damaged entry is not known, and a guess would be a drift.
