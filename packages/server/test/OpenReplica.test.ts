@@ -126,7 +126,9 @@ describe("an open replica", () => {
         field: "since"
       })
 
-      const waiting = failure(a.watch("notes", { prefix: "z" }).next())
+      const follower = a.watch("notes", { prefix: "l" })
+      assert.strictEqual((await follower.next()).value?.key, "l")
+      const waiting = failure(follower.next())
       await a.close()
       assert.strictEqual((await waiting).code, "replica_closing")
       assert.strictEqual((await failure(a.watch("notes").next())).code, "replica_closing")
