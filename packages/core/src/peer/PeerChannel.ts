@@ -60,16 +60,14 @@ export const open = (secret: Secret, peer: ReplicaId) => {
     answered: Effect.fnUntraced(function* (answer: Uint8Array) {
       const id = answer.subarray(1, 1 + nonceBytes)
       const names = { cluster, caller: self, called: peer, nonce, id }
-      const isProven =
-        answer.length === 1 + nonceBytes + macBytes &&
-        answer[0] === kinds.opened &&
-        Mac.timingSafeEqual(yield* derive(secret, "opened", names), answer.subarray(1 + nonceBytes))
-      if (!isProven) {
+      const isAnswer = answer.length === 1 + nonceBytes + macBytes && answer[0] === kinds.opened
+      const key = isAnswer ? yield* keyBehind(secret, names, answer.subarray(1 + nonceBytes)) : undefined
+      if (key === undefined) {
         const detail = "what answers does not prove that it is this peer; all members need the same secret"
         return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
       }
-      const out = yield* keyOf(secret, "request", names)
-      const back = yield* keyOf(secret, "answer", names)
+      const out = yield* keyOf(secret, key, "request", names)
+      const back = yield* keyOf(secret, key, "answer", names)
       const channel: Channel = {
         seal: (frame) => seal(secret, out, kinds.request, id, frame),
         open: (bytes) => unseal(secret, back, kinds.answer, id, bytes)
@@ -93,9 +91,10 @@ export const door = (secret: Secret, capacity: number): Door => {
     if (caller === undefined) return undefined
     const id = SecureRandom.randomBytesUnsafe(nonceBytes)
     const names = { cluster, caller, called: self, nonce: bytes.slice(-nonceBytes), id }
-    const proof = yield* derive(secret, "opened", names)
-    const incoming = yield* keyOf(secret, "request", names)
-    const outgoing = yield* keyOf(secret, "answer", names)
+    const [key] = secret.keys
+    const proof = yield* derive(secret, key, "opened", names)
+    const incoming = yield* keyOf(secret, key, "request", names)
+    const outgoing = yield* keyOf(secret, key, "answer", names)
     keep(unused, hex(id), { caller, id, incoming, outgoing, seen: Seen.make() }, capacity)
     return { _tag: "Opened", bytes: join(Uint8Array.of(kinds.opened), id, proof) } as const
   })
@@ -151,13 +150,21 @@ interface Kept {
 }
 
 /** What follows from the secret for one purpose on one channel. */
-const derive = (secret: Secret, purpose: string, { called, caller, cluster, id, nonce }: Names) => {
+const derive = (secret: Secret, key: Mac.Key, purpose: string, { called, caller, cluster, id, nonce }: Names) => {
   const text = JSON.stringify(["quorum", purpose, cluster, caller, called, hex(nonce), hex(id)])
-  return Effect.orDie(secret.mac.sign(secret.key, ascii.encode(text)))
+  return Effect.orDie(secret.mac.sign(key, ascii.encode(text)))
 }
 
-const keyOf = (secret: Secret, purpose: "request" | "answer", names: Names) =>
-  Effect.flatMap(derive(secret, purpose, names), (bytes) => Effect.orDie(Mac.key(Mac.hmacSha256, bytes)))
+/** The secret by which a proof was made: while one is exchanged, the other side may have another first. */
+const keyBehind = Effect.fnUntraced(function* (secret: Secret, names: Names, proof: Uint8Array) {
+  for (const key of secret.keys) {
+    if (Mac.timingSafeEqual(yield* derive(secret, key, "opened", names), proof)) return key
+  }
+  return undefined
+})
+
+const keyOf = (secret: Secret, key: Mac.Key, purpose: "request" | "answer", names: Names) =>
+  Effect.flatMap(derive(secret, key, purpose, names), (bytes) => Effect.orDie(Mac.key(Mac.hmacSha256, bytes)))
 
 const seal = ({ mac }: Secret, key: Mac.Key, kind: number, id: Uint8Array, frame: Uint8Array) => {
   const end = 1 + nonceBytes + frame.length

@@ -21,7 +21,8 @@ export class PeersUnproven extends Schema.TaggedError<PeersUnproven>()("PeersUnp
 export interface Secret {
   readonly members: Members
   readonly mac: Mac.Mac["Service"]
-  readonly key: Mac.Key
+  /** The first is that by which this replica proves itself when it is called; who calls may use any of them. */
+  readonly keys: readonly [Mac.Key, ...ReadonlyArray<Mac.Key>]
 }
 
 /** The secret of this replica's set; peers prove nothing when there is none. */
@@ -32,6 +33,9 @@ export const PeerSecret = Context.Reference<Secret | undefined>("@quorum/core/Pe
 /**
  * Has peers prove that they know a secret of {@link minBytes} or more, in either direction; without one, nothing. The
  * `Mac` has to answer at once, as that of Node does: frames keep their order.
+ *
+ * Several secrets, a line each, are for an exchange in which members are started again one by one: first all get the new
+ * one as their second, then as their first with the old one after it, then alone.
  */
 export const layer = (
   secret: Redacted.Redacted<string> | undefined
@@ -42,14 +46,22 @@ export const layer = (
       const mac = yield* Mac.Mac
       const members = yield* ReplicaSet
       if (secret === undefined) return undefined
-      const bytes = new TextEncoder().encode(Redacted.value(secret).trim())
-      if (bytes.length < minBytes) {
-        const detail = `the secret of the peers has ${bytes.length} bytes; it needs ${minBytes} that nobody can guess`
-        return yield* new PeersUnproven({ detail })
-      }
-      return { members, mac, key: yield* Effect.orDie(Mac.key(Mac.hmacSha256, bytes)) }
+      const [first = "", ...others] = Redacted.value(secret)
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "")
+      return { members, mac, keys: [yield* keyOf(first), ...(yield* Effect.forEach(others, keyOf))] }
     })
   )
+
+const keyOf = Effect.fnUntraced(function* (text: string) {
+  const bytes = new TextEncoder().encode(text)
+  if (bytes.length < minBytes) {
+    const detail = `the secret of the peers has ${bytes.length} bytes; it needs ${minBytes} that nobody can guess`
+    return yield* new PeersUnproven({ detail })
+  }
+  return yield* Effect.orDie(Mac.key(Mac.hmacSha256, bytes))
+})
 
 /** Whether peers prove nothing to this replica, so that whoever reaches its port can be one. */
 export const Insecure = Context.Reference<boolean>("@quorum/core/Insecure", { defaultValue: () => false })
