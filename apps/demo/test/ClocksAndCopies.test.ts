@@ -192,7 +192,7 @@ describe("OneEntryPerPlace: an older copy of a folder", () => {
   )
 
   it.live(
-    "L53 that is started beside the first is refused by whoever knows that, and takes no write; the first goes on",
+    "L53 that is started beside the first is refused by whoever knows that, and takes no write; the first hears of it, and goes on",
     () =>
       Effect.gen(function* () {
         const set = yield* started
@@ -212,6 +212,7 @@ describe("OneEntryPerPlace: an older copy of a folder", () => {
         assert.strictEqual(refused.status, 503)
         const writeId = yield* put(set, "a", "k1", "1")
         assert.strictEqual(writeId.split(":")[0], before.log)
+        yield* set.wrote("a", "another live process has the id a: c has refused it")
         assert.isTrue((yield* status(set, "a")).voting)
         yield* everywhere(set, "k1", "1")
       }),

@@ -357,6 +357,30 @@ describe("former lives of a replica", () => {
 })
 
 describe("two live processes of one replica", () => {
+  it.effect(
+    "with peers in common: those refuse the second, which takes no write, and the first hears of it from each",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        const told: Array<string> = []
+        a.events.listen((event) => void (event._tag === "RivalRefused" && told.push(`${event.peer} ${event.run}`)))
+        const copy = yield* copyOf(yield* cluster.storeOf("a"), "other_place")
+        // As a store does that is opened elsewhere.
+        yield* copy.renew()
+        cluster.stores.set("a", copy)
+        const second = yield* cluster.start("a", { second: "A" })
+        yield* TestClock.adjust(5000)
+        assert.include(second.membership.obstacle(), "another live process has the id a, says b, c")
+        const { run } = second.logs
+        assert.deepStrictEqual(told.sort(), [`${b.id} ${run}`, `${c.id} ${run}`])
+        yield* during(a.writer.commit(put("1"), { w: "all" }), 1000)
+        yield* during(second.stop, 5000)
+        yield* TestClock.adjust(20_000)
+        assert.strictEqual(told.length, 2)
+        assert.isTrue(a.membership.isVoting())
+      })
+  )
+
   it.effect("without a peer in common are noticed, and the one that began later stops", () =>
     Effect.gen(function* () {
       const { a, cluster } = yield* Cluster.running("abc", 2)

@@ -70,6 +70,8 @@ export const make = Effect.fnUntraced(function* (order: "clock" | "real-time") {
       if (how.second === undefined) running.set(id, { program, scope })
       yield* program.wrote(`"ready":"${id}"`)
     }),
+    /** Waits until a replica has said something in its log. */
+    wrote: (id: Id, text: string) => running.get(id)!.program.wrote(text),
     signal: (id: Id, signal: NodeJS.Signals) => running.get(id)!.program.signal(signal),
     /** Stops it in order. */
     stop: Effect.fnUntraced(function* (id: Id) {

@@ -7,6 +7,7 @@
 import { Context, Effect, Layer, Queue, Stream } from "effect"
 import type { Incarnation, LogId } from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
+import type { RunId } from "../identity/RunId.ts"
 import type { Reason } from "../quorum/QuorumError.ts"
 import { EventSink } from "./EventSink.ts"
 
@@ -86,6 +87,8 @@ export type ReplicaEvent =
       readonly reason: string
       readonly address: string | undefined
     }
+  /** A peer has refused another live process that goes by the id of this replica. */
+  | { readonly _tag: "RivalRefused"; readonly peer: ReplicaId; readonly run: RunId }
   /** A peer's clock minus this replica's, from the four timestamps of a handshake. */
   | {
       readonly _tag: "SkewMeasured"

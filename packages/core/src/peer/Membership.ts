@@ -239,10 +239,9 @@ export const make = Effect.gen(function* () {
       : Effect.forEach(logs.unknownEnds(), (log) => (log === logs.own ? Effect.void : logs.cut(log)), { discard: true })
   )
 
-  /** What is known of the members' copies of a log was about entries that are given up here (law L52). */
+  /** What is known of the members' copies of a log, and what they answered, was of entries that are given up (law L52). */
   const replaced = (log: LogId.LogId, after: number): void => {
     remembered.forget(log)
-    // What they answered was to be held with the side that is given up.
     answers = new Map()
     const monotonicMillis = Monotonic.millis(clock)
     for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })

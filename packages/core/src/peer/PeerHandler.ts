@@ -147,6 +147,7 @@ export const make: Effect.Effect<
           onFailure: (error) => refused(error, hello, caller),
           onSuccess: () => {
             const now = Monotonic.millis(clock)
+            const rival = sessions.rivalOf(hello.replica, lifeOf(hello), Monotonic.millis(clock))
             const session = sessions.open(hello.replica, lifeOf(hello), caller.connection, now, () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
@@ -158,6 +159,7 @@ export const make: Effect.Effect<
               replica: members.self,
               vector: logs.vector(),
               session: session.id,
+              ...(rival === undefined ? {} : { rival }),
               receivedAt,
               sentAt: clock.currentTimeMillisUnsafe()
             })

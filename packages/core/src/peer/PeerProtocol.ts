@@ -85,9 +85,8 @@ export const says = {
  * `sentAt` is its clock in milliseconds since the epoch.
  */
 export const Hello = Schema.Struct({
-  /** The oldest version that the caller speaks: all that a replica of version 1 looks at. */
+  /** The oldest version that the caller speaks, which is all that a replica of version 1 looks at; and all of them. */
   version: Schema.Int,
-  /** All that it speaks. */
   versions: Schema.optionalKey(Schema.Array(Schema.Int)),
   features: Schema.optionalKey(Schema.Array(Schema.String)),
   limits: Schema.optionalKey(Limits.LimitsJson),
@@ -114,6 +113,8 @@ export const Welcome = Schema.Struct({
   session: Schema.String.check(
     Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
   ),
+  /** The run of another process that said hello in the caller's name lately, and was refused as a duplicate. */
+  rival: Schema.optionalKey(Life.Life.fields.run),
   /** The answering replica's clock when the request came in and when the answer left, in milliseconds. */
   receivedAt: Schema.Finite,
   sentAt: Schema.Finite
@@ -295,12 +296,8 @@ export const CopyState = Schema.Literals(["held", "superseded", "missing", "repl
 /** What a replica holds of a write. */
 export type CopyState = typeof CopyState.Type
 
-/** What is held of a write. */
-export const Verified = Schema.Struct({
-  state: CopyState,
-  /** The hash of the lives that it knows, see `Life.hash`: one that knows of others may be a former life itself. */
-  members: Schema.Int
-})
+/** What is held of a write, and the hash of the lives that it knows: one that knows of others may be a former life itself. */
+export const Verified = Schema.Struct({ state: CopyState, members: Schema.Int })
 
 /** What is held of a write. */
 export type Verified = typeof Verified.Type

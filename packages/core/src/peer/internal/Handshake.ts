@@ -5,6 +5,7 @@ import { Clock, Effect, Option, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { RunId } from "../../identity/RunId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Limits from "../../log/Limits.ts"
 import { ReplicaClock } from "../../log/ReplicaClock.ts"
@@ -51,6 +52,8 @@ export const make = Effect.gen(function* () {
   const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   /** The peers whose clock is known to differ by too much: said once each time it begins. */
   const skewed = new Set<ReplicaId>()
+  /** The runs of other processes with this id that peers have told of last. */
+  const rivals = new Map<ReplicaId, RunId>()
 
   const measured = (peer: ReplicaId, backAt: number, skewMillis: number, roundTripMillis: number) =>
     Effect.suspend(() => {
@@ -64,6 +67,16 @@ export const make = Effect.gen(function* () {
       const by = Math.round(skewMillis)
       const warning = `the clock of ${peer} differs by ${by} ms; check the clocks of both`
       return Effect.andThen(isNews ? Effect.logWarning(warning) : Effect.void, ownClock.report)
+    })
+
+  /** Another process goes by this replica's id. It was refused, so this one goes on. */
+  const heardOf = (peer: ReplicaId, rival: RunId | undefined) =>
+    Effect.suspend(() => {
+      if (rivals.get(peer) === rival) return Effect.void
+      if (rival === undefined) return Effect.sync(() => void rivals.delete(peer))
+      rivals.set(peer, rival)
+      if (sink.active()) sink.tell({ _tag: "RivalRefused", peer, run: rival })
+      return Effect.logError(`another live process has the id ${members.self}: ${peer} has refused it; stop that one`)
     })
 
   const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient, compare: Compare) {
@@ -85,6 +98,7 @@ export const make = Effect.gen(function* () {
     peers.votes(peer, welcome.voting)
     yield* compare(welcome)
     membership.answered(asked, welcome)
+    yield* heardOf(peer, welcome.rival)
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
     return welcome

@@ -4,6 +4,7 @@
  */
 import type { Life } from "../../identity/Life.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { RunId } from "../../identity/RunId.ts"
 import type { Caller } from "../PeerCaller.ts"
 
 /** The connection of a session. */
@@ -25,6 +26,8 @@ export interface Sessions {
    * session lasts. The same store in another run is a restart, and the same run with another incarnation was renewed.
    */
   readonly isTaken: (peer: ReplicaId, life: Life, now: number) => boolean
+  /** The run of a process that was taken for another one of a peer within that time, as its first one is told. */
+  readonly rivalOf: (peer: ReplicaId, life: Life, now: number) => RunId | undefined
   /**
    * The session of a peer on a connection: the one that it has there, or a new one. Another life of the peer ends those
    * of the life before; the same life keeps them, since a connection that broke may look alive for a while.
@@ -49,6 +52,7 @@ export const maxSessions = 8
 export const make = (lastsMillis: number): Sessions => {
   const byId = new Map<string, Session>()
   const byPeer = new Map<ReplicaId, ReadonlyArray<Session>>()
+  const rivals = new Map<ReplicaId, { readonly run: RunId; readonly at: number }>()
   const of = (peer: ReplicaId): ReadonlyArray<Session> => byPeer.get(peer) ?? []
 
   const keep = (peer: ReplicaId, kept: ReadonlyArray<Session>): void => {
@@ -57,10 +61,17 @@ export const make = (lastsMillis: number): Sessions => {
   }
 
   return {
-    isTaken: (peer, { incarnation, run }, now) =>
-      of(peer).some(
+    isTaken: (peer, { incarnation, run }, now) => {
+      const isTaken = of(peer).some(
         ({ lastSeen, life }) => now - lastSeen <= lastsMillis && life.incarnation !== incarnation && life.run !== run
-      ),
+      )
+      if (isTaken) rivals.set(peer, { run, at: now })
+      return isTaken
+    },
+    rivalOf: (peer, { run }, now) => {
+      const rival = rivals.get(peer)
+      return rival !== undefined && rival.run !== run && now - rival.at <= lastsMillis ? rival.run : undefined
+    },
     open: (peer, life, connection, now, newId) => {
       const same = of(peer).filter((known) => isSame(known.life, life))
       const known = same.find((session) => session.connection === connection)
