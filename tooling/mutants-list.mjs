@@ -602,14 +602,5 @@ export const bugs = [
     find: "const isKept = before !== undefined && LogId.goesOn(",
     replace: "const isKept = before !== undefined && before.acked.size < 0 && LogId.goesOn(",
     kinds: ["put_back"]
-  },
-  {
-    name: "pushed-before-answered",
-    from: "found by the simulator",
-    says: "own entries are pushed that the store has written and not answered for",
-    file: "log/ReplicaLogs.ts",
-    find: "Effect.map(readStored(own, after, maxBytes), Option.flatMap(writtenPart))",
-    replace: "readStored(own, after, maxBytes)",
-    kinds: ["slow_disk"]
   }
 ]

@@ -172,6 +172,10 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
     const frontier = [{ log: logOf(0), seq: 1, head: 1, heldBackBy: [], since: null }]
     FrontierIsHeld.onFrontier(world, world.members[0]!, frontier)
   },
+  NoFalseDoubt: ({ a, world }) => {
+    a.notes.set(Disk.blank, "lost")
+    watching.onSample(world, true)
+  },
   NeverStandsStill: ({ history, world }) => {
     const operation = history.ask({ client: 0, kind: "read", at: world.members[0]!, key: "k0", w: 0 }, -100)
     history.answer(operation, "read")
