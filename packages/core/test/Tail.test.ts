@@ -26,7 +26,7 @@ const open = Effect.gen(function* () {
       )
     )
   )
-  return { logs: Context.get(context, ReplicaLogs.ReplicaLogs), asked }
+  return { logs: Context.get(context, ReplicaLogs.ReplicaLogs), asked, store }
 })
 
 type Logs = ReplicaLogs.ReplicaLogs["Service"]
@@ -78,6 +78,18 @@ describe("Bounded: the newest own entries", () => {
       const first = count - Math.floor((8 * mebibyte) / bytes)
       for (const after of [first - 1, first, count - 1]) yield* readAfter(logs, after)
       assert.deepStrictEqual(asked, [first - 1])
+    })
+  )
+
+  it.effect("are read one by one as the store has them, wherever in their batch they are", () =>
+    Effect.gen(function* () {
+      const { asked, logs, store } = yield* open
+      for (const count of [1, 7, 3]) yield* append(logs, ...Array.from({ length: count }, (_, i) => 10 * i))
+      for (const after of [4, 0, 9, 1, 8, 4, 10, 2]) {
+        const stored = Option.getOrThrow(yield* store.read(logs.own, after, 1))
+        assert.deepStrictEqual(Option.getOrThrow(yield* logs.read(logs.own, after, 1)), stored)
+      }
+      assert.deepStrictEqual(asked, [])
     })
   )
 })

@@ -151,6 +151,43 @@ export const after = (batch: EntryBatch, seq: number): EntryBatch => {
   }
 }
 
+/** Where each entry of a batch ends, and the chain after it: two words each. */
+export interface Places {
+  readonly ends: Uint32Array
+  readonly chains: Uint32Array
+}
+
+/** The places of a batch, for whoever looks at one entry in it after the other. */
+export const placesOf = (batch: EntryBatch): Places => {
+  const view = Chain.viewOf(batch.bytes)
+  const chain = Chain.state(batch.prevChain)
+  const ends = new Uint32Array(batch.count)
+  const chains = new Uint32Array(2 * batch.count)
+  let at = 0
+  for (let i = 0; i < batch.count; i++) {
+    const end = Entry.endUnsafe(batch.bytes, at)
+    Chain.extend(chain, view, at, end)
+    ends[i] = end
+    chains[2 * i] = chain.high
+    chains[2 * i + 1] = chain.low
+    at = end
+  }
+  return { ends, chains }
+}
+
+/** {@link after} without going through what is before it. */
+export const afterPlace = (batch: EntryBatch, { chains, ends }: Places, seq: number): EntryBatch => {
+  if (seq < batch.from) return batch
+  const i = seq - batch.from
+  return {
+    ...batch,
+    from: seq + 1,
+    count: batch.count - i - 1,
+    prevChain: Chain.format({ high: chains[2 * i]!, low: chains[2 * i + 1]! }),
+    bytes: batch.bytes.subarray(ends[i])
+  }
+}
+
 /** The longest beginning of a batch that fits in `maxBytes`, but at least its first entry. The bytes are shared. */
 export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
   if (batch.bytes.length <= maxBytes) return batch

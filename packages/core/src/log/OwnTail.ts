@@ -13,6 +13,14 @@ export const make = () => {
   let batches: Array<EntryBatch.EntryBatch | undefined> = []
   let first = 0
   let size = 0
+  /** Those of batches of which single entries are read: whoever reads a key that was just written does. */
+  const places = new WeakMap<EntryBatch.EntryBatch, EntryBatch.Places>()
+  const rest = (batch: EntryBatch.EntryBatch, after: number): EntryBatch.EntryBatch => {
+    if (after < batch.from) return batch
+    const known = places.get(batch) ?? EntryBatch.placesOf(batch)
+    places.set(batch, known)
+    return EntryBatch.afterPlace(batch, known, after)
+  }
   return {
     /** The end of the newest batch, whether it is durable or not. */
     end: (): Watermark | undefined => {
@@ -43,7 +51,7 @@ export const make = () => {
       if (found === undefined || low < first || found.from > after + 1 || EntryBatch.last(found) <= after) {
         return undefined
       }
-      const run: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(found, after)]
+      const run: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [rest(found, after)]
       let bytes = run[0].bytes.length
       for (let i = low + 1; i < batches.length && bytes + batches[i]!.bytes.length <= maxBytes; i++) {
         run.push(batches[i]!)
