@@ -1,10 +1,11 @@
 /** A log of which two copies go on differently: which side stays, and that nothing of the other is lost. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Result } from "effect"
+import { Arbitrary, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId } from "../src/index.ts"
 import { type Chain, ReplicaStore, type RunId } from "../src/adapter.ts"
 import * as Fork from "../src/peer/internal/Fork.ts"
+import * as DamagedRange from "../src/log/DamagedRange.ts"
 import * as GivenUp from "../src/peer/GivenUp.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
@@ -92,7 +93,7 @@ describe("of two sides of a log", () => {
 })
 
 describe("what was committed again", () => {
-  it("is remembered as few parts, and the oldest of many is forgotten", () => {
+  it("is remembered as few parts, and the oldest of many sides is forgotten", () => {
     const part = { from: 1, count: 2, log: "b@00000000000000bb" as LogId.LogId, at: 5 }
     const more = { ...part, from: 3, at: 7, count: 1 }
     assert.deepStrictEqual(GivenUp.joined([part], more), [{ ...part, count: 3 }])
@@ -111,6 +112,57 @@ describe("what was committed again", () => {
     for (let i = 0; i < 70; i++) known = GivenUp.added(known, { ...one, after: i })
     assert.deepStrictEqual([known.length, known[0]!.after, known[63]!.after], [64, 6, 69])
     assert.strictEqual(GivenUp.textOf(one), "b@00000000000000bb:5 to 6")
+  })
+})
+
+describe("what follows a lost range", () => {
+  const log = "b@00000000000000bb" as LogId.LogId
+  /** Places of a log of eight entries. */
+  const ranges = Arbitrary.schema(
+    Schema.Array(Schema.Tuple([Schema.Literals([1, 2, 3, 4, 5, 6, 7, 8]), Schema.Literals([0, 1, 2])]))
+  )
+  const placesOf = ({ from, to }: { readonly from: number; readonly to: number }) =>
+    Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+  it.prop(
+    "is committed again but for what is damaged, each entry once, in whatever order ranges are lost and mended",
+    { lost: ranges, mended: ranges },
+    ({ lost, mended }) => {
+      const upTo = 8
+      let known: ReadonlyArray<GivenUp.GivenUp> = []
+      let damaged: ReadonlyArray<DamagedRange.DamagedRange> = []
+      const again: Array<number> = []
+      const rangeOf = ([from, more]: readonly [number, number]) => ({ log, from, to: Math.min(upTo, from + more) })
+      for (const [step, drawn] of lost.entries()) {
+        damaged = DamagedRange.joined([...damaged, rangeOf(drawn)])
+        const healed = mended[step]
+        if (healed !== undefined) damaged = DamagedRange.without(damaged, rangeOf(healed))
+        for (const range of damaged) {
+          for (const left of GivenUp.leftAfter(range, upTo, known, damaged)) {
+            assert.isFalse(damaged.some((each) => DamagedRange.overlaps(each, left)))
+            again.push(...placesOf(left))
+            const more = { after: left.from - 1, upTo: left.to, because: "lost", peer: null } as const
+            known = GivenUp.added(known, { log, ...more, again: [], wallMillis: 0 })
+          }
+        }
+        const first = damaged[0]
+        if (first === undefined) continue
+        const gone = damaged.flatMap(placesOf)
+        for (let seq = first.to + 1; seq <= upTo; seq++) {
+          assert.strictEqual(again.includes(seq) || gone.includes(seq), true, `${seq} is left behind`)
+        }
+      }
+      assert.strictEqual(new Set(again).size, again.length, "an entry was committed again twice")
+    }
+  )
+
+  it("is not forgotten, however much is committed again, since it would be again", () => {
+    const one = { log, after: 1, upTo: 2, because: "lost", peer: null, again: [], wallMillis: 0 } as const
+    let known: ReadonlyArray<GivenUp.GivenUp> = []
+    for (let i = 0; i < 70; i++) known = GivenUp.added(known, { ...one, after: i, upTo: i + 1 })
+    for (let i = 0; i < 70; i++) known = GivenUp.added(known, { ...one, because: "fork" })
+    assert.deepStrictEqual(GivenUp.leftAfter({ log, from: 0, to: 0 }, 70, known, []), [])
+    assert.strictEqual(known.length, 134)
   })
 })
 
@@ -267,6 +319,26 @@ describe("OneEntryPerPlace: a log that forked", () => {
       for (const replica of replicas) {
         assert.deepStrictEqual(vectorOf(replica), vectorOf(b))
         for (const key of keys) assert.strictEqual(yield* valueOf(replica, key), key)
+      }
+    })
+  )
+
+  it.effect("of which the side to give up is damaged waits until that is mended, and makes no copies meanwhile", () =>
+    Effect.gen(function* () {
+      const { cluster, log, replicas } = yield* forked
+      const [, , c] = replicas
+      const store = cluster.stores.get("c") as ReplicaStore.MemoryStore
+      store.damage(log, 3)
+      for (const link of ["bc", "cb"]) cluster.join(link[0]!, link[1]!)
+      for (const link of ["ac", "ca"]) cluster.cut(link[0]!, link[1]!)
+      yield* TestClock.adjust(15_000)
+      // One at most: the damage is found when it is read.
+      assert.isAtMost(c.logs.head(c.logs.own).seq, 1)
+      cluster.heal()
+      yield* TestClock.adjust(30_000)
+      for (const replica of replicas) {
+        for (const key of keys) assert.strictEqual(yield* valueOf(replica, key), key, `${key} at ${replica.id}`)
+        assert.isTrue(replica.membership.isVoting())
       }
     })
   )

@@ -34,6 +34,12 @@ const filled = Effect.fnUntraced(function* (ids = ["a", "b", "c"]) {
       // As a scrub does.
       for (let at = 0; at < 6;) at = yield* replica.logs.check(own, at, 64)
     })
+  /** The same of `a`, which may have been started since and hold more. */
+  const damageLater = ({ logs }: Cluster.Running, seq: number) =>
+    Effect.gen(function* () {
+      stores.get("a")!.damage(own, seq)
+      for (let at = 0, { seq: end } = logs.head(own); at < end;) at = yield* logs.check(own, at, 64)
+    })
   /** Stops all, damages what they hold, and starts those again: what the writer had in memory is gone too. */
   const restart = Effect.fnUntraced(function* (
     on: ReadonlyArray<string>,
@@ -44,7 +50,7 @@ const filled = Effect.fnUntraced(function* (ids = ["a", "b", "c"]) {
     for (const id of on) stores.get(id)!.damage(own, seq)
     return yield* Effect.forEach(start, (id) => cluster.start(id))
   })
-  return { cluster, a, b, c, own, damage, restart, writes }
+  return { cluster, a, b, c, own, damage, damageLater, restart, writes }
 })
 
 const value = (replica: Cluster.Running, key: string) =>
@@ -242,6 +248,46 @@ describe("L60 damage that no member can mend", () => {
       const [kept, ...more] = again.status().givenUp
       assert.deepInclude(kept, { log: own, after: 7, upTo: 9, because: "lost", peer: null })
       assert.deepStrictEqual(more, [])
+    })
+  )
+
+  it.effect("is followed by entries that are all committed again, once, in whatever order the losses are found", () =>
+    Effect.gen(function* () {
+      const { a, cluster, damageLater, own, restart } = yield* filled()
+      for (const link of ["ab", "ba", "ac", "ca"]) cluster.cut(link[0]!, link[1]!)
+      for (const key of ["7", "8", "9", "10", "11", "12"]) yield* during(a.writer.commit(put(key), { w: 1 }), 100)
+      const [again] = (yield* restart(["a"], 10, ["a"])) as [Cluster.Running]
+      // Nobody gets what is before the first of them that is found.
+      for (const link of ["b>a", "c>a"]) {
+        cluster.faults.set(link, (client) => ({
+          ...client,
+          pull: (request) => (request.log === own && request.after >= 6 ? Effect.never : client.pull(request))
+        }))
+      }
+      for (const link of ["a>b", "a>c"]) {
+        cluster.faults.set(link, (client) => ({
+          ...client,
+          push: (request) => (request.batch.log === own ? Effect.never : client.push(request))
+        }))
+      }
+      const others = yield* Effect.forEach(["b", "c"], (id) => cluster.start(id))
+      cluster.heal()
+      yield* TestClock.adjust(20_000)
+      yield* damageLater(again, 7)
+      yield* TestClock.adjust(20_000)
+      assert.deepStrictEqual(
+        again.status().lost,
+        [7, 10].map((seq) => ({ log: own, from: seq, to: seq }))
+      )
+      const kept = again.status().givenUp.map(({ after, because, upTo }) => [because, after, upTo])
+      assert.deepStrictEqual(kept, [
+        ["lost", 10, 12],
+        ["lost", 7, 9]
+      ])
+      for (const replica of others) {
+        for (const key of ["8", "9", "11", "12"]) assert.strictEqual(yield* value(replica, key), `value of ${key}`)
+        assert.strictEqual(replica.logs.head(again.logs.own).seq, 4)
+      }
     })
   )
 

@@ -5,6 +5,7 @@
 import { Schema } from "effect"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
+import * as DamagedRange from "../log/DamagedRange.ts"
 
 /** A part of a log that was committed again: `count` entries, from `from` on, are the entries of `log` from `at` on. */
 export const Again = Schema.Struct({
@@ -37,12 +38,36 @@ export const GivenUp = Schema.Struct({
 /** What was committed again of a log, and why. */
 export type GivenUp = typeof GivenUp.Type
 
-/** How many are remembered. */
-const maxRemembered = 64
+/** How many sides of forks are remembered. */
+const maxForks = 64
 
-/** Adds one more; the oldest of many are forgotten. */
-export const added = (known: ReadonlyArray<GivenUp>, more: GivenUp): ReadonlyArray<GivenUp> =>
-  [...known, more].slice(-maxRemembered)
+/**
+ * Adds one more. The oldest of many sides of forks are forgotten. What follows a loss stays where it is too, and would be
+ * committed again if that were forgotten: there is one such part at most for each range that is damaged.
+ */
+export const added = (known: ReadonlyArray<GivenUp>, more: GivenUp): ReadonlyArray<GivenUp> => {
+  const all = [...known, more]
+  const forks = all.filter(({ because }) => because === "fork")
+  const oldest = forks.length > maxForks ? forks[0] : undefined
+  return oldest === undefined ? all : all.filter((each) => each !== oldest)
+}
+
+/**
+ * What is still to be committed again of the entries that follow a lost range of a log, of which `upTo` is the last one
+ * here: all that is in order and was not before. Ranges are lost, and are mended, in any order.
+ */
+export const leftAfter = (
+  { log, to }: DamagedRange.DamagedRange,
+  upTo: number,
+  known: ReadonlyArray<GivenUp>,
+  damaged: ReadonlyArray<DamagedRange.DamagedRange>
+): ReadonlyArray<DamagedRange.DamagedRange> => {
+  const all = upTo > to ? [{ log, from: to + 1, to: upTo }] : []
+  const before = known.flatMap((each) =>
+    each.because === "lost" ? [{ log: each.log, from: each.after + 1, to: each.upTo }] : []
+  )
+  return [...before, ...damaged].reduce<ReadonlyArray<DamagedRange.DamagedRange>>(DamagedRange.without, all)
+}
 
 /** Parts with one more, joined to the last where it follows in both logs. */
 export const joined = (parts: ReadonlyArray<Again>, more: Again): ReadonlyArray<Again> => {

@@ -11,7 +11,7 @@ import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
-import type { DamagedRange } from "../../log/DamagedRange.ts"
+import * as DamagedRange from "../../log/DamagedRange.ts"
 import * as GivenUp from "../GivenUp.ts"
 import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
@@ -110,6 +110,15 @@ export const make = Effect.fnUntraced(function* (
     return undefined
   })
 
+  /** Whether some of it is damaged and may yet be mended: what cannot be read cannot be committed again. */
+  const isBeingMended = (range: DamagedRange.DamagedRange): boolean => {
+    const lost = membership.lost()
+    return logs.damaged().some((each) => {
+      const isLost = lost.some((gap) => DamagedRange.contains(gap, each))
+      return DamagedRange.overlaps(each, range) && !isLost
+    })
+  }
+
   /** Commits this replica's side again, and goes on with that of the peer. */
   const giveUp = Effect.fnUntraced(function* (asked: Asked, { seq }: Found) {
     const { log, source } = asked
@@ -117,6 +126,7 @@ export const make = Effect.fnUntraced(function* (
     if (batch === undefined) return undefined
     for (let after = seq - 1; ;) {
       const upTo = logs.head(log).seq
+      if (isBeingMended({ log, from: after + 1, to: upTo })) return undefined
       const fault = yield* keep({ log, after, upTo }, { because: "fork", peer: source.peer })
       if (fault !== undefined) return fault
       const replaced = yield* store.once(`give up a side of ${log}`, logs.replace(batch, upTo))
@@ -162,12 +172,15 @@ export const make = Effect.fnUntraced(function* (
     })
 
   /** Commits again what follows a lost range, once. It stays where it is, too: this replica can read it there. */
-  const afterLost = ({ log, to }: DamagedRange) =>
-    Effect.suspend(() => {
-      const upTo = logs.head(log).seq
-      if (upTo <= to || membership.kept.has("lost", log, upTo)) return Effect.undefined
-      return keep({ log, after: to, upTo }, { because: "lost", peer: null })
-    })
+  const afterLost = Effect.fnUntraced(function* (range: DamagedRange.DamagedRange) {
+    const { log } = range
+    const left = GivenUp.leftAfter(range, logs.head(log).seq, membership.kept.all(), logs.damaged())
+    for (const { from, to } of left) {
+      const fault = yield* keep({ log, after: from - 1, upTo: to }, { because: "lost", peer: null })
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  })
 
   /** Settles the forks of all logs of which the peer is known to hold other entries. An own fault ends it, and is returned. */
   return Effect.fnUntraced(function* (source: Source, welcome: PeerProtocol.Welcome) {
