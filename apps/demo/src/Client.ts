@@ -4,6 +4,7 @@
  */
 import {
   type Entry,
+  type HybridLogicalClock,
   type QuorumError,
   Receipt,
   type Records,
@@ -19,7 +20,12 @@ import type { Member } from "./Cluster.ts"
 
 /** What is known about a write after a request. */
 export type Answer =
-  | { readonly _tag: "Committed"; readonly writeId: WriteId.WriteId; readonly receipt: () => Receipt.Receipt }
+  | {
+      readonly _tag: "Committed"
+      readonly writeId: WriteId.WriteId
+      readonly clock: HybridLogicalClock.HybridLogicalClock
+      readonly receipt: () => Receipt.Receipt
+    }
   /** Held by the replica that answered, not known to be on enough others. */
   | {
       readonly _tag: "NotMet"
@@ -190,10 +196,17 @@ const answer = (request: Effect.Effect<Receipt.Receipt, Failure>): Effect.Effect
   request.pipe(
     Effect.timeout(patienceMillis),
     Effect.match({
-      onSuccess: (receipt): Answer => ({ _tag: "Committed", writeId: receipt.writeId, receipt: () => receipt }),
+      onSuccess: (receipt): Answer => committedAs(receipt),
       onFailure: answerOf
     })
   )
+
+const committedAs = (receipt: Receipt.Receipt): Answer => ({
+  _tag: "Committed",
+  writeId: receipt.writeId,
+  clock: receipt.clock,
+  receipt: () => receipt
+})
 
 const lines = "application/x-ndjson"
 
@@ -212,7 +225,7 @@ const lineOf = ({ stamp, write: { contentType, key, kind, namespace, value } }: 
 interface AnswerLine {
   readonly line: number
   readonly status: number
-  readonly receipt?: { readonly writeId: WriteId.WriteId }
+  readonly receipt?: Pick<Receipt.Receipt, "clock" | "writeId">
   readonly problem?: { readonly [field: string]: unknown }
 }
 
@@ -222,7 +235,7 @@ const answerOfLine = ({ line, problem = {}, receipt, status }: AnswerLine): read
   line - 1,
   receipt === undefined
     ? answerOfProblem(status, problem)
-    : { _tag: "Committed", writeId: receipt.writeId, receipt: () => receiptOf(receipt) }
+    : { _tag: "Committed", writeId: receipt.writeId, clock: receipt.clock, receipt: () => receiptOf(receipt) }
 ]
 
 const answerOfProblem = (status: number, problem: { readonly [field: string]: unknown }): Answer => {

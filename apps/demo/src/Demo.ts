@@ -5,7 +5,6 @@
 import type { Progress } from "@quorum/server/tools"
 import { Clock, Effect, type FileSystem, type PlatformError, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
-import * as Batching from "./Batching.ts"
 import * as Client from "./Client.ts"
 import type { Cluster, ReplicaFailed } from "./Cluster.ts"
 import * as Import from "./Import.ts"
@@ -24,7 +23,7 @@ export const run = Effect.fnUntraced(function* (
 > {
   const { members, policy } = cluster
   const metrics = yield* Metrics.watch(cluster)
-  const client = metrics.counting(yield* Batching.make(yield* Client.make(members), members))
+  const client = metrics.counting(yield* Client.make(members))
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 

@@ -1,23 +1,27 @@
 /**
- * Imports lines through the client API: many writers at once, spread over the replicas that are alive, and every
- * accepted line followed to its end whatever happens to a replica.
+ * Imports lines through the client API: in groups that travel together, some of them under way at once, spread over the
+ * replicas that are alive, and every accepted line followed to its end whatever happens to a replica.
  *
- * Lines with the same key go to the same writer, one after the other, so the last of them in the file wins.
+ * Of lines with the same key the last in the file wins: within a group by their stamps, which are drawn in their order, and
+ * a group waits for those before it that have a key of its own.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { type LogId, type Entry, WriteId } from "@quorum/core"
 import { RecordKey } from "@quorum/core/adapter"
 import type { Lines } from "@quorum/server/tools"
-import { type Cause, Clock, Effect, Queue, Semaphore, Stream } from "effect"
+import { type Cause, Clock, Effect, Latch, Queue, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
+import * as Group from "./Group.ts"
 import type { Kill } from "./Report.ts"
 
-/** What was acknowledged for a key: the write, and the SHA-256 of its value. */
-export interface Acknowledged {
-  readonly writeId: string
+/** What was acknowledged for a key: the write, its clock, and the SHA-256 of its value. */
+export interface Acknowledged extends Pick<Committed, "clock" | "writeId"> {
   readonly sha256: string
 }
+
+/** The answer to a write that was acknowledged. */
+type Committed = Extract<Answer, { readonly _tag: "Committed" }>
 
 /** A line that was not imported, and why. */
 export interface LineProblem {
@@ -68,95 +72,75 @@ export const make = (): Import => ({
 export const inFlight = (state: Import): number =>
   Array.from(state.inFlight.values()).reduce((sum, count) => sum + count, 0)
 
-/** Notes that a write was acknowledged. */
-export const acknowledge = (state: Import, write: Entry.Write, writeId: WriteId.WriteId): void => {
-  const { log, seq } = WriteId.place(writeId)
-  state.newest = writeId
-  state.acknowledgedUpTo.set(log, Math.max(seq, state.acknowledgedUpTo.get(log) ?? 0))
-  const sha256 = createHash("sha256").update(write.value).digest("base64")
-  state.acknowledged.set(RecordKey.keyOf(write.namespace, write.key), { writeId, sha256 })
+/** Notes that a write was acknowledged, and is the newest of its key. */
+export const acknowledge = (state: Import, write: Entry.Write, answer: Committed): void => {
+  noteAcknowledged(state, answer.writeId)
+  noteNewest(state, RecordKey.keyOf(write.namespace, write.key), write, answer)
 }
 
-/** Imports all lines. `onProgress` runs whenever a write was sent or has got its answer, and must be quick. */
+/** Imports all lines. `onProgress` runs whenever writes were sent or have got their answers, and must be quick. */
 export const run = Effect.fnUntraced(function* <E, R>(options: {
   readonly state: Import
   readonly lines: Stream.Stream<Lines.Line, E, R>
   readonly cluster: Cluster
   readonly client: Client
+  /** How many writes are under way at once, at most. */
   readonly writers: number
   readonly onProgress: () => void
 }) {
   const { client, cluster, onProgress, state } = options
-  const bytes = yield* Semaphore.make(maxHeldBytes)
-  const queues = yield* Effect.replicateEffect(
-    Queue.make<Lines.WriteLine, Cause.Done>({ capacity: heldLines }),
-    options.writers
+  const groups = Math.min(options.writers, groupsPerReplica * cluster.members.length)
+  const dealer = makeDealer(state, Math.min(maxLines, Math.floor(options.writers / groups)))
+  const queue = yield* Queue.make<Dealt, Cause.Done>({ capacity: groups })
+
+  const watching = (member: Member): Group.Watcher => ({
+    onAsked: (writes) => {
+      state.inFlight.set(member, (state.inFlight.get(member) ?? 0) + writes)
+      onProgress()
+    },
+    onAnswers: (answers) => {
+      state.inFlight.set(member, state.inFlight.get(member)! - answers.length)
+      for (const answer of answers) note(state, answer)
+      onProgress()
+    }
+  })
+
+  /** Sends a group until each line is committed, refused, or out of time. */
+  const settle = Effect.fnUntraced(function* (group: Group.Group, home: number) {
+    const deadline = (yield* Clock.currentTimeMillis) + patienceMillis
+    let isFirst = true
+    for (let attempt = 0; group.open.length > 0; attempt++) {
+      if (attempt > 0 && (yield* Clock.currentTimeMillis) >= deadline) return
+      if (attempt > 0) yield* Effect.sleep(pauseMillis(attempt))
+      const member = choose(cluster, home + attempt)
+      if (member === undefined) continue
+      if (isFirst) state.sent += group.open.length
+      else state.sentAgain += group.open.length
+      isFirst = false
+      const watcher = watching(member)
+      yield* Group.send(client, member, group, watcher)
+      yield* Group.resume(client, member, group, watcher, deadline)
+    }
+  })
+
+  const deal = Stream.runForEachArray(options.lines, (lines) =>
+    Effect.forEach(dealer.add(lines), (group) => Queue.offer(queue, group), { discard: true })
+  ).pipe(
+    Effect.andThen(Effect.suspend(() => Effect.forEach(dealer.end(), (group) => Queue.offer(queue, group)))),
+    Effect.ensuring(Queue.end(queue))
   )
 
-  const tracked = (member: Member, request: Effect.Effect<Answer>): Effect.Effect<Answer> =>
-    Effect.suspend(() => {
-      state.inFlight.set(member, (state.inFlight.get(member) ?? 0) + 1)
-      onProgress()
-      return request
-    }).pipe(Effect.ensuring(Effect.sync(() => state.inFlight.set(member, state.inFlight.get(member)! - 1))))
-
-  /** Sends a write until it is committed, refused, or out of time. Returns what became of it. */
-  const settle = Effect.fnUntraced(function* (writer: Writer, write: Entry.Write) {
-    const deadline = (yield* Clock.currentTimeMillis) + patienceMillis
-    let answer: Answer = { _tag: "Unreachable", detail: "no replica is alive" }
-    let requests = 0
-    for (let attempt = 0; ; attempt++) {
-      const member = choose(cluster, writer.home + attempt)
-      if (attempt > 0) yield* Effect.sleep(pauseMillis(attempt))
-      // A clock with milliseconds has to tell what this writer wrote elsewhere before from what it writes now.
-      else if (writer.last !== undefined && member !== writer.last) yield* Effect.sleep(2)
-      if (member !== undefined) {
-        if (requests++ === 0) state.sent++
-        else state.sentAgain++
-        writer.last = member
-        answer = yield* tracked(member, client.write(member, write))
-        while (answer._tag === "NotMet" && (yield* Clock.currentTimeMillis) < deadline) {
-          state.notMet++
-          answer = yield* tracked(member, client.resume(member, answer.writeId))
-        }
-        if (answer._tag === "Unknown") state.outcomeUnknown++
-      }
-      if (answer._tag === "Committed" || answer._tag === "Refused") return answer
-      if ((yield* Clock.currentTimeMillis) >= deadline) return answer
-    }
-  })
-
-  const importLine = Effect.fnUntraced(function* (writer: Writer, { number, write }: Lines.WriteLine) {
-    const answer = yield* settle(writer, write)
-    if (answer._tag === "Committed") {
-      state.committed++
-      acknowledge(state, write, answer.writeId)
-    } else if (answer._tag === "Refused") {
-      state.accepted--
-      state.rejected.push({ line: number, reason: answer.detail })
-    } else {
-      state.failed.push({ line: number, reason: describe(answer) })
-    }
-    yield* bytes.release(sizeOf(write))
-    onProgress()
-  })
-
-  const deal = Stream.runForEach(options.lines, (line) => {
-    state.lines++
-    if (line._tag === "Rejected") {
-      state.rejected.push({ line: line.number, reason: line.reason })
-      return Effect.void
-    }
-    state.accepted++
-    return Effect.andThen(bytes.take(sizeOf(line.write)), Queue.offer(queues[lane(line.write, queues.length)]!, line))
-  }).pipe(Effect.ensuring(Effect.forEach(queues, Queue.end, { discard: true })))
-
   const write = Effect.forEach(
-    queues,
-    (queue, home) => {
-      const writer: Writer = { home, last: undefined }
-      return Stream.runForEach(Stream.fromQueue(queue), (line) => importLine(writer, line))
-    },
+    Array.from({ length: groups }, (_, home) => home),
+    (home) =>
+      Stream.runForEach(Stream.fromQueue(queue), (dealt) =>
+        Effect.gen(function* () {
+          yield* Effect.forEach(dealt.after, (earlier) => earlier.done.await, { discard: true })
+          yield* settle(dealt.group, home)
+          dealer.settled(dealt)
+          onProgress()
+        })
+      ),
     { concurrency: "unbounded", discard: true }
   )
   yield* Effect.all([deal, write], { concurrency: "unbounded", discard: true })
@@ -196,21 +180,15 @@ export const describe = (answer: Answer): string => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Writer {
-  /** Where in the ring of replicas it looks first. */
-  readonly home: number
-  /** The replica that it wrote to last. */
-  last: Member | undefined
-}
+/** How many groups are under way at once for each replica: one for which stamps are drawn, and one that is written. */
+const groupsPerReplica = 2
 
-/** How long one line may take, with all that is tried for it, in milliseconds. */
+/** How many lines a group has at most, and about how many bytes. */
+const maxLines = 1000
+const maxBytes = 512 * 1024
+
+/** How long one group may take, with all that is tried for it, in milliseconds. */
 const patienceMillis = 30_000
-
-/** Lines and bytes that are read ahead of the writers at most. */
-const heldLines = 16
-const maxHeldBytes = 32 * 1024 * 1024
-
-const sizeOf = (write: Entry.Write): number => Math.min(maxHeldBytes, write.value.length + write.key.length + 100)
 
 /** 5 ms, then longer, half a second at most. */
 const pauseMillis = (attempt: number): number => Math.min(500, 5 * 2 ** (attempt - 1))
@@ -226,10 +204,80 @@ const choose = (cluster: Cluster, start: number): Member | undefined => {
   return undefined
 }
 
-/** The writer of a key: FNV-1a over its UTF-16 units. */
-const lane = ({ key, namespace }: Entry.Write, lanes: number): number => {
-  let hash = 0x811c9dc5
-  const text = RecordKey.keyOf(namespace, key)
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return (hash >>> 0) % lanes
+/** Notes an answer as it comes. */
+const note = (state: Import, answer: Answer): void => {
+  if (answer._tag === "Unknown") state.outcomeUnknown++
+  else if (answer._tag === "NotMet") state.notMet++
+  else if (answer._tag === "Committed") {
+    state.committed++
+    noteAcknowledged(state, answer.writeId)
+  }
+}
+
+const noteAcknowledged = (state: Import, writeId: WriteId.WriteId): void => {
+  const { log, seq } = WriteId.place(writeId)
+  state.newest = writeId
+  state.acknowledgedUpTo.set(log, Math.max(seq, state.acknowledgedUpTo.get(log) ?? 0))
+}
+
+const noteNewest = (state: Import, key: string, { value }: Entry.Write, { clock, writeId }: Committed): void =>
+  void state.acknowledged.set(key, { writeId, clock, sha256: hash("sha256", value, "base64") })
+
+/** A group, and what has to be settled before it is sent. */
+interface Dealt {
+  readonly group: Group.Group
+  readonly keys: ReadonlyArray<string>
+  readonly after: ReadonlySet<Dealt>
+  readonly done: Latch.Latch
+}
+
+/** Cuts lines into groups, counts them, and remembers which group has a key. */
+const makeDealer = (state: Import, maxLines: number) => {
+  let lines: Array<Lines.WriteLine> = []
+  let bytes = 0
+  const newest = new Map<string, Dealt>()
+
+  const cut = (): ReadonlyArray<Dealt> => {
+    if (lines.length === 0) return []
+    const keys = lines.map(({ write }) => RecordKey.keyOf(write.namespace, write.key))
+    const after = new Set(keys.map((key) => newest.get(key)).filter((earlier) => earlier !== undefined))
+    const dealt: Dealt = { group: Group.make(lines), keys, after, done: Latch.makeUnsafe(false) }
+    for (const key of keys) newest.set(key, dealt)
+    lines = []
+    bytes = 0
+    return [dealt]
+  }
+
+  return {
+    /** Takes lines in, and returns the groups that are full. */
+    add: (more: ReadonlyArray<Lines.Line>): ReadonlyArray<Dealt> =>
+      more.flatMap((line) => {
+        state.lines++
+        if (line._tag === "Rejected") {
+          state.rejected.push({ line: line.number, reason: line.reason })
+          return []
+        }
+        state.accepted++
+        lines.push(line)
+        bytes += line.write.value.length
+        return lines.length >= maxLines || bytes >= maxBytes ? cut() : []
+      }),
+    /** The last group. */
+    end: cut,
+    /** A group has its answers: of its lines with one key the last that was acknowledged stays. */
+    settled: (dealt: Dealt): void => {
+      const { answers, lines } = dealt.group
+      for (const [i, { number, write }] of lines.entries()) {
+        const answer = answers[i]!
+        const key = dealt.keys[i]!
+        if (newest.get(key) === dealt) newest.delete(key)
+        if (answer._tag === "Committed") noteNewest(state, key, write, answer)
+        else if (answer._tag === "Refused") {
+          state.accepted--
+          state.rejected.push({ line: number, reason: answer.detail })
+        } else state.failed.push({ line: number, reason: describe(answer) })
+      }
+      dealt.done.openUnsafe()
+    }
+  }
 }

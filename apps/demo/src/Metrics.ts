@@ -3,9 +3,9 @@
  */
 import type { Entry } from "@quorum/core"
 import { Definitions } from "@quorum/metrics"
-import { Effect, Option, Schedule } from "effect"
+import { Effect, Exit, Option, Schedule, Stream } from "effect"
 import { HttpClient } from "effect/http"
-import type { Client } from "./Client.ts"
+import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import type { Seen } from "./Report.ts"
 
@@ -62,20 +62,37 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
     return known
   }
 
+  const noteAnswer = (member: Member, write: Entry.Write, { _tag }: Answer): void => {
+    const known = count(member)
+    if (_tag === "Committed") {
+      known.committed++
+      if (doubtful.has(write)) known.repeated++
+    } else if (_tag === "Unknown") {
+      known.unknown++
+      doubtful.add(write)
+    } else if (_tag === "NotMet") known.notMet++
+  }
+
   return {
     /** A client whose answers are counted. */
     counting: (client: Client): Client => ({
       ...client,
       write: (member, write, w) =>
-        Effect.tap(client.write(member, write, w), (answer) =>
-          Effect.sync(() => {
-            if (answer._tag === "Committed") count(member).committed++
-            if (answer._tag === "Committed" && doubtful.has(write)) count(member).repeated++
-            if (answer._tag === "Unknown") doubtful.add(write)
-            if (answer._tag === "NotMet") count(member).notMet++
-            if (answer._tag === "Unknown") count(member).unknown++
-          })
-        )
+        Effect.tap(client.write(member, write, w), (answer) => Effect.sync(() => noteAnswer(member, write, answer))),
+      writeMany: (member, writes) => {
+        const silent = new Set(writes.keys())
+        const rest = (exit: Exit.Exit<unknown, Answer>): void => {
+          const said = Option.getOrElse(Exit.findErrorOption(exit), (): Answer => ({ _tag: "Unknown", detail: "" }))
+          for (const place of silent) noteAnswer(member, writes[place]!.write, said)
+        }
+        return Stream.mapArray(client.writeMany(member, writes), (answers) => {
+          for (const [place, answer] of answers) {
+            silent.delete(place)
+            noteAnswer(member, writes[place]!.write, answer)
+          }
+          return answers
+        }).pipe(Stream.onExit((exit) => Effect.sync(() => rest(exit))))
+      }
     }),
     /** What a replica that was not among the killed says, once nobody is behind any more, or after a while. */
     seen: Effect.fnUntraced(function* (killed: ReadonlyArray<string>) {

@@ -4,7 +4,7 @@
 import { Entry, type WriteId } from "@quorum/core"
 import { Lines, Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
-import type { Client } from "./Client.ts"
+import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import * as Compare from "./Compare.ts"
 import * as Import from "./Import.ts"
@@ -33,7 +33,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   yield* start({ client, cluster, state }, members)
   yield* say(`${members.length} replicas run: ${members.map(({ id, url }) => `${id} at ${url}`).join(", ")}`)
   yield* say(
-    `Importing ${Text.number(lines)} lines with ${options.writers} writers; a write is committed when ` +
+    `Importing ${Text.number(lines)} lines, up to ${Text.number(options.writers)} at once; a write is committed when ` +
       `${policy.w} of ${policy.n} replicas hold it`
   )
   const kills: Array<typeof Report.Kill.Type> = []
@@ -112,8 +112,9 @@ export const recover = Effect.fnUntraced(function* ({
 
   const { answer, survivor } = shortage
   if (answer?._tag === "NotMet" && survivor !== undefined) {
-    const committed = yield* resume(client, survivor, answer.writeId)
-    if (committed) Import.acknowledge(state, write, answer.writeId)
+    const resumed = yield* resume(client, survivor, answer.writeId)
+    const committed = resumed?._tag === "Committed"
+    if (committed) Import.acknowledge(state, write, resumed)
     else problems.push("the write without a quorum was not committed later")
     yield* say(`The same write, ${answer.writeId}, is now ${committed ? "committed" : "still not committed"}`)
   }
@@ -205,13 +206,15 @@ const start = Effect.fnUntraced(function* ({ client, cluster }: Context, dead: R
 })
 
 /** Waits for the quorum of a write, again and again for a while. */
-const resume = (client: Client, member: Member, writeId: WriteId.WriteId): Effect.Effect<boolean> =>
-  client.resume(member, writeId).pipe(
-    Effect.tap(Effect.sleep(pollMillis)),
-    Effect.repeat({ until: (answer) => answer._tag === "Committed" }),
-    Effect.timeoutOption(connectMillis),
-    Effect.map((answer) => answer._tag === "Some")
-  )
+const resume = (client: Client, member: Member, writeId: WriteId.WriteId): Effect.Effect<Answer | undefined> =>
+  client
+    .resume(member, writeId)
+    .pipe(
+      Effect.tap(Effect.sleep(pollMillis)),
+      Effect.repeat({ until: (answer) => answer._tag === "Committed" }),
+      Effect.timeoutOption(connectMillis),
+      Effect.map(Option.getOrUndefined)
+    )
 
 // ---------------------------------------------------------------------------------------------------------------------
 

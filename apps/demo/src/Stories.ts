@@ -44,7 +44,7 @@ export const missedQuorum = Effect.fnUntraced(function* (
   const last = yield* resume(client, writer, answer.writeId, n)
   const receipt = last._tag === "Committed" ? last.receipt() : null
   const committedAfterMs = receipt === null ? null : yield* passed
-  if (receipt !== null) Import.acknowledge(state, missed, receipt.writeId)
+  if (last._tag === "Committed") Import.acknowledge(state, missed, last)
   yield* say(
     `  ${stopped.id} goes on: the same write, ${answer.writeId}, ${receipt === null ? "has no receipt" : "is on all"}`
   )
@@ -72,7 +72,7 @@ export const wrongClock = Effect.fnUntraced(function* (
     const problems = [earlier, later].map((answer) => `a write by a wrong clock: ${Import.describe(answer)}`)
     return { story: null, problems }
   }
-  Import.acknowledge(state, second, later.writeId)
+  Import.acknowledge(state, second, later)
   const shown = yield* Effect.forEach(cluster.members, (member) =>
     Effect.map(
       client.read(member, second.namespace, second.key, { atLeast: later.writeId }),
@@ -108,7 +108,7 @@ export const ownWrites = Effect.fnUntraced(function* ({ client, cluster, state }
     return { story: null, problems: [`the write that is read back: ${Import.describe(answer)}`] }
   }
   const { writeId } = answer
-  Import.acknowledge(state, own, writeId)
+  Import.acknowledge(state, own, answer)
   const reads = yield* Effect.forEach(
     others,
     (member) =>

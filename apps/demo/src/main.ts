@@ -58,7 +58,7 @@ const flags = {
     Flag.withDefault(3)
   ),
   transport: Flags.transport("http"),
-  writers: Flags.writers("How many writes are under way at once", 1024),
+  writers: Flags.writers("How many writes are under way at once", 6000),
   metrics: Flag.Boolean("metrics").pipe(
     Flag.withDescription("Print where Prometheus finds the metrics of the replicas"),
     Flag.withDefault(false)

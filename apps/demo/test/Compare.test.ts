@@ -14,18 +14,19 @@ const watermark = (name: string, seq: number, chain = "00000000000000aa") => ({
   chain: chain as Chain.Chain
 })
 
-const record = (key: string, value: string, seq: number, namespace = "n"): Compare.Compared => ({
+const record = (key: string, value: string, seq: number, namespace = "n", wallTime = seq): Compare.Compared => ({
   namespace,
   key,
   value: new TextEncoder().encode(value),
-  writeId: WriteId.make(log("a"), seq, 0)
+  writeId: WriteId.make(log("a"), seq, 0),
+  clock: { wallTime, logical: 0 }
 })
 
 const acknowledged = (records: ReadonlyArray<Compare.Compared>) =>
   new Map(
-    records.map(({ key, namespace, value, writeId }) => [
+    records.map(({ clock, key, namespace, value, writeId }) => [
       RecordKey.keyOf(namespace, key),
-      { writeId, sha256: createHash("sha256").update(value).digest("base64") }
+      { writeId, clock, sha256: createHash("sha256").update(value).digest("base64") }
     ])
   )
 
@@ -53,6 +54,11 @@ describe("what a replica holds", () => {
     assert.deepStrictEqual(content([all[0]!, record("b", "2", 9), all[2]!]).wrong, [
       "n/b: a@0000000000000001:2.00000000 was acknowledged, a@0000000000000001:9.00000000 is there"
     ])
+  })
+
+  it("is right when a copy of the write is there, which has another place and the same version", () => {
+    assert.deepStrictEqual(content([all[0]!, record("b", "2", 9, "n", 2), all[2]!]).wrong, [])
+    assert.lengthOf(content([all[0]!, record("b", "3", 9, "n", 2), all[2]!]).wrong, 1)
   })
 
   it("is wrong when the bytes differ", () => {
