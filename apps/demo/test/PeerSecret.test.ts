@@ -1,6 +1,6 @@
 /** Who gets into a replica set that shares a secret, over both transports: its members, and nobody else (L39). */
 import { request } from "node:http"
-import { NodeCrypto, NodeHttpClient, NodeWS } from "@effect/platform-node"
+import { NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Entry,
@@ -23,6 +23,7 @@ import {
 import { HttpPeerTransport } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Greeting } from "@quorum/testing"
+import { NodeCodes } from "@quorum/tls"
 import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
@@ -86,7 +87,7 @@ const greet = Effect.fnUntraced(function* (
 ) {
   const context = yield* transports[transport]({ ...dead, b: `http://127.0.0.1:${port}` }).pipe(
     Layer.provide(PeerSecret.layer(secret)),
-    Layer.provide([NodeCrypto.layerMac, setOf(as)]),
+    Layer.provide([NodeCodes.layer, setOf(as)]),
     Layer.build
   )
   const client = yield* Context.get(context, PeerTransport.PeerTransport).connect(b)

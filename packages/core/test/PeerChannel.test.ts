@@ -1,13 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaId, ReplicaSet } from "../src/index.ts"
 import { PeerChannel, PeerSecret } from "../src/adapter.ts"
-import { Effect, Layer, Option, Redacted } from "effect"
-import { Mac, SecureRandom } from "effect/crypto"
+import { Effect, Option, Redacted } from "effect"
+import * as Codes from "./support/codes.ts"
 
 const id = ReplicaId.make
 const members = ["a", "b", "c"]
 const shared = "0123456789abcdef0123456789abcdef"
-const mac = Layer.provide(Mac.layerWebCrypto, SecureRandom.layerWebCrypto)
 
 /** What a member has of a secret. */
 const secretOf = Effect.fnUntraced(function* (self: string, text = shared, cluster = "test") {
@@ -17,7 +16,7 @@ const secretOf = Effect.fnUntraced(function* (self: string, text = shared, clust
     return secret
   }).pipe(
     Effect.provide(PeerSecret.layer(Redacted.make(text))),
-    Effect.provide([mac, ReplicaSet.layer({ cluster, self, members })])
+    Effect.provide([Codes.layer, ReplicaSet.layer({ cluster, self, members })])
   )
 })
 
@@ -28,7 +27,7 @@ const doorOf = Effect.fnUntraced(function* (self: string, capacity = 4) {
 /** A channel from a member to a door, which is b's unless said. */
 const channelTo = Effect.fnUntraced(function* (door: PeerChannel.Door, self = "a", called = "b") {
   const opening = PeerChannel.open(yield* secretOf(self), id(called))
-  const answer = yield* door.received(opening.bytes)
+  const answer = door.received(opening.bytes)
   assert(answer?._tag === "Opened")
   return yield* opening.answered(answer.bytes)
 })
@@ -41,10 +40,10 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      const received = yield* door.received(yield* channel.seal(frame(1)))
+      const received = door.received(channel.seal(frame(1)))
       assert(received?._tag === "Request")
       assert.deepStrictEqual([received.caller, Array.from(received.frame)], [id("a"), Array.from(frame(1))])
-      const answer = yield* channel.open(yield* received.seal(frame(2)))
+      const answer = channel.open(received.seal(frame(2)))
       assert.deepStrictEqual(answer && Array.from(answer), Array.from(frame(2)))
     })
   )
@@ -53,10 +52,60 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      const sealed = yield* channel.seal(frame(1))
-      assert.isDefined(yield* door.received(sealed))
-      assert.isDefined(yield* door.received(yield* channel.seal(frame(2))))
-      assert.isUndefined(yield* door.received(sealed))
+      const sealed = channel.seal(frame(1))
+      assert.isDefined(door.received(sealed))
+      assert.isDefined(door.received(channel.seal(frame(2))))
+      assert.isUndefined(door.received(sealed))
+    })
+  )
+
+  it.effect("an answer that is sent again is taken once", () =>
+    Effect.gen(function* () {
+      const door = yield* doorOf("b")
+      const channel = yield* channelTo(door)
+      const received = door.received(channel.seal(frame(1)))
+      assert(received?._tag === "Request")
+      const [first, second] = [received.seal(frame(1)), received.seal(frame(2))]
+      assert.isDefined(channel.open(second))
+      assert.isDefined(channel.open(first))
+      for (const answer of [first, second]) assert.isUndefined(channel.open(answer))
+    })
+  )
+
+  it.effect("no key makes codes of two messages with one number", () =>
+    Effect.gen(function* () {
+      const made = new Map<string, string>()
+      const spied = (secret: PeerSecret.Secret): PeerSecret.Secret => ({
+        ...secret,
+        codes: {
+          ...secret.codes,
+          coder: (key) => {
+            const coder = secret.codes.coder(key)
+            return (number, data) => {
+              const use = `${Buffer.from(key).toString("hex")} ${number}`
+              const text = Buffer.from(data).toString("hex")
+              assert.strictEqual(made.get(use) ?? text, text)
+              made.set(use, text)
+              return coder(number, data)
+            }
+          }
+        }
+      })
+      const door = PeerChannel.door(spied(yield* secretOf("b")), 4)
+      for (const self of ["a", "c", "a"]) {
+        const opening = PeerChannel.open(spied(yield* secretOf(self)), id("b"))
+        const answer = door.received(opening.bytes)
+        assert(answer?._tag === "Opened")
+        const channel = yield* opening.answered(answer.bytes)
+        // Frames with one number of their own, as from a caller that counts on from the start.
+        for (const each of [1, 1, 2]) {
+          const received = door.received(channel.seal(frame(each)))
+          assert(received?._tag === "Request")
+          for (const said of [1, 2]) assert.isDefined(channel.open(received.seal(frame(said))))
+        }
+      }
+      // Two directions of three channels, with 3 requests and 6 answers each.
+      assert.strictEqual(made.size, 3 * (3 + 6))
     })
   )
 
@@ -64,13 +113,14 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      const sealed = yield* Effect.forEach([1, 2, 3], (number) => channel.seal(frame(number)))
-      for (const bytes of [sealed[2]!, sealed[0]!]) assert.isDefined(yield* door.received(bytes))
-      assert.isDefined(yield* door.received(yield* channel.seal(frame(1025))))
-      assert.isUndefined(yield* door.received(sealed[0]!))
-      assert.isDefined(yield* door.received(sealed[1]!))
-      assert.isDefined(yield* door.received(yield* channel.seal(frame(9000))))
-      for (const bytes of sealed) assert.isUndefined(yield* door.received(bytes))
+      const sealed = Array.from({ length: 9000 }, () => channel.seal(frame(1)))
+      const sent = (number: number) => door.received(sealed[number - 1]!)
+      for (const number of [3, 1, 1025]) assert.isDefined(sent(number))
+      assert.isUndefined(sent(1))
+      assert.isDefined(sent(2))
+      assert.isDefined(sent(9000))
+      for (const number of [1, 2, 3, 4, 1025, 9000 - 1024]) assert.isUndefined(sent(number))
+      assert.isDefined(sent(9000 - 1023))
     })
   )
 
@@ -78,18 +128,18 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      const sealed = yield* channel.seal(frame(1))
+      const sealed = channel.seal(frame(1))
       for (let at = 0; at < sealed.length; at++) {
         const changed = sealed.with(at, sealed[at]! ^ 1)
-        assert.isUndefined(yield* door.received(changed), `byte ${at}`)
-        assert.isUndefined(yield* door.received(sealed.subarray(0, at)), `cut off at ${at}`)
+        assert.isUndefined(door.received(changed), `byte ${at}`)
+        assert.isUndefined(door.received(sealed.subarray(0, at)), `cut off at ${at}`)
       }
-      const received = yield* door.received(sealed)
+      const received = door.received(sealed)
       assert(received?._tag === "Request")
-      const answer = yield* received.seal(frame(1))
+      const answer = received.seal(frame(1))
       for (let at = 0; at < answer.length; at++) {
-        assert.isUndefined(yield* channel.open(answer.with(at, answer[at]! ^ 1)), `byte ${at}`)
-        assert.isUndefined(yield* channel.open(answer.subarray(0, at)), `cut off at ${at}`)
+        assert.isUndefined(channel.open(answer.with(at, answer[at]! ^ 1)), `byte ${at}`)
+        assert.isUndefined(channel.open(answer.subarray(0, at)), `cut off at ${at}`)
       }
     })
   )
@@ -98,11 +148,11 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      const sealed = yield* channel.seal(frame(1))
-      assert.isUndefined(yield* channel.open(sealed.with(0, 0xc4)))
-      const received = yield* door.received(sealed)
+      const sealed = channel.seal(frame(1))
+      assert.isUndefined(channel.open(sealed.with(0, 0xc4)))
+      const received = door.received(sealed)
       assert(received?._tag === "Request")
-      assert.isUndefined(yield* door.received((yield* received.seal(frame(2))).with(0, 0xc3)))
+      assert.isUndefined(door.received(received.seal(frame(2)).with(0, 0xc3)))
     })
   )
 
@@ -110,19 +160,19 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const [one, other] = [yield* channelTo(door), yield* channelTo(door)]
-      const sealed = yield* one.seal(frame(1))
-      const name = (yield* other.seal(frame(1))).subarray(1, 17)
+      const sealed = one.seal(frame(1))
+      const name = other.seal(frame(1)).subarray(1, 17)
       const moved = Uint8Array.from(sealed)
       moved.set(name, 1)
-      assert.isUndefined(yield* door.received(moved))
-      assert.isUndefined(yield* (yield* doorOf("b")).received(sealed))
+      assert.isUndefined(door.received(moved))
+      assert.isUndefined((yield* doorOf("b")).received(sealed))
     })
   )
 
   it.effect("an opening that is relayed to another member is not answered as the one that was called", () =>
     Effect.gen(function* () {
       const opening = PeerChannel.open(yield* secretOf("a"), id("b"))
-      const answer = yield* (yield* doorOf("c")).received(opening.bytes)
+      const answer = (yield* doorOf("c")).received(opening.bytes)
       assert(answer?._tag === "Opened")
       const error = yield* Effect.flip(opening.answered(answer.bytes))
       assert.strictEqual(error.reason, "invalid_answer")
@@ -134,13 +184,13 @@ describe("PeerChannel", () => {
       const door = yield* doorOf("b")
       for (const theirs of [yield* secretOf("a", shared.toUpperCase()), yield* secretOf("a", shared, "other")]) {
         const opening = PeerChannel.open(theirs, id("b"))
-        const answer = yield* door.received(opening.bytes)
+        const answer = door.received(opening.bytes)
         assert(answer?._tag === "Opened")
         yield* Effect.flip(opening.answered(answer.bytes))
         const foreign = { ...theirs, members: { ...theirs.members, self: id("b"), peers: [id("a"), id("c")] } }
         const imposter = PeerChannel.door(foreign, 4)
         const call = PeerChannel.open(yield* secretOf("a"), id("b"))
-        const claimed = yield* imposter.received(call.bytes)
+        const claimed = imposter.received(call.bytes)
         assert(claimed?._tag === "Opened")
         yield* Effect.flip(call.answered(claimed.bytes))
       }
@@ -150,7 +200,7 @@ describe("PeerChannel", () => {
   it.effect("an answer to an opening that was seen before opens nothing", () =>
     Effect.gen(function* () {
       const secret = yield* secretOf("a")
-      const seen = yield* (yield* doorOf("b")).received(PeerChannel.open(secret, id("b")).bytes)
+      const seen = (yield* doorOf("b")).received(PeerChannel.open(secret, id("b")).bytes)
       assert(seen?._tag === "Opened")
       yield* Effect.flip(PeerChannel.open(secret, id("b")).answered(seen.bytes))
     })
@@ -160,11 +210,11 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const secret = yield* secretOf("a")
-      const opened = yield* door.received(PeerChannel.open(secret, id("b")).bytes)
+      const opened = door.received(PeerChannel.open(secret, id("b")).bytes)
       assert(opened?._tag === "Opened")
-      const bytes = Uint8Array.of(0xc3, ...opened.bytes.subarray(1, 17), ...frame(1))
-      const code = yield* secret.mac.sign(yield* Mac.key(Mac.hmacSha256, opened.bytes.slice(17)), bytes)
-      assert.isUndefined(yield* door.received(Uint8Array.of(...bytes, ...code)))
+      const bytes = Uint8Array.of(0xc3, ...opened.bytes.subarray(1, 17), 0, 0, 0, 0, 0, 1, ...frame(1))
+      const code = secret.codes.coder(opened.bytes.slice(17))(1, bytes)
+      assert.isUndefined(door.received(Uint8Array.of(...bytes, ...code)))
     })
   )
 
@@ -174,10 +224,10 @@ describe("PeerChannel", () => {
       const secret = yield* secretOf("a")
       for (const self of ["d", "b", ""]) {
         const members = { ...secret.members, self: self as ReplicaId.ReplicaId }
-        assert.isUndefined(yield* door.received(PeerChannel.open({ ...secret, members }, id("b")).bytes))
+        assert.isUndefined(door.received(PeerChannel.open({ ...secret, members }, id("b")).bytes))
       }
       for (const bytes of [frame(1), new Uint8Array(0), Uint8Array.of(0xc1), Uint8Array.of(0xc3, 1, 2)]) {
-        assert.isUndefined(yield* door.received(bytes))
+        assert.isUndefined(door.received(bytes))
       }
     })
   )
@@ -186,11 +236,11 @@ describe("PeerChannel", () => {
     Effect.gen(function* () {
       const door = yield* doorOf("b")
       const channel = yield* channelTo(door)
-      assert.isDefined(yield* door.received(yield* channel.seal(frame(1))))
+      assert.isDefined(door.received(channel.seal(frame(1))))
       const stale = yield* channelTo(door)
       for (let i = 0; i < 4; i++) yield* channelTo(door, "c")
-      assert.isDefined(yield* door.received(yield* channel.seal(frame(2))))
-      assert.isUndefined(yield* door.received(yield* stale.seal(frame(1))))
+      assert.isDefined(door.received(channel.seal(frame(2))))
+      assert.isUndefined(door.received(stale.seal(frame(1))))
     })
   )
 
@@ -201,13 +251,13 @@ describe("PeerChannel", () => {
       const gets = Effect.fnUntraced(function* (calling: string, called: string) {
         const door = PeerChannel.door(yield* secretOf("b", called), 4)
         const opening = PeerChannel.open(yield* secretOf("a", calling), id("b"))
-        const answer = yield* door.received(opening.bytes)
+        const answer = door.received(opening.bytes)
         assert(answer?._tag === "Opened")
         const channel = yield* Effect.option(opening.answered(answer.bytes))
         if (Option.isNone(channel)) return false
-        const received = yield* door.received(yield* channel.value.seal(frame(1)))
+        const received = door.received(channel.value.seal(frame(1)))
         assert(received?._tag === "Request")
-        assert.isDefined(yield* channel.value.open(yield* received.seal(frame(1))))
+        assert.isDefined(channel.value.open(received.seal(frame(1))))
         return true
       })
       for (const [i, one] of steps.entries()) {

@@ -2,10 +2,10 @@
  * A replica on Node that speaks HTTP, in one line: what reaches its peers, what answers them, and what answers clients.
  */
 import { createServer } from "node:http"
-import { NodeCrypto, NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import { NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import { type PeerTransport, type PeerUrls, PeerSecret, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
-import { PeerTls } from "@quorum/tls"
+import { NodeCodes, PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
@@ -80,7 +80,7 @@ export const serve =
     ).pipe(
       Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
-      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
+      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCodes.layer)),
       Layer.provide(
         PeerSecret.layerListening({
           host,

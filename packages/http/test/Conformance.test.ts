@@ -1,7 +1,8 @@
-import { NodeCrypto, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { ReplicaSet } from "@quorum/core"
 import { PeerHandler, PeerSecret, PeerTransport } from "@quorum/core/adapter"
 import { TransportConformance, Wire } from "@quorum/testing"
+import { NodeCodes } from "@quorum/tls"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpServer } from "effect/http"
 import * as Http from "node:http"
@@ -16,7 +17,7 @@ const wire = (secret?: Redacted.Redacted<string>) =>
           Layer.provide(Layer.succeed(PeerHandler.PeerHandler, handler)),
           Layer.provide(PeerSecret.layer(secret)),
           Layer.provide([
-            NodeCrypto.layerMac,
+            NodeCodes.layer,
             ReplicaSet.layer({ cluster: "conformance", self, members: ["a", "b", "c"] })
           ]),
           Layer.provideMerge(NodeHttpServer.layerServer(() => Http.createServer(), { host: "127.0.0.1", port: 0 })),
@@ -32,7 +33,7 @@ const wire = (secret?: Redacted.Redacted<string>) =>
         }).pipe(
           Layer.provide(NodeHttpClient.layerUndici),
           Layer.provide(PeerSecret.layer(secret)),
-          Layer.provide(NodeCrypto.layerMac),
+          Layer.provide(NodeCodes.layer),
           Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
           Layer.build,
           Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))

@@ -2,7 +2,7 @@
  * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
  */
 import { createServer } from "node:http"
-import { NodeCrypto, NodeFileSystem, NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { NodeFileSystem, NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   PeerProtocol,
@@ -12,7 +12,7 @@ import {
   ReplicaServer,
   ServerLimits
 } from "@quorum/core/adapter"
-import { PeerTls } from "@quorum/tls"
+import { NodeCodes, PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as WsPeerServer from "./WsPeerServer.ts"
@@ -84,7 +84,7 @@ export const serve =
     ).pipe(
       Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
-      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCrypto.layerMac)),
+      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCodes.layer)),
       Layer.provide(
         PeerSecret.layerListening({
           host,

@@ -130,9 +130,7 @@ const serveOn = (
             isGreeted ||= said._tag === "hello" && Result.isSuccess(said.result)
             return PeerFrame.encodeAnswer(number, said)
           }),
-          Effect.flatMap((bytes) =>
-            isSealed ? Effect.flatMap(sealed.seal(bytes), writer.write) : writer.write(bytes)
-          ),
+          Effect.flatMap((bytes) => writer.write(isSealed ? sealed.seal(bytes) : bytes)),
           Effect.catchDefect(() => writer.write(new Socket.CloseEvent(1011, "the request could not be answered"))),
           Effect.ensuring(slots.release(1))
         ),
@@ -146,7 +144,7 @@ const serveOn = (
     const taken = Effect.fnUntraced(function* (frame: Uint8Array | string) {
       if (typeof frame === "string" || frame.length > maxBytes) return "refused"
       if (door === undefined) return yield* answered(frame)
-      const received = yield* door.received(frame)
+      const received = door.received(frame)
       if (received?._tag === "Request") return yield* answered(received.frame, received)
       // One channel for a connection.
       if (received === undefined || isOpened) return "unproven"

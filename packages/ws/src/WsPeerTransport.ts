@@ -117,12 +117,12 @@ const clientOf = Effect.fnUntraced(function* (
   }
 
   /** Takes a message of a channel; the first opens it. */
-  const unsealed = Effect.fnUntraced(function* (bytes: Uint8Array | string) {
+  const unsealed = (bytes: Uint8Array | string): PeerProtocol.PeerUnreachable | undefined => {
     if (typeof bytes === "string" || bytes.length > maxBytes) return received(bytes)
     if (channel === undefined) return void Deferred.doneUnsafe(challenge, Effect.succeed(bytes))
-    const frame = yield* channel.open(bytes)
+    const frame = channel.open(bytes)
     return frame === undefined ? invalid(PeerChannel.notProven) : received(frame)
-  })
+  }
 
   /** However the connection ends, every call on it fails, those that are made later too. */
   const end = (error: PeerProtocol.PeerUnreachable): void => {
@@ -137,7 +137,7 @@ const clientOf = Effect.fnUntraced(function* (
     Deferred.doneUnsafe(opened, Effect.void)
     while (true) {
       for (const frame of yield* pull) {
-        const error = opening === undefined ? received(frame) : yield* unsealed(frame)
+        const error = opening === undefined ? received(frame) : unsealed(frame)
         if (error !== undefined) return yield* error
       }
     }
@@ -158,7 +158,7 @@ const clientOf = Effect.fnUntraced(function* (
       const answer = Deferred.makeUnsafe<PeerFrame.Answer, PeerProtocol.PeerUnreachable>()
       waiting.set(number, answer)
       return Deferred.await(opened).pipe(
-        Effect.andThen(channel === undefined ? writer.write(frame) : Effect.flatMap(channel.seal(frame), writer.write)),
+        Effect.andThen(writer.write(channel === undefined ? frame : channel.seal(frame))),
         Effect.mapError((error) => ended ?? broken(peer, error)),
         Effect.andThen(Deferred.await(answer)),
         Effect.ensuring(Effect.sync(() => waiting.delete(number)))

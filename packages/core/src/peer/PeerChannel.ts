@@ -8,27 +8,31 @@
  * |---|---|---|
  * | caller | `c1` | its id (1 byte of length), a nonce (16 bytes) |
  * | called | `c2` | the channel, which is a nonce too (16), and a proof (32) |
- * | caller | `c3` | the channel (16), a frame, and its code (32) |
- * | called | `c4` | the channel (16), a frame, and its code (32) |
+ * | caller | `c3` | the channel (16), a number (6), a frame, and its code (16) |
+ * | called | `c4` | the channel (16), a number (6), a frame, and its code (16) |
  *
- * Proofs and codes are HMAC-SHA-256. The keys of the codes, one for each direction, follow from the secret, the replica
- * set, both ids and both nonces: so a frame counts on the one channel for which it was made, from caller to called, and
- * once, since the number of a request is taken once. Handshakes travel in it, and with them both incarnations and the
- * session.
+ * Proofs are HMAC-SHA-256, and so are the keys of the codes, one for each direction, which follow from the secret, the
+ * replica set, both ids and both nonces. A code covers all that comes before it, and each side numbers what it sends on a
+ * channel, from 1 on. So a frame counts on the one channel for which it was made, in one direction, and once, since
+ * a number is taken once; and no key ever makes two codes with one number. Handshakes travel in it, and with them both
+ * incarnations and the session.
  */
 import { Effect } from "effect"
 import { Mac, SecureRandom } from "effect/crypto"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
+import type { Coder, Prover } from "./PeerCodes.ts"
 import type { Secret } from "./PeerSecret.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as Seen from "./internal/Seen.ts"
 
+/** A frame that only the other end takes, and once. */
+export type Seal = (frame: Uint8Array) => Uint8Array
+
 /** The caller's end of a channel. */
 export interface Channel {
-  /** A request that only the peer takes, and once. The numbers of requests have to differ. */
-  readonly seal: (frame: Uint8Array) => Effect.Effect<Uint8Array>
-  /** The answer in it, if it is the peer's, of this channel. */
-  readonly open: (bytes: Uint8Array) => Effect.Effect<Uint8Array | undefined>
+  readonly seal: Seal
+  /** The answer in it, if it is the peer's, of this channel, and did not come before. */
+  readonly open: (bytes: Uint8Array) => Uint8Array | undefined
 }
 
 /** What a replica makes of bytes that came: an answer to an opening, or a request of a member and how to answer it. */
@@ -38,14 +42,14 @@ export type Received =
       readonly _tag: "Request"
       readonly frame: Uint8Array
       readonly caller: ReplicaId
-      readonly seal: Channel["seal"]
+      readonly seal: Seal
       /** The channel, the same for all that comes on it. */
       readonly channel: object
     }
 
 /** The called end of channels. Undefined is what proves nothing: it is answered with nothing that says more. */
 export interface Door {
-  readonly received: (bytes: Uint8Array) => Effect.Effect<Received | undefined>
+  readonly received: (bytes: Uint8Array) => Received | undefined
 }
 
 /** What is told of a peer whose answer does not prove that it is its own. */
@@ -57,23 +61,22 @@ export const open = (secret: Secret, peer: ReplicaId) => {
   const nonce = SecureRandom.randomBytesUnsafe(nonceBytes)
   return {
     bytes: join(Uint8Array.of(kinds.open), Uint8Array.of(self.length), ascii.encode(self), nonce),
-    answered: Effect.fnUntraced(function* (answer: Uint8Array) {
-      const id = answer.subarray(1, 1 + nonceBytes)
+    answered: (answer: Uint8Array): Effect.Effect<Channel, PeerProtocol.PeerUnreachable> => {
+      const id = answer.slice(1, 1 + nonceBytes)
       const names = { cluster, caller: self, called: peer, nonce, id }
-      const isAnswer = answer.length === 1 + nonceBytes + macBytes && answer[0] === kinds.opened
-      const key = isAnswer ? yield* keyBehind(secret, names, answer.subarray(1 + nonceBytes)) : undefined
-      if (key === undefined) {
+      const isAnswer = answer.length === 1 + nonceBytes + proofBytes && answer[0] === kinds.opened
+      const prover = isAnswer ? proverBehind(secret, names, answer.subarray(1 + nonceBytes)) : undefined
+      if (prover === undefined) {
         const detail = "what answers does not prove that it is this peer; all members need the same secret"
-        return yield* new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+        return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail }))
       }
-      const out = yield* keyOf(secret, key, "request", names)
-      const back = yield* keyOf(secret, key, "answer", names)
-      const channel: Channel = {
-        seal: (frame) => seal(secret, out, kinds.request, id, frame),
-        open: (bytes) => unseal(secret, back, kinds.answer, id, bytes)
-      }
-      return channel
-    })
+      const back = coderOf(secret, prover, "answer", names)
+      const isNew = Seen.make()
+      return Effect.succeed({
+        seal: sealer(coderOf(secret, prover, "request", names), kinds.request, id),
+        open: (bytes) => (isCoded(back, bytes) && isNew(numberOf(bytes)) ? frameOf(bytes) : undefined)
+      })
+    }
   }
 }
 
@@ -85,40 +88,47 @@ export const door = (secret: Secret, capacity: number): Door => {
   const { cluster, peers, self } = secret.members
   const unused = new Map<string, Kept>()
   const used = new Map<ReplicaId, Map<string, Kept>>()
+  let latest: Kept | undefined
 
-  const opened = Effect.fnUntraced(function* (bytes: Uint8Array) {
+  const opened = (bytes: Uint8Array): Received | undefined => {
     const caller = peers.find((peer) => peer === callerOf(bytes))
     if (caller === undefined) return undefined
     const id = SecureRandom.randomBytesUnsafe(nonceBytes)
     const names = { cluster, caller, called: self, nonce: bytes.slice(-nonceBytes), id }
-    const [key] = secret.keys
-    const proof = yield* derive(secret, key, "opened", names)
-    const incoming = yield* keyOf(secret, key, "request", names)
-    const outgoing = yield* keyOf(secret, key, "answer", names)
-    keep(unused, hex(id), { caller, id, incoming, outgoing, seen: Seen.make() }, capacity)
-    return { _tag: "Opened", bytes: join(Uint8Array.of(kinds.opened), id, proof) } as const
-  })
+    const [prover] = secret.provers
+    const incoming = coderOf(secret, prover, "request", names)
+    const seal = sealer(coderOf(secret, prover, "answer", names), kinds.answer, id)
+    keep(unused, hex(id), { caller, id, incoming, seal, isNew: Seen.make() }, capacity)
+    return { _tag: "Opened", bytes: join(Uint8Array.of(kinds.opened), id, derive(prover, "opened", names)) }
+  }
 
-  const requested = Effect.fnUntraced(function* (bytes: Uint8Array) {
+  const keptOf = (bytes: Uint8Array): Kept | undefined => {
+    if (latest !== undefined && isOf(latest.id, bytes)) return latest
     const name = hex(bytes.subarray(1, 1 + nonceBytes))
-    const kept = unused.get(name) ?? peers.map((peer) => used.get(peer)?.get(name)).find((known) => known !== undefined)
-    if (kept === undefined) return undefined
-    const frame = yield* unseal(secret, kept.incoming, kinds.request, kept.id, bytes)
-    if (frame === undefined || !kept.seen(numberOf(frame))) return undefined
-    const { caller, id, outgoing } = kept
-    if (unused.delete(name)) {
-      const mine = used.get(caller) ?? new Map<string, Kept>()
-      used.set(caller, mine)
-      keep(mine, name, kept, capacity)
+    return unused.get(name) ?? peers.map((peer) => used.get(peer)?.get(name)).find((known) => known !== undefined)
+  }
+
+  const requested = (bytes: Uint8Array): Received | undefined => {
+    const kept = keptOf(bytes)
+    if (kept === undefined || !isCoded(kept.incoming, bytes)) return undefined
+    if (!kept.isNew(numberOf(bytes))) return undefined
+    const { caller, seal } = kept
+    if (kept !== latest) {
+      latest = kept
+      const name = hex(kept.id)
+      if (unused.delete(name)) {
+        const mine = used.get(caller) ?? new Map<string, Kept>()
+        used.set(caller, mine)
+        keep(mine, name, kept, capacity)
+      }
     }
-    const answer = (said: Uint8Array) => seal(secret, outgoing, kinds.answer, id, said)
-    return { _tag: "Request", frame, caller, seal: answer, channel: kept } as const
-  })
+    return { _tag: "Request", frame: frameOf(bytes), caller, seal, channel: kept }
+  }
 
   return {
-    received: (bytes): Effect.Effect<Received | undefined> => {
+    received: (bytes) => {
       if (bytes[0] === kinds.open) return opened(bytes)
-      return bytes[0] === kinds.request ? requested(bytes) : Effect.succeed(undefined)
+      return bytes[0] === kinds.request ? requested(bytes) : undefined
     }
   }
 }
@@ -127,9 +137,13 @@ export const door = (secret: Secret, capacity: number): Door => {
 
 const kinds = { open: 0xc1, opened: 0xc2, request: 0xc3, answer: 0xc4 } as const
 const nonceBytes = 16
-const macBytes = 32
+const proofBytes = 32
+const codeBytes = 16
+/** The kind, the channel and the number, before a frame. */
+const headBytes = 1 + nonceBytes + 6
 /** The kind and the number of a frame. */
 const frameHeadBytes = 5
+const maxNumber = 2 ** 48 - 1
 
 const ascii = new TextEncoder()
 
@@ -144,47 +158,59 @@ interface Names {
 interface Kept {
   readonly caller: ReplicaId
   readonly id: Uint8Array
-  readonly incoming: Mac.Key
-  readonly outgoing: Mac.Key
-  readonly seen: Seen.Seen
+  readonly incoming: Coder
+  readonly seal: Seal
+  readonly isNew: Seen.Seen
 }
 
 /** What follows from the secret for one purpose on one channel. */
-const derive = (secret: Secret, key: Mac.Key, purpose: string, { called, caller, cluster, id, nonce }: Names) => {
-  const text = JSON.stringify(["quorum", purpose, cluster, caller, called, hex(nonce), hex(id)])
-  return Effect.orDie(secret.mac.sign(key, ascii.encode(text)))
-}
+const derive = (prover: Prover, purpose: string, { called, caller, cluster, id, nonce }: Names): Uint8Array =>
+  prover(ascii.encode(JSON.stringify(["quorum", purpose, cluster, caller, called, hex(nonce), hex(id)])))
 
 /** The secret by which a proof was made: while one is exchanged, the other side may have another first. */
-const keyBehind = Effect.fnUntraced(function* (secret: Secret, names: Names, proof: Uint8Array) {
-  for (const key of secret.keys) {
-    if (Mac.timingSafeEqual(yield* derive(secret, key, "opened", names), proof)) return key
-  }
-  return undefined
-})
+const proverBehind = ({ provers }: Secret, names: Names, proof: Uint8Array): Prover | undefined =>
+  provers.find((prover) => Mac.timingSafeEqual(derive(prover, "opened", names), proof))
 
-const keyOf = (secret: Secret, key: Mac.Key, purpose: "request" | "answer", names: Names) =>
-  Effect.flatMap(derive(secret, key, purpose, names), (bytes) => Effect.orDie(Mac.key(Mac.hmacSha256, bytes)))
+const coderOf = ({ codes }: Secret, prover: Prover, purpose: "request" | "answer", names: Names): Coder =>
+  codes.coder(derive(prover, purpose, names))
 
-const seal = ({ mac }: Secret, key: Mac.Key, kind: number, id: Uint8Array, frame: Uint8Array) => {
-  const end = 1 + nonceBytes + frame.length
-  const bytes = new Uint8Array(end + macBytes)
-  bytes[0] = kind
-  bytes.set(id, 1)
-  bytes.set(frame, 1 + nonceBytes)
-  return Effect.map(Effect.orDie(mac.sign(key, bytes.subarray(0, end))), (code) => {
-    bytes.set(code, end)
+/** Numbers what is sent in one direction of a channel, with the only key that makes its codes. */
+const sealer = (coder: Coder, kind: number, id: Uint8Array): Seal => {
+  let number = 0
+  return (frame) => {
+    if (number === maxNumber) throw new Error("a channel carries no more messages than it has numbers for")
+    number++
+    const end = headBytes + frame.length
+    const bytes = new Uint8Array(end + codeBytes)
+    const view = new DataView(bytes.buffer)
+    bytes[0] = kind
+    bytes.set(id, 1)
+    view.setUint16(1 + nonceBytes, Math.floor(number / 0x1_0000_0000))
+    view.setUint32(3 + nonceBytes, number % 0x1_0000_0000)
+    bytes.set(frame, headBytes)
+    bytes.set(coder(number, bytes.subarray(0, end)), end)
     return bytes
-  })
+  }
 }
 
-const unseal = ({ mac }: Secret, key: Mac.Key, kind: number, id: Uint8Array, bytes: Uint8Array) => {
-  const end = bytes.length - macBytes
-  const isOurs =
-    end >= 1 + nonceBytes + frameHeadBytes && bytes[0] === kind && id.every((byte, i) => bytes[i + 1] === byte)
-  if (!isOurs) return Effect.succeed(undefined)
-  const isProven = Effect.orDie(mac.verify(key, bytes.subarray(end), bytes.subarray(0, end)))
-  return Effect.map(isProven, (proven) => (proven ? bytes.subarray(1 + nonceBytes, end) : undefined))
+/** Whether bytes are as the other end of a channel made them. Their code covers the kind, the channel and the number. */
+const isCoded = (coder: Coder, bytes: Uint8Array): boolean => {
+  const end = bytes.length - codeBytes
+  if (end < headBytes + frameHeadBytes) return false
+  return Mac.timingSafeEqual(coder(numberOf(bytes), bytes.subarray(0, end)), bytes.subarray(end))
+}
+
+/** Whether bytes say that they are of this channel. */
+const isOf = (id: Uint8Array, bytes: Uint8Array): boolean => {
+  for (let i = 0; i < nonceBytes; i++) if (bytes[i + 1] !== id[i]) return false
+  return true
+}
+
+const frameOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(headBytes, bytes.length - codeBytes)
+
+const numberOf = (bytes: Uint8Array): number => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, headBytes)
+  return view.getUint16(1 + nonceBytes) * 0x1_0000_0000 + view.getUint32(3 + nonceBytes)
 }
 
 /** Keeps so many at most, the newest. */
@@ -199,9 +225,6 @@ const keep = (channels: Map<string, Kept>, name: string, kept: Kept, capacity: n
 /** Who says that it opens a channel. */
 const callerOf = (bytes: Uint8Array): string | undefined =>
   bytes.length === 2 + bytes[1]! + nonceBytes ? String.fromCharCode(...bytes.subarray(2, 2 + bytes[1]!)) : undefined
-
-const numberOf = (frame: Uint8Array): number =>
-  new DataView(frame.buffer, frame.byteOffset, frame.byteLength).getUint32(1)
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 

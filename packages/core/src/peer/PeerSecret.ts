@@ -4,8 +4,8 @@
  * Whoever has it may speak as any member: it keeps strangers out, and does not keep members apart.
  */
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
-import { Mac } from "effect/crypto"
 import { type Members, ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as PeerCodes from "./PeerCodes.ts"
 
 /** The fewest bytes of a secret. */
 export const minBytes = 32
@@ -20,9 +20,9 @@ export class PeersUnproven extends Schema.TaggedError<PeersUnproven>()("PeersUnp
 /** A secret, what makes proofs with it, and who shares it. */
 export interface Secret {
   readonly members: Members
-  readonly mac: Mac.Mac["Service"]
+  readonly codes: PeerCodes.PeerCodes["Service"]
   /** The first is that by which this replica proves itself when it is called; who calls may use any of them. */
-  readonly keys: readonly [Mac.Key, ...ReadonlyArray<Mac.Key>]
+  readonly provers: readonly [PeerCodes.Prover, ...ReadonlyArray<PeerCodes.Prover>]
 }
 
 /** The secret of this replica's set; peers prove nothing when there is none. */
@@ -31,26 +31,26 @@ export const PeerSecret = Context.Reference<Secret | undefined>("@quorum/core/Pe
 })
 
 /**
- * Has peers prove that they know a secret of {@link minBytes} or more, in either direction; without one, nothing. The
- * `Mac` has to answer at once, as that of Node does: frames keep their order.
+ * Has peers prove that they know a secret of {@link minBytes} or more, in either direction; without one, nothing.
  *
  * Several secrets, a line each, are for an exchange in which members are started again one by one: first all get the new
  * one as their second, then as their first with the old one after it, then alone.
  */
 export const layer = (
   secret: Redacted.Redacted<string> | undefined
-): Layer.Layer<never, PeersUnproven, Mac.Mac | ReplicaSet> =>
+): Layer.Layer<never, PeersUnproven, PeerCodes.PeerCodes | ReplicaSet> =>
   Layer.effect(
     PeerSecret,
     Effect.gen(function* () {
-      const mac = yield* Mac.Mac
+      const codes = yield* PeerCodes.PeerCodes
       const members = yield* ReplicaSet
       if (secret === undefined) return undefined
       const [first = "", ...others] = Redacted.value(secret)
         .split("\n")
         .map((line) => line.trim())
         .filter((line) => line !== "")
-      return { members, mac, keys: [yield* keyOf(first), ...(yield* Effect.forEach(others, keyOf))] }
+      const proverOf = (text: string) => Effect.map(keyOf(text), codes.prover)
+      return { members, codes, provers: [yield* proverOf(first), ...(yield* Effect.forEach(others, proverOf))] }
     })
   )
 
@@ -60,7 +60,7 @@ const keyOf = Effect.fnUntraced(function* (text: string) {
     const detail = `the secret of the peers has ${bytes.length} bytes; it needs ${minBytes} that nobody can guess`
     return yield* new PeersUnproven({ detail })
   }
-  return yield* Effect.orDie(Mac.key(Mac.hmacSha256, bytes))
+  return bytes
 })
 
 /** Whether peers prove nothing to this replica, so that whoever reaches its port can be one. */

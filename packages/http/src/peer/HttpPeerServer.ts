@@ -53,25 +53,25 @@ export const layer = (
       const door = secret === undefined ? undefined : PeerChannel.door(secret, maxChannels)
       const ok = (bytes: Uint8Array) => HttpServerResponse.uint8Array(bytes, { contentType: PeerMessage.contentType })
 
-      const answerFrame = (frame: Uint8Array, seal: PeerChannel.Channel["seal"]) => {
+      const answerFrame = (frame: Uint8Array, seal: PeerChannel.Seal) => {
         const request = PeerFrame.decodeRequest(frame)
         if (Result.isFailure(request)) return away("not_the_protocol", invalid(request.failure.message))
         const { message, number } = request.success
-        const said = Effect.map(PeerHandler.answer(handler, message), (said) => PeerFrame.encodeAnswer(number, said))
-        return Effect.map(Effect.flatMap(said, seal), ok)
+        return Effect.map(PeerHandler.answer(handler, message), (said) =>
+          ok(seal(PeerFrame.encodeAnswer(number, said)))
+        )
       }
       const answer = (body: ArrayBuffer): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
         const bytes = new Uint8Array(body)
-        if (door === undefined) return answerFrame(bytes, Effect.succeed)
-        return Effect.flatMap(door.received(bytes), (received) => {
-          if (received === undefined) return away("unproven", unproven)
-          if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
-          const answered = PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
-          return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({
-            ...caller,
-            connection: received.channel
-          }))
-        })
+        if (door === undefined) return answerFrame(bytes, (frame) => frame)
+        const received = door.received(bytes)
+        if (received === undefined) return away("unproven", unproven)
+        if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
+        const answered = PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
+        return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({
+          ...caller,
+          connection: received.channel
+        }))
       }
       const { identify } = options
       const called = (request: HttpServerRequest.HttpServerRequest) => {

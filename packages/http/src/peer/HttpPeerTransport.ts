@@ -83,11 +83,10 @@ export const make: (
       const opening = PeerChannel.open(secret, peer)
       const channel = yield* Effect.flatMap(post(opening.bytes), opening.answered)
       return clientOf(peer, (frame) =>
-        Effect.flatMap(Effect.flatMap(channel.seal(frame), post), (bytes) =>
-          Effect.flatMap(channel.open(bytes), (answer) =>
-            answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
-          )
-        )
+        Effect.flatMap(post(channel.seal(frame)), (bytes) => {
+          const answer = channel.open(bytes)
+          return answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
+        })
       )
     })
   })

@@ -1,8 +1,9 @@
 /** The two ends of the transport over WebSocket, on real sockets. */
-import { NodeCrypto, NodeHttpServer, NodeWS } from "@effect/platform-node"
+import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { ReplicaSet } from "@quorum/core"
 import { PeerHandler, PeerProtocol, PeerSecret, PeerTransport } from "@quorum/core/adapter"
 import { Wire } from "@quorum/testing"
+import { NodeCodes } from "@quorum/tls"
 import { Context, Effect, Layer, type Redacted } from "effect"
 import { HttpServer } from "effect/http"
 import type { Socket } from "effect/socket"
@@ -22,10 +23,7 @@ export const make = (
       WsPeerServer.serve().pipe(
         Layer.provide(Layer.succeed(PeerHandler.PeerHandler, handler)),
         Layer.provide(PeerSecret.layer(secret)),
-        Layer.provide([
-          NodeCrypto.layerMac,
-          ReplicaSet.layer({ cluster: "conformance", self, members: ["a", "b", "c"] })
-        ]),
+        Layer.provide([NodeCodes.layer, ReplicaSet.layer({ cluster: "conformance", self, members: ["a", "b", "c"] })]),
         Layer.provideMerge(
           NodeHttpServer.layerServer(() => Http.createServer(), {
             host: "127.0.0.1",
@@ -45,7 +43,7 @@ export const make = (
       }).pipe(
         Layer.provide(webSocket),
         Layer.provide(PeerSecret.layer(secret)),
-        Layer.provide(NodeCrypto.layerMac),
+        Layer.provide(NodeCodes.layer),
         Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),
         Layer.build,
         Effect.map((context) => Context.get(context, PeerTransport.PeerTransport))
