@@ -26,6 +26,7 @@ const replica = Effect.fnUntraced(function* (transport: "http" | "ws", withClien
       insecure: true,
       peers: { b: "http://b.replicas.example:1" },
       hosts: ["A.example"],
+      origins: ["https://app.example"],
       routes: Layer.merge(clients, Prometheus.route())
     }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
@@ -134,6 +135,64 @@ describe("the paths of a replica", () => {
           for (const origin of ["https://evil.example", "http://localhost", "null", ""]) {
             assert.strictEqual(yield* statusOf(port, method, "/peer", [...headers, `Origin: ${origin}`]), 403, origin)
           }
+        })
+      )
+
+      it.live(`a page of another host reaches nothing, unless it is known, ${transport}, ${beside}`, () =>
+        Effect.gen(function* () {
+          const port = yield* replica(transport, withClients)
+          const put = (origin: string, host?: string) =>
+            statusOf(port, "PUT", "/v1/records/n/k?x=1", [`Origin: ${origin}`, "Content-Length: 0"], host)
+          // What it reaches says that there is no such parameter.
+          const reached = withClients ? 400 : 404
+          for (const origin of [
+            "https://evil.example",
+            "http://localhost:81",
+            "https://app.example.evil",
+            "https://app.example:444",
+            "http://app.example",
+            "HTTPS://app.example",
+            "null",
+            "*",
+            ""
+          ]) {
+            assert.strictEqual(yield* put(origin, "localhost:80"), 403, origin)
+            for (const path of ["/metrics", "/healthz", "/v1/status", "/openapi.json"]) {
+              assert.strictEqual(yield* statusOf(port, "GET", path, [`Origin: ${origin}`]), 403, `${path} ${origin}`)
+            }
+          }
+          assert.strictEqual(yield* put("https://app.example"), reached)
+          // What a proxy serves together: the pages and the replica.
+          assert.strictEqual(yield* put("http://localhost:81", "localhost:81"), reached)
+          assert.strictEqual(yield* put("https://a.example", "A.example"), reached)
+        })
+      )
+
+      it.live(`a page that is known is told that it may, and no other, ${transport}, ${beside}`, () =>
+        Effect.gen(function* () {
+          const port = yield* replica(transport, withClients)
+          const asked = { "access-control-request-method": "PUT", "access-control-request-headers": "authorization" }
+          const ask = (method: string, headers: Record<string, string>) =>
+            Effect.promise(() => fetch(`http://127.0.0.1:${port}/metrics`, { method, headers }))
+          const allowed = (response: Response) => response.headers.get("access-control-allow-origin")
+          const origin = "https://app.example"
+          const preflight = yield* ask("OPTIONS", { origin, ...asked })
+          assert.strictEqual(preflight.status, 204)
+          assert.strictEqual(allowed(preflight), origin)
+          assert.strictEqual(preflight.headers.get("access-control-allow-headers"), "authorization")
+          assert.include(preflight.headers.get("access-control-allow-methods"), "PUT")
+          const answer = yield* ask("GET", { origin })
+          assert.strictEqual(answer.status, 200)
+          assert.strictEqual(allowed(answer), origin)
+          assert.include(answer.headers.get("access-control-expose-headers"), "quorum-session")
+          for (const headers of [{ ...asked, origin: "https://evil.example" }, { origin: "null" }]) {
+            for (const method of ["OPTIONS", "GET"]) {
+              const refused = yield* ask(method, headers)
+              assert.strictEqual(refused.status, 403)
+              assert.isNull(allowed(refused))
+            }
+          }
+          assert.isNull(allowed(yield* ask("GET", {})))
         })
       )
 

@@ -4,7 +4,14 @@
 import { createServer } from "node:http"
 import { NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
-import { type PeerTransport, type PeerUrls, PeerSecret, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
+import {
+  type PeerTransport,
+  type PeerUrls,
+  PeerSecret,
+  ReplicaServer,
+  ServerLimits,
+  WebPages
+} from "@quorum/core/adapter"
 import { NodeCodes, PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
@@ -40,6 +47,11 @@ export interface Options extends HttpPeerServer.Options {
    * another host is refused, because a web page could make its own name lead here.
    */
   readonly hosts?: ReadonlyArray<string>
+  /**
+   * The origins of web pages that may ask, beside those of the replica's own host: `https://app.example`. Requests of other
+   * pages are refused.
+   */
+  readonly origins?: ReadonlyArray<string>
   /** What else is served on the port: the client API unless given. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
 }
@@ -53,6 +65,7 @@ export const serve =
     host = "127.0.0.1",
     hosts,
     insecure = false,
+    origins = [],
     peers,
     port,
     routes = ClientApiServer.layer,
@@ -64,7 +77,12 @@ export const serve =
     replica: Layer.Layer<Replica.Services, E, R>
   ): Layer.Layer<
     Replica.Services | HttpServer.HttpServer,
-    E | PeerUrls.InvalidPeerUrls | PeerSecret.PeersUnproven | PeerTls.InvalidPeerTls | HttpServerError.ServeError,
+    | E
+    | PeerUrls.InvalidPeerUrls
+    | PeerSecret.PeersUnproven
+    | PeerTls.InvalidPeerTls
+    | WebPages.InvalidOrigins
+    | HttpServerError.ServeError,
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
     Layer.unwrap(
@@ -79,6 +97,7 @@ export const serve =
       )
     ).pipe(
       Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
+      Layer.provide(WebPages.layer(origins)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
       Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCodes.layer)),
       Layer.provide(

@@ -4,7 +4,7 @@
 import { readFileSync, statSync } from "node:fs"
 import { NodeFileSystem, NodeHttpClient } from "@effect/platform-node"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
-import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore, WebPages } from "@quorum/core/adapter"
 import { ClientApiServer, ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
@@ -56,6 +56,7 @@ export type StartError =
   | PeerUrls.InvalidPeerUrls
   | PeerSecret.PeersUnproven
   | PeerTls.InvalidPeerTls
+  | WebPages.InvalidOrigins
   | ReplicaStore.StoreError
   | HttpServerError.ServeError
 
@@ -76,9 +77,9 @@ export const layer = (
   Layer.unwrap(
     Effect.gen(function* () {
       const secret = options.secret ?? (yield* secretOf(config))
-      const { cluster, host, hosts, id, insecure, members, peers, port, tls } = config
+      const { cluster, host, hosts, id, insecure, members, origins, peers, port, tls } = config
       return replica(config).pipe(
-        serveBy[config.transport]({ host, hosts, insecure, peers, port, secret, tls, routes: routes(config) }),
+        serveBy[config.transport]({ host, hosts, insecure, origins, peers, port, secret, tls, routes: routes(config) }),
         Layer.provide(storeOf(config)),
         Layer.provide(tokensOf(config)),
         Layer.provide(otlpOf(config)),

@@ -41,6 +41,7 @@ export interface ServerConfig {
   readonly host: string
   readonly port: number
   readonly hosts: ReadonlyArray<string>
+  readonly origins: ReadonlyArray<string>
   readonly secretFile: string | undefined
   /** The files of TLS, by which replicas show each other certificates. */
   readonly tls: PeerTls.Options | undefined
@@ -131,6 +132,7 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     host: given.host ?? "127.0.0.1",
     port: port.success,
     hosts: given.hosts ?? [],
+    origins: given.origins ?? [],
     secretFile: given.secretFile,
     tls: tlsOf(given),
     insecure: given.insecure ?? false,

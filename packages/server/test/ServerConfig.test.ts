@@ -53,6 +53,7 @@ describe("settings", () => {
       peers: "a=http://10.0.0.1:7401, b=http://10.0.0.2:7401,c=http://db-c:7401",
       secretFile: "s",
       hosts: "db, store.example",
+      origins: "https://app.example,http://localhost:5173",
       w: "all",
       ackTimeoutMillis: "500",
       metrics: "false",
@@ -63,6 +64,7 @@ describe("settings", () => {
     )
     const file = {
       hosts: ["db", "store.example"],
+      origins: ["https://app.example", "http://localhost:5173"],
       w: "all",
       ackTimeoutMillis: 500,
       metrics: false,

@@ -6,6 +6,7 @@ import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } fro
 import * as Problem from "./Problem.ts"
 import type { Refusals } from "./Refusals.ts"
 import * as ServerLimits from "./ServerLimits.ts"
+import * as WebPages from "./WebPages.ts"
 
 /** Where peers are answered, whatever the transport; its server and its client have to agree on it. */
 export const peerPath = "/peer"
@@ -87,13 +88,17 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
     const closing = Deferred.makeUnsafe<void>()
     const ended = Effect.as(Deferred.await(closing), HttpServerResponse.empty())
     const knownHosts = HttpRouter.use((router) =>
-      Effect.flatMap(KnownHosts, (names) => {
+      Effect.flatMap(Effect.all([KnownHosts, WebPages.KnownOrigins]), ([names, origins]) => {
         const isKnown = knows(names)
+        const guard = WebPages.guard(origins)
         return router.addGlobalMiddleware((answer) =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { host }, source }) => {
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+            const { host } = request.headers
             // Nobody is there to answer.
-            if (ServerLimits.isEnded(source)) return Effect.succeed(HttpServerResponse.empty())
-            return host === undefined || isKnown(host) ? answer : Effect.succeed(unknownHost(host))
+            if (ServerLimits.isEnded(request.source)) return Effect.succeed(HttpServerResponse.empty())
+            if (host !== undefined && !isKnown(host)) return Effect.succeed(unknownHost(host))
+            // The peers' route refuses all pages, and says so to whoever watches.
+            return request.url === peerPath ? answer : guard(request, answer)
           })
         )
       })

@@ -64,6 +64,7 @@ const shown = (value: string): string => JSON.stringify(value.slice(0, 80))
 
 const Millis = Schema.Finite.check(Schema.isGreaterThan(0))
 const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
+const Origin = Schema.String.check(Schema.isPattern(/^https?:\/\/[^/\s?#]+$/))
 const Consistency = Schema.Literals(["local", "quorum", "linearizable"])
 const Width = Schema.Union([Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), Schema.Literals(["majority", "all"])])
 
@@ -112,6 +113,12 @@ export const settings = {
     list,
     "NAME,NAME,…",
     "Further names by which clients call this replica, beside addresses, localhost and those in peers"
+  ),
+  origins: setting(
+    Schema.Array(Origin),
+    list,
+    "URL,URL,…",
+    "The origins of web pages that may ask this replica, beside those of its own host (https://app.example)"
   ),
   secretFile: setting(
     Schema.NonEmptyString,
