@@ -1,6 +1,7 @@
 /** What clocks that are wrong and copies of stores do to a replica set of real processes, on real files. */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Set from "./support/set.ts"
@@ -215,6 +216,85 @@ describe("OneEntryPerPlace: an older copy of a folder", () => {
         yield* set.wrote("a", "another live process has the id a: c has refused it")
         assert.isTrue((yield* status(set, "a")).voting)
         yield* everywhere(set, "k1", "1")
+      }),
+    timeout
+  )
+})
+
+/** A copy of a folder that is at home where it is, as one in a snapshot of a file system is: nothing gives it away. */
+const twinOf = (folder: string): string => {
+  const twin = `${folder}-twin`
+  cpSync(folder, twin, { recursive: true })
+  for (const name of readdirSync(twin)) if (name.startsWith("index")) rmSync(join(twin, name), { recursive: true })
+  const file = join(twin, "log.db")
+  const { birthtimeNs, ino } = statSync(file, { bigint: true })
+  const db = new DatabaseSync(file)
+  const { changes } = db.prepare("UPDATE note SET value = ? WHERE name = 'place'").run(`${ino} ${birthtimeNs}`)
+  db.close()
+  assert.strictEqual(changes, 1)
+  return twin
+}
+
+/** Whether a replica may write, and votes. */
+const writes = ({ obstacle, voting }: Status): boolean => voting && obstacle === null
+
+describe("OneEntryPerPlace: two processes of one and the same incarnation", () => {
+  it.live(
+    "L53 the second is refused by all, and takes no write; when the first ends it takes its place, and gives none of its places away",
+    () =>
+      Effect.gen(function* () {
+        const set = yield* started
+        yield* put(set, "a", "k0", "0")
+        const { log } = yield* status(set, "a")
+        const folder = twinOf(set.folders.a)
+        yield* set.start("a", { second: folder })
+        const { log: same, obstacle } = yield* until(statusAt(set.second), ({ obstacle }) =>
+          String(obstacle).endsWith("says b, c")
+        )
+        assert.deepStrictEqual([same, obstacle], [log, "another live process has the id a, says b, c"])
+        const refused = yield* Effect.promise(() =>
+          fetch(`${set.second}/v1/records/notes/k1`, { method: "PUT", body: "second" })
+        )
+        assert.strictEqual(refused.status, 503)
+        const first = yield* put(set, "a", "k1", "1")
+        assert.strictEqual(first.split(":")[0], log)
+        yield* set.wrote("a", "another live process has the id a: b has refused it")
+        assert.isTrue(writes(yield* status(set, "a")))
+        yield* set.signal("a", "SIGKILL")
+        yield* until(statusAt(set.second), writes)
+        const next = yield* put({ urls: { ...set.urls, a: set.second } }, "a", "k2", "2")
+        assert.notStrictEqual(next.split(":")[0], log)
+        for (const id of ["b", "c"] as const) {
+          for (const value of ["0", "1", "2"]) yield* until(read(set, id, `k${value}`), (found) => found === value)
+          assert.strictEqual((yield* get(`${set.urls[id]}/v1/writes/${encodeURIComponent(first)}`)).status, 200)
+        }
+      }),
+    timeout
+  )
+
+  it.live(
+    "L53 the second takes the place of a first that hangs, and when that wakes one of the two goes on, and no write is lost",
+    () =>
+      Effect.gen(function* () {
+        const set = yield* started
+        yield* put(set, "a", "k0", "0")
+        const folder = twinOf(set.folders.a)
+        yield* set.signal("a", "SIGSTOP")
+        yield* set.start("a", { second: folder })
+        yield* until(statusAt(set.second), writes)
+        const given = yield* put({ urls: { ...set.urls, a: set.second } }, "a", "k1", "1")
+        yield* set.signal("a", "SIGCONT")
+        // Each outlives the other in turn, until the one that began later has done so too often.
+        const stopped = yield* until(statusAt(set.second), ({ obstacle }) =>
+          String(obstacle).endsWith("and this one began later")
+        )
+        assert.isFalse(stopped.voting)
+        yield* until(status(set, "a"), writes)
+        yield* put(set, "a", "k2", "2")
+        for (const value of ["0", "1", "2"]) yield* everywhere(set, `k${value}`, value)
+        for (const id of ids) {
+          assert.strictEqual((yield* get(`${set.urls[id]}/v1/writes/${encodeURIComponent(given)}`)).status, 200)
+        }
       }),
     timeout
   )

@@ -118,16 +118,16 @@ describe("sessions", () => {
     const { incarnation, run, startedAt, starts } = hello(before)
     const life = { incarnation, run, startedAt, starts }
     let ids = 0
-    const open = (connection: object, now: number) => sessions.open(idB, life, connection, now, () => `${++ids}`)
+    const open = (connection: object, now: number) => sessions.open(idB, life, { connection }, now, () => `${++ids}`)
     const own = {}
     const { id } = open(own, 0)
     const others = Array.from({ length: 3 * Sessions.maxSessions }, () => ({}))
     const opened = others.map((other, i) => {
-      assert.isDefined(sessions.enter(id, own, idB, i))
+      assert.isDefined(sessions.enter(id, { connection: own }, idB, i))
       return open(other, i)
     })
-    assert.isDefined(sessions.enter(id, own, idB, 100))
-    const known = opened.filter((session) => sessions.enter(session.id, session.connection, idB, 100) !== undefined)
+    assert.isDefined(sessions.enter(id, { connection: own }, idB, 100))
+    const known = opened.filter((session) => sessions.enter(session.id, session.caller, idB, 100) !== undefined)
     assert.strictEqual(known.length, Sessions.maxSessions - 1)
   })
 

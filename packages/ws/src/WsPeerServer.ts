@@ -73,6 +73,7 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
         ).pipe(
           Effect.provideService(PeerCaller.PeerCaller, {
             connection: request.source,
+            isOpen: () => !ServerLimits.isEnded(request.source),
             address
           })
         )

@@ -84,9 +84,11 @@ const makeNetwork = (): MemoryNetwork["Service"] => {
         const endpoint = endpoints.get(peer)
         if (endpoint === undefined) return Effect.fail(refused("no such replica in the network"))
         const gone = Effect.flatMap(Deferred.await(endpoint.closed), () => Effect.fail(refused("the replica is gone")))
-        const fromHere = Effect.provideService(PeerCaller, { connection: {} })
-        return Effect.succeed<PeerMethods.PeerClient>(
-          PeerMethods.wrap(endpoint.handler, (call) =>
+        let isOpen = true
+        const fromHere = Effect.provideService(PeerCaller, { connection: {}, isOpen: () => isOpen })
+        return Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => (isOpen = false))),
+          PeerMethods.wrap(endpoint.handler, (call): PeerMethods.AnyCall<PeerProtocol.PeerUnreachable> =>
             Deferred.isDoneUnsafe(endpoint.closed) ? gone : apart(fromHere(call), gone)
           )
         )

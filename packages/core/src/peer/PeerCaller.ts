@@ -11,6 +11,11 @@ export interface Caller {
    * Compared by identity. `undefined` is the one connection of a transport that does not tell them apart.
    */
   readonly connection: object | string | undefined
+  /**
+   * Whether what the request came by is still there, as far as that is known here: a process that ended takes it along.
+   * Absent where the transport cannot tell, which is as if it were not.
+   */
+  readonly isOpen?: (() => boolean) | undefined
   /** The address of the caller, for the log; absent where the transport has none. */
   readonly address?: string | undefined
 }

@@ -84,7 +84,7 @@ export const make: Effect.Effect<
       return Result.fail(new PeerProtocol.HandshakeRefused({ reason: "stale_incarnation", detail, newest }))
     }
     return sessions.isTaken(hello.replica, life, Monotonic.millis(clock))
-      ? refuse("duplicate", `another live replica uses the id ${hello.replica}`)
+      ? refuse("duplicate", `another live process has the id ${hello.replica}`)
       : agreement
   }
 
@@ -93,8 +93,7 @@ export const make: Effect.Effect<
     Effect.contextWith(
       (context: Context.Context<never>): Effect.Effect<Sessions.Session, PeerProtocol.SessionUnknown> => {
         const proven = Option.getOrUndefined(Context.get(context, PeerProtocol.ProvenIdentity))
-        const { connection } = Context.get(context, PeerCaller)
-        const session = sessions.enter(id, connection, proven, Monotonic.millis(clock))
+        const session = sessions.enter(id, Context.get(context, PeerCaller), proven, Monotonic.millis(clock))
         return session === undefined ? Effect.fail(new PeerProtocol.SessionUnknown()) : Effect.succeed(session)
       }
     )
@@ -148,7 +147,7 @@ export const make: Effect.Effect<
           onSuccess: () => {
             const now = Monotonic.millis(clock)
             const rival = sessions.rivalOf(hello.replica, lifeOf(hello), Monotonic.millis(clock))
-            const session = sessions.open(hello.replica, lifeOf(hello), caller.connection, now, () =>
+            const session = sessions.open(hello.replica, lifeOf(hello), caller, now, () =>
               Math.floor(random.nextDoubleUnsafe() * Number.MAX_SAFE_INTEGER).toString(36)
             )
             return Effect.as(hear(hello), {

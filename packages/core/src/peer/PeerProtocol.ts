@@ -131,7 +131,7 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
    * - `wrong_cluster`: another replica set
    * - `self`: the caller claims the id of the replica it called
    * - `stranger`: not a member
-   * - `duplicate`: another live replica has this id
+   * - `duplicate`: another live process has this id
    * - `stale_incarnation`: a newer life of the caller is known, which `detail` and `newest` name
    * - `not_stored`: the replica that was called cannot store that it has met the caller
    * - `identity_mismatch`: the transport proved another identity than the caller claims

@@ -10,7 +10,8 @@ import {
   PeerProtocol,
   PeerSecret,
   Refusals,
-  ReplicaServer
+  ReplicaServer,
+  ServerLimits
 } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -93,6 +94,7 @@ export const layer = (
           }),
           Effect.provideService(PeerCaller.PeerCaller, {
             connection: PeerMessage.connectionOf(request.headers[PeerMessage.connectionHeader]),
+            isOpen: () => !ServerLimits.isEnded(request.source),
             address
           })
         )

@@ -7,23 +7,22 @@ import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { RunId } from "../../identity/RunId.ts"
 import type { Caller } from "../PeerCaller.ts"
 
-/** The connection of a session. */
-export type Connection = Caller["connection"]
-
 /** The session of a peer. */
 export interface Session {
   readonly id: string
   readonly peer: ReplicaId
   readonly life: Life
-  readonly connection: Connection
+  /** From where its last request came. */
+  caller: Caller
   lastSeen: number
 }
 
 /** The sessions of all peers. */
 export interface Sessions {
   /**
-   * Whether another process lives under the id of a peer, on another store: it was heard of within the time that a
-   * session lasts. The same store in another run is a restart, and the same run with another incarnation was renewed.
+   * Whether another process lives under the id of a peer: it was heard of within the time that a session lasts. The same
+   * run with another incarnation was renewed, and the same incarnation in another run is a restart, unless what the run
+   * before last spoke on is still there.
    */
   readonly isTaken: (peer: ReplicaId, life: Life, now: number) => boolean
   /** The run of a process that was taken for another one of a peer within that time, as its first one is told. */
@@ -32,17 +31,12 @@ export interface Sessions {
    * The session of a peer on a connection: the one that it has there, or a new one. Another life of the peer ends those
    * of the life before; the same life keeps them, since a connection that broke may look alive for a while.
    */
-  readonly open: (peer: ReplicaId, life: Life, connection: Connection, now: number, newId: () => string) => Session
+  readonly open: (peer: ReplicaId, life: Life, caller: Caller, now: number, newId: () => string) => Session
   /**
-   * The session of this id, if that was opened on this connection. `proven` is who the connection proves to be, and has
+   * The session of this id, if that was opened on the connection of the caller. `proven` is who the connection proves to be, and has
    * to be its owner.
    */
-  readonly enter: (
-    id: string,
-    connection: Connection,
-    proven: ReplicaId | undefined,
-    now: number
-  ) => Session | undefined
+  readonly enter: (id: string, caller: Caller, proven: ReplicaId | undefined, now: number) => Session | undefined
 }
 
 /** The most sessions that one peer has at once: it uses one, and those of broken connections are left behind. */
@@ -63,7 +57,10 @@ export const make = (lastsMillis: number): Sessions => {
   return {
     isTaken: (peer, { incarnation, run }, now) => {
       const isTaken = of(peer).some(
-        ({ lastSeen, life }) => now - lastSeen <= lastsMillis && life.incarnation !== incarnation && life.run !== run
+        ({ caller, lastSeen, life }) =>
+          now - lastSeen <= lastsMillis &&
+          life.run !== run &&
+          (life.incarnation !== incarnation || caller.isOpen?.() === true)
       )
       if (isTaken) rivals.set(peer, { run, at: now })
       return isTaken
@@ -72,30 +69,32 @@ export const make = (lastsMillis: number): Sessions => {
       const rival = rivals.get(peer)
       return rival !== undefined && rival.run !== run && now - rival.at <= lastsMillis ? rival.run : undefined
     },
-    open: (peer, life, connection, now, newId) => {
+    open: (peer, life, caller, now, newId) => {
       const same = of(peer).filter((known) => isSame(known.life, life))
-      const known = same.find((session) => session.connection === connection)
-      if (known !== undefined) {
-        known.lastSeen = now
-        return known
-      }
-      const session: Session = { id: newId(), peer, life, connection, lastSeen: now }
+      const known = same.find((session) => session.caller.connection === caller.connection)
+      if (known !== undefined) return seen(known, caller, now)
+      const session: Session = { id: newId(), peer, life, caller, lastSeen: now }
       byId.set(session.id, session)
       // Those that were silent for longest go: one that is in use stays, whoever else says hello in its name.
       const newest = same.toSorted((a, b) => b.lastSeen - a.lastSeen).slice(0, maxSessions - 1)
       keep(peer, [...newest, session])
       return session
     },
-    enter: (id, connection, proven, now) => {
+    enter: (id, caller, proven, now) => {
       const session = byId.get(id)
-      if (session === undefined || session.connection !== connection) return undefined
+      if (session === undefined || session.caller.connection !== caller.connection) return undefined
       if (proven !== undefined && proven !== session.peer) return undefined
-      session.lastSeen = now
-      return session
+      return seen(session, caller, now)
     }
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const seen = (session: Session, caller: Caller, now: number): Session => {
+  session.caller = caller
+  session.lastSeen = now
+  return session
+}
 
 const isSame = (a: Life, b: Life): boolean => a.incarnation === b.incarnation && a.run === b.run

@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import { type LogId, ReplicaId } from "@quorum/core"
 import { EntryBatch, PeerProtocol, type RunId } from "@quorum/core/adapter"
-import { Effect } from "effect"
+import { Effect, Exit, Schedule, Scope } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { Wire } from "../../Wire.ts"
 import { first, head, range, source } from "../entries.ts"
@@ -34,6 +34,9 @@ const refusing = (
       assert.strictEqual((yield* within("the right handshake")(client.hello(Rig.hello))).replica, peer.id)
     })
   )
+
+/** What the next run of the caller says of itself. */
+const startedAgain = { run: "00000000000000a2" as RunId.RunId, starts: 2 }
 
 export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
   Conformance.make(
@@ -67,6 +70,22 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
     // Newer, so that it is not refused for that.
     { incarnation: "f000000000000000" as LogId.Incarnation, run: "00000000000000a2" as RunId.RunId },
     [Rig.hello]
+  ),
+  refusing("a second process on the store of a live one", "duplicate", startedAgain, [Rig.hello]),
+
+  Conformance.make(
+    "a replica that is started again is greeted as soon as what its run before spoke on is gone",
+    Effect.gen(function* () {
+      const rig = yield* Rig.make
+      yield* rig.serve(Rig.b)
+      const before = yield* Scope.make()
+      yield* Scope.provide(Effect.flatMap(rig.transport(), Rig.connect), before)
+      yield* within("closing the connection")(Scope.close(before, Exit.void))
+      const client = yield* (yield* rig.transport()).connect(Rig.b)
+      const greeted = client.hello({ ...Rig.hello, ...startedAgain })
+      // Sooner than the run before would have to be silent for.
+      yield* within("the handshake", 1500)(Effect.retry(greeted, Schedule.spaced(20)))
+    })
   ),
 
   Conformance.make(
