@@ -59,6 +59,7 @@ export const run = Effect.fnUntraced(function* (
     sentAgain: state.sentAgain,
     shortage: shortageOf(shortage),
     ownWrites: told.ownWrites,
+    apart: told.apart,
     quorumNotMet: told.notMet,
     wrongClock: told.wrongClock,
     caughtUpMs: recovery.caughtUpMs,

@@ -28,6 +28,24 @@ export const OwnWrites = Schema.Struct({
   afterMs: Schema.Record(Schema.String, Millis)
 })
 
+/** The story of a replica that stood still while the others took writes, and caught up. */
+export const Apart = Schema.Struct({
+  /** The replica that stood still, and the one that was written at. */
+  stopped: Schema.String,
+  writer: Schema.String,
+  /** When it was stopped; what follows is counted from there. */
+  stoppedAt: Schema.String,
+  /** How many records were written meanwhile. */
+  records: Count,
+  /** How many entries of all logs the two of them held just before it went on, by id. */
+  held: Schema.Record(Schema.String, Count),
+  /** How many entries it lacked by what the other knew. */
+  lag: Count,
+  /** When it went on, and when all replicas held the same logs; null when that did not happen. */
+  wentOnAfterMs: Millis,
+  sameAfterMs: Schema.NullOr(Millis)
+})
+
 /** The story of a write that missed its quorum, and got its receipt all the same. */
 export const NotMet = Schema.Struct({
   writeId: Schema.String,
@@ -160,6 +178,7 @@ export const Report = Schema.Struct({
   sentAgain: Count,
   shortage: Schema.NullOr(Shortage),
   ownWrites: Schema.NullOr(OwnWrites),
+  apart: Schema.NullOr(Apart),
   quorumNotMet: Schema.NullOr(NotMet),
   wrongClock: Schema.NullOr(WrongClock),
   /** From the restart of the dead replicas until all held the same logs; null when that did not happen. */
@@ -191,6 +210,7 @@ export const problemsOf = (
   report: Pick<
     Report,
     | "accepted"
+    | "apart"
     | "committed"
     | "converged"
     | "digests"
@@ -214,6 +234,12 @@ export const problemsOf = (
     `${report.accepted - report.committed} of ${report.accepted} writes were not committed` +
       (first === undefined ? "" : `, the first on line ${first.line}: ${first.reason}`)
   )
+  check(report.apart !== null, "no records were written while a replica stood still")
+  if (report.apart !== null) {
+    const { lag, records, sameAfterMs, stopped } = report.apart
+    check(lag >= records, `${stopped} stood still for ${records} records, and is said to lack ${lag} entries`)
+    check(sameAfterMs !== null, `${stopped} stood still, and holds other logs than the others since`)
+  }
   check(report.quorumNotMet !== null, "the write that asks for all was not answered with quorum_not_met")
   check(
     report.quorumNotMet === null || report.quorumNotMet.receipt !== null,
@@ -255,6 +281,7 @@ export const summary = (report: Report): ReadonlyArray<string> => {
     row("sha256", report.converged && digest !== undefined ? `${digest} on all` : pairs(report.digests, String)),
     row("peak memory", report.replicas.map(({ id, rssMb }) => `${id} ${rssMb === null ? "?" : rssMb} MB`).join(", ")),
     row("took", Text.seconds(report.totalMs)),
+    ...(report.apart === null ? [] : ["", ...StoryText.apart(report.apart)]),
     ...(report.quorumNotMet === null ? [] : ["", ...StoryText.missedQuorum(report.quorumNotMet)]),
     ...(report.wrongClock === null ? [] : ["", ...StoryText.wrongClock(report.wrongClock)])
   ]

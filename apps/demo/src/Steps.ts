@@ -132,24 +132,26 @@ export const recover = Effect.fnUntraced(function* ({
   return { caughtUpMs, problems, late }
 })
 
-/** Tells the stories of a write that missed its quorum and of a clock that is wrong, when all replicas run. */
+/** Tells the stories of the demo, when all replicas run. */
 export const tell = Effect.fnUntraced(function* (
   context: Context,
   late: Member | undefined,
   survivor: Member | undefined
 ) {
-  const nothing = { ownWrites: null, notMet: null, wrongClock: null, problems: [] }
+  const nothing = { ownWrites: null, apart: null, notMet: null, wrongClock: null, problems: [] }
   if (late === undefined || survivor === undefined || context.cluster.alive().length < context.cluster.policy.n) {
     return nothing
   }
   const own = yield* Stories.ownWrites(context, survivor)
+  const apart = yield* Stories.apart(context, survivor, late)
   const missed = yield* Stories.missedQuorum(context, survivor, late)
   const wrong = yield* Stories.wrongClock(context, survivor, late)
   return {
     ownWrites: own.story,
+    apart: apart.story,
     notMet: missed.notMet,
     wrongClock: wrong.story,
-    problems: [...own.problems, ...missed.problems, ...wrong.problems]
+    problems: [...own.problems, ...apart.problems, ...missed.problems, ...wrong.problems]
   }
 })
 

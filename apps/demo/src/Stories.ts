@@ -1,12 +1,14 @@
 /**
- * What the demo tells when all replicas run again: a write that is read back elsewhere, one that misses its quorum and gets
- * its receipt all the same, and a replica whose clock is wrong.
+ * What the demo tells when all replicas run again: a write that is read back elsewhere, a replica that differs from the
+ * others and then does not, a write that misses its quorum and gets its receipt all the same, and a clock that is wrong.
  */
 import { Entry, type WriteId } from "@quorum/core"
 import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
-import type { Answer, Client } from "./Client.ts"
+import type { Answer, Client, Status } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
+import * as Compare from "./Compare.ts"
+import * as Group from "./Group.ts"
 import * as Import from "./Import.ts"
 import type * as Report from "./Report.ts"
 
@@ -132,6 +134,47 @@ export const ownWrites = Effect.fnUntraced(function* ({ client, cluster, state }
   }
 })
 
+/** A replica stands still while the others take writes, so that it differs from them; it goes on, and must not any more. */
+export const apart = Effect.fnUntraced(function* (context: Context, writer: Member, stopped: Member) {
+  const { client, cluster, state } = context
+  const { say } = yield* Progress.Progress
+  const writes = Array.from({ length: writtenApart }, (_, i) =>
+    Entry.put("quorum-demo-apart", `record-${i}`, `written at ${writer.id} while ${stopped.id} stood still`)
+  )
+  yield* say(
+    `Replica ${stopped.id} stands still for a moment, and ${Text.number(writes.length)} records are written at ${writer.id}`
+  )
+  const before = yield* Effect.option(client.status(stopped))
+  const stoppedAt = yield* Clock.currentTimeMillis
+  const passed = Effect.map(Clock.currentTimeMillis, (now) => now - stoppedAt)
+  const { answers, meanwhile } = yield* cluster.whileStopped(
+    stopped,
+    Effect.all({ answers: writeAll(client, writer, writes), meanwhile: Effect.option(client.status(writer)) })
+  )
+  const wentOnAfterMs = yield* passed
+  answers.forEach((answer, i) => answer._tag === "Committed" && Import.acknowledge(state, writes[i]!, answer))
+  const onProgress = () => Effect.void
+  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis: patienceMillis, onProgress })
+  const sameAfterMs = Option.isSome(vector) ? yield* passed : null
+  yield* say(`  ${stopped.id} goes on: the replicas hold ${sameAfterMs === null ? "different" : "the same"} logs`)
+  const failed = answers.find(({ _tag }) => _tag !== "Committed")
+  if (failed !== undefined || Option.isNone(before) || Option.isNone(meanwhile)) {
+    const why = failed === undefined ? "a replica did not say what it holds" : Import.describe(failed)
+    return { story: null, problems: [`the writes while ${stopped.id} stood still: ${why}`] }
+  }
+  const story = {
+    stopped: stopped.id as string,
+    writer: writer.id as string,
+    stoppedAt: new Date(stoppedAt).toISOString(),
+    records: writes.length,
+    held: { [stopped.id]: entriesOf(before.value), [writer.id]: entriesOf(meanwhile.value) },
+    lag: meanwhile.value.peers.find(({ replica }) => replica === stopped.id)?.lag ?? 0,
+    wentOnAfterMs,
+    sameAfterMs
+  } satisfies typeof Report.Apart.Type
+  return { story, problems: [] }
+})
+
 /** Waits for the quorum of a write, again and again for a while. */
 const resume = (client: Client, member: Member, writeId: WriteId.WriteId, w: number): Effect.Effect<Answer> =>
   client
@@ -143,6 +186,14 @@ const resume = (client: Client, member: Member, writeId: WriteId.WriteId, w: num
       Effect.map(Option.getOrElse((): Answer => ({ _tag: "Unknown", detail: "no receipt in time" })))
     )
 
+/** Writes many in one request, each once. */
+const writeAll = (client: Client, member: Member, writes: ReadonlyArray<Entry.Write>) => {
+  const group = Group.make(writes.map((write, i) => ({ _tag: "Write", number: i + 1, write })))
+  return Effect.as(Group.send(client, member, group, { onAsked: () => {}, onAnswers: () => {} }), group.answers)
+}
+
+const entriesOf = ({ vector }: Status): number => vector.reduce((sum, { seq }) => sum + seq, 0)
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 const decoder = new TextDecoder()
@@ -151,6 +202,9 @@ const missed = Entry.put("quorum-demo", "asks-for-all", '"written while one repl
 const own = Entry.put("quorum-demo", "read-back", "written at another replica")
 const first = Entry.put("quorum-demo", "wrong-clock", "first")
 const second = Entry.put("quorum-demo", "wrong-clock", "second")
+
+/** How many records are written while a replica stands still. */
+const writtenApart = 1000
 
 const pollMillis = 50
 const patienceMillis = 20_000

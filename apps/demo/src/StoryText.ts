@@ -1,12 +1,38 @@
 /**
  * The stories of a run, in a few narrow lines each.
  */
-import type { NotMet, WrongClock } from "./Report.ts"
+import { Text } from "@quorum/server/tools"
+import type { Apart, NotMet, WrongClock } from "./Report.ts"
+
+/** From the stop until all replicas hold the same. */
+export const apart = ({
+  held,
+  lag,
+  records,
+  sameAfterMs,
+  stopped,
+  stoppedAt,
+  wentOnAfterMs,
+  writer
+}: typeof Apart.Type) => {
+  const holders = Object.entries(held).map(([id, entries]) => `${id} ${Text.number(entries)}`)
+  return [
+    "  Two replicas that differ:",
+    line(timeOf(stoppedAt), `${stopped} stands still; ${Text.number(records)} records are written at ${writer}`),
+    line(
+      after(wentOnAfterMs),
+      `entries held: ${holders.join(", ")}; ${stopped} lacks ${Text.number(lag)}, says ${writer}`
+    ),
+    line("", `${stopped} goes on`),
+    sameAfterMs === null
+      ? line("", "it still lacks entries")
+      : line(after(sameAfterMs), "all hold the same logs, chain for chain")
+  ]
+}
 
 /** From the failure to the receipt. */
 export const missedQuorum = (story: NotMet): ReadonlyArray<string> => {
   const { afterMs, askedAt, committedAfterMs, got, needed, reason, receipt, replica, resumedAfterMs, stopped } = story
-  const line = (when: string, what: string) => `    ${when.padEnd(10)}${what}`
   const verdicts = Object.entries(story.verdicts).map(([id, verdict]) => `${id} ${verdict}`)
   return [
     "  A write that missed its quorum:",
@@ -55,6 +81,9 @@ export const wrongClock = ({
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A line of a story: when it was, and what. */
+const line = (when: string, what: string): string => `    ${when.padEnd(10)}${what}`
 
 /** The time of day of a date as text. */
 const timeOf = (iso: string, length = 8): string => iso.slice(11, 11 + length)

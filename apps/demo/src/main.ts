@@ -57,7 +57,7 @@ const flags = {
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
   ),
-  transport: Flags.transport("http"),
+  transport: Flags.transport("ws"),
   writers: Flags.writers("How many writes are under way at once", 6000),
   metrics: Flag.Boolean("metrics").pipe(
     Flag.withDescription("Print where Prometheus finds the metrics of the replicas"),

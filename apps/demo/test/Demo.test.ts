@@ -48,15 +48,20 @@ describe("the demo, as a process", () => {
         assert.isTrue(report.converged)
         assert.deepStrictEqual(Object.keys(report.digests), ["a", "b", "c"])
         assert.strictEqual(new Set(Object.values(report.digests)).size, 1)
-        // 300 lines, what was read back, what asked for all, and the key of a wrong clock; not what nobody could stamp.
+        // 300 lines, what was read back, what was written while one stood still, what asked for all, and the key of a wrong
+        // clock; not what nobody could stamp.
         assert.strictEqual(report.shortage?.answer, "Unavailable")
-        assert.deepStrictEqual(report.records, { a: 303, b: 303, c: 303 })
+        assert.deepStrictEqual(report.records, { a: 1303, b: 1303, c: 1303 })
         assert.strictEqual(report.killed.length, 2)
         assert.strictEqual(new Set(report.killed).size, 2)
         assert.isAbove(report.inFlightAtKill, 0)
         assert.isAbove(report.kills[0]!.inFlightHere, 0)
         assert.isAtLeast(report.kills[0]!.afterWrites, 150 - 64)
         assert.isBelow(report.kills[0]!.afterWrites, 300)
+        const apart = report.apart!
+        assert.strictEqual(apart.lag, 1000)
+        assert.strictEqual(apart.held[apart.writer]! - apart.held[apart.stopped]!, 1000)
+        assert.isAtLeast(apart.sameAfterMs!, apart.wentOnAfterMs)
         const notMet = report.quorumNotMet!
         assert.deepStrictEqual(
           { got: notMet.got, needed: notMet.needed, reason: notMet.reason },
@@ -105,7 +110,7 @@ describe("the demo, as a process", () => {
           "files",
           "--keep",
           "--transport",
-          "ws"
+          "http"
         ]
         const program = yield* Program.run([...flags, "--port", String(port)], { cwd: folder })
         yield* program.wrote("until Ctrl-C")

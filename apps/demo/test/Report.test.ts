@@ -72,6 +72,16 @@ const held: Report.Report = {
     committedAfterMs: 2061,
     receipt
   },
+  apart: {
+    stopped: "c",
+    writer: "b",
+    stoppedAt: "2026-11-25T16:32:48.123Z",
+    records: 1000,
+    held: { c: 1003, b: 2003 },
+    lag: 1000,
+    wentOnAfterMs: 312,
+    sameAfterMs: 398
+  },
   wrongClock: {
     replica: "c",
     shiftMs: -3_600_000,
@@ -157,6 +167,13 @@ describe("the report", () => {
       { committed: 999, failed: [{ line: 12, reason: "no answer" }] },
       /not committed, the first on line 12: no answer/
     ],
+    ["nothing was written while a replica stood still", { apart: null }, /no records were written while a replica/],
+    ["a replica that stood still lacks nothing", { apart: { ...held.apart!, lag: 999 } }, /said to lack 999 entries/],
+    [
+      "a replica that stood still stays behind",
+      { apart: { ...held.apart!, sameAfterMs: null } },
+      /c stood still, and holds other logs than the others since/
+    ],
     ["the write that asks for all was answered otherwise", { quorumNotMet: null }, /not answered with quorum_not_met/],
     [
       "the write that missed its quorum never got a receipt",
@@ -184,6 +201,21 @@ describe("the report", () => {
     assert.match(text, /a, c; 64 writes in flight/)
     assert.match(text, /a 100\.5 MB, b \? MB, c 99 MB/)
     assert.match(text, /All 1,000 acknowledged writes are on all 3 replicas, byte for byte\.$/)
+  })
+
+  it("tells how a replica that stood still differs, and for how long, in narrow lines", () => {
+    assert.deepStrictEqual(StoryText.apart(held.apart!), [
+      "  Two replicas that differ:",
+      "    16:32:48  c stands still; 1,000 records are written at b",
+      "    +0.3 s    entries held: c 1,003, b 2,003; c lacks 1,000, says b",
+      "              c goes on",
+      "    +0.4 s    all hold the same logs, chain for chain"
+    ])
+    assert.strictEqual(
+      StoryText.apart({ ...held.apart!, sameAfterMs: null }).at(-1),
+      "              it still lacks entries"
+    )
+    for (const line of StoryText.apart(held.apart!)) assert.isAtMost(line.length, 80)
   })
 
   it("tells the write that missed its quorum from the failure to the receipt, in narrow lines", () => {
