@@ -46,6 +46,8 @@ export interface Verification {
   readonly copies: Readonly<Record<string, "held" | "superseded" | "lost" | "damaged" | "missing" | "unknown">>
   readonly held: number
   readonly committed: boolean
+  /** The ids that the write has today, where its log forked and it was committed again in another. */
+  readonly movedTo?: ReadonlyArray<string>
 }
 
 /** The name of a record. */

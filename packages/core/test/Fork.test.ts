@@ -262,6 +262,38 @@ describe("OneEntryPerPlace: a log that forked", () => {
     })
   )
 
+  it.effect(
+    "is followed by verify, from any replica: what was committed again is held, at the place that it has now",
+    () =>
+      Effect.gen(function* () {
+        const { cluster, first, other, replicas } = yield* forked
+        const [a, b, c] = replicas
+        cluster.heal()
+        yield* TestClock.adjust(15_000)
+        for (const replica of replicas) {
+          const moved = yield* during(replica.writer.verify(other), 100)
+          // Both of its holders have committed it again.
+          assert.deepStrictEqual(
+            [...moved.movedTo!].sort(),
+            [yield* Cluster.idAt(a.logs, 1), yield* Cluster.idAt(c.logs, 1)].sort()
+          )
+          assert.deepStrictEqual(moved.copies, { [a.id]: "held", [b.id]: "held", [c.id]: "held" })
+          assert.isTrue(moved.committed)
+          const stayed = yield* during(replica.writer.verify(first), 100)
+          assert.deepInclude({ ...stayed }, { held: 3, committed: true })
+          assert.isUndefined(stayed.movedTo)
+        }
+        // Another write of that place, which nobody has, is not taken for it.
+        const never = { ...other, clock: { ...other.clock, logical: other.clock.logical + 1 } }
+        assert.deepInclude({ ...(yield* during(c.writer.verify(never), 100)) }, { held: 0, committed: false })
+        yield* during(b.writer.commit([put("other"), put("same")]), 100)
+        yield* TestClock.adjust(2000)
+        yield* during(a.stop, 5000)
+        const later = yield* during(b.writer.verify(other), 5000)
+        assert.deepStrictEqual(later.copies, { [a.id]: "unknown", [b.id]: "superseded", [c.id]: "superseded" })
+      })
+  )
+
   it.effect("NoPhantomAck: who holds another entry at the place of a write is never counted for it", () =>
     Effect.gen(function* () {
       const { cluster, other, replicas } = yield* forked

@@ -229,7 +229,8 @@ describe("L60 damage that no member can mend", () => {
     Effect.gen(function* () {
       const { a, b, c, cluster, own, restart } = yield* filled()
       for (const link of ["ab", "ba", "ac", "ca"]) cluster.cut(link[0]!, link[1]!)
-      for (const key of ["7", "8", "9"]) yield* during(a.writer.commit(put(key), { w: 1 }), 100)
+      const commit = (key: string) => during(a.writer.commit(put(key), { w: 1 }), 100)
+      const receipts = yield* Effect.forEach(["7", "8", "9"], commit)
       // What was written while it was alone, and its first entry is lost before it got to anybody.
       const [again] = (yield* restart(["a"], 7, ["a"])) as [Cluster.Running]
       const others = yield* Effect.forEach(["b", "c"], (id) => cluster.start(id))
@@ -248,6 +249,17 @@ describe("L60 damage that no member can mend", () => {
       const [kept, ...more] = again.status().givenUp
       assert.deepInclude(kept, { log: own, after: 7, upTo: 9, because: "lost", peer: null })
       assert.deepStrictEqual(more, [])
+      for (const replica of [again, ...others]) {
+        const found = yield* Effect.forEach(receipts, (receipt) => during(replica.writer.verify(receipt), 100))
+        assert.deepStrictEqual(
+          found.map(({ held, movedTo }) => [held, movedTo?.length]),
+          [
+            [0, undefined],
+            [3, 1],
+            [3, 1]
+          ]
+        )
+      }
     })
   )
 

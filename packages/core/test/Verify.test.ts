@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { ReplicaStore } from "../src/adapter.ts"
-import { Entry, LogId, type Receipt } from "../src/index.ts"
+import { Entry, LogId, type Receipt, type WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
@@ -80,6 +80,32 @@ describe("verify", () => {
         const late = yield* during(c.writer.verify(receipt), 10)
         assert.deepStrictEqual(statesOf(late), ["c missing", "a lost", "b lost"])
       })
+  )
+
+  it.effect("follows what was committed again, and given up once more, to where it is now", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      const receipt = yield* a.writer.commit(put("k"))
+      const [one, two] = ["x@00000000000000f1", "y@00000000000000f2"] as const
+      const gaveUp = (from: string, seq: number, to: string, at: number) =>
+        a.membership.kept.add({
+          log: from as LogId.LogId,
+          after: seq - 1,
+          upTo: seq,
+          because: "fork",
+          peer: null,
+          again: [{ from: seq, count: 1, log: to as LogId.LogId, at }],
+          wallMillis: 0
+        })
+      yield* gaveUp(one, 5, two, 3)
+      yield* gaveUp(two, 3, a.logs.own, 1)
+      const moved = { ...receipt, writeId: `${one}:5.00000001` as WriteId.WriteId }
+      const verification = yield* a.writer.verify(moved)
+      assert.deepStrictEqual([...statesOf(verification)], ["a held"])
+      assert.deepStrictEqual(verification.movedTo, [receipt.writeId])
+      const before = yield* a.writer.verify({ ...moved, writeId: `${one}:4.00000001` as WriteId.WriteId })
+      assert.deepStrictEqual([...statesOf(before)], ["a lost"])
+    })
   )
 
   it.effect("L52 another write at the place is no copy", () =>

@@ -77,6 +77,20 @@ export const joined = (parts: ReadonlyArray<Again>, more: Again): ReadonlyArray<
   return [...parts.slice(0, -1), { ...last, count: last.count + more.count }]
 }
 
+/** Where an entry of a log was committed again: at no place, or at one for each side that was given up there. */
+export const placesOf = (
+  known: ReadonlyArray<GivenUp>,
+  log: LogId.LogId,
+  seq: number
+): ReadonlyArray<{ readonly log: LogId.LogId; readonly seq: number }> =>
+  known.flatMap((each) =>
+    each.log !== log
+      ? []
+      : each.again
+          .filter(({ count, from }) => from <= seq && seq < from + count)
+          .map(({ at, from, log }) => ({ log, seq: at + seq - from }))
+  )
+
 /** Where in its own log a replica has committed entries again, in words. */
 export const textOf = ({ again }: GivenUp): string =>
   again.map(({ at, count, log }) => `${log}:${at} to ${at + count - 1}`).join(", ")

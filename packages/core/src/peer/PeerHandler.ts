@@ -230,12 +230,12 @@ export const make: Effect.Effect<
         const members = membership.hash()
         return Effect.succeed({ clock: ownClock.current(), members, far: ownClock.isFar(), versions })
       }),
-    verify: ({ session: id, writeId }) =>
+    verify: ({ session: id, ...asked }) =>
       Effect.gen(function* () {
         yield* enter(id)
-        const state = yield* Copies.stateOf(logs, reader, writeId)
+        const found = yield* Copies.stateOf(logs, reader, membership.kept.all(), asked)
         if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
-        return { state, members: membership.hash() }
+        return { ...found, members: membership.hash() }
       }).pipe(Effect.mapError(withoutCause))
   })
 })

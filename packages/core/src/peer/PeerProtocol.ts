@@ -277,7 +277,12 @@ export const ReadError = Schema.Union([SessionUnknown, NotVoting, ReplicaStore.S
 export type ReadError = typeof ReadError.Type
 
 /** Asks what is held of a write today, of a replica that votes. */
-export const Verify = Schema.Struct({ session: Schema.String, writeId: WriteId.WriteId })
+export const Verify = Schema.Struct({
+  session: Schema.String,
+  writeId: WriteId.WriteId,
+  /** The version of the write, by which it is known where it was committed again at another place. */
+  version: Schema.optionalKey(Version.Version)
+})
 
 /** Asks what is held of a write today. */
 export type Verify = typeof Verify.Type
@@ -297,7 +302,12 @@ export const CopyState = Schema.Literals(["held", "superseded", "missing", "repl
 export type CopyState = typeof CopyState.Type
 
 /** What is held of a write, and the hash of the lives that it knows: one that knows of others may be a former life itself. */
-export const Verified = Schema.Struct({ state: CopyState, members: Schema.Int })
+export const Verified = Schema.Struct({
+  state: CopyState,
+  members: Schema.Int,
+  /** The id that the write has in another log, where it was committed again when its place was given up. */
+  movedTo: Schema.optionalKey(WriteId.WriteId)
+})
 
 /** What is held of a write. */
 export type Verified = typeof Verified.Type

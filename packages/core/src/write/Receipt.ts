@@ -90,7 +90,12 @@ export class Verification extends Schema.Opaque<Verification>()(
     /** How many hold the write durably: those that are `held` or `superseded`. */
     held: Schema.Int,
     /** Whether these are at least the `w` of the receipt. When not, `unknown` copies may be there all the same. */
-    committed: Schema.Boolean
+    committed: Schema.Boolean,
+    /**
+     * The ids by which the write is held where its own place is that of another one by now: a log forked, and it was
+     * committed again, as the same version. Absent where it is where it was.
+     */
+    movedTo: Schema.optionalKey(Schema.Array(WriteId.WriteId))
   })
 ) {}
 

@@ -67,9 +67,10 @@ export const verify = Command.make(
     }
     const receipt = yield* receiptIn(write)
     const verification = yield* Remote.ask(given, (signal) => remote.client.verify(receipt, { signal }))
-    const { committed, copies, held, writeId } = verification
+    const { committed, copies, held, movedTo = [], writeId } = verification
     const text = [
       `${writeId}: ${held} replicas hold it, and ${receipt.policy.w} are needed`,
+      ...movedTo.map((id) => `it was committed again as ${id}`),
       ...Table.lines(["replica", "copy"], Object.entries(copies))
     ]
     yield* Console.log(given.json ? JSON.stringify(verification) : text.join("\n"))

@@ -22,41 +22,68 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const connections = yield* Connections
 
-  const ownAnswer = (state: PeerProtocol.CopyState): PeerProtocol.Verified => ({ state, members: membership.hash() })
+  const here = (asked: Asked) =>
+    Effect.suspend(() => {
+      if (!membership.isVoting()) return unknown
+      const found = Copies.stateOf(logs, reader, membership.kept.all(), asked)
+      return said(Effect.map(found, (each): PeerProtocol.Verified => ({ ...each, members: membership.hash() })))
+    })
 
-  const here = (writeId: WriteId.WriteId) =>
-    Effect.suspend(() =>
-      membership.isVoting() ? said(Effect.map(Copies.stateOf(logs, reader, writeId), ownAnswer)) : unknown
-    )
-
-  const there = (peer: ReplicaId, writeId: WriteId.WriteId) =>
+  const there = (peer: ReplicaId, asked: Asked) =>
     Effect.suspend(() => {
       const connection = connections.all().find((each) => each.peer === peer)
       if (connection === undefined) return unknown
       const { client, session } = connection
-      return said(client.verify({ session, writeId }))
+      return said(client.verify({ session, ...asked }))
     })
+
+  const ask = (replicas: ReadonlyArray<ReplicaId>, asked: Asked) =>
+    Effect.forEach(
+      replicas,
+      (replica) =>
+        Effect.map(replica === self ? here(asked) : there(replica, asked), (answer): Answer => ({ replica, answer })),
+      { concurrency: "unbounded" }
+    )
+
+  /**
+   * Asks all, and those who do not hold it at its place for the places where others have committed it again: it came to
+   * them from there.
+   */
+  const askAll = Effect.fnUntraced(function* ({ clock, tie, writeId }: Receipt) {
+    const answers = new Map<ReplicaId, Said>()
+    const moved = new Set<WriteId.WriteId>()
+    for (const { answer, replica } of yield* ask([self, ...peers], { writeId, version: { clock, tie } })) {
+      answers.set(replica, answer)
+      if (answer?.movedTo !== undefined) moved.add(answer.movedTo)
+    }
+    for (const writeId of moved) {
+      const others = Array.from(answers).filter(([, said]) => said !== undefined && !Copies.isHeld(said.state))
+      for (const { answer, replica } of yield* ask(
+        others.map(([replica]) => replica),
+        { writeId }
+      )) {
+        if (answer !== undefined && Copies.isHeld(answer.state)) answers.set(replica, answer)
+      }
+    }
+    return { answers, moved: Array.from(moved) }
+  })
 
   return Effect.fnUntraced(function* (receipt: Receipt): Effect.fn.Return<Verification, QuorumError.WriteUnknown> {
     const { acked, policy, writeId } = receipt
     if (!isWriteId(writeId)) return yield* new QuorumError.WriteUnknown({ writeId }, { disableChecks: true })
     const copies: Record<ReplicaId, CopyState> = {}
     let held = 0
-    const answers = yield* Effect.forEach(
-      [self, ...peers],
-      (replica) =>
-        Effect.map(replica === self ? here(writeId) : there(replica, writeId), (answer) => ({ replica, answer })),
-      { concurrency: "unbounded" }
-    )
+    const { answers, moved } = yield* askAll(receipt)
     // Compared last: of a former life it may have been heard while others were asked, and it lacks what was lost since.
     const members = membership.hash()
-    for (const { answer, replica } of answers) {
+    for (const [replica, answer] of answers) {
       const state = answer?.members === members ? answer.state : "unknown"
       const wasCounted = acked.some((each) => each.replica === replica)
       copies[replica] = state === "missing" || state === "replaced" ? (wasCounted ? "lost" : "missing") : state
-      if (state === "held" || state === "superseded") held++
+      if (state !== "unknown" && Copies.isHeld(state)) held++
     }
-    return { writeId, copies, held, committed: held >= policy.w }
+    const verification = { writeId, copies, held, committed: held >= policy.w }
+    return moved.length === 0 ? verification : { ...verification, movedTo: moved }
   })
 })
 
@@ -65,6 +92,14 @@ export const make = Effect.gen(function* () {
 const isWriteId = Schema.is(WriteId.WriteId)
 
 type Said = PeerProtocol.Verified | undefined
+
+/** What one replica has answered. */
+interface Answer {
+  readonly replica: ReplicaId
+  readonly answer: Said
+}
+
+type Asked = Omit<PeerProtocol.Verify, "session">
 
 const unknown: Effect.Effect<Said> = Effect.undefined
 
