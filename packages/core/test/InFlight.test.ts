@@ -20,7 +20,10 @@ const set = ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b", "
 /** Nobody waits yet; both peers are connected. */
 const setUp = Effect.gen(function* () {
   const peers = yield* Peers.Peers
-  const inFlight = yield* InFlight.make(() => undefined)
+  const inFlight = yield* InFlight.make(
+    () => undefined,
+    (answer) => answer()
+  )
   const up = (peer: typeof idB) =>
     peers.report({ _tag: "Link", peer, link: { _tag: "Up", sinceWallMillis: 0 }, monotonicMillis: 0 })
   const down = (peer: typeof idB, verdict: QuorumError.Verdict = { _tag: "refused" }) =>

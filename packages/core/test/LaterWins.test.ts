@@ -235,4 +235,41 @@ describe("LaterWins", () => {
         yield* during(of("a").writer.commit(put("value")), 1000)
       })
   )
+
+  it.effect("what is written within answers is asked for in one question, before anything else has its turn", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(1_700_000_000_000)
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      let asked = 0
+      for (const peer of ["b", "c"]) {
+        cluster.faults.set(`a>${peer}`, (client) => ({
+          ...client,
+          probe: (question) => Effect.suspend(() => (asked++, client.probe(question)))
+        }))
+      }
+      const policy = Cluster.policy(3, 2, { order: "real-time" })
+      const a = yield* cluster.start("a", { policy })
+      for (const id of ["b", "c"]) yield* cluster.start(id, { policy })
+      yield* TestClock.adjust(2000)
+      const seen: Array<number> = []
+      let answered = 0
+      for (let i = 0; i < 3; i++) {
+        a.writer.commitUnsafe(put(`${i}`), () => {
+          if (i === 0)
+            Effect.runFork(
+              Effect.andThen(
+                Effect.yieldNow,
+                Effect.sync(() => void seen.push(asked))
+              )
+            )
+          a.writer.commitUnsafe(put(`${i} again`), () => void answered++)
+        })
+      }
+      for (let i = 0; i < 20; i++) yield* TestClock.adjust(5)
+      assert.strictEqual(answered, 3)
+      // One peer makes a majority, and one question serves three writes.
+      assert.strictEqual(asked, 2)
+      assert.deepStrictEqual(seen, [2])
+    })
+  )
 })

@@ -1,13 +1,17 @@
 /** What is asked of a peer's clock, and which calls an answer covers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { HybridLogicalClock, ReplicaSet } from "../src/index.ts"
-import { ReplicaStore } from "../src/adapter.ts"
+import { PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
+import * as PeerMethods from "../src/peer/PeerMethods.ts"
 import * as Probes from "../src/peer/Probes.ts"
+import * as ProbeLoop from "../src/peer/internal/ProbeLoop.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const b = Cluster.id("b")
+const c = Cluster.id("c")
 const key = (name: string) => ({ namespace: "n", key: name })
 
 /** An asker of `b`, and calls that wait: each by its mark and its key, `room` of which fit into one question. */
@@ -24,6 +28,7 @@ const asking = Effect.fnUntraced(function* (room = 10) {
   const calls: Array<{ readonly mark: number; readonly key: string }> = []
   probes.serve({
     newest: () => calls.at(-1)?.mark,
+    oldest: () => calls[0]?.mark,
     keys: (from) => {
       const asked = calls.filter(({ mark }) => mark >= from)
       return {
@@ -34,10 +39,14 @@ const asking = Effect.fnUntraced(function* (room = 10) {
     onAnswer: () => undefined
   })
   const asker = probes.asker(b)
+  const other = probes.asker(c)
   const answer = (far: boolean) => ({ clock: HybridLogicalClock.zero, members: 0, far, versions: [] })
   return {
     asker,
+    other,
+    probes,
     answer,
+    allAnswered: () => void calls.splice(0),
     call: (name: string) => {
       const call = { mark: probes.mark(), key: name }
       calls.push(call)
@@ -48,7 +57,7 @@ const asking = Effect.fnUntraced(function* (room = 10) {
 })
 
 /** Whether an effect is done at once. */
-const isDone = (effect: Effect.Effect<void>) =>
+const isDone = (effect: Effect.Effect<boolean>) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
     yield* Effect.yieldNow
@@ -99,6 +108,134 @@ describe("a peer", () => {
       asker.answered(asker.next(), answer(true))
       assert.isAbove(answered(), second)
       assert.isFalse(yield* isDone(asker.wanted))
+    })
+  )
+})
+
+describe("of two peers", () => {
+  /** Who waits to be woken, and whether it was, and with what. */
+  const resting = Effect.fnUntraced(function* (asker: Probes.Asker) {
+    const fiber = yield* Effect.forkChild(asker.wanted, { startImmediately: true })
+    return () => {
+      const exit = fiber.pollUnsafe()
+      return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
+    }
+  })
+
+  it.effect("one is asked, at once when all who are called together have been called", () =>
+    Effect.gen(function* () {
+      const { asker, call, other, probes } = yield* asking()
+      const first = yield* resting(asker)
+      const second = yield* resting(other)
+      call("x")
+      probes.wake(true)
+      assert.deepStrictEqual([first(), second()], [true, undefined])
+      probes.wake()
+      assert.deepStrictEqual([first(), second()], [true, undefined])
+    })
+  )
+
+  it.effect("the other is asked for calls that the question under way does not serve", () =>
+    Effect.gen(function* () {
+      const { asker, call, other, probes } = yield* asking()
+      const second = yield* resting(other)
+      call("x")
+      asker.next()
+      probes.wake()
+      assert.isUndefined(second())
+      call("y")
+      probes.wake()
+      assert.isFalse(second())
+    })
+  )
+
+  it.effect("both are asked when somebody waits for long, and the one that was slow is asked last from then on", () =>
+    Effect.gen(function* () {
+      const { allAnswered, answer, asker, call, other, probes } = yield* asking()
+      const slow = yield* resting(asker)
+      const quick = yield* resting(other)
+      call("x")
+      probes.wake()
+      assert.deepStrictEqual([slow(), quick()], [false, undefined])
+      const late = asker.next()
+      yield* TestClock.adjust(4)
+      assert.isUndefined(quick())
+      yield* TestClock.adjust(1)
+      assert.isFalse(quick())
+      other.answered(other.next(), answer(false))
+      asker.answered(late, answer(false))
+      allAnswered()
+      probes.rest()
+      const slowAgain = yield* resting(asker)
+      const quickAgain = yield* resting(other)
+      call("y")
+      probes.wake()
+      assert.deepStrictEqual([slowAgain(), quickAgain()], [undefined, false])
+    })
+  )
+
+  it.effect("the other is asked at once when one does not answer, or its connection ends", () =>
+    Effect.gen(function* () {
+      for (const how of ["unanswered", "end"] as const) {
+        const { asker, call, other, probes } = yield* asking()
+        const second = yield* resting(other)
+        call("x")
+        asker.next()
+        probes.wake()
+        assert.isUndefined(second())
+        asker[how]()
+        assert.isFalse(second(), how)
+      }
+    })
+  )
+
+  it.effect("nobody is asked when no call waits any more that was called before", () =>
+    Effect.gen(function* () {
+      const { allAnswered, asker, call, other, probes } = yield* asking()
+      const second = yield* resting(other)
+      call("x")
+      probes.wake()
+      asker.next()
+      allAnswered()
+      call("y")
+      yield* TestClock.adjust(5)
+      // It is asked for the new call, and the first is not taken for slow.
+      assert.isFalse(second())
+      other.next()
+      allAnswered()
+      const first = yield* resting(asker)
+      call("z")
+      probes.wake()
+      assert.isFalse(first())
+    })
+  )
+
+  it.effect("the other is asked when the loop over a connection ends with a question under way", () =>
+    Effect.gen(function* () {
+      const { call, other, probes } = yield* asking()
+      const broken = yield* Deferred.make<never, PeerProtocol.PeerUnreachable>()
+      const unreachable = new PeerProtocol.PeerUnreachable({
+        peer: b,
+        reason: "refused",
+        detail: "the connection ended"
+      })
+      const client = PeerMethods.make<PeerProtocol.PeerUnreachable>(() => Deferred.await(broken))
+      const loop = yield* ProbeLoop.run({
+        peer: b,
+        client,
+        session: "1",
+        timeoutMillis: 1000,
+        members: () => 0,
+        greetAgain: () => undefined
+      }).pipe(Effect.provideService(Probes.Probes, probes), Effect.forkChild)
+      call("x")
+      yield* Effect.yieldNow
+      const second = yield* resting(other)
+      probes.wake()
+      assert.isUndefined(second())
+      yield* Deferred.fail(broken, unreachable)
+      yield* Effect.exit(Fiber.join(loop))
+      assert.isFalse(second())
     })
   )
 })

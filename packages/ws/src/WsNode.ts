@@ -16,6 +16,7 @@ import {
 import { NodeCodes, PeerTls } from "@quorum/tls"
 import { Effect, Layer, type Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
+import * as Masking from "./internal/Masking.ts"
 import * as WsPeerServer from "./WsPeerServer.ts"
 import * as WsPeerTransport from "./WsPeerTransport.ts"
 
@@ -131,10 +132,11 @@ const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
 
 /** With TLS, whoever answers a connection has to be the peer that was called. */
 const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>
-  WsPeerTransport.layer({ peers, ...(tls === undefined ? {} : { open: (peer, url) => open(peer, url, tls) }) })
+  WsPeerTransport.layer({ peers, open: (peer, url) => open(peer, new URL(url), tls) })
 
-const open = (peer: ReplicaId.ReplicaId, url: string, tls: PeerTls.Tls) => {
-  const { hostname, port } = new URL(url)
-  const createConnection = () => tls.connect(peer, { host: hostname, port: Number(port) || 443 })
-  return new NodeWS.WebSocket(url, { createConnection })
+const open = (peer: ReplicaId.ReplicaId, url: URL, tls: PeerTls.Tls | undefined) => {
+  const options = Masking.optionsOf(url)
+  if (tls === undefined) return new NodeWS.WebSocket(url, options)
+  const createConnection = () => tls.connect(peer, { host: url.hostname, port: Number(url.port) || 443 })
+  return new NodeWS.WebSocket(url, { ...options, createConnection })
 }

@@ -4,7 +4,7 @@
  * Each connection has at most one question under way, and asks the next one when the answer is here and somebody waits
  * again: one question serves all who were called before it was asked.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, FiberHandle, Layer, type Scope } from "effect"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
@@ -16,6 +16,8 @@ import type * as PeerProtocol from "./PeerProtocol.ts"
 export interface Waiting {
   /** The mark of the newest call that waits; `undefined` when none does. */
   readonly newest: () => number | undefined
+  /** That of the one that has waited longest. */
+  readonly oldest: () => number | undefined
   /**
    * The keys of the calls that wait, from this mark on, as many as fit into one question, and the mark of the first call
    * whose keys did not.
@@ -33,14 +35,19 @@ export interface Question {
 
 /** How one connection asks. */
 export interface Asker {
-  /** Waits until somebody waits for an answer that was not asked for yet. */
-  readonly wanted: Effect.Effect<void>
+  /**
+   * Waits until this peer has to be asked for somebody who waits. Says whether all who are called together have been
+   * called: else a turn is waited for them.
+   */
+  readonly wanted: Effect.Effect<boolean>
   /** Makes the next question. */
   readonly next: () => Question
   /** It was answered. */
   readonly answered: (question: Question, answer: PeerProtocol.Probed) => void
-  /** It was not answered, and is asked again. */
+  /** It was not answered, and others are asked. */
   readonly unanswered: () => void
+  /** The connection has ended. */
+  readonly end: () => void
 }
 
 /** What peers know of the time. */
@@ -51,8 +58,8 @@ export class Probes extends Context.Service<
     readonly mark: () => number
     /** Says who waits. */
     readonly serve: (waiting: Waiting) => void
-    /** Somebody waits. */
-    readonly wake: () => void
+    /** Somebody waits; `isGathered` when all who are called together have been called. */
+    readonly wake: (isGathered?: boolean) => void
     /** What peers have answered. */
     readonly tracker: () => ProbeTracker.ProbeTracker
     /** The highest clock of all answers since nobody waited. */
@@ -64,81 +71,154 @@ export class Probes extends Context.Service<
   }
 >()("@quorum/core/Probes") {}
 
-/** Starts without anybody waiting. */
-export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaClock> = Effect.gen(function* () {
-  const { peers } = yield* ReplicaSet
-  const ownClock = yield* ReplicaClock
-  let tracker = ProbeTracker.make(peers.length + 1)
-  let highest = HybridLogicalClock.zero
-  let last = 0
-  let waiting: Waiting | undefined
-  /** How the connections that wait for somebody to wait are woken. */
-  let resting: Array<() => void> = []
-  const mark = () => ++last
+/** How it stands with the questions over one connection. */
+interface Asking {
+  /** Calls with lesser marks are served by what was asked last, or is asked next. */
+  mark: number
+  /** A question is under way. */
+  isUnderWay: boolean
+  /** Set while there is nothing to ask. */
+  wake: ((isGathered: boolean) => void) | undefined
+}
 
-  const count = (peer: ReplicaId, asked: number, clock: HybridLogicalClock.HybridLogicalClock): void => {
-    highest = HybridLogicalClock.receive(highest, clock, Number.POSITIVE_INFINITY)
-    tracker = ProbeTracker.answer(tracker, peer, asked)
-    waiting?.onAnswer()
-  }
+/**
+ * Starts without anybody waiting.
+ *
+ * No more peers are asked than make a majority, because each question costs both of them a turn: of those who can be asked,
+ * who has answered. When somebody has waited for {@link patienceMillis} everybody is asked, and whoever did not answer in
+ * that time is asked last from then on.
+ */
+export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaClock | Scope.Scope> = Effect.gen(
+  function* () {
+    const { peers } = yield* ReplicaSet
+    const ownClock = yield* ReplicaClock
+    const runTimer = yield* FiberHandle.makeRuntime<never>()
+    let tracker = ProbeTracker.make(peers.length + 1)
+    let highest = HybridLogicalClock.zero
+    let last = 0
+    let waiting: Waiting | undefined
+    /** In the order in which they are asked. */
+    let askers: ReadonlyArray<Asking> = []
+    let isEverybodyAsked = tracker.needed === peers.length
+    let isArmed = false
+    const mark = () => ++last
 
-  const asker = (peer: ReplicaId): Asker => {
-    let asked = 0
-    /** The peer keeps keys of versions that no clock follows, and has to be asked about those that are written. */
-    let keepsKeys = false
-    const again = (): void => void (asked = 0)
-    const isWanted = (): boolean => (waiting?.newest() ?? -1) >= asked
-    // Resumed within `wake`: a latch would take one more turn of the event loop, for which each write waits.
-    const rest = Effect.callback<void>((resume) => {
-      const wake = (): void => resume(Effect.void)
-      resting.push(wake)
-      return Effect.sync(() => void (resting = resting.filter((each) => each !== wake)))
-    })
-    const wanted: Effect.Effect<void> = Effect.suspend(() =>
-      isWanted() ? Effect.void : Effect.flatMap(rest, () => wanted)
-    )
-    return {
-      wanted,
-      next: () => {
-        const from = tracker.answered.get(peer) ?? 0
-        const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything
-        asked = Math.min(mark(), upTo)
-        return { mark: asked, keys }
-      },
-      answered: (question, { clock, far, versions }) => {
-        const isAnswer = keepsKeys || !far
-        keepsKeys = far
-        // What it keeps may be newer than its clock: it is asked again, with the keys.
-        if (!isAnswer) return again()
-        for (const { clock: version, index } of versions) {
-          const key = question.keys[index]
-          if (key !== undefined) ownClock.heard(key, version)
-        }
-        count(peer, question.mark, clock)
-      },
-      unanswered: again
+    const count = (peer: ReplicaId, asked: number, clock: HybridLogicalClock.HybridLogicalClock): void => {
+      highest = HybridLogicalClock.receive(highest, clock, Number.POSITIVE_INFINITY)
+      tracker = ProbeTracker.answer(tracker, peer, asked)
+      waiting?.onAnswer()
     }
-  }
 
-  return Probes.of({
-    mark,
-    serve: (who) => void (waiting = who),
-    wake: () => {
-      if (resting.length === 0) return
-      const woken = resting
-      resting = []
-      for (const wake of woken) wake()
-    },
-    tracker: () => tracker,
-    clock: () => highest,
-    rest: () => void (highest = HybridLogicalClock.zero),
-    asker
-  })
-})
+    /** Whether the newest call waits for a question of this one. */
+    const isWanted = (asking: Asking): boolean => {
+      const newest = waiting?.newest()
+      if (newest === undefined || asking.mark > newest) return false
+      if (isEverybodyAsked) return true
+      let others = 0
+      for (const { mark } of askers) if (mark > newest) others++
+      return others < tracker.needed
+    }
+
+    const wake = (isGathered = false): void => {
+      for (const asking of askers) {
+        if (asking.wake === undefined || !isWanted(asking)) continue
+        asking.mark = Number.POSITIVE_INFINITY
+        // Resumed within the call: a latch would take one more turn of the event loop, for which each write waits.
+        asking.wake(isGathered)
+      }
+      arm()
+    }
+
+    const moveBack = (is: (asking: Asking) => boolean): void => {
+      askers = [...askers.filter((asking) => !is(asking)), ...askers.filter(is)]
+    }
+
+    const arm = (): void => {
+      if (isArmed || isEverybodyAsked || waiting?.oldest() === undefined) return
+      isArmed = true
+      const upTo = last
+      const look = (): void => {
+        isArmed = false
+        if ((waiting?.oldest() ?? Number.POSITIVE_INFINITY) <= upTo) {
+          isEverybodyAsked = true
+          moveBack(({ isUnderWay }) => isUnderWay)
+        }
+        wake()
+      }
+      runTimer(Effect.andThen(Effect.sleep(patienceMillis), Effect.sync(look)))
+    }
+
+    const asker = (peer: ReplicaId): Asker => {
+      const own: Asking = { mark: 0, isUnderWay: false, wake: undefined }
+      askers = [...askers, own]
+      /** The peer keeps keys of versions that no clock follows, and has to be asked about those that are written. */
+      let keepsKeys = false
+      const rest = Effect.callback<boolean>((resume) => {
+        own.wake = (isGathered) => {
+          own.wake = undefined
+          resume(Effect.succeed(isGathered))
+        }
+        return Effect.sync(() => void (own.wake = undefined))
+      })
+      return {
+        wanted: Effect.suspend(() => {
+          if (!isWanted(own)) return rest
+          own.mark = Number.POSITIVE_INFINITY
+          return Effect.succeed(false)
+        }),
+        next: () => {
+          const from = tracker.answered.get(peer) ?? 0
+          const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything
+          own.mark = Math.min(mark(), upTo)
+          own.isUnderWay = true
+          return { mark: own.mark, keys }
+        },
+        answered: (question, { clock, far, versions }) => {
+          const isAnswer = keepsKeys || !far
+          keepsKeys = far
+          own.isUnderWay = false
+          // What it keeps may be newer than its clock: it is asked again, with the keys.
+          if (!isAnswer) return void (own.mark = 0)
+          for (const { clock: version, index } of versions) {
+            const key = question.keys[index]
+            if (key !== undefined) ownClock.heard(key, version)
+          }
+          count(peer, question.mark, clock)
+        },
+        unanswered: () => {
+          own.mark = 0
+          own.isUnderWay = false
+          moveBack((asking) => asking === own)
+          wake()
+        },
+        end: () => {
+          askers = askers.filter((asking) => asking !== own)
+          wake()
+        }
+      }
+    }
+
+    return Probes.of({
+      mark,
+      serve: (who) => void (waiting = who),
+      wake,
+      tracker: () => tracker,
+      clock: () => highest,
+      rest: () => {
+        highest = HybridLogicalClock.zero
+        isEverybodyAsked = tracker.needed === peers.length
+      },
+      asker
+    })
+  }
+)
 
 /** {@link make} as a layer. */
 export const layer: Layer.Layer<Probes, never, ReplicaSet | ReplicaClock> = Layer.effect(Probes, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How long those who are asked first have to answer before everybody is asked, in milliseconds. */
+const patienceMillis = 5
 
 const everything = { keys: [], upTo: Number.POSITIVE_INFINITY }

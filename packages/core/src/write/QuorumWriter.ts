@@ -166,7 +166,10 @@ export const make = Effect.gen(function* () {
   const restIfIdle = (): void => {
     if (appender.waiting() === 0 && inFlight.size() === 0) idle.openUnsafe()
   }
-  const inFlight: InFlight.InFlight = yield* InFlight.make(() => restIfIdle())
+  const inFlight: InFlight.InFlight = yield* InFlight.make(
+    () => restIfIdle(),
+    (answer) => appender.answering(answer)
+  )
   const appender: Appender.Appender = yield* Appender.make(inFlight, () => restIfIdle())
   // Its own copy counts for no write that still waits, once it may lack what it acknowledged.
   yield* Effect.acquireRelease(

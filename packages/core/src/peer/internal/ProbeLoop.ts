@@ -26,9 +26,9 @@ export const run = Effect.fnUntraced(function* (options: {
   const calls = UnderWay.make(peer, timeoutMillis, () => Monotonic.millis(clock))
   const ask = Effect.gen(function* () {
     while (true) {
-      yield* asker.wanted
+      const isGathered = yield* asker.wanted
       // One turn: who is called in it is served by this question.
-      yield* Effect.yieldNow
+      if (!isGathered) yield* Effect.yieldNow
       const question = asker.next()
       calls.began(question)
       const answer = yield* Effect.catchTag(client.probe({ session, keys: question.keys }), "NotVoting", noAnswer)
@@ -43,7 +43,7 @@ export const run = Effect.fnUntraced(function* (options: {
       yield* Effect.sleep(pauseMillis)
     }
   })
-  return yield* Effect.raceFirst(ask, calls.watch)
+  return yield* Effect.ensuring(Effect.raceFirst(ask, calls.watch), Effect.sync(asker.end))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   })
   /** Set while all who wait have been waited for already: they were covered by one probe. */
   let isGathered = false
+  /** Set while writers are answered: those who write again at once come together. */
+  let isGathering = false
   /** Taken from the queue and not yet in flight: an append is under way. */
   let appending: ReadonlyArray<CommitQueue.Commit> = []
   /** Set when it is not known whether an append took place. */
@@ -189,9 +191,24 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     /** Bytes of values that wait for an append. */
     bytes: () => probing.bytes() + queue.bytes(),
     offer: (commit: CommitQueue.Commit): void => {
-      if (asks(commit)) return probing.offer(commit)
+      if (asks(commit)) return probing.offer(commit, !isGathering)
       queue.offer(commit)
-      wake()
+      if (!isGathering) wake()
+    },
+    /** Answers writers. What they write within their answers is asked for, or appended, after it and without a turn. */
+    answering: (answer: () => void): void => {
+      if (isGathering) return answer()
+      isGathering = true
+      try {
+        answer()
+      } finally {
+        isGathering = false
+        probing.wake()
+        if (queue.size() > 0) {
+          isGathered = true
+          wake()
+        }
+      }
     },
     /** Answers everybody whose write is not appended. */
     close: (): void => {

@@ -48,8 +48,11 @@ interface Group {
   tracker: AckTracker.AckTracker
 }
 
-/** Starts without anybody waiting. `onIdle` is called whenever the last group has its answer. */
-export const make = Effect.fnUntraced(function* (onIdle: () => void) {
+/**
+ * Starts without anybody waiting. `onIdle` is called whenever the last group has its answer, and `answering` runs what
+ * answers a group.
+ */
+export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: (answer: () => void) => void) {
   const { peers: peerIds, self } = yield* ReplicaSet
   const peers = yield* Peers
   const clock = yield* Clock.Clock
@@ -102,13 +105,15 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void) {
       tell(group, "committed", undefined, at)
       const { acked, durationMillis: sinceAppend, missing, policy } = receiptOf(group, at)
       const { log } = group
-      for (const { cancelled, check, monotonicMillis, resume, seq, version } of group.waiters) {
-        if (cancelled) continue
-        const durationMillis = monotonicMillis === 0 ? sinceAppend : millisFrom(monotonicMillis, at)
-        const { clock, tie } = version!
-        const writeId = WriteId.make(log, seq, check)
-        resume(Exit.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
-      }
+      answering(() => {
+        for (const { cancelled, check, monotonicMillis, resume, seq, version } of group.waiters) {
+          if (cancelled) continue
+          const durationMillis = monotonicMillis === 0 ? sinceAppend : millisFrom(monotonicMillis, at)
+          const { clock, tie } = version!
+          const writeId = WriteId.make(log, seq, check)
+          resume(Exit.succeed({ writeId, clock, tie, policy, acked, missing, durationMillis }))
+        }
+      })
     } else {
       lagging(group, at)
       group.tracker = AckTracker.seal(group.tracker, at)

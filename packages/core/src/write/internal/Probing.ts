@@ -79,7 +79,13 @@ export const make = Effect.fnUntraced(function* (options: {
     }
     return { keys: found, upTo: Number.POSITIVE_INFINITY }
   }
-  probes.serve({ newest: () => (begunAt > now() ? undefined : pending.at(-1)?.mark), keys, onAnswer })
+  const hasBegun = (): boolean => begunAt < Number.POSITIVE_INFINITY
+  probes.serve({
+    newest: () => (hasBegun() ? pending.at(-1)?.mark : undefined),
+    oldest: () => (hasBegun() ? pending[0]?.mark : undefined),
+    keys,
+    onAnswer
+  })
 
   /** The timeout of a policy: most writes have that of the one before. */
   const timeoutOf = (policy: QuorumPolicy): number => {
@@ -136,12 +142,17 @@ export const make = Effect.fnUntraced(function* (options: {
       expire()
       probes.wake()
     },
-    offer: (commit: Commit): void => {
+    /** Peers are asked for its sake now; where more come at once, `wake` says that they all have. */
+    offer: (commit: Commit, isLast: boolean): void => {
       pending.push(commit)
       bytes += commit.valueBytes
-      if (begunAt === Number.POSITIVE_INFINITY) return
+      if (!hasBegun()) return
       arm(deadlineOf(commit))
-      probes.wake()
+      if (isLast) probes.wake()
+    },
+    /** All have come that come together. */
+    wake: (): void => {
+      if (pending.length > 0) probes.wake(true)
     },
     /** Takes out the writes that `isOverdue`. */
     takeOverdue: take
