@@ -54,7 +54,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
       { concurrency: "unbounded", discard: true }
     )
   )
-  yield* lookAtAll.pipe(Effect.repeat(Schedule.spaced(pollMillis)), Effect.forkScoped)
+  yield* lookAtAll.pipe(Effect.repeat(Schedule.spaced(watchMillis)), Effect.forkScoped)
 
   const count = (member: Member) => {
     const known = answers.get(member) ?? { committed: 0, notMet: 0, unknown: 0, repeated: 0 }
@@ -140,6 +140,8 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** How often the metrics are read during a run: whoever answers has less time for writes. */
+const watchMillis = 250
 const pollMillis = 100
 const patienceMillis = 2000
 

@@ -30,10 +30,11 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   const { finish, say, step } = yield* Progress.Progress
   const { members, policy } = cluster
   const { lines, writes } = yield* Lines.count(options.input, options.limit)
+  const writers = Math.max(1, Math.min(options.writers, Math.ceil(writes / rounds)))
   yield* start({ client, cluster, state }, members)
   yield* say(`${members.length} replicas run: ${members.map(({ id, url }) => `${id} at ${url}`).join(", ")}`)
   yield* say(
-    `Importing ${Text.number(lines)} lines, up to ${Text.number(options.writers)} at once; a write is committed when ` +
+    `Importing ${Text.number(lines)} lines, up to ${Text.number(writers)} at once; a write is committed when ` +
       `${policy.w} of ${policy.n} replicas hold it`
   )
   const kills: Array<typeof Report.Kill.Type> = []
@@ -54,10 +55,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   })
   const startedAt = yield* Clock.currentTimeMillis
   const source = Lines.read(options.input, options.limit)
-  yield* Effect.raceFirst(
-    Import.run({ state, cluster, client, lines: source, writers: options.writers, onProgress }),
-    watch
-  )
+  yield* Effect.raceFirst(Import.run({ state, cluster, client, lines: source, writers, onProgress }), watch)
   const importMs = (yield* Clock.currentTimeMillis) - startedAt
   yield* show
   yield* finish
@@ -222,6 +220,9 @@ const resume = (client: Client, member: Member, writeId: WriteId.WriteId): Effec
 
 /** The write that is made without a quorum. */
 const write = Entry.put("quorum-demo", "without-a-quorum", '"written while too few replicas were alive"')
+
+/** A short file is sent in so many rounds at least, so that the kill finds writes that are acknowledged and others in flight. */
+const rounds = 10
 
 const pollMillis = 50
 
