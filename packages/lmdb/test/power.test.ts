@@ -15,7 +15,7 @@ import { batchAfter } from "./support/batches.ts"
 import * as Power from "./support/power.ts"
 import { fileOf, tempFolder, using } from "./support/store.ts"
 
-const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 300)
+const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 1000)
 const batches = 60
 
 /** What the program did with its log, from an empty folder on. */

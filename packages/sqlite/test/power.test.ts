@@ -18,7 +18,7 @@ import { batchAfter, logA, logB, open, tempFolder, using } from "./support/store
 
 type Store = ReplicaStore.ReplicaStore["Service"]
 
-const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 300)
+const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 1000)
 const imagesOfRun = 60
 const logs = [logA, logB]
 
