@@ -71,6 +71,30 @@ describe("a stamped write", () => {
     })
   )
 
+  it.effect("is looked for in the index, and in a log only where its version is that of the newest write", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const store = yield* cluster.storeOf("a")
+      let reads = 0
+      const read: typeof store.read = (...place) => Effect.suspend(() => (reads++, store.read(...place)))
+      cluster.stores.set("a", { ...store, read })
+      const a = yield* cluster.start("a")
+      const b = yield* cluster.start("b")
+      yield* cluster.start("c")
+      yield* TestClock.adjust(2000)
+      yield* during(b.writer.commit(put("before"), { w: "all" }), 10)
+      const stamp = yield* during(a.writer.stamp(key), 10)
+      reads = 0
+      yield* during(a.writer.commit(put("once"), { stamp }), 10)
+      assert.strictEqual(reads, 0)
+      const stampOfB = yield* during(b.writer.stamp(key), 10)
+      const { writeId } = yield* during(b.writer.commit(put("twice"), { stamp: stampOfB, w: "all" }), 10)
+      const again = yield* during(a.writer.commit(put("twice"), { stamp: stampOfB }), 10)
+      assert.strictEqual(again.writeId, writeId)
+      assert.isAbove(reads, 0)
+    })
+  )
+
   it.effect("L58 a repeat at a replica that never got it overwrites nothing that came between", () =>
     Effect.gen(function* () {
       const { a, b, c, cluster } = yield* Cluster.running("abc", 2)

@@ -199,7 +199,10 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
   Effect.gen(function* () {
     const local = yield* LocalRecords.LocalRecords
     const { lost } = yield* Membership
-    return KeyReader.of({ newest: (namespace, key) => Effect.suspend(() => local.newest(namespace, key, lost())) })
+    return KeyReader.of({
+      newest: (namespace, key) => Effect.suspend(() => local.newest(namespace, key, lost())),
+      version: (namespace, key) => Effect.suspend(() => local.version(namespace, key, lost()))
+    })
   })
 )
 

@@ -168,6 +168,10 @@ export class LocalRecords extends Context.Service<
       key: string,
       lost: ReadonlyArray<DamagedRange>
     ) => Effect.Effect<Newest | undefined, StoreError>
+    /** The version of {@link newest}, by the index alone: its log is not looked at. */
+    readonly version: (
+      ...of: readonly [namespace: string, key: string, lost: ReadonlyArray<DamagedRange>]
+    ) => Effect.Effect<Version.Version | undefined, StoreError>
   }
 >()("@quorum/core/LocalRecords") {}
 
@@ -191,12 +195,14 @@ export const make = Effect.gen(function* () {
       return Effect.andThen(follower.distrust(error), Effect.fail(error))
     })
 
-  const newest = Effect.fnUntraced(function* (namespace: string, key: string, lost: ReadonlyArray<DamagedRange>) {
+  const pointing = Effect.fnUntraced(function* (namespace: string, key: string, lost: ReadonlyArray<DamagedRange>) {
     const pointer = yield* follower.newest(namespace, key)
     const hidden = follower.unreadable().find((range) => !lost.some((gone) => contains(gone, range)))
-    if (hidden !== undefined) return yield* hiding(hidden)
-    return pointer === undefined ? undefined : yield* resolve(pointer)
+    return hidden === undefined ? pointer : yield* hiding(hidden)
   })
+
+  const newest: LocalRecords["Service"]["newest"] = (...of) =>
+    Effect.flatMap(pointing(...of), (pointer) => (pointer === undefined ? Effect.undefined : resolve(pointer)))
 
   const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
     const rejected = options === undefined ? undefined : faultOfRead(options)
@@ -308,7 +314,7 @@ export const make = Effect.gen(function* () {
     return { namespaces: found, unreadable: follower.unreadable(), next }
   })
 
-  return LocalRecords.of({ read, page, keys, count, namespaces, arrived, newest })
+  return LocalRecords.of({ read, page, keys, count, namespaces, arrived, newest, version: pointing })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */

@@ -74,6 +74,9 @@ export const make = Effect.gen(function* () {
   /** The copy that is held here. One that is superseded in all its keys is not found, and does no harm. */
   const lookUp = Effect.fnUntraced(function* (write: Entry.Writes, stamp: Entry.Stamp) {
     for (const { key, namespace } of Entry.listOf(write)) {
+      // Nearly always it is another write, which the index knows: nobody waits for the log then.
+      const version = yield* reader.version(namespace, key)
+      if (version === undefined || Version.compare(version, stamp) !== 0) continue
       const newest = yield* reader.newest(namespace, key)
       if (newest === undefined || Version.compare(newest, stamp) !== 0) continue
       const { log, seq } = WriteId.place(newest.writeId)
