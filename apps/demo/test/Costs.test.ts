@@ -1,7 +1,7 @@
 /** What a bad client costs: one that does not read what it asks for, and one that does not end what it sends. */
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet, ReplicaStatus } from "@quorum/core"
-import { PeerFrame, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { PeerFrame, RecordIndex, ReplicaStore, ServerConnections } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Greeting } from "@quorum/testing"
@@ -14,7 +14,11 @@ const nodes = { http: HttpNode, ws: WsNode }
 const mebibyte = 1024 * 1024
 
 /** A replica of its own that holds a value of one mebibyte, and serves clients. */
-const replicaOf = Effect.fnUntraced(function* (transport: "http" | "ws", members: ReadonlyArray<string>) {
+const replicaOf = Effect.fnUntraced(function* (
+  transport: "http" | "ws",
+  members: ReadonlyArray<string>,
+  maxConnections?: number
+) {
   const policy = Result.getOrThrow(QuorumPolicy.make({ n: members.length, w: 1, order: "clock" }))
   const context = yield* Replica.layer({ policy }).pipe(
     nodes[transport].serve({
@@ -22,7 +26,8 @@ const replicaOf = Effect.fnUntraced(function* (transport: "http" | "ws", members
       peers: members.includes("b") ? { b: "http://127.0.0.1:1" } : {},
       // The bad peer is a member that proves nothing.
       insecure: true,
-      routes: ClientApiServer.layer
+      routes: ClientApiServer.layer,
+      ...(maxConnections === undefined ? {} : { maxConnections })
     }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
     Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members })),
@@ -117,6 +122,80 @@ describe("L63 a bad peer", () => {
       socket.resume()
       yield* Effect.sleep(500)
       assert.isTrue(hasEnded())
+    })
+  )
+})
+
+/**
+ * Opens connections from an address of this machine, each with a request, or with none, and waits until no more are open
+ * than are kept; how many are.
+ */
+const flood = Effect.fnUntraced(function* (
+  port: number,
+  count: number,
+  kept: number,
+  localAddress: string,
+  text?: string
+) {
+  const sockets = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      Array.from({ length: count }, () => {
+        const socket = connect({ port, host: "127.0.0.1", localAddress }, () => void (text && socket.write(text)))
+        return socket.on("error", () => {}).resume()
+      })
+    ),
+    (all) => Effect.sync(() => all.forEach((socket) => socket.destroy()))
+  )
+  const open = () => sockets.filter(({ destroyed, readyState }) => !destroyed && readyState !== "closed").length
+  for (let i = 0; i < 40 && open() > kept; i++) yield* Effect.sleep(100)
+  return open
+})
+
+/** What a request is answered with, from an address of this machine. */
+const askFrom = (port: number, localAddress: string) =>
+  Effect.callback<string>((resume) => {
+    const socket = connect({ port, host: "127.0.0.1", localAddress }, () => {
+      socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    })
+    socket.once("data", (data) => resume(Effect.succeed(String(data).slice(0, 12))))
+    socket.once("close", () => resume(Effect.succeed("ended")))
+    socket.on("error", () => {})
+    return Effect.sync(() => socket.destroy())
+  })
+
+// Elsewhere a machine has one address of its own, unless it is given more.
+const several = process.platform === "linux" ? it.live : it.live.skip
+
+describe("L63 many connections", () => {
+  const upgrade =
+    "GET /peer HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+  for (const transport of ["http", "ws"] as const) {
+    several(`of one client end, and those of others are served, ${transport}`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* replicaOf(transport, ["a"], 8)
+        const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        const open = yield* flood(port, 100, 8, "127.0.0.2", get)
+        assert.strictEqual(open(), 8)
+        assert.strictEqual(yield* askFrom(port, "127.0.0.3"), "HTTP/1.1 200")
+        assert.strictEqual(open(), 7)
+      })
+    )
+  }
+
+  several("on which nothing is said, or nothing that proves anything, keep no peer and no client out", () =>
+    Effect.gen(function* () {
+      const { port } = yield* replicaOf("ws", ["a", "b"])
+      const first = yield* greet(port)
+      const { maxSilent, maxUnproven } = ServerConnections
+      const silent = yield* flood(port, maxSilent + 100, maxSilent, "127.0.0.2")
+      assert.isAtMost(silent(), maxSilent)
+      const unproven = yield* flood(port, maxUnproven + 100, maxUnproven, "127.0.0.1", upgrade)
+      assert.isAtMost(unproven(), maxUnproven)
+      const second = yield* greet(port)
+      assert.strictEqual(yield* askFrom(port, "127.0.0.2"), "HTTP/1.1 200")
+      assert.deepStrictEqual([first.hasEnded(), second.hasEnded()], [false, false])
     })
   )
 })

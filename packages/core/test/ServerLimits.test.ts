@@ -32,10 +32,11 @@ describe("L63 answers that nobody reads", () => {
 
 /** A server that was given a limit, to which requests can be made to come. */
 const limited = (bodies: ServerLimits.Bodies) => {
-  let come: Parameters<ServerLimits.NodeServer["prependListener"]>[1] = () => {}
-  ServerLimits.limit({ prependListener: (_, listener) => void (come = listener) }, bodies)
+  let come: (request: ServerLimits.NodeRequest, response: Pick<ServerLimits.NodeRequest, "once">) => void = () => {}
+  const prependListener = (event: string, listener: typeof come) => void (event === "request" && (come = listener))
+  ServerLimits.limit({ prependListener: prependListener as ServerLimits.NodeServer["prependListener"] }, bodies)
   return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x") => {
-    const socket = { bytesRead: 0, isEnded: false, destroy: () => void (socket.isEnded = true) }
+    const socket = { bytesRead: 0, isEnded: false, destroy: () => void (socket.isEnded = true), once: () => {} }
     const closed: Array<() => void> = []
     const once = (_: "close", listener: () => void) => void closed.push(listener)
     come({ url, headers, complete: false, readableLength: 0, socket, once }, { once: () => {} })

@@ -52,6 +52,8 @@ export interface Options extends HttpPeerServer.Options {
    * pages are refused.
    */
   readonly origins?: ReadonlyArray<string>
+  /** How many connections of clients there may be at once: 2048 unless given. Peers have theirs beside them. */
+  readonly maxConnections?: number | undefined
   /** What else is served on the port: the client API unless given. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
 }
@@ -65,6 +67,7 @@ export const serve =
     host = "127.0.0.1",
     hosts,
     insecure = false,
+    maxConnections,
     origins = [],
     peers,
     port,
@@ -89,7 +92,11 @@ export const serve =
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
         ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes)).pipe(
           Layer.provideMerge(
-            NodeHttpServer.layer(() => listener(limits, certified), { host, port, gracefulShutdownTimeout })
+            NodeHttpServer.layer(() => listener(limits, certified, maxConnections), {
+              host,
+              port,
+              gracefulShutdownTimeout
+            })
           ),
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
@@ -118,10 +125,11 @@ const gracefulShutdownTimeout = ReplicaServer.closeMillis
 const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>
   tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
 
-const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
+const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined, maxConnections: number | undefined) =>
   ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
-    ServerLimits.bodiesOf(limits)
+    ServerLimits.bodiesOf(limits),
+    maxConnections
   )
 
 /** With TLS a client for each connection to a peer, which has to be that peer's. */

@@ -77,9 +77,10 @@ export const layer = (
   Layer.unwrap(
     Effect.gen(function* () {
       const secret = options.secret ?? (yield* secretOf(config))
-      const { cluster, host, hosts, id, insecure, members, origins, peers, port, tls } = config
+      const { cluster, host, hosts, id, insecure, maxConnections, members, origins, peers, port, tls } = config
+      const listening = { host, hosts, insecure, maxConnections, origins, peers, port, secret, tls }
       return replica(config).pipe(
-        serveBy[config.transport]({ host, hosts, insecure, origins, peers, port, secret, tls, routes: routes(config) }),
+        serveBy[config.transport]({ ...listening, routes: routes(config) }),
         Layer.provide(storeOf(config)),
         Layer.provide(tokensOf(config)),
         Layer.provide(otlpOf(config)),

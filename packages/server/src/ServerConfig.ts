@@ -42,6 +42,7 @@ export interface ServerConfig {
   readonly port: number
   readonly hosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
+  readonly maxConnections: number | undefined
   readonly secretFile: string | undefined
   /** The files of TLS, by which replicas show each other certificates. */
   readonly tls: PeerTls.Options | undefined
@@ -133,6 +134,7 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     port: port.success,
     hosts: given.hosts ?? [],
     origins: given.origins ?? [],
+    maxConnections: given.maxConnections,
     secretFile: given.secretFile,
     tls: tlsOf(given),
     insecure: given.insecure ?? false,

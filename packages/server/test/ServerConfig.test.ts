@@ -54,6 +54,7 @@ describe("settings", () => {
       secretFile: "s",
       hosts: "db, store.example",
       origins: "https://app.example,http://localhost:5173",
+      maxConnections: "100",
       w: "all",
       ackTimeoutMillis: "500",
       metrics: "false",
@@ -65,6 +66,7 @@ describe("settings", () => {
     const file = {
       hosts: ["db", "store.example"],
       origins: ["https://app.example", "http://localhost:5173"],
+      maxConnections: 100,
       w: "all",
       ackTimeoutMillis: 500,
       metrics: false,

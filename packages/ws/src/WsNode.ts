@@ -53,6 +53,8 @@ export interface Options extends WsPeerServer.Options {
    * pages are refused.
    */
   readonly origins?: ReadonlyArray<string>
+  /** How many connections of clients there may be at once: 2048 unless given. Peers have theirs beside them. */
+  readonly maxConnections?: number | undefined
   /** What else is served on the port: nothing unless given. `ClientApiServer.layer` of `@quorum/http` is for clients. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
 }
@@ -66,6 +68,7 @@ export const serve =
     host = "127.0.0.1",
     hosts,
     insecure = false,
+    maxConnections,
     origins = [],
     peers,
     port,
@@ -89,7 +92,7 @@ export const serve =
     Layer.unwrap(
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
         WsPeerServer.serve(identified(options, certified), routes).pipe(
-          Layer.provideMerge(server(host, port, limits, certified)),
+          Layer.provideMerge(server(host, port, () => listener(limits, certified, maxConnections), limits)),
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeWS.layerWebSocketConstructor))
         )
@@ -116,18 +119,19 @@ const identified = (options: WsPeerServer.Options, tls: PeerTls.Tls | undefined)
   tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
 
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
-const server = (host: string, port: number, limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
-  NodeHttpServer.layer(() => listener(limits, tls), {
+const server = (host: string, port: number, listen: () => ReturnType<typeof listener>, limits: Limits.Limits) =>
+  NodeHttpServer.layer(listen, {
     host,
     port,
     gracefulShutdownTimeout: ReplicaServer.closeMillis,
     websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
   })
 
-const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined) =>
+const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined, maxConnections: number | undefined) =>
   ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
-    ServerLimits.bodiesOf(limits)
+    ServerLimits.bodiesOf(limits),
+    maxConnections
   )
 
 /** With TLS, whoever answers a connection has to be the peer that was called. */

@@ -13,6 +13,7 @@ import {
   Problem,
   Refusals,
   ReplicaServer,
+  ServerConnections,
   ServerLimits
 } from "@quorum/core/adapter"
 import { Effect, Layer, Option, Result, Semaphore } from "effect"
@@ -128,7 +129,10 @@ const serveOn = (
       yield* Effect.forkIn(
         (isSealed ? PeerHandler.provenBy(sealed.caller)(answer) : answer).pipe(
           Effect.map((said) => {
-            isGreeted ||= said._tag === "hello" && Result.isSuccess(said.result)
+            if (!isGreeted && said._tag === "hello" && Result.isSuccess(said.result)) {
+              isGreeted = true
+              ServerConnections.proved(source)
+            }
             return PeerFrame.encodeAnswer(number, said)
           }),
           Effect.flatMap((bytes) => writer.write(isSealed ? sealed.seal(bytes) : bytes)),

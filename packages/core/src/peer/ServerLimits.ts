@@ -5,6 +5,7 @@
 
 import * as Limits from "../log/Limits.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
+import * as ServerConnections from "./ServerConnections.ts"
 
 /**
  * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, and how often that
@@ -46,19 +47,23 @@ export interface NodeRequest {
   readonly complete: boolean
   /** Bytes that were received and are not read. */
   readonly readableLength: number
-  readonly socket: { readonly bytesRead: number; readonly destroy: () => unknown }
+  readonly socket: ServerConnections.Connection & { readonly bytesRead: number }
   readonly once: (event: "close", listener: () => void) => unknown
 }
 
 /** A server of `node:http`, as far as it is needed here. */
 export interface NodeServer {
-  readonly prependListener: (
-    event: "request",
-    listener: (
-      request: NodeRequest,
-      response: { readonly once: (event: "close", listener: () => void) => unknown }
-    ) => void
-  ) => unknown
+  readonly prependListener: {
+    (event: "connection", listener: (socket: ServerConnections.Connection) => void): unknown
+    (event: "upgrade", listener: (request: Pick<NodeRequest, "url" | "socket">) => void): unknown
+    (
+      event: "request",
+      listener: (
+        request: NodeRequest,
+        response: { readonly once: (event: "close", listener: () => void) => unknown }
+      ) => void
+    ): unknown
+  }
 }
 
 /** Whether the connection of a request, as a server of Node hands it over, was ended: of what was sent before, the rest. */
@@ -88,13 +93,20 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
  * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
- * connections ended: the last of them, so that those under way are taken.
+ * connections ended: the last of them, so that those under way are taken. So many connections as {@link ServerConnections}
+ * lets be are kept, `clients` of them of clients.
  */
-export const limit = <A extends NodeServer>(server: A, bodies: Bodies = bodiesOf()): A => {
+export const limit = <A extends NodeServer>(server: A, bodies: Bodies = bodiesOf(), clients?: number): A => {
   const waiting = new WeakMap<object, number>()
   const underWay = { clients: 0, peers: 0 }
+  const connections = ServerConnections.make(clients)
+  const asked = ({ socket, url }: Pick<NodeRequest, "url" | "socket">): void =>
+    connections.asked(socket, url === "/peer")
+  server.prependListener("connection", connections.opened)
+  server.prependListener("upgrade", asked)
   server.prependListener("request", (request, response) => {
     const { socket } = request
+    asked(request)
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
     if (count > maxPipelined) return void socket.destroy()

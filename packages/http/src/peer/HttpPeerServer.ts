@@ -11,6 +11,7 @@ import {
   PeerSecret,
   Refusals,
   ReplicaServer,
+  ServerConnections,
   ServerLimits
 } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Layer, Option, Result } from "effect"
@@ -54,21 +55,23 @@ export const layer = (
       const door = secret === undefined ? undefined : PeerChannel.door(secret, maxChannels)
       const ok = (bytes: Uint8Array) => HttpServerResponse.uint8Array(bytes, { contentType: PeerMessage.contentType })
 
-      const answerFrame = (frame: Uint8Array, seal: PeerChannel.Seal) => {
+      const answerFrame = (source: object, frame: Uint8Array, seal: PeerChannel.Seal) => {
         const request = PeerFrame.decodeRequest(frame)
         if (Result.isFailure(request)) return away("not_the_protocol", invalid(request.failure.message))
         const { message, number } = request.success
-        return Effect.map(PeerHandler.answer(handler, message), (said) =>
-          ok(seal(PeerFrame.encodeAnswer(number, said)))
-        )
+        return Effect.map(PeerHandler.answer(handler, message), (said) => {
+          const { result }: { readonly result: Result.Result<unknown, unknown> } = said
+          if (Result.isSuccess(result)) ServerConnections.proved(source)
+          return ok(seal(PeerFrame.encodeAnswer(number, said)))
+        })
       }
-      const answer = (body: ArrayBuffer): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+      const answer = (source: object, body: ArrayBuffer): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
         const bytes = new Uint8Array(body)
-        if (door === undefined) return answerFrame(bytes, (frame) => frame)
+        if (door === undefined) return answerFrame(source, bytes, (frame) => frame)
         const received = door.received(bytes)
         if (received === undefined) return away("unproven", unproven)
         if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
-        const answered = PeerHandler.provenBy(received.caller)(answerFrame(received.frame, received.seal))
+        const answered = PeerHandler.provenBy(received.caller)(answerFrame(source, received.frame, received.seal))
         return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({
           ...caller,
           connection: received.channel
@@ -84,7 +87,7 @@ export const layer = (
         const answered = request.arrayBuffer.pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
           Effect.matchEffect({
-            onSuccess: answer,
+            onSuccess: (body) => answer(request.source, body),
             onFailure: ({ reason }) =>
               refuse(
                 reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"

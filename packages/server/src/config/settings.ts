@@ -120,6 +120,12 @@ export const settings = {
     "URL,URL,…",
     "The origins of web pages that may ask this replica, beside those of its own host (https://app.example)"
   ),
+  maxConnections: setting(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })),
+    whole,
+    "COUNT",
+    "How many connections of clients there may be at once; replicas have theirs beside them (default: 2048)"
+  ),
   secretFile: setting(
     Schema.NonEmptyString,
     text,
