@@ -15,13 +15,13 @@ const c = Cluster.id("c")
 const key = (name: string) => ({ namespace: "n", key: name })
 
 /** An asker of `b`, and calls that wait: each by its mark and its key, `room` of which fit into one question. */
-const asking = Effect.fnUntraced(function* (room = 10) {
+const asking = Effect.fnUntraced(function* (room = 10, members = ["a", "b", "c"]) {
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
   const context = yield* Layer.build(
     Probes.layer.pipe(
       Layer.provideMerge(ReplicaLogs.layer),
       Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b", "c"] }))
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members }))
     )
   )
   const probes = Context.get(context, Probes.Probes)
@@ -171,6 +171,68 @@ describe("of two peers", () => {
       call("y")
       probes.wake()
       assert.deepStrictEqual([slowAgain(), quickAgain()], [undefined, false])
+    })
+  )
+
+  it.effect("both are asked after some questions, and the one that answers first is asked first from then on", () =>
+    Effect.gen(function* () {
+      const { allAnswered, answer, asker, call, other, probes } = yield* asking()
+      const ask = Effect.fnUntraced(function* () {
+        const first = yield* resting(asker)
+        const second = yield* resting(other)
+        call("x")
+        probes.wake()
+        allAnswered()
+        probes.rest()
+        return [first(), second()]
+      })
+      const answered = (who: Probes.Asker): void => who.answered(who.next(), answer(false))
+      for (let i = 0; i < 64; i++) {
+        assert.deepStrictEqual(yield* ask(), [false, undefined])
+        answered(asker)
+      }
+      assert.deepStrictEqual(yield* ask(), [false, false])
+      answered(other)
+      answered(asker)
+      assert.deepStrictEqual(yield* ask(), [undefined, false])
+    })
+  )
+
+  it.effect("of four, two are asked, also after one of them answered twice while all were asked", () =>
+    Effect.gen(function* () {
+      const { allAnswered, answer, asker, call, other, probes } = yield* asking(10, ["a", "b", "c", "d", "e"])
+      const others = [other, probes.asker(Cluster.id("d")), probes.asker(Cluster.id("e"))]
+      for (let i = 0; i < 64; i++) asker.next()
+      call("x")
+      probes.wake()
+      for (let i = 0; i < 2; i++) asker.answered(asker.next(), answer(false))
+      other.answered(other.next(), answer(false))
+      allAnswered()
+      probes.rest()
+      const woken = yield* Effect.forEach([asker, ...others], resting)
+      call("y")
+      probes.wake()
+      assert.deepStrictEqual(
+        woken.map((is) => is()),
+        [false, false, undefined, undefined]
+      )
+    })
+  )
+
+  it.effect("one whose connection ends while both are asked is asked no more, and counts for nothing", () =>
+    Effect.gen(function* () {
+      const { allAnswered, answer, asker, call, other, probes } = yield* asking()
+      for (let i = 0; i < 64; i++) asker.next()
+      call("x")
+      probes.wake()
+      asker.answered(asker.next(), answer(false))
+      asker.end()
+      allAnswered()
+      probes.rest()
+      const second = yield* resting(other)
+      call("y")
+      probes.wake()
+      assert.isFalse(second())
     })
   )
 

@@ -84,9 +84,9 @@ interface Asking {
 /**
  * Starts without anybody waiting.
  *
- * No more peers are asked than make a majority, because each question costs both of them a turn: of those who can be asked,
- * who has answered. When somebody has waited for {@link patienceMillis} everybody is asked, and whoever did not answer in
- * that time is asked last from then on.
+ * No more peers are asked than make a majority, because each question costs both of them a turn: those who answered first
+ * when everybody was asked, which is done for every {@link raceQuestions} questions. When somebody has waited for
+ * {@link patienceMillis} everybody is asked too, and whoever did not answer in that time is asked last from then on.
  */
 export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaClock | Scope.Scope> = Effect.gen(
   function* () {
@@ -99,7 +99,12 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
     let waiting: Waiting | undefined
     /** In the order in which they are asked. */
     let askers: ReadonlyArray<Asking> = []
-    let isEverybodyAsked = tracker.needed === peers.length
+    const isAll = tracker.needed === peers.length
+    let isEverybodyAsked = isAll
+    /** Questions since everybody was asked. */
+    let questions = 0
+    /** Set while it is found out who answers first: those who have. */
+    let first: ReadonlyArray<Asking> | undefined
     let isArmed = false
     const mark = () => ++last
 
@@ -120,6 +125,11 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
     }
 
     const wake = (isGathered = false): void => {
+      if (!isEverybodyAsked && questions >= raceQuestions) {
+        questions = 0
+        first = []
+        isEverybodyAsked = true
+      }
       for (const asking of askers) {
         if (asking.wake === undefined || !isWanted(asking)) continue
         asking.mark = Number.POSITIVE_INFINITY
@@ -133,6 +143,15 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
       askers = [...askers.filter((asking) => !is(asking)), ...askers.filter(is)]
     }
 
+    const placed = (asking: Asking): void => {
+      if (first === undefined || first.includes(asking)) return
+      first = [...first, asking]
+      if (first.length < tracker.needed) return
+      askers = [...first, ...askers.filter((other) => !first!.includes(other))]
+      first = undefined
+      isEverybodyAsked = isAll
+    }
+
     const arm = (): void => {
       if (isArmed || isEverybodyAsked || waiting?.oldest() === undefined) return
       isArmed = true
@@ -141,6 +160,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
         isArmed = false
         if ((waiting?.oldest() ?? Number.POSITIVE_INFINITY) <= upTo) {
           isEverybodyAsked = true
+          first = undefined
           moveBack(({ isUnderWay }) => isUnderWay)
         }
         wake()
@@ -171,6 +191,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
           const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything
           own.mark = Math.min(mark(), upTo)
           own.isUnderWay = true
+          questions++
           return { mark: own.mark, keys }
         },
         answered: (question, { clock, far, versions }) => {
@@ -183,6 +204,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
             const key = question.keys[index]
             if (key !== undefined) ownClock.heard(key, version)
           }
+          placed(own)
           count(peer, question.mark, clock)
         },
         unanswered: () => {
@@ -193,6 +215,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
         },
         end: () => {
           askers = askers.filter((asking) => asking !== own)
+          first = first?.filter((asking) => asking !== own)
           wake()
         }
       }
@@ -206,7 +229,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
       clock: () => highest,
       rest: () => {
         highest = HybridLogicalClock.zero
-        isEverybodyAsked = tracker.needed === peers.length
+        if (first === undefined) isEverybodyAsked = isAll
       },
       asker
     })
@@ -217,6 +240,9 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
 export const layer: Layer.Layer<Probes, never, ReplicaSet | ReplicaClock> = Layer.effect(Probes, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How many questions there are for each that everybody is asked. */
+const raceQuestions = 64
 
 /** How long those who are asked first have to answer before everybody is asked, in milliseconds. */
 const patienceMillis = 5
