@@ -87,7 +87,8 @@ describe("the replica", () => {
         "/v1/status?peer=x",
         "/healthz",
         "/peer",
-        "/openapi.json"
+        "/openapi.json",
+        "/docs"
       ]) {
         yield* get(a, path)
       }

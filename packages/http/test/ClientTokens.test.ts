@@ -51,6 +51,7 @@ describe("the tokens of clients", () => {
             ["GET", "/v1/records"],
             ["GET", "/v1/status"],
             ["GET", "/openapi.json"],
+            ["GET", "/docs"],
             ["GET", "/nowhere"],
             ["GET", "/healthz?x"],
             ["POST", "/v1/batch"]

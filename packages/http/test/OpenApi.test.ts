@@ -125,6 +125,26 @@ describe("the openapi document", () => {
     })
   )
 
+  it.live("is shown by a page, which needs nothing from elsewhere and stands in no frame", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const { json } = yield* request("GET", `${url}/openapi.json`)
+      for (let time = 0; time < 2; time++) {
+        const { headers, status, text } = yield* request("GET", `${url}/docs`)
+        assert.strictEqual(status, 200)
+        assert.match(headers.get("content-type") ?? "", /^text\/html/)
+        assert.strictEqual(headers.get("content-security-policy"), "frame-ancestors 'none'")
+        const spec = /<script id="swagger-spec" type="application\/json">\s*(\{.*\})\s*<\/script>/.exec(text)?.[1]
+        assert.deepStrictEqual(JSON.parse(spec!).paths, json.paths)
+        assert.include(text, "SwaggerUIBundle(")
+        assert.notMatch(text, /<(?:script|link)[^>]* (?:src|href)=/)
+      }
+      const refused = yield* request("POST", `${url}/docs`)
+      assert.deepStrictEqual([refused.status, refused.headers.get("allow")], [405, "GET, HEAD"])
+      assert.strictEqual((yield* request("GET", `${url}/docs?url=x`)).status, 400)
+    })
+  )
+
   it.live("has no names of this implementation in its bodies", () =>
     Effect.gen(function* () {
       const { url } = yield* Stub.serve({})

@@ -1,12 +1,12 @@
 /**
- * Serves the client API on a router, and its OpenAPI document, and gives every other answer of that router the shape
+ * Serves the client API on a router, its OpenAPI document and a page that shows it, and gives every other answer of that router the shape
  * that all errors have.
  */
 import type { ClientSessions, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Cause, Context, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
+import { Cause, Context, Effect, Layer, SchemaAST, SchemaIssue, Scope, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware, OpenApi } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware, HttpApiSwagger, OpenApi } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests, NeedsToken, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
@@ -18,6 +18,9 @@ import * as Routes from "./routes.ts"
 
 /** Where the OpenAPI document is. */
 export const openApiPath = "/openapi.json"
+
+/** Where a page is that shows the API to a person. */
+const docsPath = "/docs"
 
 /** A route that is served beside the API, and what the document says of it: an operation of OpenAPI 3.1. */
 export interface FurtherRoute extends Routes.Route {
@@ -121,12 +124,12 @@ const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
 /** What a token may do is looked at for all requests at once, by {@link ClientTokens}, and not for one endpoint. */
 const needsToken = Layer.succeed(NeedsToken, (answer) => answer)
 
-/** Refuses paths that the router would take for others, and a query of the document, at which nobody would look. */
+/** Refuses paths that the router would take for others, and a query of a document, at which nobody would look. */
 const strictPaths = HttpRouter.use((router) =>
   router.addGlobalMiddleware((answer) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Answer => {
       const url = ReplicaServer.wholeUrlOf(request) ?? request.url
-      const isDocument = RequestRules.pathOf(url) === openApiPath
+      const isDocument = [openApiPath, docsPath].includes(RequestRules.pathOf(url))
       const objection = RequestRules.ofPath(url) ?? (isDocument ? RequestRules.ofQuery(url, []) : undefined)
       return objection === undefined ? answer : Effect.succeed(objected(objection))
     })
@@ -136,7 +139,8 @@ const strictPaths = HttpRouter.use((router) =>
 /** Nothing leaves the router but answers and `{ error, message }`. */
 const errorContract = HttpRouter.use((router) =>
   Effect.flatMap(FurtherRoutes, (further) => {
-    const routes = Routes.of(ClientApi, { method: "GET", path: openApiPath }, ...further)
+    const documents = [openApiPath, docsPath].map((path) => ({ method: "GET", path }))
+    const routes = Routes.of(ClientApi, ...documents, ...further)
     return router.addGlobalMiddleware((answer) =>
       Effect.catchCause(answer, (cause): Answer =>
         Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : fallback(routes, cause)
@@ -163,6 +167,19 @@ const documentWith = (further: ReadonlyArray<FurtherRoute>): object => {
   return { ...rest, paths: { ...paths, ...Object.fromEntries(more) } }
 }
 
+/** The page. It is megabytes, and so is only loaded when it is first asked for. */
+const docs = HttpRouter.use((router) =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const page = yield* Effect.cached(
+      Scope.provide(HttpRouter.toHttpEffect(HttpApiSwagger.layer(ClientApi, { path: docsPath })), scope)
+    )
+    // It can write, and must not be a part of a page that hides it.
+    const alone = HttpServerResponse.setHeader("content-security-policy", "frame-ancestors 'none'")
+    return yield* router.add("GET", docsPath, Effect.map(Effect.orDie(Effect.flatten(page)), alone))
+  })
+)
+
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, HttpServerRequest.HttpServerRequest>
 
 /**
@@ -188,6 +205,7 @@ export const layer: Layer.Layer<
     Layer.provide(HttpServer.layerServices)
   ),
   document,
+  docs,
   errorContract,
   strictPaths,
   ClientTokens.layer
