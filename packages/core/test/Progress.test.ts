@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type Receipt } from "../src/index.ts"
+import { Entry, type QuorumWriter, type Receipt } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
-import { failure } from "./support/time.ts"
+import { during, failure } from "./support/time.ts"
 
 const put = Entry.put("n", "k", "v")
 
 /** Collects the steps of a write, each with when it came. */
-const follow = Effect.fnUntraced(function* ({ writer }: Cluster.Running, options?: { readonly w: number }) {
+const follow = Effect.fnUntraced(function* ({ writer }: Cluster.Running, options?: QuorumWriter.WriteOptions) {
   const steps: Array<Receipt.Progress> = []
   const fiber = yield* Effect.forkChild(
     Stream.runForEach(writer.progress(put, options), (step) => Effect.sync(() => void steps.push(step)))
@@ -79,6 +79,25 @@ describe("progress", () => {
       const { writeId } = steps.flatMap((step) => (step._tag === "NotMet" ? [step.error] : []))[0]!
       const { committed, verdicts } = yield* a.writer.status(writeId)
       assert.deepStrictEqual([committed, verdicts[Cluster.id("b")]], [true, { _tag: "late" }])
+    })
+  )
+
+  it.effect.each(["a stamp", "a key of its caller"])("goes on for a write that was there already, by %s", (by) =>
+    Effect.gen(function* () {
+      // c is asked and answers, and gets nothing for two seconds.
+      const { a, cluster } = yield* slow(100_000)
+      for (const peer of ["a", "b"]) cluster.cut("c", peer)
+      const options = by === "a stamp" ? { stamp: yield* during(a.writer.stamp(put), 100) } : { idempotencyKey: "once" }
+      const { writeId } = yield* during(a.writer.commit(put, options), 100)
+      const { fiber, said, steps } = yield* follow(a, options)
+      yield* after(100)
+      assert.deepStrictEqual(said(), ["Committed"])
+      cluster.heal()
+      yield* TestClock.adjust(8000)
+      assert.deepStrictEqual(said(), ["Committed", "c"])
+      yield* Fiber.join(fiber)
+      const [committed] = steps
+      assert.strictEqual(committed?._tag === "Committed" && committed.receipt.writeId, writeId)
     })
   )
 

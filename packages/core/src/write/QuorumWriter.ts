@@ -352,6 +352,7 @@ export const make = Effect.gen(function* () {
   const progress = (write: Entry.Writes, options?: WriteOptions) =>
     Steps.make({
       listen: peers.listen,
+      statusOf: heldWrites.follow,
       commit: (onDurable) =>
         commit(write, options, (durable) => {
           const log = logs.own

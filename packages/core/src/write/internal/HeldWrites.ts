@@ -94,6 +94,8 @@ export const make = Effect.fnUntraced(function* (options: {
 
   return {
     statusOf,
+    /** How the status of a write is asked again and again, without a look at the store. */
+    follow: (writeId: WriteId.WriteId) => Effect.option(Effect.map(held(writeId), (place) => () => statusOf(place))),
     status: (writeId: WriteId.WriteId) =>
       Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), statusOf),
     resume: Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {

@@ -1,8 +1,9 @@
 /**
  * The steps of one write: durable here, its outcome, and whoever else holds it later.
  */
-import { Effect, Queue, Stream } from "effect"
+import { Effect, Option, Queue, Stream } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { WriteId } from "../../identity/WriteId.ts"
 import type { QuorumNotMet } from "../../quorum/QuorumError.ts"
 import type { CommitError } from "../WriteOptions.ts"
 import type { Progress, Receipt, WriteStatus } from "../Receipt.ts"
@@ -13,12 +14,18 @@ export interface Sources {
   readonly commit: (
     onDurable: (step: Progress, status: () => WriteStatus) => void
   ) => Effect.Effect<Receipt, CommitError>
+  /** How the status of a write is asked that was written before, by a stamp or under a key; not where it cannot be read. */
+  readonly statusOf: (writeId: WriteId) => Effect.Effect<Option.Option<() => WriteStatus>>
   /** Calls `listener` whenever something was learnt of a peer. Returns how to stop it. */
   readonly listen: (listener: () => void) => () => void
 }
 
 /** Follows a write. Ends when all replicas hold it; fails when nothing was written, or when that is not known. */
-export const make = ({ commit, listen }: Sources): Stream.Stream<Progress, Exclude<CommitError, QuorumNotMet>> =>
+export const make = ({
+  commit,
+  listen,
+  statusOf
+}: Sources): Stream.Stream<Progress, Exclude<CommitError, QuorumNotMet>> =>
   Stream.callback<Progress, Exclude<CommitError, QuorumNotMet>>((queue) =>
     Effect.gen(function* () {
       /** The replicas that were told of; nobody is, before the outcome is. */
@@ -44,11 +51,11 @@ export const make = ({ commit, listen }: Sources): Stream.Stream<Progress, Exclu
         Queue.offerUnsafe(queue, step)
         status = current
       })
-      const { acked, step } = yield* Effect.catchTag(Effect.map(durable, committed), "QuorumNotMet", notMet)
+      const { acked, step, writeId } = yield* Effect.catchTag(Effect.map(durable, committed), "QuorumNotMet", notMet)
       Queue.offerUnsafe(queue, step)
       for (const replica of acked) told.add(replica)
+      status ??= Option.getOrUndefined(yield* statusOf(writeId))
       isDecided = true
-      // It was written before, by a stamp.
       if (status === undefined) return Queue.endUnsafe(queue)
       look()
     })
@@ -58,11 +65,11 @@ export const make = ({ commit, listen }: Sources): Stream.Stream<Progress, Exclu
 
 const committed = (receipt: Receipt) => {
   const step: Progress = { _tag: "Committed", receipt }
-  return { step, acked: receipt.acked.map(({ replica }) => replica) }
+  return { step, acked: receipt.acked.map(({ replica }) => replica), writeId: receipt.writeId }
 }
 
 const notMet = (error: QuorumNotMet) => {
   const step: Progress = { _tag: "NotMet", error }
   const acked = (Object.keys(error.verdicts) as Array<ReplicaId>).filter((id) => error.verdicts[id]!._tag === "acked")
-  return Effect.succeed({ step, acked })
+  return Effect.succeed({ step, acked, writeId: error.writeId })
 }
