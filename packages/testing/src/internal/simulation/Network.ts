@@ -145,7 +145,7 @@ export const make = (situation: Situation): Network => {
   ): void => {
     const { context, handler } = connection.endpoint
     const call = handler[name](request as never) as Effect.Effect<unknown, unknown>
-    const from = Effect.provideService(PeerCaller.PeerCaller, { connection })
+    const from = Effect.provideService(PeerCaller.PeerCaller, { connection, isOpen: () => !connection.isBroken })
     Effect.runForkWith(context)(from(call)).addObserver(back)
   }
 
