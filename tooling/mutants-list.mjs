@@ -328,16 +328,16 @@ export const bugs = [
     from: "model noR6, L55",
     says: "a replica that lost its disk votes at once",
     file: "peer/Membership.ts",
-    find: 'isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined',
-    replace: "isVoting = (): boolean => stopped === undefined && toMend() === undefined"
+    find: 'isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined',
+    replace: "isVoting = (): boolean => isAlone() && toMend() === undefined"
   },
   {
     name: "votes-damaged",
     from: "L60",
     says: "a replica that lacks damaged entries votes",
     file: "peer/Membership.ts",
-    find: 'isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined',
-    replace: 'isVoting = (): boolean => standing === "voting" && stopped === undefined',
+    find: 'isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined',
+    replace: 'isVoting = (): boolean => standing === "voting" && isAlone()',
     kinds: ["damage"]
   },
   {

@@ -248,10 +248,12 @@ describe("OneEntryPerPlace: two processes of one and the same incarnation", () =
         const { log } = yield* status(set, "a")
         const folder = twinOf(set.folders.a)
         yield* set.start("a", { second: folder })
-        const { log: same, obstacle } = yield* until(statusAt(set.second), ({ obstacle }) =>
-          String(obstacle).endsWith("says b, c")
-        )
-        assert.deepStrictEqual([same, obstacle], [log, "another live process has the id a, says b, c"])
+        const {
+          log: same,
+          obstacle,
+          voting
+        } = yield* until(statusAt(set.second), ({ obstacle }) => String(obstacle).endsWith("says b, c"))
+        assert.deepStrictEqual([same, obstacle, voting], [log, "another live process has the id a, says b, c", false])
         const refused = yield* Effect.promise(() =>
           fetch(`${set.second}/v1/records/notes/k1`, { method: "PUT", body: "second" })
         )

@@ -438,6 +438,9 @@ describe("two live processes of one replica", () => {
           assert.include(second.membership.obstacle(), "another live process has the id a, says b, c")
         }
         assert.deepStrictEqual([a.logs.own, second.logs.own], [log, log])
+        // Whoever reaches it in the place of the first counts it for nothing: it lacks what that acked.
+        assert.deepStrictEqual([a.status().voting, second.status().voting], [true, false])
+        yield* failure(second.records.read("notes", "1"), "NotReady")
         assert.deepStrictEqual(told.sort(), [`b ${second.logs.run}`, `c ${second.logs.run}`])
         const error = yield* during(Effect.flip(second.writer.commit(put("2"))), 20_000)
         assert.include(error.message, "nothing was written")

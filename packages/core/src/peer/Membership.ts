@@ -102,7 +102,7 @@ export const make = Effect.gen(function* () {
   let answers: Voting.Answers = new Map()
   let givenUp: ReadonlySet<ReplicaId> = new Set()
   const kept = Kept.make(store, noted.givenUp)
-  /** Why this replica must not write although it would vote: another process has its id. */
+  /** Who says that another process has this replica's id: one that may have acked what is not here. */
   const duplicates = new Set<ReplicaId>()
   let stopped: string | undefined
   let lacking: Lacking.Lacking = new Map()
@@ -131,7 +131,8 @@ export const make = Effect.gen(function* () {
     const gone = lost()
     return logs.unknownEnds().length > 0 ? damaged()[0] : damaged().find((range) => !gone.includes(range))
   }
-  const isVoting = (): boolean => standing === "voting" && stopped === undefined && toMend() === undefined
+  const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
+  const isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined
   const situation = (): Voting.Situation => ({
     peers: peerIds,
     blank: standing === "blank",
@@ -338,9 +339,8 @@ export const make = Effect.gen(function* () {
       }),
     answered: (asked, { blank, incarnation, replica, vector, voting }) => {
       if (duplicates.delete(replica)) tellChange()
-      if (standing === "voting" || asked !== logs.identity.incarnation) return
       // What one of the two gives up of a forked log, it will hold elsewhere.
-      if (peers.get(replica).drifted.size > 0) return
+      if (standing === "voting" || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
       answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector })
       changed.openUnsafe()
     },
@@ -360,14 +360,14 @@ export const make = Effect.gen(function* () {
       changed.openUnsafe()
     },
     lacks: (peer, range) => {
-      const before = lost()
+      const { length } = lost()
       lacking = Lacking.noted(lacking, peer, range, damaged())
-      if (lost().length === before.length) return
+      if (lost().length === length) return
       changed.openUnsafe()
       tellChange()
     },
     lost,
-    mayWrite: () => stopped === undefined && duplicates.size === 0,
+    mayWrite: isAlone,
     kept,
     remembered: remembered.of,
     renewed: Effect.suspend(() => renewal.await),
