@@ -498,7 +498,7 @@ export const bugs = [
     find: "ack.incarnation === welcome.incarnation && ack.members === members",
     replace: "ack.incarnation === welcome.incarnation && members === members",
     replicas: 4,
-    kinds: ["replaced", "distant"]
+    kinds: ["moved"]
   },
   {
     name: "tombstones-go",

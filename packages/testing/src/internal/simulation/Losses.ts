@@ -1,12 +1,13 @@
 /**
  * Faults by which a disk is lost, or what is on it: never of more replicas at once than the replica set can lose.
  */
-import { type LogId, QuorumPolicy } from "@quorum/core"
+import { type LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
 import { Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
 import { type Choice, downMillis, type Fault, nothing } from "./Fault.ts"
 import * as Machines from "./Machines.ts"
+import { type Link, soundLink } from "./Network.ts"
 import type { World } from "./World.ts"
 
 /** A machine whose replica runs, if there is one. */
@@ -126,6 +127,48 @@ export const endClone = (world: World, machine: Machines.Machine, copy: Machines
   start(world, machine)
 }
 
+/**
+ * A replica reaches one other alone, which is far from the rest. When it has been silent to those for so long that they
+ * forget its process, a machine in another place is put in for it right after an ack: that one reaches the rest, and not
+ * yet the one to which it acked.
+ */
+export const move: Fault = (world, dice, options) => {
+  const { afterAck, members, network, outside, timeline } = world
+  if (Array.from(network.links()).some(({ base }) => base > soundLink().base)) return undefined
+  const [near, far, ...rest] = members.toSorted(() => dice.next() - 0.5)
+  if (near === undefined || far === undefined) return undefined
+  const machine = world.machine(near)
+  const between = (a: ReplicaId.ReplicaId, b: ReplicaId.ReplicaId) => [network.link(a, b), network.link(b, a)]
+  const cut = rest.flatMap((other) => between(near, other))
+  const slow = rest.flatMap((other) => between(far, other))
+  const base = dice.pick([50, 150, 400])
+  for (const way of cut) way.blocked = "partition"
+  for (const way of slow) way.base = base
+  const open = (ways: ReadonlyArray<Link>): void => {
+    for (const way of ways) if (way.blocked === "partition") way.blocked = undefined
+  }
+  const since = timeline.now()
+  const moved = (): void => {
+    // All was mended meanwhile.
+    if (cut.every((way) => way.blocked === undefined)) return
+    if (timeline.now() - since < forgottenMillis) return void afterAck.set(near, moved)
+    open(cut)
+    if (!isDiskSpare(world, machine, options)) return
+    for (const way of between(near, far)) way.blocked = "partition"
+    replaceDisk(world, machine, emptyDisk(machine))
+    world.happened("moved")
+    world.say("fault", `moved: ${near}`)
+    timeline.at(outside, timeline.now() + dice.wait(20), startAgain(world, machine))
+  }
+  afterAck.set(near, moved)
+  const end = (): void => {
+    if (afterAck.get(near) === moved) afterAck.delete(near)
+    for (const way of slow) way.base = soundLink().base
+    open([...cut, ...between(near, far)])
+  }
+  return { what: `${near}, away from ${far}`, millis: forgottenMillis + 1500 + dice.wait(1500), end }
+}
+
 /** The folder of a replica is removed under it. */
 export const remove: Fault = (world, dice, options) => {
   const machine = running(world, dice)
@@ -161,6 +204,9 @@ export const isBeyondMending = ({ machines }: World, { disk, id }: Machines.Mach
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How long a process has to be silent until those who knew it take another of its id for the one after it. */
+const forgottenMillis = 3500
 
 /**
  * Whether a replica may lack something that it was counted for, as far as a disk may be lost: it recovers, it is damaged,

@@ -36,6 +36,7 @@ export const kinds = {
   power_cut_of_all: ["power_cut_of_all"],
   wipe: ["wipe"],
   replaced: ["replaced"],
+  moved: ["moved"],
   restore: ["restore"],
   put_back: ["put_back"],
   remove: ["removed_folder"],
@@ -64,6 +65,7 @@ export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
   ["replaced", "partition", "slow_disk", "slow_link"],
   ["replaced", "one_way_partition", "pause"],
   ["replaced", "distant"],
+  ["moved"],
   ["wipe", "replaced", "clock_jump", "pair_partition"],
   ["wipe", "pair_partition", "slow_link"],
   ["wipe", "pair_partition", "one_way_partition", "slow_link"],
@@ -299,6 +301,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     },
     (dice) => dice.wait(dice.pick([20, 20, 200, 3000]))
   ),
+  moved: Losses.move,
   restore: Losses.loseDisk("restore", ({ clock, copies, disk }, dice) => {
     if (copies.length === 0) return undefined
     // On another machine as often as on this one.

@@ -46,8 +46,8 @@ export interface Outcome {
 
 /**
  * How many replicas runs have, and how many of 24 have so many. A run of 4, 5 or 7 takes 1.7, 2.3 or 4 times the processor
- * of one of 3, and of the planted bugs all but four or five show at 3: so three of four runs have 3, which finds
- * more in the same time. Those that want an even set or a larger one have two fifths of the processor left.
+ * of one of 3, and of the planted bugs all but five show at 3: so three of four runs have 3, which finds more in the same
+ * time. Those that want an even set or a larger one have two fifths of the processor left.
  */
 const replicaCounts: ReadonlyArray<number> = [18, 3, 2, 1].flatMap((share, i) => Array(share).fill([3, 4, 5, 7][i]!))
 
