@@ -150,6 +150,7 @@ const verdicts: Readonly<Record<string, Verdict>> = {
   quorum_unavailable: "elsewhere",
   quorum_not_met: "elsewhere",
   overloaded: "rest",
+  rate_limited: "rest",
   internal: "rest",
   write_uncertain: "rest",
   local_write_failed: "rest",

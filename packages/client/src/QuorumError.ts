@@ -150,6 +150,11 @@ export class UnsupportedMediaType extends QuorumError {
   readonly code = "unsupported_media_type"
 }
 
+/** This client asks more often than the replica lets it. Nothing was done; others may take it. */
+export class RateLimited extends QuorumError {
+  readonly code = "rate_limited"
+}
+
 /** The url names a host by which the replica is not known. */
 export class HostUnknown extends QuorumError {
   readonly code = "host_unknown"

@@ -23,6 +23,7 @@ export {
   QuorumError,
   QuorumNotMet,
   QuorumUnavailable,
+  RateLimited,
   ReadUnavailable,
   RecordNotFound,
   ReplicaClosing,

@@ -5,7 +5,7 @@ import { readFileSync, statSync } from "node:fs"
 import { NodeFileSystem, NodeHttpClient } from "@effect/platform-node"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
 import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore, WebPages } from "@quorum/core/adapter"
-import { ClientApiServer, ClientTokens } from "@quorum/http"
+import { ClientApiServer, ClientRate, ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
@@ -83,6 +83,7 @@ export const layer = (
         serveBy[config.transport]({ ...listening, routes: routes(config) }),
         Layer.provide(storeOf(config)),
         Layer.provide(tokensOf(config)),
+        Layer.provide(Layer.succeed(ClientRate.ClientRate, config.clientRate)),
         Layer.provide(otlpOf(config)),
         Layer.provide(ReplicaSet.layer({ cluster, self: id, members })),
         Layer.provide(Layer.succeed(Limits.Limits, config.limits))

@@ -49,6 +49,8 @@ export interface ServerConfig {
   /** Whether replicas prove nothing to each other. */
   readonly insecure: boolean
   readonly tokensFile: string | undefined
+  /** Requests a second of one client. */
+  readonly clientRate: number | undefined
   readonly policy: QuorumPolicy.QuorumPolicy
   /** The policies and the reads of single namespaces. */
   readonly namespaces: Readonly<Record<string, QuorumPolicy.QuorumPolicy>>
@@ -139,6 +141,7 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     tls: tlsOf(given),
     insecure: given.insecure ?? false,
     tokensFile: given.tokensFile,
+    clientRate: given.clientRate,
     policy: policies.usual!,
     namespaces: policies.namespaces,
     reads: policies.reads,

@@ -5,11 +5,12 @@
  * and the route of peers, who prove themselves in another way.
  */
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
+import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PlainError from "../PlainError.ts"
 import { Forbidden, Unauthorized } from "./ApiErrors.ts"
+import * as ClientRate from "./ClientRate.ts"
 import { pathOf } from "./RequestRules.ts"
 
 /** A token as it is kept: not itself, but its SHA-256 in hexadecimal digits. */
@@ -65,24 +66,43 @@ export const audit = (act: string): Effect.Effect<void, never, HttpServerRequest
     yield* Effect.logInfo(`${act}, asked for by ${JSON.stringify(by)} from ${from}`)
   }).pipe(Effect.annotateLogs("quorum.event", "audit"))
 
-/** Refuses requests that no token allows, before anybody looks at them. Says in the log where there are none. */
+/**
+ * Refuses requests that no token allows, and those that come too often, before anybody looks at them. Says in the log where
+ * there are no tokens.
+ */
 export const layer = HttpRouter.use((router) =>
-  Effect.flatMap(ClientTokens, (tokens) =>
-    tokens === undefined
-      ? warning
-      : router.addGlobalMiddleware((answer) =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers: { authorization }, method, url }) =>
-            isOpen(url)
-              ? answer
-              : Effect.flatMap(tokenOf(authorization, tokens()), (token) => {
-                  if (token === undefined) return Effect.succeed(unknown)
-                  return allows(token, method, url)
-                    ? Effect.provideService(answer, ClientName, token.name)
-                    : Effect.succeed(forbidden)
-                })
-          )
-        )
-  )
+  Effect.gen(function* () {
+    const tokens = yield* ClientTokens
+    const rate = yield* ClientRate.ClientRate
+    const clock = yield* Clock.Clock
+    if (tokens === undefined) yield* warning
+    if (tokens === undefined && rate === undefined) return
+    const meter = rate === undefined ? undefined : ClientRate.meter(rate)
+    /** How much too early a request is, in milliseconds. */
+    const earlyBy = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, token: Token | undefined): number => {
+      const address = Option.getOrElse(remoteAddress, () => "")
+      const client = token === undefined ? `address ${address}` : `token ${token.name}`
+      return meter === undefined ? 0 : meter(client, clock.currentTimeMillisUnsafe())
+    }
+    yield* router.addGlobalMiddleware((answer) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const { headers, method, url } = request
+        if (isOpen(url)) return answer
+        if (tokens === undefined) {
+          const early = earlyBy(request, undefined)
+          return early > 0 ? Effect.succeed(ClientRate.tooMany(early)) : answer
+        }
+        return Effect.flatMap(tokenOf(headers.authorization, tokens()), (token) => {
+          const early = earlyBy(request, token)
+          if (early > 0) return Effect.succeed(ClientRate.tooMany(early))
+          if (token === undefined) return Effect.succeed(unknown)
+          return allows(token, method, url)
+            ? Effect.provideService(answer, ClientName, token.name)
+            : Effect.succeed(forbidden)
+        })
+      })
+    )
+  })
 )
 
 /** Whether a token may make a request of this target. One that is not well-formed reaches no namespace. */

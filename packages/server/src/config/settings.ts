@@ -163,6 +163,12 @@ export const settings = {
     "FILE",
     "Holds the tokens of clients as JSON, and is read again when it changes"
   ),
+  clientRate: setting(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })),
+    whole,
+    "COUNT",
+    "How many requests a second one client may make, by its token, or by its address without one (default: any number)"
+  ),
   w: setting(Width, wholeOrWord, "N|majority|all", "How many replicas have to hold a write (default: majority)"),
   ackTimeoutMillis: setting(Millis, whole, "MS", "How long a write waits for them (default: 2000)"),
   order: setting(
