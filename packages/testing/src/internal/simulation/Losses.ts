@@ -1,7 +1,7 @@
 /**
  * Faults by which a disk is lost, or what is on it: never of more replicas at once than the replica set can lose.
  */
-import { type LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
+import { LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
 import { Result } from "effect"
 import type { Dice } from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -214,13 +214,28 @@ const forgottenMillis = 3500
  */
 const isUnsure = (world: World, machine: Machines.Machine): boolean =>
   Machines.isRecovering(machine) ||
-  Disk.isUnaware(machine.disk, world.timeline.now()) ||
+  isBehindItself(world, machine) ||
   Disk.isDamaged(machine.disk) ||
   machine.disk.isRemoved ||
   isDoubled(world, machine) ||
   world.retired.some(
     ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
   )
+
+/** Whether its disk was put back as it had been, lacks what it held before, and goes on as if it did not. */
+const isBehindItself = ({ retired, timeline }: World, machine: Machines.Machine): boolean => {
+  const { content, putBack } = machine.disk
+  if (putBack === undefined) return false
+  if (Disk.isUnaware(machine.disk, timeline.now())) return true
+  if (content.incarnation !== putBack && !LogId.goesOn(putBack, content.incarnation)) return false
+  return retired.some(
+    (before) =>
+      before.machine === machine &&
+      Array.from(before.content.logs.keys()).some(
+        (log) => Disk.headOf(before.content, log).seq > Disk.headOf(content, log).seq
+      )
+  )
+}
 
 /** Whether another process has its id. */
 const isDoubled = ({ clones }: World, machine: Machines.Machine): boolean => clones.some(({ id }) => id === machine.id)
