@@ -583,7 +583,7 @@ export const bugs = [
     file: "peer/Membership.ts",
     find: "outlived >= peerIds.length && !isLater",
     replace: "outlived > 0 && !isLater",
-    kinds: ["wipe", "clock_jump"]
+    kinds: ["wipe", "replaced", "clock_jump"]
   },
   {
     name: "boot-leaps",
