@@ -178,7 +178,10 @@ export class ReplicaClosing extends Schema.TaggedError<ReplicaClosing>()("Replic
   }
 }
 
-/** This replica has started and may not append yet. Nothing was written: use another one, or try again later. */
+/**
+ * This replica cannot append now: it has started and may not yet, or its disk does not answer. Nothing was written: use
+ * another one, or try again later.
+ */
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { detail: Schema.String }) {
   override get message(): string {
     return `this replica is not ready: ${this.detail}; nothing was written, use another one or try again later`
@@ -186,8 +189,8 @@ export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { detai
 }
 
 /**
- * The local append failed in a way that leaves open whether it took place. There is no write id, because the place may
- * become another write's. It may still appear; it is known on no other replica.
+ * The local append failed in a way that leaves open whether it took place, or the disk has not answered it in time. There
+ * is no write id, because the place may become another write's. It may still appear.
  */
 export class WriteUncertain extends Schema.TaggedError<WriteUncertain>()("WriteUncertain", {
   detail: Schema.String,

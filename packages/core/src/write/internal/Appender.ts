@@ -25,6 +25,9 @@ import * as Probing from "./Probing.ts"
  */
 const startMillis = 10_000
 
+/** How often it is looked whether the store answers, in milliseconds. */
+const stallMillis = 500
+
 /** Starts with nothing to append; appends in the background until the scope closes. */
 export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
   const logs = yield* ReplicaLogs
@@ -45,6 +48,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   let isGathering = false
   /** Taken from the queue and not yet in flight: an append is under way. */
   let appending: ReadonlyArray<CommitQueue.Commit> = []
+  /** When that append began. */
+  let appendingSince = 0
   /** Set when it is not known whether an append took place. */
   let broken: QuorumError.LocalWriteFailed | undefined
 
@@ -140,6 +145,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     if (sound.length === 0) return
     appending = sound
     const startedAt = inFlight.now()
+    appendingSince = startedAt
     const writes = sound.map(({ write }) => write!)
     const { own } = logs
     const order = (index: number) => sound[index]!
@@ -159,6 +165,23 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
     onIdle()
   })
+
+  /**
+   * Answers writes whose deadline has passed while the store has not answered an append: what became of those in it is
+   * not known, and those behind it are not written.
+   */
+  const refuseStalled = Effect.sync(() => {
+    const now = inFlight.now()
+    const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
+      now - Math.max(monotonicMillis, appendingSince) > Duration.toMillis(policy.ackTimeout)
+    if (!appending.some(isOverdue)) return
+    const detail = `its disk has not answered an append for ${Math.floor((now - appendingSince) / 1000)} s`
+    const stalled = appending.filter((commit) => !commit.cancelled && isOverdue(commit))
+    refuse(stalled, "write_uncertain", new QuorumError.WriteUncertain({ detail }))
+    for (const commit of stalled) commit.cancelled = true
+    refuse(queue.takeOverdue(isOverdue), "not_ready", new QuorumError.NotReady({ detail }))
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(stallMillis), refuseStalled)))
 
   yield* Effect.gen(function* () {
     let hasBegun = false
@@ -184,8 +207,12 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   return {
     /** Why nothing is appended any more; `undefined` while all is well. */
     broken: () => broken,
-    /** Whether it matters how long a write has waited: this replica may not append yet, or asks for clocks before. */
-    needsTime: (policy: QuorumPolicy.QuorumPolicy): boolean => !replication.isReady() || isProbed(policy),
+    /**
+     * Whether it matters how long a write has waited: this replica may not append yet, asks for clocks before, or has an
+     * append under way that may take long.
+     */
+    needsTime: (policy: QuorumPolicy.QuorumPolicy): boolean =>
+      appending.length > 0 || !replication.isReady() || isProbed(policy),
     /** How many writes wait for an append. */
     waiting: () => probing.size() + queue.size() + appending.length,
     /** Bytes of values that wait for an append. */
