@@ -1,9 +1,7 @@
-// One of the threads of `simulate`: runs the scenarios that it is sent, and says what came of them.
-import { parentPort, workerData } from "node:worker_threads"
+// One of the processes of `simulate`: runs the scenarios that it is sent, and says what came of them.
+const Simulation = await import(process.argv[2])
 
-const Simulation = await import(workerData)
-
-parentPort.on("message", (scenarios) => {
+process.on("message", (scenarios) => {
   const faults = new Map()
   const broken = []
   let operations = 0
@@ -15,5 +13,5 @@ parentPort.on("message", (scenarios) => {
     for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count)
     if (outcome.violations.length > 0) broken.push({ scenario, violations: outcome.violations.slice(0, 20) })
   }
-  parentPort.postMessage({ scenarios, operations, virtualMillis, faults, broken })
+  process.send({ scenarios, operations, virtualMillis, faults, broken })
 })
