@@ -219,6 +219,30 @@ describe("of two peers", () => {
     })
   )
 
+  it.effect(
+    "of four, the others are asked for a call that came while all were asked, when the two first are silent",
+    () =>
+      Effect.gen(function* () {
+        const { answer, asker, call, other, probes } = yield* asking(10, ["a", "b", "c", "d", "e"])
+        const others = [probes.asker(Cluster.id("d")), probes.asker(Cluster.id("e"))]
+        for (let i = 0; i < 64; i++) asker.next()
+        yield* TestClock.adjust(5)
+        call("x")
+        probes.wake()
+        const questions = [asker, other].map((each) => [each, each.next()] as const)
+        call("y")
+        for (const [each, question] of questions) each.answered(question, answer(false))
+        for (const each of [asker, other]) assert.isFalse(yield* each.wanted)
+        for (const each of [asker, other]) each.next()
+        const woken = yield* Effect.forEach(others, resting)
+        yield* TestClock.adjust(5)
+        assert.deepStrictEqual(
+          woken.map((is) => is()),
+          [false, false]
+        )
+      })
+  )
+
   it.effect("one whose connection ends while both are asked is asked no more, and counts for nothing", () =>
     Effect.gen(function* () {
       const { allAnswered, answer, asker, call, other, probes } = yield* asking()

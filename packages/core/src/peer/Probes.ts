@@ -192,6 +192,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
           own.mark = Math.min(mark(), upTo)
           own.isUnderWay = true
           questions++
+          arm()
           return { mark: own.mark, keys }
         },
         answered: (question, { clock, far, versions }) => {
