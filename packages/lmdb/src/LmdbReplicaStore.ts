@@ -188,7 +188,8 @@ const makeStore = (
       call(() => {
         const log = logs.get(name)
         if (seq > (log?.head.seq ?? 0)) return Effect.succeedNone
-        return Effect.succeedSome(log === undefined ? Watermark.none(name).chain : HeldLog.chainAt(log, seq))
+        const chain = log === undefined ? Watermark.none(name).chain : HeldLog.chainAt(log, seq)
+        return Effect.succeed(Option.fromNullishOr(chain))
       }),
     watermarks: call(() => {
       checkPlace()

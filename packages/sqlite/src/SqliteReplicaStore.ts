@@ -169,7 +169,7 @@ const opened = (
       call(() => {
         const log = logs.get(name) ?? { head: Watermark.none(name) }
         if (seq > log.head.seq) return Effect.succeed(Option.none())
-        return Effect.succeed(Option.some("parts" in log ? HeldLog.chainAt(log, seq) : log.head.chain))
+        return Effect.succeed(Option.fromNullishOr("parts" in log ? HeldLog.chainAt(log, seq) : log.head.chain))
       }),
     watermarks: call(() => {
       checkPlace()

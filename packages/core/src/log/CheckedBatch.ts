@@ -4,64 +4,106 @@
  */
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
-import type { EntryBatch } from "./EntryBatch.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as Erased from "./Erased.ts"
 
 /** A batch that was checked. */
 export interface CheckedBatch {
-  readonly batch: EntryBatch
-  /** Where each entry begins, and where the last ends. */
+  readonly batch: EntryBatch.EntryBatch
+  /** Where each entry begins, or a range of erased ones, and where the last ends. */
   readonly offsets: Uint32Array
-  /** The chain before the first entry and after each, in two halves. */
+  /** The chain before the first and after each, in two halves. */
   readonly chains: Uint32Array
+  /** The sequence with which each begins, and the one after the last; absent where nothing is erased. */
+  readonly begins: Float64Array | undefined
 }
 
 /** Checks a batch that was read back, as `EntryBatch.validate` does; `undefined` when it is not what it says. */
-export const make = (batch: EntryBatch): CheckedBatch | undefined => {
-  const { bytes, count } = batch
-  // An entry takes more than this, so a count that is damaged makes no large array.
-  if (count < 1 || count > bytes.length) return undefined
-  const offsets = new Uint32Array(count + 1)
-  const chains = new Uint32Array(2 * count + 2)
+export const make = (batch: EntryBatch.EntryBatch): CheckedBatch | undefined => {
+  const { bytes, count, from } = batch
+  // Nothing takes less room, so a count that is damaged makes no large array.
+  const most = Math.min(count, Math.floor(bytes.length / Erased.size))
+  if (most < 1) return undefined
+  const offsets = new Uint32Array(most + 1)
+  const chains = new Uint32Array(2 * most + 2)
+  let begins: Float64Array | undefined
   const view = Chain.viewOf(bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
-  for (let i = 0; ; i++) {
+  let places = 0
+  let i = 0
+  for (; ; i++) {
     offsets[i] = at
     chains[2 * i] = chain.high
     chains[2 * i + 1] = chain.low
-    if (i === count) break
-    if (Entry.faultAt(bytes, at) !== undefined) return undefined
-    const end = Entry.endUnsafe(bytes, at)
-    Chain.extend(chain, view, at, end)
-    at = end
+    if (begins !== undefined) begins[i] = from + places
+    if (places >= count) break
+    if (i === most || EntryBatch.faultAt(bytes, at, chain) !== undefined) return undefined
+    const taken = EntryBatch.goOver(chain, bytes, view, at)
+    if (taken > 1 && begins === undefined) begins = Float64Array.from({ length: most + 1 }, (_, each) => from + each)
+    places += taken
+    at = Entry.endUnsafe(bytes, at)
   }
   const { high, low } = Chain.state(batch.chain)
-  return at === bytes.length && chain.high === high && chain.low === low ? { batch, offsets, chains } : undefined
+  const isWhole = places === count && at === bytes.length && chain.high === high && chain.low === low
+  return isWhole ? { batch, offsets, chains, begins: begins?.subarray(0, i + 1) } : undefined
 }
 
 /** Whether an entry is in it. */
 export const has = ({ batch: { count, from } }: CheckedBatch, seq: number): boolean => seq >= from && seq < from + count
 
-/** The chain after an entry, which is the one before the batch, or one in it. */
-export const chainAt = ({ batch: { from }, chains }: CheckedBatch, seq: number): Chain.Chain => {
-  const at = 2 * (seq - from + 1)
-  return Chain.format({ high: chains[at]!, low: chains[at + 1]! })
+/**
+ * The chain after an entry, which is the one before the batch, or one in it; `undefined` where that entry and the next are
+ * erased.
+ */
+export const chainAt = (checked: CheckedBatch, seq: number): Chain.Chain | undefined => {
+  const { batch, begins, chains } = checked
+  const index = seq + 1 === batch.from + batch.count ? count(checked) : find(checked, seq + 1)
+  if (begins !== undefined && begins[index] !== seq + 1) return undefined
+  return Chain.format({ high: chains[2 * index]!, low: chains[2 * index + 1]! })
 }
 
-/** The entries from one of it on, as many as fit in `maxBytes` but at least that one. The bytes are shared. */
-export const part = (checked: CheckedBatch, from: number, maxBytes: number): EntryBatch => {
-  const { batch, offsets } = checked
-  const first = from - batch.from
+/**
+ * The entries from one of it on, as many as fit in `maxBytes` but at least that one, or the range of erased ones that it is
+ * in: that begins where it does, see `EntryBatch.after`. The bytes are shared.
+ */
+export const part = (checked: CheckedBatch, from: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const { batch, chains, offsets } = checked
+  const first = find(checked, from)
+  const all = count(checked)
   const start = offsets[first]!
   let end = first + 1
-  while (end < batch.count && offsets[end + 1]! - start <= maxBytes) end++
-  if (first === 0 && end === batch.count) return batch
+  while (end < all && offsets[end + 1]! - start <= maxBytes) end++
+  if (first === 0 && end === all) return batch
+  const begin = beginOf(checked, first)
+  const chainBefore = (index: number) => Chain.format({ high: chains[2 * index]!, low: chains[2 * index + 1]! })
   return {
     log: batch.log,
-    from,
-    count: end - first,
-    prevChain: chainAt(checked, from - 1),
-    chain: chainAt(checked, batch.from + end - 1),
+    from: begin,
+    count: beginOf(checked, end) - begin,
+    prevChain: chainBefore(first),
+    chain: chainBefore(end),
     bytes: batch.bytes.subarray(start, offsets[end])
   }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many there are: entries, and ranges of erased ones. */
+const count = ({ batch, begins }: CheckedBatch): number => (begins === undefined ? batch.count : begins.length - 1)
+
+const beginOf = ({ batch, begins }: CheckedBatch, index: number): number =>
+  begins === undefined ? batch.from + index : begins[index]!
+
+/** Which of them holds an entry of the batch. */
+const find = ({ batch, begins }: CheckedBatch, seq: number): number => {
+  if (begins === undefined) return seq - batch.from
+  let low = 0
+  let high = begins.length - 2
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1
+    if (begins[middle]! <= seq) low = middle
+    else high = middle - 1
+  }
+  return low
 }

@@ -7,12 +7,16 @@
 import { Result } from "effect"
 import * as Chain from "./Chain.ts"
 import * as Entry from "./Entry.ts"
+import * as Erased from "./Erased.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import type * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import type { Watermark } from "./Watermark.ts"
 
-/** A contiguous range of one log: entries `from … from + count - 1`, at least one, their bytes one after the other. */
+/**
+ * A contiguous range of one log: entries `from … from + count - 1`, at least one, their bytes one after the other. Of those
+ * that were erased a range is there instead, see `Erased`; it counts as all the entries that it stands for.
+ */
 export interface EntryBatch {
   readonly log: LogId.LogId
   readonly from: number
@@ -99,17 +103,21 @@ export const encodeStamped = (
  * says. Whoever reads a batch back does this once, before anything else; see also {@link validateForeign}.
  */
 export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
-  const view = Chain.viewOf(batch.bytes)
+  const { bytes } = batch
+  const view = Chain.viewOf(bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
-  for (let i = 0; i < batch.count; i++) {
-    const fault = Entry.faultAt(batch.bytes, at)
+  let places = 0
+  while (places < batch.count) {
+    const fault = faultAt(bytes, at, chain)
     if (fault !== undefined) return Result.fail(fault)
-    const end = Entry.endUnsafe(batch.bytes, at)
-    Chain.extend(chain, view, at, end)
-    at = end
+    places += goOver(chain, bytes, view, at)
+    at = Entry.endUnsafe(bytes, at)
   }
-  if (at !== batch.bytes.length) {
+  if (places !== batch.count) {
+    return Result.fail(new Entry.MalformedEntry({ offset: at, detail: "it stands for more entries than it says" }))
+  }
+  if (at !== bytes.length) {
     return Result.fail(new Entry.MalformedEntry({ offset: at, detail: "bytes after the last entry" }))
   }
   if (Chain.format(chain) !== batch.chain) {
@@ -118,35 +126,112 @@ export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.Mal
   return Result.succeed(batch)
 }
 
-/** {@link validate} for a batch that came from a peer: its entries name records as a client's have to. */
+/**
+ * {@link validate} for a batch that came from a peer: its entries name records as a client's have to, and none of them is
+ * erased, because who takes a part of what a peer keeps, and a part from another, brings back what was deleted.
+ */
 export const validateForeign = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
+  const valid = validateJoined(batch)
+  if (Result.isFailure(valid)) return valid
+  const offset = erasedAt(batch)
+  return offset === undefined
+    ? valid
+    : Result.fail(new Entry.MalformedEntry({ offset, detail: "entries are erased where all were asked for" }))
+}
+
+/** {@link validate} for a batch that came from the one peer from which this replica takes all: some of it may be erased. */
+export const validateJoined = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
   const valid = validate(batch)
   if (Result.isFailure(valid)) return valid
-  let at = 0
-  for (let i = 0; i < batch.count; i++) {
-    const bad = Entry.badName(batch.bytes, at)
+  const { bytes } = batch
+  for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
+    const bad = Erased.is(bytes, at) ? undefined : Entry.badName(bytes, at)
     if (bad !== undefined) return Result.fail(bad)
-    at = Entry.endUnsafe(batch.bytes, at)
   }
   return valid
 }
 
-/** The chain after the entry at `seq`, which is the one before the batch, or one in it. */
-export const chainAt = (batch: EntryBatch, seq: number): Chain.Chain => {
-  if (seq === last(batch)) return batch.chain
-  return walk(batch, seq - batch.from + 1).chain
+/** Where the first range of erased entries begins; `undefined` when all entries are there. */
+export const erasedAt = ({ bytes, count }: EntryBatch): number | undefined => {
+  for (let at = 0, i = 0; i < count && at < bytes.length; i++, at = Entry.endUnsafe(bytes, at)) {
+    if (Erased.is(bytes, at)) return at
+  }
+  return undefined
 }
 
-/** The rest of a batch after `seq`, which lies before its last entry. The bytes are shared. */
+/**
+ * What becomes of an entry of a log that is compacted: it stays; it goes, because there is something newer; or it is a delete,
+ * and goes because there is nothing older any more.
+ */
+export type Fate = "kept" | "superseded" | "deleted"
+
+/**
+ * The same places, without the entries that go by their `fateOf`, which is asked in order with their sequence and
+ * offset. Neighbouring ranges become one, of no more than {@link Erased.maxCount} entries. The same batch when it says so
+ * of none and there is nothing to join.
+ */
+export const erase = (batch: EntryBatch, fateOf: (seq: number, offset: number) => Fate): EntryBatch => {
+  const { bytes } = batch
+  const view = Chain.viewOf(bytes)
+  const chain = Chain.state(batch.prevChain)
+  const target = new Uint8Array(Math.max(bytes.length, Erased.size))
+  const before = { high: 0, low: 0 }
+  let end = 0
+  let erased = 0
+  let hasDeletes = false
+  let isChanged = false
+  const close = (): void => {
+    if (erased > 0) end = Erased.encodeInto(target, end, { count: erased, before, after: chain, hasDeletes })
+    erased = 0
+    hasDeletes = false
+  }
+  for (let at = 0, seq = batch.from; at < bytes.length;) {
+    const after = Entry.endUnsafe(bytes, at)
+    const isRange = Erased.is(bytes, at)
+    const fate = isRange ? "superseded" : fateOf(seq, at)
+    const goes = fate !== "kept"
+    if (goes) {
+      if (erased + (isRange ? Erased.countAt(bytes, at) : 1) > Erased.maxCount) close()
+      isChanged ||= !isRange || erased > 0
+      if (erased === 0) Object.assign(before, chain)
+      hasDeletes ||= fate === "deleted" || (isRange && Erased.hasDeletes(bytes, at))
+    } else {
+      close()
+      target.set(bytes.subarray(at, after), end)
+      end += after - at
+    }
+    const places = goOver(chain, bytes, view, at)
+    if (goes) erased += places
+    seq += places
+    at = after
+  }
+  close()
+  return isChanged ? { ...batch, bytes: target.slice(0, end) } : batch
+}
+
+/**
+ * The chain after the entry at `seq`, which is the one before the batch, or one in it. Nobody knows it any more where that
+ * entry and the next are erased: `undefined`.
+ */
+export const chainAt = (batch: EntryBatch, seq: number): Chain.Chain | undefined => {
+  if (seq === last(batch)) return batch.chain
+  const { chain, end } = walk(batch, seq)
+  return end === seq ? Chain.format(chain) : undefined
+}
+
+/**
+ * The rest of a batch after `seq`, which lies before its last entry. Where that is among erased entries it begins with the
+ * first of these, so that `from` is less than asked for: they are one. The bytes are shared.
+ */
 export const after = (batch: EntryBatch, seq: number): EntryBatch => {
   if (seq < batch.from) return batch
-  const skipped = seq - batch.from + 1
-  const { at, chain } = walk(batch, skipped)
+  const { at, chain, end } = walk(batch, seq)
+  if (end < batch.from) return batch
   return {
     ...batch,
-    from: seq + 1,
-    count: batch.count - skipped,
-    prevChain: chain,
+    from: end + 1,
+    count: batch.count - (end - batch.from + 1),
+    prevChain: Chain.format(chain),
     bytes: batch.bytes.subarray(at)
   }
 }
@@ -157,7 +242,7 @@ export interface Places {
   readonly chains: Uint32Array
 }
 
-/** The places of a batch, for whoever looks at one entry in it after the other. */
+/** The places of a batch of which nothing is erased, for whoever looks at one entry in it after the other. */
 export const placesOf = (batch: EntryBatch): Places => {
   const view = Chain.viewOf(batch.bytes)
   const chain = Chain.state(batch.prevChain)
@@ -190,52 +275,55 @@ export const afterPlace = (batch: EntryBatch, { chains, ends }: Places, seq: num
 
 /** The longest beginning of a batch that fits in `maxBytes`, but at least its first entry. The bytes are shared. */
 export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
-  if (batch.bytes.length <= maxBytes) return batch
-  const view = Chain.viewOf(batch.bytes)
+  const { bytes } = batch
+  if (bytes.length <= maxBytes) return batch
+  const view = Chain.viewOf(bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
   let count = 0
-  while (count < batch.count) {
-    const end = Entry.endUnsafe(batch.bytes, at)
+  while (at < bytes.length) {
+    const end = Entry.endUnsafe(bytes, at)
     if (count > 0 && end > maxBytes) break
-    Chain.extend(chain, view, at, end)
+    count += goOver(chain, bytes, view, at)
     at = end
-    count++
   }
-  return { ...batch, count, chain: Chain.format(chain), bytes: batch.bytes.subarray(0, at) }
+  return { ...batch, count, chain: Chain.format(chain), bytes: bytes.subarray(0, at) }
 }
 
-/** The beginning of a batch up to an entry of it. The bytes are shared. */
+/** The beginning of a batch up to an entry of it, and to the end of the erased ones that it is among. The bytes are shared. */
 export const upTo = (batch: EntryBatch, seq: number): EntryBatch => {
   if (seq >= last(batch)) return batch
-  const count = seq - batch.from + 1
-  const { at, chain } = walk(batch, count)
-  return { ...batch, count, chain, bytes: batch.bytes.subarray(0, at) }
+  const { bytes } = batch
+  const { at, chain, end } = walk(batch, seq)
+  if (end === seq) {
+    return { ...batch, count: end - batch.from + 1, chain: Chain.format(chain), bytes: bytes.subarray(0, at) }
+  }
+  const count = end - batch.from + 1 + goOver(chain, bytes, Chain.viewOf(bytes), at)
+  return { ...batch, count, chain: Chain.format(chain), bytes: bytes.subarray(0, Entry.endUnsafe(bytes, at)) }
 }
 
 /** The batch in parts that each fit in `maxBytes`, unless one entry is larger. The bytes are shared. */
 export const split = (batch: EntryBatch, maxBytes: number): ReadonlyArray<EntryBatch> => {
-  if (batch.bytes.length <= maxBytes) return [batch]
+  const { bytes, log } = batch
+  if (bytes.length <= maxBytes) return [batch]
   const parts: Array<EntryBatch> = []
-  const view = Chain.viewOf(batch.bytes)
+  const view = Chain.viewOf(bytes)
   const chain = Chain.state(batch.prevChain)
   let { from, prevChain } = batch
   let start = 0
-  let at = 0
-  for (let seq = batch.from; seq <= last(batch); seq++) {
-    const end = Entry.endUnsafe(batch.bytes, at)
+  for (let at = 0, seq = batch.from; at < bytes.length;) {
+    const end = Entry.endUnsafe(bytes, at)
     if (seq > from && end - start > maxBytes) {
       const ended = Chain.format(chain)
-      const bytes = batch.bytes.subarray(start, at)
-      parts.push({ log: batch.log, from, count: seq - from, prevChain, chain: ended, bytes })
+      parts.push({ log, from, count: seq - from, prevChain, chain: ended, bytes: bytes.subarray(start, at) })
       from = seq
       prevChain = ended
       start = at
     }
-    Chain.extend(chain, view, at, end)
+    seq += goOver(chain, bytes, view, at)
     at = end
   }
-  parts.push({ ...batch, from, count: last(batch) - from + 1, prevChain, bytes: batch.bytes.subarray(start) })
+  parts.push({ ...batch, from, count: last(batch) - from + 1, prevChain, bytes: bytes.subarray(start) })
   return parts
 }
 
@@ -258,38 +346,75 @@ export const concat = (batches: readonly [EntryBatch, ...ReadonlyArray<EntryBatc
   return { ...first, count, chain: batches[batches.length - 1]!.chain, bytes }
 }
 
-/** Calls `f` with the sequence and the offset of every entry, in order. */
-export const forEach = (batch: EntryBatch, f: (seq: number, offset: number) => void): void => {
+/** Calls `f` with the sequence and the offset of every entry that is there, in order. */
+export const forEach = ({ bytes, count, from }: EntryBatch, f: (seq: number, offset: number) => void): void => {
   let at = 0
-  for (let i = 0; i < batch.count; i++) {
-    f(batch.from + i, at)
-    at = Entry.endUnsafe(batch.bytes, at)
+  for (let seq = from; seq < from + count; at = Entry.endUnsafe(bytes, at)) {
+    if (Erased.is(bytes, at)) {
+      seq += Erased.countAt(bytes, at)
+    } else {
+      f(seq, at)
+      seq++
+    }
   }
 }
 
-/** The highest clock of the entries. It need not be that of the last: a write may be appended long after its stamp. */
+/**
+ * The highest clock of the entries; zero when all are erased. It need not be that of the last: a write may be appended long
+ * after its stamp.
+ */
 export const highestClock = (batch: EntryBatch): HybridLogicalClock.HybridLogicalClock => {
   const { bytes } = batch
-  let highest = 0
-  let offset = 0
-  for (let i = 1; i < batch.count; i++) {
-    offset = Entry.endUnsafe(bytes, offset)
-    const isHigher = Entry.compareVersions(bytes, offset + Entry.versionAt, bytes, highest + Entry.versionAt) > 0
+  let highest: number | undefined
+  forEach(batch, (_, offset) => {
+    const isHigher =
+      highest === undefined ||
+      Entry.compareVersions(bytes, offset + Entry.versionAt, bytes, highest + Entry.versionAt) > 0
     if (isHigher) highest = offset
+  })
+  return highest === undefined ? HybridLogicalClock.zero : Entry.clockAt(bytes, highest)
+}
+
+/**
+ * What is wrong with the bytes at `at`, where an entry or a range of erased ones has to be that follows this chain;
+ * `undefined` when nothing is.
+ */
+export const faultAt = (bytes: Uint8Array, at: number, chain: Chain.State): Entry.MalformedEntry | undefined => {
+  if (!Erased.is(bytes, at)) return Entry.faultAt(bytes, at)
+  const detail =
+    at + Erased.size > bytes.length
+      ? "a range of erased entries is cut off"
+      : (Erased.faultAt(bytes, at) ??
+        (Erased.follows(bytes, at, chain) ? undefined : "erased entries do not follow what is before them"))
+  return detail === undefined ? undefined : new Entry.MalformedEntry({ offset: at, detail })
+}
+
+/** Goes over what is at `at`, an entry or a range of erased ones. Returns how many places of the log it takes. */
+export const goOver = (chain: Chain.State, bytes: Uint8Array, view: DataView, at: number): number => {
+  if (Erased.is(bytes, at)) {
+    Erased.skip(chain, bytes, at)
+    return Erased.countAt(bytes, at)
   }
-  return Entry.clockAt(bytes, highest)
+  Chain.extend(chain, view, at, Entry.endUnsafe(bytes, at))
+  return 1
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const walk = (batch: EntryBatch, count: number): { readonly at: number; readonly chain: Chain.Chain } => {
-  const view = Chain.viewOf(batch.bytes)
+/** Goes over all that ends at `seq` or before, which is less than the batch: `end` is the last entry, and `at` comes after. */
+const walk = (
+  batch: EntryBatch,
+  seq: number
+): { readonly at: number; readonly end: number; readonly chain: Chain.State } => {
+  const { bytes } = batch
+  const view = Chain.viewOf(bytes)
   const chain = Chain.state(batch.prevChain)
   let at = 0
-  for (let i = 0; i < count; i++) {
-    const end = Entry.endUnsafe(batch.bytes, at)
-    Chain.extend(chain, view, at, end)
-    at = end
+  let end = batch.from - 1
+  while (end < seq) {
+    if (Erased.is(bytes, at) && end + Erased.countAt(bytes, at) > seq) break
+    end += goOver(chain, bytes, view, at)
+    at = Entry.endUnsafe(bytes, at)
   }
-  return { at, chain: Chain.format(chain) }
+  return { at, end, chain }
 }

@@ -204,7 +204,7 @@ export type AppendDecision =
 export const decideAppend = (
   head: Watermark.Watermark,
   batch: EntryBatch.EntryBatch,
-  chainAt: (seq: number) => Chain.Chain
+  chainAt: (seq: number) => Chain.Chain | undefined
 ): Result.Result<AppendDecision, AppendGap | AppendDrift> => {
   const before = batch.from - 1
   if (before > head.seq) return Result.fail(new AppendGap({ head }))
@@ -274,7 +274,7 @@ export const makeMemory = (identity: {
       const batches = logs.get(log)
       return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
     }
-    const chainAt = (log: LogId.LogId, seq: number): Chain.Chain => {
+    const chainAt = (log: LogId.LogId, seq: number): Chain.Chain | undefined => {
       const batch = logs.get(log)![indexOf(logs.get(log)!, Math.max(1, seq))]!
       return EntryBatch.chainAt(batch, seq)
     }
@@ -333,7 +333,9 @@ export const makeMemory = (identity: {
         Effect.suspend(() => {
           if (seq === 0) return Effect.succeedSome(Watermark.none(log).chain)
           if (seq > headOf(log).seq) return Effect.succeedNone
-          return isHidden(log, seq) ? Effect.fail(damagedAt(log, seq)) : Effect.succeedSome(chainAt(log, seq))
+          return isHidden(log, seq)
+            ? Effect.fail(damagedAt(log, seq))
+            : Effect.succeed(Option.fromNullishOr(chainAt(log, seq)))
         }),
       watermarks: Effect.sync(() => Array.from(logs.keys(), headOf)),
       check: (log, after, maxBytes) =>

@@ -269,7 +269,8 @@ export const answer = (
 const heldBySender = (batch: EntryBatch.EntryBatch, durable: number | undefined): Watermark.Watermark | undefined => {
   if (durable === undefined || durable >= EntryBatch.last(batch)) return EntryBatch.watermark(batch)
   if (durable < Math.max(1, batch.from - 1)) return undefined
-  return { log: batch.log, seq: durable, chain: EntryBatch.chainAt(batch, durable) }
+  const chain = EntryBatch.chainAt(batch, durable)
+  return chain === undefined ? undefined : { log: batch.log, seq: durable, chain }
 }
 
 const headOf = (newest: NewestWrite | undefined): (typeof PeerProtocol.ReadHead.Type)["newest"] => {

@@ -7,7 +7,7 @@
  * granted: a row is checked against its chain, and against its neighbours.
  */
 import { Entry, type LogId } from "@quorum/core"
-import { Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Result } from "effect"
 import * as Environment from "./environment.ts"
 
@@ -78,8 +78,11 @@ export const put = (environment: Environment.Environment, log: HeldLog, batch: E
   }
 }
 
-/** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
-export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
+/**
+ * The chain after an entry that is held: from its row, or from the row after it, which begins with that chain; `undefined`
+ * where it is erased together with the next.
+ */
+export const chainAt = (log: HeldLog, seq: number): Chain.Chain | undefined => {
   if (seq === 0) return Chain.empty
   if (seq === log.head.seq) {
     // Whatever may still be found behind it.
@@ -91,6 +94,14 @@ export const chainAt = (log: HeldLog, seq: number): Chain.Chain => {
   const next = damageAt(log, seq + 1) === undefined ? batchAfter(log, seq) : undefined
   if (next?.from === seq + 1) return next.prevChain
   throw noteDamage(log, seq)
+}
+
+/** The watermark of a log that is to end with an entry, which is none that is erased together with the next. */
+export const watermarkAt = (log: HeldLog, seq: number): Watermark.Watermark => {
+  const chain = chainAt(log, seq)
+  if (chain !== undefined) return { ...log.head, seq, chain }
+  const detail = `a log cannot end among erased entries: ${seq} of ${log.head.log} is one`
+  throw new ReplicaStore.StoreError({ reason: "unavailable", detail })
 }
 
 /**

@@ -55,14 +55,14 @@ export const soundEnd = (log: HeldLog.HeldLog) => {
     else if (HeldLog.isSound(log, seq)) break
     else HeldLog.noteDamage(log, seq)
   }
-  const head = seq === 0 ? Watermark.none(name) : { log: name, seq, chain: HeldLog.chainAt(log, seq) }
+  const head = seq === 0 ? Watermark.none(name) : HeldLog.watermarkAt(log, seq)
   return { head, damaged: { log: name, from: seq + 1, to } }
 }
 
 /** Where a log ends without what is after an entry, and that. */
 export const endAt = (log: HeldLog.HeldLog, seq: number) => {
   const { log: name, seq: to } = log.head
-  return { head: { log: name, seq, chain: HeldLog.chainAt(log, seq) }, damaged: { log: name, from: seq + 1, to } }
+  return { head: HeldLog.watermarkAt(log, seq), damaged: { log: name, from: seq + 1, to } }
 }
 
 /** Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. */

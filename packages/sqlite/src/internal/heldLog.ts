@@ -2,7 +2,7 @@
  * One log in its tables: where it ends, and reading it back.
  */
 import { Entry, type LogId } from "@quorum/core"
-import { Chain, CheckedBatch, EntryBatch } from "@quorum/core/adapter"
+import { Chain, CheckedBatch, EntryBatch, ReplicaStore, type Watermark } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
@@ -46,7 +46,7 @@ const findCutEnd = (log: Rows.HeldLog): void => {
   const end = Math.max(0, ...log.parts.map(({ upTo }) => (upTo === Infinity ? 0 : upTo)))
   if (end === 0) return
   const row = Rows.rowWith(log, end)
-  log.head = { ...log.head, seq: end, chain: row === undefined ? Chain.empty : CheckedBatch.chainAt(row, end) }
+  log.head = { ...log.head, seq: end, chain: (row && CheckedBatch.chainAt(row, end)) ?? Chain.empty }
   if (row === undefined) log.damagedEnd = Rows.noteDamage(log, end)
 }
 
@@ -79,8 +79,11 @@ export const insert = (log: Rows.HeldLog, batch: EntryBatch.EntryBatch): void =>
   part.isUsed = true
 }
 
-/** The chain after an entry that is held: from its row, or from the row after it, which begins with that chain. */
-export const chainAt = (log: Rows.HeldLog, seq: number): Chain.Chain => {
+/**
+ * The chain after an entry that is held: from its row, or from the row after it, which begins with that chain; `undefined`
+ * where it is erased together with the next.
+ */
+export const chainAt = (log: Rows.HeldLog, seq: number): Chain.Chain | undefined => {
   if (seq === 0) return Chain.empty
   if (seq === log.head.seq) {
     // Whatever may still be found behind it.
@@ -92,6 +95,14 @@ export const chainAt = (log: Rows.HeldLog, seq: number): Chain.Chain => {
   const next = Rows.rowWith(log, seq + 1)
   if (next?.batch.from === seq + 1) return next.batch.prevChain
   throw Rows.noteDamage(log, seq)
+}
+
+/** The watermark of a log that is to end with an entry, which is none that is erased together with the next. */
+export const watermarkAt = (log: Rows.HeldLog, seq: number): Watermark.Watermark => {
+  const chain = chainAt(log, seq)
+  if (chain !== undefined) return { ...log.head, seq, chain }
+  const detail = `a log cannot end among erased entries: ${seq} of ${log.head.log} is one`
+  throw new ReplicaStore.StoreError({ reason: "unavailable", detail })
 }
 
 /**

@@ -63,7 +63,7 @@ export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.Entr
  */
 export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): (() => void) => {
   const { log: name, seq: to } = log.head
-  const { chain, seq } = after === undefined ? soundEnd(log) : { seq: after, chain: HeldLog.chainAt(log, after) }
+  const { chain, seq } = after === undefined ? soundEnd(log) : HeldLog.watermarkAt(log, after)
   // A row that goes on beyond the end is stored again without that.
   const row = seq === 0 ? undefined : Rows.rowWith(log, seq)?.batch
   const isLonger = row !== undefined && EntryBatch.last(row) > seq
@@ -105,7 +105,7 @@ const soundEnd = (log: Rows.HeldLog): Watermark.Watermark => {
   while (seq > 0) {
     const range = Rows.damageAt(log, seq)
     const row = range === undefined ? Rows.rowWith(log, seq) : undefined
-    if (row !== undefined) return { log: name, seq, chain: HeldLog.chainAt(log, seq) }
+    if (row !== undefined) return HeldLog.watermarkAt(log, seq)
     if (range === undefined) Rows.noteDamage(log, seq)
     else seq = range.from - 1
   }

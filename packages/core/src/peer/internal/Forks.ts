@@ -213,7 +213,7 @@ interface Found {
 const pageBytes = 256 * 1024
 
 const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | undefined =>
-  batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.chainAt(batch, batch.from) }
+  batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
 
 const entriesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Entry.Entry> => {
   const entries: Array<Entry.Entry> = []

@@ -6,7 +6,8 @@ import type * as LogId from "../../identity/LogId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
-import type { EntryBatch } from "../../log/EntryBatch.ts"
+import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Erased from "../../log/Erased.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { StoreError } from "../../log/ReplicaStore.ts"
 import * as Watermark from "../../log/Watermark.ts"
@@ -51,7 +52,7 @@ export const make = (
   const isUnread = ({ log, seq }: Watermark.Watermark): boolean => seq > seenOf(log).seq
   const damageOf = (log: LogId.LogId) => logs.damageAt(log, seenOf(log).seq + 1)
 
-  const take = (batch: EntryBatch, changes: Array<Changes.Change>): void => {
+  const take = (batch: EntryBatch.EntryBatch, changes: Array<Changes.Change>): void => {
     // What is written and not synced can be read too.
     const end = Math.min(batch.from + batch.count - 1, logs.head(batch.log).seq)
     const view = Chain.viewOf(batch.bytes)
@@ -59,7 +60,12 @@ export const make = (
     let at = 0
     for (let seq = batch.from; seq <= end; seq++) {
       const after = Entry.endUnsafe(batch.bytes, at)
-      Chain.extend(chain, view, at, after)
+      const places = EntryBatch.goOver(chain, batch.bytes, view, at)
+      if (Erased.is(batch.bytes, at)) {
+        seq += places - 1
+        at = after
+        continue
+      }
       const writeId = WriteId.make(batch.log, seq, chain.high)
       const { clock, tie } = Entry.stampAt(batch.bytes, at)
       for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {

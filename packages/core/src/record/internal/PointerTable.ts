@@ -9,6 +9,7 @@
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Erased from "../../log/Erased.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import * as RunId from "../../identity/RunId.ts"
@@ -196,6 +197,11 @@ export const make = (random: () => number = Math.random): PointerTable => {
       let found = 0
       let at = 0
       for (let i = 0; i < count; i++) {
+        if (Erased.is(bytes, at)) {
+          i += Erased.countAt(bytes, at) - 1
+          at += Erased.size
+          continue
+        }
         const after = Entry.endUnsafe(bytes, at)
         const version = at + Entry.versionAt
         for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(bytes, at)) {
