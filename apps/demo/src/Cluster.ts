@@ -11,6 +11,7 @@ import { Folder, Ports } from "@quorum/server/tools"
 import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { CliError } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import type { Certificates } from "./Certificates.ts"
 import { FromArgument, FromReadyLine, type ReplicaConfig, type Transport } from "./ReplicaConfig.ts"
 
 /** A replica process did not start. */
@@ -45,6 +46,8 @@ export interface Options {
   readonly ports: ReadonlyArray<number>
   readonly policy: QuorumPolicy.QuorumPolicy
   readonly transport: Transport
+  /** The certificates by which the members know each other, instead of a secret. */
+  readonly certificates?: Certificates | undefined
   readonly verbose?: boolean
   /** What the environment of a replica's process has beside that of this one. */
   readonly env?: (id: ReplicaId.ReplicaId) => Readonly<Record<string, string>>
@@ -54,6 +57,7 @@ export interface Options {
 export interface Cluster {
   readonly members: ReadonlyArray<Member>
   readonly policy: QuorumPolicy.QuorumPolicy
+  readonly transport: Transport
   /** The members that are running and take requests, in order. */
   readonly alive: () => ReadonlyArray<Member>
   /** Starts a replica and waits until it takes requests. */
@@ -74,13 +78,19 @@ export interface Cluster {
   readonly crashes: () => ReadonlyArray<string>
 }
 
+/** What so many replicas are called: a, b, c … */
+export const idsOf = (count: number): ReadonlyArray<ReplicaId.ReplicaId> =>
+  Array.from({ length: count }, (_, i) => ReplicaId.make(String.fromCharCode(97 + i)))
+
 /** Prepares the replicas; none is running yet. They end with the scope. */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+  const ids = idsOf(options.ports.length)
   const members = options.ports.map((port, i): Member => {
-    const id = ReplicaId.make(String.fromCharCode(97 + i))
-    return { id, port, url: `http://${Ports.host}:${port}`, folder: join(options.folder, id) }
+    const id = ids[i]!
+    const scheme = options.certificates === undefined ? "http" : "https"
+    return { id, port, url: `${scheme}://${Ports.host}:${port}`, folder: join(options.folder, id) }
   })
   const urls = Object.fromEntries(members.map(({ id, url }) => [id, url])) as ReplicaConfig["members"]
   const processes = new Map<Member, Process>()
@@ -91,7 +101,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   yield* Effect.orDie(Folder.make(options.folder))
   yield* Effect.sync(() => {
     rmSync(secretFile, { force: true })
-    writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
+    if (options.certificates === undefined) {
+      writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
+    }
   })
 
   const argument = (member: Member): string =>
@@ -101,7 +113,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       folder: member.folder,
       port: member.port,
       members: urls,
-      secretFile,
+      proof: options.certificates?.filesOf(member.id) ?? { secretFile },
       policy: options.policy,
       transport: options.transport,
       clockShiftMillis: shifts.get(member) ?? 0,
@@ -190,6 +202,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   return {
     members,
     policy: options.policy,
+    transport: options.transport,
     alive: () => members.filter((member) => processes.get(member)?.state._tag === "Ready"),
     start,
     shiftClock: (member, millis) => void shifts.set(member, millis),

@@ -9,6 +9,7 @@ import * as Client from "./Client.ts"
 import type { Cluster, ReplicaFailed } from "./Cluster.ts"
 import * as Import from "./Import.ts"
 import * as Metrics from "./Metrics.ts"
+import * as Renewal from "./Renewal.ts"
 import * as Report from "./Report.ts"
 import * as Steps from "./Steps.ts"
 
@@ -27,10 +28,14 @@ export const run = Effect.fnUntraced(function* (
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 
+  const { certificates } = options
   const imported = yield* Steps.importAndKill({ cluster, client, state, ...options })
+  const renewed =
+    certificates === undefined ? undefined : yield* Renewal.renew({ cluster, client, state }, certificates)
   const shortage = yield* Steps.writeWithoutQuorum({ cluster, client, state })
   const recovery = yield* Steps.recover({ cluster, client, state, shortage })
   const told = yield* Steps.tell({ cluster, client, state }, recovery.late, shortage.survivor)
+  const strangers = renewed === undefined ? undefined : yield* Renewal.turnAway(cluster, certificates!, renewed.formers)
   const compared = yield* Steps.compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
 
   const kills = [...imported.kills, ...shortage.kills]
@@ -62,6 +67,7 @@ export const run = Effect.fnUntraced(function* (
     apart: told.apart,
     quorumNotMet: told.notMet,
     wrongClock: told.wrongClock,
+    renewal: renewed === undefined ? null : { ...renewed.story, refused: strangers!.refused },
     caughtUpMs: recovery.caughtUpMs,
     converged: compared.converged,
     digests: compared.digests,
@@ -74,9 +80,11 @@ export const run = Effect.fnUntraced(function* (
   const problems = [
     ...cluster.crashes(),
     ...Report.problemsOf(facts),
+    ...(renewed?.problems ?? []),
     ...shortage.problems,
     ...recovery.problems,
     ...told.problems,
+    ...(strangers?.problems ?? []),
     ...compared.problems
   ]
   const report: Report.Report = { ok: problems.length === 0, problems, ...facts }

@@ -78,6 +78,13 @@ export const acknowledge = (state: Import, write: Entry.Write, answer: Committed
   noteNewest(state, RecordKey.keyOf(write.namespace, write.key), write, answer)
 }
 
+/** Takes in what was written beside: what was acknowledged has to be found as well. Its lines are not counted. */
+export const absorb = (state: Import, written: Import): void => {
+  state.notMet += written.notMet
+  for (const [key, acknowledged] of written.acknowledged) state.acknowledged.set(key, acknowledged)
+  for (const { writeId } of written.acknowledged.values()) noteAcknowledged(state, writeId)
+}
+
 /** Imports all lines. `onProgress` runs whenever writes were sent or have got their answers, and must be quick. */
 export const run = Effect.fnUntraced(function* <E, R>(options: {
   readonly state: Import

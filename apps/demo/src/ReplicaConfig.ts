@@ -10,6 +10,20 @@ export const Transport = Schema.Literals(["http", "ws"])
 /** What carries the protocol between the replicas. */
 export type Transport = typeof Transport.Type
 
+/** By what the members prove to each other who they are: a file with the secret that they share, or certificates. */
+export const Proof = Schema.Union([
+  Schema.Struct({ secretFile: Schema.NonEmptyString }),
+  Schema.Struct({
+    key: Schema.NonEmptyString,
+    certificate: Schema.NonEmptyString,
+    authority: Schema.NonEmptyString,
+    allowlist: Schema.NonEmptyString
+  })
+])
+
+/** By what a member proves who it is. */
+export type Proof = typeof Proof.Type
+
 /** What a replica process is told. */
 export const ReplicaConfig = Schema.Struct({
   cluster: Schema.NonEmptyString,
@@ -19,8 +33,7 @@ export const ReplicaConfig = Schema.Struct({
   port: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
   /** All members by id, itself included, with their addresses. */
   members: Schema.Record(ReplicaId.ReplicaId, Schema.String),
-  /** Holds the secret by which the members prove to each other who they are. */
-  secretFile: Schema.NonEmptyString,
+  proof: Proof,
   policy: QuorumPolicy.QuorumPolicy,
   transport: Transport,
   /** By how many milliseconds its clock is ahead of the machine's, to show what that does; below 0 when it is behind. */

@@ -94,6 +94,24 @@ export const WrongClock = Schema.Struct({
   shown: Schema.Record(Schema.String, Schema.String)
 })
 
+/** Somebody who was turned away at the route of peers: at which replica, and what they showed. */
+export const TurnedAway = Schema.Struct({ at: Schema.String, shown: Schema.String })
+
+/** Somebody who was turned away. */
+export type TurnedAway = typeof TurnedAway.Type
+
+/** The story of certificates that were exchanged while records were written. */
+export const Renewal = Schema.Struct({
+  /** How many records were committed meanwhile, and how many were sent more than once for that. */
+  records: Count,
+  sentAgain: Count,
+  tookMs: Millis,
+  /** SHA-256 of the certificate of each replica before and after, by id. */
+  fingerprints: Schema.Record(Schema.String, Schema.Struct({ former: Schema.String, current: Schema.String })),
+  /** Those who called after that with no certificate, or one that does not count. */
+  refused: Schema.Array(TurnedAway)
+})
+
 /** A replica that was killed. */
 export const Kill = Schema.Struct({
   id: Schema.String,
@@ -181,6 +199,8 @@ export const Report = Schema.Struct({
   apart: Schema.NullOr(Apart),
   quorumNotMet: Schema.NullOr(NotMet),
   wrongClock: Schema.NullOr(WrongClock),
+  /** Null where the replicas share a secret instead of having certificates. */
+  renewal: Schema.NullOr(Renewal),
   /** From the restart of the dead replicas until all held the same logs; null when that did not happen. */
   caughtUpMs: Schema.NullOr(Millis),
   /** Every acknowledged write is on every replica byte for byte, and all replicas hold the same logs and records. */
@@ -275,6 +295,7 @@ export const summary = (report: Report): ReadonlyArray<string> => {
     ),
     ...(report.shortage === null ? [] : [row("alone", shortageText(report.shortage))]),
     ...(report.ownWrites === null ? [] : [row("own writes", ownWritesText(report.ownWrites))]),
+    ...(report.renewal === null ? [] : [row("certificates", renewalText(report.renewal))]),
     ...(report.metrics === null ? [] : metricsRows(report.metrics).map(([label, text]) => row(label, text))),
     row("caught up", report.caughtUpMs === null ? "no" : `${Text.seconds(report.caughtUpMs)} after the restart`),
     row("records", `${pairs(report.records, Text.number)}; read and compared in ${Text.seconds(report.compareMs)}`),
@@ -337,6 +358,10 @@ const ownWritesText = ({ afterMs, replica }: typeof OwnWrites.Type): string =>
 const shortageText = ({ afterMs, answer, replica }: typeof Shortage.Type): string =>
   `${replica} answered after ${Text.seconds(afterMs)}: ` +
   (answer === "NotMet" ? "quorum not met; committed after the restart" : "nothing was written, and nothing was")
+
+const renewalText = ({ fingerprints, records, refused, sentAgain, tookMs }: typeof Renewal.Type): string =>
+  `${Object.keys(fingerprints).length} exchanged in ${Text.seconds(tookMs)}, under ${Text.number(records)} writes, ` +
+  `${sentAgain} of them sent again; ${refused.length} calls by others refused`
 
 const pairs = <A>(values: { readonly [id: string]: A }, show: (value: A) => string): string =>
   Object.entries(values)

@@ -4,6 +4,7 @@
 import { Entry, type WriteId } from "@quorum/core"
 import { Lines, Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
+import type { Certificates } from "./Certificates.ts"
 import type { Answer, Client } from "./Client.ts"
 import type { Cluster, Member } from "./Cluster.ts"
 import * as Compare from "./Compare.ts"
@@ -16,6 +17,8 @@ export interface Options {
   readonly input: string
   readonly limit: number | undefined
   readonly writers: number
+  /** What the members show each other, and is exchanged on the way; unless given they share a secret. */
+  readonly certificates?: Certificates | undefined
 }
 
 /** What the steps work on. */

@@ -1,7 +1,7 @@
 /**
  * The command line of the demo.
  */
-import { dirname, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { QuorumPolicy } from "@quorum/core"
@@ -10,6 +10,7 @@ import { Effect, FileSystem, Option, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as BadFlags from "./BadFlags.ts"
+import * as Certificates from "./Certificates.ts"
 import * as Cluster from "./Cluster.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
@@ -25,6 +26,9 @@ class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Sche
     return this.detail
   }
 }
+
+/** The name of the replica set. */
+const name = "demo"
 
 const cities = fileURLToPath(new URL("../data/cities.jsonl", import.meta.url))
 
@@ -58,6 +62,12 @@ const flags = {
     Flag.withDefault(3)
   ),
   transport: Flags.transport("ws"),
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription(
+      "Have the replicas prove by certificates who they are, which are exchanged on the way (needs openssl)"
+    ),
+    Flag.withDefault(false)
+  ),
   writers: Flags.writers("How many writes are under way at once", 6000),
   metrics: Flag.Boolean("metrics").pipe(
     Flag.withDescription("Print where Prometheus finds the metrics of the replicas"),
@@ -75,7 +85,20 @@ const flags = {
 
 /** One run. Everything that it starts ends with it. */
 const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typeof flags>) {
-  const { dir, input, keep, limit, metrics, port, replicas, report: reportFile, transport, verbose, writers } = given
+  const {
+    dir,
+    input,
+    keep,
+    limit,
+    metrics,
+    port,
+    replicas,
+    report: reportFile,
+    tls,
+    transport,
+    verbose,
+    writers
+  } = given
   const fs = yield* FileSystem.FileSystem
   const { say } = yield* Progress.Progress
   const info = yield* Effect.mapError(fs.stat(input), () => new Unusable({ detail: `--input: there is no ${input}` }))
@@ -87,17 +110,21 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const w = Math.floor(replicas / 2) + 1
   const policy = yield* Effect.fromResult(QuorumPolicy.make({ n: replicas, w, order: "real-time" }))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
-  const cluster = yield* Cluster.make({ script, name: "demo", folder, ports, policy, transport, verbose })
+  const certificates = tls ? yield* signed(folder, replicas) : undefined
+  const cluster = yield* Cluster.make({ script, name, folder, ports, policy, transport, certificates, verbose })
 
   if (input === cities) yield* say("City data © GeoNames, CC BY 4.0", "quiet")
   if (metrics) yield* say(["Metrics:", ...cluster.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))
-  const report = yield* Demo.run(cluster, { input, limit: Option.getOrUndefined(limit), writers })
+  const options = { input, limit: Option.getOrUndefined(limit), writers, certificates }
+  const report = yield* certificates === undefined
+    ? Demo.run(cluster, options)
+    : Effect.provideServiceEffect(Demo.run(cluster, options), HttpClient.HttpClient, clientOf(certificates))
   yield* say(["", ...Report.summary(report), ""].join("\n"))
   yield* say(Report.verdict(report).join("\n"), report.ok ? "good" : "bad")
   if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)
   if (keep) {
     process.exitCode = report.ok ? 0 : 1
-    yield* say(keepText(cluster.members, folder))
+    yield* say(keepText(cluster.members, folder, certificates))
     return yield* Effect.never
   }
   if (report.ok) return
@@ -137,17 +164,38 @@ const prepareReport = Effect.fnUntraced(function* (path: string) {
   if (info.value.type === "File") yield* Effect.mapError(fs.remove(path), () => unusable)
 })
 
-const keepText = (members: ReadonlyArray<Cluster.Member>, folder: string): string =>
-  [
+/** The first certificates of all replicas. */
+const signed = (folder: string, replicas: number) =>
+  Effect.try({
+    try: () => Certificates.make(join(folder, "certificates"), name, Cluster.idsOf(replicas)),
+    catch: (error) => new Unusable({ detail: `--tls: certificates cannot be made by openssl: ${messageOf(error)}` })
+  })
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** A client that takes the replicas' certificates, and no others. */
+const clientOf = ({ authority }: Certificates.Certificates) =>
+  Effect.flatMap(NodeHttpClient.makeDispatcherOptions({ connect: { ca: authority } }), (dispatcher) =>
+    Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+  )
+
+const keepText = (
+  members: ReadonlyArray<Cluster.Member>,
+  folder: string,
+  certificates: Certificates.Certificates | undefined
+): string => {
+  const curl = certificates === undefined ? "curl" : `curl --cacert ${certificates.authorityFile}`
+  return [
     "",
     "The replicas run until Ctrl-C:",
     ...members.map(({ id, url }) => `  ${id}  ${url}`),
     "Try:",
-    `  curl -X PUT --data-binary 'hello' ${members[0]!.url}/v1/records/greetings/first`,
-    `  curl ${members[1]!.url}/v1/records/greetings/first`,
-    `  curl ${members[0]!.url}/v1/status`,
+    `  ${curl} -X PUT --data-binary 'hello' ${members[0]!.url}/v1/records/greetings/first`,
+    `  ${curl} ${members[1]!.url}/v1/records/greetings/first`,
+    `  ${curl} ${members[0]!.url}/v1/status`,
     `Their files are in ${folder}`
   ].join("\n")
+}
 
 // Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
 process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))

@@ -18,7 +18,7 @@ import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
 import { Console, Effect, Layer, Logger, Redacted, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
-import { FromArgument, FromReadyLine, type ReplicaConfig } from "./ReplicaConfig.ts"
+import { FromArgument, FromReadyLine, type Proof, type ReplicaConfig } from "./ReplicaConfig.ts"
 import * as ShiftedClock from "./ShiftedClock.ts"
 
 /** Between http and ws one line differs. Clients are answered over HTTP in any case. */
@@ -31,12 +31,13 @@ const serve = {
 const routes = (folder: string) =>
   Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
 
-const secretIn = (file: string) => Redacted.make(readFileSync(file, "utf8"))
+const proving = (proof: Proof) =>
+  "secretFile" in proof ? { secret: Redacted.make(readFileSync(proof.secretFile, "utf8")) } : { tls: proof }
 
 /** The replica, composed of the packages' layers. */
-const replica = ({ cluster, folder, id, members, policy, port, secretFile, transport }: ReplicaConfig) =>
+const replica = ({ cluster, folder, id, members, policy, port, proof, transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
-    serve[transport]({ host: Ports.host, port, peers: members, secret: secretIn(secretFile), routes: routes(folder) }),
+    serve[transport]({ host: Ports.host, port, peers: members, ...proving(proof), routes: routes(folder) }),
     Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { X509Certificate } from "node:crypto"
 import { createServer } from "node:net"
 import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -88,6 +89,57 @@ describe("the demo, as a process", () => {
         assert.deepStrictEqual(Array.from(children).filter(Program.runs), [])
         assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    minutes
+  )
+
+  it.live.each(["ws", "http"] as const)(
+    "L41 holds over mutual TLS and %s, all certificates exchanged under writes, and lets nobody in with another",
+    (transport) =>
+      Effect.gen(function* () {
+        const folder = yield* tempFolder
+        const flags = ["--tls", "--transport", transport, "--limit", "300", "--writers", "64", "--dir", "files"]
+        const program = yield* Program.run([...flags, "--report", "report.json"], { cwd: folder })
+        assert.strictEqual(yield* program.ended, 0, program.output())
+        const { committed, digests, problems, renewal, replicas } = yield* readReport(join(folder, "report.json"))
+        assert.deepStrictEqual(problems, [])
+        assert.strictEqual(committed, 300)
+        assert.strictEqual(new Set(Object.values(digests)).size, 1)
+        for (const { url } of replicas) assert.isTrue(url.startsWith("https://"), url)
+
+        const { fingerprints, records, refused } = renewal!
+        assert.isAbove(records, 100)
+        assert.deepStrictEqual(Object.keys(fingerprints), ["a", "b", "c"])
+        assert.strictEqual(new Set(Object.values(fingerprints).flatMap((prints) => Object.values(prints))).size, 6)
+        assert.deepStrictEqual(
+          refused.map(({ at, shown }) => `${at}: ${shown}`),
+          ["a b", "b c", "c a"].flatMap((pair) => [
+            `${pair[0]}: no certificate`,
+            `${pair[0]}: the certificate of ${pair[2]} that has expired`,
+            `${pair[0]}: the former certificate of ${pair[2]}`
+          ])
+        )
+        // What is on the disk is what the last ones were.
+        for (const id of ["a", "b", "c"]) {
+          const fs = yield* FileSystem.FileSystem
+          const { fingerprint256 } = new X509Certificate(
+            yield* fs.readFileString(join(folder, `files/certificates/${id}.pem`))
+          )
+          assert.strictEqual(fingerprint256, fingerprints[id]!.current)
+        }
+        assert.isFalse(yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.exists(join(folder, "files/secret"))))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    minutes
+  )
+
+  it.live(
+    "says that it needs openssl where there is none",
+    () =>
+      Effect.gen(function* () {
+        const program = yield* Program.run(["--tls"], { env: { PATH: "/nowhere" } })
+        assert.strictEqual(yield* program.ended, 1)
+        assert.include(program.output(), "--tls: certificates cannot be made by openssl")
+        assert.notInclude(program.output(), "replicas run: ")
+      }).pipe(Effect.scoped),
     minutes
   )
 
@@ -243,6 +295,7 @@ describe("the demo, as a process", () => {
           "port",
           "replicas",
           "transport",
+          "tls",
           "writers",
           "keep",
           "verbose"

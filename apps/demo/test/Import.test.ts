@@ -41,6 +41,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   const cluster: Cluster = {
     members: [a, b, c],
     policy: Result.getOrThrow(QuorumPolicy.majority(3)),
+    transport: "ws",
     alive: () => [a, b, c].filter((one) => !dead.has(one)),
     start: () => Effect.void,
     killUnsafe: (one) => {

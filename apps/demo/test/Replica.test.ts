@@ -25,7 +25,7 @@ const setUp = Effect.gen(function* () {
           folder: join(folder, name),
           port,
           members: { a: `http://127.0.0.1:${port}` },
-          secretFile: join(folder, "secret"),
+          proof: { secretFile: join(folder, "secret") },
           policy: { n: 1, w: 1, ackTimeoutMillis: 2000, order: "clock", unavailable: "refuse" },
           transport,
           verbose: true

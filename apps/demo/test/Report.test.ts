@@ -82,6 +82,7 @@ const held: Report.Report = {
     wentOnAfterMs: 312,
     sameAfterMs: 398
   },
+  renewal: null,
   wrongClock: {
     replica: "c",
     shiftMs: -3_600_000,

@@ -1,7 +1,6 @@
 /**
  * Proof that a store or a transport does what Quorum needs of it, and faults for whoever builds on one.
  */
-export * as Certificates from "./Certificates.ts"
 export * as Conformance from "./Conformance.ts"
 export * as Faults from "./Faults.ts"
 export * as FaultyPeerTransport from "./FaultyPeerTransport.ts"

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Certificates } from "@quorum/testing"
+import { Certificates } from "@quorum/testing/node"
 import * as Certificate from "../src/Certificate.ts"
 
 describe("the names of a certificate", () => {

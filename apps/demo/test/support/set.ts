@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function* (order: "clock" | "real-time") {
       ),
       policy: { n: 3, w: 2, ackTimeoutMillis: 2000, order, unavailable: "refuse" },
       transport: "ws",
-      secretFile,
+      proof: { secretFile },
       verbose: true
     })
 

@@ -1,0 +1,4 @@
+/**
+ * What needs Node and its machine, and no vitest.
+ */
+export * as Certificates from "./Certificates.ts"
