@@ -262,6 +262,7 @@ const answerOf = (error: Failure): Answer => {
     case "ReplicaClosing":
     case "NotReady":
     case "IdempotencyUnknown":
+    case "RateLimited":
       return { _tag: "Unavailable", detail }
     case "WriteRejected":
     case "InvalidRequest":

@@ -72,6 +72,19 @@ describe("the rate of a client", () => {
       })
   )
 
+  it.live("holds for what needs no token, by the address", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve.pipe(
+        Effect.provideService(ClientTokens.ClientTokens, () => tokens),
+        Effect.provideService(ClientTokens.RouteAccess, { "/v1/status": "open" })
+      )
+      const statuses = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.map(request("GET", `${url}/v1/status`), ({ status }) => status)
+      )
+      assert.deepStrictEqual([statuses[0], statuses.includes(429)], [200, true])
+    })
+  )
+
   it.live("is each token's own, and an address that tries tokens has one for all of them", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.provideService(serve, ClientTokens.ClientTokens, () => tokens)

@@ -108,6 +108,26 @@ describe("the tokens of clients", () => {
     }
   })
 
+  it.live("routes about the replica are for whom they are said to be for, and as they are spelled", () =>
+    Effect.gen(function* () {
+      const access = { "/v1/status": "write", "/openapi.json": "open", "/docs": "admin" } as const
+      const { url } = yield* Effect.provideService(serve, ClientTokens.RouteAccess, access)
+      const statuses = (path: string) =>
+        Effect.forEach([{}, bearer("reader"), bearer("writer"), bearer("admin"), bearer("notes-only")], (options) =>
+          Effect.map(request("GET", url + path, options), ({ status }) => status)
+        )
+      assert.deepStrictEqual(yield* statuses("/v1/status"), [401, 403, 200, 200, 403])
+      assert.deepStrictEqual(yield* statuses("/openapi.json"), [200, 200, 200, 200, 200])
+      assert.deepStrictEqual(yield* statuses("/docs"), [401, 403, 403, 200, 403])
+      for (const path of ["/openapi.json?x", "/openapi.json/", "/openapi.json;x", "//openapi.json", "/Openapi.json"]) {
+        assert.include([400, 401, 404], (yield* request("GET", url + path)).status, path)
+      }
+      for (const path of ["/v1/status?x", "/v1/status/", "/v1/status;x", "//v1/status", "/v1/%73tatus", "/V1/status"]) {
+        assert.notStrictEqual((yield* request("GET", url + path, bearer("reader"))).status, 200, path)
+      }
+    })
+  )
+
   it("a token of namespaces draws stamps for its writes, if it may write", () => {
     const token = { ...tokens[0]!, namespaces: ["notes"] }
     for (const path of ["/v1/stamps", "/v1/stamps/each"]) {

@@ -25,22 +25,22 @@ interface Operation {
 
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
-  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 422 500 503 504",
-  "GET /v1/records/{namespace}/{key} (namespace, key, quorum-session?, atLeast?, withinMillis?, consistency?, r?) -> 200 400 401 403 404 409 503",
-  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 422 500 503 504",
-  "GET /v1/records (quorum-session?, after?, limit?) -> 200 400 401 403 409 503",
-  "GET /v1/records/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 503",
-  "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 503",
-  "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 503",
-  "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 503",
-  "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415",
-  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 503",
-  "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 503",
-  "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 503 504",
-  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 422 500 503 504",
-  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 422 500 503 504",
-  "POST /v1/receipts/verify () -> 200 400 401 403 404 413",
-  "GET /v1/status () -> 200 400 401 403",
+  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
+  "GET /v1/records/{namespace}/{key} (namespace, key, quorum-session?, atLeast?, withinMillis?, consistency?, r?) -> 200 400 401 403 404 409 429 503",
+  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 422 429 500 503 504",
+  "GET /v1/records (quorum-session?, after?, limit?) -> 200 400 401 403 409 429 503",
+  "GET /v1/records/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
+  "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
+  "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 429 503",
+  "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 429 503",
+  "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415 429",
+  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 429 503",
+  "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 429 503",
+  "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 429 503 504",
+  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
+  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
+  "POST /v1/receipts/verify () -> 200 400 401 403 404 413 429",
+  "GET /v1/status () -> 200 400 401 403 429",
   "GET /healthz () -> 200 400 503",
   "GET /readyz () -> 200 400 503"
 ]
@@ -154,7 +154,7 @@ describe("the openapi document", () => {
     })
   )
 
-  it.live("says what the bytes are, which errors there are, and that a 503 has a retry-after", () =>
+  it.live("says what the bytes are, which errors there are, and that a 429 and a 503 have a retry-after", () =>
     Effect.gen(function* () {
       const { url } = yield* Stub.serve({})
       const { json } = yield* request("GET", `${url}/openapi.json`)
@@ -162,16 +162,19 @@ describe("the openapi document", () => {
       assert.deepStrictEqual(Object.keys(record["put"]!.requestBody!.content), ["application/octet-stream"])
       assert.deepStrictEqual(Object.keys(record["get"]!.responses["200"]!.content!), ["application/octet-stream"])
       assert.isDefined(record["get"]!.responses["200"]!.headers?.["quorum-write-id"])
-      assert.deepInclude(record["put"]!.responses["503"]!.headers?.["retry-after"], {
-        schema: { type: "integer", minimum: 0 }
-      })
+      for (const status of ["429", "503"]) {
+        assert.deepInclude(record["put"]!.responses[status]!.headers?.["retry-after"], {
+          schema: { type: "integer", minimum: 0 }
+        })
+      }
       const errors = JSON.stringify([record["put"]!.responses, json.components])
       for (const error of [
         "quorum_not_met",
         "quorum_unavailable",
         "local_write_failed",
         "write_rejected",
-        "invalid_request"
+        "invalid_request",
+        "rate_limited"
       ]) {
         assert.include(errors, `"${error}"`)
       }

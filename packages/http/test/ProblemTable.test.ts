@@ -7,7 +7,7 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Option, Stream } from "effect"
 import type { Travel } from "../src/api/ErrorTravel.ts"
 import * as Table from "../src/api/ProblemTable.ts"
-import { ClientApiClient, ClientApiErrors, ClientTokens } from "../src/index.ts"
+import { ClientApiClient, ClientApiErrors, ClientRate, ClientTokens } from "../src/index.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
@@ -115,6 +115,13 @@ const cases: ReadonlyArray<Case> = [
     raw: ["POST", "/v1/batch", { "content-type": "text/plain" }]
   },
   ofCommit(Table.idempotencyKeyReused, new QuorumError.IdempotencyKeyReused({ held })),
+  {
+    row: Table.rateLimited,
+    error: new ClientApiErrors.RateLimited(),
+    answers: {},
+    raw: ["PUT", "/v1/records/n/k"],
+    typed: put
+  },
   ofCommit(Table.writeUncertain, new QuorumError.WriteUncertain(hidden)),
   ofCommit(
     Table.quorumUnavailable,
@@ -157,7 +164,15 @@ const cases: ReadonlyArray<Case> = [
 const sha256 = "e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8"
 const tokens = () => [{ name: "t", sha256, role: "read" as const }]
 
+/** A replica of which this client has asked as much as it may in a thousand seconds. */
+const exhausted = Effect.tap(Stub.serve({}), ({ url }) => request("GET", `${url}/v1/records/n/k`)).pipe(
+  Effect.provideService(ClientRate.ClientRate, 0.001)
+)
+
+const retryAfter = (status: number) => (status === 503 ? "1" : status === 429 ? "1000" : null)
+
 const serve = ({ answers, row }: Case) => {
+  if (row.code === "rate_limited") return exhausted
   const needsToken = row.code === "unauthorized" || row.code === "forbidden"
   return needsToken
     ? Effect.provideService(Stub.serve(answers), ClientTokens.ClientTokens, tokens)
@@ -192,7 +207,7 @@ describe("L17 the table of errors", () => {
           const answer = yield* request(method, url + path, { headers })
           assert.deepStrictEqual(
             [answer.status, answer.headers.get("content-type"), answer.headers.get("retry-after")],
-            [status, "application/problem+json", status === 503 ? "1" : null]
+            [status, "application/problem+json", retryAfter(status)]
           )
           const location = status === 504 ? `/v1/writes/${encodeURIComponent(writeId)}` : null
           assert.strictEqual(answer.headers.get("location"), location)

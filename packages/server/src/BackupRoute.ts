@@ -41,6 +41,7 @@ export const described: ClientApiServer.FurtherRoute = {
       },
       "401": problem("The replica wants a token, and got none that it knows."),
       "403": problem("The token does not reach so far."),
+      "429": problem("The client asks more often than it may; `Retry-After` says when to try again."),
       "503": problem("Another backup is made, or the store cannot be read; `Retry-After` says when to try again.")
     }
   }

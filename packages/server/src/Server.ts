@@ -84,6 +84,9 @@ export const layer = (
         Layer.provide(storeOf(config)),
         Layer.provide(tokensOf(config)),
         Layer.provide(Layer.succeed(ClientRate.ClientRate, config.clientRate)),
+        Layer.provide(
+          Layer.succeed(ClientTokens.RouteAccess, { "/v1/status": config.statusFor, "/metrics": config.metricsFor })
+        ),
         Layer.provide(otlpOf(config)),
         Layer.provide(ReplicaSet.layer({ cluster, self: id, members })),
         Layer.provide(Layer.succeed(Limits.Limits, config.limits))

@@ -4,6 +4,7 @@
  */
 import { Limits, QuorumPolicy, type ReplicaId, type Records } from "@quorum/core"
 import { PeerSecret } from "@quorum/core/adapter"
+import type { ClientTokens } from "@quorum/http"
 import type { PeerTls } from "@quorum/tls"
 import { Result, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
@@ -49,6 +50,9 @@ export interface ServerConfig {
   /** Whether replicas prove nothing to each other. */
   readonly insecure: boolean
   readonly tokensFile: string | undefined
+  /** Who may ask `/v1/status` and `/metrics`, where there are tokens. */
+  readonly statusFor: ClientTokens.Access
+  readonly metricsFor: ClientTokens.Access
   /** Requests a second of one client. */
   readonly clientRate: number | undefined
   readonly policy: QuorumPolicy.QuorumPolicy
@@ -141,6 +145,8 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     tls: tlsOf(given),
     insecure: given.insecure ?? false,
     tokensFile: given.tokensFile,
+    statusFor: given.statusFor ?? "read",
+    metricsFor: given.metricsFor ?? "read",
     clientRate: given.clientRate,
     policy: policies.usual!,
     namespaces: policies.namespaces,

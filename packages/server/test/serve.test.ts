@@ -1,4 +1,5 @@
 /** `quorum serve` as processes: how it starts, goes on, and ends. */
+import { createHash } from "node:crypto"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -57,6 +58,36 @@ describe("quorum serve", () => {
       timeout
     )
   }
+
+  it.live(
+    "shows its metrics and its status to whom it is told to",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const file = join(folder, "tokens.json")
+        const tokenOf = (name: string, role: string) => ({
+          name,
+          role,
+          sha256: createHash("sha256").update(name).digest("hex")
+        })
+        writeFileSync(file, JSON.stringify([tokenOf("reader", "read"), tokenOf("boss", "admin")]))
+        const own = ["--id", "a", "--data", join(folder, "a"), "--port", String(port), "--tokens-file", file]
+        const env = { QUORUM_METRICS_FOR: "open" }
+        const replica = yield* Program.run(["serve", ...own, "--status-for", "admin"], { env })
+        yield* replica.wrote("listens")
+        const status = (path: string, token?: string) =>
+          Effect.promise(() =>
+            fetch(`http://127.0.0.1:${port}${path}`, {
+              headers: token === undefined ? {} : { authorization: `Bearer ${token}` }
+            }).then(({ status }) => status)
+          )
+        assert.deepStrictEqual([yield* status("/metrics"), yield* status("/v1/status")], [200, 401])
+        assert.deepStrictEqual([yield* status("/v1/status", "reader"), yield* status("/v1/status", "boss")], [403, 200])
+        assert.deepStrictEqual([yield* status("/v1/records"), yield* status("/v1/records", "reader")], [401, 200])
+      }),
+    timeout
+  )
 
   it.live(
     "takes its settings from a file and from variables, and logs JSON where asked",

@@ -28,6 +28,13 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {}) 
   }
 }
 
+/** This client asks more often than it may. Nothing was done; when it may again stands in `Retry-After`. */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {}) {
+  override get message(): string {
+    return "this client asks more often than it may here; nothing was done"
+  }
+}
+
 /** The key was never written, as far as this replica knows, or is deleted. */
 export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("RecordNotFound", {
   namespace: Schema.String,

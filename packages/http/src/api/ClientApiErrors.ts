@@ -9,13 +9,14 @@ import type { Changes, QuorumError, Records } from "@quorum/core"
 import type { ReplicaStore } from "@quorum/core/adapter"
 import { HttpApiMiddleware } from "effect/http-api"
 import type * as Own from "./ApiErrors.ts"
-import { final, unavailable, unmet } from "./ErrorTravel.ts"
+import { final, limited, unavailable, unmet } from "./ErrorTravel.ts"
 import * as Table from "./ProblemTable.ts"
 
 export {
   Forbidden,
   InvalidRequest,
   NotAcceptable,
+  RateLimited,
   RecordNotFound,
   Unauthorized,
   Unhealthy,
@@ -27,6 +28,7 @@ export type OwnError =
   | Own.Forbidden
   | Own.InvalidRequest
   | Own.NotAcceptable
+  | Own.RateLimited
   | Own.RecordNotFound
   | Own.Unauthorized
   | Own.Unhealthy
@@ -64,9 +66,12 @@ export class StrictRequests extends HttpApiMiddleware.Service<StrictRequests>()(
   "@quorum/http/ClientApi/StrictRequests"
 ) {}
 
-/** What needs a token, where there are some: see `ClientTokens`, which looks at requests before it is known what they are. */
+/**
+ * What needs a token, where there are some, and may not be asked too often, where that is limited: see `ClientTokens`,
+ * which looks at requests before it is known what they are.
+ */
 export class NeedsToken extends HttpApiMiddleware.Service<NeedsToken>()("@quorum/http/ClientApi/NeedsToken", {
-  error: [final(Table.unauthorized), final(Table.forbidden)]
+  error: [final(Table.unauthorized), final(Table.forbidden), limited(Table.rateLimited)]
 }) {}
 
 const notFound = final(Table.recordNotFound)

@@ -5,6 +5,7 @@
 import { Context } from "effect"
 import { HttpServerResponse } from "effect/http"
 import * as PlainError from "../PlainError.ts"
+import { RateLimited } from "./ApiErrors.ts"
 
 /** Requests a second of one client, on average; undefined is as many as it likes. As many may come at once. */
 export const ClientRate = Context.Reference<number | undefined>("@quorum/http/ClientRate", {
@@ -41,6 +42,9 @@ export const meter = (perSecond: number): Meter => {
 /** What is answered to a request that came so many milliseconds too early. */
 export const tooMany = (earlyMillis: number): HttpServerResponse.HttpServerResponse => {
   const seconds = Math.ceil(earlyMillis / 1000)
-  const message = `this client asks more often than it may here; nothing was done, ask again in ${seconds} s`
-  return HttpServerResponse.setHeader(PlainError.make(429, "rate_limited", message), "retry-after", String(seconds))
+  return HttpServerResponse.setHeader(limited, "retry-after", String(seconds))
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const limited = PlainError.make(429, "rate_limited", new RateLimited().message)

@@ -2,7 +2,7 @@
  * Who may ask what over the client API: bearer tokens, each with a role and, if wanted, with namespaces.
  *
  * Without tokens everybody who reaches the port may do everything. With tokens only `/healthz` and `/readyz` are open,
- * and the route of peers, who prove themselves in another way.
+ * what `RouteAccess` opens, and the route of peers, who prove themselves in another way.
  */
 import { ReplicaServer } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
@@ -26,6 +26,20 @@ export const Token = Schema.Struct({
 
 /** A token as it is kept. */
 export type Token = typeof Token.Type
+
+/** Who may ask a route, where there are tokens: everybody, or whoever has one of this role or a higher one. */
+export const Access = Schema.Literals(["open", "read", "write", "admin"])
+
+/** Who may ask a route. */
+export type Access = typeof Access.Type
+
+/**
+ * Who may ask routes that are about the replica and not about records, by their paths, where it is not what a token's role
+ * says: `{ "/metrics": "open", "/v1/status": "admin" }`. A token of namespaces reaches none of them unless they are open.
+ */
+export const RouteAccess = Context.Reference<Readonly<Record<string, Access>>>("@quorum/http/RouteAccess", {
+  defaultValue: () => ({})
+})
 
 /** The tokens of today; undefined where there are none to be had, and everybody may do everything. */
 export const ClientTokens = Context.Reference<(() => ReadonlyArray<Token>) | undefined>("@quorum/http/ClientTokens", {
@@ -73,6 +87,7 @@ export const audit = (act: string): Effect.Effect<void, never, HttpServerRequest
 export const layer = HttpRouter.use((router) =>
   Effect.gen(function* () {
     const tokens = yield* ClientTokens
+    const access = yield* RouteAccess
     const rate = yield* ClientRate.ClientRate
     const clock = yield* Clock.Clock
     if (tokens === undefined) yield* warning
@@ -88,7 +103,8 @@ export const layer = HttpRouter.use((router) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         const { headers, method, url } = request
         if (isOpen(url)) return answer
-        if (tokens === undefined) {
+        // What is open is so as it is spelled, and to whoever asks no more often than others may.
+        if (tokens === undefined || access[url] === "open") {
           const early = earlyBy(request, undefined)
           return early > 0 ? Effect.succeed(ClientRate.tooMany(early)) : answer
         }
@@ -96,7 +112,7 @@ export const layer = HttpRouter.use((router) =>
           const early = earlyBy(request, token)
           if (early > 0) return Effect.succeed(ClientRate.tooMany(early))
           if (token === undefined) return Effect.succeed(unknown)
-          return allows(token, method, url)
+          return allows(token, method, url, access)
             ? Effect.provideService(answer, ClientName, token.name)
             : Effect.succeed(forbidden)
         })
@@ -106,8 +122,15 @@ export const layer = HttpRouter.use((router) =>
 )
 
 /** Whether a token may make a request of this target. One that is not well-formed reaches no namespace. */
-export const allows = ({ namespaces, role }: Token, method: string, target: string): boolean => {
+export const allows = (
+  { namespaces, role }: Token,
+  method: string,
+  target: string,
+  access: Readonly<Record<string, Access>> = {}
+): boolean => {
   const path = pathOf(target)
+  const needed = Object.hasOwn(access, path) ? access[path]! : "read"
+  if (roles.indexOf(role) < roles.indexOf(needed)) return false
   const reads = method === "GET" || method === "HEAD" || (method === "POST" && path === "/v1/receipts/verify")
   if (role === "read" && !reads) return false
   // A stamp writes nothing and says nothing of any record; the write that it is for is of a namespace.
@@ -118,6 +141,9 @@ export const allows = ({ namespaces, role }: Token, method: string, target: stri
 // ---------------------------------------------------------------------------------------------------------------------
 
 const warning = Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
+
+/** From what everybody may to what few may. */
+const roles: ReadonlyArray<Access> = Access.literals
 
 const File = Schema.fromJsonString(Schema.Array(Token))
 

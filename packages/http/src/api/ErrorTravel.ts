@@ -89,14 +89,15 @@ export const final = <E extends Error>({
     HttpApiSchema.status(status)
   )
 
-/** Errors after which the same request may be answered otherwise a little later: 503, with `Retry-After`. */
-export const unavailable = <const T extends ReadonlyArray<Pick<Travel, "error">>>(
-  ...travels: T
+/** Errors of one status after which the same request may be answered otherwise a little later: with `Retry-After`. */
+const passing = <const T extends ReadonlyArray<Pick<Travel, "error">>>(
+  status: number,
+  travels: T
 ): Schema.Codec<T[number]["error"]["Type"], unknown> => {
   const all = travels as unknown as ReadonlyArray<Travel>
   return Schema.Union(all.map(({ error }) => error)).pipe(
     HttpApiSchema.encodeToWithHeaders(
-      { body: problems(Schema.Union(all.map(({ body }) => body)), 503), headers: { "retry-after": Schema.Int } },
+      { body: problems(Schema.Union(all.map(({ body }) => body)), status), headers: { "retry-after": Schema.Int } },
       {
         decode: ({ body }) => all.find(({ code }) => code === (body as { error?: unknown }).error)!.fromBody(body),
         encode: (e) => ({
@@ -107,6 +108,13 @@ export const unavailable = <const T extends ReadonlyArray<Pick<Travel, "error">>
     )
   ) as never
 }
+
+/** What this replica cannot do now: 503. */
+export const unavailable = <const T extends ReadonlyArray<Pick<Travel, "error">>>(...travels: T) =>
+  passing(503, travels)
+
+/** What this client has asked too often: 429. */
+export const limited = <const T extends Pick<Travel, "error">>(one: T) => passing(429, [one])
 
 /**
  * The write is durable here and may still spread: 504, with where to ask about it. Without `Retry-After`: a client that

@@ -45,6 +45,7 @@ export const unsupportedMediaType = travel(415, Errors.UnsupportedMediaType, "un
 export const idempotencyKeyReused = travel(422, QuorumError.IdempotencyKeyReused, "idempotency_key_reused", {
   held: WriteId.WriteId
 })
+export const rateLimited = travel(429, Errors.RateLimited, "rate_limited", {})
 export const writeUncertain = travel(
   500,
   QuorumError.WriteUncertain,
@@ -118,6 +119,7 @@ export const rows = [
   writeTooLarge,
   unsupportedMediaType,
   idempotencyKeyReused,
+  rateLimited,
   writeUncertain,
   quorumUnavailable,
   idempotencyUnknown,

@@ -76,9 +76,9 @@ const metricsOf = async (remote: Remote.Remote, url: string): Promise<Doctor.Vie
   }
 }
 
-/** Whether the state is answered to somebody without a token. */
+/** Whether somebody without a token is answered: not about the state, which may be open by itself. */
 const isOpen = (url: string): Promise<boolean> =>
-  fetch(`${url}/v1/status`, { redirect: "error", signal: AbortSignal.timeout(patienceMillis) }).then(
+  fetch(`${url}/openapi.json`, { redirect: "error", signal: AbortSignal.timeout(patienceMillis) }).then(
     ({ ok }) => ok,
     () => false
   )

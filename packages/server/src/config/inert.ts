@@ -20,6 +20,11 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
     say("insecure", `peers prove who they are, by ${withTls ? "certificates" : "the secret"}`)
   }
   if (given.insecure === true && n === 1) say("insecure", "the replica set has one member, and no peers")
+  for (const name of ["statusFor", "metricsFor"] as const) {
+    if (given[name] === undefined) continue
+    if (given.tokensFile === undefined) say(name, "without tokens everybody may ask everything")
+    else if (name === "metricsFor" && given.metrics === false) say(name, "there are no metrics to be asked for")
+  }
   if (given.maxBytes !== undefined && given.store === "lmdb") say("maxBytes", "it is for the store sqlite")
   if (given.order === "real-time" && isMinority(given.w, n)) say("order", minority(given.w, n))
   if (given.unavailable === "accept" && isAlone(given.w, n)) say("unavailable", alone)

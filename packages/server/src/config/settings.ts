@@ -2,6 +2,7 @@
  * Every setting of a replica: its shape, how it is read from a flag or a variable of the environment, and what it is for.
  */
 import { Limits, QuorumPolicy, ReplicaId } from "@quorum/core"
+import { ClientTokens } from "@quorum/http"
 import { Schema } from "effect"
 
 /** A setting. Its value in a JSON file is the encoded side of the schema; flags and variables are text. */
@@ -163,6 +164,12 @@ export const settings = {
     "FILE",
     "Holds the tokens of clients as JSON, and is read again when it changes"
   ),
+  statusFor: setting(
+    ClientTokens.Access,
+    text,
+    "open|read|write|admin",
+    "Who may ask /v1/status: everybody, or a token of this role or a higher one (default: read)"
+  ),
   clientRate: setting(
     Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })),
     whole,
@@ -218,6 +225,12 @@ export const settings = {
     "From which difference of clocks on the log warns (default: 30000)"
   ),
   metrics: setting(Schema.Boolean, yesOrNo, "true|false", "Whether /metrics answers Prometheus (default: true)"),
+  metricsFor: setting(
+    ClientTokens.Access,
+    text,
+    "open|read|write|admin",
+    "Who may ask /metrics: everybody, or a token of this role or a higher one (default: read)"
+  ),
   otlpUrl: setting(
     Schema.String.check(
       Schema.isPattern(/^https?:\/\/\S+$/, { message: "it must be a URL that starts with http:// or https://" })
