@@ -38,6 +38,8 @@ describe("frames of version 3", () => {
   it.effect("a caller of version 3 gets its welcome, its acks and its entries", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b"], 1)
+      // So late that its life is not one that goes on from that of the recorded one.
+      yield* TestClock.adjust(10_000)
       const a = yield* cluster.start("a")
       const client = yield* cluster.network.connect(idA)
       const ask = (request: PeerFrame.Request) => PeerHandler.answer(client as never, request)

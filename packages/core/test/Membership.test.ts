@@ -258,6 +258,27 @@ describe("the acks of a store that is gone", () => {
   }
 })
 
+describe("a replica that says that it does not vote", () => {
+  it.effect("L57 counts for nothing where it said so, also before it is asked there", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* Cluster.running("ab", 1)
+      cluster.cut("b", "a")
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        hello: (request) => client.hello({ ...request, voting: false })
+      }))
+      yield* during(a.writer.commit(put("k")), 100)
+      assert.strictEqual(b.peers.get(a.id).watermarks.get(a.logs.own)?.seq, 1)
+      cluster.cut("a", "b")
+      yield* TestClock.adjust(10_000)
+      cluster.join("a", "b")
+      yield* TestClock.adjust(10_000)
+      assert.isFalse(b.peers.get(a.id).voting)
+      assert.strictEqual(b.peers.get(a.id).watermarks.size, 0)
+    })
+  )
+})
+
 describe("an older copy of a store", () => {
   it.effect("L53 is another life, and does not vote before it holds what it acked", () =>
     Effect.gen(function* () {

@@ -38,6 +38,9 @@ export const make = (replica: ReplicaId.ReplicaId, incarnation: Incarnation): Lo
 /** The replica that owns a log. */
 export const owner = (log: LogId): ReplicaId.ReplicaId => log.slice(0, log.lastIndexOf("@")) as ReplicaId.ReplicaId
 
+/** The incarnation of the store with which a log is written. */
+export const incarnation = (log: LogId): Incarnation => log.slice(log.lastIndexOf("@") + 1) as Incarnation
+
 /** The newer of two incarnations. */
 export const newer = (a: Incarnation, b: Incarnation | undefined): Incarnation => (b === undefined || a >= b ? a : b)
 

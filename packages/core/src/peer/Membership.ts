@@ -18,6 +18,7 @@ import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
 import * as Doubt from "./internal/Doubt.ts"
+import * as FormerLogs from "./internal/FormerLogs.ts"
 import * as Kept from "./internal/Kept.ts"
 import * as Lacking from "./internal/Lacking.ts"
 import * as Notes from "./internal/membershipNotes.ts"
@@ -115,6 +116,7 @@ export const make = Effect.gen(function* () {
   /** One change at a time, from what it rests on to what is durable. */
   const changing = Semaphore.makeUnsafe(1)
   const remembered = yield* Remembered.make(store, noted.remembered)
+  const former = FormerLogs.make({ logs, kept, givenUp: () => givenUp, changed: tellChange })
   for (const peer of peerIds) {
     const life = Life.of(lives, peer)
     if (life === undefined) continue
@@ -132,7 +134,8 @@ export const make = Effect.gen(function* () {
     return logs.unknownEnds().length > 0 ? damaged()[0] : damaged().find((range) => !gone.includes(range))
   }
   const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
-  const isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined
+  const isVoting = (): boolean =>
+    standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined
   const situation = (): Voting.Situation => ({
     peers: peerIds,
     blank: standing === "blank",
@@ -172,6 +175,7 @@ export const make = Effect.gen(function* () {
         standing = "lost"
         answers = new Map()
         founders = {}
+        former.forget()
         tellChange()
         return Effect.flatMap(Effect.uninterruptible(logs.renew(found.above)), (incarnation) => {
           lives = { ...lives, [self]: own() }
@@ -276,7 +280,7 @@ export const make = Effect.gen(function* () {
       peers.listen((event) => {
         if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
       }),
-      logs.onAppend(() => void (standing !== "voting" && changed.openUnsafe())),
+      logs.onAppend(() => (standing === "voting" ? former.appended() : changed.openUnsafe())),
       logs.onDamage((change) => {
         if (change._tag === "Cut" && change.goesOn) replaced(change.log, change.end)
         changed.openUnsafe()
@@ -316,7 +320,7 @@ export const make = Effect.gen(function* () {
       if (standing === "voting" && range !== undefined) {
         return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
       }
-      if (standing === "voting") return undefined
+      if (standing === "voting") return former.obstacle()
       return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}`
     },
     says: (peer) => ({
@@ -331,11 +335,13 @@ export const make = Effect.gen(function* () {
     }),
     meet: (said) =>
       Effect.gen(function* () {
-        const { incarnation, members, replica, run, startedAt, starts } = said
+        const { incarnation, members, replica, run, startedAt, starts, vector } = said
         yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* outlive(newest)
         yield* renewFor(() => doubt(said))
+        const news = standing === "voting" ? former.heard(replica, vector) : undefined
+        if (news !== undefined) yield* Effect.logWarning(`this replica does not vote for now: ${news}`)
       }),
     answered: (asked, { blank, incarnation, replica, vector, voting }) => {
       if (duplicates.delete(replica)) tellChange()
@@ -372,23 +378,17 @@ export const make = Effect.gen(function* () {
     remembered: remembered.of,
     renewed: Effect.suspend(() => renewal.await),
     listen,
-    recover: (members) =>
-      Effect.suspend(() => {
-        const others = peerIds.filter((peer) => !members.includes(peer)).join(", ")
-        const loss =
-          `what only ${members.join(", ")} ${members.length === 1 ? "holds" : "hold"}, or this replica held, and not ` +
-          `${others === "" ? "this store" : others}, is lost`
-        return Effect.as(
-          Effect.andThen(
-            Effect.logWarning(`recovery is overruled: ${loss}`),
-            Effect.sync(() => {
-              givenUp = new Set(members)
-              changed.openUnsafe()
-            })
-          ),
-          loss
-        )
-      })
+    recover: Effect.fnUntraced(function* (members) {
+      const others = peerIds.filter((peer) => !members.includes(peer)).join(", ")
+      const loss =
+        `what only ${members.join(", ")} ${members.length === 1 ? "holds" : "hold"}, or this replica held, and not ` +
+        `${others === "" ? "this store" : others}, is lost`
+      yield* Effect.logWarning(`recovery is overruled: ${loss}`)
+      givenUp = new Set(members)
+      changed.openUnsafe()
+      tellChange()
+      return loss
+    })
   })
 })
 

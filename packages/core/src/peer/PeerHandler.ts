@@ -115,10 +115,11 @@ export const make: Effect.Effect<
 
   /**
    * What the caller says of its own log counts as an ack, where the chain here is the same: it says so when it has made
-   * durable what it had pushed before.
+   * durable what it had pushed before. That it does not vote counts at once; that it does, when it is asked.
    */
   const hear = (hello: PeerProtocol.Hello): Effect.Effect<void> => {
-    const { incarnation, replica: peer } = hello
+    const { incarnation, replica: peer, voting } = hello
+    if (!voting) peers.votes(peer, false)
     const log = LogId.make(peer, incarnation)
     const watermark = hello.vector.find((said) => said.log === log)
     if (watermark === undefined) return Effect.void

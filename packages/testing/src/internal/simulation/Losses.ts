@@ -27,7 +27,8 @@ export const start = (world: World, machine: Machines.Machine): void => {
 
 /** Whether so much may be lost of one replica: enough others are sure of what they acknowledged. */
 const isSpare = (world: World, machine: Machines.Machine, options: Choice): boolean =>
-  options.isReckless || (areOthersSure(world, machine) && !isUnsure(world, machine))
+  options.isReckless ||
+  (areOthersSure(world, machine) && !isUnsure(world, machine) && !isAloneToRemember(world, machine))
 
 /** Whether the disk of a replica may be lost. Who knows that it lacks something counts for nothing, and may lose all again. */
 const isDiskSpare = (world: World, machine: Machines.Machine, options: Choice): boolean =>
@@ -82,6 +83,25 @@ export const loseDisk = (
     world.happened(name)
     return { what: `${name}: ${machine.id}`, millis: millis(dice), end: startAgain(world, machine) }
   })
+
+/**
+ * A disk as it was a while ago, in its place. What its replica acked since is remembered by the owners of the logs alone
+ * for about a heartbeat: of those none may have lost its disk too. Who acks what a member has forgotten looks like one
+ * that is behind, so nothing can give it away.
+ */
+export const putBack: Fault = loseDisk("put_back", (machine, dice, world) => {
+  const { copies, disk } = machine
+  const fitting = copies.filter(({ place }) => place === disk.place)
+  if (fitting.length === 0) return undefined
+  // As often as not the machine boots meanwhile.
+  const isBooted = dice.chance(0.5)
+  const content = Disk.copyOf(dice.pick(fitting))
+  const owners = ownersOfMore(disk.content, content)
+  if (world.machines.some((other) => other !== machine && owners.includes(other.id) && isUnsure(world, other)))
+    return undefined
+  if (isBooted) machine.boot++
+  return Object.assign(Disk.holding(content, disk.place), { putBack: content.incarnation })
+})
 
 /** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
 export const clone: Fault = (world, dice, options) => {
@@ -223,19 +243,27 @@ const isUnsure = (world: World, machine: Machines.Machine): boolean =>
   )
 
 /** Whether its disk was put back as it had been, lacks what it held before, and goes on as if it did not. */
-const isBehindItself = ({ retired, timeline }: World, machine: Machines.Machine): boolean => {
+const isBehindItself = (world: World, machine: Machines.Machine): boolean =>
+  Disk.isUnaware(machine.disk, world.timeline.now()) || forgotten(world, machine).size > 0
+
+/** The owners of the logs of which a disk that was put back lacks what it held before, and goes on as if it did not. */
+const forgotten = ({ retired }: World, machine: Machines.Machine): ReadonlySet<ReplicaId.ReplicaId> => {
   const { content, putBack } = machine.disk
-  if (putBack === undefined) return false
-  if (Disk.isUnaware(machine.disk, timeline.now())) return true
-  if (content.incarnation !== putBack && !LogId.goesOn(putBack, content.incarnation)) return false
-  return retired.some(
-    (before) =>
-      before.machine === machine &&
-      Array.from(before.content.logs.keys()).some(
-        (log) => Disk.headOf(before.content, log).seq > Disk.headOf(content, log).seq
-      )
-  )
+  const goesOn =
+    putBack === content.incarnation || (putBack !== undefined && LogId.goesOn(putBack, content.incarnation))
+  const before = goesOn ? retired.filter((each) => each.machine === machine) : []
+  return new Set(before.flatMap((each) => ownersOfMore(each.content, content)))
 }
+
+/** The owners of the logs of which the first of two disks holds more. */
+const ownersOfMore = (first: Disk.Content, second: Disk.Content): ReadonlyArray<ReplicaId.ReplicaId> =>
+  Array.from(first.logs.keys())
+    .filter((log) => Disk.headOf(first, log).seq > Disk.headOf(second, log).seq)
+    .map(LogId.owner)
+
+/** Whether another replica's disk was put back, and lacks what only this one may remember that it acked. */
+const isAloneToRemember = (world: World, machine: Machines.Machine): boolean =>
+  world.machines.some((other) => other !== machine && forgotten(world, other).has(machine.id))
 
 /** Whether another process has its id. */
 const isDoubled = ({ clones }: World, machine: Machines.Machine): boolean => clones.some(({ id }) => id === machine.id)

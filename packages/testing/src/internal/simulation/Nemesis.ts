@@ -308,15 +308,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
     if (dice.chance(0.5)) clock.jump(dice.between(-2000, 2000))
     return Disk.holding(Disk.copyOf(dice.pick(copies)), disk.place + 1)
   }),
-  // As it was a while ago, byte for byte, and in its place; as often as not the machine boots meanwhile.
-  put_back: Losses.loseDisk("put_back", (machine, dice) => {
-    const { copies, disk } = machine
-    const fitting = copies.filter(({ place }) => place === disk.place)
-    if (fitting.length === 0) return undefined
-    if (dice.chance(0.5)) machine.boot++
-    const content = Disk.copyOf(dice.pick(fitting))
-    return Object.assign(Disk.holding(content, disk.place), { putBack: content.incarnation })
-  }),
+  put_back: Losses.putBack,
   remove: Losses.remove,
   clone: Losses.clone,
   stand_in: Losses.standIn,

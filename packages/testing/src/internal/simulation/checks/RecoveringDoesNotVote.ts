@@ -9,6 +9,7 @@ import type { DamagedRange, PeerProtocol } from "@quorum/core/adapter"
 import * as Disk from "../Disk.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
 import type { Passing } from "../Network.ts"
+import type { Owner } from "../Timeline.ts"
 import { machineOf, machinesOf, type World } from "../World.ts"
 import * as DamageIsLocal from "./DamageIsLocal.ts"
 import { holds } from "./NoPhantomAck.ts"
@@ -25,12 +26,15 @@ interface Known {
 
 /** Looks at a message. */
 export const onPassing = (world: World, message: Passing): void => {
-  const { by, from } = message
+  const { by, from, to } = message
   const machine = machineOf(world, by)
   if (machine === undefined) return
   const damaged = knownDamage(world, machine)
+  const words = wordsOf(by)
+  const word = wordIn(message)
+  if (word !== undefined) words.set(to, word)
   // Who does not vote pushes its own log all the same.
-  const said = votesIn(message, isRecovering(machine) || damaged.length > 0)
+  const said = votesIn(message, isRecovering(machine) || damaged.length > 0 || words.get(to) === false)
   if (said === undefined) return
   if (isRecovering(machine)) world.violated("RecoveringDoesNotVote", `${from} ${said.how}, and is recovering`)
   const known = knownOf(world, from)
@@ -73,6 +77,21 @@ export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Rece
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether a process votes, as it said last to each of the others. */
+const spoken = new WeakMap<Owner, Map<ReplicaId.ReplicaId, boolean>>()
+
+const wordsOf = (by: Owner): Map<ReplicaId.ReplicaId, boolean> => {
+  const words = spoken.get(by) ?? new Map<ReplicaId.ReplicaId, boolean>()
+  spoken.set(by, words)
+  return words
+}
+
+/** What a message says of whether its sender votes, if anything. */
+const wordIn = ({ answer, name, request }: Passing): boolean | undefined => {
+  if (name === "hello") return ((answer ?? request) as PeerProtocol.Hello).voting
+  return name === "push" && answer !== undefined ? (answer as PeerProtocol.Ack).voting : undefined
+}
 
 const knowns = new WeakMap<World, Map<ReplicaId.ReplicaId, Known>>()
 
