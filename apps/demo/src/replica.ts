@@ -4,7 +4,6 @@
  * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
  */
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Replica, ReplicaSet } from "@quorum/core"
@@ -16,7 +15,7 @@ import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
-import { Console, Effect, Layer, Logger, Redacted, Schema, Stdio, Stream } from "effect"
+import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
 import { FromArgument, FromReadyLine, type Proof, type ReplicaConfig } from "./ReplicaConfig.ts"
 import * as ShiftedClock from "./ShiftedClock.ts"
@@ -31,8 +30,7 @@ const serve = {
 const routes = (folder: string) =>
   Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
 
-const proving = (proof: Proof) =>
-  "secretFile" in proof ? { secret: Redacted.make(readFileSync(proof.secretFile, "utf8")) } : { tls: proof }
+const proving = (proof: Proof) => ("secretFile" in proof ? { secret: { file: proof.secretFile } } : { tls: proof })
 
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, proof, transport }: ReplicaConfig) =>

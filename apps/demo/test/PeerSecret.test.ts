@@ -1,5 +1,8 @@
 /** Who gets into a replica set that shares a secret, over both transports: its members, and nobody else (L39). */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { NodeHttpClient, NodeWS } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -27,16 +30,22 @@ import { NodeCodes } from "@quorum/tls"
 import { WsPeerTransport } from "@quorum/ws"
 import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
-import { Context, Effect, Layer, Logger, Redacted } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, Redacted } from "effect"
 import { HttpServer } from "effect/http"
 
 const serve = { http: HttpNode.serve, ws: WsNode.serve }
+const ids = ["a", "b", "c"]
 const secret = Redacted.make("the secret of the set, which has 32 bytes or more")
 const other = Redacted.make("the secret of nobody, which has 32 bytes or more too")
 const b = ReplicaId.make("b")
 const methods = { http: "POST", ws: "GET" }
 
-const setOf = (self: string) => ReplicaSet.layer({ cluster: "test", self, members: ["a", "b", "c"] })
+const setOf = (self: string) => ReplicaSet.layer({ cluster: "test", self, members: ids })
+
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "quorum-secret-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
 
 interface Options {
   readonly transport: "http" | "ws"
@@ -44,7 +53,7 @@ interface Options {
   readonly port?: number
   readonly peers?: Readonly<Record<string, string>>
   readonly host?: string
-  readonly secret?: Redacted.Redacted<string> | undefined
+  readonly secret?: PeerSecret.Given | undefined
   readonly insecure?: boolean
 }
 
@@ -180,6 +189,60 @@ describe("a replica set that shares a secret", () => {
         const receipt = yield* a.writer.commit(Entry.put("notes", "k", "v"))
         assert.isAtLeast(receipt.acked.length, 2)
       })
+    )
+
+    it.live(
+      `L41 a secret is exchanged in the files of three replicas, one after the other, and no write waits for it, over ${transport}`,
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* temporary
+          const fileOf = (id: string) => join(folder, id)
+          const put = (id: string, ...lines: ReadonlyArray<Redacted.Redacted<string>>) =>
+            Effect.sync(() => {
+              writeFileSync(`${fileOf(id)}.next`, lines.map((line) => `${Redacted.value(line)}\n`).join(""))
+              renameSync(`${fileOf(id)}.next`, fileOf(id))
+            })
+          yield* Effect.forEach(ids, (id) => put(id, secret))
+          const ports = yield* Ports.free(3)
+          const peers = Object.fromEntries(ids.map((id, i) => [id, `http://127.0.0.1:${ports[i]!}`]))
+          const set = yield* Effect.forEach(
+            ids,
+            (self, i) => replica({ transport, secret: { file: fileOf(self) }, self, peers, port: ports[i]! }),
+            { concurrency: "unbounded" }
+          )
+          let longest = 0
+          const writes = yield* Effect.forkChild(
+            Effect.forEach(
+              set,
+              ({ writer }) =>
+                Effect.gen(function* () {
+                  const [took] = yield* Effect.timed(writer.commit(Entry.put("notes", "k", "v")))
+                  longest = Math.max(longest, Duration.toMillis(took))
+                  yield* Effect.sleep(5)
+                }).pipe(Effect.forever),
+              { concurrency: "unbounded" }
+            )
+          )
+          // Each is read within a second.
+          for (const lines of [[secret, other], [other, secret], [other]]) {
+            for (const id of ids) {
+              yield* put(id, ...lines)
+              yield* Effect.sleep(1100)
+            }
+          }
+          // None has failed, and none is under way for long.
+          assert.isUndefined(writes.pollUnsafe())
+          assert.isBelow(longest, 1500)
+          yield* Fiber.interrupt(writes)
+          for (const { status, told } of set) {
+            assert.isTrue(status().peers.every(({ link }) => link === "up"))
+            assert.deepStrictEqual(told, [])
+          }
+          const stranger = yield* Effect.flip(greet(transport, ports[1]!, Greeting.hello("a"), { secret }))
+          assert.strictEqual(stranger._tag, "PeerUnreachable")
+          yield* Effect.forEach(set, ({ writer }) => writer.commit(Entry.put("notes", "last", "v")))
+        }),
+      60_000
     )
 
     it.live(

@@ -1,6 +1,6 @@
 /** Who gets into a replica set whose members show certificates, over both transports: its members, and nobody else. */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { request, type RequestOptions } from "node:https"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -325,6 +325,28 @@ describe.each(["http", "ws"] as const)("a replica set whose members show certifi
 })
 
 describe("the commands of docs/security.md", () => {
+  it("exchange a secret", () => {
+    const folder = mkdtempSync(join(tmpdir(), "quorum-secret-"))
+    const text = readFileSync(new URL("../../../docs/security.md", import.meta.url), "utf8")
+    const section = text.slice(text.indexOf("## A secret"), text.indexOf("## Who watches"))
+    const blocks = Array.from(section.matchAll(/```sh\n([^]*?)```/g), ([, block]) => block!.trim().split("\n"))
+    const run = (line: string) => execFileSync("bash", ["-euc", line], { cwd: folder, stdio: "pipe" })
+    const secret = () => readFileSync(join(folder, "secret"), "utf8").trim().split("\n")
+    const [[first], [make, ...rounds]] = blocks as [[string], [string, ...ReadonlyArray<string>]]
+    run(first)
+    const [old] = secret()
+    run(make)
+    const next = readFileSync(join(folder, "new"), "utf8").trim()
+    const seen = rounds.map((round) => {
+      run(round)
+      assert.strictEqual(statSync(join(folder, "secret")).mode & 0o777, 0o600)
+      return secret()
+    })
+    assert.deepStrictEqual(seen, [[old, next], [next, old], [next]])
+    assert.isAtLeast(next.length, 32)
+    rmSync(folder, { recursive: true })
+  })
+
   it.live("make what three replicas need", () =>
     Effect.gen(function* () {
       const { folder } = yield* pki

@@ -13,7 +13,7 @@ import {
   WebPages
 } from "@quorum/core/adapter"
 import { NodeCodes, PeerTls } from "@quorum/tls"
-import { Effect, Layer, type Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
@@ -27,9 +27,10 @@ export interface Options extends HttpPeerServer.Options {
   readonly host?: string
   /**
    * What all members share and nobody else knows, of 32 bytes or more (`openssl rand -hex 32`): peers prove to each other
-   * with it who they are, and what they say. Read it with `Config.redacted`.
+   * with it who they are, and what they say. Read it with `Config.redacted`, or name the file that holds it, `{ file }`:
+   * that is read again, so that a secret can be exchanged without a restart.
    */
-  readonly secret?: Redacted.Redacted<string> | undefined
+  readonly secret?: PeerSecret.Given | undefined
   /**
    * The files by which peers prove with certificates who they are, in both directions; see `PeerTls`. The port takes TLS
    * only then, also from clients, who need no certificate. It may be used together with `secret`.
@@ -106,7 +107,7 @@ export const serve =
       Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(WebPages.layer(origins)),
       Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
-      Layer.provide(Layer.provide(PeerSecret.layer(secret), NodeCodes.layer)),
+      Layer.provide(Layer.provide(secretOf(secret), [NodeCodes.layer, NodeFileSystem.layer])),
       Layer.provide(
         PeerSecret.layerListening({
           host,
@@ -120,6 +121,9 @@ export const serve =
 // ---------------------------------------------------------------------------------------------------------------------
 
 const gracefulShutdownTimeout = ReplicaServer.closeMillis
+
+const secretOf = (secret: PeerSecret.Given | undefined) =>
+  secret === undefined || Redacted.isRedacted(secret) ? PeerSecret.layer(secret) : PeerSecret.layerFile(secret.file)
 
 /** What an application identifies itself counts; unless it does, what TLS has proved. */
 const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>

@@ -119,8 +119,14 @@ describe("the tokens of clients", () => {
       assert.deepStrictEqual(yield* statuses("/v1/status"), [401, 403, 200, 200, 403])
       assert.deepStrictEqual(yield* statuses("/openapi.json"), [200, 200, 200, 200, 200])
       assert.deepStrictEqual(yield* statuses("/docs"), [401, 403, 403, 200, 403])
-      for (const path of ["/openapi.json?x", "/openapi.json/", "/openapi.json;x", "//openapi.json", "/Openapi.json"]) {
-        assert.include([400, 401, 404], (yield* request("GET", url + path)).status, path)
+      for (const [path, status] of [
+        ["/openapi.json?x", 400],
+        ["/openapi.json/", 404],
+        ["/openapi.json;x", 400],
+        ["//openapi.json", 404],
+        ["/Openapi.json", 401]
+      ] as const) {
+        assert.strictEqual((yield* request("GET", url + path)).status, status, path)
       }
       for (const path of ["/v1/status?x", "/v1/status/", "/v1/status;x", "//v1/status", "/v1/%73tatus", "/V1/status"]) {
         assert.notStrictEqual((yield* request("GET", url + path, bearer("reader"))).status, 200, path)

@@ -1,7 +1,7 @@
 /**
  * A replica, composed of what its settings say: store, transport, the client API, metrics and security, on one port.
  */
-import { readFileSync, statSync } from "node:fs"
+import { accessSync, constants, statSync } from "node:fs"
 import { NodeFileSystem, NodeHttpClient } from "@effect/platform-node"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
 import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore, WebPages } from "@quorum/core/adapter"
@@ -12,7 +12,7 @@ import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import type { PeerTls } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
-import { Effect, Layer, Predicate, Redacted, Runtime, Schema } from "effect"
+import { Effect, Layer, Predicate, type Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import { HttpServer, type HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
@@ -177,11 +177,14 @@ const tokensOf = ({ tokensFile }: ServerConfig): Layer.Layer<never, Unusable> =>
 const otlpOf = ({ otlpUrl }: ServerConfig): Layer.Layer<never, never, ReplicaSet.ReplicaSet> =>
   otlpUrl === undefined ? Layer.empty : Layer.provide(OtlpExport.layer({ url: otlpUrl }), NodeHttpClient.layerUndici)
 
-/** The secret in its file. Others than its owner should not be able to read that. */
+/** The file of the secret, which can be read. Others than its owner should not be able to. */
 const secretOf = Effect.fnUntraced(function* ({ secretFile }: ServerConfig) {
   if (secretFile === undefined) return undefined
-  const [text, mode] = yield* Effect.try({
-    try: () => [readFileSync(secretFile, "utf8"), statSync(secretFile).mode] as const,
+  const mode = yield* Effect.try({
+    try: () => {
+      accessSync(secretFile, constants.R_OK)
+      return statSync(secretFile).mode
+    },
     catch: (cause) => new Unusable({ setting: "secretFile", detail: `it cannot be read: ${messageOf(cause)}` })
   })
   if ((mode & 0o007) !== 0) {
@@ -189,7 +192,7 @@ const secretOf = Effect.fnUntraced(function* ({ secretFile }: ServerConfig) {
       `the secret of the peers can be read by every user of this machine: chmod 600 ${secretFile}`
     )
   }
-  return Redacted.make(text)
+  return { file: secretFile }
 })
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -151,6 +151,7 @@ const serveOn = (
       if (door === undefined) return yield* answered(frame)
       const received = door.received(frame)
       if (received?._tag === "Request") return yield* answered(received.frame, received)
+      if (received?._tag === "Outdated") return "ended"
       // One channel for a connection.
       if (received === undefined || isOpened) return "unproven"
       isOpened = true

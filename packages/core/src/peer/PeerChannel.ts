@@ -28,7 +28,7 @@ import * as Seen from "./internal/Seen.ts"
 /** A frame that only the other end takes, and once. */
 export type Seal = (frame: Uint8Array) => Uint8Array
 
-/** The caller's end of a channel. */
+/** The caller's end of a channel. It is over when its secret counts no more. */
 export interface Channel {
   readonly seal: Seal
   /** The answer in it, if it is the peer's, of this channel, and did not come before. */
@@ -46,6 +46,8 @@ export type Received =
       /** The channel, the same for all that comes on it. */
       readonly channel: object
     }
+  /** A request of a member, on a channel whose secret counts no more: it has to open another. */
+  | { readonly _tag: "Outdated" }
 
 /** The called end of channels. Undefined is what proves nothing: it is answered with nothing that says more. */
 export interface Door {
@@ -53,7 +55,7 @@ export interface Door {
 }
 
 /** What is told of a peer whose answer does not prove that it is its own. */
-export const notProven = "an answer does not prove that it is of this peer"
+export const notProven = "an answer does not prove that it is of this peer, by a secret that counts"
 
 /** Opens a channel to a peer: the bytes to send, and what to make of the answer. */
 export const open = (secret: Secret, peer: ReplicaId) => {
@@ -74,7 +76,8 @@ export const open = (secret: Secret, peer: ReplicaId) => {
       const isNew = Seen.make()
       return Effect.succeed({
         seal: sealer(coderOf(secret, prover, "request", names), kinds.request, id),
-        open: (bytes) => (isCoded(back, bytes) && isNew(numberOf(bytes)) ? frameOf(bytes) : undefined)
+        open: (bytes) =>
+          counts(secret, prover) && isCoded(back, bytes) && isNew(numberOf(bytes)) ? frameOf(bytes) : undefined
       })
     }
   }
@@ -95,10 +98,10 @@ export const door = (secret: Secret, capacity: number): Door => {
     if (caller === undefined) return undefined
     const id = SecureRandom.randomBytesUnsafe(nonceBytes)
     const names = { cluster, caller, called: self, nonce: bytes.slice(-nonceBytes), id }
-    const [prover] = secret.provers
+    const [prover] = secret.provers()
     const incoming = coderOf(secret, prover, "request", names)
     const seal = sealer(coderOf(secret, prover, "answer", names), kinds.answer, id)
-    keep(unused, hex(id), { caller, id, incoming, seal, isNew: Seen.make() }, capacity)
+    keep(unused, hex(id), { caller, id, prover, incoming, seal, isNew: Seen.make() }, capacity)
     return { _tag: "Opened", bytes: join(Uint8Array.of(kinds.opened), id, derive(prover, "opened", names)) }
   }
 
@@ -111,6 +114,7 @@ export const door = (secret: Secret, capacity: number): Door => {
   const requested = (bytes: Uint8Array): Received | undefined => {
     const kept = keptOf(bytes)
     if (kept === undefined || !isCoded(kept.incoming, bytes)) return undefined
+    if (!counts(secret, kept.prover)) return { _tag: "Outdated" }
     if (!kept.isNew(numberOf(bytes))) return undefined
     const { caller, seal } = kept
     if (kept !== latest) {
@@ -158,6 +162,7 @@ interface Names {
 interface Kept {
   readonly caller: ReplicaId
   readonly id: Uint8Array
+  readonly prover: Prover
   readonly incoming: Coder
   readonly seal: Seal
   readonly isNew: Seen.Seen
@@ -169,7 +174,10 @@ const derive = (prover: Prover, purpose: string, { called, caller, cluster, id, 
 
 /** The secret by which a proof was made: while one is exchanged, the other side may have another first. */
 const proverBehind = ({ provers }: Secret, names: Names, proof: Uint8Array): Prover | undefined =>
-  provers.find((prover) => Mac.timingSafeEqual(derive(prover, "opened", names), proof))
+  provers().find((prover) => Mac.timingSafeEqual(derive(prover, "opened", names), proof))
+
+/** Whether a secret counts still: while one is exchanged there are two, and then the old one is gone. */
+const counts = ({ provers }: Secret, prover: Prover): boolean => provers().includes(prover)
 
 const coderOf = ({ codes }: Secret, prover: Prover, purpose: "request" | "answer", names: Names): Coder =>
   codes.coder(derive(prover, purpose, names))

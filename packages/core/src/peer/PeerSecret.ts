@@ -3,7 +3,7 @@
  *
  * Whoever has it may speak as any member: it keeps strangers out, and does not keep members apart.
  */
-import { Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, FileSystem, Layer, Redacted, Schema } from "effect"
 import { type Members, ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as PeerCodes from "./PeerCodes.ts"
 
@@ -17,13 +17,19 @@ export class PeersUnproven extends Schema.TaggedError<PeersUnproven>()("PeersUnp
   }
 }
 
+/** The first is that by which this replica proves itself when it is called; who calls may use any of them. */
+export type Provers = readonly [PeerCodes.Prover, ...ReadonlyArray<PeerCodes.Prover>]
+
 /** A secret, what makes proofs with it, and who shares it. */
 export interface Secret {
   readonly members: Members
   readonly codes: PeerCodes.PeerCodes["Service"]
-  /** The first is that by which this replica proves itself when it is called; who calls may use any of them. */
-  readonly provers: readonly [PeerCodes.Prover, ...ReadonlyArray<PeerCodes.Prover>]
+  /** Those that count now. One that is no longer among them takes its channels along. */
+  readonly provers: () => Provers
 }
+
+/** A secret, or the file that holds it, of which what changes counts within seconds. */
+export type Given = Redacted.Redacted<string> | { readonly file: string }
 
 /** The secret of this replica's set; peers prove nothing when there is none. */
 export const PeerSecret = Context.Reference<Secret | undefined>("@quorum/core/PeerSecret", {
@@ -33,8 +39,8 @@ export const PeerSecret = Context.Reference<Secret | undefined>("@quorum/core/Pe
 /**
  * Has peers prove that they know a secret of {@link minBytes} or more, in either direction; without one, nothing.
  *
- * Several secrets, a line each, are for an exchange in which members are started again one by one: first all get the new
- * one as their second, then as their first with the old one after it, then alone.
+ * Several secrets, a line each, are for an exchange: first all members get the new one as their second, then as their first
+ * with the old one after it, then alone.
  */
 export const layer = (
   secret: Redacted.Redacted<string> | undefined
@@ -45,14 +51,72 @@ export const layer = (
       const codes = yield* PeerCodes.PeerCodes
       const members = yield* ReplicaSet
       if (secret === undefined) return undefined
-      const [first = "", ...others] = Redacted.value(secret)
-        .split("\n")
-        .map((line) => line.trim())
-        .filter((line) => line !== "")
-      const proverOf = (text: string) => Effect.map(keyOf(text), codes.prover)
-      return { members, codes, provers: [yield* proverOf(first), ...(yield* Effect.forEach(others, proverOf))] }
+      const provers = yield* reader(codes)(Redacted.value(secret))
+      return { members, codes, provers: () => provers }
     })
   )
+
+/**
+ * {@link layer} with the secrets in a file, which is read again every second: an exchange needs no restart. The first time
+ * it has to be usable; later, what is not changes nothing, and the log says so.
+ */
+export const layerFile = (
+  path: string
+): Layer.Layer<never, PeersUnproven, PeerCodes.PeerCodes | ReplicaSet | FileSystem.FileSystem> =>
+  Layer.effect(
+    PeerSecret,
+    Effect.gen(function* () {
+      const codes = yield* PeerCodes.PeerCodes
+      const members = yield* ReplicaSet
+      const files = yield* FileSystem.FileSystem
+      const proversIn = reader(codes)
+      const read = files.readFileString(path).pipe(
+        Effect.mapError(({ reason }) => new PeersUnproven({ detail: `${path} cannot be read (${reason._tag})` })),
+        Effect.flatMap(proversIn)
+      )
+      let provers = yield* read
+      let failed: string | undefined
+      const again = Effect.matchEffect(read, {
+        onSuccess: (now) => {
+          failed = undefined
+          if (now.length === provers.length && now.every((prover, i) => prover === provers[i])) return Effect.void
+          provers = now
+          return Effect.logInfo(`the secrets of the peers have changed, and count from now on: there are ${now.length}`)
+        },
+        onFailure: ({ message }) => {
+          if (failed === message) return Effect.void
+          failed = message
+          return Effect.logError(`the secrets of the peers cannot be used, and stay what they were: ${message}`)
+        }
+      })
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), again)))
+      return { members, codes, provers: () => provers }
+    })
+  )
+
+/** How often the file is read, in milliseconds. */
+const reloadMillis = 1000
+
+/** Reads secrets, a line each. One that was there the time before has the prover that it had. */
+const reader = (codes: PeerCodes.PeerCodes["Service"]) => {
+  let known = new Map<string, PeerCodes.Prover>()
+  return Effect.fnUntraced(function* (text: string): Effect.fn.Return<Provers, PeersUnproven> {
+    const [first = "", ...others] = text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "")
+    const next = new Map<string, PeerCodes.Prover>()
+    const proverOf = Effect.fnUntraced(function* (line: string) {
+      const bytes = yield* keyOf(line)
+      const prover = known.get(line) ?? next.get(line) ?? codes.prover(bytes)
+      next.set(line, prover)
+      return prover
+    })
+    const provers: Provers = [yield* proverOf(first), ...(yield* Effect.forEach(others, proverOf))]
+    known = next
+    return provers
+  })
+}
 
 const keyOf = Effect.fnUntraced(function* (text: string) {
   const bytes = new TextEncoder().encode(text)

@@ -70,6 +70,8 @@ export const layer = (
         if (door === undefined) return answerFrame(source, bytes, (frame) => frame)
         const received = door.received(bytes)
         if (received === undefined) return away("unproven", unproven)
+        // A member: nobody has to be told.
+        if (received._tag === "Outdated") return Effect.succeed(unproven)
         if (received._tag === "Opened") return Effect.succeed(ok(received.bytes))
         const answered = PeerHandler.provenBy(received.caller)(answerFrame(source, received.frame, received.seal))
         return Effect.updateService(answered, PeerCaller.PeerCaller, (caller) => ({

@@ -131,7 +131,7 @@ export const settings = {
     Schema.NonEmptyString,
     text,
     "FILE",
-    "Holds the secret that all replicas share, of 32 bytes or more (openssl rand -hex 32); while it is exchanged two, a line each"
+    "Holds the secret that all replicas share, of 32 bytes or more (openssl rand -hex 32); while it is exchanged two, a line each; what changes counts without a restart"
   ),
   tlsKeyFile: setting(Schema.NonEmptyString, text, "FILE", "This replica's private key for TLS, in PEM"),
   tlsCertFile: setting(
