@@ -64,7 +64,7 @@ export const bugs = [
     name: "gap-is-appended",
     from: "L27",
     says: "a batch after a gap is appended",
-    file: "log/ReplicaStore.ts",
+    file: "log/Deciding.ts",
     find: "if (before > head.seq) return Result.fail(new AppendGap({ head }))",
     replace: 'if (before > head.seq) return Result.succeed({ _tag: "Append", batch })'
   },

@@ -48,7 +48,7 @@ describe("the change feed", () => {
       ])
       const pages = yield* held(changes)
       const stamped = (seq: number) => ({
-        writeId: WriteId.make(logs.own, seq, Chain.check(EntryBatch.chainAt(batch, seq))),
+        writeId: WriteId.make(logs.own, seq, Chain.check(EntryBatch.chainAt(batch, seq)!)),
         clock: stamps[seq - 1]!.clock,
         tie: stamps[seq - 1]!.tie
       })
@@ -86,7 +86,7 @@ describe("the change feed", () => {
           heads.set(name, yield* logs.append(appended))
           const known = ids.get(appended.log) ?? []
           EntryBatch.forEach(appended, (seq) =>
-            known.push(WriteId.make(appended.log, seq, Chain.check(EntryBatch.chainAt(appended, seq))))
+            known.push(WriteId.make(appended.log, seq, Chain.check(EntryBatch.chainAt(appended, seq)!)))
           )
           ids.set(appended.log, known)
         }
@@ -273,7 +273,7 @@ describe("the change feed", () => {
           assert.deepStrictEqual(keysOf(yield* held(whole.changes, { since: position })), ["3", "4"])
         }
         // A reader that is past it loses nothing.
-        const since = [{ log: logOf("b"), seq: 3, chain: EntryBatch.chainAt(bad, 3) }]
+        const since = [{ log: logOf("b"), seq: 3, chain: EntryBatch.chainAt(bad, 3)! }]
         assert.sameMembers(keysOf(yield* held(changes, { since })), ["4", "good"])
         store.damage(logOf("b"), 4)
         assert.deepStrictEqual(keysOf(yield* held(changes, { since: [EntryBatch.watermark(bad)] })), ["good"])

@@ -305,7 +305,7 @@ describe("EntryBatch", () => {
     // The check of an id is the first half of the chain at its place.
     assert.deepStrictEqual(
       Array.from(checks, (check) => check.toString(16)),
-      [Chain.check(EntryBatch.chainAt(batch, 42)).toString(16), batch.chain.slice(0, 8)]
+      [Chain.check(EntryBatch.chainAt(batch, 42)!).toString(16), batch.chain.slice(0, 8)]
     )
     assert.deepStrictEqual(
       { ...batch, bytes: Buffer.from(batch.bytes).toString("hex") },

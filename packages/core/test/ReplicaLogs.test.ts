@@ -42,7 +42,7 @@ const forgetful: Store = {
   watermarks: Effect.succeed([]),
   damaged: () => [],
   check: (_, after) => Effect.succeed(after),
-  mend: () => Effect.void,
+  replace: () => Effect.void,
   cut: (log) => Effect.succeed(Watermark.none(log))
 }
 

@@ -34,7 +34,7 @@ const entriesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<string> => {
 }
 
 const chainsOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Chain.Chain> =>
-  Array.from({ length: batch.count + 1 }, (_, seq) => EntryBatch.chainAt(batch, seq))
+  Array.from({ length: batch.count + 1 }, (_, seq) => EntryBatch.chainAt(batch, seq)!)
 
 const make = ReplicaStore.makeMemory({ cluster: "main", replica })
 

@@ -144,12 +144,17 @@ const makeStore = (
     })
   }
 
-  const mend = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch) => {
-    const mended = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
-    const what = `the mended entries ${mended.from} to ${mended.to} of ${batch.log}`
+  const replace = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch, mends: boolean) => {
+    const replaced = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
+    const what = `what takes the place of the entries ${replaced.from} to ${replaced.to} of ${batch.log}`
     return Effect.map(
-      commit(what, batch.bytes.length, () => Mending.replace(environment, log, batch)),
-      () => void (damage.ranges = DamagedRange.without(damage.ranges, mended))
+      commit(what, batch.bytes.length, () => Mending.replace(environment, log, batch, mends)),
+      () => {
+        damage.ranges = DamagedRange.without(damage.ranges, replaced)
+        if (replaced.to <= log.head.seq) return
+        log.head = EntryBatch.watermark(batch)
+        logs.set(batch.log, log)
+      }
     )
   }
 
@@ -201,13 +206,15 @@ const makeStore = (
         const log = logs.get(name)
         return Effect.succeed(log === undefined ? after : Mending.check(log, after, maxBytes))
       }),
-    mend: (batch) =>
-      change((): ReturnType<ReplicaStore.ReplicaStore["Service"]["mend"]> => {
-        const log = logs.get(batch.log)
-        if (log === undefined) return Effect.void
-        const decision = ReplicaStore.decideMend(damage.ranges, batch, (seq) => HeldLog.chainAt(log, seq))
+    replace: (batch) =>
+      change((): ReturnType<ReplicaStore.ReplicaStore["Service"]["replace"]> => {
+        const log = logs.get(batch.log) ?? HeldLog.make(file, entries, batch.log, damage)
+        const { head } = log
+        if (log.damagedEnd !== undefined && EntryBatch.last(batch) >= head.seq) return Effect.fail(log.damagedEnd)
+        const chainAt = (seq: number) => HeldLog.chainAt(log, seq)
+        const decision = ReplicaStore.decideReplace({ head, damaged: damage.ranges, chainAt }, batch)
         if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        return decision.success === undefined ? Effect.void : mend(log, decision.success)
+        return decision.success === "Held" ? Effect.void : replace(log, batch, decision.success === "Mend")
       }),
     cut: (name, after) =>
       change(() => {

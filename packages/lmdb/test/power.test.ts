@@ -11,7 +11,7 @@ import { Effect, Option } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { batchAfter } from "./support/batches.ts"
+import { batchAfter, isErased } from "./support/batches.ts"
 import * as Power from "./support/power.ts"
 import { fileOf, tempFolder, using } from "./support/store.ts"
 
@@ -21,26 +21,49 @@ const batches = 60
 /** What the program did with its log, from an empty folder on. */
 const traceOf = (folder: string): ReadonlyArray<Power.Event> => {
   const program = fileURLToPath(new URL("support/program.ts", import.meta.url))
-  const node = [process.execPath, "--disable-warning=ExperimentalWarning", program, folder, `${batches}`]
+  const node = [process.execPath, "--disable-warning=ExperimentalWarning", program, folder, `${batches}`, "erase"]
   return Power.trace(fileOf(folder), node, `${folder}.trace`)
 }
 
-/** A store that is opened on what is left goes as far as was acknowledged, or further, and holds what was written. */
-const check = (folder: string, acked: number) =>
+/** What was acknowledged: up to where the log was appended, and erased. */
+interface Acked {
+  readonly appended: number
+  readonly erased: number
+}
+
+/**
+ * A store that is opened on what is left goes as far as was acknowledged, or further, and holds what was written: all of it
+ * but what was erased, which is gone where that was acknowledged.
+ */
+const check = (folder: string, acked: Acked) =>
   using(folder, (store) =>
     Effect.gen(function* () {
       assert.deepStrictEqual(store.damaged(), [])
       const [head] = yield* store.watermarks
-      assert.isAtLeast(head?.seq ?? 0, acked)
+      assert.isAtLeast(head?.seq ?? 0, acked.appended)
       if (head === undefined) return
-      let expected = Watermark.none(head.log)
-      while (expected.seq < head.seq) {
-        const batch = batchAfter(expected)
-        const found = Option.getOrThrow(yield* store.read(head.log, expected.seq, 1 << 20))
-        assert.deepStrictEqual(EntryBatch.upTo(found, EntryBatch.last(batch)).bytes, batch.bytes)
-        expected = EntryBatch.watermark(batch)
+      let whole = batchAfter(Watermark.none(head.log))
+      while (EntryBatch.last(whole) < head.seq) {
+        whole = EntryBatch.concat([whole, batchAfter(EntryBatch.watermark(whole))])
       }
-      assert.deepStrictEqual(head, expected)
+      assert.deepStrictEqual(head, EntryBatch.watermark(whole))
+      let missing = 0
+      for (let at = 0; at < head.seq;) {
+        const page = Option.getOrThrow(yield* store.read(head.log, at, 1 << 20))
+        at = EntryBatch.last(page)
+        assert.strictEqual(page.chain, EntryBatch.chainAt(whole, at))
+        const seqs = new Set<number>()
+        EntryBatch.forEach(page, (seq, offset) => {
+          seqs.add(seq)
+          const written = EntryBatch.take(EntryBatch.after(whole, seq - 1), 1).bytes
+          assert.isTrue(Buffer.from(page.bytes.buffer, page.bytes.byteOffset + offset, written.length).equals(written))
+        })
+        for (let seq = page.from; seq <= at; seq++) {
+          if (!seqs.has(seq)) missing++
+          assert.isTrue(seqs.has(seq) ? seq > acked.erased || !isErased(seq) : isErased(seq), `entry ${seq}`)
+        }
+      }
+      return missing
     })
   )
 
@@ -51,15 +74,22 @@ describe("a power loss of a store on LMDB", () => {
       Effect.gen(function* () {
         const folder = yield* tempFolder
         const events = traceOf(path.join(folder, "store"))
-        const said = events.filter(({ _tag }) => _tag === "Said").length
-        assert.strictEqual(said, batches)
+        const said = events.flatMap((event) => (event._tag === "Said" ? [event.text] : []))
+        assert.strictEqual(said.filter((text) => !text.startsWith("erased")).length, batches)
         const random = Faults.generator(1)
         const disk = Power.makeDisk()
-        let acked: number | undefined
+        let acked: Acked | undefined
+        let withErased = 0
         let made = 0
         for (const [number, event] of events.entries()) {
           disk.take(event)
-          if (event._tag === "Said") acked = Number(event.text)
+          if (event._tag === "Said") {
+            const [, erased] = /^erased (\d+)/.exec(event.text) ?? []
+            acked =
+              erased === undefined
+                ? { erased: acked?.erased ?? 0, appended: Number(event.text) }
+                : { appended: acked!.appended, erased: Number(erased) }
+          }
           // Before the first batch there may be a file that is none yet, and nothing of anybody in it.
           if (acked === undefined) continue
           const due = Math.floor((images * (number + 1)) / events.length)
@@ -67,11 +97,12 @@ describe("a power loss of a store on LMDB", () => {
             const image = path.join(folder, "image")
             fs.mkdirSync(image, { mode: 0o700 })
             fs.writeFileSync(fileOf(image), disk.image(random), { mode: 0o600 })
-            yield* check(image, acked)
+            if (((yield* check(image, acked)) ?? 0) > 0) withErased++
             fs.rmSync(image, { recursive: true })
           }
         }
         assert.strictEqual(made, images)
+        assert.isAbove(withErased, images / 2)
       }),
     60_000 + images * 200
   )

@@ -28,9 +28,11 @@ const makeKnown = () => {
   const acked = new Map<LogId.LogId, number>(logs.map((log) => [log, 0]))
   return {
     acked,
+    /** The entries of which it was acknowledged that they are erased. */
+    erased: new Set<string>(),
     written: (batch: EntryBatch.EntryBatch): void => {
       const known = chains.get(batch.log)!
-      for (let seq = batch.from; seq <= EntryBatch.last(batch); seq++) known[seq] = EntryBatch.chainAt(batch, seq)
+      for (let seq = batch.from; seq <= EntryBatch.last(batch); seq++) known[seq] = EntryBatch.chainAt(batch, seq)!
     },
     end: (log: LogId.LogId): Watermark.Watermark => {
       const known = chains.get(log)!
@@ -42,8 +44,14 @@ const makeKnown = () => {
 
 type Known = ReturnType<typeof makeKnown>
 
+/** What was acknowledged at some moment. */
+interface Said {
+  readonly acked: ReadonlyMap<LogId.LogId, number>
+  readonly erased: ReadonlySet<string>
+}
+
 /** A store that is opened on what is left has all that was acknowledged then, and nothing else than what was written. */
-const check = Effect.fnUntraced(function* (store: Store, known: Known, acked: ReadonlyMap<LogId.LogId, number>) {
+const check = Effect.fnUntraced(function* (store: Store, known: Known, { acked, erased }: Said) {
   const heads = new Map((yield* store.watermarks).map((head) => [head.log, head]))
   for (const log of logs) {
     const head = heads.get(log) ?? Watermark.none(log)
@@ -53,6 +61,7 @@ const check = Effect.fnUntraced(function* (store: Store, known: Known, acked: Re
       const page = Option.getOrThrow(yield* store.read(log, at, 1 << 20))
       at = EntryBatch.last(page)
       assert.strictEqual(page.chain, known.chainAt(log, at))
+      EntryBatch.forEach(page, (seq) => assert.isFalse(erased.has(`${log}:${seq}`), `${log}:${seq} is back`))
     }
   }
   assert.deepStrictEqual(store.damaged(), [])
@@ -64,13 +73,13 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
   const folder = path.join(yield* tempFolder, "store")
   const known = makeKnown()
   let power: ReturnType<typeof Power.watch> | undefined = undefined
-  const pending: Array<{ readonly to: string; readonly acked: ReadonlyMap<LogId.LogId, number> }> = []
+  const pending: Array<Said & { readonly to: string }> = []
   let made = 0
   const fail = (): void => {
     if (power === undefined || made === wanted || random() < 0.5) return
     const to = path.join(folder, "..", `image-${made++}`)
     power.image(to, random)
-    pending.push({ to, acked: new Map(known.acked) })
+    pending.push({ to, acked: new Map(known.acked), erased: new Set(known.erased) })
   }
   const disk = (descriptor: number, done: (cause: Error | null) => void): void => {
     if (power === undefined) return fs.fdatasync(descriptor, done)
@@ -93,6 +102,25 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
       known.acked.set(log, Math.max(seq, known.acked.get(log)!))
     })
   }
+  /** Erases some of what is stored of a log, and of what comes next, which are appended so. */
+  const erase = Effect.fnUntraced(function* (log: LogId.LogId, goesOn: boolean) {
+    const { seq: end } = known.end(log)
+    const page = goesOn
+      ? batchAfter(known.end(log), ["1", "2", "3"])
+      : Option.getOrUndefined(yield* store.read(log, Math.floor(random() * end), Math.floor(random() * 60_000)))
+    if (page === undefined) return
+    if (goesOn) known.written(page)
+    const gone: Array<string> = []
+    const part = EntryBatch.erase(page, (seq) => {
+      if (random() < 0.3) return "kept"
+      gone.push(`${log}:${seq}`)
+      return "superseded"
+    })
+    const last = EntryBatch.last(part)
+    yield* store.replace(part)
+    for (const place of gone) known.erased.add(place)
+    known.acked.set(log, Math.max(last, known.acked.get(log)!))
+  })
   // The first commits SQLite syncs itself.
   for (const log of logs) yield* append(log, 1, 10)
   power = Power.watch(folder)
@@ -107,9 +135,12 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
       power.look()
       fail()
     }
+    if (random() < 0.3) yield* erase(logs[Math.floor(random() * 2)]!, random() < 0.2)
+    power.look()
+    fail()
     yield* Effect.forEach(appends.splice(0, Math.floor(random() * (appends.length + 1))), Fiber.join)
-    for (const { acked, to } of pending.splice(0)) {
-      yield* using(to, (left) => check(left, known, acked))
+    for (const { to, ...said } of pending.splice(0)) {
+      yield* using(to, (left) => check(left, known, said))
       fs.rmSync(to, { recursive: true })
     }
   })
@@ -119,7 +150,7 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
   }
   yield* Effect.forEach(appends, Fiber.join)
   yield* Scope.close(scope, Exit.void)
-  yield* using(folder, (store) => check(store, known, known.acked))
+  yield* using(folder, (store) => check(store, known, known))
 })
 
 describe.skipIf(process.platform !== "linux")("a power loss", () => {

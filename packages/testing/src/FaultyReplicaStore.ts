@@ -94,7 +94,7 @@ export const make = (
     chainAt: (log, seq) => unlessRefused(store.chainAt(log, seq)),
     watermarks: unlessRefused(store.watermarks),
     check: (log, after, maxBytes) => unlessRefused(store.check(log, after, maxBytes)),
-    mend: (batch) => unlessRefused(store.mend(batch)),
+    replace: (batch) => unlessRefused(store.replace(batch)),
     cut: (log, after) => unlessRefused(store.cut(log, after))
   })
 }

@@ -9,6 +9,7 @@ import * as Mending from "./internal/store/mending.ts"
 import * as Notes from "./internal/store/notes.ts"
 import * as Place from "./internal/store/place.ts"
 import * as Read from "./internal/store/read.ts"
+import * as Replacing from "./internal/store/replacing.ts"
 import * as Steps from "./internal/store/steps.ts"
 import type { StorePlace } from "./StorePlace.ts"
 
@@ -19,6 +20,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ...Read.cases,
   ...Place.cases,
   ...Notes.cases,
+  ...Replacing.cases,
   ...Damage.cases,
   ...Mending.cases
 ]

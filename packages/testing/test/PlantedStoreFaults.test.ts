@@ -191,7 +191,7 @@ const overwriting = (first: Store): Store => {
     watermarks: Effect.suspend(() => current.watermarks),
     damaged: () => [],
     check: first.check,
-    mend: first.mend,
+    replace: first.replace,
     cut: first.cut
   }
 }

@@ -87,7 +87,7 @@ export const make = (
       covered,
       ({ from, to }) => {
         const part = EntryBatch.upTo(EntryBatch.after(batch, from - 1), to)
-        const mended = Effect.andThen(store.mend(part), lookAfter({ _tag: "Mended", batch: part }))
+        const mended = Effect.andThen(store.replace(part), lookAfter({ _tag: "Mended", batch: part }))
         // What does not fit is for the append to say.
         return Effect.ignore(mended)
       },

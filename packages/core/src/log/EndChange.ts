@@ -42,7 +42,7 @@ export const make = (options: {
   return {
     mend: (batch: EntryBatch.EntryBatch) =>
       locked(batch.log, () =>
-        Effect.flatMap(store.mend(batch), () => {
+        Effect.flatMap(store.replace(batch), () => {
           held(batch)
           return damage.lookAfter({ _tag: "Mended", batch })
         })

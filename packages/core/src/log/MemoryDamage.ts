@@ -20,26 +20,29 @@ export const make = () => {
     /** Names an entry as damaged. */
     found,
     all: (): ReadonlyArray<DamagedRange> => ranges,
-    make: (log: LogId, seq: number, head: number): void => {
-      bad.set(log, new Set(bad.get(log)).add(seq))
-      if (seq === head) found(log, seq)
+    /** Entries cannot be read: `from … to`, one or such as are erased together, of a log that ends at `head`. */
+    make: ({ from, log, to }: DamagedRange, head: number): void => {
+      const seqs = new Set(bad.get(log))
+      for (let seq = from; seq <= to; seq++) seqs.add(seq)
+      bad.set(log, seqs)
+      if (to === head) found(log, to)
     },
     /** Entries can be read again, or are gone. */
     mend: (mended: DamagedRange): void => {
-      for (let seq = mended.from; seq <= mended.to; seq++) bad.get(mended.log)?.delete(seq)
+      const seqs = bad.get(mended.log)
+      for (const seq of seqs ?? []) if (mended.from <= seq && seq <= mended.to) seqs!.delete(seq)
       ranges = without(ranges, mended)
     },
     /** Whether nobody can tell the chain after an entry: it is damaged, and so is the one that begins with that chain. */
     hides: (log: LogId, seq: number, head: number): boolean => isAt(log, seq) && (seq === head || isAt(log, seq + 1)),
     /** The entries of a batch before the first that is damaged, which is not its first. */
     upTo: (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch => {
-      let room: number | undefined
-      EntryBatch.forEach(batch, (seq, offset) => {
-        if (room !== undefined || !isAt(batch.log, seq)) return
-        room = offset
-        found(batch.log, seq)
-      })
-      return room === undefined ? batch : EntryBatch.take(batch, room)
+      const to = EntryBatch.last(batch)
+      let first = Infinity
+      for (const seq of bad.get(batch.log) ?? []) if (batch.from <= seq && seq <= to) first = Math.min(first, seq)
+      if (first === Infinity) return batch
+      found(batch.log, first)
+      return EntryBatch.upTo(batch, first - 1)
     }
   }
 }

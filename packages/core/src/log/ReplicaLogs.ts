@@ -63,8 +63,8 @@ export class ReplicaLogs extends Context.Service<
     readonly unknownEnds: () => ReadonlyArray<LogId.LogId>
     /** Reads entries of a log again, as the store's `check` does, and takes in what that finds. */
     readonly check: ReplicaStore.ReplicaStore["Service"]["check"]
-    /** Puts the entries of a validated batch in the place of damaged ones, as the store's `mend` does. */
-    readonly mend: ReplicaStore.ReplicaStore["Service"]["mend"]
+    /** Puts the entries of a validated batch in the place of damaged ones, as the store's `replace` does. */
+    readonly mend: ReplicaStore.ReplicaStore["Service"]["replace"]
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
     /**

@@ -3,8 +3,10 @@
  */
 
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
+import * as Batches from "./Batches.ts"
 import * as Chain from "./Chain.ts"
-import { type DamagedRange, joined, overlaps } from "./DamagedRange.ts"
+import type { DamagedRange } from "./DamagedRange.ts"
+import { type AppendDrift, type AppendGap, decideAppend, decideReplace } from "./Deciding.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as MemoryDamage from "./MemoryDamage.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -13,6 +15,8 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Watermark from "./Watermark.ts"
 
 export { DamagedRange } from "./DamagedRange.ts"
+export { AppendDrift, AppendGap, decideAppend, decideReplace, withEdges } from "./Deciding.ts"
+export type { AppendDecision, HeldPart, ReplaceDecision } from "./Deciding.ts"
 
 /** Whose store it is, written when it is created. Only the incarnation changes: when the store is renewed. */
 export const StoreIdentity = Schema.Struct({
@@ -24,24 +28,6 @@ export const StoreIdentity = Schema.Struct({
 
 /** Whose store it is. */
 export type StoreIdentity = typeof StoreIdentity.Type
-
-/** The batch starts after the end of what is held. `head` says where to go on from. Nothing was written. */
-export class AppendGap extends Schema.TaggedError<AppendGap>()("AppendGap", { head: Watermark.Watermark }) {
-  override get message(): string {
-    return `the log ${this.head.log} is held up to ${this.head.seq}, and the batch starts later`
-  }
-}
-
-/** An entry differs from the one held at the same place. Nothing was written. */
-export class AppendDrift extends Schema.TaggedError<AppendDrift>()("AppendDrift", {
-  log: LogId.LogId,
-  /** The place up to which the two copies were compared and found different. */
-  seq: LogId.Sequence
-}) {
-  override get message(): string {
-    return `the log ${this.log} differs from the copy held here, at or before entry ${this.seq}`
-  }
-}
 
 /** Why a store could not do what was asked. */
 export const StoreErrorReason = Schema.Literals([
@@ -146,15 +132,19 @@ export class ReplicaStore extends Context.Service<
       readonly sync: Effect.Effect<void, StoreError>
     }
     /**
-     * The entries after `after`, in order, as many as fit in `maxBytes` but at least one; none when `after` is the
-     * last.
+     * The entries after `after`, in order, as many as fit in `maxBytes` but at least one; none when `after` is the last.
+     * Erased entries are read as the range that stands for them, whole: where `after` is among them, the batch begins with
+     * the first of these.
      */
     readonly read: (
       log: LogId.LogId,
       after: number,
       maxBytes: number
     ) => Effect.Effect<Option.Option<EntryBatch.EntryBatch>, StoreError>
-    /** The chain after entry `seq`; none when `seq` is beyond what is held. `chainAt(log, 0)` is the empty chain. */
+    /**
+     * The chain after entry `seq`; none when `seq` is beyond what is held, or erased together with the next. `chainAt(log,
+     * 0)` is the empty chain.
+     */
     readonly chainAt: (log: LogId.LogId, seq: number) => Effect.Effect<Option.Option<Chain.Chain>, StoreError>
     /** How far every log is durably held. Logs of which nothing is held are absent. */
     readonly watermarks: Effect.Effect<Watermark.VersionVector, StoreError>
@@ -170,10 +160,16 @@ export class ReplicaStore extends Context.Service<
      */
     readonly check: (log: LogId.LogId, after: number, maxBytes: number) => Effect.Effect<number, StoreError>
     /**
-     * Puts the entries of a validated batch in the place of damaged ones; durable when it returns, all of it or nothing.
-     * It does what {@link decideMend} says, and what is sound stays as it is stored.
+     * Puts a validated batch in the place of what is stored at its places; durable when it returns, all of it or nothing:
+     * a crash on the way leaves what was there before, or the batch. It may reach beyond the end of the log, which ends
+     * with it then. What is stored beside it stays; small rows may be joined, so that what is left of many does not stay
+     * small. It does what {@link decideReplace} says, and a batch that does not fit is refused and changes nothing.
+     *
+     * This is how damaged entries are mended, superseded ones erased, and erased ones taken over from another replica. The
+     * room that it frees is used again, or given back to the file system. The batch is at most of the size of a read, so
+     * that nothing waits for long.
      */
-    readonly mend: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, AppendDrift | StoreError>
+    readonly replace: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, AppendGap | AppendDrift | StoreError>
     /**
      * Gives up the end of a log when it is damaged so that nobody can tell what the log ends with: from now on, durably,
      * it ends with the last sound entry before that. Returns its end. An end that is known stays.
@@ -190,61 +186,9 @@ export class ReplicaStore extends Context.Service<
   }
 >()("@quorum/core/ReplicaStore") {}
 
-/** What `append` has to do with a batch. */
-export type AppendDecision =
-  | { readonly _tag: "Append"; readonly batch: EntryBatch.EntryBatch }
-  | { readonly _tag: "Held"; readonly watermark: Watermark.Watermark }
-
-/**
- * Decides what an append does, so that every store decides alike: append the part that is not held (`Append`), or
- * nothing because all of it is (`Held`), or refuse a gap or a drift.
- *
- * `head` is the watermark of the log here; `chainAt` is only asked about sequences up to `head.seq`.
- */
-export const decideAppend = (
-  head: Watermark.Watermark,
-  batch: EntryBatch.EntryBatch,
-  chainAt: (seq: number) => Chain.Chain | undefined
-): Result.Result<AppendDecision, AppendGap | AppendDrift> => {
-  const before = batch.from - 1
-  if (before > head.seq) return Result.fail(new AppendGap({ head }))
-  const chainBefore = before === head.seq ? head.chain : chainAt(before)
-  if (chainBefore !== batch.prevChain) return Result.fail(new AppendDrift({ log: batch.log, seq: before }))
-  if (before === head.seq) return Result.succeed({ _tag: "Append", batch })
-  const last = EntryBatch.last(batch)
-  const common = Math.min(last, head.seq)
-  const held = common === head.seq ? head.chain : chainAt(common)
-  if (EntryBatch.chainAt(batch, common) !== held) {
-    return Result.fail(new AppendDrift({ log: batch.log, seq: common }))
-  }
-  return Result.succeed(
-    last <= head.seq
-      ? { _tag: "Held", watermark: EntryBatch.watermark(batch) }
-      : { _tag: "Append", batch: EntryBatch.after(batch, head.seq) }
-  )
-}
-
-/**
- * Decides what a mend does, so that every store decides alike: which batch to store, or nothing because none of it is
- * damaged. `damaged` is the damage of the store, `chainAt` the chain after an entry here, if anybody knows it.
- *
- * The batch has to follow what is sound before it. Where it ends inside the damage that it begins in, that is all that
- * can be said of it, and whoever fetches it has seen that its source agrees beyond. Everywhere else its end has to fit
- * too: a chain that agrees at two places covers the same entries in between, whatever is stored there.
- */
-export const decideMend = (
-  damaged: ReadonlyArray<DamagedRange>,
-  batch: EntryBatch.EntryBatch,
-  chainAt: (seq: number) => Chain.Chain | undefined
-): Result.Result<EntryBatch.EntryBatch | undefined, AppendDrift> => {
-  const { from, log } = batch
-  const to = EntryBatch.last(batch)
-  if (!damaged.some((range) => overlaps(range, { log, from, to }))) return Result.succeed(undefined)
-  if (chainAt(from - 1) !== batch.prevChain) return Result.fail(new AppendDrift({ log, seq: from - 1 }))
-  const isInside = joined(damaged).some((range) => range.log === log && range.from <= from && to < range.to)
-  if (!isInside && chainAt(to) !== batch.chain) return Result.fail(new AppendDrift({ log, seq: to }))
-  return Result.succeed(batch)
-}
+/** Why a log cannot be given up after an entry: nobody knows the chain there any more. */
+export const endsErased = (log: LogId.LogId, seq: number): StoreError =>
+  new StoreError({ reason: "unavailable", detail: `entry ${seq} of ${log} is erased, so the log cannot end with it` })
 
 /** A store in memory, and a bad disk under it. */
 export type MemoryStore = ReplicaStore["Service"] & {
@@ -275,8 +219,9 @@ export const makeMemory = (identity: {
       return batches === undefined ? Watermark.none(log) : EntryBatch.watermark(batches[batches.length - 1]!)
     }
     const chainAt = (log: LogId.LogId, seq: number): Chain.Chain | undefined => {
-      const batch = logs.get(log)![indexOf(logs.get(log)!, Math.max(1, seq))]!
-      return EntryBatch.chainAt(batch, seq)
+      if (seq === 0) return Chain.empty
+      const batches = logs.get(log)!
+      return EntryBatch.chainAt(batches[Batches.indexOf(batches, seq)]!, seq)
     }
     const isHidden = (log: LogId.LogId, seq: number): boolean => damage.hides(log, seq, headOf(log).seq)
     const damagedAt = (log: LogId.LogId, seq: number): StoreError => {
@@ -320,7 +265,7 @@ export const makeMemory = (identity: {
           const batches = logs.get(log)
           if (batches === undefined || after >= headOf(log).seq) return Effect.succeedNone
           if (damage.isAt(log, after + 1)) return Effect.fail(damagedAt(log, after + 1))
-          let i = indexOf(batches, after + 1)
+          let i = Batches.indexOf(batches, after + 1)
           const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
           let size = found[0].bytes.length
           while (++i < batches.length && size < maxBytes) {
@@ -348,32 +293,38 @@ export const makeMemory = (identity: {
           }
           return end
         }),
-      mend: (batch) =>
-        Effect.suspend((): ReturnType<ReplicaStore["Service"]["mend"]> => {
-          const { log } = batch
-          const hidden = [batch.from - 1, EntryBatch.last(batch)].find((seq) => isHidden(log, seq))
-          const known = (seq: number) => (seq === 0 ? Chain.empty : seq === hidden ? undefined : chainAt(log, seq))
-          const decision = decideMend(damage.all(), batch, known)
+      replace: (batch) =>
+        Effect.suspend((): ReturnType<ReplicaStore["Service"]["replace"]> => {
+          const { from, log } = batch
+          const head = headOf(log)
+          const to = EntryBatch.last(batch)
+          if (to >= head.seq && isHidden(log, head.seq)) return Effect.fail(damagedAt(log, head.seq))
+          const known = (seq: number) => (isHidden(log, seq) ? undefined : chainAt(log, seq))
+          const decision = decideReplace({ head, damaged: damage.all(), chainAt: known }, batch)
           if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-          if (decision.success !== undefined) damage.mend({ log, from: batch.from, to: EntryBatch.last(batch) })
+          if (decision.success === "Held") return Effect.void
+          logs.set(log, [...Batches.put(logs.get(log) ?? [], batch)])
+          damage.mend({ log, from, to })
           return Effect.void
         }),
       cut: (log, after) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const { seq: head } = headOf(log)
           let end = Math.min(after ?? head, head)
           while (after === undefined && end > 0 && damage.isAt(log, end)) end--
-          if (end < head) {
-            const batches = logs.get(log)!.filter(({ from }) => from <= end)
-            const last = batches.pop()
-            if (last === undefined) logs.delete(log)
-            else logs.set(log, [...batches, EntryBatch.upTo(last, end)])
-            damage.mend({ log, from: end + 1, to: head })
-          }
-          return headOf(log)
+          if (end === head) return Effect.succeed(headOf(log))
+          if (chainAt(log, end) === undefined) return Effect.fail(endsErased(log, end))
+          if (end === 0) logs.delete(log)
+          else logs.set(log, [...Batches.upTo(logs.get(log)!, end)])
+          damage.mend({ log, from: end + 1, to: head })
+          return Effect.succeed(headOf(log))
         }),
       damaged: damage.all,
-      damage: (log, seq) => damage.make(log, seq, headOf(log).seq)
+      damage: (log, seq) => {
+        const batches = logs.get(log)!
+        const element = EntryBatch.take(EntryBatch.after(batches[Batches.indexOf(batches, seq)]!, seq - 1), 1)
+        damage.make({ log, from: element.from, to: EntryBatch.last(element) }, headOf(log).seq)
+      }
     }
   })
 
@@ -384,17 +335,3 @@ export const layerMemory: Layer.Layer<ReplicaStore, never, ReplicaSet> = Layer.f
     Effect.flatMap(ReplicaSet, ({ cluster, self }) => makeMemory({ cluster, replica: self }))
   )
 )
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** Index of the batch that holds `seq`. */
-const indexOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>, seq: number): number => {
-  let low = 0
-  let high = batches.length - 1
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (EntryBatch.last(batches[middle]!) < seq) low = middle + 1
-    else high = middle
-  }
-  return low
-}

@@ -133,8 +133,16 @@ export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.
   return EntryBatch.concat(found as [EntryBatch.EntryBatch])
 }
 
-/** Whether an entry can be read. */
-export const isSound = (log: HeldLog, seq: number): boolean => (batchAfter(log, seq - 1)?.from ?? seq + 1) <= seq
+/** The row with an entry; `undefined` where there is none that can be read and fits its neighbours, as far as is known. */
+export const soundRow = (log: HeldLog, seq: number): EntryBatch.EntryBatch | undefined => {
+  if (seq < 1 || seq > log.head.seq || damageAt(log, seq) !== undefined) return undefined
+  const batch = batchAfter(log, seq - 1)
+  return batch !== undefined && batch.from <= seq ? batch : undefined
+}
+
+/** Where the rows end whose last entries are in a range. */
+export const endsWithin = ({ head: { log }, table }: HeldLog, from: number, to: number): ReadonlyArray<number> =>
+  Array.from(table.getKeys({ start: keyOf(log, from), end: keyOf(log, to + 1) }), sequenceOf)
 
 /** The damage that an entry is in, as far as it was found and is not mended. */
 export const damageAt = (log: HeldLog, seq: number): ReplicaStore.DamagedRange | undefined =>
@@ -155,7 +163,7 @@ export interface Row {
 const headBytes = 22
 
 /** The most bytes of entries in a row, unless one entry is larger: what a page of LMDB has room for beside its head. */
-const maxRowBytes = Environment.pageSize - 24 - headBytes
+export const maxRowBytes = Environment.pageSize - 24 - headBytes
 
 /** No sequence is higher. */
 export const maxSequence = 2 ** 48 - 1

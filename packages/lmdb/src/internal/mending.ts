@@ -1,7 +1,7 @@
 /**
  * Looking for damage in a log, and putting sound entries in its place.
  */
-import { type Chain, EntryBatch, Watermark } from "@quorum/core/adapter"
+import { type Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import type * as Environment from "./environment.ts"
 import * as HeldLog from "./heldLog.ts"
 
@@ -34,15 +34,24 @@ export const check = (log: HeldLog.HeldLog, after: number, maxBytes: number): nu
   return Math.min(end, head)
 }
 
-/** Replaces the rows of damaged entries by those of a batch that was decided to fit, inside a commit. */
+/**
+ * Stores a batch, which was decided to fit, in the place of the rows that it covers, inside a commit. Of a row that it covers
+ * in part the rest is stored again, where that can be read.
+ */
 export const replace = (
   environment: Environment.Environment,
   log: HeldLog.HeldLog,
-  batch: EntryBatch.EntryBatch
+  batch: EntryBatch.EntryBatch,
+  mends: boolean
 ): void => {
-  const to = EntryBatch.last(batch)
-  for (const row of rowsUpTo(log, batch.from, to)) environment.remove(log.table, HeldLog.keyOf(batch.log, row.last))
-  HeldLog.put(environment, log, batch)
+  const before = HeldLog.soundRow(log, batch.from - 1)
+  const after = HeldLog.soundRow(log, EntryBatch.last(batch) + 1)
+  // Beside what is damaged no more is touched than has to be.
+  const whole = ReplicaStore.withEdges(batch, before, after, mends ? 0 : HeldLog.maxRowBytes)
+  for (const last of HeldLog.endsWithin(log, whole.from, EntryBatch.last(whole))) {
+    environment.remove(log.table, HeldLog.keyOf(batch.log, last))
+  }
+  HeldLog.put(environment, log, whole)
 }
 
 /** Where a log ends without its damaged end, and that end. */
@@ -52,7 +61,7 @@ export const soundEnd = (log: HeldLog.HeldLog) => {
   while (seq > 0) {
     const range = HeldLog.damageAt(log, seq)
     if (range !== undefined) seq = range.from - 1
-    else if (HeldLog.isSound(log, seq)) break
+    else if (HeldLog.soundRow(log, seq) !== undefined) break
     else HeldLog.noteDamage(log, seq)
   }
   const head = seq === 0 ? Watermark.none(name) : HeldLog.watermarkAt(log, seq)
@@ -67,7 +76,7 @@ export const endAt = (log: HeldLog.HeldLog, seq: number) => {
 
 /** Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. */
 export const removeFrom = (environment: Environment.Environment, log: HeldLog.HeldLog, from: number): void => {
-  for (const row of rowsUpTo(log, from, HeldLog.maxSequence)) {
+  for (const row of Array.from(HeldLog.rowsAfter(log, from - 1))) {
     environment.remove(log.table, HeldLog.keyOf(log.head.log, row.last))
     const batch = HeldLog.batchOf(log, row)
     if (batch !== undefined && batch.from < from) HeldLog.put(environment, log, EntryBatch.upTo(batch, from - 1))
@@ -84,14 +93,4 @@ const chainAfter = (log: HeldLog.HeldLog, seq: number): Chain.Chain | undefined 
     if (HeldLog.damageAt(log, seq) === undefined) throw cause
     return undefined
   }
-}
-
-/** The rows that end at an entry of a range. */
-const rowsUpTo = (log: HeldLog.HeldLog, from: number, to: number): ReadonlyArray<HeldLog.Row> => {
-  const rows: Array<HeldLog.Row> = []
-  for (const row of HeldLog.rowsAfter(log, from - 1)) {
-    if (row.last > to) break
-    rows.push(row)
-  }
-  return rows
 }

@@ -10,3 +10,10 @@ export const batchAfter = (head: Watermark.Watermark): EntryBatch.EntryBatch => 
   )
   return EntryBatch.encode(head, writes, HybridLogicalClock.zero, 1_700_000_000_000 + seq).batch
 }
+
+/** Whether an entry is one of those that are erased. */
+export const isErased = (seq: number): boolean => seq % 4 !== 0
+
+/** A batch without them. */
+export const erased = (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch =>
+  EntryBatch.erase(batch, (seq) => (isErased(seq) ? "superseded" : "kept"))

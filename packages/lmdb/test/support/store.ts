@@ -1,6 +1,6 @@
 /** What the tests share: folders that go away, stores, and damage. */
-import { Entry, type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import type { ReplicaStore } from "@quorum/core/adapter"
+import { type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Chain, EntryBatch, type ReplicaStore } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import { open as openLmdb } from "lmdb"
 import * as fs from "node:fs"
@@ -41,9 +41,10 @@ export const damageEntry = async (folder: string, log: LogId.LogId, seq: number)
   const [row] = Array.from(table.getRange({ start: keyOf(seq), limit: 1 }))
   const { key, value } = row!
   const bytes = Buffer.from(value)
-  let end = 22
-  for (let i = bytes.readUIntBE(0, 6); i <= seq; i++) end = Entry.endUnsafe(bytes, end)
-  bytes[end - 1]! ^= 1
+  const from = bytes.readUIntBE(0, 6)
+  const count = key.readUIntBE(key.length - 6, 6) - from + 1
+  const entries = { log, from, count, prevChain: Chain.empty, chain: Chain.empty, bytes: bytes.subarray(22) }
+  bytes[22 + EntryBatch.upTo(entries, seq).bytes.length - 1]! ^= 1
   await table.put(Buffer.from(key), bytes)
   await root.close()
 }

@@ -3,6 +3,7 @@
  */
 import { EntryBatch } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
+import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
 import type * as Guard from "./guard.ts"
 import * as HeldLog from "./heldLog.ts"
@@ -48,7 +49,8 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
     } catch (cause) {
       try {
         if (db.isTransaction) db.exec("ROLLBACK")
-        if (isDamage(cause)) throw Rows.endUnknown(log)
+        // The table cannot be read where the log goes on, or has a row there: it does not end where it seemed to.
+        if (Damage.isInTheWay(cause)) throw Rows.endUnknown(log)
         if (!endedBeforeCommit.has(Database.resultCode(cause))) {
           synced()
           undo.run()
@@ -84,9 +86,3 @@ export const make = (file: string, db: DatabaseSync, guard: Guard.Guard) => {
 
 /** Result codes that SQLite gives before it writes a commit record: busy, locked, read-only, full, too big. */
 const endedBeforeCommit = new Set<number | undefined>([5, 6, 8, 13, 18])
-
-/** The table cannot be read where the log goes on, or has a row there already: it does not end where it seemed to. */
-const isDamage = (cause: unknown): boolean => damageCodes.has((Database.resultCode(cause) ?? 0) & 0xff)
-
-/** Result codes for a damaged page, and for a row that is there twice. */
-const damageCodes = new Set([11, 19])

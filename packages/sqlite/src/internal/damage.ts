@@ -26,6 +26,9 @@ export const is = (cause: unknown): boolean =>
   ((Database.resultCode(cause) ?? 0) & 0xff) === 11 ||
   (cause instanceof Error && "code" in cause && cause.code === "ERR_OUT_OF_RANGE")
 
+/** Whether a write failed because of what is there: a damaged page, or a row that is there already. */
+export const isInTheWay = (cause: unknown): boolean => inTheWay.has((Database.resultCode(cause) ?? 0) & 0xff)
+
 /** The newest row; `undefined` when there is none. */
 export const newest = (table: Table): Record<string, unknown> | undefined | "damaged" =>
   attempt(() => table.newest.get())
@@ -81,6 +84,8 @@ export const readableEnd = (table: Table): number => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const inTheWay = new Set([11, 19])
 
 const attempt = <A>(f: () => A): A | "damaged" => {
   try {

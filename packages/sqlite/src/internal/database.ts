@@ -6,6 +6,7 @@
 import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import * as fs from "node:fs"
 import { DatabaseSync } from "./nodeSqlite.ts"
 
 /** Whose a file is. */
@@ -17,7 +18,7 @@ export interface Brand {
 }
 
 /** The file of the logs, "QLOG". */
-export const logs: Brand = { applicationId: 0x514c4f47, version: 3 }
+export const logs: Brand = { applicationId: 0x514c4f47, version: 4 }
 
 /** The file of the index, "QIDX". */
 export const index: Brand = { applicationId: 0x51494458, version: 2 }
@@ -28,6 +29,8 @@ export interface Kind extends Brand {
   readonly cacheKiB: number
   /** The most that the file may grow to, in bytes. */
   readonly maxBytes?: number | undefined
+  /** Whether pages that are free can be given back to the file system, see {@link shrink}. */
+  readonly shrinks?: boolean
   /** Creates the tables and says whose they are; runs inside the transaction that creates the file's content. */
   readonly create: (db: DatabaseSync) => void
 }
@@ -44,7 +47,10 @@ export class ForeignFile extends Error {}
 export const open = (file: string, kind: Kind): DatabaseSync => {
   const db = new DatabaseSync(file, { timeout: 0 })
   try {
-    db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE")
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 4096; PRAGMA synchronous = FULL")
+    // Of a file that is there it would be a write, before it is known whose it is.
+    if (kind.shrinks === true && fs.statSync(file).size === 0) db.exec("PRAGMA auto_vacuum = INCREMENTAL")
+    db.exec("BEGIN EXCLUSIVE")
     // Still in SQLite's first journal mode when the file is new, so the tables and whose they are come into being in
     // one step: a crash before it leaves an empty file, which counts as none, and a crash after it a complete store.
     const found = read(db)
@@ -89,10 +95,19 @@ export const checkpoint = (db: DatabaseSync): boolean => {
     const done = db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get() as { log: number; checkpointed: number }
     return done.checkpointed === done.log
   } catch (cause) {
-    if (!noRoom.has(resultCode(cause))) throw cause
+    if (!isFull(cause)) throw cause
     return false
   }
 }
+
+/**
+ * Gives the pages that are free back to the file system, inside a transaction: pages from the end of the file are moved
+ * into them. Throws, and has changed nothing once that is rolled back, when one that would be moved is damaged.
+ */
+export const shrink = (db: DatabaseSync): void => db.exec("PRAGMA incremental_vacuum")
+
+/** Whether something failed because a file could not be made longer. */
+export const isFull = (cause: unknown): boolean => noRoom.has(resultCode(cause))
 
 /** SQLite's codes for a file that cannot be made longer: full, and a write that failed, as with a quota. */
 const noRoom = new Set<number | undefined>([13, 778])

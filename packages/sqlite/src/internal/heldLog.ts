@@ -90,10 +90,9 @@ export const chainAt = (log: Rows.HeldLog, seq: number): Chain.Chain | undefined
     if (log.damagedEnd !== undefined) throw log.damagedEnd
     return log.head.chain
   }
-  const row = Rows.rowWith(log, seq)
+  // A damaged page may hide the first entries of a row that can be read from the next one on.
+  const row = Rows.rowWith(log, seq) ?? Rows.rowWith(log, seq + 1)
   if (row !== undefined) return CheckedBatch.chainAt(row, seq)
-  const next = Rows.rowWith(log, seq + 1)
-  if (next?.batch.from === seq + 1) return next.batch.prevChain
   throw Rows.noteDamage(log, seq)
 }
 

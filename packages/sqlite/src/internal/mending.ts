@@ -1,9 +1,8 @@
 /**
- * Looking for damage in a log, and putting sound entries in its place.
+ * Looking for damage in a log, and giving up its end.
  */
 import { type Chain, DamagedRange, EntryBatch, Watermark } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
-import * as Damage from "./damage.ts"
 import * as Database from "./database.ts"
 import * as HeldLog from "./heldLog.ts"
 import * as Part from "./part.ts"
@@ -35,26 +34,6 @@ export const check = (log: Rows.HeldLog, after: number, maxBytes: number): numbe
     room -= batch.bytes.length
   }
   return Math.min(at, end)
-}
-
-/**
- * Stores a batch, which was decided to fit, over what is damaged: all of it or nothing. The result is called when that is
- * durable; until then it is damaged.
- */
-export const mend = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): (() => void) => {
-  const mended = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
-  const newest = log.parts[log.parts.length - 1]!
-  const isFree = newest !== Rows.appended(log) && hasNone(newest, mended)
-  const part = Database.transaction(db, () => {
-    const part = isFree ? newest : Part.create(db, batch.log, log.parts.length)
-    Part.insert(part, batch)
-    return part
-  })
-  if (!isFree) log.parts.push(part)
-  return () => {
-    Rows.forgetRows(log)
-    log.found.ranges = DamagedRange.without(log.found.ranges, mended)
-  }
 }
 
 /**
@@ -110,10 +89,4 @@ const soundEnd = (log: Rows.HeldLog): Watermark.Watermark => {
     else seq = range.from - 1
   }
   return Watermark.none(name)
-}
-
-/** Whether a part has no row with entries of a range, and can be read there. */
-const hasNone = (part: Part.Part, { from, to }: DamagedRange.DamagedRange): boolean => {
-  const row = Damage.rowAfter(part, from - 1)
-  return row === undefined || (row !== "damaged" && Number(row["first"]) > to)
 }

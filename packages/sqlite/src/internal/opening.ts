@@ -40,6 +40,7 @@ export const open = <A>(
       ...Database.logs,
       cacheKiB: 8192,
       maxBytes,
+      shrinks: true,
       create: (db) => {
         db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
         ${Part.createLogs};
@@ -76,6 +77,7 @@ export const open = <A>(
     const notes = Place.makeNotes(db)
     const settled = Place.settle(notes, here, found.incarnation, draw)
     Files.settled(file)
+    Part.makeSpares(db)
     return use({ db, descriptor, close }, { ...found, ...settled, notes, draw })
   } catch (cause) {
     close()

@@ -1,13 +1,14 @@
 /**
  * A part of a log: a table of rows, each with the entries of one append or a part of them.
  *
- * A log begins with one part, which takes what is appended. Nothing in it is ever written over: what is mended goes into
- * another part, and a damaged end is given up by saying how far the parts count and going on in a new one.
+ * A log begins with one part, which takes what is appended. What is damaged in it is never written over: what is mended
+ * goes into another part, and a damaged end is given up by saying how far the parts count and going on in a new one.
  */
 import type { LogId } from "@quorum/core"
 import { EntryBatch } from "@quorum/core/adapter"
 import type { DatabaseSync, StatementSync } from "./nodeSqlite.ts"
-import type * as Damage from "./damage.ts"
+import * as Damage from "./damage.ts"
+import * as Database from "./database.ts"
 
 /** A part of a log, and its prepared statements. */
 export interface Part extends Damage.Table {
@@ -18,6 +19,7 @@ export interface Part extends Damage.Table {
   isUsed: boolean
   readonly begin: StatementSync
   readonly insert: StatementSync
+  readonly remove: StatementSync
   readonly use: StatementSync
   readonly commit: StatementSync
   /** The rows with entries after a sequence, in order. */
@@ -28,14 +30,28 @@ export interface Part extends Damage.Table {
 export const createLogs = `CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL, part INTEGER NOT NULL,
   up_to INTEGER, used INTEGER NOT NULL DEFAULT 0, UNIQUE (name, part, up_to, used)) STRICT`
 
-/** Makes a new part, inside a transaction: the one of this number of a log. */
+/** Makes a new part, inside a transaction: the one of this number of a log. It takes the next table, or one after it. */
 export const create = (db: DatabaseSync, name: LogId.LogId, number: number): Part => {
-  const id = Number(db.prepare("INSERT INTO log (name, part) VALUES (?, ?)").run(name, number).lastInsertRowid)
-  // The primary key is the row id, so an append goes to the right edge of the B-tree. Each row says of which part it is: a
-  // page that is where another belongs is in order by itself.
-  db.exec(`CREATE TABLE batch_${id} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, part INTEGER NOT NULL,
-    prev_chain TEXT NOT NULL, chain TEXT NOT NULL, bytes BLOB NOT NULL) STRICT`)
+  let id = newestOf(db) + 1
+  while (!isSpare(db, id)) id++
+  db.prepare("INSERT INTO log (id, name, part) VALUES (?, ?, ?)").run(id, name, number)
   return open(db, id, Infinity, false)
+}
+
+/**
+ * Sees to it that there are tables for new parts, at a start. In a file that can shrink, SQLite keeps the first pages of all
+ * tables side by side, and moves away what is behind the last of them to make another: where that is damaged no part could
+ * be made, just when one is needed to mend it. Where there is no room for them they are made when they are needed.
+ */
+export const makeSpares = (db: DatabaseSync): void => {
+  const first = newestOf(db) + 1
+  if (exists(db, first + spares / 2)) return
+  const missing = Array.from({ length: spares }, (_, i) => first + i).filter((id) => !exists(db, id))
+  try {
+    Database.transaction(db, () => missing.forEach((id) => createTable(db, id)))
+  } catch (cause) {
+    if (!Damage.is(cause) && !Database.isFull(cause)) throw cause
+  }
 }
 
 /** Says, inside a transaction, that nothing after an entry counts of the parts that a log has. */
@@ -67,10 +83,41 @@ export const insert = (part: Part, batch: EntryBatch.EntryBatch): void => {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+/** Removes the rows that end within a range, inside a transaction, and returns how many. Those of other tables stay. */
+export const remove = (part: Part, from: number, to: number): number =>
+  Number(part.remove.run(from, to, part.id).changes)
 
 /** The most bytes of entries in a row, unless one entry is larger: what a page of SQLite has room for beside the rest. */
-const maxRowBytes = 3968
+export const maxRowBytes = 3968
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many tables there are for new parts, or half as many at least, a page each. */
+const spares = 16
+
+const newestOf = (db: DatabaseSync): number => Number(db.prepare("SELECT max(id) AS id FROM log").get()?.["id"] ?? 0)
+
+const exists = (db: DatabaseSync, id: number): boolean =>
+  db.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?").get(`batch_${id}`) !== undefined
+
+/** Whether a table can take a part; it is made where it is missing. What shows anything is damaged, and left alone. */
+const isSpare = (db: DatabaseSync, id: number): boolean => {
+  if (!exists(db, id)) createTable(db, id)
+  try {
+    return db.prepare(`SELECT 1 FROM batch_${id}`).get() === undefined
+  } catch (cause) {
+    if (!Damage.is(cause)) throw cause
+    return false
+  }
+}
+
+/**
+ * The primary key is the row id, so an append goes to the right edge of the B-tree. Each row says of which part it is: a page
+ * that is where another belongs is in order by itself.
+ */
+const createTable = (db: DatabaseSync, id: number): void =>
+  db.exec(`CREATE TABLE batch_${id} (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, part INTEGER NOT NULL,
+    prev_chain TEXT NOT NULL, chain TEXT NOT NULL, bytes BLOB NOT NULL) STRICT`)
 
 const open = (db: DatabaseSync, id: number, upTo: number, isUsed: boolean): Part => ({
   id,
@@ -80,6 +127,7 @@ const open = (db: DatabaseSync, id: number, upTo: number, isUsed: boolean): Part
   begin: db.prepare("BEGIN"),
   commit: db.prepare("COMMIT"),
   insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?, ?)`),
+  remove: db.prepare(`DELETE FROM batch_${id} WHERE last BETWEEN ? AND ? AND part = ?`),
   rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`),
   newest: db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 1`),
   rowAfter: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last LIMIT 1`),

@@ -31,9 +31,8 @@ export const damageEntry = (folder: string, log: LogId.LogId, seq: number): void
     db.prepare(`SELECT * FROM batch_${id} WHERE last >= ? AND first <= ? ORDER BY last LIMIT 1`).get(seq, seq)
   const { id } = parts.find((part) => rowIn(part) !== undefined)!
   const { bytes, first, last } = rowIn({ id }) as { bytes: Uint8Array; first: number; last: number }
-  let end = 0
-  for (let i = first; i <= seq; i++) end = Entry.endUnsafe(bytes, end)
-  bytes[end - 1]! ^= 1
+  const row = { log, from: first, count: last - first + 1, prevChain: Chain.empty, chain: Chain.empty, bytes }
+  bytes[EntryBatch.upTo(row, seq).bytes.length - 1]! ^= 1
   db.prepare(`UPDATE batch_${id} SET bytes = ? WHERE last = ?`).run(bytes, last)
   db.close()
 }

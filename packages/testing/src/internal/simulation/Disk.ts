@@ -3,7 +3,7 @@
  * on it has said to be durable stays; of the rest a crash keeps what the seed says.
  */
 import { LogId, type ReplicaId } from "@quorum/core"
-import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Batches, Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import type { Dice } from "./Dice.ts"
 import type { MachineClock } from "./MachineClock.ts"
 import type { Timeline } from "./Timeline.ts"
@@ -148,9 +148,18 @@ export const losePart = (disk: Disk, { dice, onFault }: Situation): void => {
   }
 }
 
-/** What was written is made durable: as a start does before it says what it found. */
-export const settle = (disk: Disk): void => {
-  for (const batch of disk.written.splice(0)) hold(disk.content, batch)
+/** What was written is made durable, or such of it: as a start does before it says what it found. */
+export const settle = (disk: Disk, covered: ReadonlyArray<EntryBatch.EntryBatch> = disk.written): void => {
+  const durable = new Set(covered)
+  for (const batch of disk.written.splice(0)) {
+    if (durable.has(batch)) hold(disk.content, batch)
+    else disk.written.push(batch)
+  }
+}
+
+/** Puts a batch in the place of what is held durably there, or after its end. */
+export const put = ({ logs }: Content, batch: EntryBatch.EntryBatch): void => {
+  logs.set(batch.log, [...Batches.put(logs.get(batch.log) ?? [], batch)])
 }
 
 /** Flips bits of an entry that is held. Returns its place; `undefined` when nothing is held. */
@@ -159,7 +168,12 @@ export const flip = ({ content }: Disk, { dice, onFault }: Situation): string | 
   if (logs.length === 0) return undefined
   const log = dice.pick(logs)
   const seq = 1 + dice.below(headOf(content, log).seq)
-  content.flipped.set(log, new Set(content.flipped.get(log)).add(seq))
+  // Erased entries are one range, which is damaged as a whole.
+  const batches = content.logs.get(log)!
+  const { count, from } = EntryBatch.take(EntryBatch.after(batches[Batches.indexOf(batches, seq)]!, seq - 1), 1)
+  const flipped = new Set(content.flipped.get(log))
+  for (let i = 0; i < count; i++) flipped.add(from + i)
+  content.flipped.set(log, flipped)
   onFault("bit_flipped")
   return `${log}:${seq}`
 }
@@ -168,10 +182,9 @@ export const flip = ({ content }: Disk, { dice, onFault }: Situation): string | 
 export const cut = (content: Content, log: LogId.LogId, after?: number): Watermark.Watermark => {
   let seq = after ?? headOf(content, log).seq
   while (after === undefined && isFlipped(content, log, seq)) seq--
-  const batches = (content.logs.get(log) ?? []).filter(({ from }) => from <= seq)
-  const last = batches.pop()
-  if (last === undefined) content.logs.delete(log)
-  else content.logs.set(log, [...batches, EntryBatch.upTo(last, seq)])
+  const batches = Batches.upTo(content.logs.get(log) ?? [], seq)
+  if (batches.length === 0) content.logs.delete(log)
+  else content.logs.set(log, [...batches])
   return headOf(content, log)
 }
 
@@ -203,7 +216,7 @@ export const chainAt = (content: Content, log: LogId.LogId, seq: number): Chain.
   if (seq === 0) return Chain.empty
   const batches = content.logs.get(log)
   if (batches === undefined || seq > headOf(content, log).seq) return undefined
-  return EntryBatch.chainAt(batches[indexOf(batches, seq)]!, seq)
+  return EntryBatch.chainAt(batches[Batches.indexOf(batches, seq)]!, seq)
 }
 
 /** The batches of a log, with what is written and not synced. */
@@ -213,27 +226,10 @@ export const batchesOf = ({ content, written }: Disk, log: LogId.LogId): Readonl
   return more.length === 0 ? held : [...held, ...more]
 }
 
-/** Which of the batches of a log holds an entry. */
-export const indexOf = (batches: ReadonlyArray<EntryBatch.EntryBatch>, seq: number): number => {
-  let low = 0
-  let high = batches.length - 1
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (EntryBatch.last(batches[middle]!) < seq) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The first entries of a batch; `undefined` for none of them. */
+/** The first entries of a batch, and those erased together with the last of them; `undefined` for none. */
 const firstOf = (batch: EntryBatch.EntryBatch, count: number): EntryBatch.EntryBatch | undefined => {
   if (count >= batch.count) return batch
-  if (count === 0) return undefined
-  let room = 0
-  EntryBatch.forEach(batch, (seq, offset) => {
-    if (seq === batch.from + count) room = offset
-  })
-  return EntryBatch.take(batch, room)
+  return count <= 0 ? undefined : EntryBatch.upTo(batch, batch.from + count - 1)
 }

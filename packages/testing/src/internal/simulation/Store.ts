@@ -3,7 +3,7 @@
  * damaged is found when it is read. And the index beside it.
  */
 import { LogId } from "@quorum/core"
-import { DamagedRange, EntryBatch, RecordIndex, ReplicaStore, type Watermark } from "@quorum/core/adapter"
+import { Batches, DamagedRange, EntryBatch, RecordIndex, ReplicaStore, type Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as Disk from "./Disk.ts"
 import type { Owner } from "./Timeline.ts"
@@ -36,10 +36,8 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
     })
 
   const sync = device.sync(() => {
-    const count = disk.written.length
-    return () => {
-      for (const batch of disk.written.splice(0, count)) Disk.hold(content, batch)
-    }
+    const covered = disk.written.slice()
+    return () => Disk.settle(disk, covered)
   })
 
   const note = <A>(change: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
@@ -80,15 +78,21 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
     watermarks: Effect.sync(() => Array.from(content.logs.keys(), (log) => Disk.headOf(content, log))),
     damaged: () => disk.found,
     check: (log, after, maxBytes) => Effect.sync(() => damage.check(log, after, maxBytes)),
-    mend: (batch) =>
-      device.write(false, device.syncMillis(), () => {
-        const chainAt = (seq: number) => (damage.hides(batch.log, seq) ? undefined : chainOf(disk, batch.log, seq))
-        const decision = ReplicaStore.decideMend(disk.found, batch, chainAt)
+    replace: (batch) =>
+      device.write(false, device.syncMillis(), (): Replaced => {
+        const { from, log } = batch
+        const to = EntryBatch.last(batch)
+        const head = Disk.endOf(disk, log)
+        if (to >= head.seq && damage.hides(log, head.seq)) return Result.fail(damage.found(log, head.seq))
+        const chainAt = (seq: number) => (damage.hides(log, seq) ? undefined : chainOf(disk, log, seq))
+        const decision = ReplicaStore.decideReplace({ head, damaged: disk.found, chainAt }, batch)
         if (Result.isFailure(decision)) return Result.fail(decision.failure)
-        if (decision.success !== undefined) {
-          onFault("damage_mended")
-          damage.gone({ log: batch.log, from: batch.from, to: EntryBatch.last(batch) })
-        }
+        if (decision.success === "Held") return Result.succeed(undefined)
+        if (decision.success === "Mend") onFault("damage_mended")
+        // Its own sync covers what was written before it.
+        Disk.settle(disk)
+        Disk.put(content, batch)
+        damage.gone({ log, from, to })
         return Result.succeed(undefined)
       }),
     cut: (log, after) =>
@@ -267,7 +271,7 @@ const makeDamage = (disk: Disk.Disk, { onFault, timeline }: Disk.Situation) => {
     /** Entries are mended, or given up. */
     gone: (mended: DamagedRange.DamagedRange): void => {
       const flipped = content.flipped.get(mended.log)
-      for (let seq = mended.from; seq <= mended.to; seq++) flipped?.delete(seq)
+      for (const seq of flipped ?? []) if (mended.from <= seq && seq <= mended.to) flipped!.delete(seq)
       if (flipped?.size === 0) content.flipped.delete(mended.log)
       disk.found = disk.found.filter((range) => !DamagedRange.overlaps(range, mended))
     },
@@ -277,13 +281,12 @@ const makeDamage = (disk: Disk.Disk, { onFault, timeline }: Disk.Situation) => {
     /** The entries of a batch before the first that is damaged, which is not its first. */
     upTo: (batch: EntryBatch.EntryBatch): EntryBatch.EntryBatch => {
       if (!content.flipped.has(batch.log)) return batch
-      let room: number | undefined
-      EntryBatch.forEach(batch, (seq, offset) => {
-        if (room !== undefined || !Disk.isFlipped(content, batch.log, seq)) return
-        room = offset
-        found(batch.log, seq)
-      })
-      return room === undefined ? batch : EntryBatch.take(batch, room)
+      const last = EntryBatch.last(batch)
+      const bad = Array.from(content.flipped.get(batch.log)!).filter((seq) => batch.from <= seq && seq <= last)
+      if (bad.length === 0) return batch
+      const first = Math.min(...bad)
+      found(batch.log, first)
+      return EntryBatch.upTo(batch, first - 1)
     }
   }
 }
@@ -292,8 +295,10 @@ const chainOf = (disk: Disk.Disk, log: LogId.LogId, seq: number) => {
   if (seq <= Disk.headOf(disk.content, log).seq) return Disk.chainAt(disk.content, log, seq)
   if (seq > Disk.endOf(disk, log).seq) return undefined
   const batches = Disk.batchesOf(disk, log)
-  return EntryBatch.chainAt(batches[Disk.indexOf(batches, seq)]!, seq)
+  return EntryBatch.chainAt(batches[Batches.indexOf(batches, seq)]!, seq)
 }
+
+type Replaced = Result.Result<void, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
 
 type Decided = Result.Result<
   ReplicaStore.AppendDecision,
@@ -311,7 +316,7 @@ const decide = (disk: Disk.Disk, damage: ReturnType<typeof makeDamage>, batch: E
 
 const readOf = (disk: Disk.Disk, log: LogId.LogId, after: number, maxBytes: number): EntryBatch.EntryBatch => {
   const batches = Disk.batchesOf(disk, log)
-  let i = Disk.indexOf(batches, after + 1)
+  let i = Batches.indexOf(batches, after + 1)
   const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
   let size = found[0].bytes.length
   while (++i < batches.length && size < maxBytes) {

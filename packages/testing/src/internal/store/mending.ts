@@ -1,12 +1,13 @@
 /** Looking for damage, mending it, and giving up an end. For places that know how to damage an entry. */
 import { assert } from "@effect/vitest"
 import { Entry, type LogId } from "@quorum/core"
-import { EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { DamagedRange, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { StorePlace } from "../../StorePlace.ts"
 import { damage } from "./damage.ts"
-import { following, head, held, pieces, range, source, texts } from "../entries.ts"
+import { first, following, head, held, pieces, range, source, texts } from "../entries.ts"
+import { without } from "./replacing.ts"
 import { logA, logB, using } from "./rig.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
@@ -50,7 +51,7 @@ const whole = (store: Store, log: LogId.LogId, batch: EntryBatch.EntryBatch) =>
   })
 
 const drifts = (store: Store, batch: EntryBatch.EntryBatch) =>
-  Effect.map(Effect.flip(store.mend(batch)), (error) => assert.strictEqual(error._tag, "AppendDrift"))
+  Effect.map(Effect.flip(store.replace(batch)), (error) => assert.strictEqual(error._tag, "AppendDrift"))
 
 export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   Conformance.make(
@@ -78,9 +79,9 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
       yield* using(({ store }) =>
         Effect.gen(function* () {
           yield* checked(store, logA)
-          yield* store.mend(range(all, 1, 1))
+          yield* store.replace(range(all, 1, 1))
           assert.deepStrictEqual(entriesOf(named(store)), [5, 6])
-          yield* store.mend(range(all, 5, 6))
+          yield* store.replace(range(all, 5, 6))
           yield* whole(store, logA, all)
           // The log goes on at its end.
           yield* store.append(following(EntryBatch.watermark(all), [Entry.put("ns", "more", "m")]))
@@ -109,7 +110,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           for (let seq = 4; seq <= 8; seq++) {
             const left = Array.from({ length: 9 - seq }, (_, i) => seq + i)
             assert.deepStrictEqual(entriesOf(named(store)), left)
-            yield* store.mend(range(all, seq, seq))
+            yield* store.replace(range(all, seq, seq))
           }
           yield* whole(store, logA, all)
         })
@@ -125,7 +126,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
         Effect.gen(function* () {
           yield* checked(store, logA)
           const [[from, to]] = named(store) as [readonly [number, number]]
-          yield* store.mend(range(all, from, to))
+          yield* store.replace(range(all, from, to))
           yield* whole(store, logA, all)
         })
       )
@@ -148,7 +149,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           yield* drifts(store, range(forked, 5, 9))
           assert.deepStrictEqual(entriesOf(named(store)), [5, 6, 7])
           assert.strictEqual((yield* Effect.flip(store.read(logA, 4, 1))).reason, "corrupt")
-          yield* store.mend(range(all, 5, 7))
+          yield* store.replace(range(all, 5, 7))
           yield* whole(store, logA, all)
         })
       )
@@ -162,12 +163,12 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
       yield* using(({ store }) =>
         Effect.gen(function* () {
           yield* checked(store, logA)
-          yield* Effect.ignore(store.mend(range(source(logA, 12, "y", 6), 7, 9)))
-          yield* Effect.ignore(store.mend(range(source(logA, 12, "y", 1), 2, 4)))
+          yield* Effect.ignore(store.replace(range(source(logA, 12, "y", 6), 7, 9)))
+          yield* Effect.ignore(store.replace(range(source(logA, 12, "y", 1), 2, 4)))
           // With what is sound on both sides in it, it is the same entries, and welcome.
-          yield* store.mend(range(all, 2, 4))
+          yield* store.replace(range(all, 2, 4))
           yield* whole(store, logA, all)
-          yield* store.mend(source(logB, 3, "y"))
+          yield* store.replace(source(logB, 3, "y"))
           yield* whole(store, logB, other)
         })
       )
@@ -183,7 +184,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           Effect.gen(function* () {
             yield* checked(store, logA)
             assert.deepStrictEqual(named(store), [[5, 5]], `in round ${round}`)
-            yield* store.mend(range(all, 5, 5))
+            yield* store.replace(range(all, 5, 5))
             yield* whole(store, logA, all)
           })
         )
@@ -248,7 +249,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           const end: Watermark.Watermark = EntryBatch.watermark(all)
           assert.deepStrictEqual(yield* store.cut(logA), end)
           assert.deepStrictEqual(yield* head(store, logA), end)
-          yield* store.mend(range(all, 6, 6))
+          yield* store.replace(range(all, 6, 6))
           yield* whole(store, logA, all)
         })
       )
@@ -295,6 +296,53 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "damage of what is erased is that of all that was erased together, and is mended by what a replica has of it",
+    Effect.gen(function* () {
+      // So long that no two of them are stored together.
+      const entries = first(
+        logA,
+        Array.from({ length: 20 }, (_, i) => Entry.put("ns", `k${i}`, `${i}`.padEnd(3000)))
+      )
+      const erased = without(entries, [4, 5, 6, 7, 11])
+      const ranges = [
+        [4, erased],
+        [11, erased],
+        // From one that has not erased them.
+        [6, entries]
+      ] as const
+      yield* using(({ store }) =>
+        Effect.gen(function* () {
+          yield* Effect.forEach(pieces(entries, 1), store.append)
+          yield* store.replace(erased)
+        })
+      )
+      for (const [seq, source] of ranges) {
+        yield* damage(logA, [seq])
+        yield* using(({ store }) =>
+          Effect.gen(function* () {
+            yield* checked(store, logA)
+            const [lost] = DamagedRange.joined(store.damaged())
+            assert(lost !== undefined && lost.from <= seq && seq <= lost.to, `${seq} is not named as damaged`)
+            assert.isTrue(seq === 11 || (lost.from <= 4 && lost.to >= 7), "a part of what was erased together is named")
+            const page = yield* Effect.result(store.read(logA, seq - 1, 1))
+            assert.isTrue(Result.isFailure(page), "what is damaged was read")
+            const mended = EntryBatch.upTo(EntryBatch.after(source, lost.from - 1), lost.to)
+            yield* store.replace(mended)
+            yield* checked(store, logA)
+            assert.deepStrictEqual(named(store), [])
+          })
+        )
+        yield* using(({ store }) =>
+          Effect.andThen(
+            checked(store, logA),
+            Effect.sync(() => assert.deepStrictEqual(named(store), []))
+          )
+        )
+      }
+    })
+  ),
+
+  Conformance.make(
     "mending does what a simple model does, whatever is damaged and brought",
     Effect.gen(function* () {
       const rest = source(logA, 30)
@@ -314,7 +362,7 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
                 const end = Math.min(to, at + below(3))
                 // A part of the first damage of all follows nothing that it could contradict.
                 if (at > 1) yield* drifts(store, range(source(logA, 30, "z"), at, end))
-                assert.isTrue(Result.isSuccess(yield* Effect.result(store.mend(range(rest, at, end)))))
+                assert.isTrue(Result.isSuccess(yield* Effect.result(store.replace(range(rest, at, end)))))
                 at = end + 1
               }
             }
