@@ -31,9 +31,9 @@ export const bugs = [
     from: "model ackBeforeFsync, L11, KurrentDB#5731",
     says: "a push is acked before it is durable",
     file: "peer/PeerHandler.ts",
-    find: "return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {",
+    find: "const append = logs.append(batch, traces.map(Tracer.externalSpan))",
     replace:
-      "const early = Effect.as(Effect.forkDetach(logs.append(batch, traces.map(Tracer.externalSpan)), { startImmediately: true }), EntryBatch.watermark(batch)) as ReturnType<typeof logs.append>\n        return Effect.mapBoth(early, {"
+      "const append = Effect.as(Effect.forkDetach(logs.append(batch, traces.map(Tracer.externalSpan)), { startImmediately: true }), EntryBatch.watermark(batch)) as ReturnType<typeof logs.append>"
   },
   {
     name: "own-before-append",
@@ -311,8 +311,8 @@ export const bugs = [
     from: "model reuseLog",
     says: "a store that is older than what its peers hold of it goes on in its log, and votes",
     file: "peer/Membership.ts",
-    find: "yield* renewFor(() => doubt(said))",
-    replace: "yield* renewFor(() => void doubt(said))",
+    find: "yield* renewFor(() => Doubt.of(logs, kept, said, isAsked()))",
+    replace: "yield* renewFor(() => void Doubt.of(logs, kept, said, isAsked()))",
     kinds: ["put_back"]
   },
   {

@@ -18,6 +18,7 @@ import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
 import { Insecure } from "./peer/PeerSecret.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
+import * as StableTime from "./peer/StableTime.ts"
 import { PeerTransport } from "./peer/PeerTransport.ts"
 import { Replication } from "./peer/Replication.ts"
 import * as QuorumError from "./quorum/QuorumError.ts"
@@ -109,6 +110,8 @@ export class Status extends Schema.Opaque<Status>()(
     vector: Watermark.VersionVector,
     /** How far every member holds each log, and who holds that back. */
     frontier: Schema.Array(Frontier.LogFrontier),
+    /** At or before which clock nothing unknown can appear, and who holds that back. */
+    stableTime: StableTime.Stable,
     peers: Schema.Array(PeerStatus),
     /** Writes that wait for an append or for acks. */
     waitingWrites: Schema.Int,
@@ -151,6 +154,7 @@ export const layer = Layer.effect(
     const store = yield* ReplicaStore.ReplicaStore
     const scrub = yield* Scrub.Scrub
     const frontier = yield* Frontier.Frontier
+    const stableTime = yield* StableTime.StableTime
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const insecure = yield* Insecure
@@ -192,6 +196,7 @@ export const layer = Layer.effect(
           farKeys: clock.farKeys(),
           vector: logs.vector(),
           frontier: frontier.current(),
+          stableTime: stableTime.current(),
           peers: peers.all().map(statusOfPeer),
           waitingWrites: writer.waiting(),
           waitingBytes: writer.waitingBytes(),

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type QuorumWriter, StampToken } from "../src/index.ts"
-import { EntryBatch, RunId, Version } from "../src/adapter.ts"
+import { EntryBatch, PeerProtocol, RunId, Version } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -227,7 +227,7 @@ describe("a stamped write", () => {
       const error = yield* failure(a.writer.commit(put("w"), { stamp: unknown }), "TooOldToKnow")
       assert.isAbove(error.ageMillis, error.horizonMillis)
       assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
-    })
+    }).pipe(Effect.provideService(PeerProtocol.HeartbeatInterval, 60_000))
   )
 
   it("a stamp says whether a majority was probed for it", () => {

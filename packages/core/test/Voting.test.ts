@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { LogId, ReplicaId } from "../src/index.ts"
+import { HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import type { Chain, Watermark } from "../src/adapter.ts"
 import * as Voting from "../src/peer/internal/Voting.ts"
 
@@ -14,6 +14,7 @@ const answer = (change: Partial<Voting.Answer> = {}): Voting.Answer => ({
   voting: true,
   blank: false,
   vector: [],
+  floor: HybridLogicalClock.zero,
   ...change
 })
 const blank = answer({ voting: false, blank: true })

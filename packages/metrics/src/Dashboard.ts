@@ -107,7 +107,11 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
           named("drifted", gauge("peerDrifted"))
         ]
       },
-      { title: "Holds back what may be forgotten", unit: "s", queries: [gauge("peerHoldsBack")] },
+      {
+        title: "Holds back what may be forgotten",
+        unit: "s",
+        queries: [gauge("peerHoldsBack"), named("stable time", gauge("stableTimeAge"))]
+      },
       { title: "Clocks", unit: "s", queries: [gauge("peerSkew"), quantile("clockSkew", 0.99)] }
     ]
   },

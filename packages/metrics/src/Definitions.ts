@@ -171,6 +171,13 @@ export const definitions = define({
     attributes: [],
     help: "How far the time that this replica goes by is held back from its own clock, which is too far from the members'."
   },
+  stableTimeAge: {
+    name: "quorum.stable_time.age",
+    kind: "gauge",
+    unit: "s",
+    attributes: [],
+    help: "How long ago stable time rose last, as far as this replica knows: what is deleted after it cannot be forgotten."
+  },
   logHead: {
     name: "quorum.log.head",
     kind: "gauge",

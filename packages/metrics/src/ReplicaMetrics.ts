@@ -66,6 +66,7 @@ const gauges = (
   gauge("recovered", () => Number(status().recovered))
   gauge("voting", () => Number(status().voting))
   gauge("clockHeld", () => status().clockHeldMillis / 1000)
+  gauge("stableTimeAge", () => Math.max(0, wallMillis() - status().stableTime.since) / 1000)
   gauge("writesWaiting", () => status().waitingWrites)
   gauge("writesLimit", () => status().caps.waitingWrites)
   gauge("waitingSize", () => status().waitingBytes)

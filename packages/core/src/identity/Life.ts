@@ -48,6 +48,12 @@ export const merge = (known: Lives, heard: Lives, replicas: ReadonlyArray<Replic
   return merged
 }
 
+/** Whether these are the same incarnations of the same replicas. */
+export const areSame = (a: Lives, b: Lives): boolean => {
+  const ids = Object.keys(a) as Array<ReplicaId.ReplicaId>
+  return ids.length === Object.keys(b).length && ids.every((id) => of(a, id)!.incarnation === of(b, id)?.incarnation)
+}
+
 /** 32 bits by which two replicas know whether they know of the same incarnations: FNV-1a over them, by replica. */
 export const hash = (lives: Lives): number => {
   let hash = 0x811c9dc5

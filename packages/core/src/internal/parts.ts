@@ -14,6 +14,7 @@ import * as PeerHandler from "../peer/PeerHandler.ts"
 import * as PeerProtocol from "../peer/PeerProtocol.ts"
 import * as Peers from "../peer/Peers.ts"
 import * as Probes from "../peer/Probes.ts"
+import * as StableTime from "../peer/StableTime.ts"
 import * as UndecidedKeys from "../peer/UndecidedKeys.ts"
 import * as Replication from "../peer/Replication.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
@@ -52,7 +53,7 @@ export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Opt
     Layer.provideMerge(Probes.layer),
     Layer.provideMerge(Records.layerKeyReader),
     Layer.provideMerge(Layer.mergeAll(LocalRecords.layer, Connections.layer, UndecidedKeys.layer)),
-    Layer.provideMerge(Frontier.layer),
+    Layer.provideMerge(Layer.provideMerge(StableTime.layer, Frontier.layer)),
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),

@@ -23,6 +23,8 @@ export interface Order {
   readonly unprobed: boolean
   /** The stamp that it has already, drawn before it was made; it is not stamped again then (law L56). */
   readonly drawn?: Entry.Stamp | undefined
+  /** It is an entry of another log once more, and may be older than the floor. */
+  readonly again?: boolean
 }
 
 /**
@@ -70,6 +72,8 @@ export class ReplicaClock extends Context.Service<
      * nothing has to.
      */
     readonly secure: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, ReplicaStore.StoreError> | undefined
+    /** Every later stamp comes after this clock, however far it is ahead. */
+    readonly follow: (least: HybridLogicalClock.HybridLogicalClock) => void
     /** A batch is held here: its clocks are followed, or its keys are kept. */
     readonly held: (batch: EntryBatch.EntryBatch) => void
   }
@@ -227,6 +231,9 @@ export const make = Effect.gen(function* () {
       const latest = limit(time().millis)
       if (version.wallTime > latest) keep(version, [key])
       else clock = later(clock, version)
+    },
+    follow: (least) => {
+      clock = later(clock, least)
     },
     held: (batch) => {
       const highest = highestOf(batch)

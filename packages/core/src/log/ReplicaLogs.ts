@@ -15,6 +15,7 @@ import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
 import * as EndChange from "./EndChange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Floor from "./Floor.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
@@ -30,7 +31,7 @@ import * as Watermark from "./Watermark.ts"
 /** The logs of this replica. */
 export class ReplicaLogs extends Context.Service<
   ReplicaLogs,
-  {
+  Floor.Floor & {
     /** The log that this replica writes, as of now: {@link renew} changes it. */
     readonly own: LogId.LogId
     readonly identity: ReplicaStore.StoreIdentity
@@ -83,14 +84,17 @@ export class ReplicaLogs extends Context.Service<
      * Stamps entries, appends them to the own log as one batch and returns it; durable when it returns. One call at a
      * time: the caller does not start a second before the first is done. Without `orderOf` they are unprobed. `commits`
      * are the spans in which they were committed, and `expected` is the own log when the caller decided to append:
-     * nothing is written when it is another by now.
+     * nothing is written when it is another by now, or when one of them has a stamp at or below the floor.
      */
     readonly appendWrites: (
       writes: ReadonlyArray<Entry.Writes>,
       orderOf?: (index: number) => ReplicaClock.Order,
       commits?: ReadonlyArray<Tracer.AnySpan>,
       expected?: LogId.LogId
-    ) => Effect.Effect<EntryBatch.Encoded, ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted>
+    ) => Effect.Effect<
+      EntryBatch.Encoded,
+      ReplicaStore.StoreError | HybridLogicalClock.ClockExhausted | Floor.BelowFloor
+    >
     /** Draws the stamps of writes that are not made yet. Moves the clock, and writes nothing. */
     readonly stamp: (
       writes: ReadonlyArray<Entry.Writes>,
@@ -173,6 +177,7 @@ export const make: Effect.Effect<
   const head = (log: LogId.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
   // What the store found when it was opened, or just now, is not announced as held.
   yield* damage.look
+  const floor = yield* Floor.make(store, writing, clock.follow)
   /** Appends to one log are announced in the order in which they were made durable. */
   const lockOf = Locks.make()
   const onAppend = Listeners.make<EntryBatch.EntryBatch>()
@@ -344,6 +349,7 @@ export const make: Effect.Effect<
     unknownEnds: damage.unknownEnds,
     check: (log, after, maxBytes) => reading(store.check(log, after, maxBytes)),
     ...changes,
+    ...floor.methods,
     onDamage: damage.listen,
     fault: () => appendFault ?? readFault.current() ?? endFault(),
     appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
@@ -351,7 +357,8 @@ export const make: Effect.Effect<
         Effect.suspend((): Appending => {
           if (expected !== own) return Effect.fail(NotAppended.anotherLog)
           const startedAt = Monotonic.millis(time)
-          const stamps = stamp(writes, orderOf)
+          // Looked at where the place is given: what was told of the floor holds for all that comes after.
+          const stamps = Result.flatMap(stamp(writes, orderOf), floor.check(orderOf))
           if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
           const encoded = EntryBatch.encodeStamped(end(own), writes, (index) => stamps.success[index]!)
           const { batch } = encoded

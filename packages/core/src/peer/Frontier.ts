@@ -60,10 +60,12 @@ export class Frontier extends Context.Service<
   {
     /** As of now. */
     readonly current: () => ReadonlyArray<LogFrontier>
+    /** What each member is known to hold durably in its present life, this replica among them. */
+    readonly holdings: () => Holdings
   }
 >()("@quorum/core/Frontier") {}
 
-/** Looks every second, so that it is known since when one does not move. */
+/** Has to be asked now and then, so that it is known since when one does not move: `StableTime` does. */
 export const layer = Layer.effect(
   Frontier,
   Effect.gen(function* () {
@@ -72,13 +74,13 @@ export const layer = Layer.effect(
     const membership = yield* Membership
     const clock = yield* Clock.Clock
     let known: ReadonlyArray<LogFrontier> = []
-    const current = (): ReadonlyArray<LogFrontier> => {
-      const holdings = new Map([[self, logs.vector()]])
+    const holdings = (): Holdings => {
+      const held = new Map([[self, logs.vector()]])
       // What it acked in this life: after a loss it holds everything back, until it has it again.
-      for (const peer of peers) holdings.set(peer, membership.remembered(peer))
-      return (known = of(holdings, known, clock.currentTimeMillisUnsafe()))
+      for (const peer of peers) held.set(peer, membership.remembered(peer))
+      return held
     }
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sync(current), Effect.sleep(1000))))
-    return Frontier.of({ current })
+    const current = () => (known = of(holdings(), known, clock.currentTimeMillisUnsafe()))
+    return Frontier.of({ current, holdings })
   })
 )

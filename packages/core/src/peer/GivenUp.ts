@@ -69,6 +69,10 @@ export const leftAfter = (
   return [...before, ...damaged].reduce<ReadonlyArray<DamagedRange.DamagedRange>>(DamagedRange.without, all)
 }
 
+/** The last entry of a log that is there again from another; 0 when none is. */
+export const lastIn = (known: ReadonlyArray<GivenUp>, own: LogId.LogId): number =>
+  Math.max(0, ...known.flatMap(({ again }) => again.map(({ at, count, log }) => (log === own ? at + count - 1 : 0))))
+
 /** Parts with one more, joined to the last where it follows in both logs. */
 export const joined = (parts: ReadonlyArray<Again>, more: Again): ReadonlyArray<Again> => {
   const last = parts[parts.length - 1]

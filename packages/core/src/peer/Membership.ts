@@ -11,16 +11,19 @@ import * as Life from "../identity/Life.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
-import * as DamagedRange from "../log/DamagedRange.ts"
+import type * as DamagedRange from "../log/DamagedRange.ts"
+import { zero } from "../log/HybridLogicalClock.ts"
 import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
+import * as Arrivals from "./internal/Arrivals.ts"
 import * as Doubt from "./internal/Doubt.ts"
 import * as FormerLogs from "./internal/FormerLogs.ts"
 import * as Kept from "./internal/Kept.ts"
-import * as Lacking from "./internal/Lacking.ts"
+import * as Missing from "./internal/Missing.ts"
+import * as OwnFloor from "./internal/OwnFloor.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
 import * as Voting from "./internal/Voting.ts"
@@ -51,6 +54,14 @@ export class Membership extends Context.Service<
     readonly says: (peer: ReplicaId) => Says
     /** Takes in what a peer says in a handshake of either direction. What is new is durable when this returns. */
     readonly meet: (said: Said) => Effect.Effect<void, ReplicaStore.StoreError>
+    /** Whether a newer life of a peer is known than this. */
+    readonly isFormer: (peer: ReplicaId, incarnation: LogId.Incarnation) => boolean
+    /** Stores what comes from a life of a peer, unless that is a former one by now. */
+    readonly receive: <A, E>(
+      peer: ReplicaId,
+      incarnation: LogId.Incarnation,
+      stored: Effect.Effect<A, E>
+    ) => Effect.Effect<A, E | PeerProtocol.SessionUnknown>
     /** A peer has answered a handshake in which this replica said that it is of this incarnation. */
     readonly answered: (asked: LogId.Incarnation, welcome: Said) => void
     /** A peer has refused this replica, for what is called `reason` there. */
@@ -106,7 +117,6 @@ export const make = Effect.gen(function* () {
   /** Who says that another process has this replica's id: one that may have acked what is not here. */
   const duplicates = new Set<ReplicaId>()
   let stopped: string | undefined
-  let lacking: Lacking.Lacking = new Map()
   let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
   /** How often this run has taken another life above one that was said to be its own. */
   let outlived = 0
@@ -124,15 +134,8 @@ export const make = Effect.gen(function* () {
     remembered.met(peer, life.incarnation)
   }
 
-  const damaged = (): ReadonlyArray<DamagedRange.DamagedRange> => DamagedRange.joined(logs.damaged())
-  const lost = (): ReadonlyArray<DamagedRange.DamagedRange> =>
-    logs.damaged().length === 0 ? [] : Lacking.lost(lacking, damaged(), Voting.waitedFor(situation()))
-  /** What is damaged here and will be mended: until then this replica lacks what it was counted for. */
-  const toMend = (): DamagedRange.DamagedRange | undefined => {
-    if (logs.damaged().length === 0) return undefined
-    const gone = lost()
-    return logs.unknownEnds().length > 0 ? damaged()[0] : damaged().find((range) => !gone.includes(range))
-  }
+  const { endOfLog, lacks, lost, toMend } = Missing.make(logs, () => Voting.waitedFor(situation()))
+  const arrivals = Arrivals.make()
   const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
   const isVoting = (): boolean =>
     standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined
@@ -144,6 +147,11 @@ export const make = Effect.gen(function* () {
     holds: (_peer, { log, seq }) => logs.announced(log) >= seq
   })
 
+  const isFormer = (peer: ReplicaId, incarnation: LogId.Incarnation): boolean => {
+    const newest = Life.of(lives, peer)?.incarnation
+    return newest !== undefined && newest > incarnation
+  }
+
   /** Votes from now on, when all is here that that takes. */
   const settle = changing.withPermit(
     Effect.suspend(() => {
@@ -151,7 +159,11 @@ export const make = Effect.gen(function* () {
       if (outcome === undefined) return Effect.void
       const next = outcome === "founded" ? lives : {}
       const notes = { [ReplicaStore.recoveringNote]: "", ...Notes.encode({ founders: next }) }
-      return Effect.flatMap(Effect.uninterruptible(store.setNotes(notes)), () => {
+      const noted = Effect.andThen(
+        logs.raiseFloor(Voting.floorOf(answers)),
+        Effect.uninterruptible(store.setNotes(notes))
+      )
+      return Effect.flatMap(noted, () => {
         standing = "voting"
         founders = next
         tellChange()
@@ -191,14 +203,6 @@ export const make = Effect.gen(function* () {
       })
     )
 
-  /** What a peer says shows that something is missing here: places that were given away, or entries that were acked. */
-  const doubt = ({ members, remembered, replica, vector }: Said) => {
-    const places = Doubt.ofPlaces(logs, replica, vector)
-    // What was acked in another life is not what this one is asked for.
-    const isAsked = standing === "voting" && Life.of(members, self)?.incarnation === logs.identity.incarnation
-    return places ?? (isAsked ? Doubt.ofAcks(logs, kept, replica, remembered) : undefined)
-  }
-
   /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
   const outlive = (newest: Life.Life) => {
     let isOneTooMany = false
@@ -229,12 +233,7 @@ export const make = Effect.gen(function* () {
     if (forked?.log === logs.own) {
       return { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
     }
-    // Who does not vote has only to write no more to such a log.
-    const end = logs.unknownEnds().find((log) => standing === "voting" || log === logs.own)
-    if (end !== undefined) return { because: `the end of ${end} is damaged here, so what it was is not known` }
-    // Nobody could be brought what follows, so nothing in it could be committed any more.
-    const gap = lost().find(({ log }) => log === logs.own)
-    return gap && { because: `no member has the entries ${gap.from} to ${gap.to} of this replica's own log ${gap.log}` }
+    return endOfLog(standing === "voting")
   }
 
   /** Gives up the ends that nobody can tell; what was counted of them is waited for by then. */
@@ -262,6 +261,7 @@ export const make = Effect.gen(function* () {
           const note = isNews ? store.setNotes(Notes.encode({ lives: merged })) : Effect.void
           return Effect.map(Effect.uninterruptible(note), () => {
             lives = merged
+            if (isNews) arrivals.onNewLife()
             for (const peer of peerIds) {
               const life = Life.of(merged, peer)
               if (life === undefined) continue
@@ -331,23 +331,28 @@ export const make = Effect.gen(function* () {
         (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives, peer)?.incarnation),
       members: lives,
       remembered: remembered.of(peer),
-      clock: logs.clock()
+      clock: logs.clock(),
+      floor: OwnFloor.of(logs, kept.all(), lost(), arrivals.hasStragglers())
     }),
+    isFormer,
+    receive: (peer, incarnation, stored) => arrivals.receive(() => isFormer(peer, incarnation), stored),
     meet: (said) =>
       Effect.gen(function* () {
         const { incarnation, members, replica, run, startedAt, starts, vector } = said
         yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* outlive(newest)
-        yield* renewFor(() => doubt(said))
+        // What was acked in another life is not what this one is asked for.
+        const isAsked = () => standing === "voting" && newest?.incarnation === logs.identity.incarnation
+        yield* renewFor(() => Doubt.of(logs, kept, said, isAsked()))
         const news = standing === "voting" ? former.heard(replica, vector) : undefined
         if (news !== undefined) yield* Effect.logWarning(`this replica does not vote for now: ${news}`)
       }),
-    answered: (asked, { blank, incarnation, replica, vector, voting }) => {
+    answered: (asked, { blank, floor, incarnation, replica, vector, voting }) => {
       if (duplicates.delete(replica)) tellChange()
       // What one of the two gives up of a forked log, it will hold elsewhere.
       if (standing === "voting" || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
-      answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector })
+      answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector, floor: floor?.clock ?? zero })
       changed.openUnsafe()
     },
     refused: (peer, { newest, reason }) =>
@@ -366,9 +371,7 @@ export const make = Effect.gen(function* () {
       changed.openUnsafe()
     },
     lacks: (peer, range) => {
-      const { length } = lost()
-      lacking = Lacking.noted(lacking, peer, range, damaged())
-      if (lost().length === length) return
+      if (!lacks(peer, range)) return
       changed.openUnsafe()
       tellChange()
     },
@@ -379,10 +382,7 @@ export const make = Effect.gen(function* () {
     renewed: Effect.suspend(() => renewal.await),
     listen,
     recover: Effect.fnUntraced(function* (members) {
-      const others = peerIds.filter((peer) => !members.includes(peer)).join(", ")
-      const loss =
-        `what only ${members.join(", ")} ${members.length === 1 ? "holds" : "hold"}, or this replica held, and not ` +
-        `${others === "" ? "this store" : others}, is lost`
+      const loss = Voting.lossOf(peerIds, members)
       yield* Effect.logWarning(`recovery is overruled: ${loss}`)
       givenUp = new Set(members)
       changed.openUnsafe()

@@ -176,7 +176,8 @@ export const make: Effect.Effect<
         if (Result.isFailure(valid)) {
           return Effect.fail(new PeerProtocol.PushRejected({ detail: valid.failure.message }))
         }
-        return Effect.mapBoth(logs.append(batch, traces.map(Tracer.externalSpan)), {
+        const append = logs.append(batch, traces.map(Tracer.externalSpan))
+        return Effect.mapBoth(membership.receive(session.peer, session.life.incarnation, append), {
           onSuccess: (watermark) => {
             // What it pushes it holds, as far as it says: it may still be syncing the rest.
             const { peer } = session

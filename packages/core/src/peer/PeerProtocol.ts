@@ -65,6 +65,16 @@ export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number
 /** How long one request to a peer may take, in milliseconds, before the connection is given up. */
 export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })
 
+/** The floor of a replica, together with what it holds and the lives that it knows as it says so; see `Floors`. */
+export const Floor = Schema.Struct({
+  /** Nothing that it appends to its own log after `end` is stamped at or before this. */
+  clock: HybridLogicalClock.HybridLogicalClock,
+  /** The end of its own log as it was written, which may be further than it is durable. */
+  end: LogId.Sequence,
+  /** Up to where entries of its own log may be older than its floors: it has committed them again. */
+  again: LogId.Sequence
+})
+
 /** What either side of a handshake says of itself, beside its name and what it holds. */
 export const says = {
   ...Life.Life.fields,
@@ -77,7 +87,9 @@ export const says = {
   /** What it remembers that the other side acked. */
   remembered: Watermark.VersionVector,
   /** Its hybrid logical clock. */
-  clock: HybridLogicalClock.HybridLogicalClock
+  clock: HybridLogicalClock.HybridLogicalClock,
+  /** Not said by releases that have none. */
+  floor: Schema.optionalKey(Floor)
 }
 
 /**
@@ -132,7 +144,8 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
    * - `self`: the caller claims the id of the replica it called
    * - `stranger`: not a member
    * - `duplicate`: another live process has this id
-   * - `stale_incarnation`: a newer life of the caller is known, which `detail` and `newest` name
+   * - `stale_incarnation`: a newer life of the caller is known, which `detail` and `newest` name; or of the replica that
+   *   answers (found by the caller)
    * - `not_stored`: the replica that was called cannot store that it has met the caller
    * - `identity_mismatch`: the transport proved another identity than the caller claims
    * - `wrong_replica`: another replica answers at this address (found by the caller)
@@ -150,7 +163,7 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
     "wrong_replica"
   ]),
   detail: Schema.String,
-  /** Of `stale_incarnation`: the newest life of the caller that is known. */
+  /** What the caller is told of `stale_incarnation`: its newest life that is known. */
   newest: Schema.optionalKey(Life.Life)
 }) {
   override get message(): string {

@@ -97,7 +97,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
   const handshake = yield* Handshake.make
   const connections = yield* Connections
   const store = OwnStore.make(heartbeatMillis)
-  const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs)
+  const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs, membership.receive)
   const mend = Mending.make(logs, membership, store)
   const mayWrite = () => check.isDone() && membership.mayWrite()
   const settleForks = yield* Forks.make(logs, membership, peers, store, mayWrite)

@@ -44,6 +44,7 @@ export const status: ReplicaStatus.Status = {
   farKeys: 0,
   vector: [],
   frontier: [],
+  stableTime: { clock: { wallTime: 0, logical: 0 }, heldBackBy: [], since: 0 },
   peers: [],
   waitingWrites: 0,
   waitingBytes: 0,

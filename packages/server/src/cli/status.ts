@@ -27,7 +27,7 @@ export const command = Command.make(
           2
         )
       )
-    } else yield* Console.log(Table.lines(head, replicas.map(rowOf)).join("\n"))
+    } else yield* Console.log([...Table.lines(head, replicas.map(rowOf)), ...heldBack(replicas)].join("\n"))
     if (!replicas.every(isWell)) return yield* new Ended({ code: 1 })
   }, Effect.scoped)
 ).pipe(
@@ -57,6 +57,23 @@ const stateOf = ({ status }: ReplicaStatus): string => {
 }
 
 const isWell = (replica: ReplicaStatus): boolean => stateOf(replica) === "ok" && replica.status!.peers.every(isUp)
+
+/** From when on it is said that stable time does not rise, in milliseconds: it does so every minute or two. */
+const stillMillis = 10 * 60_000
+
+/** Which replicas say that stable time stands still, so that deleted data cannot be forgotten, and who holds it back. */
+const heldBack = (replicas: ReadonlyArray<ReplicaStatus>): ReadonlyArray<string> =>
+  replicas.flatMap(({ status }) => {
+    const stable = status?.["stableTime"] as
+      | { readonly heldBackBy: ReadonlyArray<string>; readonly since: number }
+      | undefined
+    const millis = stable === undefined ? 0 : Date.now() - stable.since
+    if (stable === undefined || millis < stillMillis) return []
+    const by = stable.heldBackBy.join(", ")
+    return [
+      `${status!.identity.replica}: stable time has not risen for ${Math.round(millis / 60_000)} min; it is held back by ${by}`
+    ]
+  })
 
 const rowOf = (replica: ReplicaStatus): ReadonlyArray<string> => {
   const { error, status, url } = replica

@@ -13,6 +13,7 @@ import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
+import type { Membership } from "../Membership.ts"
 import type { Peers } from "../Peers.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
@@ -71,7 +72,9 @@ export const make = Effect.fnUntraced(function* (
   peers: Peers["Service"],
   store: OwnStore.OwnStore,
   /** Hears of every copy that was compared and differs. */
-  differs: (peer: ReplicaId.ReplicaId, log: LogId.LogId) => void = () => undefined
+  differs: (peer: ReplicaId.ReplicaId, log: LogId.LogId) => void = () => undefined,
+  /** Stores what comes from a life of a peer. */
+  receive: Membership["Service"]["receive"] = (_peer, _incarnation, stored) => stored
 ) {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
@@ -137,11 +140,13 @@ export const make = Effect.fnUntraced(function* (
   })
 
   /** Appends a page that was pulled. Returns whether there may be more. */
-  const take = Effect.fnUntraced(function* (peer: ReplicaId.ReplicaId, batch: EntryBatch.EntryBatch, began: number) {
+  const take = Effect.fnUntraced(function* (from: Pulled, batch: EntryBatch.EntryBatch, began: number) {
     const { log } = batch
+    const { incarnation, peer } = from
     const before = logs.head(log).seq
-    const appended = yield* store.once(`store ${log}`, logs.append(batch))
+    const appended = yield* store.once(`store ${log}`, receive(peer, incarnation, logs.append(batch)))
     if (Result.isFailure(appended)) {
+      if (appended.failure._tag === "SessionUnknown") return yield* appended.failure
       if (appended.failure._tag === "AppendDrift") yield* drifted(peer, log)
       return appended.failure._tag === "OwnFault" ? appended.failure : false
     }
@@ -154,8 +159,13 @@ export const make = Effect.fnUntraced(function* (
   })
 
   /** Pulls one log from a peer up to `target`, page after page. An own fault ends it, and is returned. */
-  const pull = Effect.fnUntraced(function* (source: Source, session: string, target: Watermark.Watermark) {
+  const pull = Effect.fnUntraced(function* (
+    source: Source,
+    welcome: PeerProtocol.Welcome,
+    target: Watermark.Watermark
+  ) {
     const { batchBytes, client, peer } = source
+    const { incarnation, session } = welcome
     const { log } = target
     while (logs.head(log).seq < target.seq) {
       const began = Monotonic.millis(clock)
@@ -170,17 +180,17 @@ export const make = Effect.fnUntraced(function* (
       const fault = faultOf(batch, log, after)
       // The peer's copy of this log may be damaged; all else that it does may be in order.
       if (fault !== undefined) return yield* Effect.logError(`cannot pull ${log} from ${peer}: ${fault}`)
-      const taken = yield* take(peer, batch, began)
+      const taken = yield* take({ peer, incarnation }, batch, began)
       if (taken !== true) return taken === false ? undefined : taken
     }
   })
 
-  const pullOnce = (source: Source, session: string, target: Watermark.Watermark) =>
+  const pullOnce = (source: Source, welcome: PeerProtocol.Welcome, target: Watermark.Watermark) =>
     Effect.suspend(() => {
       if (pulling.has(target.log)) return Effect.void
       pulling.add(target.log)
       return Effect.ensuring(
-        pull(source, session, target),
+        pull(source, welcome, target),
         Effect.sync(() => pulling.delete(target.log))
       )
     })
@@ -208,14 +218,19 @@ export const make = Effect.fnUntraced(function* (
         if (target.seq <= head || peers.get(peer).drifted.has(log) || logs.damageAt(log, head) !== undefined) continue
         // Entries were appended here since: the two ends of the log differ.
         if (log === logs.own) yield* drifted(peer, log)
-        else if (log !== pushed || isWanted || isStalled(before, log, head))
-          yield* pullOnce(source, welcome.session, target)
+        else if (log !== pushed || isWanted || isStalled(before, log, head)) yield* pullOnce(source, welcome, target)
       }
     })
   }
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** From which life of a peer something was pulled. */
+interface Pulled {
+  readonly peer: ReplicaId.ReplicaId
+  readonly incarnation: LogId.Incarnation
+}
 
 const unreadable = (log: LogId.LogId, seq: number) =>
   new ReplicaStore.StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} cannot be found` })

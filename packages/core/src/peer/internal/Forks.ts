@@ -228,5 +228,6 @@ const writesOf = ({ records: [first, ...rest] }: Entry.Entry): Entry.Writes =>
 const orderOf = ({ clock, tie, unprobed }: Entry.Entry) => ({
   after: undefined,
   unprobed,
-  drawn: { clock, tie, unprobed }
+  drawn: { clock, tie, unprobed },
+  again: true
 })

@@ -15,6 +15,7 @@ import * as OwnStore from "./OwnStore.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { Peers } from "../Peers.ts"
+import { StableTime } from "../StableTime.ts"
 import { negotiate, offer } from "./negotiate.ts"
 
 /** Why a caller does not accept the answer to its handshake: another replica answers, or they do not fit together. */
@@ -35,6 +36,13 @@ export const refusalOf = (
 export const skewOf = (sentAt: number, receivedAt: number, answeredAt: number, backAt: number): number =>
   (receivedAt - sentAt + (answeredAt - backAt)) / 2
 
+/** A life of a peer answers of which a newer one is known: nothing is taken from it (see `Floors`). */
+const formerLife = ({ incarnation, replica }: PeerProtocol.Welcome) =>
+  new PeerProtocol.HandshakeRefused({
+    reason: "stale_incarnation",
+    detail: `${replica} answers as ${incarnation}, and a newer life of it is known`
+  })
+
 /** Compares what a peer holds with what is held here, before what it says counts for anything. */
 type Compare = (welcome: PeerProtocol.Welcome) => Effect.Effect<void>
 
@@ -44,6 +52,7 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const membership = yield* Membership
+  const stableTime = yield* StableTime
   const store = OwnStore.make(yield* PeerProtocol.HeartbeatInterval)
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
@@ -94,7 +103,10 @@ export const make = Effect.gen(function* () {
     const backAt = clock.currentTimeMillisUnsafe()
     const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
+    if (membership.isFormer(peer, welcome.incarnation)) return yield* formerLife(welcome)
     yield* store.patiently("note the lives of the members", membership.meet(welcome))
+    // Before what it holds is counted: it may have committed something again to hold that.
+    stableTime.heard(welcome)
     peers.votes(peer, welcome.voting)
     yield* compare(welcome)
     membership.answered(asked, welcome)

@@ -8,6 +8,7 @@
  */
 import type { Incarnation } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 
 /** What a peer answered to a handshake that named this life of the replica: it has made that durable. */
@@ -17,6 +18,8 @@ export interface Answer {
   /** It was blank when it met this life. */
   readonly blank: boolean
   readonly vector: Watermark.VersionVector
+  /** Its floor: what is committed in this life may not be older. */
+  readonly floor: HybridLogicalClock.HybridLogicalClock
 }
 
 /** The answers to one life of a replica. */
@@ -55,6 +58,16 @@ export const without = (answers: Answers, peer: ReplicaId): Answers => {
   return left
 }
 
+/**
+ * The floor to begin with: whoever rests on a floor of a former life rests on one of each of the others too, and of a time
+ * before they knew of this life.
+ */
+export const floorOf = (answers: Answers): HybridLogicalClock.HybridLogicalClock =>
+  Array.from(answers.values(), ({ floor }) => floor).reduce(
+    (a, b) => (HybridLogicalClock.compare(a, b) > 0 ? a : b),
+    HybridLogicalClock.zero
+  )
+
 /** How many voting members have to have answered, of a replica set of `n`. */
 export const neededOf = (n: number): number => n - (Math.floor(n / 2) + 1) + 1
 
@@ -84,6 +97,13 @@ export const decide = (situation: Situation): "founded" | "recovered" | undefine
   return voting.every(([peer, { vector }]) => vector.every((watermark) => holds(peer, watermark)))
     ? "recovered"
     : undefined
+}
+
+/** What is lost when members are given up, in words. */
+export const lossOf = (peers: ReadonlyArray<ReplicaId>, givenUp: ReadonlyArray<ReplicaId>): string => {
+  const others = waitedFor({ peers, givenUp: new Set(givenUp) }).join(", ")
+  const hold = givenUp.length === 1 ? "holds" : "hold"
+  return `what only ${givenUp.join(", ")} ${hold}, or this replica held, and not ${others || "this store"}, is lost`
 }
 
 /** What a replica that does not vote waits for, in words. */

@@ -7,7 +7,9 @@ import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome } from "../../events/ReplicaEvents.ts"
 import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
-import type { ClockExhausted } from "../../log/HybridLogicalClock.ts"
+import { type BelowFloor, StampHorizon } from "../../log/Floor.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
+import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Membership } from "../../peer/Membership.ts"
@@ -33,6 +35,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   const logs = yield* ReplicaLogs
   const membership = yield* Membership
   const replication = yield* Replication
+  const clock = yield* ReplicaClock
+  const horizonMillis = yield* StampHorizon
   const n = (yield* ReplicaSet).peers.length + 1
   const sink = yield* EventSink
   /** The writes that may be stamped. */
@@ -111,7 +115,10 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
    * Only a typed error of the store says that nothing was written. After anything else the writes may be there, so
    * they are answered as not known, and this replica takes no further ones: it does not know where its log ends.
    */
-  const notAppended = (commits: ReadonlyArray<CommitQueue.Commit>, cause: Cause.Cause<StoreError | ClockExhausted>) => {
+  const notAppended = (
+    commits: ReadonlyArray<CommitQueue.Commit>,
+    cause: Cause.Cause<StoreError | HybridLogicalClock.ClockExhausted | BelowFloor>
+  ) => {
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     const detail = error === undefined ? Cause.pretty(cause) : error.message
     const because = error === undefined ? {} : { cause: error }
@@ -135,7 +142,18 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, cause: stamps.failure }))
   }
 
-  const append = Effect.fnUntraced(function* (taken: ReadonlyArray<CommitQueue.Commit>) {
+  /** Answers writes whose stamps are at or below the floor. The others are as before, and not stamped yet. */
+  const withoutTooOld = (commits: ReadonlyArray<CommitQueue.Commit>, { floor }: BelowFloor) => {
+    const isTooOld = ({ drawn }: CommitQueue.Commit): boolean =>
+      drawn !== undefined && HybridLogicalClock.compare(drawn.clock, floor) <= 0
+    for (const commit of commits.filter(isTooOld)) {
+      const ageMillis = clock.time().millis - commit.drawn!.clock.wallTime
+      refuse([commit], "write_rejected", new QuorumError.TooOldToKnow({ ageMillis, horizonMillis }))
+    }
+    return commits.filter((commit) => !isTooOld(commit))
+  }
+
+  const append = Effect.fnUntraced(function* (taken: ReadonlyArray<CommitQueue.Commit>): Effect.fn.Return<void> {
     if (broken !== undefined) return refuse(taken, "local_write_failed", broken)
     const drawing = taken.filter(({ onDrawn }) => onDrawn !== undefined)
     if (drawing.length > 0) draw(drawing)
@@ -151,7 +169,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     const order = (index: number) => sound[index]!
     const appended = yield* Effect.exit(logs.appendWrites(writes, order, spansOf(sound), own))
     appending = []
-    if (Exit.isFailure(appended)) return yield* notAppended(sound, appended.cause)
+    if (Exit.isFailure(appended)) {
+      const error = Option.getOrUndefined(Exit.findErrorOption(appended))
+      if (error?._tag === "BelowFloor") return yield* append(withoutTooOld(sound, error))
+      return yield* notAppended(sound, appended.cause)
+    }
     watch(sound, appended.value, startedAt)
   })
 

@@ -5,10 +5,11 @@
  * of the token: to every replica the two are one write, whatever came between. So it is never stamped anew, and it is
  * not looked for elsewhere first: a write that a majority does not know of may still come to light.
  */
-import { Context, Effect, Exit, Latch, Option, Result } from "effect"
+import { Effect, Exit, Latch, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
+import { StampHorizon } from "../../log/Floor.ts"
 import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
@@ -18,14 +19,6 @@ import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { CommitError, ResumeError } from "../WriteOptions.ts"
 import type { Receipt } from "../Receipt.ts"
 import * as StampToken from "../StampToken.ts"
-
-/**
- * How old a token may be, in milliseconds, by this replica's time. Of an older one nobody can tell any more whether its
- * write was made: what superseded or deleted it may be gone.
- */
-export const StampHorizon = Context.Reference<number>("@quorum/core/StampHorizon", {
-  defaultValue: () => 24 * 60 * 60 * 1000
-})
 
 /** Is called with what became of a write. */
 type Done = (outcome: Exit.Exit<Receipt, CommitError>) => void
