@@ -328,16 +328,16 @@ export const bugs = [
     from: "model noR6, L55",
     says: "a replica that lost its disk votes at once",
     file: "peer/Membership.ts",
-    find: 'isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined',
-    replace: "isVoting = (): boolean => isAlone() && toMend() === undefined"
+    find: 'standing === "voting" && isAlone() && toMend() === undefined && former',
+    replace: "isAlone() && toMend() === undefined && former"
   },
   {
     name: "votes-damaged",
     from: "L60",
     says: "a replica that lacks damaged entries votes",
     file: "peer/Membership.ts",
-    find: 'isVoting = (): boolean => standing === "voting" && isAlone() && toMend() === undefined',
-    replace: 'isVoting = (): boolean => standing === "voting" && isAlone()',
+    find: 'standing === "voting" && isAlone() && toMend() === undefined && former',
+    replace: 'standing === "voting" && isAlone() && former',
     kinds: ["damage"]
   },
   {
