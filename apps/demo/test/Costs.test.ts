@@ -1,6 +1,6 @@
 /** What a bad client costs: one that does not read what it asks for, and one that does not end what it sends. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaSet, ReplicaStatus } from "@quorum/core"
+import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaEvents, ReplicaSet, ReplicaStatus } from "@quorum/core"
 import { PeerFrame, RecordIndex, ReplicaStore, ServerConnections } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
@@ -39,10 +39,15 @@ const replicaOf = Effect.fnUntraced(function* (
   const { address } = Context.get(context, HttpServer.HttpServer)
   assert("port" in address)
   const { log } = Context.get(context, ReplicaStatus.ReplicaStatus).current()
-  return { port: address.port, log }
+  /** By which bounds connections were ended, each once. */
+  const ended = new Set<string>()
+  Context.get(context, ReplicaEvents.ReplicaEvents).listen((event) => {
+    if (event._tag === "ConnectionEnded") ended.add(`${event.reason} ${event.address}`)
+  })
+  return { port: address.port, log, ended: () => Array.from(ended) }
 })
 
-const replica = (transport: "http" | "ws") => Effect.map(replicaOf(transport, ["a"]), ({ port }) => port)
+const replica = (transport: "http" | "ws") => replicaOf(transport, ["a"])
 
 /** Sends bytes on a connection of its own, and never reads. Tells how it ended. */
 const send = (port: number, text: string) =>
@@ -106,7 +111,7 @@ const greet = (port: number) =>
 describe("L63 a bad peer", () => {
   it.live("that pulls much and reads nothing is let go, and what it cost comes back", () =>
     Effect.gen(function* () {
-      const { log, port } = yield* replicaOf("ws", ["a", "b"])
+      const { ended, log, port } = yield* replicaOf("ws", ["a", "b"])
       const before = used()
       const { hasEnded, session, socket } = yield* greet(port)
       const pull = framed(
@@ -122,6 +127,7 @@ describe("L63 a bad peer", () => {
       socket.resume()
       yield* Effect.sleep(500)
       assert.isTrue(hasEnded())
+      assert.deepStrictEqual(ended(), ["unread 127.0.0.1"])
     })
   )
 })
@@ -174,19 +180,20 @@ describe("L63 many connections", () => {
   for (const transport of ["http", "ws"] as const) {
     several(`of one client end, and those of others are served, ${transport}`, () =>
       Effect.gen(function* () {
-        const { port } = yield* replicaOf(transport, ["a"], 8)
+        const { ended, port } = yield* replicaOf(transport, ["a"], 8)
         const get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
         const open = yield* flood(port, 100, 8, "127.0.0.2", get)
         assert.strictEqual(open(), 8)
         assert.strictEqual(yield* askFrom(port, "127.0.0.3"), "HTTP/1.1 200")
         assert.strictEqual(open(), 7)
+        assert.deepStrictEqual(ended(), ["too_many_clients 127.0.0.2"])
       })
     )
   }
 
   several("on which nothing is said, or nothing that proves anything, keep no peer and no client out", () =>
     Effect.gen(function* () {
-      const { port } = yield* replicaOf("ws", ["a", "b"])
+      const { ended, port } = yield* replicaOf("ws", ["a", "b"])
       const first = yield* greet(port)
       const { maxSilent, maxUnproven } = ServerConnections
       const silent = yield* flood(port, maxSilent + 100, maxSilent, "127.0.0.2")
@@ -196,6 +203,7 @@ describe("L63 many connections", () => {
       const second = yield* greet(port)
       assert.strictEqual(yield* askFrom(port, "127.0.0.2"), "HTTP/1.1 200")
       assert.deepStrictEqual([first.hasEnded(), second.hasEnded()], [false, false])
+      assert.deepStrictEqual(ended(), ["too_many_silent 127.0.0.2", "too_many_unproven 127.0.0.1"])
     })
   )
 })
@@ -204,7 +212,7 @@ describe("L63 a bad client", () => {
   for (const transport of ["http", "ws"] as const) {
     it.live(`that asks for much at once and reads nothing is let go, and what it cost comes back, ${transport}`, () =>
       Effect.gen(function* () {
-        const port = yield* replica(transport)
+        const { ended, port } = yield* replica(transport)
         const before = used()
         const get = "GET /v1/records/n/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
         const client = yield* send(port, get.repeat(Math.floor(50_000 / get.length)))
@@ -220,12 +228,13 @@ describe("L63 a bad client", () => {
         // The others are served as ever.
         const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/v1/records/n/large`))
         assert.strictEqual((yield* Effect.promise(() => answer.arrayBuffer())).byteLength, mebibyte)
+        assert.deepStrictEqual(ended(), ["too_many_requests 127.0.0.1"])
       })
     )
 
     it.live(`that sends some requests at once and reads them all is served, ${transport}`, () =>
       Effect.gen(function* () {
-        const port = yield* replica(transport)
+        const { ended, port } = yield* replica(transport)
         const get = "GET /v1/records/n/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
         const client = yield* send(port, get.repeat(16))
         let read = 0
@@ -234,6 +243,7 @@ describe("L63 a bad client", () => {
         for (let i = 0; i < 100 && read < 16 * mebibyte; i++) yield* Effect.sleep(50)
         assert.isAtLeast(read, 16 * mebibyte)
         assert.isFalse(client.hasEnded())
+        assert.deepStrictEqual(ended(), [])
       })
     )
   }
@@ -244,12 +254,12 @@ describe("L63 a bad client", () => {
       Effect.gen(function* () {
         const clients = yield* Effect.forEach(["http", "ws"] as const, (transport) =>
           Effect.gen(function* () {
-            const port = yield* replica(transport)
+            const { ended, port } = yield* replica(transport)
             const head = "PUT /v1/records/n/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
             const heads = yield* Effect.replicateEffect(send(port, head), 10)
             const bodies = yield* Effect.replicateEffect(send(port, `${head}\r\n${"x".repeat(900_000)}`), 10)
             for (const { socket } of [...heads, ...bodies]) socket.resume()
-            return { heads, bodies }
+            return { heads, bodies, ended }
           })
         )
         const left = (of: "heads" | "bodies") => clients.flatMap((each) => each[of]).filter((one) => !one.hasEnded())
@@ -259,6 +269,7 @@ describe("L63 a bad client", () => {
         assert.deepStrictEqual([left("heads").length, left("bodies").length], [0, 20])
         yield* Effect.sleep(10_000)
         assert.strictEqual(left("bodies").length, 0)
+        for (const { ended } of clients) assert.deepStrictEqual(ended(), ["slow_body 127.0.0.1"])
       }),
     60_000
   )

@@ -181,4 +181,22 @@ describe("a pool", () => {
       for (const [key] of held) assert.isTrue(pool.has(key))
     }
   })
+
+  it("are told of when they are ended, by their kind, from which address, and once", () => {
+    const told: Array<readonly [string, string | undefined]> = []
+    const server = ServerConnections.make(1, (reason, address) => void told.push([reason, address]))
+    for (const each of many(ServerConnections.maxSilent + 1, "10.0.0.1")) server.opened(each)
+    for (const each of many(2, "10.0.0.2")) server.asked(each, false)
+    for (const each of many(ServerConnections.maxUnproven + 1, "10.0.0.3")) server.asked(each, true)
+    // Those that end by themselves are nobody's business.
+    const last = connection("10.0.0.4")
+    server.opened(last)
+    last.destroy()
+    assert.deepStrictEqual(told, [
+      ["too_many_silent", "10.0.0.1"],
+      ["too_many_clients", "10.0.0.2"],
+      ["too_many_unproven", "10.0.0.3"],
+      ["too_many_silent", "10.0.0.1"]
+    ])
+  })
 })

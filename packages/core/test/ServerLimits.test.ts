@@ -1,6 +1,6 @@
 /** What one connection may cost: each limit on both sides of its edge. */
-import { assert, describe, it } from "@effect/vitest"
-import { ReplicaServer, ServerLimits } from "../src/adapter.ts"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { type Endings, ReplicaServer, ServerLimits } from "../src/adapter.ts"
 
 /** A socket with so much that is not read, and whether it was ended. */
 const socketWith = (writableLength: number) => {
@@ -31,12 +31,23 @@ describe("L63 answers that nobody reads", () => {
 })
 
 /** A server that was given a limit, to which requests can be made to come. */
-const limited = (bodies: ServerLimits.Bodies) => {
+const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
   let come: (request: ServerLimits.NodeRequest, response: Pick<ServerLimits.NodeRequest, "once">) => void = () => {}
   const prependListener = (event: string, listener: typeof come) => void (event === "request" && (come = listener))
-  ServerLimits.limit({ prependListener: prependListener as ServerLimits.NodeServer["prependListener"] }, bodies)
+  ServerLimits.limit(
+    { prependListener: prependListener as ServerLimits.NodeServer["prependListener"] },
+    bodies,
+    9,
+    ended
+  )
   return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x") => {
-    const socket = { bytesRead: 0, isEnded: false, destroy: () => void (socket.isEnded = true), once: () => {} }
+    const socket = {
+      remoteAddress: "10.0.0.1",
+      bytesRead: 0,
+      isEnded: false,
+      destroy: () => void (socket.isEnded = true),
+      once: () => {}
+    }
     const closed: Array<() => void> = []
     const once = (_: "close", listener: () => void) => void closed.push(listener)
     come({ url, headers, complete: false, readableLength: 0, socket, once }, { once: () => {} })
@@ -80,6 +91,21 @@ describe("L63 bodies that are under way", () => {
     const lines = Array.from({ length: 15 }, () => many({ "content-type": "application/x-ndjson" }))
     assert.isFalse(lines.some((each) => each.isEnded()))
     for (const each of lines) each.end()
+  })
+})
+
+describe("L63 a connection that costs more than it may", () => {
+  it("is told of, with the bound and the address", () => {
+    vi.useFakeTimers()
+    const told: Array<readonly [string, string | undefined]> = []
+    const send = limited({ largest: 600, together: 1000 }, (reason, address) => void told.push([reason, address]))
+    const first = send({ "content-length": "600" })
+    send({ "content-length": "600" })
+    assert.deepStrictEqual(told.splice(0), [["too_many_bodies", "10.0.0.1"]])
+    vi.advanceTimersByTime(4 * ServerLimits.bodyMillis)
+    assert.deepStrictEqual(told.splice(0), [["slow_body", "10.0.0.1"]])
+    assert.isTrue(first.isEnded())
+    vi.useRealTimers()
   })
 })
 

@@ -5,6 +5,7 @@ import { createServer } from "node:http"
 import { NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
+  Endings,
   type PeerTransport,
   type PeerUrls,
   PeerSecret,
@@ -93,11 +94,15 @@ export const serve =
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
         ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes)).pipe(
           Layer.provideMerge(
-            NodeHttpServer.layer(() => listener(limits, certified, maxConnections), {
-              host,
-              port,
-              gracefulShutdownTimeout
-            })
+            Layer.unwrap(
+              Effect.map(Endings.make, (ended) =>
+                NodeHttpServer.layer(() => listener(limits, certified, maxConnections, ended), {
+                  host,
+                  port,
+                  gracefulShutdownTimeout
+                })
+              )
+            )
           ),
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
@@ -129,11 +134,17 @@ const secretOf = (secret: PeerSecret.Given | undefined) =>
 const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>
   tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
 
-const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined, maxConnections: number | undefined) =>
+const listener = (
+  limits: Limits.Limits,
+  tls: PeerTls.Tls | undefined,
+  maxConnections: number | undefined,
+  ended: Endings.Endings
+) =>
   ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
     ServerLimits.bodiesOf(limits),
-    maxConnections
+    maxConnections,
+    ended
   )
 
 /** With TLS a client for each connection to a peer, which has to be that peer's. */

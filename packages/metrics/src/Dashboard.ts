@@ -98,10 +98,11 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         queries: [named("up", rate("peerConnects")), named("down", rate("peerLosses"))]
       },
       {
-        title: "Refused, rejected, drifted",
+        title: "Refused, ended, rejected, drifted",
         unit: "ops",
         queries: [
           named("refused", rate("handshakesRefused")),
+          named("ended", rate("connectionsEnded")),
           named("rejected", rate("peerRejections")),
           named("drifts", rate("drifts")),
           named("drifted", gauge("peerDrifted"))

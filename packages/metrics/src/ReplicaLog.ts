@@ -45,6 +45,7 @@ export const layer = (
       const told = new Map<string, string>()
       const hear = (event: ReplicaEvents.ReplicaEvent): void => {
         if (event._tag === "LinkChanged" && event.link === "up") told.delete(`outgoing ${event.peer}`)
+        if (event._tag === "ConnectionEnded") return say(pace(event, clock.currentTimeMillisUnsafe()))
         if (event._tag !== "HandshakeRefused") return
         if (event.direction === "incoming") return say(pace(event, clock.currentTimeMillisUnsafe()))
         const key = `outgoing ${event.peer}`
@@ -68,19 +69,19 @@ export const layer = (
   )
 
 /**
- * Who is turned away gets a line, and another when the same goes on a minute later: those from one address, for one
- * reason, are one. Of more than so many within a minute the rest are one together.
+ * Who is turned away, or whose connection was ended, gets a line, and another when the same goes on a minute later: those
+ * from one address, for one reason, are one. Of more than so many within a minute the rest are one together.
  */
 export const pacer = () => {
   const known = new Map<string, { readonly since: number; more: number }>()
-  return (event: Refused, now: number): Line | undefined => {
+  return (event: Refused | Ended, now: number): Line | undefined => {
     for (const [key, { since }] of known) if (now - since >= 2 * paceMillis) known.delete(key)
-    const own = `${event.reason} ${event.address} ${event.peer}`
+    const own = `${event.reason} ${event.address} ${event._tag === "HandshakeRefused" ? event.peer : ""}`
     const key = known.has(own) || known.size < maxPaced ? own : "others"
     const before = known.get(key)
     if (before !== undefined && now - before.since < paceMillis) return void before.more++
     known.set(key, { since: now, more: 0 })
-    return refusal(event, before?.more)
+    return event._tag === "HandshakeRefused" ? refusal(event, before?.more) : ending(event, before?.more)
   }
 }
 
@@ -202,8 +203,9 @@ const hasMajority = ({ peers, policy }: ReplicaStatus.Status): boolean =>
   1 + peers.filter(({ link }) => link !== "down").length >= policy.w
 
 type Refused = Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "HandshakeRefused" }>
+type Ended = Extract<ReplicaEvents.ReplicaEvent, { readonly _tag: "ConnectionEnded" }>
 
-/** How often callers that are turned away get a line, in milliseconds, and of how many the lines are kept apart. */
+/** How often callers that are turned away or ended get a line, in milliseconds, and of how many the lines are kept apart. */
 const paceMillis = 60_000
 const maxPaced = 64
 
@@ -218,6 +220,13 @@ const refusal = (event: Refused, others = 0): Line => ({
     ...(event.address === undefined ? {} : { address: event.address }),
     ...(others === 0 ? {} : { others })
   }
+})
+
+const ending = ({ address, reason }: Ended, others = 0): Line => ({
+  level: "Warn",
+  event: "connection_ended",
+  message: "a connection was ended, which cost more than it may",
+  more: { reason, ...(address === undefined ? {} : { address }), ...(others === 0 ? {} : { others }) }
 })
 
 const write = ({ event, level, message, more = {}, peer }: Line): Effect.Effect<void> =>

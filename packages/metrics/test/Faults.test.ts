@@ -84,6 +84,19 @@ describe("faults between replicas", () => {
     })
   )
 
+  it.effect("a connection that is ended for what it costs is counted, by the bound", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const { ended, value } = yield* set.start("a")
+      ended("too_many_clients", "10.0.0.1")
+      ended("too_many_clients", "10.0.0.2")
+      ended("slow_body", undefined)
+      yield* pass(100)
+      const counted = (reason: string) => value("connectionsEnded", { error_type: reason })
+      assert.deepStrictEqual([counted("too_many_clients"), counted("slow_body"), counted("unread")], [2, 1, undefined])
+    })
+  )
+
   it.effect("what is fetched from a peer is counted there where it was missed", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

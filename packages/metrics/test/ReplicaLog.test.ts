@@ -45,6 +45,22 @@ describe("ReplicaLog", () => {
     assert.isDefined(pace(away("10.9.9.9"), 400_000))
   })
 
+  it.effect("says which connections were ended for what they cost, once a minute for each address and bound", () =>
+    Effect.gen(function* () {
+      const { a, since, texts } = yield* three
+      since()
+      for (let i = 0; i < 100; i++) a.ended("too_many_clients", "10.0.0.1")
+      a.ended("unread", "10.0.0.1")
+      yield* pass(1000)
+      assert.deepStrictEqual(since(), ["connection_ended", "connection_ended"])
+      assert.include(texts.join(), "10.0.0.1")
+      yield* pass(60_000)
+      a.ended("too_many_clients", "10.0.0.1")
+      yield* pass(1000)
+      assert.deepStrictEqual(since(), ["connection_ended"])
+    })
+  )
+
   it.effect("says nothing of writes that go well", () =>
     Effect.gen(function* () {
       const { a, since } = yield* three

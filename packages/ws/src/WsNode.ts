@@ -5,6 +5,7 @@ import { createServer } from "node:http"
 import { NodeFileSystem, NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
+  Endings,
   PeerProtocol,
   type PeerTransport,
   type PeerUrls,
@@ -93,7 +94,7 @@ export const serve =
     Layer.unwrap(
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
         WsPeerServer.serve(identified(options, certified), routes).pipe(
-          Layer.provideMerge(server(host, port, () => listener(limits, certified, maxConnections), limits)),
+          Layer.provideMerge(server(host, port, (ended) => listener(limits, certified, maxConnections, ended), limits)),
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeWS.layerWebSocketConstructor))
         )
@@ -123,19 +124,34 @@ const identified = (options: WsPeerServer.Options, tls: PeerTls.Tls | undefined)
   tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
 
 /** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
-const server = (host: string, port: number, listen: () => ReturnType<typeof listener>, limits: Limits.Limits) =>
-  NodeHttpServer.layer(listen, {
-    host,
-    port,
-    gracefulShutdownTimeout: ReplicaServer.closeMillis,
-    websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
-  })
+const server = (
+  host: string,
+  port: number,
+  listen: (ended: Endings.Endings) => ReturnType<typeof listener>,
+  limits: Limits.Limits
+) =>
+  Layer.unwrap(
+    Effect.map(Endings.make, (ended) =>
+      NodeHttpServer.layer(() => listen(ended), {
+        host,
+        port,
+        gracefulShutdownTimeout: ReplicaServer.closeMillis,
+        websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
+      })
+    )
+  )
 
-const listener = (limits: Limits.Limits, tls: PeerTls.Tls | undefined, maxConnections: number | undefined) =>
+const listener = (
+  limits: Limits.Limits,
+  tls: PeerTls.Tls | undefined,
+  maxConnections: number | undefined,
+  ended: Endings.Endings
+) =>
   ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
     ServerLimits.bodiesOf(limits),
-    maxConnections
+    maxConnections,
+    ended
   )
 
 /** With TLS, whoever answers a connection has to be the peer that was called. */

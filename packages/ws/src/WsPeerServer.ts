@@ -4,6 +4,7 @@
  */
 import { Limits, type ReplicaId } from "@quorum/core"
 import {
+  Endings,
   PeerCaller,
   PeerChannel,
   PeerFrame,
@@ -59,6 +60,7 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const secret = yield* PeerSecret.PeerSecret
       const turnAway = yield* Refusals.make
+      const ended = yield* Endings.make
       const called = (request: HttpServerRequest.HttpServerRequest) => {
         if (request.headers["upgrade"]?.toLowerCase() !== "websocket") return Effect.succeed(upgradeRequired)
         const address = Option.getOrUndefined(request.remoteAddress)
@@ -69,6 +71,7 @@ export const layer = ({ identify }: Options = {}): Layer.Layer<
             handler,
             maxBytes,
             (reason) => turnAway(reason, address),
+            () => ended("unread", address),
             secret === undefined ? undefined : PeerChannel.door(secret, 1)
           )
         ).pipe(
@@ -106,6 +109,7 @@ const serveOn = (
   handler: PeerHandler.PeerHandler["Service"],
   maxBytes: number,
   turnAway: (reason: Refusals.Reason) => Effect.Effect<void>,
+  unread: () => void,
   door: PeerChannel.Door | undefined
 ) =>
   Effect.gen(function* () {
@@ -124,7 +128,10 @@ const serveOn = (
       const answer = PeerHandler.answer(handler, message)
       yield* slots.take(1)
       // Whoever does not read its answers gets no more of them.
-      if (ServerLimits.endUnread(source, maxUnread * maxBytes)) return "ended"
+      if (ServerLimits.endUnread(source, maxUnread * maxBytes)) {
+        unread()
+        return "ended"
+      }
       // Started in the order of the requests, so that pushes take effect in the order in which they were made.
       yield* Effect.forkIn(
         (isSealed ? PeerHandler.provenBy(sealed.caller)(answer) : answer).pipe(

@@ -87,6 +87,11 @@ export type ReplicaEvent =
       readonly reason: string
       readonly address: string | undefined
     }
+  /**
+   * The server of this replica ended a connection that cost more than it may. `reason` is of `Endings`, `address` that of
+   * who had it, where the transport knows it.
+   */
+  | { readonly _tag: "ConnectionEnded"; readonly reason: string; readonly address: string | undefined }
   /** A peer has refused another live process that goes by the id of this replica. */
   | { readonly _tag: "RivalRefused"; readonly peer: ReplicaId; readonly run: RunId }
   /** A peer's clock minus this replica's, from the four timestamps of a handshake. */

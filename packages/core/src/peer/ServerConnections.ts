@@ -7,6 +7,7 @@
  * are served stay; of the others the oldest, since whoever means it asks at once. Peers that have proved to be members
  * are not counted.
  */
+import * as Endings from "./Endings.ts"
 import * as Pool from "./internal/Pool.ts"
 
 /** How many connections of clients there may be unless that is said. Each costs a file descriptor. */
@@ -40,8 +41,8 @@ export const proved = (source: object): void => {
   if (typeof socket === "object" && socket !== null) members.add(socket)
 }
 
-/** Bounds the connections of one server. */
-export const make = (clients: number = maxClients): ServerConnections => {
+/** Bounds the connections of one server, and tells which it ended. */
+export const make = (clients: number = maxClients, ended: Endings.Endings = Endings.untold): ServerConnections => {
   const live = new Map<string, Connection>()
   const pools = {
     silent: Pool.make(maxSilent, "oldest"),
@@ -49,11 +50,13 @@ export const make = (clients: number = maxClients): ServerConnections => {
     unproven: Pool.make(maxUnproven, "oldest")
   }
 
-  const put = (pool: Pool.Pool, key: string, connection: Connection): void => {
-    const loser = pool.add(key, connection.remoteAddress ?? "")
+  const put = (kind: keyof typeof pools, key: string, connection: Connection): void => {
+    const loser = pools[kind].add(key, connection.remoteAddress ?? "")
     const lost = loser === undefined ? undefined : live.get(loser)
     // Some have proved since they were taken that they are of members.
-    if (lost !== undefined && !members.has(lost)) lost.destroy()
+    if (lost === undefined || members.has(lost)) return
+    ended(`too_many_${kind}`, lost.remoteAddress)
+    lost.destroy()
   }
 
   /** A connection over TLS is another object than the one that it goes over, and has the same key. */
@@ -72,7 +75,7 @@ export const make = (clients: number = maxClients): ServerConnections => {
       const key = keyOf(connection)
       if (key === undefined) return
       watch(key, connection)
-      put(pools.silent, key, connection)
+      put("silent", key, connection)
     },
     asked: (connection, ofPeers) => {
       const key = keyOf(connection)
@@ -81,10 +84,10 @@ export const make = (clients: number = maxClients): ServerConnections => {
       pools.silent.remove(key)
       // What has asked as a client stays one of them.
       if (ofPeers) {
-        if (!pools.clients.has(key)) put(pools.unproven, key, connection)
+        if (!pools.clients.has(key)) put("unproven", key, connection)
       } else {
         pools.unproven.remove(key)
-        put(pools.clients, key, connection)
+        put("clients", key, connection)
       }
     }
   }

@@ -4,6 +4,7 @@
  */
 
 import * as Limits from "../log/Limits.ts"
+import * as Endings from "./Endings.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as ServerConnections from "./ServerConnections.ts"
 
@@ -94,12 +95,21 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
  * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
  * connections ended: the last of them, so that those under way are taken. So many connections as {@link ServerConnections}
- * lets be are kept, `clients` of them of clients.
+ * lets be are kept, `clients` of them of clients. Which it ended is told.
  */
-export const limit = <A extends NodeServer>(server: A, bodies: Bodies = bodiesOf(), clients?: number): A => {
+export const limit = <A extends NodeServer>(
+  server: A,
+  bodies: Bodies = bodiesOf(),
+  clients?: number,
+  ended: Endings.Endings = Endings.untold
+): A => {
   const waiting = new WeakMap<object, number>()
   const underWay = { clients: 0, peers: 0 }
-  const connections = ServerConnections.make(clients)
+  const connections = ServerConnections.make(clients, ended)
+  const endFor = (reason: Endings.Reason, socket: ServerConnections.Connection): void => {
+    ended(reason, socket.remoteAddress)
+    socket.destroy()
+  }
   const asked = ({ socket, url }: Pick<NodeRequest, "url" | "socket">): void =>
     connections.asked(socket, url === "/peer")
   server.prependListener("connection", connections.opened)
@@ -109,15 +119,15 @@ export const limit = <A extends NodeServer>(server: A, bodies: Bodies = bodiesOf
     asked(request)
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
-    if (count > maxPipelined) return void socket.destroy()
+    if (count > maxPipelined) return endFor("too_many_requests", socket)
     response.once("close", () => void waiting.set(socket, waiting.get(socket)! - 1))
     if (request.complete) return
     const whose = request.url === "/peer" ? "peers" : "clients"
     const bytes = claimOf(request, bodies.largest)
-    if (underWay[whose] + bytes > bodies.together) return void socket.destroy()
+    if (underWay[whose] + bytes > bodies.together) return endFor("too_many_bodies", socket)
     underWay[whose] += bytes
     request.once("close", () => void (underWay[whose] -= bytes))
-    limitBody(request)
+    limitBody(request, () => endFor("slow_body", socket))
   })
   return server
 }
@@ -137,7 +147,8 @@ const claimOf = (request: NodeRequest, largest: number): number => {
   return length >= 0 ? Math.min(length, most) : most
 }
 
-const limitBody = (request: NodeRequest): void => {
+/** Looks at a body until it has come, and has its connection ended when it does not. */
+const limitBody = (request: NodeRequest, end: () => void): void => {
   const { socket } = request
   const isLines = sendsLines(request)
   let received = socket.bytesRead
@@ -145,7 +156,9 @@ const limitBody = (request: NodeRequest): void => {
     if (request.complete) return clearInterval(timer)
     const isComing = socket.bytesRead > received || request.readableLength > 0
     received = socket.bytesRead
-    if (!isLines || !isComing) socket.destroy()
+    if (isLines && isComing) return
+    clearInterval(timer)
+    end()
   }, bodyMillis)
   request.once("close", () => clearInterval(timer))
 }

@@ -85,7 +85,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
   const losses = counters("peerLosses")
   const rejections = counters("peerRejections")
   const caughtUp = { entries: counters("catchUpEntries"), size: counters("catchUpSize") }
-  // The reasons are words of the protocol, of which there are few.
+  // The reasons are words of ours, of which there are few.
   const refused = {
     incoming: onDemand((reason) =>
       series.counter("handshakesRefused", { "quorum.direction": "incoming", "error.type": reason })
@@ -94,6 +94,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
       series.counter("handshakesRefused", { "quorum.direction": "outgoing", "error.type": reason })
     )
   }
+  const ended = onDemand((reason) => series.counter("connectionsEnded", { "error.type": reason }))
   const merge = { duration: series.histogram("mergeDuration"), keys: series.counter("mergeKeys") }
   const links = new Map<string, string>()
   for (const { link, replica } of status.peers) {
@@ -144,6 +145,8 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
       }
       case "HandshakeRefused":
         return refused[event.direction](event.reason).add(1)
+      case "ConnectionEnded":
+        return ended(event.reason).add(1)
       case "SkewMeasured":
         return skew(event.peer)?.record(Math.abs(event.skewMillis) / 1000, 1)
       case "CaughtUp":

@@ -117,6 +117,13 @@ export const peerDefinitions = define({
     attributes: ["quorum.direction", "error.type"],
     help: "Handshakes that were refused: ours by a peer (outgoing), or a caller's here (incoming)."
   },
+  connectionsEnded: {
+    name: "quorum.connections.ended",
+    kind: "counter",
+    unit: "{connection}",
+    attributes: ["error.type"],
+    help: "Connections that the server of this replica ended, by the bound that they were beyond."
+  },
   catchUpEntries: {
     name: "quorum.catch_up.entries",
     kind: "counter",

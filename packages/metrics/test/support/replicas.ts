@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Entry, QuorumPolicy } from "@quorum/core"
 import type { PeerTransport } from "@quorum/core/adapter"
-import { PeerHandler, PeerMethods } from "@quorum/core/adapter"
+import { Endings, PeerHandler, PeerMethods } from "@quorum/core/adapter"
 import { FaultyReplicaStore, ReplicaSetRig } from "@quorum/testing"
 import { type Definitions, Prometheus, ReplicaMetrics } from "../../src/index.ts"
 import { definitions, prometheus } from "../../src/Definitions.ts"
@@ -40,6 +40,8 @@ export const make = Effect.gen(function* () {
     })
     const text = () => Prometheus.format(context)
     return {
+      /** Tells that a connection was ended, as the server of the replica does. */
+      ended: yield* Effect.provideContext(Endings.make, context),
       writer,
       records,
       handler: Context.get(context, PeerHandler.PeerHandler),
