@@ -43,6 +43,7 @@ const forgetful: Store = {
   damaged: () => [],
   check: (_, after) => Effect.succeed(after),
   replace: () => Effect.void,
+  space: Effect.succeed({ taken: 0, free: 0 }),
   cut: (log) => Effect.succeed(Watermark.none(log))
 }
 

@@ -2,7 +2,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Backup, Entry, ReplicaId, ReplicaSet } from "@quorum/core"
-import { ReplicaStore } from "@quorum/core/adapter"
+import { EntryBatch, ReplicaStore } from "@quorum/core/adapter"
 import { ReplicaSetRig } from "@quorum/testing"
 import { Context, Effect, Fiber, Option, type Scope } from "effect"
 import * as fs from "node:fs"
@@ -44,6 +44,23 @@ const valueOf = ({ records }: ReplicaSetRig.Running, key: string, consistency: "
 
 const backup = ({ context }: ReplicaSetRig.Running, file: string, onProgress?: Backup.OnProgress) =>
   Context.get(context, Backup.Backup).toFile(file, onProgress)
+
+/** The entries that a store has, by log and sequence, and the chain at the end. */
+const contentOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
+  const logs = new Map<string, { readonly end: string; readonly bytes: Map<number, string> }>()
+  for (const { chain, log, seq } of yield* store.watermarks) {
+    const bytes = new Map<number, string>()
+    for (let at = 0; at < seq;) {
+      const page = Option.getOrThrow(yield* store.read(log, at, 1 << 20))
+      EntryBatch.forEach(page, (place, offset) => {
+        bytes.set(place, Buffer.from(page.bytes.subarray(offset, Entry.endUnsafe(page.bytes, offset))).toString("hex"))
+      })
+      at = EntryBatch.last(page)
+    }
+    logs.set(log, { end: chain, bytes })
+  }
+  return logs
+})
 
 /** Restores a file into a new folder. */
 const restored = Effect.fnUntraced(function* (file: string, id: string) {
@@ -98,6 +115,65 @@ describe("a backup", () => {
           }
           yield* put(replicas[1]!, "k3", "after")
           assert.strictEqual(yield* valueOf(replicas[2]!, "k3"), "after")
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "of a replica of which something is erased has what is left, and is restored as often as one likes",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "set.backup")
+          // More than is read at once.
+          const value = "x".repeat(5000)
+          const made = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { replicas, rig } = yield* set()
+              const [a, b] = replicas as [ReplicaSetRig.Running, ReplicaSetRig.Running]
+              for (let i = 0; i < 120; i++) yield* put(a, `k${i % 10}`, `${i} ${value}`)
+              const store = rig.store("b")
+              const { log, seq } = b.status().vector.find((head) => head.seq >= 120)!
+              const erase = (from: number, to: number) =>
+                Effect.gen(function* () {
+                  for (let at = from - 1; at < to;) {
+                    const page = EntryBatch.upTo(Option.getOrThrow(yield* store.read(log, at, 1 << 16)), to)
+                    yield* store.replace(EntryBatch.erase(page, () => "superseded"))
+                    at = EntryBatch.last(page)
+                  }
+                })
+              yield* erase(4, 9)
+              yield* erase(20, seq - 10)
+              return { summary: yield* backup(b, file), held: yield* contentOf(store) }
+            })
+          )
+          assert.deepStrictEqual(yield* Backup.verify(file), made.summary)
+          for (let time = 0; time < 2; time++) {
+            const folder = yield* tempFolder
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                const store = yield* open(folder, "b")
+                const seen: Array<number> = []
+                for (let again = 0; again <= time; again++) {
+                  const restore = Backup.restore(file, (done, all) => seen.push(done / all))
+                  assert.deepStrictEqual(
+                    yield* Effect.provideService(restore, ReplicaStore.ReplicaStore, store),
+                    made.summary
+                  )
+                }
+                assert.strictEqual(seen.at(-1), 1)
+                assert.deepStrictEqual(yield* contentOf(store), made.held)
+              })
+            )
+          }
+          const folders = yield* Effect.forEach(ids, (id) => restored(file, id))
+          const { replicas } = yield* set(folders)
+          for (const replica of replicas) {
+            for (let key = 0; key < 10; key++) {
+              assert.strictEqual(yield* valueOf(replica, `k${key}`, "linearizable"), `${110 + key} ${value}`)
+            }
+          }
         })
       ),
     60_000

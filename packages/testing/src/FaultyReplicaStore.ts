@@ -93,6 +93,7 @@ export const make = (
     read: (log, after, maxBytes) => unlessRefused(store.read(log, after, maxBytes)),
     chainAt: (log, seq) => unlessRefused(store.chainAt(log, seq)),
     watermarks: unlessRefused(store.watermarks),
+    space: unlessRefused(store.space),
     check: (log, after, maxBytes) => unlessRefused(store.check(log, after, maxBytes)),
     replace: (batch) => unlessRefused(store.replace(batch)),
     cut: (log, after) => unlessRefused(store.cut(log, after))

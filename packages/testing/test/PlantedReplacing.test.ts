@@ -15,6 +15,7 @@ const again = "a log is erased piece by piece, and what was erased before goes w
 const beyond = "a batch that reaches beyond the end is an append too, also where the end is among what is erased in it"
 const refused = "a batch that does not fit is refused, and changes nothing"
 const kept = "of what is sound nothing is put back that was erased, and a batch that is held as it is changes nothing"
+const room = "what is erased leaves room: the store is smaller, or says that it is free"
 const meanwhile = "entries are appended and read while others are erased"
 const model = "replacing does what a simple model does, whatever is appended, erased and brought"
 
@@ -30,7 +31,8 @@ describe("the cases of replacing in the store suite find", { concurrent: true },
     [refused, /./],
     [kept, /AssertionError/],
     [meanwhile, /AssertionError/],
-    [model, /./]
+    [model, /./],
+    [room, /AssertionError/]
   ])
 
   planted(

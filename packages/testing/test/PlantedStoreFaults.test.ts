@@ -191,6 +191,7 @@ const overwriting = (first: Store): Store => {
     watermarks: Effect.suspend(() => current.watermarks),
     damaged: () => [],
     check: first.check,
+    space: first.space,
     replace: first.replace,
     cut: first.cut
   }

@@ -75,6 +75,14 @@ export const Doubt = Schema.Literals(["none", "other_boot", "sync_failed", "othe
 /** What a store may not know at the start. */
 export type Doubt = typeof Doubt.Type
 
+/** How much room a store takes, in bytes. */
+export interface Space {
+  /** All of it, as the file system sees it: free room included, what waits to be moved into the files not. */
+  readonly taken: number
+  /** What is free in it, and used before more is taken. */
+  readonly free: number
+}
+
 /**
  * The note in which a store that is in doubt says, before anybody else can, that something may be missing that was
  * acknowledged: `blank` or `lost`. Its replica empties it when that is no longer so.
@@ -178,6 +186,8 @@ export class ReplicaStore extends Context.Service<
      * Of a log that ends there, or before, nothing is.
      */
     readonly cut: (log: LogId.LogId, after?: number) => Effect.Effect<Watermark.Watermark, StoreError>
+    /** How much room the logs and notes take where they are stored. Cheap enough to be asked every second. */
+    readonly space: Effect.Effect<Space, StoreError>
     /**
      * How long the last append took to make its entries durable once they were handed over, in milliseconds: a part of
      * the append. Absent where a store does not know it apart.
@@ -320,6 +330,11 @@ export const makeMemory = (identity: {
           return Effect.succeed(headOf(log))
         }),
       damaged: damage.all,
+      space: Effect.sync(() => {
+        let taken = 0
+        for (const batches of logs.values()) for (const { bytes } of batches) taken += bytes.length
+        return { taken, free: 0 }
+      }),
       damage: (log, seq) => {
         const batches = logs.get(log)!
         const element = EntryBatch.take(EntryBatch.after(batches[Batches.indexOf(batches, seq)]!, seq - 1), 1)

@@ -24,6 +24,8 @@ export interface Environment {
    * handed over takes place, whether it is waited for or not.
    */
   readonly commit: (write: () => void) => Effect.Effect<void, unknown>
+  /** How much room it takes. */
+  readonly space: () => ReplicaStore.Space
   /** Ends it, once all that was handed over has taken place. */
   readonly close: () => Promise<void>
 }
@@ -44,8 +46,14 @@ export const open = (file: string, { sync }: { readonly sync: boolean }): Enviro
     keyEncoding: "binary",
     pageSize
   })
+  const tables = new Map<string, Table>()
+  const table = (name: string): Table => {
+    const known = tables.get(name) ?? root.openDB({ name, encoding: "binary", keyEncoding: "binary" })
+    tables.set(name, known)
+    return known
+  }
   return {
-    table: (name) => root.openDB({ name, encoding: "binary", keyEncoding: "binary" }),
+    table,
     // What becomes of it says the commit.
     put: (table, key, value) => void table.put(key, value).catch(() => undefined),
     remove: (table, key) => void table.remove(key).catch(() => undefined),
@@ -55,6 +63,13 @@ export const open = (file: string, { sync }: { readonly sync: boolean }): Enviro
         // Reads look at what was committed from here on.
         Effect.sync(() => root.resetReadTxn())
       ),
+    space: () => {
+      const { free, lastPageNumber, root: names } = root.getStats() as Stats
+      let used = 2 + pagesOf(free) + pagesOf(names)
+      for (const each of tables.values()) used += pagesOf(each.getStats() as Stats)
+      const taken = lastPageNumber + 1
+      return { taken: taken * pageSize, free: Math.max(0, taken - used) * pageSize }
+    },
     close: () => root.close()
   }
 }
@@ -111,6 +126,22 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How many pages of each kind a tree has. */
+interface Tree {
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+/** What LMDB says of a table and of its environment: also the tree of the tables' names, and that of what is free. */
+interface Stats extends Tree {
+  readonly root: Tree
+  readonly free: Tree
+  readonly lastPageNumber: number
+}
+
+const pagesOf = (tree: Tree): number => tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages
 
 /** Waits for a commit; why it failed comes in a promise of its own. */
 const committed = async (batch: Promise<unknown>): Promise<void> => {

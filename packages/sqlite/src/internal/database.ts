@@ -106,6 +106,12 @@ export const checkpoint = (db: DatabaseSync): boolean => {
  */
 export const shrink = (db: DatabaseSync): void => db.exec("PRAGMA incremental_vacuum")
 
+/** How much room a file takes, with what is in its write-ahead log and not moved yet, and how much of that is free. */
+export const spaceOf = (db: DatabaseSync): ReplicaStore.Space => {
+  const found = db.prepare("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count").get()
+  return { taken: Number(found?.["page_count"]) * 4096, free: Number(found?.["freelist_count"]) * 4096 }
+}
+
 /** Whether something failed because a file could not be made longer. */
 export const isFull = (cause: unknown): boolean => noRoom.has(resultCode(cause))
 

@@ -196,6 +196,13 @@ export const isFlipped = ({ flipped }: Content, log: LogId.LogId, seq: number): 
 export const isUnaware = ({ content: { incarnation }, openedAt, putBack }: Disk, now: number): boolean =>
   putBack !== undefined && now < openedAt + 3000 && (incarnation === putBack || LogId.goesOn(putBack, incarnation))
 
+/** The bytes of what is held durably. */
+export const bytesOf = ({ logs }: Content): number => {
+  let sum = 0
+  for (const batches of logs.values()) for (const { bytes } of batches) sum += bytes.length
+  return sum
+}
+
 /** Whether anything on a disk is damaged. */
 export const isDamaged = ({ content }: Disk): boolean => content.flipped.size > 0
 

@@ -77,6 +77,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
       }),
     watermarks: Effect.sync(() => Array.from(content.logs.keys(), (log) => Disk.headOf(content, log))),
     damaged: () => disk.found,
+    space: Effect.sync(() => ({ taken: Disk.bytesOf(content), free: 0 })),
     check: (log, after, maxBytes) => Effect.sync(() => damage.check(log, after, maxBytes)),
     replace: (batch) =>
       device.write(false, device.syncMillis(), (): Replaced => {

@@ -5,7 +5,7 @@ import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Fiber, Option, Result } from "effect"
 import * as Conformance from "../../Conformance.ts"
 import type { StorePlace } from "../../StorePlace.ts"
-import { following, head, pieces, range, source } from "../entries.ts"
+import { first, following, head, pieces, range, source } from "../entries.ts"
 import { logA, logB, open, using } from "./rig.ts"
 
 type Store = ReplicaStore.ReplicaStore["Service"]
@@ -224,6 +224,38 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
           yield* store.replace(all)
           yield* store.replace(left)
           yield* holds(store, left)
+        })
+      )
+    })
+  ),
+
+  Conformance.make(
+    "what is erased leaves room: the store is smaller, or says that it is free",
+    Effect.gen(function* () {
+      const large = first(
+        logA,
+        Array.from({ length: 500 }, (_, i) => Entry.put("ns", `k${i}`, new Uint8Array(2000)))
+      )
+      const used = ({ space }: Store) =>
+        Effect.map(space, ({ free, taken }) => {
+          assert.isTrue(free >= 0 && free <= taken)
+          return taken - free
+        })
+      const before = yield* using(({ store }) => Effect.andThen(store.append(large), used(store)))
+      assert.isAtLeast(before, large.bytes.length)
+      const after = yield* using(({ store }) =>
+        Effect.gen(function* () {
+          for (const batch of pieces(large, 100)) yield* store.replace(without(batch, places(1, 490)))
+          return yield* used(store)
+        })
+      )
+      assert.isBelow(after, before / 4)
+      // What comes next takes that room, where it was not given back.
+      yield* using(({ store }) =>
+        Effect.gen(function* () {
+          const { taken } = yield* store.space
+          yield* store.append(following(EntryBatch.watermark(large), [Entry.put("ns", "k", new Uint8Array(100_000))]))
+          assert.isBelow((yield* store.space).taken, Math.max(taken, before) + 100_000)
         })
       )
     })
