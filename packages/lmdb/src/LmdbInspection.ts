@@ -71,12 +71,15 @@ const copied = (file: string): Effect.Effect<string, ReplicaStore.StoreError, Sc
   )
 
 const opened = (file: string, copy: string): Effect.Effect<Opened, ReplicaStore.StoreError, Scope.Scope> =>
-  Effect.acquireRelease(
-    attempt(file, () => {
-      const environment = Environment.open(copy, { sync: false })
-      return { environment, guard: Guard.make(copy, environment) }
-    }),
-    ({ guard }) => guard.close
+  Effect.andThen(
+    Environment.check(copy, file),
+    Effect.acquireRelease(
+      attempt(file, () => {
+        const environment = Environment.open(copy, { sync: false })
+        return { environment, guard: Guard.make(copy, environment) }
+      }),
+      ({ guard }) => guard.close
+    )
   )
 
 /** What the store says of itself. */
@@ -129,7 +132,10 @@ const indexOf = (
   const { boot, logs, noted } = store
   const heads = new Map<string, number>(logs.map(({ log, seq }) => [log, seq]))
   return Effect.acquireUseRelease(
-    attempt(file, () => IndexTables.make(copy)),
+    Effect.andThen(
+      Environment.check(copy, file),
+      attempt(file, () => IndexTables.make(copy))
+    ),
     ({ service, whyUnusable }) =>
       Effect.map(service.progress, (covered): StoreInspection.InspectedIndex => {
         const why = whyUnusable(store, noted, boot, heads)?.replaceAll(copy, file)

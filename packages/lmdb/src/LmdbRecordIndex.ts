@@ -138,7 +138,10 @@ const open = Effect.fnUntraced(function* (
   const noted = Option.getOrElse(yield* store.note(note), () => "")
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))
   const attempt = <A>(f: () => A) => Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
-  const tables = attempt(() => IndexTables.make(file))
+  const tables = Effect.andThen(
+    Environment.check(file),
+    attempt(() => IndexTables.make(file))
+  )
   const found = yield* Effect.result(tables)
   const why = Result.isFailure(found)
     ? found.failure.reason === "corrupt"

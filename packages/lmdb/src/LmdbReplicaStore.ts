@@ -52,9 +52,10 @@ export const make = Effect.fnUntraced(function* (
     }),
     (unlock) => Effect.sync(unlock)
   )
+  yield* attempt(() => Files.sync(file))
+  yield* Environment.check(file)
   const { environment, guard } = yield* Effect.acquireRelease(
     attempt(() => {
-      Files.sync(file)
       const environment = Environment.open(file, { sync: true })
       return { environment, guard: Guard.make(file, environment) }
     }),

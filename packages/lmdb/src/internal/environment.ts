@@ -7,7 +7,9 @@
 import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import { type Database, open as openLmdb, type RootDatabase } from "lmdb"
+import * as fs from "node:fs"
 import * as Files from "./files.ts"
+import * as Pages from "./pages.ts"
 
 /** A table: keys in the order of their bytes. */
 export type Table = Database<Buffer, Buffer>
@@ -30,10 +32,18 @@ export interface Environment {
   readonly close: () => Promise<void>
 }
 
-/** Opens an environment, or creates it. Without `sync` nothing in it is durable before it is closed and synced. */
+/**
+ * Looks whether the pages of a file are in order, which has to be done before it is opened. A file that is not there is.
+ * Fails with `corrupt` where they are not; `name` is what the file is called then.
+ */
+export const check = (file: string, name = file): Effect.Effect<void, ReplicaStore.StoreError> =>
+  Effect.suspend(() =>
+    fs.existsSync(file) ? Effect.mapError(Pages.check(file, pageSize), (cause) => storeError(name, cause)) : Effect.void
+  )
+
+/** Opens an environment that was checked. Without `sync` nothing in it is durable before it is closed and synced. */
 export const open = (file: string, { sync }: { readonly sync: boolean }): Environment => {
   Files.prepare(file)
-  Files.checkBeginning(file, pageSize)
   const root: RootDatabase<Buffer, Buffer> = openLmdb({
     path: file,
     noSubdir: true,
@@ -111,7 +121,7 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     return fail("locked", `another process has the folder of ${file} open; stop it, or choose another folder`)
   }
   if (noRoom.has(codeOf(cause))) return diskFull(file, cause)
-  if (cause instanceof Files.Unreadable || unreadable.has(codeOf(cause))) {
+  if (cause instanceof Pages.Unreadable || unreadable.has(codeOf(cause))) {
     return fail("corrupt", `${file} is damaged (${message}); restore it, or delete it and let the peers fill a new one`)
   }
   switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {

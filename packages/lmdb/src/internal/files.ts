@@ -37,34 +37,6 @@ export const sync = (file: string): void => {
   syncFolder(path.dirname(file))
 }
 
-/** A file that LMDB did not write, or of which it would find neither beginning. */
-export class Unreadable extends Error {}
-
-/**
- * Looks at the two pages that LMDB begins with, one of which says where all else is: on a file without them LMDB does not
- * fail but ends the process. An empty file is a new one. (`MDB_page` and `MDB_meta` in the `mdb.c` of `lmdb`: a page's
- * number, its transaction, padding and flags, then a magic number, and later the last page and the number of the commit.)
- *
- * A file that is shorter than the last commit says was cut off, and to look behind its end would end the process as well:
- * it is made as long again, by zeros, which LMDB finds not to be its pages.
- */
-export const checkBeginning = (file: string, pageSize: number): void => {
-  const descriptor = fs.openSync(file, "r")
-  try {
-    const pages = Buffer.alloc(2 * pageSize)
-    const read = fs.readSync(descriptor, pages, 0, pages.length, 0)
-    if (read === 0) return
-    const isMeta = (at: number) => pages.readUInt16LE(at + 18) === metaFlag && pages.readUInt32LE(at + 24) === metaMagic
-    if (read < pages.length || !isMeta(0) || !isMeta(pageSize)) throw new Unreadable(`${file} is no file of LMDB`)
-    const newest = pages.readBigUInt64LE(152) < pages.readBigUInt64LE(pageSize + 152) ? pageSize : 0
-    const bytes = (Number(pages.readBigUInt64LE(newest + 144)) + 1) * pageSize
-    if (!Number.isSafeInteger(bytes)) throw new Unreadable(`${file} does not say how long it is`)
-    if (fs.fstatSync(descriptor).size < bytes) fs.truncateSync(file, bytes)
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
 /** How many bytes of room the disk of a file has for this user. */
 export const roomIn = (file: string): number => {
   const { bavail, bsize } = fs.statfsSync(path.dirname(file))
@@ -127,9 +99,6 @@ export const watchPlace = (file: string): (() => boolean) => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-const metaFlag = 0x08
-const metaMagic = 0xbeefc0de
 
 /** Creates a folder and those above it, each durably, with nobody else let in. */
 const makeFolder = (folder: string): void => {

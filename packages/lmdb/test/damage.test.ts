@@ -1,0 +1,26 @@
+/**
+ * Damage of real files under a whole replica set: bits, pages and ends of them. LMDB would end the process on many of them.
+ *
+ * `QUORUM_DAMAGE_ROUNDS=2000 npx -y pnpm@12 --filter @quorum/lmdb exec vitest run test/damage.test.ts` is the long form;
+ * `QUORUM_DAMAGE_SEED` begins elsewhere.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { FileDamage } from "@quorum/testing/node"
+import { Effect } from "effect"
+import { open } from "./support/store.ts"
+
+const rounds = Number(process.env["QUORUM_DAMAGE_ROUNDS"] ?? 24)
+const firstSeed = Number(process.env["QUORUM_DAMAGE_SEED"] ?? 1)
+
+describe("L60 DamageIsLocal: damage of files of LMDB under a replica set", () => {
+  it.live(
+    `is found and mended, or told at the start: ${rounds} rounds`,
+    () =>
+      Effect.gen(function* () {
+        const outcome = yield* FileDamage.rounds({ open, file: "log.mdb", beside: ["log.mdb-lock"] }, rounds, firstSeed)
+        yield* Effect.log(`${rounds} rounds: ${JSON.stringify(outcome)}`)
+        assert.isAbove(outcome.mended + outcome.all, rounds / 4)
+      }),
+    { timeout: 60_000 + rounds * 5000 }
+  )
+})
