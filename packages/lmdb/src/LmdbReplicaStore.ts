@@ -14,6 +14,7 @@ import * as Guard from "./internal/guard.ts"
 import * as HeldLog from "./internal/heldLog.ts"
 import * as Mending from "./internal/mending.ts"
 import * as Notes from "./internal/notes.ts"
+import * as Shrinking from "./internal/shrinking.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
 export interface Options {
@@ -54,16 +55,25 @@ export const make = Effect.fnUntraced(function* (
   )
   yield* attempt(() => Files.sync(file))
   yield* Environment.check(file)
-  const { environment, guard } = yield* Effect.acquireRelease(
+  const opened = Effect.acquireRelease(
     attempt(() => {
       const environment = Environment.open(file, { sync: true })
-      return { environment, guard: Guard.make(file, environment) }
+      const guard = Guard.make(file, environment)
+      return { environment, guard, notes: Notes.make(environment, guard) }
     }),
     ({ guard }) => guard.close
   )
-  const notes = yield* guard.call(() => Effect.succeed(Notes.make(environment, guard)))
-  const settled = yield* settle(file, guard, notes, asked, draw, boot)
-  return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, settled, draw)))
+  const isLeft = yield* attempt(() => Shrinking.removeLeft(file))
+  const first = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const { environment, guard, notes } = yield* opened
+      const settled = yield* settle(file, guard, notes, asked, draw, boot)
+      return { settled, isCopied: !isLeft && (yield* Shrinking.copy(file, environment)) }
+    })
+  )
+  if (first.isCopied) yield* attempt(() => Shrinking.putInPlace(file))
+  const { environment, guard, notes } = yield* opened
+  return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, first.settled, draw)))
 })
 
 /** {@link make} as a layer. */

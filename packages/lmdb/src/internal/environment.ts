@@ -28,6 +28,8 @@ export interface Environment {
   readonly commit: (write: () => void) => Effect.Effect<void, unknown>
   /** How much room it takes. */
   readonly space: () => ReplicaStore.Space
+  /** Copies all of it but what is free into a new file, not durably, and not on the event loop. */
+  readonly copyTo: (file: string) => Effect.Effect<void, unknown>
   /** Ends it, once all that was handed over has taken place. */
   readonly close: () => Promise<void>
 }
@@ -76,10 +78,11 @@ export const open = (file: string, { sync }: { readonly sync: boolean }): Enviro
     space: () => {
       const { free, lastPageNumber, root: names } = root.getStats() as Stats
       let used = 2 + pagesOf(free) + pagesOf(names)
-      for (const each of tables.values()) used += pagesOf(each.getStats() as Stats)
+      for (const name of root.getKeys()) used += pagesOf(table(Buffer.from(name).toString()).getStats() as Stats)
       const taken = lastPageNumber + 1
       return { taken: taken * pageSize, free: Math.max(0, taken - used) * pageSize }
     },
+    copyTo: (to) => Effect.tryPromise({ try: () => root.backup(to, true), catch: (cause) => cause }),
     close: () => root.close()
   }
 }
