@@ -9,6 +9,7 @@ import * as FrontierIsHeld from "../src/internal/simulation/checks/FrontierIsHel
 import { checks } from "../src/internal/simulation/checks/index.ts"
 import * as NeverStandsStill from "../src/internal/simulation/checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
+import * as StableTimeIsStable from "../src/internal/simulation/checks/StableTimeIsStable.ts"
 import * as watching from "../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../src/internal/simulation/Disk.ts"
 import * as Evidence from "../src/internal/simulation/Evidence.ts"
@@ -171,6 +172,10 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
     b.logs.delete(logOf(0))
     const frontier = [{ log: logOf(0), seq: 1, head: 1, heldBackBy: [], since: null }]
     FrontierIsHeld.onFrontier(world, world.members[0]!, frontier)
+  },
+  StableTimeIsStable: ({ b, logOf, world }) => {
+    b.logs.delete(logOf(0))
+    StableTimeIsStable.onStable(world, { wallTime: epochMillis + 3_600_000, logical: 0 })
   },
   NoFalseDoubt: ({ a, world }) => {
     a.notes.set(Disk.blank, "lost")

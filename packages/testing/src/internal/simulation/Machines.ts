@@ -12,7 +12,7 @@ import {
   ReplicaSet,
   type ReplicaStatus
 } from "@quorum/core"
-import { PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Floor, PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Cause, Clock, Context, Effect, Exit, Layer, Logger, Random, References, Scheduler, Scope } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -62,6 +62,8 @@ export interface Setting {
   readonly members: ReadonlyArray<ReplicaId.ReplicaId>
   readonly policy: QuorumPolicy.QuorumPolicy | undefined
   readonly options: Replica.Options
+  /** How old a stamp may be, and how far floors are behind the time, in milliseconds. */
+  readonly horizonMillis: number
   readonly timeline: Timeline.Timeline
   readonly network: Network.Network
   readonly onFault: (fault: string) => void
@@ -129,12 +131,16 @@ export const isRecovering = ({ disk: { content, place } }: Machine): boolean =>
 /** Starts a process, unless there is one. It is of use when it has `services`. */
 export const start = (setting: Setting, machine: Machine): void => {
   if (machine.process !== undefined) return
-  const { members, network, onDefect, options, policy, trace } = setting
+  const { horizonMillis, members, network, onDefect, options, policy, trace } = setting
   const { id } = machine
   machine.runs++
   const owner = Timeline.owner(id)
   trace?.(id, `starts, run ${machine.runs}`)
-  const context = contextOf(setting, owner, machine.clock, `process ${id} ${machine.runs}`)
+  const context = Context.add(
+    contextOf(setting, owner, machine.clock, `process ${id} ${machine.runs}`),
+    Floor.StampHorizon,
+    horizonMillis
+  ) as Context.Context<never>
   const process: Process = {
     owner,
     context,

@@ -14,6 +14,7 @@ import * as Followers from "./Followers.ts"
 import * as History from "./History.ts"
 import * as Nemesis from "./Nemesis.ts"
 import * as Run from "./Run.ts"
+import * as StableTimeIsStable from "./checks/StableTimeIsStable.ts"
 import * as Workload from "./Workload.ts"
 import * as World from "./World.ts"
 
@@ -29,6 +30,8 @@ export interface Scenario {
   readonly ackTimeoutMillis: number
   /** Whether writes are promised to take effect in the order of real time, or in that of the clocks. */
   readonly order: "clock" | "real-time"
+  /** How old a stamp may be, in milliseconds; a day unless said. */
+  readonly horizonMillis?: number
   /** How the replicas really order writes, where that is not what is promised: to see that it is found. */
   readonly orderedBy?: "clock" | "real-time"
 }
@@ -80,13 +83,15 @@ export const draw = (seed: number, replicas?: number): Scenario => {
     skewMillis: dice.pick([0, 50, 2000, 20_000, 3_600_000]),
     drift: dice.pick([0, 0.0001, 0.01]),
     ackTimeoutMillis: dice.pick([2000, 2000, 10_000]),
-    order: dice.chance(0.15) ? "clock" : "real-time"
+    order: dice.chance(0.15) ? "clock" : "real-time",
+    // Stable time is behind by as much: where it is longer than the run, it never begins.
+    horizonMillis: dice.pick([200, 1000, 1000, 86_400_000])
   }
 }
 
 /** Runs a scenario. */
 export const run = (scenario: Scenario, isTraced = false): Outcome => {
-  const { ackTimeoutMillis, drift, orderedBy = scenario.order, replicas, seed, skewMillis } = scenario
+  const { ackTimeoutMillis, drift, horizonMillis, orderedBy = scenario.order, replicas, seed, skewMillis } = scenario
   const world = World.make({
     seed,
     replicas,
@@ -96,6 +101,7 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
       order: orderedBy
     },
     options: { namespaces: { weak: weakPolicy(replicas) } },
+    ...(horizonMillis === undefined ? {} : { horizonMillis }),
     skewMillis,
     drift,
     isTraced,
@@ -133,6 +139,7 @@ const play = Effect.fnUntraced(function* (world: World.World, history: History.H
   yield* Liveness.answers(world, history, workload.keys)
   yield* DecisionIsFinal.ask(world, history)
   FrontierIsHeld.atEnd(world)
+  StableTimeIsStable.onSample(world)
   yield* Effect.forEach(followers, (follower) => Followers.end(world, follower), { discard: true })
   const pages = yield* Effect.forEach(world.members, (id) => pageOf(world, id), { concurrency: "unbounded" })
   const evidence = Evidence.gather(world, history, pages, scenario)

@@ -73,6 +73,8 @@ export interface Options {
   readonly replicas: number
   readonly policy: QuorumPolicy.QuorumPolicy | undefined
   readonly options: Replica.Options
+  /** How old a stamp may be, in milliseconds; a day unless given. */
+  readonly horizonMillis?: number
   /** How wrong the clocks are at the beginning, in milliseconds at most; and how much too fast or slow they run. */
   readonly skewMillis: number
   readonly drift: number
@@ -132,6 +134,7 @@ export const make = (options: Options): World => {
     members,
     policy: options.policy,
     options: options.options,
+    horizonMillis: options.horizonMillis ?? 86_400_000,
     timeline,
     network,
     onFault: happened,

@@ -11,6 +11,7 @@ import * as FrontierIsHeld from "./FrontierIsHeld.ts"
 import * as NoFalseDoubt from "./NoFalseDoubt.ts"
 import * as NoPhantomAck from "./NoPhantomAck.ts"
 import * as RecoveringDoesNotVote from "./RecoveringDoesNotVote.ts"
+import * as StableTimeIsStable from "./StableTimeIsStable.ts"
 
 /** Looks at a message between replicas. */
 export const onPassing = (world: World, message: Passing): void => {
@@ -34,5 +35,6 @@ export const onSample = (world: World, isRare: boolean): void => {
   Bounded.onSample(world)
   if (!isRare) return
   FrontierIsHeld.onSample(world)
+  StableTimeIsStable.onSample(world)
   NoFalseDoubt.onSample(world)
 }
