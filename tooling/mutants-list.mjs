@@ -602,5 +602,66 @@ export const bugs = [
     find: "const isKept = before !== undefined && LogId.goesOn(",
     replace: "const isKept = before !== undefined && before.acked.size < 0 && LogId.goesOn(",
     kinds: ["put_back"]
+  },
+  {
+    name: "stable-of-own",
+    from: "malice",
+    says: "stable time is what a replica knows of itself alone",
+    file: "peer/StableTime.ts",
+    find: "frontier.holdings())",
+    replace: "new Map([[self, logs.vector()]]))"
+  },
+  {
+    name: "floor-reached-at-once",
+    from: "malice",
+    says: "stable time follows the floors, whoever holds what was held when they were given",
+    file: "peer/Floors.ts",
+    find: "(seqs.get(log) ?? 0) < seq)",
+    replace: "(seqs.get(log) ?? 0) < seq - 1e9)",
+    kinds: ["pair_partition", "slow_link"]
+  },
+  {
+    name: "former-life-unheld",
+    from: "malice",
+    says: "stable time waits for the logs of those that give floors, and not for those of former lives",
+    file: "peer/Floors.ts",
+    find: "[...vector, own].some(",
+    replace: "[own].some(",
+    kinds: ["replaced", "pair_partition"]
+  },
+  {
+    name: "floor-not-kept",
+    from: "malice",
+    says: "stamps at or below the floor are taken, whatever is told of it",
+    changes: [
+      {
+        file: "log/ReplicaLogs.ts",
+        find: "Result.flatMap(stamp(writes, orderOf), floor.check(orderOf))",
+        replace: "stamp(writes, orderOf)"
+      },
+      {
+        file: "write/internal/Stamped.ts",
+        find: "if (ageMillis > horizonMillis)",
+        replace: "if (ageMillis > 86_400_000)"
+      }
+    ]
+  },
+  {
+    name: "floor-forgotten",
+    from: "malice",
+    says: "a replica that is started again knows nothing of the floor that it gave",
+    changes: [
+      {
+        file: "log/Floor.ts",
+        find: "yield* store.note(note)",
+        replace: "yield* store.note(`no ${note}`)"
+      },
+      {
+        file: "write/internal/Stamped.ts",
+        find: "if (ageMillis > horizonMillis)",
+        replace: "if (ageMillis > 86_400_000)"
+      }
+    ],
+    kinds: ["crash"]
   }
 ]
