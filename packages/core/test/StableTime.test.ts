@@ -125,6 +125,8 @@ describe("a floor", () => {
       yield* a.logs.raiseFloor(at(70_000))
       yield* a.logs.raiseFloor(at(60_000))
       assert.deepStrictEqual(a.logs.floor(), at(70_000))
+      yield* TestClock.adjust(60_000)
+      yield* during(failure(a.writer.commit(put("early"), { stamp: stampAt(65_000) }), "TooOldToKnow"), 10)
       const { clock } = yield* during(a.writer.commit(put("1")), 10)
       assert.isTrue(HybridLogicalClock.compare(clock, at(70_000)) > 0)
     })
