@@ -154,6 +154,27 @@ describe("what is erased", () => {
       )
     })
   )
+
+  it.effect("leaves the end of a log where it was given up, with nothing after it yet", () =>
+    Effect.gen(function* () {
+      const folder = yield* filled(300, 10)
+      // Where a row ends, so that the part that goes on there is empty.
+      yield* using(folder, (store) => Effect.andThen(store.cut(logA, 270), erase(store, 260)))
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          const head = (yield* store.watermarks).find(({ log }) => log === logA)!
+          assert.strictEqual(head.seq, 270)
+          yield* erase(store, 270)
+          yield* store.append(batchAfter(head, Array<string>(30).fill(value)))
+        })
+      )
+      yield* using(folder, (store) =>
+        Effect.map(seqsOf(store), (seqs) =>
+          assert.deepStrictEqual(seqs, [...tenths(270), ...Array.from({ length: 30 }, (_, i) => 271 + i)])
+        )
+      )
+    })
+  )
 })
 
 describe("L60 a damaged page behind the tables", () => {
