@@ -174,8 +174,8 @@ export class ReplicaStore extends Context.Service<
      * small. It does what {@link decideReplace} says, and a batch that does not fit is refused and changes nothing.
      *
      * This is how damaged entries are mended, superseded ones erased, and erased ones taken over from another replica. The
-     * room that it frees is used again, or given back to the file system. The batch is at most of the size of a read, so
-     * that nothing waits for long.
+     * room that it frees is used again, or given back to the file system. A batch that is there already is of 128 KiB at
+     * most, so that nothing waits for long.
      */
     readonly replace: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, AppendGap | AppendDrift | StoreError>
     /**
