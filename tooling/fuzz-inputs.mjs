@@ -147,10 +147,22 @@ const types = [
   "multipart/form-data; boundary=x"
 ]
 
+/** JSON that is much to take apart for its length, by itself or where JSON of any kind may stand. */
+const costly = (roll) => {
+  const count = roll.of([63, 65, 1000, 20_000])
+  const json = roll.of([
+    "[".repeat(count) + "]".repeat(count),
+    '{"a":'.repeat(count),
+    `[${"{},".repeat(count)}1]`,
+    `{${Array.from({ length: count }, (_, i) => `"${i}":1`).join(",")}}`
+  ])
+  return roll.of([json, `{"namespace":"n","key":"k","json":${json}}`, `{"keys":${json}}`])
+}
+
 /** A body that fits some route, or none. */
 const bodyOf = (roll) => {
   const write = () => ({ namespace: roll.of(["n", "m"]), key: `k${roll.below(50)}`, value: "v".repeat(roll.below(50)) })
-  switch (roll.below(6)) {
+  switch (roll.below(7)) {
     case 0:
       return JSON.stringify({ writes: Array.from({ length: roll.below(5) }, write) })
     case 1:
@@ -161,6 +173,8 @@ const bodyOf = (roll) => {
       return JSON.stringify(json(roll))
     case 4:
       return "x".repeat(roll.of([0, 1, 100, 5000]))
+    case 5:
+      return costly(roll)
     default:
       return ""
   }
@@ -180,7 +194,8 @@ export const request = (roll, routes) => {
     : roll.of(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"])
   const body = by === "GET" || by === "HEAD" ? "" : bodyOf(roll)
   const head = [`${by} ${target.replaceAll(/\s|\p{Cc}/gu, "%20")} HTTP/1.1`, "host: localhost"]
-  if (body !== "") head.push(`content-type: ${roll.of(types)}`, `content-length: ${Buffer.byteLength(body)}`)
+  const type = path === "/v1/batch" && roll.chance(0.6) ? "application/x-ndjson" : roll.of(types)
+  if (body !== "") head.push(`content-type: ${type}`, `content-length: ${Buffer.byteLength(body)}`)
   if (roll.chance(0.1))
     head.push(
       `${roll.of(["idempotency-key", "quorum-session", "authorization", "if-match", "range", "expect", "accept-encoding", "last-event-id", "origin"])}: ${roll.of(["x", "a@0:1", "Bearer x", "100-continue", "gzip", "*", "https://evil.example"])}`

@@ -32,6 +32,13 @@ interface Line {
   readonly problem?: { readonly [field: string]: unknown }
 }
 
+/** Lists within lists, as JSON would have them. */
+const nested = (depth: number): unknown => {
+  let list: ReadonlyArray<unknown> = []
+  for (let i = 1; i < depth; i++) list = [list]
+  return list
+}
+
 const single = Effect.flatMap(Cluster.make(["a"]), (set) => set.start("a"))
 
 describe("a batch", () => {
@@ -75,6 +82,48 @@ describe("a batch", () => {
       const { status: known } = yield* request("GET", `${a.url}/v1/writes/${lines[0]!.receipt!.writeId}`)
       assert.strictEqual(known, 200)
     })
+  )
+
+  it.live(
+    "L63 that ends with a line that would take long to take apart has committed what came before, and says so",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* single
+        const good = `${JSON.stringify({ namespace: "n", key: "good", json: nested(60) })}\n`
+        const wide = `[${"1,".repeat(60_000)}1]`
+        for (const [json, why] of [
+          ["[".repeat(100_000) + "]".repeat(100_000), "nested deeper than 64 levels"],
+          [wide, "more than 50000 parts"]
+        ] as const) {
+          const bad = `{"namespace":"n","key":"bad","json":${json}}\n`
+          const { lines, status } = yield* send(a.url, good + bad + good)
+          assert.deepStrictEqual([status, lines.map(({ status }) => status)], [200, [201, 400]])
+          assert.include(String(lines[1]!.problem!.message), why)
+          assert.include(String(lines[1]!.problem!.message), "send such a value as text; nothing from here on was read")
+          const atomic = yield* send(a.url, good + bad, "?atomic=true")
+          assert.deepStrictEqual(
+            atomic.lines.map(({ problem, status }) => [status, problem?.error]),
+            [[400, "invalid_request"]]
+          )
+          // As text it is no more than a text.
+          const asText = JSON.stringify({ namespace: "n", key: why, text: json, contentType: "application/json" })
+          assert.deepStrictEqual(
+            (yield* send(a.url, `${asText}\n`)).lines.map(({ status }) => status),
+            [201]
+          )
+          // It is shown as text, so that what is shown can be sent again.
+          const shown = yield* request("GET", `${a.url}/v1/records/n?prefix=${encodeURIComponent(why)}`, {
+            headers: { accept: "application/x-ndjson" }
+          })
+          assert.deepInclude(JSON.parse(shown.text.split("\n")[0]!), { text: json })
+          const each = yield* request("POST", `${a.url}/v1/stamps/each`, {
+            headers: { "content-type": "application/json" },
+            body: `{"keys":${json}}`
+          })
+          assert.deepInclude(each.json, { error: "invalid_request", field: "body" })
+          assert.include(String(each.json["message"]), why)
+        }
+      })
   )
 
   it.live("that ends with a line that is no JSON has committed what came before, and says where it ended", () =>

@@ -15,7 +15,23 @@ const stamp = StampToken.make(
 )
 
 /** What may stand in a field, or not be there. */
-const odd = [undefined, "", "k", "\ud800", "AAEC", "AAE=", "AAE", "A A=", stamp, `${stamp}0`, 7, true, false, null]
+const odd = [
+  undefined,
+  { a: [1, null, { b: "\ud800" }] },
+  "",
+  "k",
+  "\ud800",
+  "AAEC",
+  "AAE=",
+  "AAE",
+  "A A=",
+  stamp,
+  `${stamp}0`,
+  7,
+  true,
+  false,
+  null
+]
 
 /** Lines in which one or two fields are odd. */
 const lines = ["namespace", "key", "value", "text", "json", "contentType", "delete", "stamp", "ttl"].flatMap(
@@ -47,7 +63,9 @@ describe("a line of a batch", () => {
       assert.deepStrictEqual([write.namespace, write.key, readStamp], [namespace, key, stamp])
       if (value !== undefined) assert.deepStrictEqual(write.value, value)
       if (text !== undefined) assert.deepStrictEqual(write.value, new TextEncoder().encode(text))
-      if (schema.success.json === undefined) assert.strictEqual(write.contentType, contentType)
+      const { json: inner } = schema.success
+      if (inner !== undefined) assert.deepStrictEqual(write.value, new TextEncoder().encode(JSON.stringify(inner)))
+      assert.strictEqual(write.contentType, contentType ?? (inner === undefined ? undefined : "application/json"))
     }
   })
 })

@@ -32,17 +32,22 @@ const jsonType = "application/json"
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
-/** A line as most are, which is one for the schema too: names, a value in base64 or as text, and perhaps a stamp. */
+/**
+ * A line as most are, which is one for the schema too: names, a value in base64, as text or as JSON, and perhaps a stamp.
+ * What was parsed is JSON: to go through all of it again could take long.
+ */
 const usualLine = (json: unknown): Line | undefined => {
   if (typeof json !== "object" || json === null) return undefined
-  const { contentType, key, namespace, stamp, text, value } = json as Readonly<Record<string, unknown>>
+  const { contentType, json: inner, key, namespace, stamp, text, value } = json as Readonly<Record<string, unknown>>
   if (typeof namespace !== "string" || typeof key !== "string") return undefined
   if (stamp !== undefined && !StampToken.is(stamp)) return undefined
   if (contentType !== undefined && typeof contentType !== "string") return undefined
-  const bytes = text === undefined ? bytesOf(value) : value === undefined ? wellFormed(text) : undefined
   const optional = (stamp === undefined ? 0 : 1) + (contentType === undefined ? 0 : 1)
-  if (bytes === undefined || Object.keys(json).length !== 3 + optional) return undefined
-  return { write: Entry.put(namespace, key, bytes, contentType === undefined ? {} : { contentType }), stamp }
+  if (Object.keys(json).length !== 3 + optional) return undefined
+  const type = contentType === undefined ? {} : { contentType }
+  if (inner !== undefined) return { write: jsonWrite(namespace, key, inner, type), stamp }
+  const bytes = text === undefined ? bytesOf(value) : wellFormed(text)
+  return bytes === undefined ? undefined : { write: Entry.put(namespace, key, bytes, type), stamp }
 }
 
 const bytesOf = (value: unknown): Uint8Array | undefined =>
@@ -51,12 +56,15 @@ const bytesOf = (value: unknown): Uint8Array | undefined =>
 const wellFormed = (text: unknown): string | undefined =>
   typeof text === "string" && text.isWellFormed() ? text : undefined
 
+/** What JSON cannot say otherwise it says by escapes, a lone surrogate too. */
+const jsonWrite = (namespace: string, key: string, json: unknown, type: { readonly contentType?: string }) =>
+  Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
+
 const writeOf = ({ contentType, json, key, namespace, text, value }: typeof BatchLine.Type): Entry.Write => {
   const type = contentType === undefined ? {} : { contentType }
   if (value !== undefined) return Entry.put(namespace, key, value, type)
   if (text !== undefined) return Entry.put(namespace, key, text, type)
-  // What JSON cannot say otherwise it says by escapes, a lone surrogate too.
-  if (json !== undefined) return Entry.put(namespace, key, JSON.stringify(json), { contentType: jsonType, ...type })
+  if (json !== undefined) return jsonWrite(namespace, key, json, type)
   // A delete has no value, and so no type: core says so.
   return { ...Entry.remove(namespace, key), ...type }
 }

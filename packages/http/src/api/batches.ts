@@ -9,6 +9,7 @@ import * as Answers from "./answers.ts"
 import { maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest } from "./ApiErrors.ts"
 import { invalid, lineOf } from "./batchLines.ts"
+import * as JsonBounds from "./JsonBounds.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
 const concurrency = 4
@@ -35,9 +36,21 @@ type CommitUnsafe = (
 /** Says for the operator what went wrong. */
 type Report = (error: LineError) => Effect.Effect<void>
 
-/** The lines of a body, as many at once as came at once: no more of it is read than is dealt with. */
+/** The lines of a body, as many at once as came at once: no more of it is read than is dealt with, and no more taken apart. */
 export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
-  body.pipe(Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes })))
+  Stream.suspend(() => {
+    const count = JsonBounds.counter()
+    return body.pipe(
+      Stream.flatMap((bytes): Stream.Stream<Uint8Array, InvalidRequest> => {
+        const excess = count(bytes)
+        if (excess === undefined) return Stream.succeed(bytes)
+        const { detail, lineAt } = excess
+        const end = invalid(`this line is too much to be taken apart: ${detail}; send such a value as text`)
+        return Stream.concat(Stream.succeed(bytes.subarray(0, lineAt)), Stream.fail(end))
+      }),
+      Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes }))
+    )
+  })
 
 /** The answer to a batch: a line for each of its own, and those that are known at once are one piece on the way. */
 export const responseOf = (answers: Stream.Stream<string>): HttpServerResponse.HttpServerResponse =>
@@ -135,6 +148,7 @@ const commitEach = (
 
 /** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */
 const endOf = (cause: unknown): InvalidRequest => {
+  if (cause instanceof InvalidRequest) return invalid(`${cause.detail}; nothing from here on was read`)
   const why = Ndjson.isNdjsonError(cause)
     ? whyNoLine[cause.reason ?? "InvalidJson"]
     : "the body does not come to its end"

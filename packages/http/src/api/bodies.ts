@@ -5,6 +5,7 @@ import { QuorumError } from "@quorum/core"
 import { ByteSize, Effect, type Schema } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
+import * as JsonBounds from "./JsonBounds.ts"
 
 /** Reads the value of a put, and no more of it than a value may be (law L42). */
 export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
@@ -30,9 +31,9 @@ export const readJson = <A>(
   limit: number,
   decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
 ) =>
-  Effect.flatMap(readValue(request, limit), (body) =>
-    Effect.mapError(
-      decode(new TextDecoder().decode(body)),
-      ({ message }) => new ClientApiErrors.InvalidRequest({ field: "body", detail: message })
-    )
-  )
+  Effect.flatMap(readValue(request, limit), (body) => {
+    const invalid = (detail: string) => new ClientApiErrors.InvalidRequest({ field: "body", detail })
+    const excess = JsonBounds.excessOf(body)
+    if (excess !== undefined) return Effect.fail(invalid(excess))
+    return Effect.mapError(decode(new TextDecoder().decode(body)), ({ message }) => invalid(message))
+  })

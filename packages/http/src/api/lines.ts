@@ -4,6 +4,7 @@
  */
 
 import { Base64 } from "effect/encoding"
+import * as JsonBounds from "./JsonBounds.ts"
 
 /** How a line says a value: one of three fields, and its type if it has one. */
 export interface ValueFields {
@@ -13,12 +14,12 @@ export interface ValueFields {
   readonly contentType?: string
 }
 
-/** JSON as JSON where nothing is lost by it, text by its type as text, and what else there is in base64. */
+/** JSON as JSON where nothing is lost by it and a batch would take it, text by its type as text, and what else there is in base64. */
 export const fieldsOf = (value: Uint8Array, contentType: string | undefined): ValueFields => {
   if (contentType === undefined) return { value: Base64.encode(value) }
   const text = isText.test(contentType) || isJson.test(contentType) ? textOf(value) : undefined
   if (text === undefined) return { value: Base64.encode(value), contentType }
-  const json = isJson.test(contentType) ? jsonOf(text) : undefined
+  const json = isJson.test(contentType) && JsonBounds.excessOf(value) === undefined ? jsonOf(text) : undefined
   return json === undefined ? { text, contentType } : { json, contentType }
 }
 
