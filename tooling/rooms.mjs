@@ -14,6 +14,7 @@ const floors = [
   ["ReplicaStatus.ts"],
   ["write"],
   ["read"],
+  ["upkeep"],
   ["peer", "record"],
   ["log"],
   ["events"],

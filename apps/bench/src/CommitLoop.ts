@@ -20,11 +20,14 @@ const status = Effect.gen(function* () {
   const { current } = yield* ReplicaStatus.ReplicaStatus
   const index = yield* RecordIndex.RecordIndex
   return Effect.map(index.progress, (progress): Status => {
-    const { vector } = current()
+    const { compaction, vector } = current()
     return {
       at: Date.now(),
       held: vector.reduce((sum, { seq }) => sum + seq, 0),
       indexDelay: vector.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (progress.get(log) ?? 0)), 0),
+      liveBytes: compaction.last?.liveBytes ?? 0,
+      compactions: compaction.last?.endedAt ?? 0,
+      isCompacting: compaction.startedAt !== null,
       ...Points.memory()
     }
   })

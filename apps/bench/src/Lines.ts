@@ -12,6 +12,10 @@ export interface Status extends Pick<Point, "at" | "rssMiB" | "heapMiB"> {
   readonly held: number
   /** Entries of those that its record index does not cover yet. */
   readonly indexDelay: number
+  /** Bytes of entries that are live by the last compaction, when that ended, and whether one is under way. */
+  readonly liveBytes: number
+  readonly compactions: number
+  readonly isCompacting: boolean
 }
 
 /** The first line of a process that is ready. */

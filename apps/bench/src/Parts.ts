@@ -3,6 +3,7 @@
  */
 import type { Part } from "./Part.ts"
 import { catchUp } from "./parts/CatchUp.ts"
+import { compaction } from "./parts/Compaction.ts"
 import { growth } from "./parts/Growth.ts"
 import { lists } from "./parts/Lists.ts"
 import { metricsCost } from "./parts/MetricsCost.ts"
@@ -22,6 +23,7 @@ export const all: ReadonlyArray<Part> = [
   catchUp,
   peerDown,
   growth,
+  compaction,
   rebuild,
   start,
   reads,

@@ -9,7 +9,10 @@ import * as Ports from "./Ports.ts"
 import type { Config } from "./replica.ts"
 
 /** What the replicas of a set have in common. */
-export interface Options extends Pick<Config, "transport" | "store" | "index" | "w" | "order" | "secret" | "waiting"> {
+export interface Options extends Pick<
+  Config,
+  "transport" | "store" | "index" | "w" | "order" | "secret" | "waiting" | "compactionShare"
+> {
   readonly folder: string
   readonly n: number
   /** For the replica that commits, which is the first one. */
@@ -34,7 +37,7 @@ export interface Replica {
 
 /** Lays a replica set out, without starting it. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { index, n, nodeFlags, order, secret, store, transport, w, waiting } = options
+  const { compactionShare, index, n, nodeFlags, order, secret, store, transport, w, waiting } = options
   const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, n)
   const ports: Record<string, number> = {}
   for (const id of ids) ports[id] = yield* Ports.free
@@ -48,7 +51,19 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       url: `http://127.0.0.1:${ports[id]}`,
       start: Effect.gen(function* () {
         const scope = yield* Scope.fork(outer)
-        const config: Config = { id, folder, transport, store, index, w, order, secret, waiting, ports }
+        const config: Config = {
+          id,
+          folder,
+          transport,
+          store,
+          index,
+          w,
+          order,
+          secret,
+          waiting,
+          compactionShare,
+          ports
+        }
         const child = yield* Scope.provide(Child.start("replica", config, id === "a" ? nodeFlags : []), scope)
         current = { child, scope }
         return child
@@ -92,7 +107,7 @@ export const rest = Effect.fnUntraced(function* (replicas: ReadonlyArray<Replica
 })
 
 /** Whether all hold the same, and their indexes cover it. */
-export const isAtRest = (statuses: ReadonlyArray<Status>): boolean =>
+export const isAtRest = (statuses: ReadonlyArray<Pick<Status, "held" | "indexDelay">>): boolean =>
   statuses.every(({ held, indexDelay }) => indexDelay === 0 && held === statuses[0]!.held)
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -29,13 +29,17 @@ export interface Config {
   readonly index: "stored" | "memory"
   /** Whether peers prove with a shared secret who they are, and what they say. */
   readonly secret?: boolean | undefined
+  /** How much of the time logs are compacted in while writes come in; as core says unless given. */
+  readonly compactionShare?: number | undefined
   /** How the writers of the closed loop wait. */
   readonly waiting?: CommitLoop.Waiting | undefined
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { folder, id, index, order, ports, secret, store, transport, w, waiting }: Config = JSON.parse(process.argv[2]!)
+const { compactionShare, folder, id, index, order, ports, secret, store, transport, w, waiting }: Config = JSON.parse(
+  process.argv[2]!
+)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -54,7 +58,10 @@ const stores = {
 }
 const { both, logs } = stores[store]
 
-const replica = Replica.layer({ policy: CommitLoop.policy(Object.keys(ports).length, w, order) }).pipe(
+const replica = Replica.layer({
+  policy: CommitLoop.policy(Object.keys(ports).length, w, order),
+  ...(compactionShare === undefined ? {} : { compactionShare })
+}).pipe(
   serve[transport]({ ...proof, host, port: ports[id]!, peers, routes }),
   Layer.provideMerge(index === "stored" ? both({ folder }) : Layer.merge(logs({ folder }), RecordIndex.layerMemory)),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))

@@ -278,6 +278,7 @@ const answerOf = (error: Failure): Answer => {
     case "SchemaError":
     case "TimeoutError":
     case "WriteUnknown":
+    case "WriteCompacted":
     case "WriteReplaced":
     case "WriteUncertain":
     case "StoreError":

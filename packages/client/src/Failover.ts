@@ -134,6 +134,8 @@ const verdicts: Readonly<Record<string, Verdict>> = {
   route_unknown: "final",
   method_not_allowed: "final",
   write_replaced: "final",
+  write_compacted: "final",
+  changes_forgotten: "final",
   stamp_reused: "final",
   idempotency_key_reused: "final",
   too_old_to_know: "final",

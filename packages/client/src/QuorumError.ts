@@ -113,6 +113,18 @@ export class WriteReplaced extends QuorumError {
   declare readonly held: string
 }
 
+/** The write was held by every replica, and is compacted since newer writes superseded it. */
+export class WriteCompacted extends QuorumError {
+  readonly code = "write_compacted"
+  declare readonly writeId: string
+}
+
+/** Deletes after the position are forgotten: read the records that there are, then follow from this `position`. */
+export class ChangesForgotten extends QuorumError {
+  readonly code = "changes_forgotten"
+  declare readonly position: string
+}
+
 /** The stamp is another write's, `held`. */
 export class StampReused extends QuorumError {
   readonly code = "stamp_reused"

@@ -43,7 +43,9 @@ export interface WriteStatus {
 export interface Verification {
   readonly writeId: string
   /** Of every replica. */
-  readonly copies: Readonly<Record<string, "held" | "superseded" | "lost" | "damaged" | "missing" | "unknown">>
+  readonly copies: Readonly<
+    Record<string, "held" | "superseded" | "compacted" | "lost" | "damaged" | "missing" | "unknown">
+  >
   readonly held: number
   readonly committed: boolean
   /** The ids that the write has today, where its log forked and it was committed again in another. */

@@ -6,6 +6,7 @@ export { ClientClosed, InvalidOptions, OutcomeUnknown, TimedOut, UnexpectedAnswe
 export type { CallOptions } from "./Calls.ts"
 export type { ClientOptions } from "./Options.ts"
 export {
+  ChangesForgotten,
   Forbidden,
   HostUnknown,
   IdempotencyKeyReused,
@@ -35,6 +36,7 @@ export {
   Unauthorized,
   Unhealthy,
   UnsupportedMediaType,
+  WriteCompacted,
   WriteRejected,
   WriteReplaced,
   WriteUncertain,

@@ -12,6 +12,7 @@ import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
 import * as Scrub from "./log/Scrub.ts"
 import * as Watermark from "./log/Watermark.ts"
+import * as Compaction from "./upkeep/Compaction.ts"
 import * as Frontier from "./peer/Frontier.ts"
 import * as GivenUp from "./peer/GivenUp.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
@@ -97,6 +98,8 @@ export class Status extends Schema.Opaque<Status>()(
     givenUp: Schema.Array(GivenUp.GivenUp),
     /** When all that is stored was read again last. */
     scrub: Scrub.ScrubStatus,
+    /** What of the logs is live, what was taken out of them last, and what may go. */
+    compaction: Compaction.CompactionStatus,
     /** Where the clock of this replica is: every later stamp comes after it. */
     clock: HybridLogicalClock.HybridLogicalClock,
     /**
@@ -137,6 +140,8 @@ export class ReplicaStatus extends Context.Service<
     readonly recover: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string>
     /** Reads all that is stored of the logs again now, and waits for the end. What is damaged shows in `damaged`. */
     readonly scrub: Effect.Effect<Scrub.ScrubStatus, ReplicaStore.StoreError>
+    /** Compacts the logs now, without the pauses of what goes on in the background, and waits for the end. */
+    readonly compact: Effect.Effect<Compaction.CompactionStatus, ReplicaStore.StoreError>
   }
 >()("@quorum/core/ReplicaStatus") {}
 
@@ -155,6 +160,7 @@ export const layer = Layer.effect(
     const scrub = yield* Scrub.Scrub
     const frontier = yield* Frontier.Frontier
     const stableTime = yield* StableTime.StableTime
+    const compaction = yield* Compaction.Compaction
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const insecure = yield* Insecure
@@ -170,6 +176,7 @@ export const layer = Layer.effect(
     return ReplicaStatus.of({
       recover: membership.recover,
       scrub: scrub.now,
+      compact: compaction.now,
       current: () => {
         const fault = logs.fault() ?? follower.fault()
         return {
@@ -191,6 +198,7 @@ export const layer = Layer.effect(
           lost: membership.lost(),
           givenUp: membership.kept.all(),
           scrub: scrub.status(),
+          compaction: compaction.status(),
           clock: clock.current(),
           clockHeldMillis: clock.time().heldMillis,
           farKeys: clock.farKeys(),

@@ -4,6 +4,7 @@
 export * as Batches from "./log/Batches.ts"
 export * as Chain from "./log/Chain.ts"
 export * as CheckedBatch from "./log/CheckedBatch.ts"
+export * as Compaction from "./upkeep/Compaction.ts"
 export * as DamagedRange from "./log/DamagedRange.ts"
 export * as Endings from "./peer/Endings.ts"
 export * as EntryBatch from "./log/EntryBatch.ts"

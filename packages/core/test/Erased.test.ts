@@ -158,11 +158,4 @@ describe("Erased", () => {
       }
     }
   })
-
-  it("comes from the one peer of whom all is taken, and from no other", () => {
-    const batch = without(44, 45)
-    assert.isTrue(Result.isSuccess(EntryBatch.validateJoined(batch)))
-    const foreign = EntryBatch.validateForeign(batch)
-    assert.isTrue(Result.isFailure(foreign) && foreign.failure.detail.includes("erased"))
-  })
 })

@@ -29,6 +29,7 @@ const faulty = Effect.gen(function* () {
     get: (namespace, key) => unless("get", index.get(namespace, key)),
     scan: (options) => unless("scan", index.scan(options)),
     merge: (pointers, progress) => unless("merge", index.merge(pointers, progress)),
+    forget: index.forget,
     reset: Effect.suspend(() => {
       failing.clear()
       resets++

@@ -58,6 +58,7 @@ const rejected = (reason: "invalid" | "too_large") =>
   new QuorumError.WriteRejected({ field: "key", detail: "so it is", reason })
 
 const damaged = new Changes.LogDamaged({ log, from: 3, to: 5 })
+const forgotten = new Changes.ChangesForgotten({ position: "YTox" })
 const fault = { reason: "disk_full", detail: secret } as const
 
 const cases: ReadonlyArray<Case> = [
@@ -105,6 +106,20 @@ const cases: ReadonlyArray<Case> = [
     raw: ["GET", "/v1/changes", { accept: "text/html" }]
   },
   ofRead(Table.writeReplaced, new QuorumError.WriteReplaced({ writeId, held })),
+  {
+    row: Table.writeCompacted,
+    error: new QuorumError.WriteCompacted({ writeId }),
+    answers: { status: () => Effect.fail(new QuorumError.WriteCompacted({ writeId })) },
+    raw: ["GET", `/v1/writes/${writeId}`],
+    typed: (client) => client.writes.status({ params: { id: writeId } })
+  },
+  {
+    row: Table.changesForgotten,
+    error: forgotten,
+    answers: { changes: () => Stream.fail(forgotten) },
+    raw: ["GET", "/v1/changes"],
+    typed: (client) => client.changes.follow({ query: {}, headers: {} })
+  },
   ofCommit(Table.stampReused, new QuorumError.StampReused({ held })),
   ofCommit(Table.tooOldToKnow, new QuorumError.TooOldToKnow({ ageMillis: 5, horizonMillis: 4 })),
   ofCommit(Table.writeTooLarge, rejected("too_large")),

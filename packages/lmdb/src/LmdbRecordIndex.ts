@@ -87,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
     get: (namespace, key) =>
       unlessClosed(Effect.suspend(() => current?.service.get(namespace, key) ?? Effect.succeedNone)),
     scan: (options) => unlessClosed(Effect.suspend(() => current?.service.scan(options) ?? Effect.succeed([]))),
+    forget: (pointers) => unlessClosed(Effect.suspend(() => current?.service.forget(pointers) ?? Effect.void)),
     merge: (pointers, progress) =>
       unlessClosed(
         Effect.suspend(() => {

@@ -139,6 +139,15 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
           named("failed appends", rate("appendFailures"))
         ]
       },
+      {
+        title: "Live, reclaimable, and erased a second",
+        unit: "bytes",
+        queries: [
+          named("live", gauge("liveSize")),
+          named("reclaimable", gauge("reclaimableSize")),
+          named("erased", rate("erasedSize"))
+        ]
+      },
       { title: "Since all was read again", unit: "s", queries: [gauge("scrubAge")] },
       {
         title: "Index delay",

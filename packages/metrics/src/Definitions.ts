@@ -213,6 +213,27 @@ export const definitions = define({
     attributes: [],
     help: "How long ago all that is stored was read again last, or this replica was started."
   },
+  liveSize: {
+    name: "quorum.log.live.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "Bytes of entries that the last compaction left because they are live; 0 before the first."
+  },
+  reclaimableSize: {
+    name: "quorum.log.reclaimable.size",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "Bytes of entries that may go: those that wait for a member to hold what superseded them, and those appended since the last compaction."
+  },
+  erasedSize: {
+    name: "quorum.log.erased.size",
+    kind: "counter",
+    unit: "By",
+    attributes: [],
+    help: "Bytes of entries that compaction has erased."
+  },
   storeFault: {
     name: "quorum.store.fault",
     kind: "gauge",

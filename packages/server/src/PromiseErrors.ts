@@ -29,6 +29,7 @@ export const errorOf = (error: Error): Error => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const classes = {
+  ChangesForgotten: Client.ChangesForgotten,
   IdempotencyKeyReused: Client.IdempotencyKeyReused,
   IdempotencyUnknown: Client.IdempotencyUnknown,
   LocalWriteFailed: Client.LocalWriteFailed,
@@ -42,6 +43,7 @@ const classes = {
   ReplicaClosing: Client.ReplicaClosing,
   StampReused: Client.StampReused,
   TooOldToKnow: Client.TooOldToKnow,
+  WriteCompacted: Client.WriteCompacted,
   WriteRejected: Client.WriteRejected,
   WriteReplaced: Client.WriteReplaced,
   WriteUncertain: Client.WriteUncertain,

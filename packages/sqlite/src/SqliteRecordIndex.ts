@@ -87,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
     ),
     get: (namespace, key) => current?.service.get(namespace, key) ?? unlessClosed(Effect.succeedNone),
     scan: (options) => current?.service.scan(options) ?? unlessClosed(Effect.succeed([])),
+    forget: (pointers) => current?.service.forget(pointers) ?? unlessClosed(Effect.void),
     merge: (pointers, progress) =>
       current === undefined
         ? unlessClosed(Effect.flatMap(attempt, ({ service }) => service.merge(pointers, progress)))
@@ -183,6 +184,7 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
   const service: Omit<RecordIndex.RecordIndex["Service"], "reset"> = {
     progress: call(pointers.progress),
     merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
+    forget: (gone) => call(() => pointers.forget(gone)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
     scan: (scan) => call(() => pointers.scan(scan))
   }

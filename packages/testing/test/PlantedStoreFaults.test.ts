@@ -208,6 +208,7 @@ const arrivalIndex = Effect.sync(() => () => {
         for (const pointer of updates) pointers.set(RecordKey.keyOf(pointer.namespace, pointer.key), pointer)
         for (const [log, seq] of to) progress.set(log, seq)
       }),
+    forget: () => Effect.void,
     get: () => Effect.succeedNone,
     reset: Effect.void,
     scan: (scan) =>

@@ -164,9 +164,15 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
       { namespace: "n", key: "k0", deleted: false, value: new Uint8Array(), ...stampless(), writeId: first }
     ]
     const seen: ChangesMissNothing.Seen = new Map()
-    ChangesMissNothing.onPage(world, "a reader", seen, { changes, position: [{ log, seq: 1, chain: Chain.empty }] })
+    ChangesMissNothing.onPage(world, world.members[0]!, "a reader", seen, {
+      changes,
+      position: [{ log, seq: 1, chain: Chain.empty }]
+    })
     assert.deepStrictEqual(world.violations, [])
-    ChangesMissNothing.onPage(world, "a reader", seen, { changes: [], position: [{ log, seq: 2, chain: Chain.empty }] })
+    ChangesMissNothing.onPage(world, world.members[0]!, "a reader", seen, {
+      changes: [],
+      position: [{ log, seq: 2, chain: Chain.empty }]
+    })
   },
   FrontierIsHeld: ({ b, logOf, world }) => {
     b.logs.delete(logOf(0))

@@ -137,6 +137,14 @@ export type ReplicaEvent =
     }
   /** All that is stored of the logs was read again and compared with their chains. */
   | { readonly _tag: "Scrubbed"; readonly entries: number; readonly durationMillis: number }
+  /** A round took out of the logs what nobody needs any more; of entries, bytes that went, that are live, and that wait. */
+  | {
+      readonly _tag: "Compacted"
+      readonly durationMillis: number
+      readonly erasedBytes: number
+      readonly liveBytes: number
+      readonly waitingBytes: number
+    }
   /** This replica may append now: it has asked its peers what it may lack, and votes. */
   | { readonly _tag: "Recovered" }
   /** What a peer acked before counts no more: it has another life, or does not vote. */

@@ -7,6 +7,7 @@ import * as Backup from "../log/Backup.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
 import * as Scrub from "../log/Scrub.ts"
+import * as Compaction from "../upkeep/Compaction.ts"
 import * as Connections from "../peer/Connections.ts"
 import * as Frontier from "../peer/Frontier.ts"
 import * as Membership from "../peer/Membership.ts"
@@ -15,6 +16,7 @@ import * as PeerProtocol from "../peer/PeerProtocol.ts"
 import * as Peers from "../peer/Peers.ts"
 import * as Probes from "../peer/Probes.ts"
 import * as StableTime from "../peer/StableTime.ts"
+import * as Sweeps from "../peer/Sweeps.ts"
 import * as UndecidedKeys from "../peer/UndecidedKeys.ts"
 import * as Replication from "../peer/Replication.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
@@ -36,13 +38,18 @@ export interface Options extends Policies.Options {
   readonly clockBound?: Duration.Input
   /** How often all that is stored is read again and compared with its checksums; once a day unless given. */
   readonly scrubEvery?: Duration.Input
+  /**
+   * How much of the time logs may be compacted in while writes come in, from 0 to 1: a tenth unless given, and 0 for never.
+   * Without writes it works as fast as it can.
+   */
+  readonly compactionShare?: number
 }
 
 /**
  * The services of a replica. When its scope closes, the writer stops taking writes and finishes those under way, then
  * replication stops, then the index is brought up to the logs.
  */
-export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Options = {}) =>
+export const parts = ({ clockBound, clockSkewWarn, compactionShare, scrubEvery, ...options }: Options = {}) =>
   ReplicaStatus.layer.pipe(
     Layer.provideMerge(QuorumWriter.layer),
     Layer.provideMerge(Records.layer),
@@ -53,16 +60,27 @@ export const parts = ({ clockBound, clockSkewWarn, scrubEvery, ...options }: Opt
     Layer.provideMerge(Probes.layer),
     Layer.provideMerge(Records.layerKeyReader),
     Layer.provideMerge(Layer.mergeAll(LocalRecords.layer, Connections.layer, UndecidedKeys.layer)),
-    Layer.provideMerge(Layer.provideMerge(StableTime.layer, Frontier.layer)),
+    Layer.provideMerge(
+      Compaction.layer.pipe(
+        Layer.provideMerge(Sweeps.layer),
+        Layer.provideMerge(StableTime.layer),
+        Layer.provideMerge(Frontier.layer)
+      )
+    ),
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),
     Layer.provideMerge(Layer.merge(Scrub.layer, Backup.layer)),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
-    Layer.provide(millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn)),
-    Layer.provide(millisOf(ReplicaClock.ClockBound, clockBound)),
-    Layer.provide(millisOf(Scrub.ScrubInterval, scrubEvery)),
+    Layer.provide(
+      Layer.mergeAll(
+        millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn),
+        millisOf(ReplicaClock.ClockBound, clockBound),
+        millisOf(Scrub.ScrubInterval, scrubEvery),
+        compactionShare === undefined ? Layer.empty : Layer.succeed(Compaction.CompactionShare, compactionShare)
+      )
+    ),
     // Several replicas in one program must not share any of it, as layers that are used twice would.
     Layer.fresh
   )

@@ -7,11 +7,14 @@ import * as Chain from "./Chain.ts"
 import type { ReplicaLogs } from "./ReplicaLogs.ts"
 import type { StoreError } from "./ReplicaStore.ts"
 
-/** Whether a write is durably held here: what is announced of its log reaches it, and it is what its id says. */
+/**
+ * Whether a write is durably held here: what is announced of its log reaches it, and it is what its id says. One that was
+ * compacted counts: what superseded it is held.
+ */
 export const isHeld = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<boolean, StoreError> => {
   const { check, log, seq } = WriteId.place(writeId)
   if (logs.announced(log) < seq) return Effect.succeed(false)
-  return Effect.map(logs.chainAt(log, seq), (chain) => Option.isSome(chain) && Chain.check(chain.value) === check)
+  return Effect.map(logs.chainAt(log, seq), (chain) => Option.isNone(chain) || Chain.check(chain.value) === check)
 }
 
 /** Waits until a log reaches a place here. */

@@ -74,7 +74,7 @@ export const layer: Layer.Layer<Backup, never, ReplicaLogs> = Layer.effect(
           return yield* new BackupError({ reason: "exists", detail: `${path} exists; choose another name, or move it` })
         }
         const partial = `${path}.partial`
-        return yield* write(logs, partial, onProgress).pipe(
+        return yield* logs.unerased(write(logs, partial, onProgress)).pipe(
           Effect.scoped,
           Effect.tap(() => fs.rename(partial, path)),
           Effect.onError(() => Effect.ignore(fs.remove(partial, { force: true })))
@@ -121,6 +121,7 @@ export const restore = Effect.fnUntraced(function* (
   const held = yield* store.watermarks
   const isKnown = ({ log, seq }: Watermark.Watermark) => (endOf(summary.vector, log)?.seq ?? 0) >= seq
   if (!Option.contains(note, "blank") || !held.every(isKnown)) return yield* refused
+  yield* store.setNotes({ [ReplicaStore.restoredNote]: "yes" })
   let done = 0
   return yield* readAll(path, (batch) =>
     store.append(batch).pipe(

@@ -21,6 +21,8 @@ export type Change =
   | { readonly _tag: "Found" }
   | { readonly _tag: "Mended"; readonly batch: EntryBatch.EntryBatch }
   /** Given up after `end`. `goesOn` says that other entries come in the place of those. */
+  /** What is erased elsewhere was erased here too, newest writes of keys perhaps among it. */
+  | { readonly _tag: "Erased" }
   | { readonly _tag: "Cut"; readonly log: LogId.LogId; readonly end: number; readonly goesOn: boolean }
 
 /** What the store had found when it was opened is looked up first. `end` says how far a log goes here. */

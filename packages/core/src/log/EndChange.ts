@@ -1,8 +1,8 @@
 /**
- * Changes to what a replica holds of a log that are no appends: mending what is damaged, giving up an end that nobody can
- * tell, and giving up a side of a log for another. One at a time for each log, and not while something is appended to it.
+ * Changes to what a replica holds of a log that are no appends: mending what is damaged, erasing what nobody needs, giving
+ * up an end that nobody can tell, and giving up a side of a log for another. One at a time for each log, and not while something is appended to it.
  */
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { LogId } from "../identity/LogId.ts"
 import type * as Damage from "./Damage.ts"
 import type * as EntryBatch from "./EntryBatch.ts"
@@ -19,8 +19,10 @@ export const make = (options: {
   readonly lockOf: ReturnType<typeof Locks.make>
   readonly held: (batch: EntryBatch.EntryBatch) => void
   readonly append: (batch: EntryBatch.EntryBatch) => Effect.Effect<Watermark, NotAppended.Failure>
+  readonly erased: (batch: EntryBatch.EntryBatch) => void
 }) => {
-  const { append, damage, heads, held, lockOf, store } = options
+  const { append, damage, erased, heads, held, lockOf, store } = options
+  const erasing = Semaphore.makeUnsafe(readers)
 
   const locked = <A, E>(log: LogId, change: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     lockOf(log).withPermit(Effect.uninterruptible(Effect.suspend(change)))
@@ -47,6 +49,13 @@ export const make = (options: {
           return damage.lookAfter({ _tag: "Mended", batch })
         })
       ),
+    erase: (batch: EntryBatch.EntryBatch) =>
+      Effect.tap(erasing.withPermits(readers)(locked(batch.log, () => store.replace(batch))), () =>
+        Effect.sync(() => erased(batch))
+      ),
+    tellErased: damage.lookAfter({ _tag: "Erased" }),
+    /** Meanwhile nothing is erased. */
+    unerased: erasing.withPermits(1),
     cut: (log: LogId) => locked(log, () => cut(log)),
     replace: (batch: EntryBatch.EntryBatch, upTo: number) =>
       locked(batch.log, (): Effect.Effect<boolean, NotAppended.Failure> => {
@@ -55,3 +64,8 @@ export const make = (options: {
       })
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many may read at once what must not be erased meanwhile. */
+const readers = 1_000_000

@@ -126,21 +126,8 @@ export const validate = (batch: EntryBatch): Result.Result<EntryBatch, Entry.Mal
   return Result.succeed(batch)
 }
 
-/**
- * {@link validate} for a batch that came from a peer: its entries name records as a client's have to, and none of them is
- * erased, because who takes a part of what a peer keeps, and a part from another, brings back what was deleted.
- */
+/** {@link validate} for a batch that came from a peer: its entries name records as a client's have to. */
 export const validateForeign = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
-  const valid = validateJoined(batch)
-  if (Result.isFailure(valid)) return valid
-  const offset = erasedAt(batch)
-  return offset === undefined
-    ? valid
-    : Result.fail(new Entry.MalformedEntry({ offset, detail: "entries are erased where all were asked for" }))
-}
-
-/** {@link validate} for a batch that came from the one peer from which this replica takes all: some of it may be erased. */
-export const validateJoined = (batch: EntryBatch): Result.Result<EntryBatch, Entry.MalformedEntry> => {
   const valid = validate(batch)
   if (Result.isFailure(valid)) return valid
   const { bytes } = batch
@@ -152,11 +139,19 @@ export const validateJoined = (batch: EntryBatch): Result.Result<EntryBatch, Ent
 }
 
 /** Where the first range of erased entries begins; `undefined` when all entries are there. */
-export const erasedAt = ({ bytes, count }: EntryBatch): number | undefined => {
-  for (let at = 0, i = 0; i < count && at < bytes.length; i++, at = Entry.endUnsafe(bytes, at)) {
+export const erasedAt = ({ bytes }: EntryBatch): number | undefined => {
+  for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
     if (Erased.is(bytes, at)) return at
   }
   return undefined
+}
+
+/** Whether deletes are among what is erased of a batch. */
+export const hasErasedDeletes = ({ bytes }: EntryBatch): boolean => {
+  for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
+    if (Erased.is(bytes, at) && Erased.hasDeletes(bytes, at)) return true
+  }
+  return false
 }
 
 /**

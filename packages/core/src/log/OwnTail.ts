@@ -39,6 +39,13 @@ export const make = () => {
         first = 0
       }
     },
+    /** Forgets the batches that begin with an entry up to this one: the store has them, without what was erased. */
+    forget: (upTo: number): void => {
+      while (first < batches.length && batches[first]!.from <= upTo) {
+        size -= batches[first]!.bytes.buffer.byteLength
+        batches[first++] = undefined
+      }
+    },
     read: (after: number, maxBytes: number): EntryBatch.EntryBatch | undefined => {
       let low = first
       let high = batches.length - 1

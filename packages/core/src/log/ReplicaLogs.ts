@@ -66,6 +66,12 @@ export class ReplicaLogs extends Context.Service<
     readonly check: ReplicaStore.ReplicaStore["Service"]["check"]
     /** Puts the entries of a validated batch in the place of damaged ones, as the store's `replace` does. */
     readonly mend: ReplicaStore.ReplicaStore["Service"]["replace"]
+    /** Puts a batch of which entries are erased in the place of the same batch, as the store's `replace` does. */
+    readonly erase: ReplicaStore.ReplicaStore["Service"]["replace"]
+    /** Tells who keeps what follows from the logs that something was erased which was not superseded here. */
+    readonly tellErased: Effect.Effect<void>
+    /** Erases nothing while something goes on that reads all up to a vector. */
+    readonly unerased: <A, E, R>(reading: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
     /**
@@ -298,8 +304,14 @@ export const make: Effect.Effect<
    */
   const appendCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) =>
     Effect.suspend(() => {
+      // Entries that are erased there and held here are one range there: it cannot be appended in part.
+      const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
+      const replaced = Effect.as(store.replace(batch), EntryBatch.watermark(batch))
       const startedAt = Monotonic.millis(time)
-      const append = spans.within(spans.startCopy(batch, within), secured(batch, store.append(batch)))
+      const append = spans.within(
+        spans.startCopy(batch, within),
+        isOver ? secured(batch, replaced) : secured(batch, store.append(batch))
+      )
       return Effect.matchEffect(Effect.andThen(damage.mendBy(batch), append), {
         onFailure: (error) => notAppended(batch.log, error, error),
         onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
@@ -317,7 +329,8 @@ export const make: Effect.Effect<
     damage,
     lockOf,
     held: clock.held,
-    append: (batch) => appendCopy(batch, [])
+    append: (batch) => appendCopy(batch, []),
+    erased: (batch) => void (batch.log === own && tail.forget(EntryBatch.last(batch)))
   })
 
   return ReplicaLogs.of({

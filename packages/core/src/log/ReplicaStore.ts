@@ -90,6 +90,12 @@ export interface Space {
 export const recoveringNote = "recovering"
 
 /**
+ * The note that a store was filled from a backup, or by a replica that was: what it holds may have been deleted since. Its
+ * replica empties it too.
+ */
+export const restoredNote = "restored"
+
+/**
  * The durable logs of one replica: its own and its copies of its peers', and its notes.
  *
  * Duties of an implementation:

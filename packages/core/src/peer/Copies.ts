@@ -6,6 +6,7 @@ import type * as LogId from "../identity/LogId.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
+import * as Erased from "../log/Erased.ts"
 import type { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
@@ -13,8 +14,8 @@ import * as GivenUp from "./GivenUp.ts"
 import type { KeyReader } from "./KeyReader.ts"
 import type { CopyState, Verified } from "./PeerProtocol.ts"
 
-/** Whether a copy counts. */
-export const isHeld = (state: CopyState): boolean => state === "held" || state === "superseded"
+/** Whether a copy counts: the write is here, or was and had its effect everywhere. */
+export const isHeld = (state: CopyState): boolean => state === "held" || state === "superseded" || state === "compacted"
 
 /** What is asked about: an id, and the version of its write where that is known. */
 interface Asked {
@@ -39,6 +40,7 @@ const stateAt = Effect.fnUntraced(function* (
   )
   if (Option.isNone(read)) return { state: "damaged" }
   const { bytes, chain } = read.value
+  if (Erased.is(bytes, 0)) return { state: "compacted" }
   const check = Chain.check(chain)
   const { records, ...version } = Entry.decodeAt(bytes, 0)
   if (!isIt(check, version)) return { state: "replaced" }

@@ -46,6 +46,12 @@ export class Membership extends Context.Service<
     readonly hash: () => number
     /** Whether this replica counts for a quorum. */
     readonly isVoting: () => boolean
+    /** Whether it may hold what the others have erased since: that is erased here too, before it votes. */
+    readonly isStale: () => boolean
+    /** Entries are about to be taken from a peer that may hold what others have erased since; durable when it returns. */
+    readonly borrows: Effect.Effect<void, ReplicaStore.StoreError>
+    /** What a voting member has erased is erased here too. */
+    readonly adopted: () => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
     readonly isBlank: () => boolean
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
@@ -108,6 +114,8 @@ export const make = Effect.gen(function* () {
   const own = (): Life.Life => ({ incarnation: logs.identity.incarnation, starts, run: logs.run, startedAt })
 
   let standing: Notes.Standing = noted.standing
+  /** It was restored from a backup, or lost something, and has not been compared with what the members have erased. */
+  let stale = standing === "lost" || noted.restored
   let founders = noted.founders
   let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
   let hashed: { readonly lives: Life.Lives; readonly hash: number } | undefined
@@ -136,6 +144,7 @@ export const make = Effect.gen(function* () {
 
   const { endOfLog, lacks, lost, toMend } = Missing.make(logs, () => Voting.waitedFor(situation()))
   const arrivals = Arrivals.make()
+  const isStale = (): boolean => stale && standing !== "voting" && givenUp.size === 0 && peerIds.length > 0
   const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
   const isVoting = (): boolean =>
     standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined
@@ -156,9 +165,13 @@ export const make = Effect.gen(function* () {
   const settle = changing.withPermit(
     Effect.suspend(() => {
       const outcome = standing === "voting" ? undefined : Voting.decide(situation())
-      if (outcome === undefined) return Effect.void
+      if (outcome === undefined || (outcome === "recovered" && isStale())) return Effect.void
       const next = outcome === "founded" ? lives : {}
-      const notes = { [ReplicaStore.recoveringNote]: "", ...Notes.encode({ founders: next }) }
+      const notes = {
+        [ReplicaStore.recoveringNote]: "",
+        [ReplicaStore.restoredNote]: "",
+        ...Notes.encode({ founders: next })
+      }
       const noted = Effect.andThen(
         logs.raiseFloor(Voting.floorOf(answers)),
         Effect.uninterruptible(store.setNotes(notes))
@@ -185,6 +198,7 @@ export const make = Effect.gen(function* () {
         if (found === undefined) return Effect.void
         // From here on it answers nothing that counts, whatever becomes of the disk.
         standing = "lost"
+        stale = true
         answers = new Map()
         founders = {}
         former.forget()
@@ -311,6 +325,17 @@ export const make = Effect.gen(function* () {
       return hashed.hash
     },
     isVoting,
+    isStale,
+    // Who votes takes only what it never had, which nobody has erased.
+    borrows: Effect.suspend(() =>
+      standing === "voting" || stale
+        ? Effect.void
+        : Effect.map(store.setNotes({ [ReplicaStore.restoredNote]: "yes" }), () => void (stale = true))
+    ),
+    adopted: () => {
+      stale = false
+      changed.openUnsafe()
+    },
     isBlank: () => standing === "blank",
     obstacle: () => {
       if (stopped !== undefined) return stopped
@@ -321,7 +346,8 @@ export const make = Effect.gen(function* () {
         return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
       }
       if (standing === "voting") return former.obstacle()
-      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}`
+      const rest = isStale() ? "; what the members have erased is erased here first" : ""
+      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}${rest}`
     },
     says: (peer) => ({
       ...own(),

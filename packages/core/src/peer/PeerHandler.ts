@@ -28,6 +28,7 @@ import { Membership } from "./Membership.ts"
 import type * as PeerMethods from "./PeerMethods.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
+import { Sweeps } from "./Sweeps.ts"
 import * as Refusals from "./Refusals.ts"
 
 /** Answers peers. A transport's server calls it, one method per request of the protocol. */
@@ -45,7 +46,7 @@ const maxFetchMillis = 1500
 export const make: Effect.Effect<
   PeerHandler["Service"],
   never,
-  ReplicaLogs | ReplicaClock | ReplicaSet | Membership | KeyReader | UndecidedKeys | Connections | Peers
+  ReplicaLogs | ReplicaClock | ReplicaSet | Membership | KeyReader | UndecidedKeys | Connections | Peers | Sweeps
 > = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const members = yield* ReplicaSet
@@ -58,6 +59,7 @@ export const make: Effect.Effect<
   const ownClock = yield* ReplicaClock
   const connections = yield* Connections
   const peers = yield* Peers
+  const sweeps = yield* Sweeps
   const ours = offer(yield* Limits.Limits, yield* Tracing.make)
   const sessions = Sessions.make(sessionHeartbeats * (yield* PeerProtocol.HeartbeatInterval))
 
@@ -146,6 +148,7 @@ export const make: Effect.Effect<
         return Effect.matchEffect(meet(hello), {
           onFailure: (error) => refused(error, hello, caller),
           onSuccess: () => {
+            sweeps.heard(hello)
             const now = Monotonic.millis(clock)
             const rival = sessions.rivalOf(hello.replica, lifeOf(hello), Monotonic.millis(clock))
             const session = sessions.open(hello.replica, lifeOf(hello), caller, now, () =>
@@ -154,6 +157,8 @@ export const make: Effect.Effect<
             return Effect.as(hear(hello), {
               ...accepted.success,
               ...membership.says(hello.replica),
+              swept: sweeps.own(),
+              stale: membership.isStale(),
               limits: ours.limits,
               cluster: members.cluster,
               replica: members.self,

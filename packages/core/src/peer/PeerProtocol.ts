@@ -93,6 +93,15 @@ export const says = {
 }
 
 /**
+ * Up to which clock nothing is left with the one who says it of what was superseded by writes before that clock; who says
+ * nothing has swept nothing. See `Sweeps`.
+ */
+const swept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
+
+/** Whether what the one who says it holds may be older than what the members have erased since. */
+const stale = Schema.optionalKey(Schema.Boolean)
+
+/**
  * The first thing a replica says on a connection, and what it repeats as a heartbeat: who it is and what it holds.
  * `sentAt` is its clock in milliseconds since the epoch.
  */
@@ -105,6 +114,8 @@ export const Hello = Schema.Struct({
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   ...says,
+  swept,
+  stale,
   vector: Watermark.VersionVector,
   sentAt: Schema.Finite
 })
@@ -121,6 +132,8 @@ export const Welcome = Schema.Struct({
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   ...says,
+  swept,
+  stale,
   vector: Watermark.VersionVector,
   session: Schema.String.check(
     Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
@@ -305,11 +318,12 @@ export type Verify = typeof Verify.Type
  *
  * - `held`: its entry, durably
  * - `superseded`: its entry too, and of every key of it a newer write
+ * - `compacted`: its place is held and its entry is gone, because every member held it and something newer
  * - `missing`: its log does not reach the place
  * - `replaced`: another entry at the place
  * - `damaged`: it, or what comes before it in its log, cannot be read
  */
-export const CopyState = Schema.Literals(["held", "superseded", "missing", "replaced", "damaged"])
+export const CopyState = Schema.Literals(["held", "superseded", "compacted", "missing", "replaced", "damaged"])
 
 /** What a replica holds of a write. */
 export type CopyState = typeof CopyState.Type

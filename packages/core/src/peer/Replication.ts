@@ -12,6 +12,7 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { Connections } from "./Connections.ts"
+import * as Adoption from "./internal/Adoption.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
 import * as Forks from "./internal/Forks.ts"
 import * as Handshake from "./internal/Handshake.ts"
@@ -97,8 +98,9 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
   const handshake = yield* Handshake.make
   const connections = yield* Connections
   const store = OwnStore.make(heartbeatMillis)
-  const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs, membership.receive)
+  const catchUp = yield* CatchUp.make(logs, peers, store, membership.differs, membership.receive, membership.borrows)
   const mend = Mending.make(logs, membership, store)
+  const adopt = Adoption.make(logs, membership, store)
   const mayWrite = () => check.isDone() && membership.mayWrite()
   const settleForks = yield* Forks.make(logs, membership, peers, store, mayWrite)
   // What is damaged is fetched when it is found, and not at the next heartbeat.
@@ -146,7 +148,9 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
     let welcome = first
     let isWanted = false
     while (true) {
-      yield* mend(source, welcome)
+      yield* adopt(source, welcome)
+      // What is damaged here may be erased elsewhere, and an old copy would bring it back.
+      if (welcome.stale !== true) yield* mend(source, welcome)
       yield* settleForks(source, welcome)
       yield* catchUp.fetchMissing(source, welcome, before, isWanted)
       isWanted = yield* Effect.raceFirst(

@@ -263,6 +263,16 @@ export class WriteUnknown extends Schema.TaggedError<WriteUnknown>()("WriteUnkno
 }
 
 /**
+ * The write was compacted: every member held it durably, each of its keys has a newer write that every member holds, or is
+ * deleted, and its entry is gone since. There is nothing left to wait for or to ask about. Nothing was written now.
+ */
+export class WriteCompacted extends Schema.TaggedError<WriteCompacted>()("WriteCompacted", { writeId: WriteId }) {
+  override get message(): string {
+    return `the write ${this.writeId} was held by every member, and is compacted since newer writes superseded it`
+  }
+}
+
+/**
  * Too few replicas answered a read in time. Nothing was changed, and asking again is safe.
  *
  * `reason` is `unreachable` when those that could still answer were too few, and `timeout` when they were silent.

@@ -105,11 +105,25 @@ export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
 }
 
 /**
+ * Deletes that come after the position are forgotten on this replica: who holds what they deleted would never hear of it.
+ * Nothing was shown. Keep `position`, the {@link Position} of now as text, read the records that there are, and go on from
+ * it: what is written meanwhile is shown from there on.
+ */
+export class ChangesForgotten extends Schema.TaggedError<ChangesForgotten>()("ChangesForgotten", {
+  position: Schema.String
+}) {
+  override get message(): string {
+    return `deletes after this position are forgotten; read the records that there are, and follow from ${this.position}`
+  }
+}
+
+/**
  * Why changes end.
  *
  * - `ReadRejected`: what was asked cannot be; `field` names the part of it
  * - `WriteReplaced`: of a log the reader has seen a copy that did not last; what followed it there is not to be trusted.
  *   Begin anew
+ * - `ChangesForgotten`: the reader has been away for too long, or begins where there were deletes
  * - `LogDamaged`, `StoreError`: this replica cannot read a log; others may
  * - `NotReady`: this replica may lack what it acknowledged
  * - `ReplicaClosing`: go on from the same position at another replica
@@ -117,6 +131,7 @@ export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
 export type ChangesError =
   | ReadRejected
   | QuorumError.WriteReplaced
+  | ChangesForgotten
   | LogDamaged
   | StoreError
   | QuorumError.NotReady

@@ -10,6 +10,7 @@ import * as WriteId from "../identity/WriteId.ts"
 import * as Arrival from "../log/Arrival.ts"
 import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
+import * as Erased from "../log/Erased.ts"
 import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { contains, type DamagedRange } from "../log/DamagedRange.ts"
@@ -20,7 +21,7 @@ import * as IndexFollower from "./IndexFollower.ts"
 import * as Parts from "./internal/Parts.ts"
 import { NotYetVisible } from "./NotYetVisible.ts"
 import { ReadRejected } from "./ReadRejected.ts"
-import type * as RecordIndex from "./RecordIndex.ts"
+import * as RecordIndex from "./RecordIndex.ts"
 import * as RecordKey from "./RecordKey.ts"
 
 export { NotYetVisible } from "./NotYetVisible.ts"
@@ -186,10 +187,25 @@ export const make = Effect.gen(function* () {
       orElse: () => Effect.fail(new NotYetVisible({ writeId }))
     }).pipe(Effect.andThen(isWhatItWas(logs, writeId)))
 
-  /** The write that a pointer leads to. When that is another one, the index is damaged. */
-  const resolve = (pointer: RecordIndex.Pointer): Effect.Effect<Newest, StoreError> =>
+  /**
+   * The write that a pointer leads to, or, where that was erased meanwhile, the newer one; nothing where it was a delete
+   * that is forgotten. When it is another one, the index is damaged.
+   */
+  const resolve = (pointer: RecordIndex.Pointer): Effect.Effect<Newest | undefined, StoreError> =>
     Effect.flatMap(find(logs, pointer), (found) => {
-      if (found !== undefined) return Effect.succeed(found)
+      if (found !== "erased" && found !== undefined) return Effect.succeed(found)
+      if (found === "erased") {
+        if (pointer.deleted) return Effect.undefined
+        return Effect.flatMap(follower.newest(pointer.namespace, pointer.key), (now) => {
+          if (now === undefined) return Effect.undefined
+          return RecordIndex.compare(now, pointer) > 0 ? resolve(now) : misled(pointer)
+        })
+      }
+      return misled(pointer)
+    })
+
+  const misled = (pointer: RecordIndex.Pointer): Effect.Effect<never, StoreError> =>
+    Effect.suspend(() => {
       const detail = `the index points to entry ${pointer.seq} of ${pointer.log}, which is another`
       const error = new StoreError({ reason: "corrupt", detail })
       return Effect.andThen(follower.distrust(error), Effect.fail(error))
@@ -339,7 +355,9 @@ const isWhatItWas = Effect.fnUntraced(function* (
   const { check, log, seq } = WriteId.place(writeId)
   const chain = yield* logs.chainAt(log, seq)
   // It is here and cannot be read, so nobody can say that a read shows it.
-  if (Option.isNone(chain) || logs.damageAt(log, seq) !== undefined) return yield* damagedWrite(writeId)
+  if (logs.damageAt(log, seq) !== undefined) return yield* damagedWrite(writeId)
+  // It is compacted, and what superseded it is held.
+  if (Option.isNone(chain)) return
   const held = Chain.check(chain.value)
   if (held !== check) return yield* new WriteReplaced({ writeId, held: WriteId.make(log, seq, held) })
 })
@@ -371,13 +389,14 @@ const hiding = ({ from, log, to }: DamagedRange): StoreError => {
   return new StoreError({ reason: "corrupt", detail })
 }
 
-/** The write that a pointer leads to, read from its log; nothing when another is there. */
+/** The write that a pointer leads to, read from its log; `erased` when it is gone, and nothing when another is there. */
 const find = Effect.fnUntraced(function* (
   logs: ReplicaLogs["Service"],
   pointer: RecordIndex.Pointer
-): Effect.fn.Return<Newest | undefined, StoreError> {
+): Effect.fn.Return<Newest | "erased" | undefined, StoreError> {
   const { key, namespace } = pointer
   const batch = Option.getOrUndefined(yield* logs.read(pointer.log, pointer.seq - 1, 1))
+  if (batch !== undefined && Erased.is(batch.bytes, 0)) return "erased"
   const stamp = batch === undefined ? undefined : Entry.stampAt(batch.bytes, 0)
   const at =
     batch === undefined || Version.compare(stamp!, pointer) !== 0

@@ -61,6 +61,12 @@ export class RecordIndex extends Context.Service<
     /** Merges pointers, at most one per key, and records how far the logs are covered then. */
     readonly merge: (pointers: ReadonlyArray<Pointer>, progress: Progress) => Effect.Effect<void, StoreError>
     /**
+     * Removes the keys whose newest write is still at exactly these places; of others nothing changes. For deletes that
+     * nothing older is left of, so that they are not remembered for ever. Like what `merge` wrote, it may be lost in a
+     * crash: whoever finds such a key then finds that its entry is erased.
+     */
+    readonly forget: (pointers: ReadonlyArray<Pointer>) => Effect.Effect<void, StoreError>
+    /**
      * Throws away all that the index holds, whether or not it can be read: from then on it is an empty one, after a
      * restart too. Where there can be no new file yet, `merge` fails until there can. Nothing else is called meanwhile
      * but `get` and `scan`, whose answers nobody uses.
@@ -90,6 +96,14 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
           if (held === undefined || compare(pointer, held) > 0) pointers.set(id, pointer)
         }
         for (const [log, seq] of to) progress.set(log, seq)
+      }),
+    forget: (gone) =>
+      Effect.sync(() => {
+        for (const { key, log, namespace, seq } of gone) {
+          const id = RecordKey.keyOf(namespace, key)
+          const held = pointers.get(id)
+          if (held?.log === log && held.seq === seq) pointers.delete(id)
+        }
       }),
     reset: Effect.sync(() => {
       pointers.clear()

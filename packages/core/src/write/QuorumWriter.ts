@@ -140,7 +140,10 @@ export class QuorumWriter extends Context.Service<
      */
     readonly status: (
       writeId: WriteId.WriteId
-    ) => Effect.Effect<WriteStatus, QuorumError.WriteUnknown | QuorumError.WriteReplaced | ReplicaStore.StoreError>
+    ) => Effect.Effect<
+      WriteStatus,
+      QuorumError.WriteUnknown | QuorumError.WriteReplaced | QuorumError.WriteCompacted | ReplicaStore.StoreError
+    >
   }
 >()("@quorum/core/QuorumWriter") {}
 

@@ -71,12 +71,13 @@ export type WriteStatus = typeof WriteStatus.Type
  *
  * - `held`: the replica holds it durably
  * - `superseded`: it holds it durably, and of every key of it a newer write
+ * - `compacted`: its entry is gone there, because every member held it, and newer writes of every key of it
  * - `lost`: it was counted, and does not hold it any more
  * - `damaged`: what it holds cannot be read; it is mended from the other copies
  * - `missing`: it was not counted, and does not hold it
  * - `unknown`: it cannot be asked, or does not vote
  */
-export const CopyState = Schema.Literals(["held", "superseded", "lost", "damaged", "missing", "unknown"])
+export const CopyState = Schema.Literals(["held", "superseded", "compacted", "lost", "damaged", "missing", "unknown"])
 
 /** What became of a copy of a committed write. */
 export type CopyState = typeof CopyState.Type
@@ -87,7 +88,7 @@ export class Verification extends Schema.Opaque<Verification>()(
     writeId: WriteId.WriteId,
     /** Of every replica of the set. */
     copies: Schema.Record(ReplicaId.ReplicaId, CopyState),
-    /** How many hold the write durably: those that are `held` or `superseded`. */
+    /** How many hold the write durably: those that are `held` or `superseded`, and those that held it until it was `compacted`. */
     held: Schema.Int,
     /** Whether these are at least the `w` of the receipt. When not, `unknown` copies may be there all the same. */
     committed: Schema.Boolean,

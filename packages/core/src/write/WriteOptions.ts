@@ -23,6 +23,7 @@ export type CommitError =
   | QuorumError.IdempotencyKeyReused
   | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
+  | QuorumError.WriteCompacted
 
 /** Why the quorum of an earlier write was not answered with a receipt. `StoreError`: its log cannot be read here. */
 export type ResumeError =
@@ -30,6 +31,7 @@ export type ResumeError =
   | QuorumError.InvalidPolicy
   | QuorumError.WriteUnknown
   | QuorumError.WriteReplaced
+  | QuorumError.WriteCompacted
   | ReplicaStore.StoreError
 
 /** What one write asks for, where it is not what the policy of its namespace says. */

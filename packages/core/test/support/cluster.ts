@@ -1,4 +1,5 @@
 /** A replica set in one process, on virtual time: production code over the in-memory store and network. */
+import * as Compaction from "../../src/upkeep/Compaction.ts"
 import * as Membership from "../../src/peer/Membership.ts"
 import * as Peers from "../../src/peer/Peers.ts"
 import * as ReplicaLogs from "../../src/log/ReplicaLogs.ts"
@@ -12,6 +13,7 @@ import {
   ReplicaStore
 } from "../../src/adapter.ts"
 import {
+  type Changes,
   ClientSessions,
   QuorumPolicy,
   QuorumWriter,
@@ -23,7 +25,7 @@ import {
   WriteId
 } from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
-import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 export type Services =
@@ -42,6 +44,7 @@ export interface Running {
   readonly peers: Peers.Peers["Service"]
   readonly events: ReplicaEvents.ReplicaEvents["Service"]
   readonly membership: Membership.Membership["Service"]
+  readonly compaction: Compaction.Compaction["Service"]
   readonly status: () => ReplicaStatus.Status
   readonly stop: Effect.Effect<void>
 }
@@ -141,6 +144,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       peers: Context.get(context, Peers.Peers),
       events: Context.get(context, ReplicaEvents.ReplicaEvents),
       membership: Context.get(context, Membership.Membership),
+      compaction: Context.get(context, Compaction.Compaction),
       status: Context.get(context, ReplicaStatus.ReplicaStatus).current,
       stop: Scope.close(scope, Exit.void)
     }
@@ -175,6 +179,14 @@ export const running = Effect.fnUntraced(function* (ids: string, w: number, up =
   yield* TestClock.adjust(1000)
   return { cluster, replicas, a: replicas[0]!, b: replicas[1]!, c: replicas[2]! }
 })
+
+/** The changes that a replica shows from a position until now, as text. */
+export const changesOf = ({ records }: Running, since: Changes.Vector = []) =>
+  Effect.map(Stream.runCollect(records.changes({ since, until: "now" })), (pages) =>
+    Array.from(pages).flatMap(({ changes }) =>
+      changes.map(({ deleted, key, value }) => (deleted ? `${key}-` : `${key}=${new TextDecoder().decode(value)}`))
+    )
+  )
 
 /** Replaces a replica's store before it starts. */
 export const withStore = Effect.fnUntraced(function* (

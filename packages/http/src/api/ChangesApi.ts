@@ -11,6 +11,7 @@ import * as openApi from "./openApi.ts"
 
 /** What may be answered instead of changes. */
 export type FeedError =
+  | Changes.ChangesForgotten
   | Changes.LogDamaged
   | QuorumError.NotReady
   | QuorumError.Overloaded

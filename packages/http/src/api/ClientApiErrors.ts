@@ -36,6 +36,7 @@ export type OwnError =
 
 /** What core says. */
 export type CoreError =
+  | Changes.ChangesForgotten
   | Changes.LogDamaged
   | QuorumError.IdempotencyKeyReused
   | QuorumError.IdempotencyUnknown
@@ -48,6 +49,7 @@ export type CoreError =
   | QuorumError.ReplicaClosing
   | QuorumError.StampReused
   | QuorumError.TooOldToKnow
+  | QuorumError.WriteCompacted
   | QuorumError.WriteRejected
   | QuorumError.WriteReplaced
   | QuorumError.WriteUncertain
@@ -77,6 +79,7 @@ export class NeedsToken extends HttpApiMiddleware.Service<NeedsToken>()("@quorum
 const notFound = final(Table.recordNotFound)
 const unknown = final(Table.writeUnknown)
 const replaced = final(Table.writeReplaced)
+const compacted = final(Table.writeCompacted)
 const tooLarge = final(Table.writeTooLarge)
 const notMet = unmet(Table.quorumNotMet)
 
@@ -86,6 +89,7 @@ export const ofCommit = [
   final(Table.writeUncertain),
   final(Table.stampReused),
   final(Table.tooOldToKnow),
+  compacted,
   final(Table.idempotencyKeyReused),
   unavailable(
     Table.quorumUnavailable,
@@ -116,14 +120,15 @@ export const ofPage = [replaced, unavailable(Table.notYetVisible, Table.storeFai
 export const ofChanges = [
   final(Table.notAcceptable),
   replaced,
+  final(Table.changesForgotten),
   unavailable(Table.logDamaged, Table.storeFailed, Table.notReady, Table.overloaded, Table.replicaClosing)
 ] as const
 
 /** What a question about a write may be answered with. */
-export const ofWriteStatus = [unknown, replaced, unavailable(Table.storeFailed)] as const
+export const ofWriteStatus = [unknown, replaced, compacted, unavailable(Table.storeFailed)] as const
 
 /** What a resumed write may be answered with instead of its receipt. */
-export const ofResume = [unknown, replaced, notMet, unavailable(Table.storeFailed)] as const
+export const ofResume = [unknown, replaced, compacted, notMet, unavailable(Table.storeFailed)] as const
 
 /** What a receipt may be answered with instead of what became of its copies. */
 export const ofVerify = [unknown, tooLarge] as const

@@ -33,6 +33,8 @@ export const writeReplaced = travel(409, QuorumError.WriteReplaced, "write_repla
   ...ids,
   held: WriteId.WriteId
 })
+export const writeCompacted = travel(410, QuorumError.WriteCompacted, "write_compacted", ids)
+export const changesForgotten = travel(410, Changes.ChangesForgotten, "changes_forgotten", { position: Schema.String })
 export const stampReused = travel(409, QuorumError.StampReused, "stamp_reused", { held: WriteId.WriteId })
 export const tooOldToKnow = travel(410, QuorumError.TooOldToKnow, "too_old_to_know", {
   ageMillis: Schema.Finite,
@@ -114,6 +116,8 @@ export const rows = [
   writeUnknown,
   notAcceptable,
   writeReplaced,
+  writeCompacted,
+  changesForgotten,
   stampReused,
   tooOldToKnow,
   writeTooLarge,

@@ -25,6 +25,7 @@ export type RecordsError =
   | QuorumError.IdempotencyKeyReused
   | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
+  | QuorumError.WriteCompacted
   | QuorumError.WriteRejected
   | QuorumError.WriteReplaced
   | QuorumError.WriteUncertain

@@ -22,6 +22,7 @@ export type WriteError =
   | QuorumError.IdempotencyKeyReused
   | QuorumError.IdempotencyUnknown
   | QuorumError.TooOldToKnow
+  | QuorumError.WriteCompacted
   | QuorumError.WriteUncertain
   | QuorumError.WriteRejected
   | QuorumError.WriteReplaced

@@ -39,6 +39,7 @@ export const status: ReplicaStatus.Status = {
   lost: [],
   givenUp: [],
   scrub: { last: null, current: null },
+  compaction: { last: null, startedAt: null, appendedBytes: 0 },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,
   farKeys: 0,
@@ -128,7 +129,8 @@ export const serve = Effect.fnUntraced(function* (answers: {
         Layer.succeed(ReplicaStatus.ReplicaStatus, {
           current: () => answers.replica ?? status,
           recover: () => Effect.succeed("nothing"),
-          scrub: Effect.succeed(status.scrub)
+          scrub: Effect.succeed(status.scrub),
+          compact: Effect.succeed(status.compaction)
         })
       ),
       Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, members)),

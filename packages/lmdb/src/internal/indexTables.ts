@@ -62,6 +62,21 @@ export const make = (file: string) => {
         const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
         return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
       }),
+    forget: (gone) =>
+      Effect.uninterruptible(
+        Effect.flatMap(
+          call(() => gone.filter(isThere)),
+          (there) =>
+            there.length === 0
+              ? Effect.void
+              : Effect.mapError(
+                  environment.commit(() => {
+                    for (const pointer of there) environment.remove(pointers, Pointers.keyOf(pointer))
+                  }),
+                  (cause) => Environment.storeError(file, cause)
+                )
+        )
+      ),
     merge: (updates, to) =>
       Effect.uninterruptible(
         Effect.flatMap(
@@ -77,6 +92,13 @@ export const make = (file: string) => {
             )
         )
       )
+  }
+  const isThere = (pointer: RecordIndex.Pointer): boolean => {
+    const key = Pointers.keyOf(pointer)
+    const held = pointers.getBinary(key)
+    if (held === undefined) return false
+    const { log, seq } = Pointers.decode(key, held)
+    return log === pointer.log && seq === pointer.seq
   }
   const isNewer = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)

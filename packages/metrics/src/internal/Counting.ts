@@ -66,6 +66,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
   const skew = each(peers, (peer) => series.histogram("clockSkew", { peer }))
   const drifts = series.counter("drifts")
   const mended = series.counter("mended")
+  const erased = series.counter("erasedSize")
   const commits = each(outcomes, (outcome) => series.counter("commits", { "quorum.outcome": outcome }))
   const durations = each(outcomes.slice(0, 2), (outcome) =>
     series.histogram("commitDuration", { "quorum.outcome": outcome })
@@ -158,6 +159,8 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         return merge.keys.add(event.pointers)
       case "DamageMended":
         return mended.add(event.to - event.from + 1)
+      case "Compacted":
+        return erased.add(event.erasedBytes)
       case "DamageFound":
       case "Scrubbed":
       case "Recovered":

@@ -114,8 +114,9 @@ const one = async (
       const said = JSON.parse(line) as Line
       if (said.problem !== undefined) {
         const { error, message = "the feed ended" } = said.problem
-        // Its position is of a write that is gone: another replica would say the same.
-        if (error === "write_replaced") return new Failed({ detail: `${message}; begin anew, without --since` })
+        // What its position is of is gone: another replica would say the same.
+        const isGone = error === "write_replaced" || error === "changes_forgotten"
+        if (isGone) return new Failed({ detail: `${message}; begin anew` })
         throw new Error(message)
       }
       if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))

@@ -77,6 +77,7 @@ export const make = (db: DatabaseSync) => {
       upsertOne.run(...oneRow)
     }
   }
+  const remove = db.prepare("DELETE FROM pointer WHERE namespace = ? AND key = ? AND log = ? AND seq = ?")
   const get = db.prepare("SELECT * FROM pointer WHERE namespace = ? AND key = ?")
   const scanOf = (to: string, direction: string) =>
     db.prepare(
@@ -115,6 +116,11 @@ export const make = (db: DatabaseSync) => {
         throw cause
       }
     },
+    /** All or nothing. */
+    forget: (pointers: ReadonlyArray<RecordIndex.Pointer>): void =>
+      Database.transaction(db, () => {
+        for (const { key, log, namespace, seq } of pointers) remove.run(namespace, key, ids.get(log) ?? -1, seq)
+      }),
     get: (namespace: string, key: string): RecordIndex.Pointer | undefined => {
       const row = get.get(namespace, key)
       return row === undefined ? undefined : pointerOf(row)

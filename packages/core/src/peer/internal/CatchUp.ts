@@ -9,7 +9,7 @@ import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
-import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
@@ -74,7 +74,9 @@ export const make = Effect.fnUntraced(function* (
   /** Hears of every copy that was compared and differs. */
   differs: (peer: ReplicaId.ReplicaId, log: LogId.LogId) => void = () => undefined,
   /** Stores what comes from a life of a peer. */
-  receive: Membership["Service"]["receive"] = (_peer, _incarnation, stored) => stored
+  receive: Membership["Service"]["receive"] = (_peer, _incarnation, stored) => stored,
+  /** What to do before entries are taken from a peer that may hold what others have erased. */
+  borrows: Effect.Effect<void, ReplicaStore.StoreError> = Effect.void
 ) {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
@@ -98,13 +100,15 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
-  /** Whether the chain of a log here is that of the watermark; nothing when that cannot be read here. */
-  const agrees = Effect.fnUntraced(function* ({ chain, log, seq }: Watermark.Watermark) {
-    const read = Effect.flatMap(logs.chainAt(log, seq), (here) =>
-      Option.isSome(here) ? Effect.succeed(here.value) : Effect.fail(unreadable(log, seq))
+  /**
+   * Whether the chain of a log here is that of the watermark; nothing when that cannot be read here, or is among entries
+   * that were erased when every member held them.
+   */
+  const agrees = ({ chain, log, seq }: Watermark.Watermark) =>
+    Effect.map(
+      store.once(`read ${log}`, logs.chainAt(log, seq)),
+      Result.map((here) => (Option.isSome(here) ? here.value === chain : undefined))
     )
-    return Result.map(yield* store.once(`read ${log}`, read), (here) => here === chain)
-  })
 
   /**
    * Compares a peer's version vector with the logs here: where the chains agree the watermark counts as an ack, where
@@ -125,7 +129,7 @@ export const make = Effect.fnUntraced(function* (
       else waiting.set(said.log, later)
       if (watermark === undefined) continue
       const agreed = yield* agrees(watermark)
-      if (Result.isFailure(agreed)) continue
+      if (Result.isFailure(agreed) || agreed.success === undefined) continue
       if (!agreed.success) yield* drifted(peer, watermark.log)
       else
         peers.report({
@@ -218,7 +222,10 @@ export const make = Effect.fnUntraced(function* (
         if (target.seq <= head || peers.get(peer).drifted.has(log) || logs.damageAt(log, head) !== undefined) continue
         // Entries were appended here since: the two ends of the log differ.
         if (log === logs.own) yield* drifted(peer, log)
-        else if (log !== pushed || isWanted || isStalled(before, log, head)) yield* pullOnce(source, welcome, target)
+        else if (log !== pushed || isWanted || isStalled(before, log, head)) {
+          if (welcome.stale === true) yield* store.patiently("note whom it takes entries from", borrows)
+          yield* pullOnce(source, welcome, target)
+        }
       }
     })
   }
@@ -231,6 +238,3 @@ interface Pulled {
   readonly peer: ReplicaId.ReplicaId
   readonly incarnation: LogId.Incarnation
 }
-
-const unreadable = (log: LogId.LogId, seq: number) =>
-  new ReplicaStore.StoreError({ reason: "corrupt", detail: `entry ${seq} of ${log} cannot be found` })

@@ -9,6 +9,7 @@ import { EventSink } from "../../events/EventSink.ts"
 import type { LogId } from "../../identity/LogId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
+import * as Erased from "../../log/Erased.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as DamagedRange from "../../log/DamagedRange.ts"
@@ -55,6 +56,11 @@ export const make = Effect.fnUntraced(function* (
       const mine = yield* here(asked.log, seq)
       const theirs = sideOf(yield* pull(asked, seq, 1))
       if (mine === undefined || theirs === undefined) return "unknown" as const
+      // What was erased, every member has held before.
+      if (mine === "erased" || theirs === "erased") {
+        agreed = seq
+        continue
+      }
       if (mine.chain === theirs.chain) agreed = seq
       else fork = { seq, mine, theirs }
     }
@@ -144,15 +150,18 @@ export const make = Effect.fnUntraced(function* (
     if (last === 0) return undefined
     const key = `${peer} ${log}`
     const known = waitedFor.get(key)
-    if (known !== undefined && sideOf(yield* pull(asked, known.seq, 1))?.chain === known.chain) return undefined
+    if (known !== undefined) {
+      const theirs = sideOf(yield* pull(asked, known.seq, 1))
+      if (theirs !== "erased" && theirs?.chain === known.chain) return undefined
+    }
     waitedFor.delete(key)
     const fork = yield* forkOf(asked, last)
     if (fork === "unknown") return undefined
     if (fork === undefined) {
       // What was compared was said before one of the two gave its side up.
-      const chain = (yield* here(log, last))?.chain
+      const side = yield* here(log, last)
       const monotonicMillis = Monotonic.millis(clock)
-      const watermark = chain && { log, seq: last, chain }
+      const watermark = side && side !== "erased" && { log, seq: last, chain: side.chain }
       if (watermark) peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
       return undefined
     }
@@ -212,8 +221,10 @@ interface Found {
 /** How much is committed again in one append. */
 const pageBytes = 256 * 1024
 
-const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | undefined =>
-  batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
+const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | "erased" | undefined =>
+  batch && Erased.is(batch.bytes, 0)
+    ? "erased"
+    : batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
 
 const entriesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Entry.Entry> => {
   const entries: Array<Entry.Entry> = []

@@ -16,6 +16,7 @@ import type * as PeerMethods from "../PeerMethods.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { Peers } from "../Peers.ts"
 import { StableTime } from "../StableTime.ts"
+import { Sweeps } from "../Sweeps.ts"
 import { negotiate, offer } from "./negotiate.ts"
 
 /** Why a caller does not accept the answer to its handshake: another replica answers, or they do not fit together. */
@@ -53,6 +54,7 @@ export const make = Effect.gen(function* () {
   const peers = yield* Peers
   const membership = yield* Membership
   const stableTime = yield* StableTime
+  const sweeps = yield* Sweeps
   const store = OwnStore.make(yield* PeerProtocol.HeartbeatInterval)
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
@@ -97,6 +99,8 @@ export const make = Effect.gen(function* () {
       cluster: members.cluster,
       replica: members.self,
       ...membership.says(peer),
+      swept: sweeps.own(),
+      stale: membership.isStale(),
       vector: logs.vector(),
       sentAt
     })
@@ -107,6 +111,7 @@ export const make = Effect.gen(function* () {
     yield* store.patiently("note the lives of the members", membership.meet(welcome))
     // Before what it holds is counted: it may have committed something again to hold that.
     stableTime.heard(welcome)
+    sweeps.heard(welcome)
     peers.votes(peer, welcome.voting)
     yield* compare(welcome)
     membership.answered(asked, welcome)

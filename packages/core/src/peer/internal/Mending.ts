@@ -50,9 +50,12 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
   ) {
     const there = yield* pull(source, session, { log, from: to, some: "one" })
     if (typeof there === "string") return there
-    const here = yield* store.once(`read ${log}`, logs.chainAt(log, to))
+    // Of entries that are erased there the chain is known after the last of them.
+    const end = EntryBatch.chainAt(there, to) === undefined ? EntryBatch.last(there) : to
+    const here = yield* store.once(`read ${log}`, logs.chainAt(log, end))
     if (Result.isFailure(here)) return here.failure
-    return Option.contains(here.success, EntryBatch.chainAt(there, to)) ? true : false
+    // Where it is not known here either, the store looks at more of it than this.
+    return Option.isNone(here.success) ? end > to : here.success.value === EntryBatch.chainAt(there, end)
   })
 
   /** Fetches a range piece by piece, from its beginning on. */

@@ -51,6 +51,7 @@ export const load = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
   const standing: Standing = note === "" ? "voting" : note === "blank" ? "blank" : "lost"
   return {
     standing,
+    restored: Option.getOrElse(yield* store.note(ReplicaStore.restoredNote), () => "") !== "",
     lives: yield* read(store.note("lives"), codecs.lives, {}),
     founders: yield* read(store.note("founders"), codecs.founders, {}),
     remembered: yield* read(store.note("remembered"), codecs.remembered, {}),

@@ -1,7 +1,7 @@
 /**
  * Reads several logs from a position on, in turns, so that none waits for another's end.
  */
-import { Effect, Option } from "effect"
+import { Effect, Option, Schema } from "effect"
 import type * as LogId from "../../identity/LogId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Chain from "../../log/Chain.ts"
@@ -26,7 +26,7 @@ export interface LogReader {
   readonly read: (
     log: LogId.LogId,
     changes: Array<Changes.Change>
-  ) => Effect.Effect<number, QuorumError.WriteReplaced | StoreError>
+  ) => Effect.Effect<number, QuorumError.WriteReplaced | Changes.ChangesForgotten | StoreError>
   /** The damage at which a log ends for this reader. */
   readonly damaged: () => Changes.LogDamaged | undefined
 }
@@ -100,7 +100,10 @@ export const make = (
       const isDamaged = () => damageOf(log) !== undefined
       const batch = yield* Effect.catchIf(logs.read(log, seen.seq, readBytes), isDamaged, () => Effect.succeedNone)
       if (Option.isNone(batch)) return isDamaged() ? 0 : yield* missing(seen)
-      if (batch.value.prevChain !== seen.chain) return yield* replaced(seen, batch.value.prevChain)
+      // Where a position is among entries that were erased since, the chain there is not known any more.
+      const isWithin = batch.value.from <= seen.seq
+      if (!isWithin && batch.value.prevChain !== seen.chain) return yield* replaced(seen, batch.value.prevChain)
+      if (EntryBatch.hasErasedDeletes(batch.value)) return yield* forgotten(logs)
       take(batch.value, changes)
       return batch.value.bytes.length
     }),
@@ -130,6 +133,11 @@ const replaced = ({ chain, log, seq }: Watermark.Watermark, here: Chain.Chain) =
     writeId: WriteId.make(log, seq, Chain.check(chain)),
     held: WriteId.make(log, seq, Chain.check(here))
   })
+
+const encodePosition = Schema.encodeSync(Changes.Position)
+
+const forgotten = (logs: ReplicaLogs["Service"]) =>
+  new Changes.ChangesForgotten({ position: encodePosition(logs.vector()) })
 
 const missing = ({ log, seq }: Watermark.Watermark) =>
   new StoreError({ reason: "corrupt", detail: `entry ${seq + 1} of ${log} is missing` })

@@ -136,6 +136,8 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
           unindexed.mended(change.batch)
           some.openUnsafe()
         }
+        // It may lead to entries that were newest writes, and are gone.
+        if (change._tag === "Erased" && !distrusted) throwAway()
         // It may lead to entries that are given up.
         if (change._tag === "Cut" && unindexed.end(change.log) > change.end) throwAway()
       })

@@ -8,6 +8,7 @@ import * as WriteId from "../../identity/WriteId.ts"
 import * as Arrival from "../../log/Arrival.ts"
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
+import * as Erased from "../../log/Erased.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
@@ -58,6 +59,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const batch = yield* logs.read(log, seq - 1, 1)
     if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
     const { bytes, chain } = batch.value
+    if (Erased.is(bytes, 0)) return yield* new QuorumError.WriteCompacted({ writeId })
     if (Chain.check(chain) !== check) {
       return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
     }

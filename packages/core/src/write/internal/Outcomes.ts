@@ -21,6 +21,7 @@ const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
   ReplicaClosing: "replica_closing",
   StampReused: "write_rejected",
   TooOldToKnow: "write_rejected",
+  WriteCompacted: "write_rejected",
   WriteRejected: "write_rejected",
   WriteUncertain: "write_uncertain"
 }

@@ -8,6 +8,7 @@
 import { Effect, Exit, Latch, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
+import * as Erased from "../../log/Erased.ts"
 import * as Limits from "../../log/Limits.ts"
 import { StampHorizon } from "../../log/Floor.ts"
 import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
@@ -74,6 +75,8 @@ export const make = Effect.gen(function* () {
       if (newest === undefined || Version.compare(newest, stamp) !== 0) continue
       const { log, seq } = WriteId.place(newest.writeId)
       const batch = Option.getOrThrow(yield* logs.read(log, seq - 1, 1))
+      // Superseded while it was looked up.
+      if (Erased.is(batch.bytes, 0)) continue
       const held = batch.bytes.subarray(0, Entry.endUnsafe(batch.bytes, 0))
       if (isEncoded(held, write, stamp)) return newest.writeId
       return yield* new QuorumError.StampReused({ held: newest.writeId })

@@ -2,9 +2,10 @@
  * The disk of a replica: what it holds durably, what was written and not synced yet, and what is damaged. What the store
  * on it has said to be durable stays; of the rest a crash keeps what the seed says.
  */
-import { LogId, type ReplicaId } from "@quorum/core"
+import { LogId, type ReplicaId, WriteId } from "@quorum/core"
 import { Batches, Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import type { Dice } from "./Dice.ts"
+import * as Held from "./Held.ts"
 import type { MachineClock } from "./MachineClock.ts"
 import type { Timeline } from "./Timeline.ts"
 
@@ -18,6 +19,8 @@ export interface Content {
   boot: number
   /** The entries of which bits are flipped: they do not fit the chain any more. */
   readonly flipped: Map<LogId.LogId, Set<number>>
+  /** What any disk of the run has erased. */
+  readonly erased: Held.Erased
 }
 
 /** What goes wrong with the next append of a disk. */
@@ -64,6 +67,8 @@ export interface Situation {
   readonly clock: MachineClock
   /** Whether the store tells writing and syncing apart. */
   readonly hasSteps: boolean
+  /** What any disk of the run has erased. */
+  readonly erased: Held.Erased
   /** Called when a fault has happened. */
   readonly onFault: (fault: string) => void
 }
@@ -72,7 +77,7 @@ export interface Situation {
 export const blank = ReplicaStore.recoveringNote
 
 /** A disk on which nothing was written yet. `founded` says that its replica needs not ask whether it is a first start. */
-export const make = ({ clock, dice }: Situation, place: number, boot: number, founded: boolean): Disk =>
+export const make = ({ clock, dice, erased }: Situation, place: number, boot: number, founded: boolean): Disk =>
   holding(
     {
       incarnation: LogId.incarnationAt(clock.wallMillis(), dice.below(0x1_0000)),
@@ -80,7 +85,8 @@ export const make = ({ clock, dice }: Situation, place: number, boot: number, fo
       notes: new Map(founded ? [] : [[blank, "blank"]]),
       place,
       boot,
-      flipped: new Map()
+      flipped: new Map(),
+      erased
     },
     place
   )
@@ -158,7 +164,13 @@ export const settle = (disk: Disk, covered: ReadonlyArray<EntryBatch.EntryBatch>
 }
 
 /** Puts a batch in the place of what is held durably there, or after its end. */
-export const put = ({ logs }: Content, batch: EntryBatch.EntryBatch): void => {
+export const put = ({ erased, logs }: Content, batch: EntryBatch.EntryBatch): void => {
+  if (EntryBatch.erasedAt(batch) !== undefined) {
+    for (const before of logs.get(batch.log) ?? []) {
+      if (before.from > EntryBatch.last(batch) || EntryBatch.last(before) < batch.from) continue
+      for (const held of Held.ofBatch(before, erased)) erased.set(Held.placeOf(held.log, held.seq), held)
+    }
+  }
   logs.set(batch.log, [...Batches.put(logs.get(batch.log) ?? [], batch)])
 }
 
@@ -224,6 +236,14 @@ export const chainAt = (content: Content, log: LogId.LogId, seq: number): Chain.
   const batches = content.logs.get(log)
   if (batches === undefined || seq > headOf(content, log).seq) return undefined
   return EntryBatch.chainAt(batches[Batches.indexOf(batches, seq)]!, seq)
+}
+
+/** Whether an entry is held durably, or was until it was erased; with the write of this check. */
+export const holds = (content: Content, log: LogId.LogId, seq: number, check: number): boolean => {
+  const chain = chainAt(content, log, seq)
+  if (chain !== undefined) return Chain.check(chain) === check
+  const gone = seq <= headOf(content, log).seq ? content.erased.get(Held.placeOf(log, seq)) : undefined
+  return gone !== undefined && WriteId.place(gone.id).check === check
 }
 
 /** The batches of a log, with what is written and not synced. */

@@ -1,21 +1,15 @@
 /**
  * What is known when a run has ended: what clients saw, and what the disks hold.
  */
-import { Entry, type LogId, type ReplicaId, WriteId } from "@quorum/core"
-import { Chain, EntryBatch, type Version } from "@quorum/core/adapter"
+import type { Entry, ReplicaId, WriteId } from "@quorum/core"
 import type * as Disk from "./Disk.ts"
+import * as HeldEntries from "./Held.ts"
 import type { History } from "./History.ts"
 import type { Machine } from "./Machines.ts"
 import type { Retired, World } from "./World.ts"
 
-/** An entry as a disk holds it. */
-export interface Held extends Version.Version {
-  readonly log: LogId.LogId
-  readonly seq: number
-  /** The id of the write that it is. */
-  readonly id: WriteId.WriteId
-  readonly entry: Entry.Entry
-}
+/** An entry as a disk holds it, or held it until it was erased. */
+export type Held = HeldEntries.Held
 
 /** What one disk holds, by the ids of the writes. */
 export type Holding = ReadonlyMap<WriteId.WriteId, Held>
@@ -89,19 +83,9 @@ export const newest = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const holdingOf = (content: Disk.Content): Holding => {
-  const found = new Map<WriteId.WriteId, Held>()
-  for (const [log, batches] of content.logs) {
-    for (const batch of batches) {
-      const view = Chain.viewOf(batch.bytes)
-      const chain = Chain.state(batch.prevChain)
-      EntryBatch.forEach(batch, (seq, at) => {
-        Chain.extend(chain, view, at, Entry.endUnsafe(batch.bytes, at))
-        const id = WriteId.make(log, seq, chain.high)
-        const entry = Entry.decodeAt(batch.bytes, at)
-        found.set(id, { log, seq, id, entry, clock: entry.clock, tie: entry.tie })
-      })
-    }
-  }
-  return found
-}
+const holdingOf = (content: Disk.Content): Holding =>
+  new Map(
+    Array.from(content.logs.values()).flatMap((batches) =>
+      batches.flatMap((batch) => HeldEntries.ofBatch(batch, content.erased).map((held) => [held.id, held] as const))
+    )
+  )

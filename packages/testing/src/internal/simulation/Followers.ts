@@ -2,8 +2,8 @@
  * Readers of the changes: each follows a replica for a while, goes on at another one from the position of the last page
  * that has reached it, and begins anew when it is told that what it has seen did not last.
  */
-import { type Changes, Records, type ReplicaId } from "@quorum/core"
-import { Effect, Option, Result, Stream } from "effect"
+import { Changes, Records, type ReplicaId } from "@quorum/core"
+import { Effect, Option, Result, Schema, Stream } from "effect"
 import { patienceMillis } from "./Calls.ts"
 import * as ChangesMissNothing from "./checks/ChangesMissNothing.ts"
 import type { World } from "./World.ts"
@@ -66,6 +66,12 @@ const read = Effect.fnUntraced(function* (
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, ask), patienceMillis))
   if (Result.isFailure(result)) {
     world.say(name, `${at} says: ${result.failure._tag}`)
+    if (result.failure._tag === "ChangesForgotten") {
+      world.happened("changes_forgotten")
+      follower.position = yield* Effect.orDie(Schema.decodeEffect(Changes.Position)(result.failure.position))
+      ChangesMissNothing.goesOnFrom(seen, follower.position)
+      return true
+    }
     if (result.failure._tag !== "WriteReplaced") return false
     follower.position = []
     seen.clear()
@@ -74,7 +80,7 @@ const read = Effect.fnUntraced(function* (
   if (Option.isNone(result.success)) return false
   world.happened("changes_read")
   for (const page of result.success.value) {
-    ChangesMissNothing.onPage(world, name, seen, page)
+    ChangesMissNothing.onPage(world, at, name, seen, page)
     follower.position = page.position
   }
   return true

@@ -12,10 +12,11 @@ import {
   ReplicaSet,
   type ReplicaStatus
 } from "@quorum/core"
-import { Floor, PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Compaction, Floor, PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Cause, Clock, Context, Effect, Exit, Layer, Logger, Random, References, Scheduler, Scope } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
+import type * as Held from "./Held.ts"
 import * as MachineClock from "./MachineClock.ts"
 import type * as Network from "./Network.ts"
 import * as Store from "./Store.ts"
@@ -56,6 +57,9 @@ export interface Machine {
   runs: number
 }
 
+/** How replicas compact their logs in seconds instead of hours. */
+export type Compacts = Context.Service.Shape<typeof Compaction.CompactionPace>
+
 /** What machines are part of. */
 export interface Setting {
   readonly seed: number
@@ -67,6 +71,9 @@ export interface Setting {
   readonly timeline: Timeline.Timeline
   readonly network: Network.Network
   readonly onFault: (fault: string) => void
+  readonly compacts: Compacts | undefined
+  /** What any disk of the run has erased. */
+  readonly erased: Held.Erased
   /** Writes a line of the trace; `undefined` when nobody reads it. */
   readonly trace: ((who: string, line: string) => void) | undefined
   /** Something happened that may not: in a process, a defect or a start that failed for no reason. */
@@ -84,7 +91,7 @@ export const make = (
   rate: number,
   { founded, hasSteps }: { readonly founded: boolean; readonly hasSteps: boolean }
 ): Machine => {
-  const { onFault, seed, timeline } = setting
+  const { erased, onFault, seed, timeline } = setting
   const clock = MachineClock.make(timeline, offsetMillis, rate)
   const situation: Disk.Situation = {
     cluster,
@@ -93,6 +100,7 @@ export const make = (
     dice: Dice.make(seed, `disk ${id}`),
     clock,
     hasSteps,
+    erased,
     onFault
   }
   return machineWith(id, clock, situation, Disk.make(situation, 1, 1, founded))
@@ -131,7 +139,7 @@ export const isRecovering = ({ disk: { content, place } }: Machine): boolean =>
 /** Starts a process, unless there is one. It is of use when it has `services`. */
 export const start = (setting: Setting, machine: Machine): void => {
   if (machine.process !== undefined) return
-  const { horizonMillis, members, network, onDefect, options, policy, trace } = setting
+  const { compacts, horizonMillis, members, network, onDefect, options, policy, trace } = setting
   const { id } = machine
   machine.runs++
   const owner = Timeline.owner(id)
@@ -151,12 +159,14 @@ export const start = (setting: Setting, machine: Machine): void => {
   }
   machine.process = process
   const store = Store.open(machine.disk, machine.boot, owner, machine.situation)
+  const compacting = compacts === undefined ? Layer.empty : Layer.succeed(Compaction.CompactionPace, compacts)
   const layer = Replica.layer({ ...(policy === undefined ? {} : { policy }), ...options }).pipe(
     Layer.provide([
       Layer.succeed(RecordIndex.RecordIndex, machine.index),
       Layer.succeed(ReplicaStore.ReplicaStore, store),
       Layer.succeed(PeerTransport.PeerTransport, network.transport(id, owner)),
-      ReplicaSet.layer({ cluster, self: id, members })
+      ReplicaSet.layer({ cluster, self: id, members }),
+      compacting
     ])
   )
   const fiber = Effect.runForkWith(context)(Layer.buildWithScope(layer, process.scope))

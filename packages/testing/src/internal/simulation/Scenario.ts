@@ -6,6 +6,7 @@ import { Duration, Effect, Fiber, Option, Result } from "effect"
 import * as DecisionIsFinal from "./checks/DecisionIsFinal.ts"
 import * as FrontierIsHeld from "./checks/FrontierIsHeld.ts"
 import { checks } from "./checks/index.ts"
+import type * as Machines from "./Machines.ts"
 import * as Liveness from "./checks/Liveness.ts"
 import * as watching from "./checks/watching.ts"
 import * as Disk from "./Disk.ts"
@@ -34,6 +35,8 @@ export interface Scenario {
   readonly horizonMillis?: number
   /** How the replicas really order writes, where that is not what is promised: to see that it is found. */
   readonly orderedBy?: "clock" | "real-time"
+  /** How replicas compact their logs; hardly ever in so short a time unless given. */
+  readonly compacts?: Machines.Compacts | undefined
 }
 
 /** What came of a run. */
@@ -85,7 +88,15 @@ export const draw = (seed: number, replicas?: number): Scenario => {
     ackTimeoutMillis: dice.pick([2000, 2000, 10_000]),
     order: dice.chance(0.15) ? "clock" : "real-time",
     // Stable time is behind by as much: where it is longer than the run, it never begins.
-    horizonMillis: dice.pick([200, 1000, 1000, 86_400_000])
+    horizonMillis: dice.pick([200, 1000, 1000, 86_400_000]),
+    compacts: dice.chance(0.5)
+      ? {
+          firstMillis: dice.pick([50, 500]),
+          lookMillis: dice.pick([50, 300]),
+          minBytes: 1,
+          sliceBytes: dice.pick([200, 1000])
+        }
+      : undefined
   }
 }
 
@@ -104,6 +115,7 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
     ...(horizonMillis === undefined ? {} : { horizonMillis }),
     skewMillis,
     drift,
+    compacts: scenario.compacts,
     isTraced,
     onPassing: watching.onPassing
   })

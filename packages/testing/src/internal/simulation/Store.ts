@@ -90,6 +90,8 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         if (Result.isFailure(decision)) return Result.fail(decision.failure)
         if (decision.success === "Held") return Result.succeed(undefined)
         if (decision.success === "Mend") onFault("damage_mended")
+        if (EntryBatch.erasedAt(batch) !== undefined) onFault("erased")
+        if (EntryBatch.hasErasedDeletes(batch)) onFault("deletes_forgotten")
         // Its own sync covers what was written before it.
         Disk.settle(disk)
         Disk.put(content, batch)
@@ -123,6 +125,7 @@ export const slowIndex = ({ dice }: Disk.Situation): RecordIndex.RecordIndex["Se
           index.merge(pointers, progress)
         )
       ),
+    forget: index.forget,
     get: (namespace, key) => late(index.get(namespace, key)),
     scan: (options) => late(index.scan(options)),
     reset: index.reset

@@ -78,6 +78,8 @@ export interface Options {
   /** How wrong the clocks are at the beginning, in milliseconds at most; and how much too fast or slow they run. */
   readonly skewMillis: number
   readonly drift: number
+  /** Whether, and how, replicas compact their logs; they do so as they always do unless given. */
+  readonly compacts?: Machines.Compacts | undefined
   readonly isTraced: boolean
   /** Looks at every message between replicas. */
   readonly onPassing: (world: World, message: Network.Passing) => void
@@ -137,6 +139,8 @@ export const make = (options: Options): World => {
     horizonMillis: options.horizonMillis ?? 86_400_000,
     timeline,
     network,
+    erased: new Map(),
+    compacts: options.compacts,
     onFault: happened,
     trace: isTraced ? say : undefined,
     onDefect: (who, detail) => violated("NoDefect", `${who} ${detail}`)

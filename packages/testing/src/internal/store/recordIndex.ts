@@ -95,6 +95,35 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "what is forgotten is what is still the newest of its key at that place, and comes back with a newer write",
+    Effect.gen(function* () {
+      const all = logs.flatMap(pointersOf)
+      const newest = fold(all)
+      const { index } = yield* open()
+      yield* mergeInSteps(index, all, 64)
+      const gone = newest.filter(({ deleted }) => deleted)
+      assert.isAbove(gone.length, 0)
+      const overtaken = all.filter((pointer) => pointer.deleted && !newest.includes(pointer))
+      const elsewhere = newest.flatMap((pointer) => [
+        { ...pointer, seq: pointer.seq + 1 },
+        { ...pointer, log: pointer.log === logA ? logB : logA }
+      ])
+      yield* index.forget([])
+      yield* index.forget([...overtaken, ...elsewhere])
+      assert.deepStrictEqual(yield* everything(index), newest)
+      yield* index.forget([...gone, ...overtaken])
+      assert.deepStrictEqual(
+        yield* everything(index),
+        newest.filter(({ deleted }) => !deleted)
+      )
+      for (const { key, namespace } of gone) assert.isTrue(Option.isNone(yield* index.get(namespace, key)))
+      yield* index.forget(gone)
+      yield* index.merge([gone[0]!], new Map())
+      assert.deepStrictEqual(yield* index.get(gone[0]!.namespace, gone[0]!.key), Option.some(gone[0]!))
+    })
+  ),
+
+  Conformance.make(
     "the index is a fold over the logs, whatever order they come in",
     Effect.gen(function* () {
       const all = logs.flatMap(pointersOf)

@@ -1,7 +1,8 @@
 /** DecisionIsFinal: met stays met, and what came after the deadline has met nothing. */
-import { QuorumWriter } from "@quorum/core"
+import { QuorumWriter, WriteId } from "@quorum/core"
 import { Effect, Result } from "effect"
 import type { Evidence } from "../Evidence.ts"
+import * as Held from "../Held.ts"
 import * as History from "../History.ts"
 import type { World } from "../World.ts"
 
@@ -25,6 +26,10 @@ export const ask = Effect.fnUntraced(function* (world: World, history: History.H
     const ask = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.status(writeId!))
     const result = yield* Effect.result(world.at(at, ask))
     if (Result.isSuccess(result) && result.success.committed && result.success.writeId === writeId) continue
+    // What is compacted was held by all; it is looked at elsewhere whether it was.
+    const { log, seq } = WriteId.place(writeId!)
+    const isGone = world.setting.erased.has(Held.placeOf(log, seq))
+    if (Result.isFailure(result) && result.failure._tag === "WriteCompacted" && isGone) continue
     const said = Result.isSuccess(result) ? `only ${result.success.holders.join(", ")} hold it` : result.failure.message
     world.violated("DecisionIsFinal", `operation ${id} was acknowledged, and ${at} says: ${said}`)
   }

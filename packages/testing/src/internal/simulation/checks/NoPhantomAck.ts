@@ -27,8 +27,7 @@ export const check = ({ history, holdings, lost }: Evidence): ReadonlyArray<stri
 /** Whether a disk holds a write. */
 export const holds = (content: Disk.Content, writeId: WriteId.WriteId): boolean => {
   const { check, log, seq } = WriteId.place(writeId)
-  const chain = Disk.chainAt(content, log, seq)
-  return chain !== undefined && Chain.check(chain) === check
+  return Disk.holds(content, log, seq, check)
 }
 
 /** Looks at a receipt when it is made: whoever it counts holds the write, or has lost the disk that did since. */
@@ -59,7 +58,7 @@ export const onPassing = (world: World, { answer, by, from, name, request }: Pas
   const content = machineOf(world, by)?.disk.content
   if (content === undefined) return
   const expect = ({ chain, log, seq }: Watermark.Watermark, where: string): void => {
-    if (Disk.chainAt(content, log, seq) === chain) return
+    if (Disk.holds(content, log, seq, Chain.check(chain))) return
     world.violated("NoPhantomAck", `${from} says in ${where} that it holds ${log} up to ${seq}, and does not`)
   }
   if (name === "push" && answer !== undefined) expect(answer as PeerProtocol.Ack, "an ack")

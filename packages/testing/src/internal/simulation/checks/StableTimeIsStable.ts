@@ -3,10 +3,11 @@
  * none appears any more. What was only on a disk that was out of service then nobody could know of, and a write that is
  * committed again is no other write.
  */
-import { Entry, HybridLogicalClock, LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
-import { EntryBatch } from "@quorum/core/adapter"
+import { HybridLogicalClock, LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
+import type { EntryBatch } from "@quorum/core/adapter"
 import { Context } from "effect"
 import type * as Disk from "../Disk.ts"
+import * as Held from "../Held.ts"
 import { machinesOf, type World } from "../World.ts"
 
 /** What is known of a run. */
@@ -104,26 +105,24 @@ const read = new WeakMap<
   ReadonlyArray<readonly [string, HybridLogicalClock.HybridLogicalClock]>
 >()
 
-const writesIn = (batch: EntryBatch.EntryBatch) => {
+const writesIn = (batch: EntryBatch.EntryBatch, erased: Held.Erased) => {
   const known = read.get(batch)
   if (known !== undefined) return known
-  const writes: Array<readonly [string, HybridLogicalClock.HybridLogicalClock]> = []
-  EntryBatch.forEach(batch, (_, offset) => {
-    const { clock, tie } = Entry.stampAt(batch.bytes, offset)
-    writes.push([`${clock.wallTime}.${clock.logical}.${tie}`, clock])
-  })
+  const writes = Held.ofBatch(batch, erased).map(
+    ({ clock, tie }) => [`${clock.wallTime}.${clock.logical}.${tie}`, clock] as const
+  )
   read.set(batch, writes)
   return writes
 }
 
 const forEachUpTo = (
-  { logs }: Disk.Content,
+  { erased, logs }: Disk.Content,
   upTo: HybridLogicalClock.HybridLogicalClock,
   visit: (write: string, clock: HybridLogicalClock.HybridLogicalClock) => void
 ): void => {
   for (const batches of logs.values()) {
     for (const batch of batches) {
-      for (const [write, clock] of writesIn(batch))
+      for (const [write, clock] of writesIn(batch, erased))
         if (HybridLogicalClock.compare(clock, upTo) <= 0) visit(write, clock)
     }
   }

@@ -1,0 +1,263 @@
+/**
+ * Takes out of the logs, in the background, what nobody needs any more, so that they are about as long as what is live.
+ *
+ * A round goes over all logs up to their frontiers. An entry goes when each of its records has a newer write that every
+ * member holds (superseded); whoever asks for it, has what superseded it, or gets it. A delete goes when no member holds
+ * anything any more that it deleted: each member says up to which clock it has swept, which is that nothing is left of what
+ * was superseded by writes before that clock. So the order is the same everywhere, first what was deleted and then the
+ * delete, and whoever has to fetch logs may fetch them from any member (decision 0058).
+ *
+ * What is erased leaves a range in the log, by which its places are counted and the chain goes on; see `Erased`.
+ */
+import { Clock as Clocks, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
+import { EventSink } from "../events/EventSink.ts"
+import type * as LogId from "../identity/LogId.ts"
+import type * as EntryBatch from "../log/EntryBatch.ts"
+import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import * as Monotonic from "../log/Monotonic.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
+import * as IndexFollower from "../record/IndexFollower.ts"
+import * as RecordIndex from "../record/RecordIndex.ts"
+import * as RecordKey from "../record/RecordKey.ts"
+import { Frontier } from "../peer/Frontier.ts"
+import * as Fates from "./internal/fates.ts"
+import { Membership } from "../peer/Membership.ts"
+import { StableTime } from "../peer/StableTime.ts"
+import { Sweeps } from "../peer/Sweeps.ts"
+
+/** How much of the time a round may work while writes come in, from 0 (no rounds at all) to 1. */
+export const CompactionShare = Context.Reference<number>("@quorum/core/CompactionShare", { defaultValue: () => 0.1 })
+
+/** How rounds go on; for simulations, where hours and gigabytes have no place. Times in milliseconds. */
+export const CompactionPace = Context.Reference<{
+  /** How long after a start the first round may begin, and how often it is looked whether one is due. */
+  readonly firstMillis: number
+  readonly lookMillis: number
+  /** How many bytes that may go are worth a round, if they are a quarter of what stays, too. */
+  readonly minBytes: number
+  /** How much of a log is looked at, and written again, in one step. */
+  readonly sliceBytes: number
+}>("@quorum/core/CompactionPace", {
+  defaultValue: () => ({ firstMillis: 10_000, lookMillis: 1000, minBytes: 1024 * 1024, sliceBytes: 64 * 1024 })
+})
+
+/** What a round did. */
+export const Round = Schema.Struct({
+  /** When it ended, in milliseconds since the epoch, and how long it took. */
+  endedAt: Schema.Finite,
+  millis: Schema.Finite,
+  /** Bytes of entries that it erased. */
+  erasedBytes: Schema.Finite,
+  /** Bytes of entries that it left: those that are live, and those that go when more is known. */
+  liveBytes: Schema.Finite,
+  waitingBytes: Schema.Finite
+})
+
+/** What a round did. */
+export type Round = typeof Round.Type
+
+/** What was taken out of the logs. */
+export const CompactionStatus = Schema.Struct({
+  /** The last round; null before the first. */
+  last: Schema.NullOr(Round),
+  /** When the round that is under way began; null between two. */
+  startedAt: Schema.NullOr(Schema.Finite),
+  /** Bytes that were appended since the last round began: an upper bound of what could be erased of them. */
+  appendedBytes: Schema.Finite
+})
+
+/** What was taken out of the logs. */
+export type CompactionStatus = typeof CompactionStatus.Type
+
+/** Takes out of the logs what nobody needs. */
+export class Compaction extends Context.Service<
+  Compaction,
+  {
+    readonly status: () => CompactionStatus
+    /** Makes a round now, without the pauses of those in the background, and waits for its end. */
+    readonly now: Effect.Effect<CompactionStatus, StoreError>
+  }
+>()("@quorum/core/Compaction") {}
+
+/** Makes the rounds until the scope closes. */
+export const make = Effect.gen(function* () {
+  const logs = yield* ReplicaLogs
+  const index = yield* RecordIndex.RecordIndex
+  const follower = yield* IndexFollower.IndexFollower
+  const frontier = yield* Frontier
+  const stableTime = yield* StableTime
+  const membership = yield* Membership
+  const sweeps = yield* Sweeps
+  const sink = yield* EventSink
+  const clock = yield* Clocks.Clock
+  const share = yield* CompactionShare
+  const { firstMillis, lookMillis, minBytes, sliceBytes } = yield* CompactionPace
+  const stable = (): HybridLogicalClock.HybridLogicalClock => stableTime.current().clock
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  let last: Round | undefined
+  let startedAt: number | null = null
+  /** As if all that is held had been appended just now: how much of it is live is not known before a round. */
+  let appendedBytes = Number.POSITIVE_INFINITY
+  let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
+  /** Of the last whole round; see `Fates.Situation.isNeeded`. */
+  let needed: ReadonlySet<string> = new Set()
+  /** Deleted keys of entries that are gone, and the clock before which every member has to have swept. */
+  const released = new Map<string, HybridLogicalClock.HybridLogicalClock>()
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() => logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length))),
+    (stop) => Effect.sync(stop)
+  )
+
+  /** What is known of the keys of a batch. */
+  const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, upTo: number, ends: Ends) {
+    const known = new Map<string, Fates.Newest>()
+    let turn = 0
+    for (const [id, { key, namespace }] of Fates.keysOf(batch, upTo)) {
+      const newest = yield* follower.newest(namespace, key)
+      // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
+      const isEverywhere = newest !== undefined && newest.seq <= (ends.get(newest.log) ?? 0)
+      const settled = isEverywhere ? newest : Option.getOrUndefined(yield* index.get(namespace, key))
+      const everywhere = settled !== undefined && settled.seq <= (ends.get(settled.log) ?? 0) ? settled : undefined
+      known.set(id, { newest, everywhere })
+      if (++turn % turnKeys === 0) yield* Effect.yieldNow
+    }
+    return (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
+  })
+
+  /** Whether the batch could be put in the place of what it was made from. */
+  const erased = (batch: EntryBatch.EntryBatch) =>
+    Effect.as(logs.erase(batch), true).pipe(
+      Effect.catchTags({ AppendDrift: () => Effect.succeed(false), AppendGap: () => Effect.succeed(false) })
+    )
+
+  /** A pause after work of so many milliseconds, while others write. */
+  const pause = (millis: number, isBusy: boolean) =>
+    isBusy && share < 1 ? Effect.sleep(Math.min(maxPauseMillis, millis * (1 / share - 1))) : Effect.yieldNow
+
+  const round = Effect.fnUntraced(function* (inBackground: boolean) {
+    const began = Monotonic.millis(clock)
+    startedAt = clock.currentTimeMillisUnsafe()
+    let appendedBefore = appendedBytes
+    appendedBytes = 0
+    const ends: Ends = new Map(frontier.current().map(({ log, seq }) => [log, seq]))
+    let swept = stable()
+    const forgetBefore = sweeps.forgettable()
+    for (const [key, after] of released) {
+      if (forgetBefore !== undefined && HybridLogicalClock.compare(after, forgetBefore) < 0) released.delete(key)
+    }
+    const isNeeded = (namespace: string, key: string): boolean => {
+      const id = RecordKey.keyOf(namespace, key)
+      return needed.has(id) || released.has(id)
+    }
+    const found = new Set<string>()
+    const sum = { erasedBytes: 0, liveBytes: 0, waitingBytes: 0 }
+    let oldest: HybridLogicalClock.HybridLogicalClock | undefined
+    for (const head of logs.heads()) {
+      const { log } = head
+      // The last entry stays: it says what a log ends with.
+      const end = Math.min(ends.get(log) ?? 0, head.seq - 1)
+      for (let at = 0; at < end;) {
+        const sliceBegan = Monotonic.millis(clock)
+        if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return undefined
+        const read = yield* logs.read(log, at, sliceBytes)
+        if (Option.isNone(read)) return undefined
+        const of = yield* lookUp(read.value, end, ends)
+        // What could not be looked at may be the newest of any key.
+        if (follower.unreadable().length > 0) return undefined
+        const decided = Fates.decide(read.value, { log, of, frontier: end, forgetBefore, isNeeded })
+        // First the pointers: one that leads to nothing would be one that cannot be trusted.
+        if (decided.forgotten.length > 0) yield* index.forget(decided.forgotten)
+        // The log is another one by now: a side of it was given up.
+        if (decided.batch !== read.value && !(yield* erased(decided.batch))) return undefined
+        at = read.value.from + read.value.count - 1
+        sum.erasedBytes += decided.goneBytes
+        sum.liveBytes += decided.keptBytes
+        sum.waitingBytes += decided.waitingBytes
+        if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
+        if (decided.oldestDelete !== undefined) oldest = Fates.earlier(oldest, decided.oldestDelete)
+        for (const { key, namespace } of decided.needed) found.add(RecordKey.keyOf(namespace, key))
+        for (const { after, key } of decided.released) released.set(RecordKey.keyOf(key.namespace, key.key), after)
+        const isBusy = inBackground && appendedBytes !== appendedBefore
+        appendedBefore = appendedBytes
+        yield* pause(Monotonic.millis(clock) - sliceBegan, isBusy)
+      }
+    }
+    needed = found
+    oldestDelete = oldest
+    sweeps.swept(swept)
+    const millis = Monotonic.millis(clock) - began
+    last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }
+    if (sink.active()) sink.tell({ _tag: "Compacted", durationMillis: millis, ...sum })
+    return last
+  })
+
+  const status = (): CompactionStatus => ({
+    last: last ?? null,
+    startedAt,
+    appendedBytes: Number.isFinite(appendedBytes) ? appendedBytes : 0
+  })
+
+  const once = (inBackground: boolean) =>
+    oneAtATime.withPermit(
+      Effect.ensuring(
+        round(inBackground),
+        Effect.sync(() => void (startedAt = null))
+      )
+    )
+
+  /** Whether a round is worth its reading: as much may go as a quarter of what stays. */
+  const isDue = (): boolean => {
+    const { liveBytes = 0, millis = 0, waitingBytes = 0, endedAt = 0 } = last ?? {}
+    const isRested = clock.currentTimeMillisUnsafe() - endedAt >= Math.max(lookMillis, millis * restFactor)
+    const least = Math.max(minBytes, liveBytes / 4)
+    if (!isRested || follower.isBuilding() || !membership.isVoting()) return false
+    if (appendedBytes >= least) return true
+    if (waitingBytes + appendedBytes < least) return false
+    // Nothing new came: what waits goes when the frontier has passed it, or all have swept what its deletes deleted.
+    const mayForget = sweeps.forgettable() ?? stable()
+    return oldestDelete === undefined || HybridLogicalClock.compare(oldestDelete, mayForget) < 0
+  }
+
+  if (share > 0) {
+    yield* Effect.gen(function* () {
+      yield* Effect.sleep(firstMillis)
+      while (true) {
+        if (isDue()) {
+          yield* Effect.catch(once(true), ({ message }) =>
+            Effect.andThen(
+              Effect.logError(`the logs could not be compacted: ${message}; it is tried again in a minute`),
+              Effect.sleep(retryMillis)
+            )
+          )
+        }
+        yield* Effect.sleep(lookMillis)
+      }
+    }).pipe(Effect.forkScoped)
+  }
+
+  return Compaction.of({ status, now: Effect.map(once(false), status) })
+})
+
+/** {@link make} as a layer. */
+export const layer = Layer.effect(Compaction, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Up to where every member holds each log. */
+type Ends = ReadonlyMap<LogId.LogId, number>
+
+const unknown: Fates.Newest = { newest: undefined, everywhere: undefined }
+
+/** After how many keys others have their turn. */
+const turnKeys = 32
+
+/** How long after a failure it is tried again. */
+const retryMillis = 60_000
+
+/** The longest pause between two steps. */
+const maxPauseMillis = 1000
+
+/** A round is not followed by another for so many times as long as it took. */
+const restFactor = 2

@@ -1,0 +1,174 @@
+/** Logs that shrink: what is superseded everywhere goes, and nobody sees anything else. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Changes, Entry, QuorumError, type Records } from "../src/index.ts"
+import { EntryBatch } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const put = (key: string, value: string) => Entry.put("notes", key, value)
+
+/** Heartbeats, so that all know what all hold. */
+const settled = TestClock.adjust(3000)
+
+const entriesOf = Effect.fnUntraced(function* ({ logs }: Cluster.Running, log = logs.own) {
+  const seqs: Array<number> = []
+  for (let at = 0; at < logs.head(log).seq;) {
+    const batch = Option.getOrThrow(yield* logs.read(log, at, 1 << 20))
+    EntryBatch.forEach(batch, (seq) => void seqs.push(seq))
+    at = EntryBatch.last(batch)
+  }
+  return seqs
+})
+
+const valueOf = (record: Option.Option<Records.Record>) =>
+  Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
+
+describe("compaction", () => {
+  it.effect("takes superseded entries out of the logs of all replicas, and no read sees a difference", () =>
+    Effect.gen(function* () {
+      const { a, b, c, replicas } = yield* Cluster.running("abc", 2)
+      for (let i = 0; i < 60; i++) yield* [a, b, c][i % 3]!.writer.commit(put(`k${i % 7}`, `v${i}`))
+      yield* settled
+      for (const { compaction } of replicas) yield* compaction.now
+      for (const one of replicas) {
+        let entries = 0
+        for (const { log } of one.logs.heads()) entries += (yield* entriesOf(one, log)).length
+        // The newest of each key, and the last of each log.
+        assert.isAtMost(entries, 7 + 3)
+        for (let key = 0; key < 7; key++) {
+          const newest = 59 - ((59 - key) % 7)
+          assert.strictEqual(valueOf(yield* one.records.read("notes", `k${key}`)), `v${newest}`)
+        }
+      }
+      yield* a.writer.commit(put("k0", "after"))
+      yield* settled
+      for (const { records } of replicas) assert.strictEqual(valueOf(yield* records.read("notes", "k0")), "after")
+    })
+  )
+
+  it.effect("leaves what a member lacks, and takes it when that has it", () =>
+    Effect.gen(function* () {
+      const { a, c: before, cluster } = yield* Cluster.running("abc", 2)
+      yield* before.stop
+      for (let i = 0; i < 20; i++) yield* a.writer.commit(put("k", `v${i}`))
+      yield* settled
+      yield* a.compaction.now
+      assert.lengthOf(yield* entriesOf(a), 20)
+      const c = yield* cluster.start("c")
+      yield* settled
+      yield* a.compaction.now
+      assert.deepStrictEqual(yield* entriesOf(a), [20])
+      assert.strictEqual(valueOf(yield* c.records.read("notes", "k")), "v19")
+    })
+  )
+
+  it.effect("brings who lost its disk all that is left, from members that are compacted and from others", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      for (let i = 0; i < 60; i++) yield* [a, b][i % 2]!.writer.commit(put(`k${i % 5}`, `v${i}`))
+      yield* settled
+      yield* a.compaction.now
+      yield* c.stop
+      cluster.wipe("c")
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(10_000)
+      assert.isTrue(again.membership.isVoting())
+      for (let key = 0; key < 5; key++) {
+        assert.strictEqual(valueOf(yield* again.records.read("notes", `k${key}`)), `v${55 + key}`)
+      }
+      for (const { log, seq } of a.logs.heads()) assert.strictEqual(again.logs.head(log).seq, seq)
+      yield* again.writer.commit(put("k0", "after"))
+      yield* settled
+      assert.strictEqual(valueOf(yield* b.records.read("notes", "k0")), "after")
+    })
+  )
+
+  it.effect("answers for a write that is gone that it is compacted, and never for another one", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* Cluster.running("abc", 2)
+      const first = yield* a.writer.commit(put("k", "v1"))
+      const second = yield* a.writer.commit(put("k", "v2"))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      yield* a.compaction.now
+      const status = yield* Effect.result(a.writer.status(first.writeId))
+      assert.deepStrictEqual(status, Result.fail(new QuorumError.WriteCompacted({ writeId: first.writeId })))
+      const resumed = yield* Effect.result(a.writer.resume(first.writeId))
+      assert.deepStrictEqual(resumed, Result.fail(new QuorumError.WriteCompacted({ writeId: first.writeId })))
+      const verified = yield* a.writer.verify(first)
+      assert.deepStrictEqual(
+        [verified.copies[a.id], verified.copies[b.id], verified.committed],
+        ["compacted", "superseded", true]
+      )
+      assert.strictEqual((yield* a.writer.status(second.writeId)).committed, true)
+      // Whoever has the id reads what is newer.
+      const read = yield* a.records.read("notes", "k", { atLeast: first.writeId })
+      assert.strictEqual(valueOf(read), "v2")
+    })
+  )
+
+  it.effect("NoResurrection: an old copy does not vote before it has erased what the others have", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* a.writer.commit(put("k", "old"))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      // What a copy of the disk of c has, that was made now.
+      const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
+      yield* a.writer.commit(Entry.remove("notes", "k"))
+      yield* a.writer.commit(put("l", "w"))
+      yield* settled
+      yield* c.stop
+      // As when all have swept what was deleted, and forgotten the delete.
+      for (const { logs } of [a, b]) {
+        const all = Option.getOrThrow(yield* logs.read(a.logs.own, 0, 1 << 20))
+        yield* logs.erase(EntryBatch.erase(all, (seq) => (seq === 4 ? "kept" : "deleted")))
+      }
+      cluster.wipe("c")
+      cluster.doubts.set("c", "other_place")
+      const store = yield* cluster.storeOf("c")
+      yield* store.append(copy)
+      const again = yield* cluster.start("c")
+      yield* TestClock.adjust(10_000)
+      assert.isTrue(again.membership.isVoting())
+      assert.strictEqual(valueOf(yield* again.records.read("notes", "k")), undefined)
+      assert.strictEqual(valueOf(yield* again.records.read("notes", "l")), "w")
+      assert.deepStrictEqual(yield* entriesOf(again, a.logs.own), [4])
+      const page = yield* again.records.page({ namespace: "notes", limit: 10 })
+      assert.deepStrictEqual(
+        page.records.map(({ key }) => key),
+        ["l"]
+      )
+    })
+  )
+
+  it.effect("tells a reader of changes that deletes are forgotten, and from where it may go on", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("abc", 2)
+      yield* a.writer.commit(put("k", "v"))
+      yield* a.writer.commit(Entry.remove("notes", "k"))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      const all = Option.getOrThrow(yield* a.logs.read(a.logs.own, 0, 1 << 20))
+      yield* a.logs.erase(EntryBatch.erase(all, (seq) => (seq === 3 ? "kept" : "deleted")))
+      const failed = yield* Effect.result(Cluster.changesOf(a))
+      assert(Result.isFailure(failed) && failed.failure._tag === "ChangesForgotten")
+      const since = yield* Schema.decodeEffect(Changes.Position)(failed.failure.position)
+      yield* a.writer.commit(put("m", "v"))
+      assert.deepStrictEqual(yield* Cluster.changesOf(a, since), ["m=v"])
+    })
+  )
+
+  it.effect("lets a reader of changes go over what was superseded", () =>
+    Effect.gen(function* () {
+      const { a, replicas } = yield* Cluster.running("abc", 2)
+      for (let i = 0; i < 20; i++) yield* a.writer.commit(put("k", `v${i}`))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      for (const { compaction } of replicas) yield* compaction.now
+      const seen = yield* Cluster.changesOf(a)
+      assert.deepStrictEqual(seen, ["k=v19", "l=v"])
+    })
+  )
+})
