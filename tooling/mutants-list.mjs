@@ -663,5 +663,22 @@ export const bugs = [
       }
     ],
     kinds: ["crash"]
+  },
+  {
+    name: "deletes-go-with-the-rest",
+    from: "Cassandra's gc_grace, harper#2193",
+    says: "a delete goes as soon as it is stable, whatever others still hold of what it deleted",
+    file: "peer/Sweeps.ts",
+    find: "return HybridLogicalClock.compare(least, unknownBefore) > 0 ? least : undefined",
+    replace: "return logs.clock()",
+    kinds: ["wipe", "pair_partition"]
+  },
+  {
+    name: "atomic-entries-in-part",
+    from: "malice",
+    says: "an entry of several records goes when one of them is superseded",
+    file: "upkeep/internal/fates.ts",
+    find: 'if (records.every(({ fate }) => fate === "superseded" || fate === "deleted")) {',
+    replace: 'if (records.some(({ fate }) => fate === "superseded" || fate === "deleted")) {'
   }
 ]

@@ -62,7 +62,7 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   const dice = World.diceOf(seed, "scenario")
   const count = dice.pick(replicaCounts)
   const share = dice.pick([0, 0.15, 0.35, 0.6])
-  return {
+  const scenario: Scenario = {
     seed,
     replicas: replicas ?? count,
     workload: {
@@ -98,6 +98,9 @@ export const draw = (seed: number, replicas?: number): Scenario => {
         }
       : undefined
   }
+  // Of a few keys that are written all the time no delete ever gets old.
+  if (scenario.compacts === undefined || dice.chance(0.5)) return scenario
+  return { ...scenario, workload: { ...scenario.workload, keys: dice.pick([12, 40]) } }
 }
 
 /** Runs a scenario. */
