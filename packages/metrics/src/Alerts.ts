@@ -8,6 +8,8 @@ import { type Attribute, type Key, label, prometheus } from "./Definitions.ts"
 export interface Thresholds {
   /** For how long a peer may be down. */
   readonly downSeconds: number
+  /** For how long a peer may keep the logs of all others from shrinking. */
+  readonly heldBackSeconds: number
   /** How old the oldest entry may be that a peer misses, and for how long. */
   readonly lagSeconds: number
   readonly lagForSeconds: number
@@ -27,6 +29,7 @@ export interface Thresholds {
 /** For a start; a replica set with a purpose has its own. */
 export const defaults: Thresholds = {
   downSeconds: 60,
+  heldBackSeconds: 3600,
   lagSeconds: 30,
   lagForSeconds: 30,
   skewSeconds: 5,
@@ -163,13 +166,26 @@ const ofQuorum = ({ diskFreeShare, downSeconds }: Thresholds): ReadonlyArray<Ale
   }
 ]
 
-const ofPeers = ({ downSeconds, lagForSeconds, lagSeconds, skewSeconds }: Thresholds): ReadonlyArray<Alert> => [
+const ofPeers = ({
+  downSeconds,
+  heldBackSeconds,
+  lagForSeconds,
+  lagSeconds,
+  skewSeconds
+}: Thresholds): ReadonlyArray<Alert> => [
   {
     name: "QuorumPeerDown",
     severity: "warning",
     expr: `${prometheus("peerUp")} == 0`,
     forSeconds: downSeconds,
     summary: `${replica} cannot reach ${peer}`
+  },
+  {
+    name: "QuorumHeldBack",
+    severity: "warning",
+    expr: `${prometheus("peerHoldsBack")} > ${heldBackSeconds}`,
+    forSeconds: 60,
+    summary: `${peer} lacks entries, so that the logs of ${replica} cannot shrink`
   },
   {
     name: "QuorumPeerLagging",

@@ -140,9 +140,10 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         ]
       },
       {
-        title: "Live, reclaimable, and erased a second",
+        title: "Live, reclaimable, free in the files, and erased a second",
         unit: "bytes",
         queries: [
+          named("free", gauge("storeFree")),
           named("live", gauge("liveSize")),
           named("reclaimable", gauge("reclaimableSize")),
           named("erased", rate("erasedSize"))

@@ -227,6 +227,13 @@ export const definitions = define({
     attributes: [],
     help: "Bytes of entries that may go: those that wait for a member to hold what superseded them, and those appended since the last compaction."
   },
+  storeFree: {
+    name: "quorum.store.free",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "Of the bytes that the logs take those that are free for what comes."
+  },
   erasedSize: {
     name: "quorum.log.erased.size",
     kind: "counter",

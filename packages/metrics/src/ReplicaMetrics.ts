@@ -77,6 +77,7 @@ const gauges = (
   gauge("lost", () => entries(status().lost))
   const startedAt = wallMillis()
   gauge("scrubAge", () => Math.max(0, wallMillis() - (status().scrub.last?.endedAt ?? startedAt)) / 1000)
+  gauge("storeFree", () => status().compaction.space?.free ?? 0)
   gauge("liveSize", () => status().compaction.last?.liveBytes ?? 0)
   gauge("reclaimableSize", () => (status().compaction.last?.waitingBytes ?? 0) + status().compaction.appendedBytes)
   gauge("indexWaiting", () => status().unindexedKeys)

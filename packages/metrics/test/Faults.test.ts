@@ -161,6 +161,23 @@ describe("faults between replicas", () => {
     })
   )
 
+  it.effect("what compaction erases is counted, and what is live, and what may go, is shown", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* set.start("c")
+      yield* pass(2000)
+      for (let i = 0; i < 2; i++) yield* commit(a, "one")
+      yield* pass(15_000)
+      const entry = a.value("liveSize")!
+      assert.isAbove(entry, 0)
+      assert.deepStrictEqual([a.value("erasedSize"), a.value("reclaimableSize"), a.value("storeFree")], [entry, 0, 0])
+      yield* commit(a, "one")
+      assert.strictEqual(a.value("reclaimableSize"), entry)
+    })
+  )
+
   it.effect("damage that is mended is counted, and when all was read again last is shown", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

@@ -16,7 +16,7 @@ import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import type { StoreError } from "../log/ReplicaStore.ts"
+import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
 import * as RecordIndex from "../record/RecordIndex.ts"
 import * as RecordKey from "../record/RecordKey.ts"
@@ -64,7 +64,9 @@ export const CompactionStatus = Schema.Struct({
   /** When the round that is under way began; null between two. */
   startedAt: Schema.NullOr(Schema.Finite),
   /** Bytes that were appended since the last round began: an upper bound of what could be erased of them. */
-  appendedBytes: Schema.Finite
+  appendedBytes: Schema.Finite,
+  /** How many bytes the logs take where they are stored, and how many of these are free for what comes; null before it was asked. */
+  space: Schema.NullOr(Schema.Struct({ taken: Schema.Finite, free: Schema.Finite }))
 })
 
 /** What was taken out of the logs. */
@@ -76,13 +78,14 @@ export class Compaction extends Context.Service<
   {
     readonly status: () => CompactionStatus
     /** Makes a round now, without the pauses of those in the background, and waits for its end. */
-    readonly now: Effect.Effect<CompactionStatus, StoreError>
+    readonly now: Effect.Effect<CompactionStatus, ReplicaStore.StoreError>
   }
 >()("@quorum/core/Compaction") {}
 
 /** Makes the rounds until the scope closes. */
 export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
+  const store = yield* ReplicaStore.ReplicaStore
   const index = yield* RecordIndex.RecordIndex
   const follower = yield* IndexFollower.IndexFollower
   const frontier = yield* Frontier
@@ -99,6 +102,7 @@ export const make = Effect.gen(function* () {
   let startedAt: number | null = null
   /** As if all that is held had been appended just now: how much of it is live is not known before a round. */
   let appendedBytes = Number.POSITIVE_INFINITY
+  let space: ReplicaStore.Space | null = null
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
   /** Of the last whole round; see `Fates.Situation.isNeeded`. */
   let needed: ReadonlySet<string> = new Set()
@@ -196,7 +200,8 @@ export const make = Effect.gen(function* () {
   const status = (): CompactionStatus => ({
     last: last ?? null,
     startedAt,
-    appendedBytes: Number.isFinite(appendedBytes) ? appendedBytes : 0
+    appendedBytes: Number.isFinite(appendedBytes) ? appendedBytes : 0,
+    space
   })
 
   const once = (inBackground: boolean) =>
@@ -220,22 +225,24 @@ export const make = Effect.gen(function* () {
     return oldestDelete === undefined || HybridLogicalClock.compare(oldestDelete, mayForget) < 0
   }
 
-  if (share > 0) {
-    yield* Effect.gen(function* () {
-      yield* Effect.sleep(firstMillis)
-      while (true) {
-        if (isDue()) {
-          yield* Effect.catch(once(true), ({ message }) =>
-            Effect.andThen(
-              Effect.logError(`the logs could not be compacted: ${message}; it is tried again in a minute`),
-              Effect.sleep(retryMillis)
-            )
+  const lookAtSpace = Effect.ignore(Effect.map(store.space, (found) => void (space = found)))
+
+  yield* Effect.gen(function* () {
+    yield* lookAtSpace
+    yield* Effect.sleep(firstMillis)
+    while (true) {
+      if (share > 0 && isDue()) {
+        yield* Effect.catch(once(true), ({ message }) =>
+          Effect.andThen(
+            Effect.logError(`the logs could not be compacted: ${message}; it is tried again in a minute`),
+            Effect.sleep(retryMillis)
           )
-        }
-        yield* Effect.sleep(lookMillis)
+        )
       }
-    }).pipe(Effect.forkScoped)
-  }
+      yield* lookAtSpace
+      yield* Effect.sleep(lookMillis)
+    }
+  }).pipe(Effect.forkScoped)
 
   return Compaction.of({ status, now: Effect.map(once(false), status) })
 })

@@ -39,7 +39,7 @@ export const status: ReplicaStatus.Status = {
   lost: [],
   givenUp: [],
   scrub: { last: null, current: null },
-  compaction: { last: null, startedAt: null, appendedBytes: 0 },
+  compaction: { last: null, startedAt: null, appendedBytes: 0, space: null },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,
   farKeys: 0,

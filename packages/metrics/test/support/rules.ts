@@ -69,6 +69,7 @@ const wellSeries: ReadonlyArray<Series> = [
     count("peerRejections", peer, 0),
     gauge("peerUp", peer, 1),
     gauge("peerLagTime", peer, 0.1),
+    gauge("peerHoldsBack", peer, 0),
     gauge("peerSkew", peer, 0.01)
   ]),
   gauge("damaged", {}, 0),
@@ -155,6 +156,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [gauge("peerUp", c, 1, 0)],
     labels: { quorum_peer: "c" },
     summary: "a cannot reach c"
+  },
+  {
+    alert: "QuorumHeldBack",
+    series: [gauge("peerHoldsBack", c, 0, 4000)],
+    labels: { quorum_peer: "c" },
+    summary: "c lacks entries, so that the logs of a cannot shrink"
   },
   {
     alert: "QuorumPeerLagging",
