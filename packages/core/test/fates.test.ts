@@ -127,7 +127,7 @@ describe("what becomes of an entry", () => {
     )
   })
 
-  it("L42 leaves nothing of a key that is older than a delete that goes", () => {
+  it("L37 leaves nothing of a key that is older than a delete that goes", () => {
     // All histories of one key over three entries in two logs, looked at by a member that knows all of them.
     const kinds = [put("k"), del("k")]
     for (let code = 0; code < 8; code++) {
