@@ -678,7 +678,7 @@ export const bugs = [
     from: "malice",
     says: "an entry of several records goes when one of them is superseded",
     file: "upkeep/internal/fates.ts",
-    find: 'if (records.every(({ fate }) => fate === "superseded" || fate === "deleted")) {',
-    replace: 'if (records.some(({ fate }) => fate === "superseded" || fate === "deleted")) {'
+    find: "const isGoing = records.every(",
+    replace: "const isGoing = records.some("
   }
 ]

@@ -206,8 +206,9 @@ const opened = (
       }),
     replace: (batch) =>
       Effect.uninterruptible(
+        // What is held as it is may be written and not durable yet.
         Effect.flatMap(replacing(batch), (settle) =>
-          settle === undefined ? Effect.void : Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), settle)
+          Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), () => settle?.())
         )
       ),
     cut: (name, after) =>

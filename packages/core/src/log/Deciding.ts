@@ -104,14 +104,22 @@ export const decideReplace = (
   const isDamaged = damaged.some((range) => overlaps(range, { log, from, to }))
   if (!isDamaged && to <= head.seq && EntryBatch.erasedAt(batch) === undefined) return Result.succeed("Held")
   const drift = (seq: number) => Result.fail(new AppendDrift({ log, seq }))
-  if (chainAt(from - 1) !== batch.prevChain) return drift(from - 1)
+  const isDamagedAt = (seq: number) => damaged.some((range) => overlaps(range, { log, from: seq, to: seq + 1 }))
+  /** Among erased entries nobody can tell, which is no drift. */
+  const unknown = Result.fail(new AppendGap({ head }))
+  const chainBefore = chainAt(from - 1)
+  if (chainBefore === undefined && !isDamagedAt(from - 1)) return unknown
+  if (chainBefore !== batch.prevChain) return drift(from - 1)
   const decided = Result.succeed<ReplaceDecision>(isDamaged ? "Mend" : "Replace")
   const isInside = joined(damaged).some((range) => range.log === log && range.from <= from && to < range.to)
   if (isInside) return decided
   const common = Math.min(to, head.seq)
   const brought = EntryBatch.chainAt(batch, common)
   const isUnknown = brought === undefined && common < to
-  return isUnknown || chainAt(common) === brought ? decided : drift(common)
+  if (isUnknown) return decided
+  const chainAfter = chainAt(common)
+  if ((chainAfter === undefined && !isDamagedAt(common)) || brought === undefined) return unknown
+  return chainAfter === brought ? decided : drift(common)
 }
 
 /**

@@ -9,16 +9,17 @@ import type * as EntryBatch from "./EntryBatch.ts"
 import type * as Locks from "./Locks.ts"
 import type * as NotAppended from "./NotAppended.ts"
 import type * as ReplicaStore from "./ReplicaStore.ts"
-import type { Watermark } from "./Watermark.ts"
+import * as ErasedElsewhere from "./ErasedElsewhere.ts"
+import * as Watermark from "./Watermark.ts"
 
 /** Changes logs whose ends are `heads`. `append` appends a copy while the lock of its log is held. */
 export const make = (options: {
   readonly store: ReplicaStore.ReplicaStore["Service"]
-  readonly heads: Map<LogId, Watermark>
+  readonly heads: Map<LogId, Watermark.Watermark>
   readonly damage: ReturnType<typeof Damage.make>
   readonly lockOf: ReturnType<typeof Locks.make>
   readonly held: (batch: EntryBatch.EntryBatch) => void
-  readonly append: (batch: EntryBatch.EntryBatch) => Effect.Effect<Watermark, NotAppended.Failure>
+  readonly append: (batch: EntryBatch.EntryBatch) => Effect.Effect<Watermark.Watermark, NotAppended.Failure>
   readonly erased: (batch: EntryBatch.EntryBatch) => void
 }) => {
   const { append, damage, erased, heads, held, lockOf, store } = options
@@ -42,12 +43,28 @@ export const make = (options: {
   }
 
   return {
-    mend: (batch: EntryBatch.EntryBatch) =>
-      locked(batch.log, () =>
-        Effect.flatMap(store.replace(batch), () => {
-          held(batch)
-          return damage.lookAfter({ _tag: "Mended", batch })
-        })
+    mend: (brought: EntryBatch.EntryBatch) =>
+      locked(brought.log, () =>
+        Effect.flatMap(ErasedElsewhere.fitting(store, brought), (batch) =>
+          Effect.flatMap(store.replace(batch), () => {
+            held(batch)
+            return damage.lookAfter({ _tag: "Mended", batch })
+          })
+        )
+      ),
+    adopt: (batch: EntryBatch.EntryBatch) =>
+      Effect.map(
+        erasing.withPermits(readers)(
+          locked(batch.log, () =>
+            Effect.suspend(() => ErasedElsewhere.take(store, heads.get(batch.log) ?? Watermark.none(batch.log), batch))
+          )
+        ),
+        ({ end, isChanged }) => {
+          erased(batch)
+          const before = heads.get(batch.log)
+          if (before !== undefined && end.seq > before.seq) heads.set(batch.log, end)
+          return isChanged
+        }
       ),
     erase: (batch: EntryBatch.EntryBatch) =>
       Effect.tap(erasing.withPermits(readers)(locked(batch.log, () => store.replace(batch))), () =>

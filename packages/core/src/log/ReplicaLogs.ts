@@ -15,6 +15,7 @@ import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
 import * as EndChange from "./EndChange.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as ErasedElsewhere from "./ErasedElsewhere.ts"
 import * as Floor from "./Floor.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
@@ -70,6 +71,10 @@ export class ReplicaLogs extends Context.Service<
     readonly erase: ReplicaStore.ReplicaStore["Service"]["replace"]
     /** Tells who keeps what follows from the logs that something was erased which was not superseded here. */
     readonly tellErased: Effect.Effect<void>
+    /** Erases here what is erased in a batch that another copy of the log has. Returns whether anything went. */
+    readonly adopt: (
+      batch: EntryBatch.EntryBatch
+    ) => Effect.Effect<boolean, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
     /** Erases nothing while something goes on that reads all up to a vector. */
     readonly unerased: <A, E, R>(reading: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
@@ -304,13 +309,13 @@ export const make: Effect.Effect<
    */
   const appendCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) =>
     Effect.suspend(() => {
-      // Entries that are erased there and held here are one range there: it cannot be appended in part.
+      // Of what is erased there a part may be held here.
       const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
-      const replaced = Effect.as(store.replace(batch), EntryBatch.watermark(batch))
+      const taken = ErasedElsewhere.append(store, head(batch.log), batch, damage.lookAfter({ _tag: "Erased" }))
       const startedAt = Monotonic.millis(time)
       const append = spans.within(
         spans.startCopy(batch, within),
-        isOver ? secured(batch, replaced) : secured(batch, store.append(batch))
+        isOver ? secured(batch, taken) : secured(batch, store.append(batch))
       )
       return Effect.matchEffect(Effect.andThen(damage.mendBy(batch), append), {
         onFailure: (error) => notAppended(batch.log, error, error),

@@ -50,8 +50,10 @@ export class Membership extends Context.Service<
     readonly isStale: () => boolean
     /** Entries are about to be taken from a peer that may hold what others have erased since; durable when it returns. */
     readonly borrows: Effect.Effect<void, ReplicaStore.StoreError>
+    /** How often it has borrowed. */
+    readonly borrowed: () => number
     /** What a voting member has erased is erased here too. */
-    readonly adopted: () => void
+    readonly adopted: (borrowed: number) => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
     readonly isBlank: () => boolean
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
@@ -116,6 +118,7 @@ export const make = Effect.gen(function* () {
   let standing: Notes.Standing = noted.standing
   /** It was restored from a backup, or lost something, and has not been compared with what the members have erased. */
   let stale = standing === "lost" || noted.restored
+  let borrowed = 0
   let founders = noted.founders
   let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
   let hashed: { readonly lives: Life.Lives; readonly hash: number } | undefined
@@ -327,13 +330,16 @@ export const make = Effect.gen(function* () {
     isVoting,
     isStale,
     // Who votes takes only what it never had, which nobody has erased.
-    borrows: Effect.suspend(() =>
-      standing === "voting" || stale
+    borrowed: () => borrowed,
+    borrows: Effect.suspend(() => {
+      borrowed++
+      return standing === "voting" || stale
         ? Effect.void
         : Effect.map(store.setNotes({ [ReplicaStore.restoredNote]: "yes" }), () => void (stale = true))
-    ),
-    adopted: () => {
-      stale = false
+    }),
+    adopted: (before) => {
+      // What was taken meanwhile was not looked at.
+      if (before === borrowed) stale = false
       changed.openUnsafe()
     },
     isBlank: () => standing === "blank",

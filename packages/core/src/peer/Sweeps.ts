@@ -23,6 +23,8 @@ export class Sweeps extends Context.Service<
   {
     /** How far this replica has in this run; zero before its first whole round. */
     readonly own: () => Clock
+    /** Changes whenever what was swept may not be so any more: it is zero then. */
+    readonly generation: () => number
     /** This replica has swept so far. */
     readonly swept: (clock: Clock) => void
     /** Takes in what a member says in a handshake of either direction. */
@@ -45,22 +47,44 @@ export const make = Effect.gen(function* () {
   const known = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
   let own = HybridLogicalClock.zero
   let unknownBefore = logs.clock()
+  let generation = 0
+  let life = logs.identity.incarnation
+  /** What comes back by mending may be what was swept, and a new life has swept nothing. */
+  const anew = (): void => {
+    own = HybridLogicalClock.zero
+    generation++
+    unknownBefore = logs.clock()
+  }
+  const ofThisLife = (): void => {
+    if (life === logs.identity.incarnation) return
+    life = logs.identity.incarnation
+    anew()
+  }
   yield* Effect.acquireRelease(
-    Effect.sync(() =>
+    Effect.sync(() => [
       logs.onAppend((batch) => {
         if (batch.log !== logs.own && EntryBatch.erasedAt(batch) !== undefined) unknownBefore = logs.clock()
-      })
-    ),
-    (stop) => Effect.sync(stop)
+      }),
+      logs.onDamage(({ _tag }) => void (_tag !== "Found" && anew()))
+    ]),
+    (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
   )
   return Sweeps.of({
-    own: () => own,
+    own: () => {
+      ofThisLife()
+      return own
+    },
+    generation: () => {
+      ofThisLife()
+      return generation
+    },
     swept: (clock) => {
       if (HybridLogicalClock.compare(clock, own) > 0) own = clock
     },
     heard: ({ members, replica, swept = HybridLogicalClock.zero }) =>
       void known.set(replica, { swept, lives: Life.hash(members) }),
     forgettable: () => {
+      ofThisLife()
       const lives = membership.hash()
       let least = own
       for (const peer of peers) {

@@ -100,8 +100,9 @@ export const make = Effect.gen(function* () {
   const oneAtATime = Semaphore.makeUnsafe(1)
   let last: Round | undefined
   let startedAt: number | null = null
-  /** As if all that is held had been appended just now: how much of it is live is not known before a round. */
-  let appendedBytes = Number.POSITIVE_INFINITY
+  let appendedBytes = 0
+  /** What the last whole round rested on: as long as it is the same, another finds no more. */
+  let lookedAt = ""
   let space: ReplicaStore.Space | null = null
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
   /** Of the last whole round; see `Fates.Situation.isNeeded`. */
@@ -115,10 +116,10 @@ export const make = Effect.gen(function* () {
   )
 
   /** What is known of the keys of a batch. */
-  const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, upTo: number, ends: Ends) {
+  const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, ends: Ends) {
     const known = new Map<string, Fates.Newest>()
     let turn = 0
-    for (const [id, { key, namespace }] of Fates.keysOf(batch, upTo)) {
+    for (const [id, { key, namespace }] of Fates.keysOf(batch)) {
       const newest = yield* follower.newest(namespace, key)
       // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
       const isEverywhere = newest !== undefined && newest.seq <= (ends.get(newest.log) ?? 0)
@@ -136,6 +137,19 @@ export const make = Effect.gen(function* () {
       Effect.catchTags({ AppendDrift: () => Effect.succeed(false), AppendGap: () => Effect.succeed(false) })
     )
 
+  const endsNow = (): Ends => new Map(frontier.current().map(({ log, seq }) => [log, seq]))
+
+  /** Whether a round would show that what the oldest delete deleted is gone. */
+  const isToSweep = (): boolean =>
+    oldestDelete !== undefined &&
+    HybridLogicalClock.compare(stable(), oldestDelete) > 0 &&
+    HybridLogicalClock.compare(sweeps.own(), oldestDelete) <= 0
+
+  const stateOf = (ends: Ends): string => {
+    const { logical = 0, wallTime = 0 } = sweeps.forgettable() ?? {}
+    return `${Array.from(ends.values()).reduce((sum, seq) => sum + seq, 0)} ${wallTime}.${logical} ${isToSweep()}`
+  }
+
   /** A pause after work of so many milliseconds, while others write. */
   const pause = (millis: number, isBusy: boolean) =>
     isBusy && share < 1 ? Effect.sleep(Math.min(maxPauseMillis, millis * (1 / share - 1))) : Effect.yieldNow
@@ -143,9 +157,15 @@ export const make = Effect.gen(function* () {
   const round = Effect.fnUntraced(function* (inBackground: boolean) {
     const began = Monotonic.millis(clock)
     startedAt = clock.currentTimeMillisUnsafe()
-    let appendedBefore = appendedBytes
+    const since = appendedBytes
+    const generation = sweeps.generation()
     appendedBytes = 0
-    const ends: Ends = new Map(frontier.current().map(({ log, seq }) => [log, seq]))
+    let appendedBefore = 0
+    const unfinished = (): undefined => {
+      appendedBytes += since
+      return undefined
+    }
+    const ends = endsNow()
     let swept = stable()
     const forgetBefore = sweeps.forgettable()
     for (const [key, after] of released) {
@@ -160,21 +180,21 @@ export const make = Effect.gen(function* () {
     let oldest: HybridLogicalClock.HybridLogicalClock | undefined
     for (const head of logs.heads()) {
       const { log } = head
-      // The last entry stays: it says what a log ends with.
-      const end = Math.min(ends.get(log) ?? 0, head.seq - 1)
-      for (let at = 0; at < end;) {
+      const end = Math.min(ends.get(log) ?? 0, head.seq)
+      // To its end: what stays because not all hold it is no less left.
+      for (let at = 0; at < head.seq;) {
         const sliceBegan = Monotonic.millis(clock)
-        if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return undefined
+        if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return unfinished()
         const read = yield* logs.read(log, at, sliceBytes)
-        if (Option.isNone(read)) return undefined
-        const of = yield* lookUp(read.value, end, ends)
+        if (Option.isNone(read)) return unfinished()
+        const of = yield* lookUp(read.value, ends)
         // What could not be looked at may be the newest of any key.
-        if (follower.unreadable().length > 0) return undefined
+        if (follower.unreadable().length > 0) return unfinished()
         const decided = Fates.decide(read.value, { log, of, frontier: end, forgetBefore, isNeeded })
         // First the pointers: one that leads to nothing would be one that cannot be trusted.
         if (decided.forgotten.length > 0) yield* index.forget(decided.forgotten)
         // The log is another one by now: a side of it was given up.
-        if (decided.batch !== read.value && !(yield* erased(decided.batch))) return undefined
+        if (decided.batch !== read.value && !(yield* erased(decided.batch))) return unfinished()
         at = read.value.from + read.value.count - 1
         sum.erasedBytes += decided.goneBytes
         sum.liveBytes += decided.keptBytes
@@ -182,7 +202,11 @@ export const make = Effect.gen(function* () {
         if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
         if (decided.oldestDelete !== undefined) oldest = Fates.earlier(oldest, decided.oldestDelete)
         for (const { key, namespace } of decided.needed) found.add(RecordKey.keyOf(namespace, key))
-        for (const { after, key } of decided.released) released.set(RecordKey.keyOf(key.namespace, key.key), after)
+        for (const { after, key } of decided.released) {
+          const id = RecordKey.keyOf(key.namespace, key.key)
+          const before = released.get(id)
+          if (before === undefined || HybridLogicalClock.compare(after, before) > 0) released.set(id, after)
+        }
         const isBusy = inBackground && appendedBytes !== appendedBefore
         appendedBefore = appendedBytes
         yield* pause(Monotonic.millis(clock) - sliceBegan, isBusy)
@@ -190,7 +214,10 @@ export const make = Effect.gen(function* () {
     }
     needed = found
     oldestDelete = oldest
+    // Something came back, or was given up, that this round has not looked at.
+    if (generation !== sweeps.generation()) return unfinished()
     sweeps.swept(swept)
+    lookedAt = stateOf(ends)
     const millis = Monotonic.millis(clock) - began
     last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }
     if (sink.active()) sink.tell({ _tag: "Compacted", durationMillis: millis, ...sum })
@@ -200,14 +227,23 @@ export const make = Effect.gen(function* () {
   const status = (): CompactionStatus => ({
     last: last ?? null,
     startedAt,
-    appendedBytes: Number.isFinite(appendedBytes) ? appendedBytes : 0,
+    appendedBytes,
     space
   })
+
+  /** What waits can go by now: its frontier has moved, or its deletes are older than what all have swept. */
+  const isWorthWaiting = (): boolean => {
+    if (oldestDelete === undefined) return true
+    const mayForget = sweeps.forgettable() ?? HybridLogicalClock.zero
+    return HybridLogicalClock.compare(oldestDelete, mayForget) < 0 || isToSweep()
+  }
 
   const once = (inBackground: boolean) =>
     oneAtATime.withPermit(
       Effect.ensuring(
-        round(inBackground),
+        Effect.tapError(round(inBackground), () =>
+          Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
+        ),
         Effect.sync(() => void (startedAt = null))
       )
     )
@@ -221,14 +257,15 @@ export const make = Effect.gen(function* () {
     if (appendedBytes >= least) return true
     if (waitingBytes + appendedBytes < least) return false
     // Nothing new came: what waits goes when the frontier has passed it, or all have swept what its deletes deleted.
-    const mayForget = sweeps.forgettable() ?? stable()
-    return oldestDelete === undefined || HybridLogicalClock.compare(oldestDelete, mayForget) < 0
+    return stateOf(endsNow()) !== lookedAt && isWorthWaiting()
   }
 
   const lookAtSpace = Effect.ignore(Effect.map(store.space, (found) => void (space = found)))
 
   yield* Effect.gen(function* () {
     yield* lookAtSpace
+    // As if all that is held had been appended just now: how much of it is live is not known before a round.
+    appendedBytes += space?.taken ?? 0
     yield* Effect.sleep(firstMillis)
     while (true) {
       if (share > 0 && isDue()) {
@@ -267,4 +304,4 @@ const retryMillis = 60_000
 const maxPauseMillis = 1000
 
 /** A round is not followed by another for so many times as long as it took. */
-const restFactor = 2
+const restFactor = 9

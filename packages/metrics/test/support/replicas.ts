@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Entry, QuorumPolicy } from "@quorum/core"
 import type { PeerTransport } from "@quorum/core/adapter"
-import { Endings, PeerHandler, PeerMethods } from "@quorum/core/adapter"
+import { Compaction, Endings, PeerHandler, PeerMethods } from "@quorum/core/adapter"
 import { FaultyReplicaStore, ReplicaSetRig } from "@quorum/testing"
 import { type Definitions, Prometheus, ReplicaMetrics } from "../../src/index.ts"
 import { definitions, prometheus } from "../../src/Definitions.ts"
@@ -33,7 +33,15 @@ export const make = Effect.gen(function* () {
       beside: Layer.merge(ReplicaMetrics.layer, also),
       on: Layer.merge(
         Layer.succeed(Clock.Clock, ahead(yield* Clock.Clock, aheadMillis)),
-        Layer.succeed(Metric.MetricRegistry, registry)
+        Layer.mergeAll(
+          Layer.succeed(Metric.MetricRegistry, registry),
+          Layer.succeed(Compaction.CompactionPace, {
+            firstMillis: 1000,
+            lookMillis: 1000,
+            minBytes: 1,
+            sliceBytes: 1024
+          })
+        )
       ),
       store: (store) => FaultyReplicaStore.make(store, faults),
       transport: links.decorate(self)

@@ -19,11 +19,17 @@ import type * as OwnStore from "./OwnStore.ts"
 /** Adopts what the peers of one replica have erased, from one of them at a time. */
 export const make = (logs: ReplicaLogs["Service"], membership: Membership["Service"], store: OwnStore.OwnStore) => {
   let from: ReplicaId | undefined
+  /** Something went that was here, and nobody was told yet. */
+  let isChanged = false
+  const tell = Effect.suspend(() => {
+    if (!isChanged) return Effect.void
+    isChanged = false
+    return logs.tellErased
+  })
 
   /** Takes over what is erased of a log, up to where both hold it. False when the peer does not give it today. */
   const take = Effect.fnUntraced(function* (source: Source, session: string, { log, seq }: Watermark.Watermark) {
     const { batchBytes, client, peer } = source
-    let isChanged = false
     for (let at = 0; at < Math.min(seq, logs.head(log).seq);) {
       const answer = yield* Effect.result(client.pull({ session, log, after: at, maxBytes: batchBytes() }))
       if (Result.isFailure(answer)) {
@@ -38,13 +44,13 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
       }
       at = EntryBatch.last(batch)
       if (EntryBatch.erasedAt(batch) === undefined) continue
-      const put = yield* store.once(`erase entries of ${log}`, logs.erase(batch))
+      const put = yield* store.once(`erase entries of ${log}`, logs.adopt(batch))
       if (Result.isFailure(put) && put.failure._tag === "OwnFault") return put.failure
       // Where the two differ, one of them gives its side up, and what it holds comes again as new entries.
-      if (Result.isFailure(put)) break
-      isChanged = true
+      if (Result.isFailure(put) && put.failure._tag === "AppendDrift") break
+      if (Result.isFailure(put)) return false
+      isChanged ||= put.success
     }
-    if (isChanged) yield* logs.tellErased
     return true
   })
 
@@ -56,17 +62,22 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
     return yield* Effect.ensuring(
       Effect.gen(function* () {
         const life = logs.identity.incarnation
+        const borrowed = membership.borrowed()
         yield* Effect.logInfo(`comparing all that is held with what ${peer} has erased`)
         for (const watermark of vector) {
           const taken = yield* take(source, session, watermark)
           if (taken === false) return undefined
           if (taken !== true) return taken
         }
+        yield* tell
         // Of another life it may be another copy.
-        if (life === logs.identity.incarnation) membership.adopted()
+        if (life === logs.identity.incarnation) membership.adopted(borrowed)
         return undefined
       }),
-      Effect.sync(() => void (from = undefined))
+      Effect.andThen(
+        Effect.sync(() => void (from = undefined)),
+        tell
+      )
     )
   })
 }

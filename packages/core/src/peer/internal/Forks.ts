@@ -85,6 +85,11 @@ export const make = Effect.fnUntraced(function* (
       if (Option.isNone(read.success)) break
       const batch = EntryBatch.upTo(read.success.value, upTo)
       const entries = entriesOf(batch)
+      // All of it is erased: every member held it, and something newer.
+      if (entries.length === 0) {
+        at = EntryBatch.last(batch)
+        continue
+      }
       const { own } = logs
       const append = logs.appendWrites(entries.map(writesOf), (index) => orderOf(entries[index]!), [], own)
       const appended = yield* store.once(`commit entries of ${log} again`, append)

@@ -39,6 +39,8 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
   const put = (batch: EntryBatch.EntryBatch) =>
     Effect.map(store.once(`mend ${batch.log}`, logs.mend(batch)), (result): Outcome => {
       if (Result.isSuccess(result)) return "mended"
+      // Its erased entries and those here do not let the two be compared there.
+      if (result.failure._tag === "AppendGap") return "unknown"
       return result.failure._tag === "OwnFault" ? result.failure : "lacking"
     })
 

@@ -100,6 +100,8 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
       isWritable = yield* Effect.isSuccess(flush)
       if (distrusted) return yield* notTrusted
     }
+    // It was thrown away meanwhile: what was taken in is of before.
+    if (distrusted) return yield* notTrusted
     building = false
     unread.take()
     if (unindexed.size() > 0) some.openUnsafe()

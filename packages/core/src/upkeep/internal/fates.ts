@@ -80,10 +80,6 @@ export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Deci
   const fateOf = (seq: number, offset: number): EntryBatch.Fate => {
     const end = Entry.endUnsafe(bytes, offset)
     const size = end - offset
-    if (seq > frontier) {
-      keptBytes += size
-      return "kept"
-    }
     const { clock, tie } = Entry.stampAt(bytes, offset)
     const place: Place = { log, seq, clock, tie }
     const records: Array<{ readonly header: Entry.Header; readonly known: Newest; readonly fate: Fate }> = []
@@ -92,7 +88,8 @@ export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Deci
       const known = of(header.namespace, header.key)
       records.push({ header, known, fate: fateOfRecord(place, header, known) })
     }
-    if (records.every(({ fate }) => fate === "superseded" || fate === "deleted")) {
+    const isGoing = records.every(({ fate }) => fate === "superseded" || fate === "deleted")
+    if (isGoing && seq <= frontier) {
       goneBytes += size
       const after = latest(
         records.flatMap(({ known }) => (known.everywhere === undefined ? [] : [known.everywhere.clock]))
@@ -107,10 +104,12 @@ export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Deci
     const isLive = records.some(({ fate, known }) => fate === "kept" && known.newest?.deleted !== true)
     if (isLive) keptBytes += size
     else waitingBytes += size
+    // What could go, and does not yet, is not swept; what has to stay for another of its records is no question.
+    if (records.every(({ fate }) => fate !== "kept")) oldestLeft = earlier(oldestLeft, clock)
     for (const { fate, header, known } of records) {
-      if (fate === "left") oldestLeft = earlier(oldestLeft, clock)
-      if (fate === "superseded" && known.newest?.deleted === true) needed.push(header)
-      if (fate === "kept" && known.newest?.deleted === true) oldestDelete = earlier(oldestDelete, clock)
+      if ((fate === "superseded" || fate === "left") && known.newest?.deleted === true) needed.push(header)
+      const isDelete = fate === "kept" && known.newest?.deleted === true
+      if (isDelete && !isNeeded(header.namespace, header.key)) oldestDelete = earlier(oldestDelete, clock)
     }
     return "kept"
   }
@@ -120,11 +119,10 @@ export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Deci
 }
 
 /** The keys of a batch, each once. */
-export const keysOf = (batch: EntryBatch.EntryBatch, upTo: number): ReadonlyMap<string, RecordKey.RecordKey> => {
+export const keysOf = (batch: EntryBatch.EntryBatch): ReadonlyMap<string, RecordKey.RecordKey> => {
   const keys = new Map<string, RecordKey.RecordKey>()
   const { bytes } = batch
-  EntryBatch.forEach(batch, (seq, offset) => {
-    if (seq > upTo) return
+  EntryBatch.forEach(batch, (_, offset) => {
     const end = Entry.endUnsafe(bytes, offset)
     for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
       const { key, namespace } = Entry.headerAt(bytes, at)

@@ -1,0 +1,159 @@
+/**
+ * Taking over what is erased in another copy of a log: what is held here is erased at the same places, and nothing that is
+ * erased here comes back. So it does not matter that the two copies are erased in different ranges.
+ */
+import { Effect, Option, Result } from "effect"
+import * as Chain from "./Chain.ts"
+import * as Entry from "./Entry.ts"
+import * as EntryBatch from "./EntryBatch.ts"
+import * as Erased from "./Erased.ts"
+import * as ReplicaStore from "./ReplicaStore.ts"
+import type * as Watermark from "./Watermark.ts"
+
+type Store = ReplicaStore.ReplicaStore["Service"]
+
+/** A range of erased entries in a batch. */
+interface Range {
+  readonly from: number
+  readonly to: number
+  readonly hasDeletes: boolean
+  /** The chain after it. */
+  readonly after: Chain.State
+}
+
+/** The ranges of erased entries of a batch, in order. */
+const rangesOf = ({ bytes, from, prevChain }: EntryBatch.EntryBatch): ReadonlyArray<Range> => {
+  const found: Array<Range> = []
+  const view = Chain.viewOf(bytes)
+  const chain = Chain.state(prevChain)
+  for (let at = 0, seq = from; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
+    const places = EntryBatch.goOver(chain, bytes, view, at)
+    if (Erased.is(bytes, at)) {
+      found.push({ from: seq, to: seq + places - 1, hasDeletes: Erased.hasDeletes(bytes, at), after: { ...chain } })
+    }
+    seq += places
+  }
+  return found
+}
+
+/**
+ * Erases in the part of a log that is held here, up to `head`, what is erased in a batch of it (unless `ofHeld` is false), and stores of an erased
+ * range that reaches beyond `head` all. Returns where the log ends then, and whether anything went that was here. Fails with
+ * `AppendDrift` where the two copies differ.
+ */
+export const take = Effect.fnUntraced(function* (
+  store: Store,
+  head: Watermark.Watermark,
+  batch: EntryBatch.EntryBatch,
+  ofHeld = true
+): Effect.fn.Return<
+  { readonly end: Watermark.Watermark; readonly isChanged: boolean },
+  ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
+> {
+  const { log } = batch
+  const held = Math.min(EntryBatch.last(batch), head.seq)
+  const ends = [
+    { seq: batch.from - 1, chain: batch.prevChain },
+    { seq: held, chain: EntryBatch.chainAt(batch, held) }
+  ]
+  for (const { chain, seq } of ends) {
+    const here = Option.getOrUndefined(yield* store.chainAt(log, seq))
+    if (chain !== undefined && here !== undefined && chain !== here) {
+      return yield* new ReplicaStore.AppendDrift({ log, seq })
+    }
+  }
+  const ranges = rangesOf(batch)
+  const rangeAt = (seq: number) => ranges.find(({ from, to }) => from <= seq && seq <= to)
+  let isChanged = false
+  for (let at = batch.from - 1; ofHeld && at < held;) {
+    const read = yield* store.read(log, at, sliceBytes)
+    if (Option.isNone(read)) break
+    const own = EntryBatch.upTo(read.value, held)
+    const erased = EntryBatch.erase(own, (seq) => {
+      const range = rangeAt(seq)
+      return range === undefined ? "kept" : range.hasDeletes ? "deleted" : "superseded"
+    })
+    if (erased !== own) {
+      isChanged = true
+      yield* store.replace(erased)
+    }
+    at = EntryBatch.last(own)
+  }
+  const over = ranges.find(({ from, to }) => from <= head.seq && head.seq < to)
+  if (over === undefined) return { end: head, isChanged }
+  // From where a range that is known here begins, to where the one of the batch ends.
+  const first = Option.getOrUndefined(yield* store.read(log, over.from - 1, 1))
+  if (first === undefined) return { end: head, isChanged }
+  const bytes = new Uint8Array(Erased.size)
+  Erased.encodeInto(bytes, 0, {
+    count: over.to - first.from + 1,
+    before: Chain.state(first.prevChain),
+    after: over.after,
+    hasDeletes: over.hasDeletes || EntryBatch.hasErasedDeletes(first)
+  })
+  const range: EntryBatch.EntryBatch = {
+    log,
+    from: first.from,
+    count: over.to - first.from + 1,
+    prevChain: first.prevChain,
+    chain: Chain.format(over.after),
+    bytes
+  }
+  yield* store.replace(range)
+  return { end: EntryBatch.watermark(range), isChanged: true }
+})
+
+/**
+ * Appends a batch that begins before `head`. A range of erased entries that reaches beyond `head` is stored whole, and what
+ * is held of it goes; `told` hears of that. Otherwise what is held stays as it is.
+ */
+export const append = (
+  store: Store,
+  head: Watermark.Watermark,
+  batch: EntryBatch.EntryBatch,
+  told: Effect.Effect<void>
+) =>
+  Effect.flatMap(take(store, head, batch, false), ({ end, isChanged }) =>
+    Effect.andThen(
+      isChanged ? told : Effect.void,
+      end.seq >= EntryBatch.last(batch)
+        ? Effect.succeed(EntryBatch.watermark(batch))
+        : store.append(EntryBatch.after(batch, end.seq))
+    )
+  )
+
+/** The batch as it fits what is held here, where it begins among entries that are erased here: these stay erased. */
+export const fitting = Effect.fnUntraced(function* (
+  store: Store,
+  batch: EntryBatch.EntryBatch
+): Effect.fn.Return<EntryBatch.EntryBatch, ReplicaStore.StoreError> {
+  const { from, log } = batch
+  const before = from === 1 ? undefined : yield* Effect.result(store.chainAt(log, from - 1))
+  // Known, or damaged: what it is to follow is for the store to say.
+  if (before === undefined || Result.isFailure(before) || Option.isSome(before.success)) return batch
+  const own = Option.getOrUndefined(yield* store.read(log, from - 2, 1))
+  if (own === undefined || EntryBatch.erasedAt(own) === undefined) return batch
+  const end = EntryBatch.last(own)
+  const prefix = new Uint8Array(Erased.size)
+  Erased.encodeInto(prefix, 0, {
+    count: from - own.from,
+    before: Chain.state(own.prevChain),
+    after: Chain.state(batch.prevChain),
+    hasDeletes: EntryBatch.hasErasedDeletes(own)
+  })
+  const first: EntryBatch.EntryBatch = {
+    log,
+    from: own.from,
+    count: from - own.from,
+    prevChain: own.prevChain,
+    chain: batch.prevChain,
+    bytes: prefix
+  }
+  const rest = EntryBatch.erase(batch, (seq) => (seq <= end ? "superseded" : "kept"))
+  return EntryBatch.erase(EntryBatch.concat([first, rest]), () => "kept")
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How much of a log is erased in at once. */
+const sliceBytes = 64 * 1024
