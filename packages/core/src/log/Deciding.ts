@@ -92,7 +92,8 @@ export type ReplaceDecision = "Held" | "Mend" | "Replace"
  * The batch has to follow what is held before it, and what is held after it has to follow the batch. Where it ends inside
  * damage that it begins in, the first is all that can be said, and whoever fetches it has seen that its source agrees
  * beyond. Where it reaches beyond the end, it has to agree there; among erased entries nobody can tell, and whoever brings
- * it has seen that its source held the log up to that end before it erased.
+ * it has seen that its source held the log up to that end before it erased. One that begins or ends among entries that are
+ * erased here cannot be compared, which is a gap and no drift: see `ErasedElsewhere`.
  */
 export const decideReplace = (
   { chainAt, damaged, head }: HeldPart,
