@@ -81,8 +81,8 @@ describe("decideReplace", () => {
 
   it("refuses a batch that begins or ends among what is erased here", () => {
     const part = held(12, { erased: [4, 6] })
-    assert.strictEqual(decided(part, without(range(all, 5, 9), 8, 8)), "AppendDrift")
-    assert.strictEqual(decided(part, without(range(all, 2, 5), 3, 3)), "AppendDrift")
+    assert.strictEqual(decided(part, without(range(all, 5, 9), 8, 8)), "AppendGap")
+    assert.strictEqual(decided(part, without(range(all, 2, 5), 3, 3)), "AppendGap")
     assert.strictEqual(decided(part, without(range(all, 3, 7), 3, 7)), "Replace")
   })
 

@@ -185,6 +185,8 @@ describe("a former life", () => {
   it.effect("is refused what it still pushes as soon as a newer one is heard of from anybody", () =>
     Effect.gen(function* () {
       const { a, b, cluster } = yield* Cluster.running("abc", 2, "ab")
+      // Whether c knows more of them is waited for, for a while.
+      yield* TestClock.adjust(5000)
       yield* during(a.writer.commit(put("1"), { w: 2 }), 100)
       const client = yield* cluster.network.connect(Cluster.id("b"))
       const incarnation = a.logs.identity.incarnation
