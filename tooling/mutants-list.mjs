@@ -531,8 +531,8 @@ export const bugs = [
     from: "malice",
     says: "the last of several writes of a page of changes is passed over",
     file: "read/internal/LogReader.ts",
-    find: "if (isAsked(Entry.headerAt(batch.bytes, at)))",
-    replace: "if (isAsked(Entry.headerAt(batch.bytes, at)) && (seq < end || seq === batch.from))"
+    find: "if (isAsked(Entry.headerAt(bytes, at)))",
+    replace: "if (isAsked(Entry.headerAt(bytes, at)) && (from < end || from === batch.from))"
   },
   {
     name: "changes-before-durable",

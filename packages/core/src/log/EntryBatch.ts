@@ -231,43 +231,6 @@ export const after = (batch: EntryBatch, seq: number): EntryBatch => {
   }
 }
 
-/** Where each entry of a batch ends, and the chain after it: two words each. */
-export interface Places {
-  readonly ends: Uint32Array
-  readonly chains: Uint32Array
-}
-
-/** The places of a batch of which nothing is erased, for whoever looks at one entry in it after the other. */
-export const placesOf = (batch: EntryBatch): Places => {
-  const view = Chain.viewOf(batch.bytes)
-  const chain = Chain.state(batch.prevChain)
-  const ends = new Uint32Array(batch.count)
-  const chains = new Uint32Array(2 * batch.count)
-  let at = 0
-  for (let i = 0; i < batch.count; i++) {
-    const end = Entry.endUnsafe(batch.bytes, at)
-    Chain.extend(chain, view, at, end)
-    ends[i] = end
-    chains[2 * i] = chain.high
-    chains[2 * i + 1] = chain.low
-    at = end
-  }
-  return { ends, chains }
-}
-
-/** {@link after} without going through what is before it. */
-export const afterPlace = (batch: EntryBatch, { chains, ends }: Places, seq: number): EntryBatch => {
-  if (seq < batch.from) return batch
-  const i = seq - batch.from
-  return {
-    ...batch,
-    from: seq + 1,
-    count: batch.count - i - 1,
-    prevChain: Chain.format({ high: chains[2 * i]!, low: chains[2 * i + 1]! }),
-    bytes: batch.bytes.subarray(ends[i])
-  }
-}
-
 /** The longest beginning of a batch that fits in `maxBytes`, but at least its first entry. The bytes are shared. */
 export const take = (batch: EntryBatch, maxBytes: number): EntryBatch => {
   const { bytes } = batch
@@ -339,6 +302,27 @@ export const concat = (batches: readonly [EntryBatch, ...ReadonlyArray<EntryBatc
     at += batch.bytes.length
   }
   return { ...first, count, chain: batches[batches.length - 1]!.chain, bytes }
+}
+
+/** One thing in a batch: an entry, or a range of erased ones, which are the places `from` to `to`. */
+export interface Element {
+  readonly from: number
+  readonly to: number
+  readonly isErased: boolean
+  readonly offset: number
+  /** The chain after it, until the next is looked at. */
+  readonly chain: Chain.State
+}
+
+/** Calls `f` with all that is in a batch, in order: for whoever needs the chain, or what is erased. */
+export const forEachElement = ({ bytes, from, prevChain }: EntryBatch, f: (element: Element) => void): void => {
+  const view = Chain.viewOf(bytes)
+  const chain = Chain.state(prevChain)
+  for (let at = 0, seq = from; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
+    const places = goOver(chain, bytes, view, at)
+    f({ from: seq, to: seq + places - 1, isErased: Erased.is(bytes, at), offset: at, chain })
+    seq += places
+  }
 }
 
 /** Calls `f` with the sequence and the offset of every entry that is there, in order. */

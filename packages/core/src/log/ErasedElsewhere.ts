@@ -4,7 +4,6 @@
  */
 import { Effect, Option, Result } from "effect"
 import * as Chain from "./Chain.ts"
-import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Erased from "./Erased.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
@@ -22,17 +21,12 @@ interface Range {
 }
 
 /** The ranges of erased entries of a batch, in order. */
-const rangesOf = ({ bytes, from, prevChain }: EntryBatch.EntryBatch): ReadonlyArray<Range> => {
+const rangesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Range> => {
   const found: Array<Range> = []
-  const view = Chain.viewOf(bytes)
-  const chain = Chain.state(prevChain)
-  for (let at = 0, seq = from; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
-    const places = EntryBatch.goOver(chain, bytes, view, at)
-    if (Erased.is(bytes, at)) {
-      found.push({ from: seq, to: seq + places - 1, hasDeletes: Erased.hasDeletes(bytes, at), after: { ...chain } })
-    }
-    seq += places
-  }
+  EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
+    const hasDeletes = isErased && Erased.hasDeletes(batch.bytes, offset)
+    if (isErased) found.push({ from, to, hasDeletes, after: { ...chain } })
+  })
   return found
 }
 

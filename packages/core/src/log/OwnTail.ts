@@ -2,6 +2,7 @@
  * The newest batches of the own log, oldest first, in memory for the replicators; dropped from the front when they take
  * too many bytes.
  */
+import * as CheckedBatch from "./CheckedBatch.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import type { Watermark } from "./Watermark.ts"
 
@@ -14,12 +15,12 @@ export const make = () => {
   let first = 0
   let size = 0
   /** Those of batches of which single entries are read: whoever reads a key that was just written does. */
-  const places = new WeakMap<EntryBatch.EntryBatch, EntryBatch.Places>()
+  const places = new WeakMap<EntryBatch.EntryBatch, CheckedBatch.CheckedBatch>()
   const rest = (batch: EntryBatch.EntryBatch, after: number): EntryBatch.EntryBatch => {
     if (after < batch.from) return batch
-    const known = places.get(batch) ?? EntryBatch.placesOf(batch)
+    const known = places.get(batch) ?? CheckedBatch.make(batch)!
     places.set(batch, known)
-    return EntryBatch.afterPlace(batch, known, after)
+    return CheckedBatch.part(known, after + 1, Infinity)
   }
   return {
     /** The end of the newest batch, whether it is durable or not. */

@@ -7,7 +7,6 @@ import * as WriteId from "../../identity/WriteId.ts"
 import * as Chain from "../../log/Chain.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
-import * as Erased from "../../log/Erased.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { StoreError } from "../../log/ReplicaStore.ts"
 import * as Watermark from "../../log/Watermark.ts"
@@ -55,25 +54,21 @@ export const make = (
   const take = (batch: EntryBatch.EntryBatch, changes: Array<Changes.Change>): void => {
     // What is written and not synced can be read too.
     const end = Math.min(batch.from + batch.count - 1, logs.head(batch.log).seq)
-    const view = Chain.viewOf(batch.bytes)
-    const chain = Chain.state(batch.prevChain)
-    let at = 0
-    for (let seq = batch.from; seq <= end; seq++) {
-      const after = Entry.endUnsafe(batch.bytes, at)
-      const places = EntryBatch.goOver(chain, batch.bytes, view, at)
-      if (Erased.is(batch.bytes, at)) {
-        seq += places - 1
-        at = after
-        continue
+    const { bytes } = batch
+    const reached = { high: 0, low: 0 }
+    EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
+      if (to > end) return
+      reached.high = chain.high
+      reached.low = chain.low
+      if (isErased) return
+      const writeId = WriteId.make(batch.log, from, chain.high)
+      const { clock, tie } = Entry.stampAt(bytes, offset)
+      const after = Entry.endUnsafe(bytes, offset)
+      for (let at = Entry.firstRecord(offset); at < after; at = Entry.nextRecord(bytes, at)) {
+        if (isAsked(Entry.headerAt(bytes, at))) changes.push({ ...changeAt(bytes, at), writeId, clock, tie })
       }
-      const writeId = WriteId.make(batch.log, seq, chain.high)
-      const { clock, tie } = Entry.stampAt(batch.bytes, at)
-      for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(batch.bytes, at)) {
-        if (isAsked(Entry.headerAt(batch.bytes, at)))
-          changes.push({ ...changeAt(batch.bytes, at), writeId, clock, tie })
-      }
-    }
-    position.set(batch.log, { log: batch.log, seq: end, chain: Chain.format(chain) })
+    })
+    position.set(batch.log, { log: batch.log, seq: end, chain: Chain.format(reached) })
   }
 
   return {

@@ -3,7 +3,7 @@
  * they were.
  */
 import { Entry, type LogId, WriteId } from "@quorum/core"
-import { Chain, EntryBatch, type Version } from "@quorum/core/adapter"
+import { EntryBatch, type Version } from "@quorum/core/adapter"
 
 /** An entry as a disk holds it. */
 export interface Held extends Version.Version {
@@ -24,24 +24,17 @@ export const placeOf = (log: LogId.LogId, seq: number): string => `${log}:${seq}
 export const ofBatch = (batch: EntryBatch.EntryBatch, erased: Erased): ReadonlyArray<Held> => {
   const { bytes, log } = batch
   const found: Array<Held> = []
-  const view = Chain.viewOf(bytes)
-  const chain = Chain.state(batch.prevChain)
-  let seq = batch.from
-  for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
-    const isEntry =
-      EntryBatch.erasedAt({ ...batch, bytes: bytes.subarray(at, Entry.endUnsafe(bytes, at)) }) === undefined
-    const places = EntryBatch.goOver(chain, bytes, view, at)
-    if (isEntry) {
-      const id = WriteId.make(log, seq, chain.high)
-      const entry = Entry.decodeAt(bytes, at)
-      found.push({ log, seq, id, entry, clock: entry.clock, tie: entry.tie })
-    } else {
-      for (let i = 0; i < places; i++) {
-        const gone = erased.get(placeOf(log, seq + i))
-        if (gone !== undefined) found.push(gone)
-      }
+  EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
+    if (!isErased) {
+      const entry = Entry.decodeAt(bytes, offset)
+      const id = WriteId.make(log, from, chain.high)
+      found.push({ log, seq: from, id, entry, clock: entry.clock, tie: entry.tie })
+      return
     }
-    seq += places
-  }
+    for (let seq = from; seq <= to; seq++) {
+      const gone = erased.get(placeOf(log, seq))
+      if (gone !== undefined) found.push(gone)
+    }
+  })
   return found
 }
