@@ -34,8 +34,7 @@ const proving = (proof: Proof) => ("secretFile" in proof ? { secret: { file: pro
 
 /** The replica, composed of the packages' layers. */
 const replica = ({ cluster, folder, id, members, policy, port, proof, transport }: ReplicaConfig) =>
-  // Nothing is erased: the demo and the soak look for every write on every disk.
-  Replica.layer({ policy, compactionShare: 0 }).pipe(
+  Replica.layer({ policy }).pipe(
     serve[transport]({ host: Ports.host, port, peers: members, ...proving(proof), routes: routes(folder) }),
     Layer.provide(SqliteStore.layer({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))

@@ -41,7 +41,7 @@ const sound = () => {
     operation: kind === "put" ? id : undefined,
     holders: ["a", "b"]
   })
-  const logs: Logs = new Map([first, second].map((each) => [each.writeId!, held(each)]))
+  const logs: Logs = { writes: new Map([first, second].map((each) => [each.writeId!, held(each)])), erased: [] }
   const page = () => new Map([["hot/k", { writeId: second.writeId! as string, operation: 1 as number | undefined }]])
   const pages = new Map([
     ["a", page()],
@@ -70,25 +70,54 @@ describe("what a soak looks at", () => {
 
   it("L50 AckedIsDurable: finds an acknowledged write that is gone from one disk, from all, or has other bytes", () => {
     assert.deepStrictEqual(
-      after(({ first, logs }) => logs.get(first.writeId!)!.holders.pop()),
+      after(({ first, logs }) => logs.writes.get(first.writeId!)!.holders.pop()),
       ["AckedIsDurable"]
     )
     assert.deepStrictEqual(
-      after(({ first, logs }) => logs.delete(first.writeId!)),
+      after(({ first, logs }) => logs.writes.delete(first.writeId!)),
       ["AckedIsDurable"]
     )
     assert.include(
-      after(({ first, logs }) => logs.set(first.writeId!, { ...logs.get(first.writeId!)!, operation: 2 })),
+      after(({ first, logs }) =>
+        logs.writes.set(first.writeId!, { ...logs.writes.get(first.writeId!)!, operation: 2 })
+      ),
+      "AckedIsDurable"
+    )
+  })
+
+  it("AckedIsDurable: takes an erased write for held where every disk that lacks it has a newer one of its key", () => {
+    const erase = ({ logs }: ReturnType<typeof sound>, id: number, ...holders: ReadonlyArray<string>) => {
+      const { log, seq } = WriteId.place(idOf(id))
+      logs.writes.delete(idOf(id))
+      for (const holder of holders) logs.erased.push({ holder, log, from: seq, to: seq })
+    }
+    assert.deepStrictEqual(
+      after((evidence) => erase(evidence, 0, "a", "b")),
+      []
+    )
+    assert.deepStrictEqual(
+      after((evidence) => erase(evidence, 0, "a")),
+      ["AckedIsDurable"]
+    )
+    assert.include(
+      after((evidence) => erase(evidence, 1, "a", "b")),
+      "AckedIsDurable"
+    )
+    assert.include(
+      after((evidence) => {
+        erase(evidence, 0, "a", "b")
+        evidence.logs.writes.get(idOf(1))!.holders.pop()
+      }),
       "AckedIsDurable"
     )
   })
 
   it("AckedIsDurable: takes a copy under another log, with its version, for the write", () => {
     const broken = after(({ first, logs }) => {
-      const held = logs.get(first.writeId!)!
-      logs.delete(first.writeId!)
+      const held = logs.writes.get(first.writeId!)!
+      logs.writes.delete(first.writeId!)
       const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
-      logs.set(id, { ...held, id })
+      logs.writes.set(id, { ...held, id })
     })
     assert.deepStrictEqual(broken, [])
   })
@@ -99,7 +128,7 @@ describe("what a soak looks at", () => {
         const version = { clock: { wallTime: 999, logical: 0 }, tie }
         operations[1] = { ...second, begun, version }
         operations.length = 2
-        logs.set(second.writeId!, { ...logs.get(second.writeId!)!, version })
+        logs.writes.set(second.writeId!, { ...logs.writes.get(second.writeId!)!, version })
         assert.strictEqual(first.ended, 5)
       })
     assert.include(older(6), "LaterWins")
@@ -117,7 +146,7 @@ describe("what a soak looks at", () => {
     const broken = after(({ held, logs, operation, operations }) => {
       const deleted = operation({ id: 4, kind: "delete" })
       operations.push(deleted)
-      logs.set(deleted.writeId!, held(deleted))
+      logs.writes.set(deleted.writeId!, held(deleted))
     })
     assert.deepStrictEqual(broken, ["NoResurrection"])
   })
@@ -139,12 +168,12 @@ describe("what a soak looks at", () => {
     const twice = after(({ logs, second }) => {
       const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
       const version = { clock: { wallTime: 1000, logical: 7 }, tie }
-      logs.set(id, { ...logs.get(second.writeId!)!, id, version })
+      logs.writes.set(id, { ...logs.writes.get(second.writeId!)!, id, version })
     })
     assert.deepStrictEqual(twice, ["OneEntryPerPlace"])
     const shared = after(({ first, logs }) => {
       const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
-      logs.set(id, { ...logs.get(first.writeId!)!, id, kind: "delete", operation: undefined })
+      logs.writes.set(id, { ...logs.writes.get(first.writeId!)!, id, kind: "delete", operation: undefined })
     })
     assert.deepStrictEqual(shared, ["OneEntryPerPlace"])
   })

@@ -4,7 +4,7 @@
 import { WriteId } from "@quorum/core"
 import { Version } from "@quorum/core/adapter"
 import type * as History from "./History.ts"
-import type { Held, Logs } from "./Logs.ts"
+import { erasedOn, type Held, type Logs } from "./Logs.ts"
 import * as Register from "./Register.ts"
 
 /** What a replica shows: of every key that exists, the write, and the operation that wrote the value. */
@@ -21,15 +21,28 @@ export interface Evidence {
 
 /** The promises by their names, and how each is looked at: what is said is that it was broken. */
 export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArray<string>>> = {
-  /** Every acknowledged write is on every disk: same id, same key, same value, same version. */
-  AckedIsDurable: ({ logs, operations, pages }) =>
-    acknowledged(operations).flatMap((operation) => {
-      const held = logs.get(operation.writeId) ?? copyOf(logs, operation)
-      if (held === undefined) return [`${nameOf(operation)} is on no disk`]
-      if (!isOf(held, operation)) return [`the place of ${nameOf(operation)} holds ${held.key} of ${held.operation}`]
-      const missing = Array.from(pages.keys()).filter((id) => !held.holders.includes(id))
+  /**
+   * Every acknowledged write is on every disk: same id, same key, same value, same version. One that was erased was there,
+   * and every disk has a newer one of its key.
+   */
+  AckedIsDurable: ({ logs, operations, pages }) => {
+    const newest = newestOf(logs)
+    return acknowledged(operations).flatMap((operation) => {
+      const held = logs.writes.get(operation.writeId) ?? copyOf(logs, operation)
+      const erased = erasedOn(logs, operation.writeId)
+      if (held === undefined && erased.length === 0) return [`${nameOf(operation)} is on no disk`]
+      if (held !== undefined && !isOf(held, operation))
+        return [`the place of ${nameOf(operation)} holds ${held.key} of ${held.operation}`]
+      const newer = newest.get(operation.key)
+      const isSuperseded = newer !== undefined && Version.compare(newer.version, operation.version) > 0
+      if (erased.length > 0 && !isSuperseded)
+        return [`${nameOf(operation)} is erased on ${erased[0]}, and is the newest`]
+      const missing = Array.from(pages.keys()).filter(
+        (id) => held?.holders.includes(id) !== true && !(erased.includes(id) && newer!.holders.includes(id))
+      )
       return missing.length === 0 ? [] : [`${nameOf(operation)} is not on ${missing.join(", ")}`]
-    }),
+    })
+  },
 
   /** A write that began after another of its key was acknowledged has the later version. */
   LaterWins: ({ operations }) =>
@@ -48,9 +61,9 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
     }),
 
   NotWrittenMeansNever: ({ logs, operations }) =>
-    Array.from(logs.values()).flatMap(({ id, operation }) =>
+    Array.from(logs.writes.values()).flatMap(({ holders, id, operation }) =>
       operation !== undefined && operations[operation]?.outcome === "nothing"
-        ? [`operation ${operation} was answered that nothing was written, and ${id} on ${logs.get(id)!.holders} is it`]
+        ? [`operation ${operation} was answered that nothing was written, and ${id} on ${holders} is it`]
         : []
     ),
 
@@ -91,7 +104,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       if (before !== undefined) wrong.push(`${nameOf(before)} and ${nameOf(operation)} have one place`)
       places.set(`${log}:${seq}`, operation)
     }
-    for (const held of logs.values()) {
+    for (const held of logs.writes.values()) {
       const { clock, tie } = held.version
       const version = `${clock.wallTime}.${clock.logical}.${tie}`
       const other = writes.get(version)
@@ -111,11 +124,16 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   /** A read that has to see a write sees it, or a newer one; and nothing is read before it was written. */
   ReadYourWrites: ({ logs, operations }) => {
     const versions = new Map(
-      Array.from(logs.values()).flatMap(({ operation, version }) =>
+      Array.from(logs.writes.values()).flatMap(({ operation, version }) =>
         operation === undefined ? [] : [[operation, version] as const]
       )
     )
-    const deletes = byKey(Array.from(logs.values()).filter(({ kind }) => kind === "delete"))
+    // Of a delete that was erased there is its receipt, if it had one.
+    const deletes = byKey([
+      ...Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete"),
+      ...acknowledged(operations).filter(({ kind }) => kind === "delete")
+    ])
+    const doubtful = byKey(logs.erased.length === 0 ? [] : operations.filter(isDoubtfulDelete))
     return operations.flatMap((read) => {
       if (read.outcome !== "read") return []
       const writer = read.seen === undefined ? undefined : operations[read.seen]
@@ -127,7 +145,8 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       const wanted = nameOf(read.after!)
       if (writer === undefined) {
         const isDeleted = deletes.get(read.key)?.some(({ version }) => Version.compare(version, least) >= 0) === true
-        return isDeleted ? [] : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw nothing`]
+        const isMaybe = doubtful.get(read.key)?.some(({ begun }) => begun < read.ended!) === true
+        return isDeleted || isMaybe ? [] : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw nothing`]
       }
       const seen = writer.version ?? versions.get(writer.id)
       return seen === undefined || Version.compare(seen, least) >= 0
@@ -139,13 +158,15 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   /** Writes and linearizable reads of a key are those of an atomic register. */
   AtomicRegister: ({ logs, operations }) => {
     const known = new Set(acknowledged(operations).map(({ writeId }) => writeId))
-    const strays = byKey(Array.from(logs.values()).filter(({ id, kind }) => kind === "delete" && !known.has(id)))
+    const strays = byKey(Array.from(logs.writes.values()).filter(({ id, kind }) => kind === "delete" && !known.has(id)))
+    // One that was erased is in no log any more.
+    const mayBeStray = logs.erased.length > 0
     const hot = operations.filter(({ kind, linearizable, outcome }) =>
       kind === "read" ? linearizable : outcome !== "nothing"
     )
     return Array.from(byKey(hot)).flatMap(([key, all]) => {
       if (!all.some(({ kind }) => kind === "read")) return []
-      const outcome = Register.check(all.flatMap((operation) => registerOf(operation, strays.has(key))))
+      const outcome = Register.check(all.flatMap((operation) => registerOf(operation, mayBeStray || strays.has(key))))
       if (outcome._tag === "Atomic") return []
       const { begun, kind, value } = outcome.at
       const what = `${kind} of ${value === undefined ? "nothing" : `operation ${value}`} that began at ${begun}`
@@ -176,11 +197,14 @@ const isOf = (held: Held, operation: Acknowledged): boolean =>
   held.operation === (operation.kind === "put" ? operation.id : undefined) &&
   Version.compare(held.version, operation.version) === 0
 
+/** Of which nobody knows whether it took place, and when. */
+const isDoubtfulDelete = ({ kind, outcome }: History.Operation): boolean => kind === "delete" && outcome === "unknown"
+
 const isCopy = (a: Held, b: Held): boolean => a.kind === b.kind && a.key === b.key && a.operation === b.operation
 
 /** A write whose log forked is found under another id, with its version. */
 const copyOf = (logs: Logs, operation: Acknowledged): Held | undefined =>
-  Array.from(logs.values()).find((held) => isOf(held, operation))
+  Array.from(logs.writes.values()).find((held) => isOf(held, operation))
 
 const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): ReadonlyMap<string, ReadonlyArray<A>> => {
   const found = new Map<string, Array<A>>()
@@ -194,7 +218,7 @@ const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): Reado
 
 const newestOf = (logs: Logs): ReadonlyMap<string, Held> => {
   const found = new Map<string, Held>()
-  for (const held of logs.values()) {
+  for (const held of logs.writes.values()) {
     const before = found.get(held.key)
     if (before === undefined || Version.compare(held.version, before.version) > 0) found.set(held.key, held)
   }

@@ -1,8 +1,8 @@
 /**
  * What lies on the disks of replicas that do not run any more: every entry of every log.
  */
-import { Entry, ReplicaSet, WriteId } from "@quorum/core"
-import { Chain, EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
+import { Entry, type LogId, ReplicaSet, WriteId } from "@quorum/core"
+import { EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
 import { SqliteStore } from "@quorum/sqlite"
 import { Effect, Layer, Option } from "effect"
 import type { Member } from "../Cluster.ts"
@@ -20,8 +20,32 @@ export interface Held {
   readonly holders: Array<string>
 }
 
-/** What the disks hold, by the ids of the writes. */
-export type Logs = Map<WriteId.WriteId, Held>
+/** Entries that a replica has erased, because every member held something newer of their keys. */
+export interface Erased {
+  readonly holder: string
+  readonly log: LogId.LogId
+  readonly from: number
+  readonly to: number
+}
+
+/** What the disks hold: the writes by their ids, and what was erased. */
+export interface Logs {
+  readonly writes: Map<WriteId.WriteId, Held>
+  readonly erased: Array<Erased>
+}
+
+/** Nothing yet. */
+export const none = (): Logs => ({ writes: new Map(), erased: [] })
+
+/** The replicas that held an entry and have erased it. */
+export const erasedOn = ({ erased }: Logs, writeId: WriteId.WriteId): ReadonlyArray<string> => {
+  const { log, seq } = WriteId.place(writeId)
+  return erased.flatMap((each) => (each.log === log && each.from <= seq && seq <= each.to ? [each.holder] : []))
+}
+
+/** How many writes a replica has erased. */
+export const erasedBy = ({ erased }: Logs, holder: string): number =>
+  erased.reduce((sum, each) => (each.holder === holder ? sum + each.to - each.from + 1 : sum), 0)
 
 /** Reads the folder of a replica that does not run. What differs under one id is said. */
 export const read = (cluster: string, members: ReadonlyArray<Member>, member: Member, logs: Logs) =>
@@ -49,18 +73,17 @@ export const read = (cluster: string, members: ReadonlyArray<Member>, member: Me
 
 const batchBytes = 4 * 1024 * 1024
 
-const note = (batch: EntryBatch.EntryBatch, holder: string, logs: Logs, wrong: Array<string>): void => {
-  const view = Chain.viewOf(batch.bytes)
-  const chain = Chain.state(batch.prevChain)
-  EntryBatch.forEach(batch, (seq, at) => {
-    Chain.extend(chain, view, at, at + 4 + view.getUint32(at))
-    const id = WriteId.make(batch.log, seq, chain.high)
-    const { clock, records, tie } = Entry.decodeAt(batch.bytes, at)
+const note = (batch: EntryBatch.EntryBatch, holder: string, { erased, writes }: Logs, wrong: Array<string>): void => {
+  const { bytes, log } = batch
+  EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
+    if (isErased) return void erased.push({ holder, log, from, to })
+    const id = WriteId.make(log, from, chain.high)
+    const { clock, records, tie } = Entry.decodeAt(bytes, offset)
     const { key, kind, namespace, value } = records[0]!
     const operation = kind === "put" ? History.operationOf(value) : undefined
     const held: Held = { id, version: { clock, tie }, kind, key: `${namespace}/${key}`, operation, holders: [holder] }
-    const before = logs.get(id)
-    if (before === undefined) logs.set(id, held)
+    const before = writes.get(id)
+    if (before === undefined) writes.set(id, held)
     else if (isSame(before, held)) before.holders.push(holder)
     else wrong.push(`OneEntryPerPlace: ${id} is one write on ${before.holders.join(", ")} and another on ${holder}`)
     if (kind === "put" && operation === undefined) {

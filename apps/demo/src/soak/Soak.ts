@@ -104,7 +104,8 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const lastedMillis = (yield* Clock.currentTimeMillis) - startedAt
   yield* say(progressLine(lastedMillis, load, windows, jumps))
 
-  problems.push(...(yield* compare({ cluster, client, load, name: options.name, ended })))
+  const compared = yield* compare({ cluster, client, load, name: options.name, ended })
+  problems.push(...compared.problems)
   fakeTime?.sweep(ended)
   problems.push(...cluster.crashes().map((crash) => `a replica ended by itself: ${crash}`))
   if (jumps.length > 0 && !jumps.some(({ isShown }) => isShown)) problems.push("no clock was seen to jump")
@@ -115,7 +116,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   problems.push(...thirds.flatMap(({ id, of }) => growthOf(id, of, options.minutes)))
   return {
     problems,
-    lines: summary({ ...options, load, windows, jumps, thirds, problems, lastedMillis })
+    lines: summary({ ...options, load, windows, jumps, thirds, problems, lastedMillis, erased: compared.erased })
   } satisfies Outcome
 })
 
@@ -171,7 +172,7 @@ const compare = Effect.fnUntraced(function* ({
 
   for (const member of cluster.alive()) ended.add(cluster.killUnsafe(member))
   yield* Effect.forEach(cluster.members, cluster.gone, { discard: true })
-  const logs: Logs.Logs = new Map()
+  const logs = Logs.none()
   for (const member of cluster.members) {
     const read = Logs.read(name, cluster.members, member, logs)
     const unreadable = (detail: string) => [`AckedIsDurable: the disk of ${member.id} cannot be read: ${detail}`]
@@ -185,7 +186,8 @@ const compare = Effect.fnUntraced(function* ({
     problems.push(...broken.slice(0, toldOfEach).map((each) => `${promise}: ${each}`))
     if (broken.length > toldOfEach) problems.push(`${promise}: and ${broken.length - toldOfEach} more`)
   }
-  return problems
+  const erased = cluster.members.map(({ id }) => ({ id, writes: Logs.erasedBy(logs, id) }))
+  return { problems, erased }
 })
 
 type Thirds = ReturnType<typeof Memory.thirds>
@@ -235,6 +237,7 @@ const summary = (of: {
   readonly thirds: ReadonlyArray<{ readonly id: string; readonly of: Thirds }>
   readonly problems: ReadonlyArray<string>
   readonly lastedMillis: number
+  readonly erased: ReadonlyArray<{ readonly id: string; readonly writes: number }>
 }): ReadonlyArray<string> => {
   const { jumps, load, problems, windows } = of
   const row = (label: string, text: string) => `  ${label.padEnd(14)}${text}`
@@ -266,6 +269,7 @@ const summary = (of: {
           : `${id}: ${mb.first.toFixed(0)} MB in the first third, ${mb.last.toFixed(0)} MB in the last`
       )
     ),
+    row("erased", of.erased.map(({ id, writes }) => `${id}: ${Text.number(writes)} superseded writes`).join(", ")),
     row("checked", `${Object.keys(Checks.checks).join(", ")}, Convergence, Bounded`),
     "",
     ...(problems.length === 0
