@@ -63,6 +63,27 @@ describe("compaction", () => {
     })
   )
 
+  it.effect("leaves what all hold while a member lacks what superseded it", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* a.writer.commit(put("k", "v1"))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      for (const from of ["a", "b"]) cluster.cut(from, "c")
+      cluster.cut("c", "a")
+      cluster.cut("c", "b")
+      yield* a.writer.commit(put("k", "v2"))
+      yield* settled
+      yield* a.compaction.now
+      assert.deepStrictEqual(yield* entriesOf(a), [1, 2, 3])
+      cluster.heal()
+      yield* TestClock.adjust(10_000)
+      yield* a.compaction.now
+      assert.deepStrictEqual(yield* entriesOf(a), [2, 3])
+      assert.strictEqual(valueOf(yield* c.records.read("notes", "k")), "v2")
+    })
+  )
+
   it.effect("brings who lost its disk all that is left, from members that are compacted and from others", () =>
     Effect.gen(function* () {
       const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
@@ -116,14 +137,19 @@ describe("compaction", () => {
       yield* settled
       // What a copy of the disk of c has, that was made now.
       const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
-      yield* a.writer.commit(Entry.remove("notes", "k"))
-      yield* a.writer.commit(put("l", "w"))
+      yield* b.writer.commit(Entry.remove("notes", "k"))
+      yield* b.writer.commit(put("m", "v"))
       yield* settled
       yield* c.stop
       // As when all have swept what was deleted, and forgotten the delete.
       for (const { logs } of [a, b]) {
-        const all = Option.getOrThrow(yield* logs.read(a.logs.own, 0, 1 << 20))
-        yield* logs.erase(EntryBatch.erase(all, (seq) => (seq === 4 ? "kept" : "deleted")))
+        for (const [log, fate] of [
+          [a.logs.own, "superseded"],
+          [b.logs.own, "deleted"]
+        ] as const) {
+          const all = Option.getOrThrow(yield* logs.read(log, 0, 1 << 20))
+          yield* logs.erase(EntryBatch.erase(all, (seq) => (seq === 1 ? fate : "kept")))
+        }
       }
       cluster.wipe("c")
       cluster.doubts.set("c", "other_place")
@@ -133,12 +159,13 @@ describe("compaction", () => {
       yield* TestClock.adjust(10_000)
       assert.isTrue(again.membership.isVoting())
       assert.strictEqual(valueOf(yield* again.records.read("notes", "k")), undefined)
-      assert.strictEqual(valueOf(yield* again.records.read("notes", "l")), "w")
-      assert.deepStrictEqual(yield* entriesOf(again, a.logs.own), [4])
+      assert.strictEqual(valueOf(yield* again.records.read("notes", "l")), "v")
+      assert.deepStrictEqual(yield* entriesOf(again, a.logs.own), [2])
+      assert.deepStrictEqual(yield* entriesOf(again, b.logs.own), [2])
       const page = yield* again.records.page({ namespace: "notes", limit: 10 })
       assert.deepStrictEqual(
         page.records.map(({ key }) => key),
-        ["l"]
+        ["l", "m"]
       )
     })
   )

@@ -65,6 +65,10 @@ export const CompactionStatus = Schema.Struct({
   startedAt: Schema.NullOr(Schema.Finite),
   /** Bytes that were appended since the last round began: an upper bound of what could be erased of them. */
   appendedBytes: Schema.Finite,
+  /** Up to which clock nothing is left here of what was superseded before; zero before the first whole round of this run. */
+  swept: HybridLogicalClock.HybridLogicalClock,
+  /** Deletes before this clock may be forgotten here, because all members have swept so far; null while none may. */
+  forgettable: Schema.NullOr(HybridLogicalClock.HybridLogicalClock),
   /** How many bytes the logs take where they are stored, and how many of these are free for what comes; null before it was asked. */
   space: Schema.NullOr(Schema.Struct({ taken: Schema.Finite, free: Schema.Finite }))
 })
@@ -100,6 +104,8 @@ export const make = Effect.gen(function* () {
   const oneAtATime = Semaphore.makeUnsafe(1)
   let last: Round | undefined
   let startedAt: number | null = null
+  /** The last round, whole or not. */
+  let tried = { endedAt: 0, millis: 0 }
   let appendedBytes = 0
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
@@ -228,6 +234,8 @@ export const make = Effect.gen(function* () {
     last: last ?? null,
     startedAt,
     appendedBytes,
+    swept: sweeps.own(),
+    forgettable: sweeps.forgettable() ?? null,
     space
   })
 
@@ -244,13 +252,18 @@ export const make = Effect.gen(function* () {
         Effect.tapError(round(inBackground), () =>
           Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
         ),
-        Effect.sync(() => void (startedAt = null))
+        Effect.sync(() => {
+          const now = clock.currentTimeMillisUnsafe()
+          tried = { endedAt: now, millis: now - (startedAt ?? now) }
+          startedAt = null
+        })
       )
     )
 
   /** Whether a round is worth its reading: as much may go as a quarter of what stays. */
   const isDue = (): boolean => {
-    const { liveBytes = 0, millis = 0, waitingBytes = 0, endedAt = 0 } = last ?? {}
+    const { liveBytes = 0, waitingBytes = 0 } = last ?? {}
+    const { endedAt, millis } = tried
     const isRested = clock.currentTimeMillisUnsafe() - endedAt >= Math.max(lookMillis, millis * restFactor)
     const least = Math.max(minBytes, liveBytes / 4)
     if (!isRested || follower.isBuilding() || !membership.isVoting()) return false

@@ -3,6 +3,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import type { ClientSession } from "@quorum/core"
 import {
   ClientSessions,
+  HybridLogicalClock,
   Limits,
   LogId,
   QuorumError,
@@ -39,7 +40,14 @@ export const status: ReplicaStatus.Status = {
   lost: [],
   givenUp: [],
   scrub: { last: null, current: null },
-  compaction: { last: null, startedAt: null, appendedBytes: 0, space: null },
+  compaction: {
+    last: null,
+    startedAt: null,
+    appendedBytes: 0,
+    swept: HybridLogicalClock.zero,
+    forgettable: null,
+    space: null
+  },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,
   farKeys: 0,

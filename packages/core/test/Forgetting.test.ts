@@ -1,0 +1,199 @@
+/** Deletes that are forgotten: first what they deleted is gone everywhere, then they go. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, HybridLogicalClock } from "../src/index.ts"
+import { EntryBatch, type ReplicaStore } from "../src/adapter.ts"
+import { StampHorizon } from "../src/log/Floor.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const put = (key: string, value = "v") => Entry.put("n", key, value)
+const remove = (key: string) => Entry.remove("n", key)
+
+/** The test of a replica set whose stamps are good for five seconds, so that deletes are old soon. */
+const test = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, StampHorizon, 5000)
+
+/** Until what was done before is stable, and all know it. */
+const settled = TestClock.adjust(20_000)
+
+/** A round at each replica, after which all hear of it. */
+const rounds = Effect.fnUntraced(function* (...replicas: ReadonlyArray<Cluster.Running>) {
+  for (const { compaction } of replicas) yield* compaction.now
+  yield* TestClock.adjust(3000)
+})
+
+/** The keys of the entries that a replica has, of all logs, deletes with a minus sign. */
+const keysOf = Effect.fnUntraced(function* ({ logs }: Cluster.Running) {
+  const keys: Array<string> = []
+  for (const { log, seq } of logs.heads()) {
+    for (let at = 0; at < seq;) {
+      const batch = Option.getOrThrow(yield* logs.read(log, at, 1 << 20))
+      EntryBatch.forEach(batch, (_, offset) => {
+        for (const { key, kind } of Entry.decodeAt(batch.bytes, offset).records)
+          keys.push(kind === "put" ? key : `-${key}`)
+      })
+      at = EntryBatch.last(batch)
+    }
+  }
+  return keys.sort()
+})
+
+describe("a delete", () => {
+  it.effect("L37 is forgotten when all have swept what it deleted, and not before", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, replicas } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k"))
+        yield* b.writer.commit(remove("k"))
+        yield* a.writer.commit(put("l"))
+        yield* settled
+        yield* rounds(a, b)
+        // What it deleted is gone at two of three.
+        yield* rounds(a, b)
+        for (const one of [a, b]) assert.deepStrictEqual(yield* keysOf(one), ["-k", "l"])
+        assert.deepStrictEqual(yield* keysOf(c), ["-k", "k", "l"])
+        yield* rounds(c)
+        yield* rounds(a, b, c)
+        for (const one of replicas) {
+          assert.deepStrictEqual(yield* keysOf(one), ["l"])
+          assert.isTrue(Option.isNone(yield* one.records.read("n", "k")))
+        }
+        yield* a.writer.commit(put("k", "again"))
+        yield* settled
+        for (const { records } of replicas) assert.isTrue(Option.isSome(yield* records.read("n", "k")))
+      })
+    )
+  )
+
+  it.effect("NoResurrection: is not forgotten on the word of a former life, which lent what it had not swept", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k"))
+        yield* b.writer.commit(remove("k"))
+        yield* a.writer.commit(put("l"))
+        yield* settled
+        // All but b have swept, and c gets from b what it had swept when its disk was another.
+        yield* rounds(a, c)
+        yield* c.stop
+        cluster.wipe("c")
+        cluster.cut("a", "c")
+        cluster.cut("c", "a")
+        const again = yield* cluster.start("c")
+        yield* TestClock.adjust(5000)
+        assert.deepStrictEqual(yield* keysOf(again), ["-k", "k", "l"])
+        yield* rounds(b)
+        yield* rounds(a, b)
+        for (const one of [a, b]) assert.include(yield* keysOf(one), "-k")
+        cluster.heal()
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* rounds(a, b, again)
+        for (const one of [a, b, again]) {
+          assert.deepStrictEqual(yield* keysOf(one), ["l"])
+          assert.isTrue(Option.isNone(yield* one.records.read("n", "k")))
+        }
+      })
+    )
+  )
+
+  it.effect("stays while an entry of several records has what it deleted, and goes after that everywhere", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, replicas } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit([put("k"), put("m")])
+        yield* b.writer.commit(remove("k"))
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* rounds(...replicas)
+        for (const one of replicas) assert.deepStrictEqual(yield* keysOf(one), ["-k", "k", "m"])
+        yield* a.writer.commit(put("m", "newer"))
+        yield* settled
+        // Gone at one, and not at the others, of whom a member that begins anew would get it.
+        for (let i = 0; i < 3; i++) yield* rounds(a)
+        assert.deepStrictEqual(yield* keysOf(a), ["-k", "m"])
+        for (let i = 0; i < 4; i++) yield* rounds(...replicas)
+        for (const one of replicas) assert.deepStrictEqual(yield* keysOf(one), ["m"])
+      })
+    )
+  )
+
+  it.effect("NoResurrection: is not said to be swept while a member lacks its disk, so that nothing can go", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k"))
+        const { clock } = yield* b.writer.commit(remove("k"))
+        yield* settled
+        yield* c.stop
+        cluster.wipe("c")
+        // It is met, and gets nothing.
+        let isHeldUp = true
+        const heldUp = <A, E>(call: Effect.Effect<A, E>) => Effect.suspend(() => (isHeldUp ? Effect.never : call))
+        for (const link of ["a>c", "b>c", "c>a", "c>b"]) {
+          cluster.faults.set(link, (client) => ({
+            ...client,
+            pull: (asked) => heldUp(client.pull(asked)),
+            push: (pushed) => heldUp(client.push(pushed))
+          }))
+        }
+        const again = yield* cluster.start("c")
+        yield* TestClock.adjust(1000)
+        yield* rounds(a)
+        const isBefore = HybridLogicalClock.compare(a.status().compaction.swept, clock) < 0
+        assert.deepStrictEqual([yield* keysOf(a), isBefore], [["-k", "k"], true])
+        isHeldUp = false
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* rounds(a, b, again)
+        assert.isAbove(HybridLogicalClock.compare(a.status().compaction.swept, clock), 0)
+        assert.deepStrictEqual(yield* keysOf(a), [])
+      })
+    )
+  )
+
+  it.effect("is not forgotten after a start before all have swept beyond that", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k"))
+        yield* settled
+        yield* rounds(a, b, c)
+        yield* rounds(a, b, c)
+        assert.isNotNull(b.status().compaction.forgettable)
+        // What it held last may have let something go.
+        yield* a.writer.commit(put("l"))
+        yield* a.stop
+        const again = yield* cluster.start("a")
+        yield* TestClock.adjust(3000)
+        yield* rounds(again, b, c)
+        assert.isNotNull(b.status().compaction.forgettable)
+        assert.isNull(again.status().compaction.forgettable)
+        yield* settled
+        yield* rounds(again, b, c)
+        assert.isNotNull(again.status().compaction.forgettable)
+      })
+    )
+  )
+
+  it.effect("NoResurrection: stays when a member has got back by mending what it had swept", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster, replicas } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k"))
+        yield* b.writer.commit(remove("k"))
+        yield* a.writer.commit(put("l"))
+        yield* settled
+        yield* rounds(b)
+        const store = cluster.stores.get("b") as ReplicaStore.MemoryStore
+        store.damage(a.logs.own, 1)
+        yield* Effect.ignore(b.logs.read(a.logs.own, 0, 1))
+        yield* TestClock.adjust(5000)
+        assert.deepStrictEqual(b.logs.damaged(), [])
+        yield* rounds(a, c)
+        yield* rounds(a, c)
+        for (const one of [a, c]) assert.include(yield* keysOf(one), "-k")
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* rounds(...replicas)
+        for (const one of replicas) assert.deepStrictEqual(yield* keysOf(one), ["l"])
+      })
+    )
+  )
+})
