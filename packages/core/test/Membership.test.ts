@@ -475,6 +475,19 @@ describe("two live processes of one replica", () => {
       })
   )
 
+  it.effect("names those that refuse it in one order, whoever was first", () =>
+    Effect.gen(function* () {
+      const { cluster, second: begin } = yield* twice
+      apart(cluster, "A", "b")
+      const second = yield* begin()
+      yield* TestClock.adjust(2000)
+      assert.include(second.membership.obstacle(), "another live process has the id a, says c")
+      together(cluster, "A", "b")
+      yield* TestClock.adjust(5000)
+      assert.include(second.membership.obstacle(), "another live process has the id a, says b, c")
+    })
+  )
+
   it.effect(
     "of one incarnation, of which the first hung: the second takes its place, and one goes on when it wakes",
     () =>

@@ -345,8 +345,8 @@ export const make = Effect.gen(function* () {
     isBlank: () => standing === "blank",
     obstacle: () => {
       if (stopped !== undefined) return stopped
-      if (duplicates.size > 0)
-        return `another live process has the id ${self}, says ${Array.from(duplicates).join(", ")}`
+      const sayers = peerIds.filter((peer) => duplicates.has(peer))
+      if (sayers.length > 0) return `another live process has the id ${self}, says ${sayers.join(", ")}`
       const range = toMend()
       if (standing === "voting" && range !== undefined) {
         return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
