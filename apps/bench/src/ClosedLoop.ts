@@ -4,6 +4,7 @@
  */
 import { createHistogram } from "node:perf_hooks"
 import * as Points from "./Points.ts"
+import * as Spent from "./Spent.ts"
 
 /** What one measurement is asked to do. */
 export interface Run {
@@ -37,6 +38,10 @@ export interface Sample {
   readonly p99: number
   /** Processor time of this process per write, all its threads, in microseconds. */
   readonly cpuMicros: number
+  /** How long the event loop of this process was held, at the slowest of a thousand looks, in milliseconds. */
+  readonly heldP999: number
+  /** What this process handed to the disk per write, in bytes, as Linux counts it; absent elsewhere. */
+  readonly writtenBytes?: number
   /** What this process allocated in V8's heap per write; only where that is measured. */
   readonly allocatedBytes?: number
   /** The course of it; empty unless it was asked for. */
@@ -61,8 +66,8 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
   let writes = 0
   let failed = 0
   let failure: string | undefined
-  let cpuAtBegin: NodeJS.CpuUsage | undefined
-  let cpu: NodeJS.CpuUsage | undefined
+  let stop: (() => Spent.Spent) | undefined
+  let spent: Spent.Spent | undefined
   const points =
     run.everyMillis === undefined ? undefined : Points.collect(run.everyMillis, begin, () => writes, observe)
   return {
@@ -74,7 +79,7 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
         failure ??= error
       }
       if (now < begin) return true
-      cpuAtBegin ??= process.cpuUsage()
+      stop ??= Spent.start()
       if (now < end) {
         if (error === undefined) {
           const nanos = Math.round((now - startedAt) * 1e6)
@@ -84,12 +89,12 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
         }
         return true
       }
-      cpu ??= process.cpuUsage(cpuAtBegin)
+      spent ??= stop()
       return false
     },
     /** What was found, after the last writer was told to stop. */
     sample: async (): Promise<Sample> => {
-      const { system, user } = cpu ?? { system: Number.NaN, user: Number.NaN }
+      const { cpuMicros, heldP999, writtenBytes } = spent ?? nothing
       const seconds = (end - begin) / 1000
       return {
         writes,
@@ -99,11 +104,19 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
         writesPerSecond: writes / seconds,
         p50: writes === 0 ? Number.NaN : latencies.percentile(50) / 1e6,
         p99: writes === 0 ? Number.NaN : latencies.percentile(99) / 1e6,
-        cpuMicros: (system + user) / writes,
+        cpuMicros: cpuMicros / writes,
+        heldP999,
+        ...(writtenBytes === undefined ? {} : { writtenBytes: writtenBytes / writes }),
         points: (await points?.end()) ?? []
       }
     }
   }
+}
+
+const nothing: Spent.Spent = {
+  cpuMicros: Number.NaN,
+  heldP999: Number.NaN,
+  heldMost: Number.NaN
 }
 
 /** Runs the loop with a promise per write. A failed write rejects; the writer goes on. */

@@ -155,6 +155,48 @@ export const all: ReadonlyArray<Goal> = [
     values: figure("commits meanwhile, of those before")
   },
   {
+    name: "a replica with an empty disk joins a million records: records/s",
+    part: "join",
+    is: "at least",
+    bound: 100_000,
+    unit: "records/s",
+    values: figure("join")
+  },
+  {
+    name: "commits while a replica joins: throughput of that before",
+    part: "join",
+    is: "at least",
+    bound: 0.8,
+    unit: "×",
+    values: figure("commits meanwhile, of those before")
+  },
+  ...["sqlite", "lmdb"].flatMap((store): ReadonlyArray<Goal> => [
+    {
+      name: `ten million overwrites on ${store}: files at rest of what is live`,
+      part: "compaction",
+      is: "at most",
+      bound: 1.5,
+      unit: "×",
+      values: figure(`${store}: files at rest of live entries`)
+    },
+    {
+      name: `ten million overwrites on ${store}: throughput of that without compaction`,
+      part: "compaction",
+      is: "at least",
+      bound: 0.9,
+      unit: "×",
+      values: figure(`${store}: writes of those without compaction`)
+    },
+    {
+      name: `ten million overwrites on ${store}: how long the event loop is held, p99.9`,
+      part: "compaction",
+      is: "at most",
+      bound: 5,
+      unit: "ms",
+      values: ({ samples }) => samples.filter(({ system }) => system === store).map(({ heldP999 }) => heldP999)
+    }
+  ]),
+  {
     name: "a peer down during a million commits: half the range of memory",
     part: "peer-down",
     is: "at most",

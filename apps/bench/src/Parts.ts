@@ -2,7 +2,7 @@
  * All parts of the benchmark, in the order in which they run.
  */
 import type { Part } from "./Part.ts"
-import { catchUp } from "./parts/CatchUp.ts"
+import { catchUp, join } from "./parts/CatchUp.ts"
 import { compaction } from "./parts/Compaction.ts"
 import { growth } from "./parts/Growth.ts"
 import { lists } from "./parts/Lists.ts"
@@ -21,6 +21,7 @@ export const all: ReadonlyArray<Part> = [
   Tables.policies,
   sustained,
   catchUp,
+  join,
   peerDown,
   growth,
   compaction,

@@ -8,6 +8,7 @@ import type { Spread } from "./Statistics.ts"
 /** The rows of a table. `against` is the system that the ratios are to. */
 export const table = (lines: ReadonlyArray<Row>, against: string): string => {
   const compares = lines.some(({ ratio }) => ratio !== undefined)
+  const writes = lines.some(({ writtenBytes }) => writtenBytes !== undefined)
   const allocates = lines.some(({ allocatedBytes }) => allocatedBytes !== undefined)
   return markdown(
     [
@@ -18,19 +19,23 @@ export const table = (lines: ReadonlyArray<Row>, against: string): string => {
       "p50 ms",
       "p99 ms",
       "cpu µs/write",
+      "loop held p99.9 ms",
+      ...(writes ? ["disk bytes/write"] : []),
       ...(allocates ? ["heap bytes/write"] : []),
       "failed"
     ],
-    lines.map(({ allocatedBytes, cpuMicros, failed, p50, p99, ratio, system, writers, writesPerSecond }) => [
-      String(writers),
-      system,
-      show(writesPerSecond, whole),
+    lines.map(({ allocatedBytes, ratio, writtenBytes, ...line }) => [
+      String(line.writers),
+      line.system,
+      show(line.writesPerSecond, whole),
       ...(compares ? [ratio === undefined ? "" : show(ratio, percent)] : []),
-      show(p50, digits),
-      show(p99, digits),
-      show(cpuMicros, digits),
+      show(line.p50, digits),
+      show(line.p99, digits),
+      show(line.cpuMicros, digits),
+      show(line.heldP999, digits),
+      ...(writes ? [writtenBytes === undefined ? "" : show(writtenBytes, whole)] : []),
       ...(allocates ? [allocatedBytes === undefined ? "" : show(allocatedBytes, whole)] : []),
-      String(failed)
+      String(line.failed)
     ]),
     1
   )

@@ -15,6 +15,8 @@ export interface Row {
   readonly p50: Spread
   readonly p99: Spread
   readonly cpuMicros: Spread
+  readonly heldP999: Spread
+  readonly writtenBytes: Spread | undefined
   readonly allocatedBytes: Spread | undefined
   readonly failed: number
 }
@@ -31,7 +33,6 @@ export const rows = (measured: ReadonlyArray<Measured>, against: string): Readon
   grouped(measured, ({ system, writers }) => `${writers} ${system}`).map((samples) => {
     const { system, writers } = samples[0]!
     const compared = ratios(measured, { system, against, writers, of: ({ writesPerSecond }) => writesPerSecond })
-    const allocated = samples.flatMap(({ allocatedBytes }) => (allocatedBytes === undefined ? [] : [allocatedBytes]))
     return {
       writers,
       system,
@@ -40,10 +41,18 @@ export const rows = (measured: ReadonlyArray<Measured>, against: string): Readon
       p50: spread(samples.map((sample) => sample.p50)),
       p99: spread(samples.map((sample) => sample.p99)),
       cpuMicros: spread(samples.map((sample) => sample.cpuMicros)),
-      allocatedBytes: allocated.length === 0 ? undefined : spread(allocated),
+      heldP999: spread(samples.map((sample) => sample.heldP999)),
+      writtenBytes: some(samples, ({ writtenBytes }) => writtenBytes),
+      allocatedBytes: some(samples, ({ allocatedBytes }) => allocatedBytes),
       failed: samples.reduce((sum, sample) => sum + sample.failed, 0)
     }
   })
+
+/** What only some systems are measured for. */
+const some = (samples: ReadonlyArray<Measured>, of: (sample: Measured) => number | undefined): Spread | undefined => {
+  const found = samples.map(of).filter((value) => value !== undefined)
+  return found.length === 0 ? undefined : spread(found)
+}
 
 /** One system divided by another, round by round, where both were measured. */
 export const ratios = (

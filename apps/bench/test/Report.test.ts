@@ -23,6 +23,9 @@ describe("table", () => {
     const text = Report.table(rows(samples, "nobody"), "nobody")
     expect(text).not.toContain("of nobody")
     expect(text).not.toContain("heap bytes")
+    expect(text).not.toContain("disk bytes")
+    const onLinux = samples.map((sample) => ({ ...sample, writtenBytes: 300 }))
+    expect(Report.table(rows(onLinux, "nobody"), "nobody")).toContain("disk bytes")
   })
 })
 

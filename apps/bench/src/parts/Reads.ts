@@ -2,7 +2,6 @@
  * The part about one replica's disk: what an append writes to it and how long it holds the event loop, and how fast
  * records are read back, beside a bare `SELECT` by key in the same run.
  */
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { setImmediate } from "node:timers/promises"
@@ -94,9 +93,8 @@ const appends = Effect.fnUntraced(function* (records: number) {
     ["one at a time", records, 1]
   ] as const) {
     const entries = to - at
-    const before = written()
-    const { lag } = yield* lagOf(what, fill(to, size))
-    found.push({ name: `${what}, written to the disk`, unit: "bytes/entry", value: (written() - before) / entries })
+    const { lag, writtenBytes } = yield* lagOf(what, fill(to, size))
+    found.push({ name: `${what}, written to the disk`, unit: "bytes/entry", value: writtenBytes / entries })
     found.push(...lag)
   }
   return found as Found
@@ -154,13 +152,4 @@ const bare = (file: string, records: number, samples: number): Found => {
   const seconds = (performance.now() - began) / 1000
   db.close()
   return [{ name: "a bare SELECT by key", unit: "records/s", value: samples / seconds }]
-}
-
-/** How many bytes this process has handed to the disk, as Linux counts them. */
-const written = (): number => {
-  try {
-    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync("/proc/self/io", "utf8"))![1])
-  } catch {
-    return Number.NaN
-  }
 }

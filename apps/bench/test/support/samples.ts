@@ -14,6 +14,7 @@ export const sample = (given: Partial<Measured> & Pick<Measured, "system">): Mea
   p50: 1.5,
   p99: 12,
   cpuMicros: 20,
+  heldP999: 2,
   points: [],
   ...given
 })
