@@ -40,6 +40,8 @@ export interface Sample {
   readonly cpuMicros: number
   /** How long the event loop of this process was held, at the slowest of a thousand looks, in milliseconds. */
   readonly heldP999: number
+  /** The same at the slowest look. */
+  readonly heldMost: number
   /** What this process handed to the disk per write, in bytes, as Linux counts it; absent elsewhere. */
   readonly writtenBytes?: number
   /** What this process allocated in V8's heap per write; only where that is measured. */
@@ -94,7 +96,7 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
     },
     /** What was found, after the last writer was told to stop. */
     sample: async (): Promise<Sample> => {
-      const { cpuMicros, heldP999, writtenBytes } = spent ?? nothing
+      const { cpuMicros, heldMost, heldP999, writtenBytes } = spent ?? nothing
       const seconds = (end - begin) / 1000
       return {
         writes,
@@ -106,6 +108,7 @@ export const recorder = (run: Run, observe?: Points.Observe) => {
         p99: writes === 0 ? Number.NaN : latencies.percentile(99) / 1e6,
         cpuMicros: cpuMicros / writes,
         heldP999,
+        heldMost,
         ...(writtenBytes === undefined ? {} : { writtenBytes: writtenBytes / writes }),
         points: (await points?.end()) ?? []
       }

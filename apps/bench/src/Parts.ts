@@ -9,6 +9,7 @@ import { lists } from "./parts/Lists.ts"
 import { metricsCost } from "./parts/MetricsCost.ts"
 import { peerDown } from "./parts/PeerDown.ts"
 import { reads } from "./parts/Reads.ts"
+import { stall } from "./parts/Stall.ts"
 import { rebuild, start } from "./parts/Start.ts"
 import { sustained } from "./parts/Sustained.ts"
 import * as Tables from "./parts/Tables.ts"
@@ -24,6 +25,7 @@ export const all: ReadonlyArray<Part> = [
   join,
   peerDown,
   growth,
+  stall,
   compaction,
   rebuild,
   start,

@@ -11,7 +11,7 @@ import type { Config } from "./replica.ts"
 /** What the replicas of a set have in common. */
 export interface Options extends Pick<
   Config,
-  "transport" | "store" | "index" | "w" | "order" | "secret" | "waiting" | "compactionShare"
+  "transport" | "store" | "index" | "w" | "order" | "secret" | "waiting" | "compactionShare" | "stalls"
 > {
   readonly folder: string
   readonly n: number
@@ -37,7 +37,7 @@ export interface Replica {
 
 /** Lays a replica set out, without starting it. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { compactionShare, index, n, nodeFlags, order, secret, store, transport, w, waiting } = options
+  const { compactionShare, index, n, nodeFlags, order, secret, stalls, store, transport, w, waiting } = options
   const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, n)
   const ports: Record<string, number> = {}
   for (const id of ids) ports[id] = yield* Ports.free
@@ -62,6 +62,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
           secret,
           waiting,
           compactionShare,
+          stalls,
           ports
         }
         const child = yield* Scope.provide(Child.start("replica", config, id === "a" ? nodeFlags : []), scope)

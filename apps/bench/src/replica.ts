@@ -14,6 +14,7 @@ import { Effect, Layer, Logger, Redacted, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
 import * as Lines from "./Lines.ts"
 import * as MetricsSwitch from "./MetricsSwitch.ts"
+import * as StallingDisk from "./StallingDisk.ts"
 
 /** What a replica process is told. */
 export interface Config {
@@ -31,15 +32,16 @@ export interface Config {
   readonly secret?: boolean | undefined
   /** How much of the time logs are compacted in while writes come in; as core says unless given. */
   readonly compactionShare?: number | undefined
+  /** Whether its disk can be asked to stand still. */
+  readonly stalls?: boolean | undefined
   /** How the writers of the closed loop wait. */
   readonly waiting?: CommitLoop.Waiting | undefined
   /** The port of every member by id. */
   readonly ports: Readonly<Record<string, number>>
 }
 
-const { compactionShare, folder, id, index, order, ports, secret, store, transport, w, waiting }: Config = JSON.parse(
-  process.argv[2]!
-)
+const { compactionShare, folder, id, index, order, ports, secret, stalls, store, transport, w, waiting }: Config =
+  JSON.parse(process.argv[2]!)
 const host = "127.0.0.1"
 const peers = Object.fromEntries(Object.entries(ports).map(([peer, port]) => [peer, `http://${host}:${port}`] as const))
 
@@ -53,17 +55,17 @@ const proof = secret === true ? { secret: Redacted.make("x".repeat(PeerSecret.mi
 const routes = Layer.merge(ClientApiServer.layer, MetricsSwitch.layer(folder))
 
 const stores = {
-  lmdb: { both: LmdbStore.layer, logs: LmdbReplicaStore.layer },
-  sqlite: { both: SqliteStore.layer, logs: SqliteReplicaStore.layer }
+  lmdb: { both: LmdbStore.layer({ folder }), logs: LmdbReplicaStore.layer({ folder }) },
+  sqlite: { both: SqliteStore.layer({ folder }), logs: SqliteReplicaStore.layer({ folder }) }
 }
-const { both, logs } = stores[store]
+const durable = index === "stored" ? stores[store].both : Layer.merge(stores[store].logs, RecordIndex.layerMemory)
 
 const replica = Replica.layer({
   policy: CommitLoop.policy(Object.keys(ports).length, w, order),
   ...(compactionShare === undefined ? {} : { compactionShare })
 }).pipe(
   serve[transport]({ ...proof, host, port: ports[id]!, peers, routes }),
-  Layer.provideMerge(index === "stored" ? both({ folder }) : Layer.merge(logs({ folder }), RecordIndex.layerMemory)),
+  Layer.provideMerge(stalls === true ? Layer.merge(durable, StallingDisk.layer(durable)) : durable),
   Layer.provide(ReplicaSet.layer({ cluster: "bench", self: id, members: Object.keys(ports) }))
 )
 

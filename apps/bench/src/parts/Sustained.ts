@@ -11,7 +11,7 @@ import * as Tables from "./Tables.ts"
 const table = Tables.part({
   name: "sustained",
   description: "60 s at 256 writers: throughput and the delay of the record index, each second",
-  systems: [Systems.ceiling, Systems.ws],
+  systems: [Systems.ceiling, Systems.ws, Systems.wsLmdb],
   writers: [Parts.writers],
   valueBytes: 128,
   keys: Parts.keys,

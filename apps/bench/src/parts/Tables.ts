@@ -62,7 +62,15 @@ export const commits = part({
   ...usual,
   name: "commits",
   description: "commits by systems and writers, 128-byte values, random keys",
-  systems: [Systems.ceiling, Systems.ws, Systems.http, Systems.core, Systems.client, ...Catalogue.others],
+  systems: [
+    Systems.ceiling,
+    Systems.ws,
+    Systems.wsLmdb,
+    Systems.http,
+    Systems.core,
+    Systems.client,
+    ...Catalogue.others
+  ],
   writers: [1, 16, 64, 256, 1024]
 })
 

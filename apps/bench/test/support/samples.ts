@@ -15,6 +15,7 @@ export const sample = (given: Partial<Measured> & Pick<Measured, "system">): Mea
   p99: 12,
   cpuMicros: 20,
   heldP999: 2,
+  heldMost: 3,
   points: [],
   ...given
 })
