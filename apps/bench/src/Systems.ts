@@ -57,6 +57,13 @@ export const http = quorum("http", "as ws, over HTTP", { ...Replicas.usual, tran
 /** The same on the other durable store. */
 export const wsLmdb = quorum("ws-lmdb", "as ws, on @quorum/lmdb", { ...Replicas.usual, store: "lmdb" })
 
+/** The same on a log that no store can be faster than. */
+export const wsFile = quorum(
+  "ws-file",
+  "as ws, with the log in a file of zeros that is synced and never read: no store, but a bound for one",
+  { ...Replicas.usual, store: "file" }
+)
+
 /** The same with the index in memory. */
 export const wsMemoryIndex = quorum(
   "ws-memory-index",
@@ -127,6 +134,7 @@ export const all: ReadonlyArray<System> = [
   core,
   client,
   gathering,
+  wsFile,
   wsMemoryIndex,
   wsClock,
   wsSecret,

@@ -8,10 +8,11 @@ import { PeerSecret, RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { LmdbReplicaStore, LmdbStore } from "@quorum/lmdb"
-import { SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
+import { SqliteRecordIndex, SqliteReplicaStore, SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Effect, Layer, Logger, Redacted, References } from "effect"
 import * as CommitLoop from "./CommitLoop.ts"
+import * as FileLog from "./FileLog.ts"
 import * as Lines from "./Lines.ts"
 import * as MetricsSwitch from "./MetricsSwitch.ts"
 import * as StallingDisk from "./StallingDisk.ts"
@@ -25,7 +26,7 @@ export interface Config {
   readonly w: number
   /** Which of two writes of a key is the later. */
   readonly order: QuorumPolicy.Order
-  readonly store: "sqlite" | "lmdb"
+  readonly store: "sqlite" | "lmdb" | "file"
   /** Where the record index is: beside the logs, or in memory. */
   readonly index: "stored" | "memory"
   /** Whether peers prove with a shared secret who they are, and what they say. */
@@ -55,6 +56,10 @@ const proof = secret === true ? { secret: Redacted.make("x".repeat(PeerSecret.mi
 const routes = Layer.merge(ClientApiServer.layer, MetricsSwitch.layer(folder))
 
 const stores = {
+  file: {
+    both: Layer.provideMerge(SqliteRecordIndex.layer({ folder }), FileLog.layer({ folder })),
+    logs: FileLog.layer({ folder })
+  },
   lmdb: { both: LmdbStore.layer({ folder }), logs: LmdbReplicaStore.layer({ folder }) },
   sqlite: { both: SqliteStore.layer({ folder }), logs: SqliteReplicaStore.layer({ folder }) }
 }
