@@ -259,6 +259,7 @@ const answerOf = (error: Failure): Answer => {
     case "QuorumUnavailable":
     case "LocalWriteFailed":
     case "Overloaded":
+    case "DiskLow":
     case "ReplicaClosing":
     case "NotReady":
     case "IdempotencyUnknown":

@@ -152,6 +152,7 @@ const verdicts: Readonly<Record<string, Verdict>> = {
   quorum_unavailable: "elsewhere",
   quorum_not_met: "elsewhere",
   overloaded: "rest",
+  disk_low: "rest",
   rate_limited: "rest",
   internal: "rest",
   write_uncertain: "rest",

@@ -223,6 +223,13 @@ export class Overloaded extends QuorumError {
   declare readonly detail: string
 }
 
+/** The replica has nearly no room left: it takes deletes, and no puts. Bytes. */
+export class DiskLow extends QuorumError {
+  readonly code = "disk_low"
+  declare readonly leftBytes: number
+  declare readonly reserveBytes: number
+}
+
 /** The replica is closing. */
 export class ReplicaClosing extends QuorumError {
   readonly code = "replica_closing"

@@ -7,6 +7,7 @@ export type { CallOptions } from "./Calls.ts"
 export type { ClientOptions } from "./Options.ts"
 export {
   ChangesForgotten,
+  DiskLow,
   Forbidden,
   HostUnknown,
   IdempotencyKeyReused,

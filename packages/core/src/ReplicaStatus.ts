@@ -10,6 +10,7 @@ import * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 import { ReplicaClock } from "./log/ReplicaClock.ts"
 import { ReplicaLogs } from "./log/ReplicaLogs.ts"
 import * as ReplicaStore from "./log/ReplicaStore.ts"
+import { Room, RoomStatus } from "./log/Room.ts"
 import * as Scrub from "./log/Scrub.ts"
 import * as Watermark from "./log/Watermark.ts"
 import * as Compaction from "./upkeep/Compaction.ts"
@@ -100,6 +101,8 @@ export class Status extends Schema.Opaque<Status>()(
     scrub: Scrub.ScrubStatus,
     /** What of the logs is live, what was taken out of them last, and what may go. */
     compaction: Compaction.CompactionStatus,
+    /** How much room the store has, and whether puts are refused because there is too little. */
+    room: RoomStatus,
     /** Where the clock of this replica is: every later stamp comes after it. */
     clock: HybridLogicalClock.HybridLogicalClock,
     /**
@@ -161,6 +164,7 @@ export const layer = Layer.effect(
     const frontier = yield* Frontier.Frontier
     const stableTime = yield* StableTime.StableTime
     const compaction = yield* Compaction.Compaction
+    const room = yield* Room
     const limits = yield* Limits.Limits
     const transport = yield* PeerTransport
     const insecure = yield* Insecure
@@ -199,6 +203,7 @@ export const layer = Layer.effect(
           givenUp: membership.kept.all(),
           scrub: scrub.status(),
           compaction: compaction.status(),
+          room: room.status(),
           clock: clock.current(),
           clockHeldMillis: clock.time().heldMillis,
           farKeys: clock.farKeys(),

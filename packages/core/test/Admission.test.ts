@@ -35,6 +35,7 @@ const situation: Admission.Situation = {
   limits: Limits.defaults,
   closing: false,
   broken: undefined,
+  low: undefined,
   waiting: 0,
   pendingBytes: 0,
   peers: [peer(idB), peer(idC)],
@@ -71,6 +72,18 @@ describe("Admission", () => {
     const room = Admission.maxPendingBytes - 3
     assert.isUndefined(refusal({ pendingBytes: room }, Entry.put("n", "k", "vvv")))
     assert.strictEqual(refusal({ pendingBytes: room }, Entry.put("n", "k", "vvvv")), "Overloaded")
+  })
+
+  it("takes deletes and nothing else while there is nearly no room", () => {
+    const low = new QuorumError.DiskLow({ leftBytes: 1, reserveBytes: 2 })
+    const [remove, mark] = [Entry.remove("n", "k"), Entry.put("n.idempotency", "k", "v")]
+    for (const write of [Entry.put("n", "k", "v"), [remove, Entry.put("n", "l", "v")], mark, [mark]]) {
+      assert.strictEqual(refusal({ low }, write), "DiskLow")
+    }
+    for (const write of [remove, [remove, Entry.remove("n", "l")], [remove, mark]]) {
+      assert.isUndefined(refusal({ low }, write))
+    }
+    assert.strictEqual(refusal({ low }, Entry.put("", "", "v")), "WriteRejected")
   })
 
   it("a replica that closes, and one that does not know where its log ends, take nothing", () => {

@@ -25,9 +25,9 @@ interface Operation {
 
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
-  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
+  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
   "GET /v1/records/{namespace}/{key} (namespace, key, quorum-session?, atLeast?, withinMillis?, consistency?, r?) -> 200 400 401 403 404 409 429 503",
-  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 422 429 500 503 504",
+  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 422 429 500 503 504 507",
   "GET /v1/records (quorum-session?, after?, limit?) -> 200 400 401 403 409 429 503",
   "GET /v1/records/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
   "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
@@ -37,8 +37,8 @@ const golden = [
   "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 429 503",
   "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 410 429 503",
   "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 410 429 503 504",
-  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
-  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504",
+  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
+  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
   "POST /v1/receipts/verify () -> 200 400 401 403 404 413 429",
   "GET /v1/status () -> 200 400 401 403 429",
   "GET /healthz () -> 200 400 503",

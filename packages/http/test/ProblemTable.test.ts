@@ -173,7 +173,8 @@ const cases: ReadonlyArray<Case> = [
   ofCommit(
     Table.quorumNotMet,
     new QuorumError.QuorumNotMet({ got: 1, needed: 2, reason: "timeout", writeId, verdicts })
-  )
+  ),
+  ofCommit(Table.diskLow, new QuorumError.DiskLow({ leftBytes: 5, reserveBytes: 64 }))
 ]
 
 const sha256 = "e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8"

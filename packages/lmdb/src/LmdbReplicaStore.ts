@@ -212,7 +212,7 @@ const makeStore = (
       return Effect.succeed(Array.from(logs.values(), ({ head }) => head))
     }),
     damaged: () => damage.ranges,
-    space: call(() => Effect.succeed(environment.space())),
+    space: call(() => Files.onDisk(file, environment.space())),
     check: (name, after, maxBytes) =>
       call(() => {
         const log = logs.get(name)

@@ -119,6 +119,13 @@ const ofData: ReadonlyArray<Alert> = [
     summary: `the store of ${replica} does not work: ${errorType}`
   },
   {
+    name: "QuorumPutsRefused",
+    severity: "critical",
+    expr: `${prometheus("putsRefused")} == 1`,
+    forSeconds: 0,
+    summary: `${replica} has nearly no room left, and takes deletes only`
+  },
+  {
     name: "QuorumPeerRejects",
     severity: "critical",
     expr: `increase(${prometheus("peerRejections")}[10m]) > 0`,

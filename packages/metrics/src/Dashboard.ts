@@ -133,6 +133,7 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         unit: "short",
         queries: [
           named("fault", gauge("storeFault")),
+          named("puts refused", gauge("putsRefused")),
           named("damaged", gauge("damaged")),
           named("lost", gauge("lost")),
           named("mended", rate("mended")),
@@ -166,6 +167,8 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         queries: [
           named("store", gauge("storeSize")),
           named("disk, free", gauge("diskFree")),
+          named("the store may take", gauge("storeLeft")),
+          named("kept of it", gauge("storeReserve")),
           named("disk", gauge("diskSize"))
         ]
       },

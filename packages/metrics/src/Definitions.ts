@@ -234,6 +234,27 @@ export const definitions = define({
     attributes: [],
     help: "Of the bytes that the logs take those that are free for what comes."
   },
+  storeLeft: {
+    name: "quorum.store.left",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "Bytes that the store may still take: those that are free in it, and those that its disk or its bound leave; 0 where nobody knows, and then nothing is kept."
+  },
+  storeReserve: {
+    name: "quorum.store.reserve",
+    kind: "gauge",
+    unit: "By",
+    attributes: [],
+    help: "How many of these are kept for deletes and for what peers bring."
+  },
+  putsRefused: {
+    name: "quorum.puts.refused",
+    kind: "gauge",
+    unit: "1",
+    attributes: [],
+    help: "1 while puts are refused because less is left than is kept."
+  },
   erasedSize: {
     name: "quorum.log.erased.size",
     kind: "counter",

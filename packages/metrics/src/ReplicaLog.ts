@@ -172,6 +172,16 @@ export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: O
         ? { level: "Info", event: "store_works", message: "the store works again" }
         : { level: "Error", event: "store_fault", message: "the store does not work", more: { reason: is } }
     ),
+    ...changed("room", status.room.refusing ? "refusing" : "", "", (is) =>
+      is === ""
+        ? { level: "Info", event: "puts_taken", message: "there is room again, and puts are taken" }
+        : {
+            level: "Error",
+            event: "puts_refused",
+            message: "nearly no room is left, and it is kept for deletes and for what peers bring",
+            more: { left: status.room.left ?? 0, reserve: status.room.reserve ?? 0 }
+          }
+    ),
     ...changed("damage", String(status.damaged.length), "0", (is) => ({
       level: "Error",
       event: "damage",

@@ -102,6 +102,24 @@ describe("ReplicaLog", () => {
     })
   )
 
+  it.effect("says that puts are refused because there is nearly no room, and that they are taken again", () =>
+    Effect.gen(function* () {
+      const log = collecting()
+      const set = yield* Replicas.make
+      const limit = { left: 1000, of: 16_000 }
+      yield* set.start("a", { also: log.also, limit: () => limit })
+      for (const left of [999, 2000]) {
+        yield* pass(3000)
+        limit.left = left
+      }
+      yield* pass(3000)
+      assert.deepStrictEqual(
+        log.lines.filter((line) => line.startsWith("puts")),
+        ["puts_refused", "puts_taken"]
+      )
+    })
+  )
+
   it.effect("says that a clock is ahead", () =>
     Effect.gen(function* () {
       const log = collecting()

@@ -164,6 +164,28 @@ describe("ReplicaMetrics", () => {
     })
   )
 
+  it.effect("shows how much room is left and kept, and that puts are refused", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const limit = { left: 2000, of: 16_000 }
+      const a = yield* set.start("a", { limit: () => limit })
+      const b = yield* set.start("b")
+      yield* pass(3000)
+      const values = ({ value }: Replicas.Running) =>
+        (["storeLeft", "storeReserve", "putsRefused"] as const).map((key) => value(key))
+      assert.deepStrictEqual(values(a), [2000, 1000, 0])
+      assert.deepStrictEqual(values(b), [0, 0, 0])
+      limit.left = 999
+      yield* pass(1000)
+      assert.deepStrictEqual(values(a), [999, 1000, 1])
+      yield* commit(a, "refused")
+      assert.strictEqual(a.value("commits", { quorum_outcome: "disk_low" }), 1)
+      limit.left = 1125
+      yield* pass(1000)
+      assert.deepStrictEqual(values(a), [1125, 1000, 0])
+    })
+  )
+
   it.effect("shows how far a clock is ahead", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

@@ -30,6 +30,7 @@ export const errorOf = (error: Error): Error => {
 
 const classes = {
   ChangesForgotten: Client.ChangesForgotten,
+  DiskLow: Client.DiskLow,
   IdempotencyKeyReused: Client.IdempotencyKeyReused,
   IdempotencyUnknown: Client.IdempotencyUnknown,
   LocalWriteFailed: Client.LocalWriteFailed,

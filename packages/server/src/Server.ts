@@ -125,13 +125,14 @@ const serveBy = {
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
 
-const replica = ({ clockBoundMillis, clockSkewWarnMillis, namespaces, policy, reads }: ServerConfig) =>
+const replica = ({ clockBoundMillis, clockSkewWarnMillis, namespaces, policy, reads, reserveBytes }: ServerConfig) =>
   Replica.layer({
     policy,
     namespaces,
     reads,
     ...(clockBoundMillis === undefined ? {} : { clockBound: clockBoundMillis }),
-    ...(clockSkewWarnMillis === undefined ? {} : { clockSkewWarn: clockSkewWarnMillis })
+    ...(clockSkewWarnMillis === undefined ? {} : { clockSkewWarn: clockSkewWarnMillis }),
+    ...(reserveBytes === undefined ? {} : { reserveBytes })
   })
 
 /** What is answered beside the peers: clients, and whoever watches. */

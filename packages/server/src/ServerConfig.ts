@@ -61,6 +61,8 @@ export interface ServerConfig {
   readonly reads: Readonly<Record<string, Records.Consistency>>
   readonly limits: Limits.Limits
   readonly maxBytes: number | undefined
+  /** Room that is kept for other things than puts. */
+  readonly reserveBytes: number | undefined
   readonly clockBoundMillis: number | undefined
   readonly clockSkewWarnMillis: number | undefined
   readonly metrics: boolean
@@ -153,6 +155,7 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     reads: policies.reads,
     limits: { ...Limits.defaults, ...given.limits },
     maxBytes: given.maxBytes,
+    reserveBytes: given.reserveBytes,
     clockBoundMillis: given.clockBoundMillis,
     clockSkewWarnMillis: given.clockSkewWarnMillis,
     metrics: given.metrics ?? true,

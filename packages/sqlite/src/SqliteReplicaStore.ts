@@ -198,7 +198,7 @@ const opened = (
       return Effect.succeed(Array.from(logs.values(), ({ durable }) => durable).filter(({ seq }) => seq > 0))
     }),
     damaged: () => found.ranges,
-    space: call(() => Effect.succeed(Database.spaceOf(db))),
+    space: call(() => Database.spaceOf(file, db)),
     check: (name, after, maxBytes) =>
       call(() => {
         const log = logs.get(name)

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -176,13 +176,14 @@ describe("L54 what a start finds", () => {
 })
 
 /** A file system of its own, of so many MiB. */
-const smallDisk = Effect.acquireRelease(
-  Effect.map(tempFolder, (folder) => {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder])
-    return folder
-  }),
-  (folder) => Effect.sync(() => execFileSync("umount", [folder]))
-)
+const smallDisk = (mebibytes: number) =>
+  Effect.acquireRelease(
+    Effect.map(tempFolder, (folder) => {
+      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", folder])
+      return folder
+    }),
+    (folder) => Effect.sync(() => execFileSync("umount", [folder]))
+  )
 
 const canMount =
   process.platform === "linux" && process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0
@@ -192,7 +193,7 @@ describe("a full disk", () => {
     "stops no start: reads go on, writes are refused, and it recovers by itself (skipped where nothing can be mounted)",
     () =>
       Effect.gen(function* () {
-        const disk = yield* smallDisk
+        const disk = yield* smallDisk(2)
         const folder = path.join(disk, "store")
         killed(folder)
         assert.isAbove(fs.statfsSync(disk).bfree, 0, "the write-ahead log takes no room that others need")
@@ -221,6 +222,37 @@ describe("a full disk", () => {
             )
           )
         )
+      }),
+    60_000
+  )
+})
+
+describe("a disk that is nearly full", () => {
+  it.live.skipIf(!canMount)(
+    "is known, and room for large entries comes back by erasing them (skipped where nothing can be mounted)",
+    () =>
+      Effect.gen(function* () {
+        const disk = yield* smallDisk(16)
+        const folder = path.join(disk, "store")
+        const store = yield* open(folder)
+        let head = yield* store.append(firstBatch(logA, ["1"]))
+        for (let i = 0; i < 40; i++) head = yield* store.append(batchAfter(head, [new Uint8Array(200_000)]))
+        const leave = (bytes: number): void => {
+          const { bavail, bsize } = fs.statfsSync(disk)
+          fs.writeFileSync(path.join(disk, "filler"), new Uint8Array(bavail * bsize - bytes))
+        }
+        leave(600_000)
+        const { limit, taken } = yield* store.space
+        assert.deepStrictEqual(limit, { left: limit!.left, of: 16 * 1024 * 1024 })
+        assert.closeTo(limit!.left, 600_000, 8192)
+        for (let seq = 2; seq < head.seq; seq++) {
+          const entry = Option.getOrThrow(yield* store.read(logA, seq - 1, 1))
+          yield* store.replace(EntryBatch.erase(entry, () => "superseded"))
+        }
+        yield* store.append(batchAfter(head, ["v"]))
+        const now = yield* store.space
+        assert.isBelow(now.taken, taken - 39 * 200_000)
+        assert.isAbove(now.limit!.left, 39 * 200_000 - 1_000_000)
       }),
     60_000
   )

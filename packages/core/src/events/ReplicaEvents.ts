@@ -20,6 +20,7 @@ export type CommitOutcome =
   | "write_uncertain"
   | "write_rejected"
   | "overloaded"
+  | "disk_low"
   | "not_ready"
   | "replica_closing"
   | "invalid_policy"

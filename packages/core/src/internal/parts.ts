@@ -6,6 +6,7 @@ import * as ReplicaEvents from "../events/ReplicaEvents.ts"
 import * as Backup from "../log/Backup.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
+import * as Room from "../log/Room.ts"
 import * as Scrub from "../log/Scrub.ts"
 import * as Compaction from "../upkeep/Compaction.ts"
 import * as Connections from "../peer/Connections.ts"
@@ -43,13 +44,26 @@ export interface Options extends Policies.Options {
    * Without writes it works as fast as it can.
    */
   readonly compactionShare?: number
+  /**
+   * How many bytes of room are kept for deletes, compaction and what peers bring: with less left, puts are refused
+   * (`DiskLow`). Unless given, 64 MiB, or a sixteenth of the disk, or of the most that the store may grow to, where that is
+   * less; 0 for none.
+   */
+  readonly reserveBytes?: number
 }
 
 /**
  * The services of a replica. When its scope closes, the writer stops taking writes and finishes those under way, then
  * replication stops, then the index is brought up to the logs.
  */
-export const parts = ({ clockBound, clockSkewWarn, compactionShare, scrubEvery, ...options }: Options = {}) =>
+export const parts = ({
+  clockBound,
+  clockSkewWarn,
+  compactionShare,
+  reserveBytes,
+  scrubEvery,
+  ...options
+}: Options = {}) =>
   ReplicaStatus.layer.pipe(
     Layer.provideMerge(QuorumWriter.layer),
     Layer.provideMerge(Records.layer),
@@ -70,7 +84,7 @@ export const parts = ({ clockBound, clockSkewWarn, compactionShare, scrubEvery, 
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
     Layer.provideMerge(IndexFollower.layer),
-    Layer.provideMerge(Layer.merge(Scrub.layer, Backup.layer)),
+    Layer.provideMerge(Layer.mergeAll(Scrub.layer, Backup.layer, Room.layer)),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
     Layer.provide(
@@ -78,7 +92,8 @@ export const parts = ({ clockBound, clockSkewWarn, compactionShare, scrubEvery, 
         millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn),
         millisOf(ReplicaClock.ClockBound, clockBound),
         millisOf(Scrub.ScrubInterval, scrubEvery),
-        compactionShare === undefined ? Layer.empty : Layer.succeed(Compaction.CompactionShare, compactionShare)
+        compactionShare === undefined ? Layer.empty : Layer.succeed(Compaction.CompactionShare, compactionShare),
+        reserveBytes === undefined ? Layer.empty : Layer.succeed(Room.Reserve, reserveBytes)
       )
     ),
     // Several replicas in one program must not share any of it, as layers that are used twice would.

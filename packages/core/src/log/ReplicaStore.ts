@@ -81,6 +81,8 @@ export interface Space {
   readonly taken: number
   /** What is free in it, and used before more is taken. */
   readonly free: number
+  /** Where there is an end to it, as on a disk: how much more it may take now, and how much the whole of it is. */
+  readonly limit?: { readonly left: number; readonly of: number }
 }
 
 /**

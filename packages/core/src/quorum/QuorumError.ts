@@ -4,7 +4,7 @@
  * Each error answers the two questions a caller has: is the write anywhere, and may I try again?
  *
  * - `InvalidPolicy`: a configuration mistake. Nothing was attempted.
- * - `WriteRejected`, `Overloaded`, `ReplicaClosing`, `NotReady`, `QuorumUnavailable`, `LocalWriteFailed`: nothing was
+ * - `WriteRejected`, `Overloaded`, `DiskLow`, `ReplicaClosing`, `NotReady`, `QuorumUnavailable`, `LocalWriteFailed`: nothing was
  *   written anywhere.
  * - `WriteUncertain`: the local append failed, and nobody can know whether it took place.
  * - `QuorumNotMet`: durable on the local replica, not known to be on W replicas. It may still spread; retrying it as
@@ -168,6 +168,20 @@ export class WriteRejected extends Schema.TaggedError<WriteRejected>()("WriteRej
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", { detail: Schema.String }) {
   override get message(): string {
     return `overloaded: ${this.detail}; nothing was written, try again later`
+  }
+}
+
+/**
+ * The store of this replica has nearly no room left, and what there is, is kept for deletes and for what peers bring: a put
+ * is refused. Nothing was written. It ends by itself when there is room: delete records, make room on the disk, or use
+ * another replica. Bytes.
+ */
+export class DiskLow extends Schema.TaggedError<DiskLow>()("DiskLow", { leftBytes: Count, reserveBytes: Count }) {
+  override get message(): string {
+    return (
+      `the store of this replica may take ${this.leftBytes} more bytes, and the last ${this.reserveBytes} are kept for ` +
+      `deletes and for what peers bring; nothing was written, delete records, make room on its disk, or use another replica`
+    )
   }
 }
 

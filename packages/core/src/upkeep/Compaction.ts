@@ -16,7 +16,8 @@ import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import * as ReplicaStore from "../log/ReplicaStore.ts"
+import type * as ReplicaStore from "../log/ReplicaStore.ts"
+import { Room } from "../log/Room.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
 import * as RecordIndex from "../record/RecordIndex.ts"
 import * as RecordKey from "../record/RecordKey.ts"
@@ -89,7 +90,7 @@ export class Compaction extends Context.Service<
 /** Makes the rounds until the scope closes. */
 export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
-  const store = yield* ReplicaStore.ReplicaStore
+  const room = yield* Room
   const index = yield* RecordIndex.RecordIndex
   const follower = yield* IndexFollower.IndexFollower
   const frontier = yield* Frontier
@@ -109,7 +110,6 @@ export const make = Effect.gen(function* () {
   let appendedBytes = 0
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
-  let space: ReplicaStore.Space | null = null
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
   /** Of the last whole round; see `Fates.Situation.isNeeded`. */
   let needed: ReadonlySet<string> = new Set()
@@ -236,7 +236,7 @@ export const make = Effect.gen(function* () {
     appendedBytes,
     swept: sweeps.own(),
     forgettable: sweeps.forgettable() ?? null,
-    space
+    space: spaceOf(room.space())
   })
 
   /** What waits can go by now: its frontier has moved, or its deletes are older than what all have swept. */
@@ -273,12 +273,10 @@ export const make = Effect.gen(function* () {
     return stateOf(endsNow()) !== lookedAt && isWorthWaiting()
   }
 
-  const lookAtSpace = Effect.ignore(Effect.map(store.space, (found) => void (space = found)))
-
   yield* Effect.gen(function* () {
-    yield* lookAtSpace
+    yield* room.look
     // As if all that is held had been appended just now: how much of it is live is not known before a round.
-    appendedBytes += space?.taken ?? 0
+    appendedBytes += room.space()?.taken ?? 0
     yield* Effect.sleep(firstMillis)
     while (true) {
       if (share > 0 && isDue()) {
@@ -289,7 +287,6 @@ export const make = Effect.gen(function* () {
           )
         )
       }
-      yield* lookAtSpace
       yield* Effect.sleep(lookMillis)
     }
   }).pipe(Effect.forkScoped)
@@ -301,6 +298,9 @@ export const make = Effect.gen(function* () {
 export const layer = Layer.effect(Compaction, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const spaceOf = (space: ReplicaStore.Space | null): CompactionStatus["space"] =>
+  space === null ? null : { taken: space.taken, free: space.free }
 
 /** Up to where every member holds each log. */
 type Ends = ReadonlyMap<LogId.LogId, number>

@@ -12,6 +12,7 @@ import * as WriteId from "../identity/WriteId.ts"
 import type * as Entry from "../log/Entry.ts"
 import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import { Room } from "../log/Room.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
@@ -161,6 +162,7 @@ export const make = Effect.gen(function* () {
   const boundMillis = yield* ClockBound
   const membership = yield* Membership
   const limits = yield* Limits.Limits
+  const room = yield* Room
   const sink = yield* EventSink
   const tracing = yield* Tracing.make
   const policies = yield* Policies
@@ -203,6 +205,9 @@ export const make = Effect.gen(function* () {
     },
     get broken() {
       return appender.broken()
+    },
+    get low() {
+      return room.refusal()
     },
     get waiting() {
       return waiting()

@@ -14,6 +14,7 @@ export type CommitError =
   | QuorumError.LocalWriteFailed
   | QuorumError.WriteRejected
   | QuorumError.Overloaded
+  | QuorumError.DiskLow
   | QuorumError.ReplicaClosing
   | QuorumError.NotReady
   | QuorumError.WriteUncertain

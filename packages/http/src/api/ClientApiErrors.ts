@@ -38,6 +38,7 @@ export type OwnError =
 export type CoreError =
   | Changes.ChangesForgotten
   | Changes.LogDamaged
+  | QuorumError.DiskLow
   | QuorumError.IdempotencyKeyReused
   | QuorumError.IdempotencyUnknown
   | QuorumError.LocalWriteFailed
@@ -99,6 +100,7 @@ export const ofCommit = [
     Table.replicaClosing,
     Table.notReady
   ),
+  final(Table.diskLow),
   final(Table.writeInvalid),
   tooLarge
 ] as const

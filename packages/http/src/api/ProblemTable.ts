@@ -106,6 +106,11 @@ export const quorumNotMet = travel(504, QuorumError.QuorumNotMet, "quorum_not_me
   ...verdicts
 })
 
+export const diskLow = travel(507, QuorumError.DiskLow, "disk_low", {
+  leftBytes: Schema.Int,
+  reserveBytes: Schema.Int
+})
+
 /** All rows. */
 export const rows = [
   invalidRequest,
@@ -136,7 +141,8 @@ export const rows = [
   storeFailed,
   logDamaged,
   unhealthy,
-  quorumNotMet
+  quorumNotMet,
+  diskLow
 ] as const
 
 /** What a client may see of an error, and the status with which a request of its own would have been answered. */

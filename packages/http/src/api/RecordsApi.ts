@@ -17,6 +17,7 @@ export type RecordsError =
   | QuorumError.LocalWriteFailed
   | QuorumError.NotReady
   | QuorumError.Overloaded
+  | QuorumError.DiskLow
   | QuorumError.QuorumNotMet
   | QuorumError.QuorumUnavailable
   | QuorumError.ReadUnavailable

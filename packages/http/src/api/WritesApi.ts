@@ -15,6 +15,7 @@ export type WriteError =
   | QuorumError.LocalWriteFailed
   | QuorumError.NotReady
   | QuorumError.Overloaded
+  | QuorumError.DiskLow
   | QuorumError.QuorumNotMet
   | QuorumError.QuorumUnavailable
   | QuorumError.ReplicaClosing

@@ -48,6 +48,7 @@ export const status: ReplicaStatus.Status = {
     forgettable: null,
     space: null
   },
+  room: { left: null, reserve: null, refusing: false },
   clock: { wallTime: 0, logical: 0 },
   clockHeldMillis: 0,
   farKeys: 0,

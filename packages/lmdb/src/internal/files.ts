@@ -2,6 +2,8 @@
  * The folder of a store: made for this user alone, used by one process at a time, and watched, because what is written to
  * a file without a name is lost to the next start.
  */
+import type { ReplicaStore } from "@quorum/core/adapter"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type * as NodeSqlite from "node:sqlite"
@@ -42,6 +44,18 @@ export const roomIn = (file: string): number => {
   const { bavail, bsize } = fs.statfsSync(path.dirname(file))
   return bavail * bsize
 }
+
+/**
+ * The room that a file takes, with what its disk has for this user, and in all, where it can be asked. Not on the event
+ * loop, which a disk that hangs would hold up.
+ */
+export const onDisk = (file: string, space: ReplicaStore.Space): Effect.Effect<ReplicaStore.Space> =>
+  Effect.promise(() =>
+    fs.promises.statfs(path.dirname(file)).then(
+      ({ bavail, blocks, bsize }) => ({ ...space, limit: { left: bavail * bsize, of: blocks * bsize } }),
+      () => space
+    )
+  )
 
 /** Deletes the files of an environment. */
 export const remove = (file: string): void => {

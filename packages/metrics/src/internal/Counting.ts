@@ -24,6 +24,7 @@ const outcomes: ReadonlyArray<ReplicaEvents.CommitOutcome> = [
   "write_uncertain",
   "write_rejected",
   "overloaded",
+  "disk_low",
   "not_ready",
   "replica_closing",
   "invalid_policy"

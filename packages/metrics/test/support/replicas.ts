@@ -17,6 +17,8 @@ const policy = Result.getOrThrow(QuorumPolicy.make({ n: 3, w: 2, order: "clock" 
 export interface Options {
   /** How far its clock is ahead. */
   readonly aheadMillis?: number
+  /** What its disk leaves to its store, and is in all. */
+  readonly limit?: () => { readonly left: number; readonly of: number }
   /** Beside the metrics. */
   readonly also?: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus>
 }
@@ -26,7 +28,10 @@ export const make = Effect.gen(function* () {
   const rig = yield* ReplicaSetRig.make(members, policy)
   const links = makeLinks()
 
-  const start = Effect.fnUntraced(function* (self: string, { aheadMillis = 0, also = Layer.empty }: Options = {}) {
+  const start = Effect.fnUntraced(function* (
+    self: string,
+    { aheadMillis = 0, also = Layer.empty, limit }: Options = {}
+  ) {
     const faults = FaultyReplicaStore.faults()
     const registry: Metric.MetricRegistry = new Map()
     const { context, records, stop, writer } = yield* rig.start(self, {
@@ -43,7 +48,13 @@ export const make = Effect.gen(function* () {
           })
         )
       ),
-      store: (store) => FaultyReplicaStore.make(store, faults),
+      store: (store) => {
+        const faulty = FaultyReplicaStore.make(store, faults)
+        if (limit === undefined) return faulty
+        return Object.create(faulty, {
+          space: { value: Effect.map(faulty.space, (space) => ({ ...space, limit: limit() })) }
+        }) as typeof faulty
+      },
       transport: links.decorate(self)
     })
     const text = () => Prometheus.format(context)

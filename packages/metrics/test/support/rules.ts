@@ -75,6 +75,7 @@ const wellSeries: ReadonlyArray<Series> = [
   gauge("damaged", {}, 0),
   gauge("lost", {}, 0),
   gauge("storeFault", full, 0),
+  gauge("putsRefused", {}, 0),
   count("failures", { reason: "timeout" }, 0),
   gauge("recovered", {}, 1),
   gauge("voting", {}, 1),
@@ -113,6 +114,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [gauge("storeFault", full, 0, 1)],
     labels: { error_type: "disk_full" },
     summary: "the store of a does not work: disk_full"
+  },
+  {
+    alert: "QuorumPutsRefused",
+    series: [gauge("putsRefused", {}, 0, 1)],
+    labels: {},
+    summary: "a has nearly no room left, and takes deletes only"
   },
   {
     alert: "QuorumPeerRejects",

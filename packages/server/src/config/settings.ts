@@ -212,6 +212,12 @@ export const settings = {
     "BYTES",
     "The most that the log of a sqlite store may grow to (default: no limit)"
   ),
+  reserveBytes: setting(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+    whole,
+    "BYTES",
+    "How much room is kept for deletes and for what peers bring: with less left, puts are refused (default: 67108864, or a sixteenth of the disk where that is less)"
+  ),
   clockBoundMillis: setting(
     Millis,
     whole,

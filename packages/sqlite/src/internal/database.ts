@@ -7,6 +7,7 @@ import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as fs from "node:fs"
+import * as Files from "./files.ts"
 import { DatabaseSync } from "./nodeSqlite.ts"
 
 /** Whose a file is. */
@@ -106,10 +107,20 @@ export const checkpoint = (db: DatabaseSync): boolean => {
  */
 export const shrink = (db: DatabaseSync): void => db.exec("PRAGMA incremental_vacuum")
 
-/** How much room a file takes, with what is in its write-ahead log and not moved yet, and how much of that is free. */
-export const spaceOf = (db: DatabaseSync): ReplicaStore.Space => {
-  const found = db.prepare("SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count").get()
-  return { taken: Number(found?.["page_count"]) * 4096, free: Number(found?.["freelist_count"]) * 4096 }
+/**
+ * How much room a file takes, with what is in its write-ahead log and not moved yet, how much of that is free, and how much
+ * more its disk and its bound leave to it.
+ */
+export const spaceOf = (file: string, db: DatabaseSync): Effect.Effect<ReplicaStore.Space> => {
+  const counts = "pragma_page_count, pragma_freelist_count, pragma_max_page_count"
+  const found = db.prepare(`SELECT page_count, freelist_count, max_page_count FROM ${counts}`).get()
+  const bytes = (name: string): number => Number(found?.[name]) * 4096
+  const [taken, most] = [bytes("page_count"), bytes("max_page_count")]
+  return Effect.map(Files.diskOf(file), (disk) => ({
+    taken,
+    free: bytes("freelist_count"),
+    ...(disk && { limit: { left: Math.min(disk.left, Math.max(0, most - taken)), of: Math.min(disk.of, most) } })
+  }))
 }
 
 /** Whether something failed because a file could not be made longer. */

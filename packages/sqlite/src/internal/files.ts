@@ -5,6 +5,7 @@
  * Whatever opens a file here closes it before SQLite opens it: closing any descriptor of a file drops the locks that
  * the process has on it. The write-ahead log carries no locks.
  */
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
@@ -130,6 +131,18 @@ export const watchPlace = (file: string): (() => boolean) => {
 export const remove = (file: string): void => {
   for (const suffix of ["", "-wal", "-shm", "-journal", "-unsynced"]) fs.rmSync(file + suffix, { force: true })
 }
+
+/**
+ * How many bytes the disk of a file has for this user, and in all; `undefined` where it cannot be asked. Not on the event
+ * loop, which a disk that hangs would hold up.
+ */
+export const diskOf = (file: string): Effect.Effect<{ readonly left: number; readonly of: number } | undefined> =>
+  Effect.promise(() =>
+    fs.promises.statfs(path.dirname(file)).then(
+      ({ bavail, blocks, bsize }) => ({ left: bavail * bsize, of: blocks * bsize }),
+      () => undefined
+    )
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 

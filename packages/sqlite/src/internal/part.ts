@@ -20,6 +20,8 @@ export interface Part extends Damage.Table {
   readonly begin: StatementSync
   readonly insert: StatementSync
   readonly remove: StatementSync
+  /** Of the rows that would be removed: the bytes of their pages. */
+  readonly size: StatementSync
   readonly use: StatementSync
   readonly commit: StatementSync
   /** The rows with entries after a sequence, in order. */
@@ -83,9 +85,15 @@ export const insert = (part: Part, batch: EntryBatch.EntryBatch): void => {
   }
 }
 
-/** Removes the rows that end within a range, inside a transaction, and returns how many. Those of other tables stay. */
-export const remove = (part: Part, from: number, to: number): number =>
-  Number(part.remove.run(from, to, part.id).changes)
+/**
+ * Removes the rows that end within a range, inside a transaction, and returns the bytes of the pages that they took, or so.
+ * Those of other tables stay.
+ */
+export const remove = (part: Part, from: number, to: number): number => {
+  const bytes = Number(part.size.get(from, to, part.id)?.["bytes"] ?? 0)
+  if (bytes > 0) part.remove.run(from, to, part.id)
+  return bytes
+}
 
 /** The most bytes of entries in a row, unless one entry is larger: what a page of SQLite has room for beside the rest. */
 export const maxRowBytes = 3968
@@ -127,6 +135,9 @@ const open = (db: DatabaseSync, id: number, upTo: number, isUsed: boolean): Part
   begin: db.prepare("BEGIN"),
   commit: db.prepare("COMMIT"),
   insert: db.prepare(`INSERT INTO batch_${id} VALUES (?, ?, ?, ?, ?, ?)`),
+  size: db.prepare(
+    `SELECT sum(max(4096, length(bytes))) AS bytes FROM batch_${id} WHERE last BETWEEN ? AND ? AND part = ?`
+  ),
   remove: db.prepare(`DELETE FROM batch_${id} WHERE last BETWEEN ? AND ? AND part = ?`),
   rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`),
   newest: db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 1`),

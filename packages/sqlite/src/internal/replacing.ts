@@ -117,7 +117,7 @@ const exchange = (
   })
   part.isUsed = true
   // Into the room of each row that went, a page from the end of the file is moved.
-  return 2 * (removed * Part.maxRowBytes + batch.bytes.length)
+  return 2 * (removed + batch.bytes.length)
 }
 
 /** The part that takes rows up to an entry: the one that takes what is appended, unless its beginning comes after that. */

@@ -9,6 +9,7 @@ import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
 import type { PeerState } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
+import * as CallerKey from "../../record/CallerKey.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type { WriteOptions } from "../WriteOptions.ts"
 
@@ -27,6 +28,8 @@ export interface Situation {
   readonly closing: boolean
   /** Set when this replica does not know where its log ends. */
   readonly broken: QuorumError.LocalWriteFailed | undefined
+  /** Set while puts are refused, because there is nearly no room left. */
+  readonly low: QuorumError.DiskLow | undefined
   /** Writes that wait for an append or for acks. */
   readonly waiting: number
   /** Bytes of values that wait for an append. */
@@ -41,6 +44,7 @@ export type Refusal =
   | QuorumError.LocalWriteFailed
   | QuorumError.WriteRejected
   | QuorumError.Overloaded
+  | QuorumError.DiskLow
   | QuorumError.InvalidPolicy
   | QuorumError.QuorumUnavailable
 
@@ -69,7 +73,8 @@ export const admit = (
   if (situation.broken !== undefined) return situation.broken
   const sound = Limits.soundWrites(write, situation.limits)
   if (sound instanceof QuorumError.WriteRejected) return sound
-  const { pendingBytes, waiting } = situation
+  const { low, pendingBytes, waiting } = situation
+  if (low !== undefined && !isDelete(sound)) return low
   const valueBytes = Entry.valueSize(sound)
   if (waiting >= maxWaitingWrites || pendingBytes + valueBytes > maxPendingBytes) {
     return new QuorumError.Overloaded({ detail: `${waiting} writes wait already` })
@@ -107,6 +112,15 @@ export const unavailable = (
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether nothing is put, but the mark by which a delete is found again. */
+const isDelete = (write: Entry.Writes): boolean => {
+  const writes = Entry.listOf(write)
+  return (
+    writes.some(({ kind }) => kind === "delete") &&
+    writes.every(({ kind, namespace }) => kind === "delete" || CallerKey.markedBy(namespace) !== undefined)
+  )
+}
 
 /** Whether a peer has been down for longer than a write would wait. While all are up, nobody asks for the time. */
 const isGone = (

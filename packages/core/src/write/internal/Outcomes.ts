@@ -10,6 +10,7 @@ export const of = (error: CommitError): CommitOutcome => outcomeOf[error._tag]
 // ---------------------------------------------------------------------------------------------------------------------
 
 const outcomeOf: Record<CommitError["_tag"], CommitOutcome> = {
+  DiskLow: "disk_low",
   IdempotencyKeyReused: "write_rejected",
   IdempotencyUnknown: "quorum_unavailable",
   InvalidPolicy: "invalid_policy",

@@ -46,6 +46,7 @@ export const nothingWritten: ReadonlySet<string> = new Set([
   "LocalWriteFailed",
   "WriteRejected",
   "Overloaded",
+  "DiskLow",
   "ReplicaClosing",
   "NotReady",
   "InvalidPolicy",
