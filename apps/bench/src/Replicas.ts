@@ -2,7 +2,7 @@
  * The replicas of a replica set, as processes that can be stopped and started one by one.
  */
 import { join } from "node:path"
-import { Effect, Exit, Scope } from "effect"
+import { Context, Effect, Exit, Scope } from "effect"
 import * as Child from "./Child.ts"
 import type { Status } from "./Lines.ts"
 import * as Ports from "./Ports.ts"
@@ -11,16 +11,21 @@ import type { Config } from "./replica.ts"
 /** What the replicas of a set have in common. */
 export interface Options extends Pick<
   Config,
-  "transport" | "store" | "index" | "w" | "order" | "secret" | "waiting" | "compactionShare" | "stalls"
+  "transport" | "index" | "w" | "order" | "secret" | "waiting" | "compactionShare" | "stalls"
 > {
   readonly folder: string
+  /** {@link Store} unless given. */
+  readonly store?: Config["store"]
   readonly n: number
   /** For the replica that commits, which is the first one. */
   readonly nodeFlags?: ReadonlyArray<string>
 }
 
+/** The store of the replicas, where a part or a system does not say. */
+export const Store = Context.Reference<"sqlite" | "lmdb">("@quorum/bench/Store", { defaultValue: () => "sqlite" })
+
 /** A replica set of three over ws, as most parts of the benchmark use it. */
-export const usual = { transport: "ws", store: "sqlite", index: "stored", n: 3, w: 2, order: "real-time" } as const
+export const usual = { transport: "ws", index: "stored", n: 3, w: 2, order: "real-time" } as const
 
 /** One replica of the set. */
 export interface Replica {
@@ -37,7 +42,8 @@ export interface Replica {
 
 /** Lays a replica set out, without starting it. */
 export const make = Effect.fnUntraced(function* (options: Options) {
-  const { compactionShare, index, n, nodeFlags, order, secret, stalls, store, transport, w, waiting } = options
+  const { compactionShare, index, n, nodeFlags, order, secret, stalls, transport, w, waiting } = options
+  const store = options.store ?? (yield* Store)
   const ids = ["a", "b", "c", "d", "e", "f", "g"].slice(0, n)
   const ports: Record<string, number> = {}
   for (const id of ids) ports[id] = yield* Ports.free

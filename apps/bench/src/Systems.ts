@@ -41,7 +41,7 @@ export const quorum = (
 /** Three replicas over WebSocket, W = 2: what the goals are about. */
 export const ws = quorum(
   "ws",
-  "Quorum over ws + @quorum/sqlite; 3 processes, loop in one of them, on its QuorumWriter",
+  "Quorum over ws, on @quorum/sqlite unless --store says otherwise; 3 processes, loop in one of them, on its QuorumWriter",
   Replicas.usual
 )
 

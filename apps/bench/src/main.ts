@@ -11,6 +11,7 @@ import * as Machine from "./Machine.ts"
 import type { Outcome } from "./Part.ts"
 import * as Parts from "./Parts.ts"
 import * as RegressionCheck from "./RegressionCheck.ts"
+import * as Replicas from "./Replicas.ts"
 import * as Report from "./Report.ts"
 import * as Result from "./Result.ts"
 import * as Svg from "./Svg.ts"
@@ -76,6 +77,12 @@ const flags = {
     Flag.mapTryCatch(namesOf(systemNames), detail),
     Flag.optional
   ),
+  store: Flag.Literals("store", ["sqlite", "lmdb"]).pipe(
+    Flag.withDescription(
+      "On what replicas keep what they hold, where a system or a part does not say (default: sqlite)"
+    ),
+    Flag.withDefault("sqlite" as const)
+  ),
   writers: Flag.String("writers").pipe(
     Flag.withMetavar("N,…"),
     Flag.withDescription("How many writes are under way at once in the tables (default: those of the part)"),
@@ -138,7 +145,7 @@ const bench = Command.make(
       const result = (): Result.Result => ({ command, machine: { begin, end: Machine.now() }, outcomes })
       for (const { description, name, run } of parts) {
         yield* Console.log(`\n## ${name}: ${description}\n`)
-        const outcome = yield* run(settings)
+        const outcome = yield* Effect.provideService(run(settings), Replicas.Store, given.store)
         outcomes.push(outcome)
         yield* Console.log(`\n${Result.tables(outcome)}`)
         if (Option.isSome(given.json)) yield* fs.writeFileString(resolve(given.json.value), Result.encode(result()))

@@ -12,7 +12,7 @@ import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "
 import { CliError } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import type { Certificates } from "./Certificates.ts"
-import { FromArgument, FromReadyLine, type ReplicaConfig, type Transport } from "./ReplicaConfig.ts"
+import { FromArgument, FromReadyLine, type ReplicaConfig, type Store, type Transport } from "./ReplicaConfig.ts"
 
 /** A replica process did not start. */
 export class ReplicaFailed extends Schema.TaggedError<ReplicaFailed>()("ReplicaFailed", {
@@ -46,6 +46,8 @@ export interface Options {
   readonly ports: ReadonlyArray<number>
   readonly policy: QuorumPolicy.QuorumPolicy
   readonly transport: Transport
+  /** On what they keep their logs; SQLite unless given. */
+  readonly store?: Store
   /** The certificates by which the members know each other, instead of a secret. */
   readonly certificates?: Certificates | undefined
   readonly verbose?: boolean
@@ -116,6 +118,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       proof: options.certificates?.filesOf(member.id) ?? { secretFile },
       policy: options.policy,
       transport: options.transport,
+      ...(options.store === undefined ? {} : { store: options.store }),
       clockShiftMillis: shifts.get(member) ?? 0,
       verbose: options.verbose ?? false
     })

@@ -13,6 +13,12 @@ export const transport = <const T extends "http" | "ws">(usual: T) =>
     Flag.withDefault(usual)
   )
 
+/** On what the replicas keep their logs and record indexes. */
+export const store = Flag.Literals("store", ["sqlite", "lmdb"]).pipe(
+  Flag.withDescription("On what the replicas keep what they hold: sqlite or lmdb (default: sqlite)"),
+  Flag.withDefault("sqlite" as const)
+)
+
 /** How much is written at once. */
 export const writers = (description: string, usual: number) =>
   Whole.flag("writers", 1, 8192).pipe(

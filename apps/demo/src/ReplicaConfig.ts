@@ -10,6 +10,12 @@ export const Transport = Schema.Literals(["http", "ws"])
 /** What carries the protocol between the replicas. */
 export type Transport = typeof Transport.Type
 
+/** On what a replica keeps its logs and its record index. */
+export const Store = Schema.Literals(["sqlite", "lmdb"])
+
+/** On what a replica keeps its logs and its record index. */
+export type Store = typeof Store.Type
+
 /** By what the members prove to each other who they are: a file with the secret that they share, or certificates. */
 export const Proof = Schema.Union([
   Schema.Struct({ secretFile: Schema.NonEmptyString }),
@@ -36,6 +42,8 @@ export const ReplicaConfig = Schema.Struct({
   proof: Proof,
   policy: QuorumPolicy.QuorumPolicy,
   transport: Transport,
+  /** SQLite unless given. */
+  store: Schema.optionalKey(Store),
   /** By how many milliseconds its clock is ahead of the machine's, to show what that does; below 0 when it is behind. */
   clockShiftMillis: Schema.optionalKey(Schema.Int),
   /** Logs to standard error instead of the file `replica.log`. */

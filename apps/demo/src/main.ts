@@ -61,6 +61,7 @@ const flags = {
     Flag.withDescription("How many replicas to run; a write needs more than half of them (default: 3)"),
     Flag.withDefault(3)
   ),
+  store: Flags.store,
   transport: Flags.transport("ws"),
   tls: Flag.Boolean("tls").pipe(
     Flag.withDescription(
@@ -94,6 +95,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
     port,
     replicas,
     report: reportFile,
+    store,
     tls,
     transport,
     verbose,
@@ -111,7 +113,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const policy = yield* Effect.fromResult(QuorumPolicy.make({ n: replicas, w, order: "real-time" }))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
   const certificates = tls ? yield* signed(folder, replicas) : undefined
-  const cluster = yield* Cluster.make({ script, name, folder, ports, policy, transport, certificates, verbose })
+  const cluster = yield* Cluster.make({ script, name, folder, ports, policy, transport, store, certificates, verbose })
 
   if (input === cities) yield* say("City data © GeoNames, CC BY 4.0", "quiet")
   if (metrics) yield* say(["Metrics:", ...cluster.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))

@@ -1,5 +1,5 @@
 /**
- * One replica as a process: a SQLite store, the peer protocol over HTTP or WebSocket, and the client API on one port.
+ * One replica as a process: a durable store, the peer protocol over HTTP or WebSocket, and the client API on one port.
  *
  * It is told what it is by one JSON argument, says one JSON line when it takes requests, and stops in order on SIGTERM,
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
@@ -10,6 +10,7 @@ import { Replica, ReplicaSet } from "@quorum/core"
 import { PeerProtocol } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
+import { LmdbStore } from "@quorum/lmdb"
 import { Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
@@ -26,6 +27,9 @@ const serve = {
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
 
+/** Between the stores too. */
+const stores = { lmdb: LmdbStore.layer, sqlite: SqliteStore.layer }
+
 /** What is answered beside the peers: clients, and whoever watches. */
 const routes = (folder: string) =>
   Layer.mergeAll(ClientApiServer.layer, Prometheus.layer(), ProcessMetrics.layer({ folder }), ReplicaLog.layer())
@@ -33,10 +37,10 @@ const routes = (folder: string) =>
 const proving = (proof: Proof) => ("secretFile" in proof ? { secret: { file: proof.secretFile } } : { tls: proof })
 
 /** The replica, composed of the packages' layers. */
-const replica = ({ cluster, folder, id, members, policy, port, proof, transport }: ReplicaConfig) =>
+const replica = ({ cluster, folder, id, members, policy, port, proof, store = "sqlite", transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
     serve[transport]({ host: Ports.host, port, peers: members, ...proving(proof), routes: routes(folder) }),
-    Layer.provide(SqliteStore.layer({ folder })),
+    Layer.provide(stores[store]({ folder })),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )
 

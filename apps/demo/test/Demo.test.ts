@@ -144,7 +144,7 @@ describe("the demo, as a process", () => {
   )
 
   it.live(
-    "takes a file with bad lines, a set of five and the other transport, and stays until Ctrl-C when told to",
+    "takes a file with bad lines, a set of five, the other transport and the other store, and stays until Ctrl-C when told to",
     () =>
       Effect.gen(function* () {
         const fs = yield* FileSystem.FileSystem
@@ -162,7 +162,9 @@ describe("the demo, as a process", () => {
           "files",
           "--keep",
           "--transport",
-          "http"
+          "http",
+          "--store",
+          "lmdb"
         ]
         const program = yield* Program.run([...flags, "--port", String(port)], { cwd: folder })
         yield* program.wrote("until Ctrl-C")
@@ -205,7 +207,9 @@ describe("the demo, as a process", () => {
           "e",
           "secret"
         ])
-        assert.isTrue(yield* fs.exists(join(folder, "files/a/replica.log")))
+        for (const name of ["replica.log", "log.mdb"]) {
+          assert.isTrue(yield* fs.exists(join(folder, "files/a", name)), name)
+        }
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     minutes
   )
