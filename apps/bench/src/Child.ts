@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import { Effect, Schema, type Scope } from "effect"
 import { CliError } from "effect/cli"
 import type { Run, Sample } from "./ClosedLoop.ts"
+import type { Held } from "./Held.ts"
 import { ready, type Status } from "./Lines.ts"
 
 /** A process did not start, ended early, or did not answer. */
@@ -30,6 +31,8 @@ export interface Child {
   readonly measure: (run: Run) => Effect.Effect<Sample, ProcessFailed>
   /** For replica processes. Waits for the measurement under way. */
   readonly status: Effect.Effect<Status, ProcessFailed>
+  /** How long its event loop was held at most since this was asked before; the first time it only begins to look. */
+  readonly held: Effect.Effect<Held, ProcessFailed>
   /** Stops it in order, as an operator does: SIGTERM, and wait. */
   readonly stop: Effect.Effect<void>
 }
@@ -72,6 +75,7 @@ export const start = (
       pid: child.pid!,
       measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
       status: ask<Status>("status", graceSeconds),
+      held: ask<Held>("held", graceSeconds),
       stop: end(child, () => child.kill("SIGTERM"))
     }
   })

@@ -1,9 +1,11 @@
 /**
  * The child's end of how the benchmark talks to its processes: one JSON line says that it is ready, then every line it
- * reads is a measurement to make or the word "status", and is answered with one. It ends when its standard input does.
+ * reads is a measurement to make or one of the words "status" and "held", and is answered with one. It ends when its
+ * standard input does.
  */
 import { createInterface } from "node:readline"
 import type { Run, Sample } from "./ClosedLoop.ts"
+import * as Held from "./Held.ts"
 import type { Point } from "./Points.ts"
 
 /** How a replica process is doing. */
@@ -24,11 +26,12 @@ export const ready = JSON.stringify({ ready: true })
 /** Says that this process is ready, and makes the measurements that it is asked for. */
 export const serve = (measure: (run: Run) => Promise<Sample>, status: () => Promise<Status> = noStatus): void => {
   const lines = createInterface({ input: process.stdin })
+  const held = Held.make()
   let last = Promise.resolve()
   lines.on("line", (line) => {
     last = last.then(async () => {
-      const asked: "status" | Run = JSON.parse(line)
-      say(asked === "status" ? await status() : await measure(asked))
+      const asked: "status" | "held" | Run = JSON.parse(line)
+      say(asked === "held" ? held() : asked === "status" ? await status() : await measure(asked))
     })
   })
   lines.on("close", () => process.exit(0))

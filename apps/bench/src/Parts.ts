@@ -10,6 +10,7 @@ import { metricsCost } from "./parts/MetricsCost.ts"
 import { peerDown } from "./parts/PeerDown.ts"
 import { reads } from "./parts/Reads.ts"
 import { stall } from "./parts/Stall.ts"
+import { requests } from "./parts/Requests.ts"
 import { rebuild, start } from "./parts/Start.ts"
 import { sustained } from "./parts/Sustained.ts"
 import * as Tables from "./parts/Tables.ts"
@@ -31,5 +32,6 @@ export const all: ReadonlyArray<Part> = [
   start,
   reads,
   lists,
+  requests,
   metricsCost
 ]

@@ -175,6 +175,24 @@ describe("PeerFrame", () => {
     assert.include(refused.failure.detail, "at most")
   })
 
+  // Nested as deep as a frame is long it held the event loop for a tenth of a second.
+  it("L63 JSON of a peer that is nested, has very many parts or is very long is malformed, and is not taken apart", () => {
+    const much = { nested: `${"[".repeat(65)}1${"]".repeat(65)}`, parts: `[${"1,".repeat(50_000)}1]` }
+    const long = `"${"x".repeat(512 * 1024)}"`
+    const read = (kind: number, json: string) => {
+      const frame = utf8.encode(`.....{"later":${json}}`)
+      frame.set([kind, 0, 0, 0, 1])
+      return malformed(PeerFrame.decodeRequest(frame), json.slice(0, 9))
+    }
+    for (const [_, request] of requests) {
+      const kind = PeerFrame.encodeRequest(1, request)[0]!
+      if (!["hello", "pull", "read", "verify"].includes(request._tag)) continue
+      assert.include(read(kind, much.nested), "deeper")
+      assert.include(read(kind, much.parts), "parts")
+      assert.include(read(kind, long), request._tag === "hello" ? "at most" : "524288 at most")
+    }
+  })
+
   it("a handshake and a pull that break their schema are malformed", () => {
     const wrong = (request: PeerFrame.Request, change: (json: string) => string) => {
       const frame = PeerFrame.encodeRequest(7, request)

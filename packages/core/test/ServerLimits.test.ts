@@ -35,7 +35,7 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
   let come: (request: ServerLimits.NodeRequest, response: Pick<ServerLimits.NodeRequest, "once">) => void = () => {}
   const prependListener = (event: string, listener: typeof come) => void (event === "request" && (come = listener))
   ServerLimits.limit(
-    { prependListener: prependListener as ServerLimits.NodeServer["prependListener"] },
+    { listening: true, prependListener: prependListener as ServerLimits.NodeServer["prependListener"] },
     bodies,
     9,
     ended
@@ -46,6 +46,7 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
       bytesRead: 0,
       isEnded: false,
       destroy: () => void (socket.isEnded = true),
+      end: () => void (socket.isEnded = true),
       once: () => {}
     }
     const closed: Array<() => void> = []

@@ -328,7 +328,11 @@ describe("a batch", () => {
     Effect.gen(function* () {
       const ended: Array<string> = []
       const lines = ["k1", "k2", "k3"].map((key) => ({ namespace: "n", key, text: "v" }))
-      const commit: Parameters<typeof Batches.each>[1] = (write) => () => void ended.push(Entry.listOf(write)[0]!.key)
+      let begun = 0
+      const commit: Parameters<typeof Batches.each>[1] = (write) => {
+        begun++
+        return () => void ended.push(Entry.listOf(write)[0]!.key)
+      }
       const answers = Batches.each(
         Stream.fromIterable(lines),
         commit,
@@ -336,10 +340,35 @@ describe("a batch", () => {
         () => Effect.succeed(ClientSession.empty)
       )
       const fiber = yield* Effect.forkChild(Stream.runDrain(answers), { startImmediately: true })
-      yield* Effect.yieldNow
+      while (begun < lines.length) yield* Effect.yieldNow
       assert.deepStrictEqual(ended, [])
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(ended, ["k1", "k2", "k3"])
+    })
+  )
+
+  it.live("L63 very many lines let others have their turn, and are written in their order all the same", () =>
+    Effect.gen(function* () {
+      const written: Array<string> = []
+      let turns = 0
+      const commit: Parameters<typeof Batches.each>[1] = (write) => {
+        written.push(Entry.listOf(write)[0]!.key)
+        return () => {}
+      }
+      const wrong = Array.from({ length: 3000 }, () => ({}))
+      const line = (key: string) => ({ namespace: "n", key, text: "v" })
+      const pieces = [[...wrong, line("first")], [line("second")]]
+      const answers = Batches.each(
+        Stream.fromArrays(...pieces),
+        commit,
+        () => Effect.void,
+        () => Effect.succeed(ClientSession.empty)
+      )
+      const fiber = yield* Effect.forkChild(Stream.runDrain(answers))
+      for (; written.length < 2; turns++) yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(written, ["first", "second"])
+      assert.isAbove(turns, 5)
     })
   )
 

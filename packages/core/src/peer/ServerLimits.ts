@@ -48,12 +48,13 @@ export interface NodeRequest {
   readonly complete: boolean
   /** Bytes that were received and are not read. */
   readonly readableLength: number
-  readonly socket: ServerConnections.Connection & { readonly bytesRead: number }
+  readonly socket: ServerConnections.Connection & { readonly bytesRead: number; readonly end: () => unknown }
   readonly once: (event: "close", listener: () => void) => unknown
 }
 
 /** A server of `node:http`, as far as it is needed here. */
 export interface NodeServer {
+  readonly listening: boolean
   readonly prependListener: {
     (event: "connection", listener: (socket: ServerConnections.Connection) => void): unknown
     (event: "upgrade", listener: (request: Pick<NodeRequest, "url" | "socket">) => void): unknown
@@ -120,7 +121,12 @@ export const limit = <A extends NodeServer>(
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
     if (count > maxPipelined) return endFor("too_many_requests", socket)
-    response.once("close", () => void waiting.set(socket, waiting.get(socket)! - 1))
+    response.once("close", () => {
+      const left = waiting.get(socket)! - 1
+      waiting.set(socket, left)
+      // An answer that began before the server stopped did not say that it is the last one.
+      if (left === 0 && !server.listening) socket.end()
+    })
     if (request.complete) return
     const whose = request.url === "/peer" ? "peers" : "clients"
     const bytes = claimOf(request, bodies.largest)

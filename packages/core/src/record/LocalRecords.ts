@@ -266,11 +266,16 @@ export const make = Effect.gen(function* () {
           damaged.push({ namespace, key, log, seq })
           return Effect.succeedNone
         }),
-        Effect.map((found) => {
-          if (Option.isNone(found)) return false
+        Effect.flatMap((found) => {
+          if (Option.isNone(found)) return Effect.succeed(false)
           records.push(found.value)
+          const before = bytes
           bytes += found.value.value.length
-          return bytes >= pageBytes
+          const isEnough = bytes >= pageBytes
+          // Others have their turn while large values are read.
+          return Math.floor(before / turnBytes) === Math.floor(bytes / turnBytes)
+            ? Effect.succeed(isEnough)
+            : Effect.as(Effect.yieldNow, isEnough)
         })
       )
     )
@@ -344,8 +349,9 @@ const pageBytes = 4 * 1024 * 1024
 /** How many keys are looked up at once for a page: each time all are passed over that the index does not have yet. */
 const pageStep = 1000
 
-/** After how many keys of a page others have their turn. */
+/** After how many keys of a page others have their turn, and after how many bytes of values. */
 const turnKeys = 16
+const turnBytes = 256 * 1024
 
 /** That the write at a place is the one of the id, and can be read. */
 const isWhatItWas = Effect.fnUntraced(function* (

@@ -2,7 +2,7 @@
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
 import { ClientSessions, type Entry, QuorumWriter, type StampToken } from "@quorum/core"
-import { Effect, Exit, Layer, Predicate, Result, Schema } from "effect"
+import { Array as Arr, Effect, Exit, Layer, Predicate, Result, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Batches from "./batches.ts"
@@ -57,6 +57,9 @@ const maxKeysBytes = 64 * 1024
 /** The most bytes of the keys of many stamps. */
 const maxEachBytes = 1024 * 1024
 
+/** How many stamps are drawn at once, each for a key. */
+const drawnAtOnce = 1000
+
 const decodeKeys = Schema.decodeUnknownEffect(Schema.fromJsonString(Keys))
 
 /** The keys of a body. What is wrong with it the schema says. */
@@ -87,8 +90,12 @@ const stampsHandlers = HttpApiBuilder.group(
       )
       .handleRaw("drawEach", ({ headers, request }) =>
         Effect.flatMap(readJson(request, maxEachBytes, keysOf), ({ keys }) =>
-          Effect.map(said(writer.stampEach(keys, Sessions.option(headers))), (stamps) =>
-            HttpServerResponse.jsonUnsafe({ stamps }, { status: 201 })
+          Effect.map(
+            // Others have their turn while stamps of very many keys are drawn.
+            Effect.forEach(Arr.chunksOf(keys, drawnAtOnce), (some) =>
+              Effect.andThen(Effect.yieldNow, said(writer.stampEach(some, Sessions.option(headers))))
+            ),
+            (stamps) => HttpServerResponse.jsonUnsafe({ stamps: stamps.flat() }, { status: 201 })
           )
         )
       )

@@ -12,6 +12,7 @@ import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import { makeReport, namingParameter } from "./commits.ts"
 import * as Feeds from "./feeds.ts"
+import { inTurns } from "./pieces.ts"
 import { problemOf } from "./ProblemTable.ts"
 
 /** The handler of changes. */
@@ -70,7 +71,7 @@ const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages
 /** All that is sent, the reason why there is no more of it included. */
 const bytesOf = (pages: Stream.Stream<Changes.Page, Changes.ChangesError>, format: Feeds.Format) =>
   pages.pipe(
-    Stream.map(format.page),
+    Stream.flatMap((page) => inTurns(format.page(page))),
     Stream.catch((error) => Stream.succeed(format.end(problemOf(error).problem))),
     Stream.prepend(format.opening === "" ? [] : [format.opening]),
     Stream.encodeText

@@ -24,6 +24,8 @@ import { asked, makeReport, namingParameter, namingW } from "./commits.ts"
 import { withoutDetails } from "./ErrorTravel.ts"
 import * as Exports from "./exports.ts"
 import * as Feeds from "./feeds.ts"
+import * as Pieces from "./pieces.ts"
+import * as RecordPages from "./RecordPages.ts"
 import * as Sessions from "./sessions.ts"
 import * as Values from "./values.ts"
 
@@ -66,7 +68,10 @@ const recordsHandlers = HttpApiBuilder.group(
       headers: Sessions.Asked
     ) => Effect.map(seen(page, headers), withNext)
     const page = (options: Partial<Records.PageOptions>, headers: Sessions.Asked) =>
-      answered(records.page({ limit: defaultPageLimit, ...options, ...Sessions.option(headers) }), headers)
+      Effect.map(
+        seen(records.page({ limit: defaultPageLimit, ...options, ...Sessions.option(headers) }), headers),
+        (page) => Pieces.answer(RecordPages.textsOf(page))
+      )
     return handlers
       .handleRaw("put", ({ headers, params: { key, namespace }, query, request }) =>
         Effect.flatMap(readValue(request, valueBytes), (value) =>

@@ -1,9 +1,10 @@
 /**
  * Records in pages, as they travel.
  */
-import { HybridLogicalClock, LogId, WriteId } from "@quorum/core"
+import { HybridLogicalClock, LogId, type Records, WriteId } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
-import { Schema, SchemaTransformation } from "effect"
+import { Option, Schema, SchemaTransformation } from "effect"
+import { bytesField, keyFields } from "./lines.ts"
 
 /** A byte order mark is a character of a name like any other. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -62,6 +63,24 @@ export const RecordPage = Schema.Struct({
   next: Schema.optionalKey(Cursor)
 })
 
+/**
+ * A page as the JSON that {@link RecordPage} says, record by record, for `inTurns`: its values may come to mebibytes.
+ */
+export function* textsOf({ next, records, ...page }: Records.Page): Generator<string, void> {
+  yield '{"records":['
+  for (const [i, { clock, contentType, key, namespace, value, writeId }] of records.entries()) {
+    const type = contentType === undefined ? {} : { contentType }
+    yield `${i === 0 ? "{" : ",{"}${keyFields(namespace, key)},${bytesField(value)},`
+    yield JSON.stringify({ ...type, writeId, clock }).slice(1)
+  }
+  const rest = encode({
+    ...page,
+    records: [],
+    ...Option.match(next, { onNone: () => ({}), onSome: (next) => ({ next }) })
+  })
+  yield JSON.stringify(rest).slice('{"records":['.length)
+}
+
 /** Names of namespaces that have records. */
 export const NamespacePage = Schema.Struct({
   namespaces: Schema.Array(Schema.String),
@@ -85,3 +104,7 @@ export const KeyPage = Schema.Struct({
   unreadable: Schema.Array(ReplicaStore.DamagedRange),
   next: Schema.optionalKey(Cursor)
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const encode = Schema.encodeSync(Schema.toCodecJson(RecordPage))

@@ -12,10 +12,15 @@ import { problemOf } from "./ProblemTable.ts"
 export type Outcome = Result.Result<Receipt.Receipt, Error>
 
 /** Answers to lines from one on. The last of them says what the session of the client is after it and all before. */
-export const textOf = (first: number, outcomes: ReadonlyArray<Outcome>, session: ClientSession.ClientSession): string =>
-  outcomes
-    .map((outcome, i) => lineOf(first + i, outcome, i === outcomes.length - 1 ? sessionText(session) : ""))
-    .join("")
+export function* textsOf(
+  first: number,
+  outcomes: ReadonlyArray<Outcome>,
+  session: ClientSession.ClientSession
+): Generator<string, void> {
+  for (const [i, outcome] of outcomes.entries()) {
+    yield lineOf(first + i, outcome, i === outcomes.length - 1 ? sessionText(session) : "")
+  }
+}
 
 /** What became of a line, by its number, as a line of text. Of a receipt it says what a client may see. */
 export const lineOf = (line: number, outcome: Outcome, more = ""): string => {

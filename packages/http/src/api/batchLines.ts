@@ -3,8 +3,8 @@
  */
 import { Entry, StampToken } from "@quorum/core"
 import { Result, Schema } from "effect"
-import { Base64 } from "effect/encoding"
 import { InvalidRequest } from "./ApiErrors.ts"
+import * as Base64 from "./base64.ts"
 import { BatchLine } from "./BatchApi.ts"
 
 /** A write, and the stamp that its line says. */
@@ -51,7 +51,7 @@ const usualLine = (json: unknown): Line | undefined => {
 }
 
 const bytesOf = (value: unknown): Uint8Array | undefined =>
-  typeof value === "string" ? Result.getOrUndefined(Base64.decode(value)) : undefined
+  typeof value === "string" ? Base64.decode(value) : undefined
 
 const wellFormed = (text: unknown): string | undefined =>
   typeof text === "string" && text.isWellFormed() ? text : undefined

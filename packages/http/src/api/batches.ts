@@ -2,14 +2,15 @@
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
 import type { ClientSession, Entry, QuorumError, QuorumWriter, Receipt, StampToken } from "@quorum/core"
-import { Cause, Effect, Exit, Option, Result, Stream } from "effect"
+import { JsonBounds } from "@quorum/core/adapter"
+import { Cause, Deferred, Effect, Exit, Option, Result, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import * as Answers from "./answers.ts"
 import { maxLineBytes } from "./BatchApi.ts"
 import { InvalidRequest } from "./ApiErrors.ts"
 import { invalid, lineOf } from "./batchLines.ts"
-import * as JsonBounds from "./JsonBounds.ts"
+import { inTurns } from "./pieces.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
 const concurrency = 4
@@ -43,7 +44,8 @@ export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
     return body.pipe(
       Stream.flatMap((bytes): Stream.Stream<Uint8Array, InvalidRequest> => {
         const excess = count(bytes)
-        if (excess === undefined) return Stream.succeed(bytes)
+        // Others have their turn while what came at once is looked at.
+        if (excess === undefined) return Stream.fromEffect(Effect.as(Effect.yieldNow, bytes))
         const { detail, lineAt } = excess
         const end = invalid(`this line is too much to be taken apart: ${detail}; send such a value as text`)
         return Stream.concat(Stream.succeed(bytes.subarray(0, lineAt)), Stream.fail(end))
@@ -67,16 +69,27 @@ export const each = (
   session: Session
 ): Stream.Stream<string> => {
   let count = 0
+  /** Later lines come after earlier ones, whose turn it may not be yet. */
+  let last: Effect.Effect<void> = Effect.void
   return lines.pipe(
     Stream.chunks,
-    Stream.mapEffect((chunk) => commitEach(chunk, commit, report), { concurrency }),
+    Stream.mapEffect(
+      (chunk) => {
+        const taken = Deferred.makeUnsafe<void>()
+        const before = last
+        last = Deferred.await(taken)
+        return commitEach(chunk, commit, report, before, () => Deferred.doneUnsafe(taken, Exit.void))
+      },
+      { concurrency }
+    ),
     Stream.mapEffect((outcomes) =>
       Effect.map(session(outcomes), (after) => {
         const first = count + 1
         count += outcomes.length
-        return Answers.textOf(first, outcomes, after)
+        return Answers.textsOf(first, outcomes, after)
       })
     ),
+    Stream.flatMap(inTurns),
     Stream.catch((cause) => Stream.suspend(() => Stream.succeed(Answers.lineOf(count + 1, Result.fail(endOf(cause))))))
   )
 }
@@ -108,42 +121,71 @@ export const atomic = (
   )
   return Stream.fromEffect(
     Effect.flatMap(Effect.result(Effect.flatMap(writes, (all) => commit(all, stamp))), (outcome) =>
-      Effect.map(session([outcome]), (after) => Answers.textOf(Math.max(1, count), [outcome], after))
+      Effect.map(session([outcome]), (after) => Answers.textsOf(Math.max(1, count), [outcome], after))
     )
-  )
+  ).pipe(Stream.flatMap(inTurns))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Commits lines, and answers when all have their answers. One fiber waits for them; interrupted, it ends their waiting. */
+/** How long lines are taken one after the other before others have their turn, in milliseconds. */
+const turnMillis = 5
+
+/**
+ * Commits lines, once those before are taken, and answers when all have their answers. One fiber waits for them;
+ * interrupted, it ends their waiting. Very many short lines, or few long ones, take a while only to be looked at, so others
+ * have their turn among them.
+ */
 const commitEach = (
   lines: ReadonlyArray<unknown>,
   commit: CommitUnsafe,
-  report: Report
+  report: Report,
+  before: Effect.Effect<void>,
+  onTaken: () => void
 ): Effect.Effect<ReadonlyArray<Answers.Outcome>> =>
-  Effect.callback((resume) => {
+  Effect.clockWith((clock) => {
     const outcomes: Array<Answers.Outcome> = []
     const errors: Array<LineError> = []
     const endings: Array<() => void> = []
+    const all = Deferred.makeUnsafe<void>()
     let left = lines.length
     const answer = (i: number, outcome: Answers.Outcome): void => {
       outcomes[i] = outcome
-      if (--left === 0) resume(Effect.as(Effect.forEach(errors, report, { discard: true }), outcomes))
+      if (--left === 0) Deferred.doneUnsafe(all, Exit.void)
     }
-    lines.forEach((json, i) => {
+    const take = (json: unknown, i: number): void => {
       const read = lineOf(json)
       if (Result.isFailure(read)) return answer(i, Result.fail(read.failure))
       const { stamp, write } = read.success
       const ending = commit(write, stamp, (outcome) => {
         if (Exit.isSuccess(outcome)) return answer(i, Result.succeed(outcome.value))
         const error = Option.getOrUndefined(Exit.findErrorOption(outcome))
-        if (error === undefined) return resume(Effect.die(Cause.squash(outcome.cause)))
+        if (error === undefined) return void Deferred.doneUnsafe(all, Exit.die(Cause.squash(outcome.cause)))
         errors.push(error)
         answer(i, Result.fail(error))
       })
       endings.push(ending)
+    }
+    const taken = Effect.gen(function* () {
+      yield* before
+      // To parse a long line took a turn.
+      yield* Effect.yieldNow
+      let until = clock.currentTimeMillisUnsafe() + turnMillis
+      for (const [i, json] of lines.entries()) {
+        if (clock.currentTimeMillisUnsafe() > until) {
+          yield* Effect.yieldNow
+          until = clock.currentTimeMillisUnsafe() + turnMillis
+        }
+        take(json, i)
+      }
+      onTaken()
     })
-    return Effect.sync(() => endings.forEach((end) => end()))
+    return taken.pipe(
+      Effect.andThen(Deferred.await(all)),
+      Effect.andThen(Effect.suspend(() => Effect.forEach(errors, report, { discard: true }))),
+      Effect.as(outcomes),
+      Effect.onInterrupt(() => Effect.sync(() => endings.forEach((end) => end())))
+    )
   })
 
 /** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */

@@ -2,10 +2,10 @@
  * The bodies of requests, and no more of them than is wanted.
  */
 import { QuorumError } from "@quorum/core"
+import { JsonBounds } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Schema } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
-import * as JsonBounds from "./JsonBounds.ts"
 
 /** Reads the value of a put, and no more of it than a value may be (law L42). */
 export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {

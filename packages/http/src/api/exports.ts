@@ -8,7 +8,8 @@ import { HttpServerResponse } from "effect/http"
 import type { InvalidRequest } from "./ApiErrors.ts"
 import { namingParameter } from "./commits.ts"
 import { lines } from "./feeds.ts"
-import { fieldsOf } from "./lines.ts"
+import { fieldsOf, keyFields } from "./lines.ts"
+import { inTurns } from "./pieces.ts"
 import { problemOf } from "./ProblemTable.ts"
 
 /** Which records are meant, and how many at most. */
@@ -38,7 +39,7 @@ export const answer = Effect.fnUntraced(function* (
   )
   return HttpServerResponse.stream(
     Stream.concat(Stream.succeed(first), rest).pipe(
-      Stream.map(textOf),
+      Stream.flatMap((page) => inTurns(textsOf(page))),
       Stream.catch((error) => Stream.succeed(lineOf({ problem: problemOf(error).problem }))),
       Stream.encodeText
     ),
@@ -66,11 +67,12 @@ const placeAfter = ({ damaged, next, records }: Records.Page, left: number): Opt
 const lineOf = (line: object): string => `${JSON.stringify(line)}\n`
 
 /** Its records, then what belongs among them and is missing; what may be missing anywhere with the last page. */
-const textOf = ({ damaged, next, records, unreadable }: Records.Page): string =>
-  [
-    ...records.map(({ contentType, key, namespace, value }) =>
-      lineOf({ namespace, key, ...fieldsOf(value, contentType) })
-    ),
-    ...damaged.map((record) => lineOf({ damaged: record })),
-    ...(Option.isNone(next) ? unreadable.map((range) => lineOf({ unreadable: range })) : [])
-  ].join("")
+function* textsOf({ damaged, next, records, unreadable }: Records.Page): Generator<string, void> {
+  for (const { contentType, key, namespace, value } of records) {
+    yield `{${keyFields(namespace, key)},`
+    yield* fieldsOf(value, contentType)
+    yield "}\n"
+  }
+  for (const record of damaged) yield lineOf({ damaged: record })
+  if (Option.isNone(next)) for (const range of unreadable) yield lineOf({ unreadable: range })
+}

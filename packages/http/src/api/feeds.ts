@@ -5,14 +5,15 @@ import { Changes } from "@quorum/core"
 import { Duration, Schema } from "effect"
 import { Sse } from "effect/encoding"
 import { eventStream } from "./ChangesApi.ts"
-import { fieldsOf } from "./lines.ts"
+import { fieldsOf, keyFields } from "./lines.ts"
 
 /** How a feed travels. */
 export interface Format {
   readonly contentType: string
   /** What comes before all pages. */
   readonly opening: string
-  readonly page: (page: Changes.Page) => string
+  /** For `inTurns`: a page may be mebibytes. */
+  readonly page: (page: Changes.Page) => Iterable<string>
   /** Why there is no further page. */
   readonly end: (problem: object) => string
 }
@@ -42,30 +43,29 @@ const accepts = (accept: string, ...types: ReadonlyArray<string>): boolean =>
 const textOf = Schema.encodeSync(Changes.Position)
 
 /** A change as a line says it, with the position after it where it is the last of its page. */
-const lineOf = ({ clock, contentType, deleted, key, namespace, tie, value, writeId }: Changes.Change) => ({
-  namespace,
-  key,
-  ...(deleted ? { delete: true } : fieldsOf(value, contentType)),
-  writeId,
-  clock,
-  tie
-})
+function* lineOf(
+  { clock, contentType, deleted, key, namespace, tie, value, writeId }: Changes.Change,
+  position?: string
+): Generator<string, void> {
+  yield `{${keyFields(namespace, key)},`
+  if (deleted) yield '"delete":true'
+  else yield* fieldsOf(value, contentType)
+  yield `,${JSON.stringify({ writeId, clock, tie, ...(position === undefined ? {} : { position }) }).slice(1)}`
+}
 
 const ndjson: Format = {
   contentType: lines,
   opening: "",
-  page: ({ changes, position }) => {
-    const end = { position: textOf(position) }
-    const all = changes.map((change, i) =>
-      JSON.stringify(i === changes.length - 1 ? { ...lineOf(change), ...end } : lineOf(change))
-    )
-    return `${(all.length === 0 ? [JSON.stringify(end)] : all).join("\n")}\n`
+  *page({ changes, position }) {
+    const end = textOf(position)
+    for (const [i, change] of changes.entries()) {
+      yield* lineOf(change, i === changes.length - 1 ? end : undefined)
+      yield "\n"
+    }
+    if (changes.length === 0) yield `${JSON.stringify({ position: end })}\n`
   },
   end: (problem) => `${JSON.stringify({ problem })}\n`
 }
-
-const event = (data: object, id: string | undefined, name = "message") =>
-  Sse.encoder.write({ _tag: "Event", event: name, id, data: JSON.stringify(data) })
 
 /** How long a browser waits before it goes on after a break. */
 const retry = Sse.encoder.write(new Sse.Retry({ duration: Duration.seconds(1), lastEventId: undefined }))
@@ -73,11 +73,16 @@ const retry = Sse.encoder.write(new Sse.Retry({ duration: Duration.seconds(1), l
 const events: Format = {
   contentType: eventStream,
   opening: retry,
-  page: ({ changes, position }) => {
+  *page({ changes, position }) {
     const id = textOf(position)
     // Without data it is no event: a sign of life, and the id to go on from.
-    if (changes.length === 0) return `:\nid: ${id}\n\n`
-    return changes.map((change, i) => event(lineOf(change), i === changes.length - 1 ? id : undefined)).join("")
+    if (changes.length === 0) yield `:\nid: ${id}\n\n`
+    for (const [i, change] of changes.entries()) {
+      // JSON has no line breaks, so its texts are one line of data.
+      yield i === changes.length - 1 ? `id: ${id}\ndata: ` : "data: "
+      yield* lineOf(change)
+      yield "\n\n"
+    }
   },
-  end: (problem) => event(problem, undefined, "problem")
+  end: (problem) => Sse.encoder.write({ _tag: "Event", event: "problem", id: undefined, data: JSON.stringify(problem) })
 }

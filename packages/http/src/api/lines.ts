@@ -3,24 +3,29 @@
  * same bytes of the same type. Pure.
  */
 
-import { Base64 } from "effect/encoding"
-import * as JsonBounds from "./JsonBounds.ts"
+import { JsonBounds } from "@quorum/core/adapter"
+import * as Base64 from "./base64.ts"
+import { largeBytes } from "./pieces.ts"
 
-/** How a line says a value: one of three fields, and its type if it has one. */
-export interface ValueFields {
-  readonly json?: unknown
-  readonly text?: string
-  readonly value?: string
-  readonly contentType?: string
-}
+/** The fields of JSON that name a record. */
+export const keyFields = (namespace: string, key: string): string =>
+  `"namespace":${JSON.stringify(namespace)},"key":${JSON.stringify(key)}`
 
-/** JSON as JSON where nothing is lost by it and a batch would take it, text by its type as text, and what else there is in base64. */
-export const fieldsOf = (value: Uint8Array, contentType: string | undefined): ValueFields => {
-  if (contentType === undefined) return { value: Base64.encode(value) }
+/** The field of JSON that is a value in base64. */
+export const bytesField = (value: Uint8Array): string => `"value":"${Base64.encode(value)}"`
+
+/**
+ * How a line says a value, as fields of JSON: JSON as `json` where nothing is lost by it and a batch would take it, text by
+ * its type as `text`, and what else there is in base64 as `value`; and its type if it has one. For {@link inTurns}: a large
+ * value has empty texts where others may have their turn.
+ */
+export function* fieldsOf(value: Uint8Array, contentType: string | undefined): Generator<string, void> {
+  if (contentType === undefined) return yield bytesField(value)
   const text = isText.test(contentType) || isJson.test(contentType) ? textOf(value) : undefined
-  if (text === undefined) return { value: Base64.encode(value), contentType }
-  const json = isJson.test(contentType) && JsonBounds.excessOf(value) === undefined ? jsonOf(text) : undefined
-  return json === undefined ? { text, contentType } : { json, contentType }
+  if (text === undefined) yield bytesField(value)
+  else if (isJson.test(contentType) && (yield* isSpelledAsUsual(value, text))) yield `"json":${text}`
+  else yield `"text":${JSON.stringify(text)}`
+  yield `,"contentType":${JSON.stringify(contentType)}`
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -39,12 +44,16 @@ const textOf = (value: Uint8Array): string | undefined => {
   }
 }
 
-/** What the text means, where it is spelled as it would be spelled from that: spaces, and numbers without end, are not. */
-const jsonOf = (text: string): unknown => {
+/** Whether a text is JSON, and spelled as it would be spelled from what it means: spaces, and numbers without end, are not. */
+function* isSpelledAsUsual(value: Uint8Array, text: string): Generator<string, boolean> {
+  const turn = value.length > largeBytes ? [""] : []
+  if (JsonBounds.excessOf(value) !== undefined) return false
+  yield* turn
   try {
     const json: unknown = JSON.parse(text)
-    return JSON.stringify(json) === text ? json : undefined
+    yield* turn
+    return JSON.stringify(json) === text
   } catch {
-    return undefined
+    return false
   }
 }

@@ -11,7 +11,7 @@ import {
   ReplicaSet,
   ReplicaStatus
 } from "@quorum/core"
-import { PeerProtocol, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { PeerProtocol, RecordIndex, ReplicaStore, ServerLimits, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Exit, Layer, Logger, Result, Schedule, Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Http from "node:http"
@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, def
     const options = { ...defaults, ...overrides }
     const scope = yield* Scope.make()
     let connections = 0
-    const createServer = () => Http.createServer().on("connection", () => connections++)
+    const createServer = () => ServerLimits.limit(Http.createServer().on("connection", () => connections++))
     const urls = { ...Object.fromEntries(ids.map((each) => [each, urlOf(each)])), ...options.peers }
     const n = ids.length
     const layer = HttpReplicaServer.layer(options.server).pipe(

@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import type * as LogId from "../../identity/LogId.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
+import * as JsonBounds from "../../log/JsonBounds.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 import { maxTraces } from "../../events/Tracing.ts"
 import { begin, type Reader, type Writer } from "./FrameBytes.ts"
@@ -32,7 +33,7 @@ export const json = <A, I>(kind: number, schema: Schema.Codec<A, I>): FrameCodec
       writer.tail(body)
       return writer.bytes
     },
-    decode: (_, reader) => decode(text.decode(reader.rest()))
+    decode: (_, reader) => decode(jsonText(reader.rest()))
   }
 }
 
@@ -114,7 +115,7 @@ export const readAnswer = (kind: number): FrameCodec<PeerProtocol.ReadAnswer> =>
   },
   decode: (_, reader) => {
     const json = reader.raw(reader.uint32())
-    return { head: decodeReadHead(text.decode(json)), value: reader.rest() }
+    return { head: decodeReadHead(jsonText(json)), value: reader.rest() }
   }
 })
 
@@ -184,6 +185,18 @@ export const probed = (kind: number): FrameCodec<PeerProtocol.Probed> => ({
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** The most bytes of JSON in a frame. The names of a key take up to six bytes a byte there. */
+const maxJsonBytes = 512 * 1024
+
+/** JSON as text, where it does not hold the event loop to take it apart, whoever sent it. */
+const jsonText = (bytes: Uint8Array): string => {
+  if (bytes.length > maxJsonBytes)
+    throw new Error(`${bytes.length} bytes are JSON, of which there are ${maxJsonBytes} at most`)
+  const excess = JsonBounds.excessOf(bytes)
+  if (excess !== undefined) throw new Error(`its JSON is too much to be taken apart: ${excess}`)
+  return text.decode(bytes)
+}
 
 const readHead = Schema.fromJsonString(Schema.toCodecJson(PeerProtocol.ReadHead))
 const encodeReadHead = Schema.encodeSync(readHead)

@@ -1,6 +1,6 @@
 /** How much JSON is taken apart: each bound on both sides of its edge, wherever the bytes are cut. */
 import { assert, describe, it } from "@effect/vitest"
-import * as JsonBounds from "../src/api/JsonBounds.ts"
+import * as JsonBounds from "../src/log/JsonBounds.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const excessOf = (text: string) => JsonBounds.excessOf(bytes(text))

@@ -18,17 +18,23 @@ export interface Excess {
   readonly lineAt: number
 }
 
-/** Counts what comes, piece by piece. A line ends what was begun: none is within a text. */
-export const counter = (): ((bytes: Uint8Array) => Excess | undefined) => {
+/**
+ * Counts what comes, piece by piece. Of lines, each is JSON of its own, and ends what was begun: no text has one in it.
+ */
+export const counter = (ofLines = true): ((bytes: Uint8Array) => Excess | undefined) => {
   let depth = 0
   let parts = 0
   let isText = false
   let isEscaped = false
   return (bytes) => {
+    const end = bytes.length
     let lineAt = 0
-    for (let i = 0; i < bytes.length; i++) {
+    for (let i = 0; i < end; i++) {
+      const skipped = isText ? inText : outside
+      if (!isEscaped) while (i < end && skipped[bytes[i]!] === 1) i++
+      if (i === end) break
       const byte = bytes[i]!
-      if (byte === lineFeed) {
+      if (byte === lineFeed && ofLines) {
         lineAt = i + 1
         depth = parts = 0
         isText = isEscaped = false
@@ -51,16 +57,11 @@ export const counter = (): ((bytes: Uint8Array) => Excess | undefined) => {
 }
 
 /** What is too much in JSON that may have any number of lines, or nothing. */
-export const excessOf = (bytes: Uint8Array): string | undefined => {
-  const count = counter()
-  // Lines between its parts end nothing.
-  return count(bytes.includes(lineFeed) ? bytes.map((byte) => (byte === lineFeed ? space : byte)) : bytes)?.detail
-}
+export const excessOf = (bytes: Uint8Array): string | undefined => counter(false)(bytes)?.detail
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 const lineFeed = 0x0a
-const space = 0x20
 const quote = 0x22
 const comma = 0x2c
 const colon = 0x3a
@@ -72,3 +73,12 @@ const closeBrace = 0x7d
 
 const tooDeep = `it is nested deeper than ${maxDepth} levels`
 const tooMany = `it has more than ${maxParts} parts (brackets, commas and colons)`
+
+/** The bytes that say nothing about how JSON is built: most of what is long, and passed over in a loop of its own. */
+const allBut = (...bytes: ReadonlyArray<number>): Uint8Array => {
+  const others = new Uint8Array(256).fill(1)
+  for (const byte of bytes) others[byte] = 0
+  return others
+}
+const inText = allBut(lineFeed, quote, backslash)
+const outside = allBut(lineFeed, quote, comma, colon, openBracket, closeBracket, openBrace, closeBrace)
