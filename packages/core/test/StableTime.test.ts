@@ -150,6 +150,26 @@ describe("a floor", () => {
   )
 
   it.effect(
+    "that a replica gave, and knows nothing of because its store was put back, holds for what it writes all the same",
+    () =>
+      Effect.gen(function* () {
+        const { a, c, cluster, replicas } = yield* Cluster.running("abc", 2)
+        yield* TestClock.adjust(60_000)
+        yield* during(a.writer.commit(put("1"), { w: "all" }), 100)
+        const before = yield* cluster.storeOf("c")
+        for (const { logs } of replicas) yield* logs.raiseFloor(at(30_000))
+        yield* c.stop
+        // It lacks nothing that was written, so nothing else tells that it was put back.
+        yield* before.setNotes({ floor: "" })
+        const again = yield* cluster.start("c")
+        assert.deepStrictEqual(again.logs.floor(), HybridLogicalClock.zero)
+        yield* during(failure(again.writer.commit(put("early"), { stamp: stampAt(29_000) }), "TooOldToKnow"), 5000)
+        assert.isTrue(again.membership.isVoting())
+        assert.deepStrictEqual(again.logs.floor(), at(30_000))
+      })
+  )
+
+  it.effect(
     "of less of a log than was committed again does not count, nor one of a log of which something is left",
     () =>
       Effect.gen(function* () {

@@ -12,7 +12,7 @@ import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import type * as DamagedRange from "../log/DamagedRange.ts"
-import { zero } from "../log/HybridLogicalClock.ts"
+import { compare, zero } from "../log/HybridLogicalClock.ts"
 import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
@@ -129,6 +129,8 @@ export const make = Effect.gen(function* () {
   const duplicates = new Set<ReplicaId>()
   let stopped: string | undefined
   let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
+  /** Whose floor this run has begun with: see `meet`. */
+  const floorsOf = new Set<ReplicaId>()
   /** How often this run has taken another life above one that was said to be its own. */
   let outlived = 0
   const renewal = Latch.makeUnsafe()
@@ -268,6 +270,17 @@ export const make = Effect.gen(function* () {
     for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })
   }
 
+  /**
+   * Takes up the floor of a member once in a run: whoever rests on one that this replica gave and does not know any more,
+   * because its store was put back as it was before, rests on one of each other member too (see `Floors`).
+   */
+  const beginWith = ({ floor, replica }: Pick<Said, "floor" | "replica">) =>
+    Effect.suspend(() => {
+      if (floor === undefined || floorsOf.has(replica)) return Effect.void
+      const raised = compare(floor.clock, logs.floor()) > 0 ? logs.raiseFloor(floor.clock) : Effect.void
+      return Effect.map(raised, () => void floorsOf.add(replica))
+    })
+
   const learn = (heard: Life.Lives) =>
     Effect.suspend(() => {
       if (Life.merge(lives, heard, peerIds) === lives) return Effect.void
@@ -372,6 +385,7 @@ export const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const { incarnation, members, replica, run, startedAt, starts, vector } = said
         yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
+        yield* beginWith(said)
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* outlive(newest)
         // What was acked in another life is not what this one is asked for.
