@@ -299,6 +299,54 @@ describe("the promises that a run is looked at for", () => {
     )
   })
 
+  it("RecoveringDoesNotVote is broken by who was put back, votes, and has heard who counted it for what it lacks", () => {
+    const scene = running()
+    const { a, logOf, one, second: writeId, world } = scene
+    const [first, other] = world.machines as [Machines.Machine, Machines.Machine]
+    Machines.start(world.setting, other)
+    says(scene, "push", ackOf(scene, {}))
+    const policy = Result.getOrThrow(QuorumPolicy.majority(3))
+    const acked = [{ replica: first.id, afterMillis: 1, how: "push" as const }]
+    const { clock, tie } = stampless()
+    const receipt = { writeId, clock, tie, policy, acked, missing: {}, durationMillis: 1 }
+    watching.onReceipt(world, receipt, one.askedAt, other.process!.owner)
+    const content = Disk.copyOf(a)
+    content.logs.delete(logOf(1))
+    Object.assign(first.disk, { content, putBack: content.incarnation, openedAt: 0 })
+    const heardOf = (incarnation: LogId.Incarnation) => {
+      const { id: from } = first
+      const { id: to } = other
+      const said = { voting: true, vector: [], clock: { wallTime: epochMillis, logical: 0 } }
+      const request = { ...said, incarnation: logOf(1), members: { [from]: { incarnation } } }
+      watching.onPassing(world, { by: other.process!.owner, from: to, to: from, name: "hello", request })
+      const answer = { ...said, incarnation: content.incarnation, members: {}, session: "s" }
+      watching.onPassing(world, { by: first.process!.owner, from, to, name: "hello", request, answer })
+    }
+    // One that does not know this life of it can tell it nothing.
+    heardOf(LogId.incarnationAfterBoot(content.incarnation, 0))
+    assert.deepStrictEqual(world.violations, [])
+    heardOf(content.incarnation)
+    assert.deepStrictEqual(
+      world.violations.map(({ law }) => law),
+      ["RecoveringDoesNotVote"]
+    )
+  })
+
+  it("OneEntryPerPlace is not broken where the place was that of a write which only a disk held that was put back", () => {
+    const scene = sound()
+    const { a, all, append, committed, logOf, world } = scene
+    const machine = world.machines[0]!
+    const before = Disk.copyOf(a)
+    committed("k1", "v2", append(0, put("k1", "v2"), 3000, [a]), { w: 1 })
+    const retired = { machine, content: Disk.copyOf(a), at: 0 }
+    a.logs.set(logOf(0), [...before.logs.get(logOf(0))!])
+    committed("k1", "v3", append(0, put("k1", "v3"), 4000, all))
+    world.retired.push({ ...retired, isForgotten: true })
+    assert.deepStrictEqual(found("OneEntryPerPlace", scene), [])
+    world.retired.push(retired)
+    assert.lengthOf(found("OneEntryPerPlace", scene), 1)
+  })
+
   it("NoPhantomAck is broken by a verification that finds a copy where there is none", () => {
     const { append, b, world } = sound()
     const writeId = append(0, put("k1", "v"), 3000, [b])

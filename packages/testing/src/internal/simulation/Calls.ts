@@ -28,7 +28,9 @@ export const call = <E extends Failed>(
   askedAt: number
 ): Effect.Effect<Outcome> => {
   const asked = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) =>
-    Effect.tap(ask(writer), (receipt) => Effect.sync(() => watching.onReceipt(world, receipt, askedAt)))
+    Effect.tap(ask(writer), (receipt) =>
+      Effect.sync(() => watching.onReceipt(world, receipt, askedAt, world.machine(at).process?.owner))
+    )
   )
   return Effect.map(Effect.result(Effect.timeoutOption(world.at(at, asked), patienceMillis)), (result): Outcome => {
     if (Result.isFailure(result)) return { _tag: "Failure", error: result.failure }

@@ -204,9 +204,12 @@ export const cut = (content: Content, log: LogId.LogId, after?: number): Waterma
 export const isFlipped = ({ flipped }: Content, log: LogId.LogId, seq: number): boolean =>
   flipped.size > 0 && flipped.get(log)?.has(seq) === true
 
+/** Whether a disk was put back as it had been, and its replica goes on as if it had not. */
+export const goesOnAsBefore = ({ content: { incarnation }, putBack }: Disk): boolean =>
+  putBack !== undefined && (incarnation === putBack || LogId.goesOn(putBack, incarnation))
+
 /** Whether a disk is older than what it held, and its replica cannot have learned that yet: it was opened a moment ago. */
-export const isUnaware = ({ content: { incarnation }, openedAt, putBack }: Disk, now: number): boolean =>
-  putBack !== undefined && now < openedAt + 3000 && (incarnation === putBack || LogId.goesOn(putBack, incarnation))
+export const isUnaware = (disk: Disk, now: number): boolean => now < disk.openedAt + 3000 && goesOnAsBefore(disk)
 
 /** The bytes of what is held durably. */
 export const bytesOf = ({ logs }: Content): number => {

@@ -56,11 +56,11 @@ export const emptyDisk = ({ boot, disk, situation }: Machines.Machine): Disk.Dis
 
 /** Does something to a machine now, or right after its next ack: what was said with that is worth most then. */
 export const onAny =
-  (act: (machine: Machines.Machine) => Fault): Fault =>
+  (act: (machine: Machines.Machine) => Fault, chanceNow = 0.6): Fault =>
   (world, dice, options) => {
     const { afterAck, outside, timeline } = world
     const machine = dice.pick(world.machines)
-    if (dice.chance(0.6)) return act(machine)(world, dice, options)
+    if (dice.chance(chanceNow)) return act(machine)(world, dice, options)
     afterAck.set(machine.id, () => {
       const undo = act(machine)(world, dice, options)
       if (undo === undefined) return
@@ -74,34 +74,52 @@ export const onAny =
 export const loseDisk = (
   name: string,
   next: (machine: Machines.Machine, dice: Dice, world: World) => Disk.Disk | undefined,
-  millis: (dice: Dice) => number = downMillis
+  millis: (dice: Dice) => number = downMillis,
+  chanceNow?: number
 ): Fault =>
-  onAny((machine) => (world, dice, options) => {
-    const disk = isDiskSpare(world, machine, options) ? next(machine, dice, world) : undefined
-    if (disk === undefined) return undefined
-    replaceDisk(world, machine, disk)
-    world.happened(name)
-    return { what: `${name}: ${machine.id}`, millis: millis(dice), end: startAgain(world, machine) }
-  })
+  onAny(
+    (machine) => (world, dice, options) => {
+      const disk = isDiskSpare(world, machine, options) ? next(machine, dice, world) : undefined
+      if (disk === undefined) return undefined
+      replaceDisk(world, machine, disk)
+      world.happened(name)
+      return { what: `${name}: ${machine.id}`, millis: millis(dice), end: startAgain(world, machine) }
+    },
+    chanceNow
+  )
 
 /**
  * A disk as it was a while ago, in its place. What its replica acked since is remembered by the owners of the logs alone
  * for about a heartbeat: of those none may have lost its disk too. Who acks what a member has forgotten looks like one
- * that is behind, so nothing can give it away.
+ * that is behind, so nothing can give it away. Most often it is as it was right before an ack, so that nothing else tells;
+ * as often as not the machine is away for so long that the others take it in again at once; and as a rule the disk is slow
+ * then, as a volume is that is read from a snapshot, so that what it lacks comes late.
  */
-export const putBack: Fault = loseDisk("put_back", (machine, dice, world) => {
-  const { copies, disk } = machine
-  const fitting = copies.filter(({ place }) => place === disk.place)
-  if (fitting.length === 0) return undefined
-  // As often as not the machine boots meanwhile.
-  const isBooted = dice.chance(0.5)
-  const content = Disk.copyOf(dice.pick(fitting))
-  const owners = ownersOfMore(disk.content, content)
-  if (world.machines.some((other) => other !== machine && owners.includes(other.id) && isUnsure(world, other)))
-    return undefined
-  if (isBooted) machine.boot++
-  return Object.assign(Disk.holding(content, disk.place), { putBack: content.incarnation })
-})
+export const putBack: Fault = loseDisk(
+  "put_back",
+  (machine, dice, world) => {
+    const { copies, disk } = machine
+    const fitting = copies.filter(({ place }) => place === disk.place)
+    const [newest] = fitting.slice(-1)
+    if (newest === undefined) return undefined
+    // As often as not the machine boots meanwhile.
+    const isBooted = dice.chance(0.5)
+    const content = Disk.copyOf(dice.chance(0.7) ? newest : dice.pick(fitting))
+    const owners = logsOfMore(disk.content, content).map(LogId.owner)
+    if (world.machines.some((other) => other !== machine && owners.includes(other.id) && isUnsure(world, other)))
+      return undefined
+    if (isBooted) machine.boot++
+    const back = Object.assign(Disk.holding(content, disk.place), { putBack: content.incarnation })
+    if (dice.chance(0.7)) {
+      const until = world.timeline.now() + forgottenMillis + dice.wait(2000)
+      back.slowMillis = dice.pick([20, 100, 300])
+      world.timeline.at(world.outside, until, () => (back.slowMillis = 0))
+    }
+    return back
+  },
+  (dice) => (dice.chance(0.5) ? forgottenMillis : downMillis(dice)),
+  0.3
+)
 
 /** A copy of a replica's disk is started beside it; after a while one of the two is stopped for good. */
 export const clone: Fault = (world, dice, options) => {
@@ -246,20 +264,26 @@ const isUnsure = (world: World, machine: Machines.Machine): boolean =>
 const isBehindItself = (world: World, machine: Machines.Machine): boolean =>
   Disk.isUnaware(machine.disk, world.timeline.now()) || forgotten(world, machine).size > 0
 
-/** The owners of the logs of which a disk that was put back lacks what it held before, and goes on as if it did not. */
-const forgotten = ({ retired }: World, machine: Machines.Machine): ReadonlySet<ReplicaId.ReplicaId> => {
-  const { content, putBack } = machine.disk
-  const goesOn =
-    putBack === content.incarnation || (putBack !== undefined && LogId.goesOn(putBack, content.incarnation))
-  const before = goesOn ? retired.filter((each) => each.machine === machine) : []
-  return new Set(before.flatMap((each) => ownersOfMore(each.content, content)))
+/**
+ * The owners of the logs of which a disk that was put back lacks what it held before, and goes on as if it did not. What
+ * nobody else holds it was not counted for on a majority, and nobody will ever bring it.
+ */
+const forgotten = ({ machines, retired }: World, machine: Machines.Machine): ReadonlySet<ReplicaId.ReplicaId> => {
+  const { content } = machine.disk
+  const before = Disk.goesOnAsBefore(machine.disk) ? retired.filter((each) => each.machine === machine) : []
+  const others = machines.filter((other) => other !== machine)
+  return new Set(
+    before.flatMap((each) =>
+      logsOfMore(each.content, content)
+        .filter((log) => others.some(({ disk }) => Disk.headOf(disk.content, log).seq > Disk.headOf(content, log).seq))
+        .map(LogId.owner)
+    )
+  )
 }
 
-/** The owners of the logs of which the first of two disks holds more. */
-const ownersOfMore = (first: Disk.Content, second: Disk.Content): ReadonlyArray<ReplicaId.ReplicaId> =>
-  Array.from(first.logs.keys())
-    .filter((log) => Disk.headOf(first, log).seq > Disk.headOf(second, log).seq)
-    .map(LogId.owner)
+/** The logs of which the first of two disks holds more. */
+const logsOfMore = (first: Disk.Content, second: Disk.Content): ReadonlyArray<LogId.LogId> =>
+  Array.from(first.logs.keys()).filter((log) => Disk.headOf(first, log).seq > Disk.headOf(second, log).seq)
 
 /** Whether another replica's disk was put back, and lacks what only this one may remember that it acked. */
 const isAloneToRemember = (world: World, machine: Machines.Machine): boolean =>

@@ -4,7 +4,7 @@
 import { type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
 import { type Context, Effect, type Exit, Schema } from "effect"
 import * as Dice from "./Dice.ts"
-import type * as Disk from "./Disk.ts"
+import * as Disk from "./Disk.ts"
 import * as MachineClock from "./MachineClock.ts"
 import * as Machines from "./Machines.ts"
 import * as Network from "./Network.ts"
@@ -124,6 +124,11 @@ export const make = (options: Options): World => {
     asFrames: networkDice.chance(0.15),
     onPassing: (message) => {
       options.onPassing(world, message)
+      // As it was before that ack, it may be put back.
+      if (message.name === "push" && message.answer === undefined && world.afterAck.has(message.to)) {
+        const { copies, disk } = world.machine(message.to)
+        copies.push(Disk.copyOf(disk.content))
+      }
       const next = message.name === "push" && message.answer !== undefined && world.afterAck.get(message.from)
       if (!next) return
       world.afterAck.delete(message.from)

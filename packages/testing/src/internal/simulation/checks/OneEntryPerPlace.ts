@@ -3,7 +3,13 @@ import { WriteId } from "@quorum/core"
 import type { Evidence } from "../Evidence.ts"
 import * as History from "../History.ts"
 
-export const check = ({ all, history }: Evidence): ReadonlyArray<string> => {
+export const check = ({ all, history, holdings, lost }: Evidence): ReadonlyArray<string> => {
+  const disks = [
+    ...holdings.values(),
+    ...lost.flatMap(({ holding, isForgotten }) => (isForgotten === true ? [] : [holding]))
+  ]
+  // What only a disk held that was put back as it had been before, nobody can know of: its place is free for all.
+  const isKnown = (writeId: WriteId.WriteId): boolean => disks.some((holding) => holding.has(writeId))
   const places = new Map<string, History.Operation>()
   return history.operations.flatMap((operation) => {
     const { id, key, kind, value, writeId } = operation
@@ -11,7 +17,7 @@ export const check = ({ all, history }: Evidence): ReadonlyArray<string> => {
     const { log, seq } = WriteId.place(writeId)
     const before = places.get(`${log}:${seq}`)
     places.set(`${log}:${seq}`, operation)
-    if (before !== undefined && before.batch !== operation.batch)
+    if (before !== undefined && before.batch !== operation.batch && isKnown(before.writeId!) && isKnown(writeId))
       return [`operations ${before.id} and ${id} were both given ${log}:${seq}`]
     const record = all.get(writeId)?.entry.records.find((each) => each.key === key)
     if (record === undefined) return []

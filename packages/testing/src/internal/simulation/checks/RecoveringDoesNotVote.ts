@@ -7,6 +7,7 @@
 import { LogId, type Receipt, type ReplicaId, WriteId } from "@quorum/core"
 import type { DamagedRange, PeerProtocol } from "@quorum/core/adapter"
 import * as Disk from "../Disk.ts"
+import * as Heard from "../Heard.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
 import type { Passing } from "../Network.ts"
 import type { Owner } from "../Timeline.ts"
@@ -16,17 +17,25 @@ import { holds } from "./NoPhantomAck.ts"
 
 /** What is known of one replica. */
 interface Known {
-  /** The writes that it was counted for, on a majority. */
-  readonly counted: Set<WriteId.WriteId>
+  /** The writes that it was counted for, on a majority, and who has counted it for them because it had acked them. */
+  readonly counted: Map<WriteId.WriteId, ReadonlySet<Counting>>
   /** How far it has said, as one that votes, that it holds each log. */
   readonly said: Map<LogId.LogId, number>
   /** The disk that was found to hold all that it was counted for: that stays so. */
   sure: Disk.Content | undefined
 }
 
+/** A process that has counted a replica, and in which life of that. */
+interface Counting {
+  readonly by: Owner
+  readonly incarnation: LogId.Incarnation
+}
+
 /** Looks at a message. */
 export const onPassing = (world: World, message: Passing): void => {
   const { by, from, to } = message
+  const now = world.timeline.now()
+  const heard = Heard.onPassing(message, now)
   const machine = machineOf(world, by)
   if (machine === undefined) return
   const damaged = knownDamage(world, machine)
@@ -38,24 +47,31 @@ export const onPassing = (world: World, message: Passing): void => {
   if (said === undefined) return
   if (isRecovering(machine)) world.violated("RecoveringDoesNotVote", `${from} ${said.how}, and is recovering`)
   const known = knownOf(world, from)
-  const lacked = Array.from(damaged.length > 0 ? known.counted : []).find((writeId) => covers(damaged, writeId))
+  const lacked = Array.from(damaged.length > 0 ? known.counted.keys() : []).find((writeId) => covers(damaged, writeId))
   if (lacked !== undefined)
     world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${lacked}, and found it damaged`)
   for (const { log, seq } of said.holds) known.said.set(log, Math.max(known.said.get(log) ?? 0, seq))
-  // Who cannot know better says what it believes, until the others tell.
-  if (
-    Disk.isUnaware(machine.disk, world.timeline.now()) ||
-    known.sure === machine.disk.content ||
-    !isNewest(world, machine)
-  )
-    return
-  const missing = Array.from(known.counted).find((writeId) => !holds(machine.disk.content, writeId))
-  if (missing === undefined) known.sure = machine.disk.content
-  else world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${missing}, and lacks it`)
+  const { content } = machine.disk
+  if (known.sure === content || !isNewest(world, machine)) return
+  const missing = Array.from(known.counted.keys()).filter((writeId) => !holds(content, writeId))
+  // Who was put back says what it believes, until those tell it who have counted it. What it pushes is its own.
+  const isUnaware = Disk.isUnaware(machine.disk, now)
+  const isTold = ({ by: who, incarnation }: Counting): boolean =>
+    (incarnation === content.incarnation || LogId.goesOn(incarnation, content.incarnation)) &&
+    (who === heard || Heard.hasHeard(by, who, now))
+  const isAsked = (writeId: WriteId.WriteId): boolean => {
+    const counting = Array.from(known.counted.get(writeId)!).filter(({ by: who }) => who.isAlive)
+    if (!Disk.goesOnAsBefore(machine.disk) || counting.length === 0) return !isUnaware
+    return said.how !== "pushes" && counting.some(isTold)
+  }
+  const lacks = missing.find(isAsked)
+  if (lacks !== undefined)
+    world.violated("RecoveringDoesNotVote", `${from} ${said.how}, was counted for ${lacks}, and lacks it`)
+  else if (missing.length === 0 && !isUnaware) known.sure = content
 }
 
 /** Looks at a receipt when it is made. */
-export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Receipt): void => {
+export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Receipt, by: Owner | undefined): void => {
   const { log, seq } = WriteId.place(writeId)
   for (const { how, replica } of acked) {
     const known = knownOf(world, replica)
@@ -66,8 +82,12 @@ export const onReceipt = (world: World, { acked, policy, writeId }: Receipt.Rece
       world.violated("RecoveringDoesNotVote", `a receipt counts ${replica} for ${writeId}, which said so not voting`)
     }
     if (2 * policy.w <= policy.n) continue
-    known.counted.add(writeId)
     const newest = machinesOf(world, replica).find((machine) => isNewest(world, machine))
+    const counting =
+      how === "self" || by === undefined || newest === undefined
+        ? []
+        : [{ by, incarnation: newest.disk.content.incarnation }]
+    known.counted.set(writeId, new Set([...(known.counted.get(writeId) ?? []), ...counting]))
     if (newest === undefined || isRecovering(newest) || holds(newest.disk.content, writeId)) continue
     // A disk that was lost meanwhile: the one after it is in order, and will be asked for this too.
     if (known.sure === newest.disk.content) {
@@ -98,7 +118,7 @@ const knowns = new WeakMap<World, Map<ReplicaId.ReplicaId, Known>>()
 const knownOf = (world: World, id: ReplicaId.ReplicaId): Known => {
   const all = knowns.get(world) ?? new Map<ReplicaId.ReplicaId, Known>()
   knowns.set(world, all)
-  const known = all.get(id) ?? { counted: new Set(), said: new Map(), sure: undefined }
+  const known = all.get(id) ?? { counted: new Map(), said: new Map(), sure: undefined }
   all.set(id, known)
   return known
 }

@@ -2,6 +2,7 @@
 import type { Receipt } from "@quorum/core"
 import type { PeerProtocol } from "@quorum/core/adapter"
 import type { Passing } from "../Network.ts"
+import type { Owner } from "../Timeline.ts"
 import type { World } from "../World.ts"
 import * as Bounded from "./Bounded.ts"
 import * as BoundedClocks from "./BoundedClocks.ts"
@@ -24,10 +25,10 @@ export const onPassing = (world: World, message: Passing): void => {
   if (name === "hello") BoundedClocks.onClock(world, from, ((answer ?? request) as PeerProtocol.Hello).clock)
 }
 
-/** Looks at a receipt of something that was asked for at a time, when it is made. */
-export const onReceipt = (world: World, receipt: Receipt.Receipt, askedAt: number): void => {
+/** Looks at a receipt of something that was asked for at a time, when it is made, and by which process. */
+export const onReceipt = (world: World, receipt: Receipt.Receipt, askedAt: number, by?: Owner): void => {
   NoPhantomAck.onReceipt(world, receipt, askedAt)
-  RecoveringDoesNotVote.onReceipt(world, receipt)
+  RecoveringDoesNotVote.onReceipt(world, receipt, by)
 }
 
 /** Looks at the replicas as they are now; `isRare` for what costs more. */
