@@ -170,6 +170,59 @@ describe("compaction", () => {
     })
   )
 
+  it.effect(
+    "NoResurrection: a copy that may be old is brought up to date also when an operator has others given up",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        yield* a.writer.commit(put("k", "old"))
+        yield* a.writer.commit(put("l", "v"))
+        yield* settled
+        const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
+        yield* b.writer.commit(Entry.remove("notes", "k"))
+        yield* b.writer.commit(put("m", "v"))
+        yield* settled
+        yield* c.stop
+        yield* b.stop
+        for (const [log, fate] of [
+          [a.logs.own, "superseded"],
+          [b.logs.own, "deleted"]
+        ] as const) {
+          const all = Option.getOrThrow(yield* a.logs.read(log, 0, 1 << 20))
+          yield* a.logs.erase(EntryBatch.erase(all, (seq) => (seq === 1 ? fate : "kept")))
+        }
+        cluster.wipe("c")
+        cluster.doubts.set("c", "other_place")
+        yield* (yield* cluster.storeOf("c")).append(copy)
+        const again = yield* cluster.start("c")
+        yield* again.membership.recover([b.id])
+        yield* TestClock.adjust(10_000)
+        assert.isTrue(again.membership.isVoting())
+        assert.deepStrictEqual(yield* entriesOf(again, a.logs.own), [2])
+        assert.strictEqual(valueOf(yield* again.records.read("notes", "k")), undefined)
+      })
+  )
+
+  it.effect("a copy that may be old votes without being brought up to date when all others are given up", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* a.writer.commit(put("k", "v"))
+      yield* settled
+      const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
+      for (const { stop } of [a, b, c]) yield* stop
+      cluster.wipe("c")
+      cluster.doubts.set("c", "other_place")
+      yield* (yield* cluster.storeOf("c")).append(copy)
+      const again = yield* cluster.start("c")
+      yield* again.membership.recover([a.id])
+      yield* TestClock.adjust(10_000)
+      assert.isFalse(again.membership.isVoting())
+      yield* again.membership.recover([a.id, b.id])
+      yield* TestClock.adjust(10_000)
+      assert.isTrue(again.membership.isVoting())
+    })
+  )
+
   it.effect("tells a reader of changes that deletes are forgotten, and from where it may go on", () =>
     Effect.gen(function* () {
       const { a } = yield* Cluster.running("abc", 2)

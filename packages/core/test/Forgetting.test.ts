@@ -116,6 +116,44 @@ describe("a delete", () => {
     )
   )
 
+  it.effect(
+    "NoResurrection: stays while a member holds what it deleted again, because another committed that again",
+    () =>
+      test(
+        Effect.gen(function* () {
+          const { a, b, c, cluster, replicas } = yield* Cluster.running("abc", 2)
+          yield* b.writer.commit(put("k"))
+          yield* a.writer.commit(remove("k"))
+          yield* b.writer.commit(put("l"))
+          yield* a.writer.commit(put("m"))
+          const old = Option.getOrThrow(yield* b.logs.read(b.logs.own, 0, 1))
+          const stamp = Entry.stampAt(old.bytes, 0)
+          yield* settled
+          // All have swept what it deleted, and nobody has heard that of the others.
+          for (const [from, to] of ["ab", "ac", "ba", "bc", "ca", "cb"]) cluster.cut(from!, to!)
+          for (const { compaction } of replicas) yield* compaction.now
+          const again = { after: undefined, unprobed: stamp.unprobed, drawn: stamp, again: true }
+          yield* b.logs.appendWrites([put("k")], () => again)
+          cluster.heal()
+          yield* TestClock.adjust(20_000)
+          for (let i = 0; i < 4; i++) {
+            for (const one of [a, b, c]) {
+              yield* rounds(one)
+              const held = yield* Effect.forEach(replicas, keysOf)
+              const isAnywhere = held.some((keys) => keys.includes("k"))
+              if (isAnywhere) for (const keys of held) assert.include(keys, "-k")
+            }
+          }
+          yield* settled
+          for (let i = 0; i < 4; i++) yield* rounds(...replicas)
+          for (const one of replicas) {
+            assert.deepStrictEqual(yield* keysOf(one), ["l", "m"])
+            assert.isTrue(Option.isNone(yield* one.records.read("n", "k")))
+          }
+        })
+      )
+  )
+
   it.effect("NoResurrection: is not said to be swept while a member lacks its disk, so that nothing can go", () =>
     test(
       Effect.gen(function* () {

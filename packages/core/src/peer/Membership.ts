@@ -149,7 +149,7 @@ export const make = Effect.gen(function* () {
 
   const { endOfLog, lacks, lost, toMend } = Missing.make(logs, () => Voting.waitedFor(situation()))
   const arrivals = Arrivals.make()
-  const isStale = (): boolean => stale && standing !== "voting" && givenUp.size === 0 && peerIds.length > 0
+  const isStale = (): boolean => stale && standing !== "voting" && Voting.waitedFor(situation()).length > 0
   const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
   const isVoting = (): boolean =>
     standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined

@@ -6,7 +6,9 @@ import { Context, Effect, Layer } from "effect"
 import * as Life from "../identity/Life.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as Entry from "../log/Entry.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Erased from "../log/Erased.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { Membership } from "./Membership.ts"
@@ -49,7 +51,7 @@ export const make = Effect.gen(function* () {
   let unknownBefore = logs.clock()
   let generation = 0
   let life = logs.identity.incarnation
-  /** What comes back by mending may be what was swept, and a new life has swept nothing. */
+  /** What comes back by mending, or is committed again, may be what was swept, and a new life has swept nothing. */
   const anew = (): void => {
     own = HybridLogicalClock.zero
     generation++
@@ -63,7 +65,10 @@ export const make = Effect.gen(function* () {
   yield* Effect.acquireRelease(
     Effect.sync(() => [
       logs.onAppend((batch) => {
-        if (batch.log !== logs.own && EntryBatch.erasedAt(batch) !== undefined) unknownBefore = logs.clock()
+        // It was committed again, after a fork or a loss. Whoever says later that it has swept beyond now holds that too,
+        // and has looked at it: what is stable then was given a floor by who committed it again, with all that it held.
+        if (isAnyUpTo(batch, logs.floor())) anew()
+        else if (batch.log !== logs.own && EntryBatch.erasedAt(batch) !== undefined) unknownBefore = logs.clock()
       }),
       logs.onDamage(({ _tag }) => void (_tag !== "Found" && anew()))
     ]),
@@ -99,3 +104,14 @@ export const make = Effect.gen(function* () {
 
 /** {@link make} as a layer. */
 export const layer = Layer.effect(Sweeps, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether any entry of a batch has this clock, or an earlier one. */
+const isAnyUpTo = ({ bytes }: EntryBatch.EntryBatch, clock: Clock): boolean => {
+  if (clock.wallTime === 0) return false
+  for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
+    if (!Erased.is(bytes, at) && HybridLogicalClock.compare(Entry.clockAt(bytes, at), clock) <= 0) return true
+  }
+  return false
+}
