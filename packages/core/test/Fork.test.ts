@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId } from "../src/index.ts"
-import { type Chain, ReplicaStore, type RunId } from "../src/adapter.ts"
+import { type Chain, EntryBatch, ReplicaStore, type RunId } from "../src/adapter.ts"
 import * as Fork from "../src/peer/internal/Fork.ts"
 import * as DamagedRange from "../src/log/DamagedRange.ts"
 import * as GivenUp from "../src/peer/GivenUp.ts"
@@ -292,6 +292,46 @@ describe("OneEntryPerPlace: a log that forked", () => {
         const later = yield* during(b.writer.verify(other), 5000)
         assert.deepStrictEqual(later.copies, { [a.id]: "unknown", [b.id]: "superseded", [c.id]: "superseded" })
       })
+  )
+
+  it.effect("says where each entry is that was committed again, after erased ones too", () =>
+    Effect.gen(function* () {
+      const { cluster, log, replicas } = yield* forked
+      const [a, , c] = replicas
+      yield* during(a.writer.commit(put("fifth")), 10)
+      const side = Option.getOrThrow(yield* c.logs.read(log, 1, 1 << 20))
+      yield* c.logs.erase(EntryBatch.erase(side, (seq) => (seq === 4 ? "superseded" : "kept")))
+      cluster.heal()
+      yield* TestClock.adjust(15_000)
+      const [kept] = c.status().givenUp
+      const own = c.logs.own
+      assert.deepStrictEqual(kept!.again, [
+        { from: 2, count: 2, log: own, at: 1 },
+        { from: 5, count: 1, log: own, at: 3 }
+      ])
+      assert.deepStrictEqual(GivenUp.placesOf([kept!], log, 4), [])
+      const copy = Option.getOrThrow(yield* c.logs.read(own, 2, 1))
+      assert.strictEqual(Entry.decodeAt(copy.bytes, 0).records[0]!.key, "fifth")
+    })
+  )
+
+  it.effect("L53 an id of the side that gave way is never said to be compacted, when the entry at its place is", () =>
+    Effect.gen(function* () {
+      const { cluster, log, other, replicas } = yield* forked
+      const [, , c] = replicas
+      cluster.heal()
+      yield* TestClock.adjust(15_000)
+      const side = Option.getOrThrow(yield* c.logs.read(log, 0, 1 << 20))
+      yield* c.logs.erase(EntryBatch.erase(side, (seq) => (seq === 2 ? "superseded" : "kept")))
+      const own = c.logs.own
+      const { held } = yield* failure(c.writer.status(other.writeId), "WriteReplaced")
+      assert.strictEqual(held, yield* Cluster.idAt(c.logs, 1))
+      assert.isTrue((yield* c.writer.status(held as never)).committed)
+      // The copy is superseded too.
+      const copies = Option.getOrThrow(yield* c.logs.read(own, 0, 1 << 20))
+      yield* c.logs.erase(EntryBatch.erase(copies, (seq) => (seq === 1 ? "superseded" : "kept")))
+      yield* failure(c.writer.status(other.writeId), "WriteCompacted")
+    })
   )
 
   it.effect("NoPhantomAck: who holds another entry at the place of a write is never counted for it", () =>

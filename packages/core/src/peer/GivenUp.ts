@@ -81,6 +81,21 @@ export const joined = (parts: ReadonlyArray<Again>, more: Again): ReadonlyArray<
   return [...parts.slice(0, -1), { ...last, count: last.count + more.count }]
 }
 
+/** Parts with the entries at `seqs`, in their order, which are those of `log` from `at` on. Between them some may be erased. */
+export const withEntries = (
+  parts: ReadonlyArray<Again>,
+  seqs: ReadonlyArray<number>,
+  log: LogId.LogId,
+  at: number
+): ReadonlyArray<Again> => {
+  let all = parts
+  for (let i = 0, count = 1; i < seqs.length; i += count) {
+    for (count = 1; seqs[i + count] === seqs[i]! + count;) count++
+    all = joined(all, { from: seqs[i]!, count, log, at: at + i })
+  }
+  return all
+}
+
 /** Where an entry of a log was committed again: at no place, or at one for each side that was given up there. */
 export const placesOf = (
   known: ReadonlyArray<GivenUp>,

@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
       if (Result.isFailure(read)) return Result.fail(new OwnStore.OwnFault())
       if (Option.isNone(read.success)) break
       const batch = EntryBatch.upTo(read.success.value, upTo)
-      const entries = entriesOf(batch)
+      const { entries, seqs } = entriesOf(batch)
       // All of it is erased: every member held it, and something newer.
       if (entries.length === 0) {
         at = EntryBatch.last(batch)
@@ -94,8 +94,7 @@ export const make = Effect.fnUntraced(function* (
       const append = logs.appendWrites(entries.map(writesOf), (index) => orderOf(entries[index]!), [], own)
       const appended = yield* store.once(`commit entries of ${log} again`, append)
       if (Result.isFailure(appended)) return Result.fail(new OwnStore.OwnFault())
-      const { count, from } = appended.success.batch
-      parts = GivenUp.joined(parts, { from: batch.from, count, log: own, at: from })
+      parts = GivenUp.withEntries(parts, seqs, own, appended.success.batch.from)
       at = EntryBatch.last(batch)
     }
     return Result.succeed(parts)
@@ -231,10 +230,14 @@ const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | "erased" 
     ? "erased"
     : batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
 
-const entriesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Entry.Entry> => {
+const entriesOf = (batch: EntryBatch.EntryBatch) => {
   const entries: Array<Entry.Entry> = []
-  EntryBatch.forEach(batch, (_, offset) => void entries.push(Entry.decodeAt(batch.bytes, offset)))
-  return entries
+  const seqs: Array<number> = []
+  EntryBatch.forEach(batch, (seq, offset) => {
+    entries.push(Entry.decodeAt(batch.bytes, offset))
+    seqs.push(seq)
+  })
+  return { entries, seqs }
 }
 
 const writesOf = ({ records: [first, ...rest] }: Entry.Entry): Entry.Writes =>

@@ -13,6 +13,7 @@ import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Thrown from "../../log/Thrown.ts"
 import { Connections } from "../../peer/Connections.ts"
+import * as GivenUp from "../../peer/GivenUp.ts"
 import { Membership } from "../../peer/Membership.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
@@ -45,6 +46,20 @@ export const make = Effect.fnUntraced(function* (options: {
   const logs = yield* ReplicaLogs
   const membership = yield* Membership
 
+  /**
+   * The id of what was committed again of the side of a fork that had a place, if it is there. Where the place is erased
+   * nobody can tell of which side an id is, and of this one it must not be said that all members held it.
+   */
+  const copyOf = Effect.fnUntraced(function* (log: LogId.LogId, seq: number) {
+    const forks = membership.kept.all().filter(({ because }) => because === "fork")
+    for (const place of GivenUp.placesOf(forks, log, seq)) {
+      const copy = Option.getOrUndefined(yield* logs.read(place.log, place.seq - 1, 1))
+      if (copy === undefined || Erased.is(copy.bytes, 0)) continue
+      return WriteId.make(place.log, place.seq, Chain.check(copy.chain))
+    }
+    return undefined
+  })
+
   /** A write that is held here, with its version and the policy of its namespaces. */
   const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
     if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
@@ -59,7 +74,12 @@ export const make = Effect.fnUntraced(function* (options: {
     const batch = yield* logs.read(log, seq - 1, 1)
     if (Option.isNone(batch)) return yield* noSuchWrite(writeId)
     const { bytes, chain } = batch.value
-    if (Erased.is(bytes, 0)) return yield* new QuorumError.WriteCompacted({ writeId })
+    if (Erased.is(bytes, 0)) {
+      const copy = yield* copyOf(log, seq)
+      return yield* copy === undefined
+        ? new QuorumError.WriteCompacted({ writeId })
+        : new QuorumError.WriteReplaced({ writeId, held: copy })
+    }
     if (Chain.check(chain) !== check) {
       return yield* new QuorumError.WriteReplaced({ writeId, held: WriteId.make(log, seq, Chain.check(chain)) })
     }
