@@ -13,6 +13,7 @@ import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
+import { StableTime } from "./StableTime.ts"
 
 type Clock = HybridLogicalClock.HybridLogicalClock
 
@@ -46,12 +47,26 @@ export const make = Effect.gen(function* () {
   const { peers } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const membership = yield* Membership
+  const stableTime = yield* StableTime
   const known = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
   let own = HybridLogicalClock.zero
   let unknownBefore = logs.clock()
   let generation = 0
   let life = logs.identity.incarnation
-  /** What comes back by mending, or is committed again, may be what was swept, and a new life has swept nothing. */
+  /**
+   * The oldest entry that came although it is not above the floor here, and the clock when the last such came: it was
+   * committed again, after a fork or a loss, or this replica was away. Others may have said that they had swept beyond it
+   * before they got it. Who says later that it has swept beyond that moment holds it too, and has looked at it: what is
+   * stable then was given a floor by who committed it again, with all that it held.
+   */
+  let late: { readonly from: Clock; readonly to: Clock } | undefined
+  const cameLate = (oldest: Clock): void => {
+    late = { from: late === undefined ? oldest : earlier(late.from, oldest), to: logs.clock() }
+    own = earlier(own, oldest)
+    // What a round that is under way rests on is stable by now.
+    if (HybridLogicalClock.compare(oldest, stableTime.current().clock) <= 0) generation++
+  }
+  /** What comes back by mending may be what was swept, and a new life has swept nothing. */
   const anew = (): void => {
     own = HybridLogicalClock.zero
     generation++
@@ -65,10 +80,9 @@ export const make = Effect.gen(function* () {
   yield* Effect.acquireRelease(
     Effect.sync(() => [
       logs.onAppend((batch) => {
-        // It was committed again, after a fork or a loss. Whoever says later that it has swept beyond now holds that too,
-        // and has looked at it: what is stable then was given a floor by who committed it again, with all that it held.
-        if (isAnyUpTo(batch, logs.floor())) anew()
-        else if (batch.log !== logs.own && EntryBatch.erasedAt(batch) !== undefined) unknownBefore = logs.clock()
+        if (batch.log !== logs.own && EntryBatch.erasedAt(batch) !== undefined) unknownBefore = logs.clock()
+        const oldest = oldestUpTo(batch, logs.floor())
+        if (oldest !== undefined) cameLate(oldest)
       }),
       logs.onDamage(({ _tag }) => void (_tag !== "Found" && anew()))
     ]),
@@ -95,8 +109,10 @@ export const make = Effect.gen(function* () {
       for (const peer of peers) {
         const said = known.get(peer)
         if (said?.lives !== lives) return undefined
-        if (HybridLogicalClock.compare(said.swept, least) < 0) least = said.swept
+        least = earlier(least, said.swept)
       }
+      if (late !== undefined && HybridLogicalClock.compare(least, late.to) > 0) late = undefined
+      if (late !== undefined) least = earlier(least, late.from)
       return HybridLogicalClock.compare(least, unknownBefore) > 0 ? least : undefined
     }
   })
@@ -107,11 +123,16 @@ export const layer = Layer.effect(Sweeps, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Whether any entry of a batch has this clock, or an earlier one. */
-const isAnyUpTo = ({ bytes }: EntryBatch.EntryBatch, clock: Clock): boolean => {
-  if (clock.wallTime === 0) return false
+/** The oldest clock of a batch that is this one or an earlier one. */
+const oldestUpTo = ({ bytes }: EntryBatch.EntryBatch, bound: Clock): Clock | undefined => {
+  let oldest: Clock | undefined
+  if (bound.wallTime === 0) return undefined
   for (let at = 0; at < bytes.length; at = Entry.endUnsafe(bytes, at)) {
-    if (!Erased.is(bytes, at) && HybridLogicalClock.compare(Entry.clockAt(bytes, at), clock) <= 0) return true
+    if (Erased.is(bytes, at)) continue
+    const clock = Entry.clockAt(bytes, at)
+    if (HybridLogicalClock.compare(clock, oldest ?? bound) <= 0) oldest = clock
   }
-  return false
+  return oldest
 }
+
+const earlier = (a: Clock, b: Clock): Clock => (HybridLogicalClock.compare(b, a) < 0 ? b : a)
