@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock } from "../src/index.ts"
-import { EntryBatch, type ReplicaStore } from "../src/adapter.ts"
+import { Compaction, EntryBatch, type ReplicaStore } from "../src/adapter.ts"
 import { StampHorizon } from "../src/log/Floor.ts"
 import * as Cluster from "./support/cluster.ts"
 
@@ -152,6 +152,60 @@ describe("a delete", () => {
           }
         })
       )
+  )
+
+  it.effect("is held back by a member that does not compact, and every status names it", () =>
+    test(
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+        const [a, b] = [yield* cluster.start("a"), yield* cluster.start("b")]
+        const c = yield* cluster.start("c", { replica: { compactionShare: 0 } })
+        yield* TestClock.adjust(1000)
+        const heldBackBy = (replica: Cluster.Running) => replica.status().compaction.heldBackBy
+        yield* a.writer.commit(put("k"))
+        yield* b.writer.commit(remove("k"))
+        yield* a.writer.commit(put("l"))
+        assert.deepStrictEqual([heldBackBy(a), heldBackBy(c)], [[], [c.id]])
+        yield* settled
+        yield* rounds(a)
+        assert.deepStrictEqual(heldBackBy(a), [b.id, c.id])
+        yield* rounds(b)
+        assert.deepStrictEqual([heldBackBy(a), heldBackBy(b), heldBackBy(c)], [[c.id], [c.id], [c.id]])
+        yield* rounds(c)
+        yield* rounds(a, b)
+        assert.deepStrictEqual([heldBackBy(a), heldBackBy(b)], [[], []])
+        assert.deepStrictEqual(yield* keysOf(a), ["l"])
+      })
+    )
+  )
+
+  it.effect("is not forgotten while more keys than are remembered stay for entries of several records", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, replicas } = yield* Cluster.running("abc", 2)
+        const both = ["k1", "k2", "k3"]
+        for (const key of both) yield* a.writer.commit([put(key), put(`m${key}`)])
+        yield* a.writer.commit(put("x"))
+        for (const key of [...both, "x"]) yield* a.writer.commit(remove(key))
+        yield* a.writer.commit(put("l"))
+        yield* settled
+        for (let i = 0; i < 3; i++) yield* rounds(...replicas)
+        for (const one of replicas) {
+          assert.includeMembers(yield* keysOf(one), ["-k1", "-x"])
+          assert.isNull(one.status().compaction.forgettable)
+        }
+        // Two of the entries can go, and what is left is remembered.
+        for (const key of ["mk1", "mk2"]) yield* a.writer.commit(put(key, "newer"))
+        for (let i = 0; i < 5; i++) {
+          yield* settled
+          yield* rounds(...replicas)
+        }
+        for (const one of replicas) {
+          assert.deepStrictEqual(yield* keysOf(one), ["-k3", "k3", "l", "mk1", "mk2", "mk3"])
+          assert.isNotNull(one.status().compaction.forgettable)
+        }
+      }).pipe(Effect.provideService(Compaction.KeptDeletesBytes, 140))
+    )
   )
 
   it.effect("NoResurrection: is not said to be swept while a member lacks its disk, so that nothing can go", () =>

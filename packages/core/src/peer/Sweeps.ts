@@ -39,12 +39,14 @@ export class Sweeps extends Context.Service<
      * all members have to have swept beyond that too.
      */
     readonly forgettable: () => Clock | undefined
+    /** The members, this one among them, that are not known to have swept beyond a clock, and beyond what must be. */
+    readonly notBeyond: (clock: Clock) => ReadonlyArray<ReplicaId>
   }
 >()("@quorum/core/Sweeps") {}
 
 /** Knows nothing at first. */
 export const make = Effect.gen(function* () {
-  const { peers } = yield* ReplicaSet
+  const { peers, self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const membership = yield* Membership
   const stableTime = yield* StableTime
@@ -102,6 +104,16 @@ export const make = Effect.gen(function* () {
     },
     heard: ({ members, replica, swept = HybridLogicalClock.zero }) =>
       void known.set(replica, { swept, lives: Life.hash(members) }),
+    notBeyond: (clock) => {
+      ofThisLife()
+      const lives = membership.hash()
+      const isBeyond = (swept: Clock): boolean =>
+        HybridLogicalClock.compare(swept, clock) > 0 && HybridLogicalClock.compare(swept, unknownBefore) > 0
+      return [self, ...peers].filter((member) => {
+        const said = member === self ? { swept: own, lives } : known.get(member)
+        return said?.lives !== lives || !isBeyond(said.swept)
+      })
+    },
     forgettable: () => {
       ofThisLife()
       const lives = membership.hash()

@@ -12,6 +12,8 @@
 import { Clock as Clocks, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
+import * as ReplicaId from "../identity/ReplicaId.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Monotonic from "../log/Monotonic.ts"
@@ -23,6 +25,7 @@ import * as RecordIndex from "../record/RecordIndex.ts"
 import * as RecordKey from "../record/RecordKey.ts"
 import { Frontier } from "../peer/Frontier.ts"
 import * as Fates from "./internal/fates.ts"
+import * as KeptDeletes from "./internal/KeptDeletes.ts"
 import { Membership } from "../peer/Membership.ts"
 import { StableTime } from "../peer/StableTime.ts"
 import { Sweeps } from "../peer/Sweeps.ts"
@@ -41,6 +44,11 @@ export const CompactionPace = Context.Reference<{
   readonly sliceBytes: number
 }>("@quorum/core/CompactionPace", {
   defaultValue: () => ({ firstMillis: 10_000, lookMillis: 1000, minBytes: 1024 * 1024, sliceBytes: 64 * 1024 })
+})
+
+/** How many bytes of keys are remembered, of which deletes stay because of entries of several records: twice that at most. */
+export const KeptDeletesBytes = Context.Reference<number>("@quorum/core/KeptDeletesBytes", {
+  defaultValue: () => 16 * 1024 * 1024
 })
 
 /** What a round did. */
@@ -70,6 +78,12 @@ export const CompactionStatus = Schema.Struct({
   swept: HybridLogicalClock.HybridLogicalClock,
   /** Deletes before this clock may be forgotten here, because all members have swept so far; null while none may. */
   forgettable: Schema.NullOr(HybridLogicalClock.HybridLogicalClock),
+  /**
+   * Who keeps the oldest delete that is stable from being forgotten: members that have not said to have swept beyond it,
+   * this one among them. One that stays has a range that no member has, or never compacts (`compactionShare: 0`), which
+   * it names itself for too.
+   */
+  heldBackBy: Schema.Array(ReplicaId.ReplicaId),
   /** How many bytes the logs take where they are stored, and how many of these are free for what comes; null before it was asked. */
   space: Schema.NullOr(Schema.Struct({ taken: Schema.Finite, free: Schema.Finite }))
 })
@@ -90,6 +104,7 @@ export class Compaction extends Context.Service<
 /** Makes the rounds until the scope closes. */
 export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
+  const { self } = yield* ReplicaSet
   const room = yield* Room
   const index = yield* RecordIndex.RecordIndex
   const follower = yield* IndexFollower.IndexFollower
@@ -111,10 +126,9 @@ export const make = Effect.gen(function* () {
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
-  /** Of the last whole round; see `Fates.Situation.isNeeded`. */
-  let needed: ReadonlySet<string> = new Set()
-  /** Deleted keys of entries that are gone, and the clock before which every member has to have swept. */
-  const released = new Map<string, HybridLogicalClock.HybridLogicalClock>()
+  const keptDeletes = KeptDeletes.make(yield* KeptDeletesBytes)
+  const forgettable = (): HybridLogicalClock.HybridLogicalClock | undefined =>
+    keptDeletes.mayForget(sweeps.forgettable())
 
   yield* Effect.acquireRelease(
     Effect.sync(() => logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length))),
@@ -152,7 +166,7 @@ export const make = Effect.gen(function* () {
     HybridLogicalClock.compare(sweeps.own(), oldestDelete) <= 0
 
   const stateOf = (ends: Ends): string => {
-    const { logical = 0, wallTime = 0 } = sweeps.forgettable() ?? {}
+    const { logical = 0, wallTime = 0 } = forgettable() ?? {}
     return `${Array.from(ends.values()).reduce((sum, seq) => sum + seq, 0)} ${wallTime}.${logical} ${isToSweep()}`
   }
 
@@ -173,15 +187,8 @@ export const make = Effect.gen(function* () {
     }
     const ends = endsNow()
     let swept = stable()
-    const forgetBefore = sweeps.forgettable()
-    for (const [key, after] of released) {
-      if (forgetBefore !== undefined && HybridLogicalClock.compare(after, forgetBefore) < 0) released.delete(key)
-    }
-    const isNeeded = (namespace: string, key: string): boolean => {
-      const id = RecordKey.keyOf(namespace, key)
-      return needed.has(id) || released.has(id)
-    }
-    const found = new Set<string>()
+    const forgetBefore = keptDeletes.begin(sweeps.forgettable())
+    const isNeeded = (namespace: string, key: string): boolean => keptDeletes.isNeeded({ namespace, key })
     const sum = { erasedBytes: 0, liveBytes: 0, waitingBytes: 0 }
     let oldest: HybridLogicalClock.HybridLogicalClock | undefined
     for (const head of logs.heads()) {
@@ -207,18 +214,14 @@ export const make = Effect.gen(function* () {
         sum.waitingBytes += decided.waitingBytes
         if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
         if (decided.oldestDelete !== undefined) oldest = Fates.earlier(oldest, decided.oldestDelete)
-        for (const { key, namespace } of decided.needed) found.add(RecordKey.keyOf(namespace, key))
-        for (const { after, key } of decided.released) {
-          const id = RecordKey.keyOf(key.namespace, key.key)
-          const before = released.get(id)
-          if (before === undefined || HybridLogicalClock.compare(after, before) > 0) released.set(id, after)
-        }
+        for (const key of decided.needed) keptDeletes.needs(key)
+        for (const { after, key } of decided.released) keptDeletes.releases(key, after)
         const isBusy = inBackground && appendedBytes !== appendedBefore
         appendedBefore = appendedBytes
         yield* pause(Monotonic.millis(clock) - sliceBegan, isBusy)
       }
     }
-    needed = found
+    keptDeletes.end()
     oldestDelete = oldest
     // Something came back, or was given up, that this round has not looked at.
     if (generation !== sweeps.generation()) return unfinished()
@@ -230,19 +233,26 @@ export const make = Effect.gen(function* () {
     return last
   })
 
+  const heldBackBy = (): ReadonlyArray<ReplicaId.ReplicaId> => {
+    if (share === 0) return [self]
+    const isOld = oldestDelete !== undefined && HybridLogicalClock.compare(stable(), oldestDelete) > 0
+    return isOld ? sweeps.notBeyond(oldestDelete!) : []
+  }
+
   const status = (): CompactionStatus => ({
     last: last ?? null,
     startedAt,
     appendedBytes,
     swept: sweeps.own(),
-    forgettable: sweeps.forgettable() ?? null,
+    forgettable: forgettable() ?? null,
+    heldBackBy: heldBackBy(),
     space: spaceOf(room.space())
   })
 
   /** What waits can go by now: its frontier has moved, or its deletes are older than what all have swept. */
   const isWorthWaiting = (): boolean => {
     if (oldestDelete === undefined) return true
-    const mayForget = sweeps.forgettable() ?? HybridLogicalClock.zero
+    const mayForget = forgettable() ?? HybridLogicalClock.zero
     return HybridLogicalClock.compare(oldestDelete, mayForget) < 0 || isToSweep()
   }
 

@@ -46,6 +46,7 @@ export const status: ReplicaStatus.Status = {
     appendedBytes: 0,
     swept: HybridLogicalClock.zero,
     forgettable: null,
+    heldBackBy: [],
     space: null
   },
   room: { left: null, reserve: null, refusing: false },
