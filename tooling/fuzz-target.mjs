@@ -1,11 +1,12 @@
-// What `fuzz` attacks: two replica sets of three in one process, over ws and over http, with files in the folder that is
-// given. Says where it listens, and answers every line with what it costs: `{ heap, rss, lag, unhandled }`, after a
+// What `fuzz` attacks: four replica sets in one process, two over ws and two over http, of which peers prove nothing in one
+// and share a secret in the other, with files in the folder that is given. Says where it listens, and answers every line with what it costs: `{ heap, rss, lag, unhandled }`, after a
 // collection; `lag` is the most that its event loop was held, in milliseconds, since the line before.
 import { join } from "node:path"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { createInterface } from "node:readline"
 import { pathToFileURL } from "node:url"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
+import * as Sealed from "./fuzz-sealed.mjs"
 import { root } from "./turbo.mjs"
 
 const dist = (name, file = "index") => import(pathToFileURL(join(root, "packages", name, "dist", `${file}.js`)).href)
@@ -27,19 +28,19 @@ for (const event of ["unhandledRejection", "uncaughtException"]) {
 
 const { folder, ports } = JSON.parse(process.argv[2])
 
-const replica = (transport, self) => {
-  const peers = Object.fromEntries(
-    Object.entries(ports[transport]).map(([id, port]) => [id, `http://127.0.0.1:${port}`])
-  )
-  const options = { port: ports[transport][self], peers, insecure: true, routes: ClientApiServer.layer }
+const replica = (set, self) => {
+  const members = Object.keys(ports[set])
+  const peers = Object.fromEntries(members.map((id) => [id, `http://127.0.0.1:${ports[set][id]}`]))
+  const proof = set.startsWith("sealed") ? { secret: Redacted.make(Sealed.secret) } : { insecure: true }
+  const options = { port: ports[set][self], peers, ...proof, routes: ClientApiServer.layer }
   return Replica.layer().pipe(
-    transport === "ws" ? WsNode.serve(options) : HttpNode.serve(options),
-    Layer.provide(SqliteStore.layer({ folder: join(folder, transport, self) })),
-    Layer.provide(ReplicaSet.layer({ cluster: "fuzz", self, members: ["a", "b", "c"] }))
+    set.toLowerCase().endsWith("ws") ? WsNode.serve(options) : HttpNode.serve(options),
+    Layer.provide(SqliteStore.layer({ folder: join(folder, set, self) })),
+    Layer.provide(ReplicaSet.layer({ cluster: "fuzz", self, members }))
   )
 }
 const all = Layer.mergeAll(
-  ...["ws", "http"].flatMap((transport) => ["a", "b", "c"].map((id) => replica(transport, id)))
+  ...Object.entries(ports).flatMap(([set, members]) => Object.keys(members).map((id) => replica(set, id)))
 )
 
 const delay = monitorEventLoopDelay({ resolution: 1 })

@@ -9,6 +9,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import * as Inputs from "./fuzz-inputs.mjs"
+import * as Sealed from "./fuzz-sealed.mjs"
 import { root, turboRun } from "./turbo.mjs"
 
 const { values: options } = parseArgs({
@@ -53,8 +54,9 @@ const freePort = () =>
       server.close(() => resolve(port))
     })
   })
-const ports = { ws: {}, http: {} }
-for (const transport of ["ws", "http"]) for (const id of ["a", "b", "c"]) ports[transport][id] = await freePort()
+const ports = { ws: {}, http: {}, sealedWs: {}, sealedHttp: {} }
+for (const set of ["ws", "http"]) for (const id of ["a", "b", "c"]) ports[set][id] = await freePort()
+for (const set of ["sealedWs", "sealedHttp"]) for (const id of ["a", "b"]) ports[set][id] = await freePort()
 const folder = mkdtempSync(join(tmpdir(), "quorum-fuzz-"))
 
 const target = spawn(
@@ -127,7 +129,7 @@ const framesOf = (session, incarnation) => {
   })
 }
 
-const counts = { answered: 0, silent: 0, ended: 0, greeted: 0 }
+const counts = { answered: 0, silent: 0, ended: 0, greeted: 0, channels: 0 }
 const statuses = new Map()
 const sawStatus = (status, number, input) => {
   statuses.set(status, (statuses.get(status) ?? 0) + 1)
@@ -245,9 +247,10 @@ const frameOverHttp = async (lane, hellos, roll, number) => {
 
 const run = async () => {
   await saysNext()
-  await until(async () => (await fetch(`${url("ws")}/readyz`)).ok && (await fetch(`${url("http")}/readyz`)).ok)
+  for (const set of Object.keys(ports)) await until(async () => (await fetch(`${url(set)}/readyz`)).ok)
   const routes = await routesOf()
   const hellos = { ws: await helloOf("ws"), http: await helloOf("http") }
+  const sealed = await Sealed.make({ dist, ports, helloOf, framesOf, counts, sawStatus })
   let next = 0
   const began = performance.now()
   const passed = () => (performance.now() - began) / 1000
@@ -259,8 +262,9 @@ const run = async () => {
           const number = next++
           const roll = Inputs.diceOf(seed, number)
           const kind = roll.next()
-          if (kind < 0.5) await overHttp(lane, ports[roll.of(["ws", "http"])].a, number, Inputs.request(roll, routes))
-          else if (kind < 0.8) await overWs(lane, hellos, roll)
+          if (kind < 0.4) await overHttp(lane, ports[roll.of(["ws", "http"])].a, number, Inputs.request(roll, routes))
+          else if (kind < 0.6) await overWs(lane, hellos, roll)
+          else if (kind < 0.8) await sealed(lane, roll, number)
           else await frameOverHttp(lane, hellos, roll, number)
           if (number > 0 && number % 50_000 === 0)
             console.log(`${number} inputs, ${Math.round(number / passed())} a second`)
@@ -275,13 +279,14 @@ const run = async () => {
   await new Promise((resolve) => setTimeout(resolve, 1000))
   if (isOver) return
   const after = await measure()
-  await until(async () => (await fetch(`${url("ws")}/healthz`)).ok && (await fetch(`${url("http")}/healthz`)).ok)
+  for (const set of Object.keys(ports)) await until(async () => (await fetch(`${url(set)}/healthz`)).ok)
   const mib = (bytes) => Math.round(bytes / 2 ** 20)
   const growth = mib(after.heap + after.external - before.heap - before.external)
   if (after.unhandled > 0) fail(`${after.unhandled} rejections or exceptions were not handled`)
+  if (counts.channels === 0) fail("no sealed channel was greeted on, so what is in one was not tried")
   if (growth > maxGrowth) fail(`${growth} MiB more are held than before, after a collection`)
   console.log(
-    `${next} inputs of seed ${seed} in ${passed().toFixed(0)} s: ${counts.answered} answered, ${counts.ended} ended by the replica, ${counts.silent} without an answer within ${patience} ms, ${counts.greeted} sessions over ws`
+    `${next} inputs of seed ${seed} in ${passed().toFixed(0)} s: ${counts.answered} answered, ${counts.ended} ended by the replica, ${counts.silent} without an answer within ${patience} ms, ${counts.greeted} sessions over ws, ${counts.channels} sealed`
   )
   console.log(
     `statuses: ${[...statuses]

@@ -9,6 +9,8 @@ import { WsNode } from "@quorum/ws/node"
 import { Context, Effect, Layer, Logger, Result } from "effect"
 import { HttpServer } from "effect/http"
 import { connect, type Socket } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 
 const nodes = { http: HttpNode, ws: WsNode }
 const mebibyte = 1024 * 1024
@@ -64,6 +66,12 @@ const send = (port: number, text: string) =>
     }),
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
+
+/** What nobody holds is counted until it is collected. */
+const collect = (): void => {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}
 
 const used = () => process.memoryUsage().arrayBuffers
 
@@ -247,6 +255,33 @@ describe("L63 a bad client", () => {
       })
     )
   }
+
+  it.live(
+    "with many connections on which it reads nothing loses those that cost most, and what they cost comes back",
+    () =>
+      Effect.gen(function* () {
+        const { ended, port } = yield* replica("http")
+        const before = used()
+        const get = "GET /v1/records/n/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        // As many as one connection may have under way, so each keeps its own bound.
+        const clients = yield* Effect.replicateEffect(send(port, get.repeat(16)), 40)
+        let most = 0
+        for (let i = 0; i < 40; i++) {
+          yield* Effect.sleep(50)
+          most = Math.max(most, used() - before)
+        }
+        assert.isBelow(most, 256 * mebibyte)
+        assert.deepStrictEqual(ended(), ["unread 127.0.0.1"])
+        for (const { socket } of clients) socket.destroy()
+        for (let i = 0; i < 50 && used() - before > 32 * mebibyte; i++) {
+          yield* Effect.sleep(100)
+          collect()
+        }
+        assert.isBelow(used() - before, 32 * mebibyte)
+        const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/v1/records/n/large`))
+        assert.strictEqual((yield* Effect.promise(() => answer.arrayBuffer())).byteLength, mebibyte)
+      })
+  )
 
   it.live(
     "that does not end the head or the body of its request is let go within seconds",

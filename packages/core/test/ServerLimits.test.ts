@@ -30,9 +30,11 @@ describe("L63 answers that nobody reads", () => {
   })
 })
 
+type Answer = Pick<ServerLimits.NodeRequest["socket"], "writableLength" | "writableEnded" | "once">
+
 /** A server that was given a limit, to which requests can be made to come. */
 const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
-  let come: (request: ServerLimits.NodeRequest, response: Pick<ServerLimits.NodeRequest, "once">) => void = () => {}
+  let come: (request: ServerLimits.NodeRequest, response: Answer) => void = () => {}
   const prependListener = (event: string, listener: typeof come) => void (event === "request" && (come = listener))
   ServerLimits.limit(
     { listening: true, prependListener: prependListener as ServerLimits.NodeServer["prependListener"] },
@@ -40,24 +42,79 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
     9,
     ended
   )
-  return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x") => {
+  return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x", unread = 0) => {
+    const closed: Array<() => void> = []
+    const once = (_: "close", listener: () => void) => void closed.push(listener)
     const socket = {
       remoteAddress: "10.0.0.1",
       bytesRead: 0,
       isEnded: false,
+      writableLength: 0,
+      writableEnded: false,
       destroy: () => void (socket.isEnded = true),
       end: () => void (socket.isEnded = true),
-      once: () => {}
+      once
     }
-    const closed: Array<() => void> = []
-    const once = (_: "close", listener: () => void) => void closed.push(listener)
-    come({ url, headers, complete: false, readableLength: 0, socket, once }, { once: () => {} })
-    return { isEnded: () => socket.isEnded, end: () => closed.forEach((listener) => listener()) }
+    const answer = { writableLength: unread, writableEnded: true, once }
+    come({ url, headers, complete: false, readableLength: 0, socket, once }, answer)
+    return { isEnded: () => socket.isEnded, end: () => closed.forEach((listener) => listener()), answer }
   }
 }
 
+describe("L63 answers of all connections that nobody reads", () => {
+  const most = { largest: 100, together: 1000 }
+  const none = { "content-length": "0" }
+
+  it("end the connections on which most of them wait, when they are more than may be together, and no others", () => {
+    const told: Array<Parameters<Endings.Endings>> = []
+    const send = limited(most, (...each) => void told.push(each))
+    const [some, more, few] = [300, 600, 100].map((unread) => send(none, "/v1/x", unread))
+    const isEnded = () => [some, more, few].map((each) => each!.isEnded())
+    for (let i = 0; i < 20; i++) send(none).end()
+    assert.deepStrictEqual(isEnded(), [false, false, false])
+    few!.answer.writableLength = 101
+    for (let i = 0; i < 20; i++) send(none).end()
+    assert.deepStrictEqual(isEnded(), [false, true, false])
+    assert.deepStrictEqual(told, [["unread", "10.0.0.1"]])
+  })
+
+  it("are looked at without a further request too, and those of peers for themselves", () => {
+    vi.useFakeTimers()
+    try {
+      const send = limited(most)
+      const [client, peer] = [send(none, "/v1/x", 0), send(none, "/peer", 900)]
+      client.answer.writableLength = 1001
+      vi.advanceTimersByTime(100)
+      assert.deepStrictEqual([client.isEnded(), peer.isEnded()], [true, false])
+      peer.end()
+      client.end()
+      assert.strictEqual(vi.getTimerCount(), 0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it("have room for the page of one that goes on", () => {
+    const mebibyte = 1024 * 1024
+    const send = limited({ largest: mebibyte, together: 2 * mebibyte })
+    const goesOn = [send(none, "/v1/x", 1), send(none, "/v1/x", 2)]
+    for (const { answer } of goesOn) answer.writableEnded = false
+    send(none).end()
+    assert.deepStrictEqual(
+      goesOn.map((each) => each.isEnded()),
+      [false, true]
+    )
+  })
+})
+
 describe("L63 bodies that are under way", () => {
   const length = (bytes: number) => ({ "content-length": String(bytes) })
+  const chunked = { "transfer-encoding": "chunked" }
+
+  it("are none of requests without one, which Node has not read to their end either", () => {
+    const send = limited({ largest: 600, together: 1000 })
+    assert.isFalse(Array.from({ length: 9 }, () => send({})).some((each) => each.isEnded()))
+  })
 
   it("end their connection when they are more than fit, by a byte, and those before them stay", () => {
     const send = limited({ largest: 600, together: 1000 })
@@ -77,8 +134,8 @@ describe("L63 bodies that are under way", () => {
   it("count as what is kept of them: of one without a length the most, of lines a little, of those of peers nothing", () => {
     const send = limited({ largest: 600, together: 1000 })
     const requests = [
-      send({}),
-      send({}, "/peer"),
+      send(chunked),
+      send(chunked, "/peer"),
       send(length(10 ** 12), "/peer"),
       send(length(401)),
       send(length(400))
@@ -89,7 +146,7 @@ describe("L63 bodies that are under way", () => {
     )
     for (const each of requests) each.end()
     const many = limited({ largest: 10 ** 6, together: 1000 * 1000 })
-    const lines = Array.from({ length: 15 }, () => many({ "content-type": "application/x-ndjson" }))
+    const lines = Array.from({ length: 15 }, () => many({ ...chunked, "content-type": "application/x-ndjson" }))
     assert.isFalse(lines.some((each) => each.isEnded()))
     for (const each of lines) each.end()
   })

@@ -7,6 +7,7 @@ import * as Limits from "../log/Limits.ts"
 import * as Endings from "./Endings.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as ServerConnections from "./ServerConnections.ts"
+import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 
 /**
  * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, and how often that
@@ -26,11 +27,14 @@ export const silenceMillis = 60_000
 /** How many requests of one connection may be without a read answer. Who sends more at once reads none. */
 export const maxPipelined = 16
 
-/** What the bodies that a server is sent at once may come to. */
+/** What the bodies that a server is sent at once may come to, and the answers that wait to be read. */
 export interface Bodies {
   /** The most bytes that are kept of one body; a larger one is refused. */
   readonly largest: number
-  /** The most bytes of all that are under way, those of clients; peers have as much for themselves. */
+  /**
+   * The most bytes of all that are under way, those of clients; peers have as much for themselves. Answers may come to as
+   * much again.
+   */
   readonly together: number
 }
 
@@ -43,12 +47,17 @@ export const bodiesOf = (limits: Limits.Limits = Limits.defaults): Bodies => {
 /** A request of `node:http`, as far as it is needed here. */
 export interface NodeRequest {
   readonly url?: string | undefined
-  readonly headers: { readonly "content-type"?: string | undefined; readonly "content-length"?: string | undefined }
+  readonly headers: {
+    readonly "content-type"?: string | undefined
+    readonly "content-length"?: string | undefined
+    readonly "transfer-encoding"?: string | undefined
+  }
   /** Whether all of it was received. */
   readonly complete: boolean
   /** Bytes that were received and are not read. */
   readonly readableLength: number
-  readonly socket: ServerConnections.Connection & { readonly bytesRead: number; readonly end: () => unknown }
+  readonly socket: ServerConnections.Connection &
+    UnreadAnswers.Answer & { readonly bytesRead: number; readonly end: () => unknown }
   readonly once: (event: "close", listener: () => void) => unknown
 }
 
@@ -58,13 +67,7 @@ export interface NodeServer {
   readonly prependListener: {
     (event: "connection", listener: (socket: ServerConnections.Connection) => void): unknown
     (event: "upgrade", listener: (request: Pick<NodeRequest, "url" | "socket">) => void): unknown
-    (
-      event: "request",
-      listener: (
-        request: NodeRequest,
-        response: { readonly once: (event: "close", listener: () => void) => unknown }
-      ) => void
-    ): unknown
+    (event: "request", listener: (request: NodeRequest, response: UnreadAnswers.Answer) => void): unknown
   }
 }
 
@@ -95,7 +98,8 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
  * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
- * connections ended: the last of them, so that those under way are taken. So many connections as {@link ServerConnections}
+ * connections ended: the last of them, so that those under way are taken. Where the answers that nobody reads do not fit,
+ * those connections end on which most of them wait. So many connections as {@link ServerConnections}
  * lets be are kept, `clients` of them of clients. Which it ended is told.
  */
 export const limit = <A extends NodeServer>(
@@ -111,13 +115,20 @@ export const limit = <A extends NodeServer>(
     ended(reason, socket.remoteAddress)
     socket.destroy()
   }
-  const asked = ({ socket, url }: Pick<NodeRequest, "url" | "socket">): void =>
-    connections.asked(socket, url === "/peer")
+  const unreadOf = () =>
+    UnreadAnswers.make<NodeRequest["socket"]>(bodies.largest, bodies.together, (socket) => endFor("unread", socket))
+  const unread = { clients: unreadOf(), peers: unreadOf() }
+  const kindOf = ({ url }: Pick<NodeRequest, "url">) => (url === "/peer" ? "peers" : "clients")
+  const asked = (request: Pick<NodeRequest, "url" | "socket">, answer: UnreadAnswers.Answer): void => {
+    const whose = kindOf(request)
+    connections.asked(request.socket, whose === "peers")
+    unread[whose].began(request.socket, answer)
+  }
   server.prependListener("connection", connections.opened)
-  server.prependListener("upgrade", asked)
+  server.prependListener("upgrade", (request) => asked(request, request.socket))
   server.prependListener("request", (request, response) => {
     const { socket } = request
-    asked(request)
+    asked(request, response)
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
     if (count > maxPipelined) return endFor("too_many_requests", socket)
@@ -127,8 +138,8 @@ export const limit = <A extends NodeServer>(
       // An answer that began before the server stopped did not say that it is the last one.
       if (left === 0 && !server.listening) socket.end()
     })
-    if (request.complete) return
-    const whose = request.url === "/peer" ? "peers" : "clients"
+    if (request.complete || !hasBody(request)) return
+    const whose = kindOf(request)
     const bytes = claimOf(request, bodies.largest)
     if (underWay[whose] + bytes > bodies.together) return endFor("too_many_bodies", socket)
     underWay[whose] += bytes
@@ -145,6 +156,10 @@ const lineBytes = 64 * 1024
 
 const sendsLines = ({ headers }: NodeRequest): boolean =>
   headers["content-type"]?.startsWith("application/x-ndjson") === true
+
+/** Node says of no request that it is complete when it comes. */
+const hasBody = ({ headers }: NodeRequest): boolean =>
+  headers["transfer-encoding"] !== undefined || headers["content-length"] !== undefined
 
 /** How many bytes of a body may be kept: all of it, which may be as much as one that does not say how long it is. */
 const claimOf = (request: NodeRequest, largest: number): number => {
