@@ -678,7 +678,7 @@ export const bugs = [
     from: "malice",
     says: "an entry of several records goes when one of them is superseded",
     file: "upkeep/internal/fates.ts",
-    find: "const isGoing = records.every(",
-    replace: "const isGoing = records.some("
+    find: "const isGoing = going === count",
+    replace: "const isGoing = going > 0"
   }
 ]

@@ -28,19 +28,28 @@ const pointer = (
   deleted = false
 ): RecordIndex.Pointer => ({ namespace: "ns", key, log: where, seq, clock: at(logical), tie: RunId.none, deleted })
 
+const inSteps = <A>(steps: Generator<void, A>) => {
+  for (let count = 0; ; count++) {
+    const step = steps.next()
+    if (step.done === true) return { result: step.value, count }
+  }
+}
+
 const decide = (
   batch: EntryBatch.EntryBatch,
   known: Readonly<Record<string, Fates.Newest>>,
   options: Partial<Fates.Situation> = {}
 ) =>
-  Fates.decide(batch, {
-    log,
-    frontier: 100,
-    forgetBefore: undefined,
-    isNeeded: () => false,
-    of: (_, key) => known[key]!,
-    ...options
-  })
+  inSteps(
+    Fates.decide(batch, {
+      log,
+      frontier: 100,
+      forgetBefore: undefined,
+      isNeeded: () => false,
+      of: (_, key) => known[key]!,
+      ...options
+    })
+  ).result
 
 const both = (newest: RecordIndex.Pointer): Fates.Newest => ({ newest, everywhere: newest })
 
@@ -140,5 +149,18 @@ describe("what becomes of an entry", () => {
         assert.deepStrictEqual(left(decided), isForgotten ? [] : [3])
       }
     }
+  })
+
+  it("are decided in steps, however many records an entry has", () => {
+    const keys = Array.from({ length: 40_000 }, (_, i) => `k${i}`)
+    const batch = batchOf(keys.map((key) => put(key)) as [Entry.Write])
+    const newest = both(pointer("k", other, 9, 9))
+    const options = { log, frontier: 100, forgetBefore: undefined, isNeeded: () => false, of: () => newest }
+    const { count, result } = inSteps(Fates.decide(batch, options))
+    assert.isAbove(count, 40_000 / 1000)
+    assert.deepStrictEqual(left(result), [])
+    let asked = 0
+    for (const { key } of Fates.keysOf(batch)) if (asked++ === 10) assert.strictEqual(key, "k10")
+    assert.strictEqual(asked, 40_000)
   })
 })

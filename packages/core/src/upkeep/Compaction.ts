@@ -139,17 +139,32 @@ export const make = Effect.gen(function* () {
   const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, ends: Ends) {
     const known = new Map<string, Fates.Newest>()
     let turn = 0
-    for (const [id, { key, namespace }] of Fates.keysOf(batch)) {
+    for (const { key, namespace } of Fates.keysOf(batch)) {
+      if (++turn % turnKeys === 0) yield* Effect.yieldNow
+      const id = RecordKey.keyOf(namespace, key)
+      if (known.has(id)) continue
       const newest = yield* follower.newest(namespace, key)
       // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
       const isEverywhere = newest !== undefined && newest.seq <= (ends.get(newest.log) ?? 0)
       const settled = isEverywhere ? newest : Option.getOrUndefined(yield* index.get(namespace, key))
       const everywhere = settled !== undefined && settled.seq <= (ends.get(settled.log) ?? 0) ? settled : undefined
       known.set(id, { newest, everywhere })
-      if (++turn % turnKeys === 0) yield* Effect.yieldNow
     }
     return (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
   })
+
+  /** Remembers of which keys deletes stay. */
+  function* remember({ needed, released }: Fates.Decided): Generator<void, void> {
+    let turn = 0
+    for (const key of needed) {
+      keptDeletes.needs(key)
+      if (++turn % turnPointers === 0) yield
+    }
+    for (const { after, key } of released) {
+      keptDeletes.releases(key, after)
+      if (++turn % turnPointers === 0) yield
+    }
+  }
 
   /** Whether the batch could be put in the place of what it was made from. */
   const erased = (batch: EntryBatch.EntryBatch) =>
@@ -203,9 +218,11 @@ export const make = Effect.gen(function* () {
         const of = yield* lookUp(read.value, ends)
         // What could not be looked at may be the newest of any key.
         if (follower.unreadable().length > 0) return unfinished()
-        const decided = Fates.decide(read.value, { log, of, frontier: end, forgetBefore, isNeeded })
+        const decided = yield* inTurns(Fates.decide(read.value, { log, of, frontier: end, forgetBefore, isNeeded }))
         // First the pointers: one that leads to nothing would be one that cannot be trusted.
-        if (decided.forgotten.length > 0) yield* index.forget(decided.forgotten)
+        for (let i = 0; i < decided.forgotten.length; i += turnPointers) {
+          yield* index.forget(decided.forgotten.slice(i, i + turnPointers))
+        }
         // The log is another one by now: a side of it was given up.
         if (decided.batch !== read.value && !(yield* erased(decided.batch))) return unfinished()
         at = read.value.from + read.value.count - 1
@@ -214,8 +231,7 @@ export const make = Effect.gen(function* () {
         sum.waitingBytes += decided.waitingBytes
         if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
         if (decided.oldestDelete !== undefined) oldest = Fates.earlier(oldest, decided.oldestDelete)
-        for (const key of decided.needed) keptDeletes.needs(key)
-        for (const { after, key } of decided.released) keptDeletes.releases(key, after)
+        yield* inTurns(remember(decided))
         const isBusy = inBackground && appendedBytes !== appendedBefore
         appendedBefore = appendedBytes
         yield* pause(Monotonic.millis(clock) - sliceBegan, isBusy)
@@ -317,8 +333,19 @@ type Ends = ReadonlyMap<LogId.LogId, number>
 
 const unknown: Fates.Newest = { newest: undefined, everywhere: undefined }
 
-/** After how many keys others have their turn. */
+/** After how many keys others have their turn, and after how many pointers. */
 const turnKeys = 32
+const turnPointers = 512
+
+/** Does something step by step, and lets others have their turn after each. */
+const inTurns = <A>(steps: Generator<void, A>): Effect.Effect<A> =>
+  Effect.gen(function* () {
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+      yield* Effect.yieldNow
+    }
+  })
 
 /** How long after a failure it is tried again. */
 const retryMillis = 60_000

@@ -7,7 +7,7 @@ import * as EntryBatch from "../../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as Version from "../../log/Version.ts"
 import * as RecordIndex from "../../record/RecordIndex.ts"
-import * as RecordKey from "../../record/RecordKey.ts"
+import type * as RecordKey from "../../record/RecordKey.ts"
 
 type Clock = HybridLogicalClock.HybridLogicalClock
 
@@ -54,8 +54,11 @@ export interface Decided {
 /** What becomes of a record: `left` is superseded, and not yet by anything that every member holds. */
 type Fate = "kept" | "superseded" | "deleted" | "left"
 
-/** Decides about all entries of a batch. */
-export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Decided => {
+/**
+ * Decides about all entries of a batch, in steps: an entry may have many thousand records, and whoever runs this lets others
+ * have their turn after each.
+ */
+export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Generator<void, Decided> {
   const { forgetBefore, frontier, isNeeded, log, of } = situation
   const { bytes } = whole
   const forgotten: Array<RecordIndex.Pointer> = []
@@ -77,59 +80,70 @@ export const decide = (whole: EntryBatch.EntryBatch, situation: Situation): Deci
     return everywhere !== undefined && RecordIndex.compare(everywhere, place) > 0 ? "superseded" : "left"
   }
 
-  const fateOf = (seq: number, offset: number): EntryBatch.Fate => {
+  let turn = 0
+  function* fateOf(seq: number, offset: number): Generator<void, EntryBatch.Fate> {
     const end = Entry.endUnsafe(bytes, offset)
     const size = end - offset
     const { clock, tie } = Entry.stampAt(bytes, offset)
     const place: Place = { log, seq, clock, tie }
-    const records: Array<{ readonly header: Entry.Header; readonly known: Newest; readonly fate: Fate }> = []
+    const gone: Array<RecordIndex.Pointer> = []
+    /** Superseded records of keys that are deleted by now, and those that are not superseded by what all hold. */
+    const superseded: Array<RecordKey.RecordKey> = []
+    const overtaken: Array<RecordKey.RecordKey> = []
+    let count = 0
+    let going = 0
+    let hasKept = false
+    let isLive = false
+    let hasDelete = false
+    let hasGone = false
+    let after: Clock | undefined
     for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
       const header = Entry.headerAt(bytes, at)
-      const known = of(header.namespace, header.key)
-      records.push({ header, known, fate: fateOfRecord(place, header, known) })
+      const { everywhere, newest } = of(header.namespace, header.key)
+      const fate = fateOfRecord(place, header, { everywhere, newest })
+      const isDeleted = newest?.deleted === true
+      if (fate === "superseded" || fate === "deleted") going++
+      if (fate === "kept") hasKept = true
+      if (fate === "kept" && !isDeleted) isLive = true
+      if (fate === "kept" && isDeleted && !isNeeded(header.namespace, header.key)) hasDelete = true
+      if (fate === "deleted" && newest !== undefined) gone.push(newest)
+      if (fate === "superseded" && isDeleted) superseded.push(header)
+      if (fate === "left" && isDeleted) overtaken.push(header)
+      if (fate === "deleted") hasGone = true
+      if (everywhere !== undefined) after = later(after, everywhere.clock)
+      count++
+      if (++turn % turnRecords === 0) yield
     }
-    const isGoing = records.every(({ fate }) => fate === "superseded" || fate === "deleted")
+    const isGoing = going === count
     if (isGoing && seq <= frontier) {
       goneBytes += size
-      const after = latest(
-        records.flatMap(({ known }) => (known.everywhere === undefined ? [] : [known.everywhere.clock]))
-      )
-      for (const { fate, header, known } of records) {
-        if (fate === "deleted" && known.newest !== undefined) forgotten.push(known.newest)
-        const isDeleted = records.length > 1 && fate === "superseded" && known.newest?.deleted === true
-        if (isDeleted && after !== undefined) released.push({ key: header, after })
-      }
-      return records.some(({ fate }) => fate === "deleted") ? "deleted" : "superseded"
+      for (const pointer of gone) forgotten.push(pointer)
+      if (count > 1 && after !== undefined) for (const key of superseded) released.push({ key, after })
+      return hasGone ? "deleted" : "superseded"
     }
-    const isLive = records.some(({ fate, known }) => fate === "kept" && known.newest?.deleted !== true)
     if (isLive) keptBytes += size
     else waitingBytes += size
     // What could go, and does not yet, is not swept; what has to stay for another of its records is no question.
-    if (records.every(({ fate }) => fate !== "kept")) oldestLeft = earlier(oldestLeft, clock)
-    for (const { fate, header, known } of records) {
-      if ((fate === "superseded" || fate === "left") && known.newest?.deleted === true) needed.push(header)
-      const isDelete = fate === "kept" && known.newest?.deleted === true
-      if (isDelete && !isNeeded(header.namespace, header.key)) oldestDelete = earlier(oldestDelete, clock)
-    }
+    if (!hasKept) oldestLeft = earlier(oldestLeft, clock)
+    if (hasDelete) oldestDelete = earlier(oldestDelete, clock)
+    for (const key of superseded) needed.push(key)
+    for (const key of overtaken) needed.push(key)
     return "kept"
   }
 
-  const batch = EntryBatch.erase(whole, fateOf)
+  const fates = new Map<number, EntryBatch.Fate>()
+  for (const { offset, seq } of entriesOf(whole)) fates.set(seq, yield* fateOf(seq, offset))
+  const batch = EntryBatch.erase(whole, (seq) => fates.get(seq)!)
   return { batch, forgotten, goneBytes, keptBytes, waitingBytes, oldestLeft, oldestDelete, needed, released }
 }
 
-/** The keys of a batch, each once. */
-export const keysOf = (batch: EntryBatch.EntryBatch): ReadonlyMap<string, RecordKey.RecordKey> => {
-  const keys = new Map<string, RecordKey.RecordKey>()
+/** The keys of a batch, as they are asked for; one may come again. */
+export function* keysOf(batch: EntryBatch.EntryBatch): Generator<RecordKey.RecordKey, void> {
   const { bytes } = batch
-  EntryBatch.forEach(batch, (_, offset) => {
+  for (const { offset } of entriesOf(batch)) {
     const end = Entry.endUnsafe(bytes, offset)
-    for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
-      const { key, namespace } = Entry.headerAt(bytes, at)
-      keys.set(RecordKey.keyOf(namespace, key), { namespace, key })
-    }
-  })
-  return keys
+    for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) yield Entry.headerAt(bytes, at)
+  }
 }
 
 /** The earlier of two clocks, of which the first may be none. */
@@ -137,6 +151,15 @@ export const earlier = (a: Clock | undefined, b: Clock): Clock =>
   a === undefined || HybridLogicalClock.compare(b, a) < 0 ? b : a
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** After how many records others have their turn: a millisecond, or two. */
+const turnRecords = 512
+
+const entriesOf = (batch: EntryBatch.EntryBatch) => {
+  const entries: Array<{ readonly seq: number; readonly offset: number }> = []
+  EntryBatch.forEach(batch, (seq, offset) => void entries.push({ seq, offset }))
+  return entries
+}
 
 interface Place extends Version.Version {
   readonly log: LogId.LogId
@@ -146,8 +169,5 @@ interface Place extends Version.Version {
 const isPlace = (pointer: RecordIndex.Pointer, { log, seq }: Place): boolean =>
   pointer.log === log && pointer.seq === seq
 
-const latest = (clocks: ReadonlyArray<Clock>): Clock | undefined =>
-  clocks.reduce<Clock | undefined>(
-    (found, clock) => (found === undefined || HybridLogicalClock.compare(clock, found) > 0 ? clock : found),
-    undefined
-  )
+const later = (a: Clock | undefined, b: Clock): Clock =>
+  a === undefined || HybridLogicalClock.compare(b, a) > 0 ? b : a
