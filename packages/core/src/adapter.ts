@@ -1,6 +1,7 @@
 /**
  * The face of core for whoever writes a store, an index or a transport: the ports, the bytes and the protocol.
  */
+export * as ClientCertificate from "./peer/ClientCertificate.ts"
 export * as Batches from "./log/Batches.ts"
 export * as Chain from "./log/Chain.ts"
 export * as CheckedBatch from "./log/CheckedBatch.ts"

@@ -20,6 +20,30 @@ const judge = (
   nowMillis = 1500
 ) => Result.merge(PeerCertificate.judge({ ...facts, ...changed }, { members, ...rules }, nowMillis))
 
+const faultOf = (changed: Partial<PeerCertificate.Facts>, rules: Partial<PeerCertificate.Rules>, nowMillis = 1500) =>
+  PeerCertificate.faultOf({ ...facts, ...changed }, { members, ...rules }, nowMillis)
+
+describe("L41 a certificate on a live connection", () => {
+  const client = { uris: [], dnsNames: ["shop.example"] }
+  const allowed = new Set<string>()
+
+  it("has to count still where it names a member, and only has to be valid where it is a client's", () => {
+    assert.isUndefined(faultOf({}, {}))
+    assert.strictEqual(faultOf({}, { allowed }), "not_allowed")
+    assert.strictEqual(faultOf({ uris: [...facts.uris, "quorum://our%20notes/c"] }, {}), "names_several")
+    assert.isUndefined(faultOf(client, {}))
+    assert.isUndefined(faultOf(client, { allowed }))
+    assert.isUndefined(faultOf(client, { allowed }, 2000))
+    assert.strictEqual(faultOf(client, {}, 2001), "expired")
+    assert.strictEqual(faultOf(client, {}, 999), "not_yet_valid")
+  })
+
+  it("is a member's by a DNS name that stands for one, too", () => {
+    const names = { "shop.example": "b" }
+    assert.strictEqual(faultOf(client, { names, allowed }), "not_allowed")
+  })
+})
+
 describe("a certificate", () => {
   it("stands for the member that its URI names", () => {
     assert.strictEqual(judge(), ReplicaId.make("b"))

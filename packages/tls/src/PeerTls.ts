@@ -9,7 +9,7 @@ import { createServer, type Server, type ServerOptions } from "node:https"
 import { isIP } from "node:net"
 import { connect, type TLSSocket } from "node:tls"
 import { type ReplicaId, ReplicaSet } from "@quorum/core"
-import { PeerCertificate, PeerUrls } from "@quorum/core/adapter"
+import { ClientCertificate, PeerCertificate, PeerUrls } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Result } from "effect"
 import * as Certificate from "./Certificate.ts"
 import * as Material from "./Material.ts"
@@ -21,7 +21,7 @@ export type InvalidPeerTls = Material.InvalidPeerTls
 /** How members show each other certificates. */
 export interface Options extends Material.Options {
   /**
-   * Whether who shows no certificate of a member is turned away before it can ask anything. Unless given, that is so for
+   * Whether who shows no certificate that the authority has signed is turned away before it can ask anything. Unless given, that is so for
    * the route of peers alone, and clients that have none are answered on the same port.
    */
   readonly required?: boolean | undefined
@@ -39,6 +39,8 @@ export interface Tls {
   readonly createServer: (options: ServerOptions) => Server
   /** Which member is at the other end of the connection of a request, as a server of {@link createServer} hands it over. */
   readonly identify: (source: object) => Option.Option<ReplicaId.ReplicaId>
+  /** `ClientCertificate` of core, for requests of a server of {@link createServer}. */
+  readonly fingerprint: (source: object) => string | undefined
   /** Calls a peer. The connection fails unless it proves to be that peer. */
   readonly connect: (peer: ReplicaId.ReplicaId, address: Address) => TLSSocket
 }
@@ -76,6 +78,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const judge = (facts: PeerCertificate.Facts) =>
     PeerCertificate.judge(facts, material.rules, clock.currentTimeMillisUnsafe())
 
+  const faultOf = (facts: PeerCertificate.Facts) =>
+    PeerCertificate.faultOf(facts, material.rules, clock.currentTimeMillisUnsafe())
+  const connectionOf = (source: object): Live | undefined => {
+    const socket = "socket" in source ? source.socket : undefined
+    return typeof socket === "object" && socket !== null ? connections.get(socket) : undefined
+  }
+
   /** Looks at a connection from now on. The certificate of a connection does not change. */
   const watch = (socket: TLSSocket): void => {
     const certificate = socket.getPeerX509Certificate()
@@ -89,15 +98,15 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   const audit = Effect.suspend(() => {
     const ended: Array<string> = []
     for (const { authorities, facts, socket } of live) {
-      const judged = judge(facts)
+      const fault = faultOf(facts)
       const isOld = authorities !== material.authorities
-      if (Result.isSuccess(judged) && !isOld) continue
+      if (fault === undefined && !isOld) continue
       // An authority may have been taken away: who is still signed by one connects again.
-      const why = Result.isFailure(judged) ? PeerCertificate.explain[judged.failure] : "the authorities have changed"
+      const why = fault !== undefined ? PeerCertificate.explain[fault] : "the authorities have changed"
       ended.push(`${socket.remoteAddress ?? "a peer"} (${why})`)
       socket.destroy()
     }
-    return ended.length === 0 ? Effect.void : Effect.logWarning(`connections of peers end: ${ended.join(", ")}`)
+    return ended.length === 0 ? Effect.void : Effect.logWarning(`connections end: ${ended.join(", ")}`)
   })
 
   /** What does not fit together changes nothing: the files may be in the middle of being exchanged. */
@@ -143,9 +152,12 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       return server
     },
     identify: (source) => {
-      const socket = "socket" in source ? source.socket : undefined
-      const known = typeof socket === "object" && socket !== null ? connections.get(socket) : undefined
+      const known = connectionOf(source)
       return known === undefined ? Option.none() : Option.getSuccess(judge(known.facts))
+    },
+    fingerprint: (source) => {
+      const known = connectionOf(source)
+      return known === undefined || faultOf(known.facts) !== undefined ? undefined : known.facts.fingerprint
     },
     connect: (peer, { host: name, port }) => {
       const host = name.replace(/^\[(.*)\]$/, "$1")
@@ -187,15 +199,23 @@ export const checkUrls = (
   return Effect.fail(new PeerUrls.InvalidPeerUrls({ detail }))
 }
 
-/** {@link make} as a layer; nothing where no files are given. */
+/** {@link make} as a layer, and by which certificates clients are known; nothing where no files are given. */
 export const layer = (
   options: Options | undefined
 ): Layer.Layer<never, Material.InvalidPeerTls, ReplicaSet.ReplicaSet | FileSystem.FileSystem> =>
-  options === undefined ? Layer.succeed(PeerTls, undefined) : Layer.effect(PeerTls, make(options))
+  options === undefined
+    ? Layer.succeed(PeerTls, undefined)
+    : Layer.effectContext(
+        Effect.map(make(options), (tls) =>
+          Context.make(PeerTls, tls as Tls | undefined).pipe(
+            Context.add(ClientCertificate.ClientCertificate, tls.fingerprint)
+          )
+        )
+      )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A connection of a member, and the authorities by which it was trusted. */
+/** A connection on which a certificate was shown, and the authorities by which it was trusted. */
 interface Live {
   readonly socket: TLSSocket
   readonly facts: PeerCertificate.Facts

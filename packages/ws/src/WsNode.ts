@@ -35,7 +35,7 @@ export interface Options extends WsPeerServer.Options {
   readonly secret?: PeerSecret.Given | undefined
   /**
    * The files by which peers prove with certificates who they are, in both directions; see `PeerTls`. The port takes TLS
-   * only then, also from clients, who need no certificate. It may be used together with `secret`.
+   * only then, also from clients, who need no certificate; where `ClientTokens` has theirs, they are known by it. It may be used together with `secret`.
    */
   readonly tls?: PeerTls.Options | undefined
   /**

@@ -48,15 +48,23 @@ export const judge = (facts: Facts, rules: Rules, nowMillis: number): Result.Res
   if (nowMillis < facts.validFromMillis) return Result.fail("not_yet_valid")
   if (nowMillis > facts.validToMillis) return Result.fail("expired")
   if (rules.allowed !== undefined && !rules.allowed.has(facts.fingerprint)) return Result.fail("not_allowed")
-  const { cluster, peers, self } = rules.members
-  const members = [self, ...peers]
-  const byUri = members.filter((member) => facts.uris.includes(uriOf(cluster, member)))
-  const named = byUri.length > 0 ? byUri : members.filter((member) => isNamed(member, facts, rules))
+  const named = namedIn(facts, rules)
   if (named.length > 1) return Result.fail("names_several")
   return Option.match(Option.fromUndefinedOr(named[0]), {
     onNone: () => Result.fail("names_nobody"),
     onSome: (member) => Result.succeed(member)
   })
+}
+
+/**
+ * Why a connection on which this certificate was shown has to end; undefined where it may go on. That of a member has to
+ * count still. One that names no member is a client's, and of the rules of members only its time is any of its business.
+ */
+export const faultOf = (facts: Facts, rules: Rules, nowMillis: number): Refusal | undefined => {
+  const judged = judge(facts, rules, nowMillis)
+  if (Result.isSuccess(judged)) return undefined
+  const isOfTime = judged.failure === "expired" || judged.failure === "not_yet_valid"
+  return isOfTime || namedIn(facts, rules).length > 0 ? judged.failure : undefined
 }
 
 /**
@@ -110,6 +118,14 @@ export const explain: Readonly<Record<Refusal, string>> = {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The members that a certificate names: by URI, or else by DNS names. */
+const namedIn = (facts: Facts, rules: Rules): ReadonlyArray<ReplicaId.ReplicaId> => {
+  const { cluster, peers, self } = rules.members
+  const members = [self, ...peers]
+  const byUri = members.filter((member) => facts.uris.includes(uriOf(cluster, member)))
+  return byUri.length > 0 ? byUri : members.filter((member) => isNamed(member, facts, rules))
+}
 
 /** Whether a DNS name of the certificate stands for a member. Names do not differ by case. */
 const isNamed = (member: ReplicaId.ReplicaId, { dnsNames }: Facts, { names = {} }: Rules): boolean =>

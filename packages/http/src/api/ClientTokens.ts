@@ -1,10 +1,10 @@
 /**
- * Who may ask what over the client API: bearer tokens, each with a role and, if wanted, with namespaces.
+ * Who may ask what over the client API: bearer tokens and certificates, each with a role and, if wanted, with namespaces.
  *
  * Without tokens everybody who reaches the port may do everything. With tokens only `/healthz` and `/readyz` are open,
  * what `RouteAccess` opens, and the route of peers, who prove themselves in another way.
  */
-import { ReplicaServer } from "@quorum/core/adapter"
+import { ClientCertificate, ReplicaServer } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -13,18 +13,28 @@ import { Forbidden, Unauthorized } from "./ApiErrors.ts"
 import * as ClientRate from "./ClientRate.ts"
 import { pathOf } from "./RequestRules.ts"
 
-/** A token as it is kept: not itself, but its SHA-256 in hexadecimal digits. */
-export const Token = Schema.Struct({
+/** What a client may do. */
+const says = {
   /** What the log calls it. */
   name: Schema.String,
-  sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
   /** `read` reads, `write` reads and writes, `admin` may do everything. */
   role: Schema.Literals(["read", "write", "admin"]),
   /** The only namespaces whose records it reaches, and nothing that is not of a namespace; all, unless given. */
   namespaces: Schema.optionalKey(Schema.Array(Schema.String))
-})
+}
 
-/** A token as it is kept. */
+/** By what a client is known. */
+export const Token = Schema.Union([
+  /** A token as it is kept: not itself, but its SHA-256 in hexadecimal digits. */
+  Schema.Struct({ ...says, sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)) }),
+  /**
+   * A certificate, by its SHA-256 as `openssl x509 -fingerprint -sha256` prints it. It counts where the replica has `tls`,
+   * when one of the authorities there has signed it and it is valid, for requests that show no token.
+   */
+  Schema.Struct({ ...says, certificate: Schema.String.check(Schema.isPattern(/^(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}$/i)) })
+])
+
+/** By what a client is known. */
 export type Token = typeof Token.Type
 
 /** Who may ask a route, where there are tokens: everybody, or whoever has one of this role or a higher one. */
@@ -89,6 +99,7 @@ export const layer = HttpRouter.use((router) =>
     const tokens = yield* ClientTokens
     const access = yield* RouteAccess
     const rate = yield* ClientRate.ClientRate
+    const shown = yield* ClientCertificate.ClientCertificate
     const clock = yield* Clock.Clock
     if (tokens === undefined) yield* warning
     if (tokens === undefined && rate === undefined) return
@@ -108,7 +119,11 @@ export const layer = HttpRouter.use((router) =>
           const early = earlyBy(request, undefined)
           return early > 0 ? Effect.succeed(ClientRate.tooMany(early)) : answer
         }
-        return Effect.flatMap(tokenOf(headers.authorization, tokens()), (token) => {
+        const known =
+          headers.authorization === undefined
+            ? Effect.sync(() => certified(shown(request.source), tokens()))
+            : tokenOf(headers.authorization, tokens())
+        return Effect.flatMap(known, (token) => {
           const early = earlyBy(request, token)
           if (early > 0) return Effect.succeed(ClientRate.tooMany(early))
           if (token === undefined) return Effect.succeed(unknown)
@@ -160,10 +175,18 @@ const tokenOf = (authorization: string | undefined, tokens: ReadonlyArray<Token>
     (bytes) => {
       const digest = new Uint8Array(bytes)
       // All are compared, so that the time says nothing of which.
-      return tokens.filter(({ sha256 }) => Mac.timingSafeEqual(digest, bytesOf(sha256)))[0]
+      return tokens.filter((token) => "sha256" in token && Mac.timingSafeEqual(digest, bytesOf(token.sha256)))[0]
     }
   )
 }
+
+/** A certificate is no secret: that its key is at the other end TLS has seen to. */
+const certified = (fingerprint: string | undefined, tokens: ReadonlyArray<Token>): Token | undefined =>
+  fingerprint === undefined
+    ? undefined
+    : tokens.find(
+        (token) => "certificate" in token && token.certificate.replaceAll(":", "").toLowerCase() === fingerprint
+      )
 
 const ascii = new TextEncoder()
 
