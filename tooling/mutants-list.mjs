@@ -461,9 +461,9 @@ export const bugs = [
     from: "harper#2153, L60",
     says: "an entry that comes long after newer ones cannot be taken, pushed or pulled, and wedges its log",
     file: "log/ReplicaLogs.ts",
-    find: "append: (batch, within = []) => lockOf",
+    find: "append: (batch, within = []) =>",
     replace:
-      "append: (batch, within = []) => batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) : lockOf"
+      "append: (batch, within = []) => batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :"
   },
   {
     name: "confirm-counts-twice",

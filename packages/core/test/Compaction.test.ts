@@ -1,6 +1,6 @@
 /** Logs that shrink: what is superseded everywhere goes, and nobody sees anything else. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Result, Schema } from "effect"
+import { Deferred, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Changes, Entry, QuorumError, type Records } from "../src/index.ts"
 import { EntryBatch } from "../src/adapter.ts"
@@ -220,6 +220,31 @@ describe("compaction", () => {
       yield* again.membership.recover([a.id, b.id])
       yield* TestClock.adjust(10_000)
       assert.isTrue(again.membership.isVoting())
+    })
+  )
+
+  it.effect("erases nothing of a peer's copy either while a backup is written, and goes on with all else", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* Cluster.running("ab", 1)
+      const log = a.logs.own
+      for (let i = 1; i <= 4; i++) yield* a.writer.commit(put("k", `v${i}`))
+      yield* settled
+      cluster.cut("a", "b")
+      cluster.cut("b", "a")
+      for (let i = 5; i <= 6; i++) yield* a.writer.commit(put("k", `v${i}`))
+      const whole = Option.getOrThrow(yield* a.logs.read(log, 0, 1 << 20))
+      yield* a.logs.erase(EntryBatch.erase(whole, (seq) => (seq >= 3 && seq <= 5 ? "superseded" : "kept")))
+      const page = Option.getOrThrow(yield* a.logs.read(log, 2, 1 << 20))
+      const gate = yield* Deferred.make<void>()
+      const reading = yield* Effect.forkChild(b.logs.unerased(Deferred.await(gate)), { startImmediately: true })
+      const appending = yield* Effect.forkChild(b.logs.append(page), { startImmediately: true })
+      yield* b.writer.commit(put("l", "v"))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(yield* entriesOf(b, log), [1, 2, 3, 4])
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(reading)
+      yield* Fiber.join(appending)
+      assert.deepStrictEqual(yield* entriesOf(b, log), [1, 2, 6])
     })
   )
 

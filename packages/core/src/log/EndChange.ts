@@ -5,7 +5,7 @@
 import { Effect, Semaphore } from "effect"
 import type { LogId } from "../identity/LogId.ts"
 import type * as Damage from "./Damage.ts"
-import type * as EntryBatch from "./EntryBatch.ts"
+import * as EntryBatch from "./EntryBatch.ts"
 import type * as Locks from "./Locks.ts"
 import type * as NotAppended from "./NotAppended.ts"
 import type * as ReplicaStore from "./ReplicaStore.ts"
@@ -24,6 +24,8 @@ export const make = (options: {
 }) => {
   const { append, damage, erased, heads, held, lockOf, store } = options
   const erasing = Semaphore.makeUnsafe(readers)
+  /** Before the lock of a log, and never after it. */
+  const alone = erasing.withPermits(readers)
 
   const locked = <A, E>(log: LogId, change: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     lockOf(log).withPermit(Effect.uninterruptible(Effect.suspend(change)))
@@ -54,7 +56,7 @@ export const make = (options: {
       ),
     adopt: (batch: EntryBatch.EntryBatch) =>
       Effect.map(
-        erasing.withPermits(readers)(
+        alone(
           locked(batch.log, () =>
             Effect.suspend(() => ErasedElsewhere.take(store, heads.get(batch.log) ?? Watermark.none(batch.log), batch))
           )
@@ -67,18 +69,21 @@ export const make = (options: {
         }
       ),
     erase: (batch: EntryBatch.EntryBatch) =>
-      Effect.tap(erasing.withPermits(readers)(locked(batch.log, () => store.replace(batch))), () =>
-        Effect.sync(() => erased(batch))
-      ),
+      Effect.tap(alone(locked(batch.log, () => store.replace(batch))), () => Effect.sync(() => erased(batch))),
     tellErased: damage.lookAfter({ _tag: "Erased" }),
     /** Meanwhile nothing is erased. */
     unerased: erasing.withPermits(1),
     cut: (log: LogId) => locked(log, () => cut(log)),
+    /** Appends a copy, which may erase a part of what is held, where a range of it reaches beyond that. */
+    appending: <A, E>(batch: EntryBatch.EntryBatch, append: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      EntryBatch.erasedAt(batch) === undefined ? append : alone(append),
     replace: (batch: EntryBatch.EntryBatch, upTo: number) =>
-      locked(batch.log, (): Effect.Effect<boolean, NotAppended.Failure> => {
-        if (heads.get(batch.log)?.seq !== upTo) return Effect.succeed(false)
-        return Effect.as(Effect.andThen(cut(batch.log, batch.from - 1), append(batch)), true)
-      })
+      alone(
+        locked(batch.log, (): Effect.Effect<boolean, NotAppended.Failure> => {
+          if (heads.get(batch.log)?.seq !== upTo) return Effect.succeed(false)
+          return Effect.as(Effect.andThen(cut(batch.log, batch.from - 1), append(batch)), true)
+        })
+      )
   }
 }
 

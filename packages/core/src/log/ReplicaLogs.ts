@@ -75,7 +75,7 @@ export class ReplicaLogs extends Context.Service<
     readonly adopt: (
       batch: EntryBatch.EntryBatch
     ) => Effect.Effect<boolean, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
-    /** Erases nothing while something goes on that reads all up to a vector. */
+    /** Erases nothing, and gives up nothing for another copy, while something goes on that reads all up to a vector. */
     readonly unerased: <A, E, R>(reading: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
@@ -328,7 +328,7 @@ export const make: Effect.Effect<
       })
     })
 
-  const changes = EndChange.make({
+  const { appending, ...changes } = EndChange.make({
     store,
     heads,
     damage,
@@ -395,7 +395,8 @@ export const make: Effect.Effect<
         }).pipe(Effect.uninterruptible)
       ),
     stamp,
-    append: (batch, within = []) => lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within))),
+    append: (batch, within = []) =>
+      appending(batch, lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within)))),
     read: (log, after, maxBytes) => Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
     readOwn: (after, maxBytes) => Effect.map(readStored(own, after, maxBytes), Option.flatMap(writtenPart)),
     chainAt: (log, seq) => {
