@@ -61,13 +61,21 @@ describe("faults of real processes show in the metrics", () => {
         const { bavail, bsize } = statfsSync(set.folders.a)
         writeFileSync(filler, new Uint8Array(bavail * bsize))
         const large = "x".repeat(200_000)
-        yield* set.put("a", "large", large).pipe(Effect.repeat({ until: (status) => status >= 500 }))
-        const full = yield* set.until("a", () => true)
-        assert.strictEqual(labelled(full, "storeFault", 'error_type="disk_full"'), 1)
+        const low = yield* set.until("a", (series) => series.get(name("putsRefused")) === 1)
+        assert.strictEqual(low.get(name("storeReserve")), (8 * 1024 * 1024) / 16)
+        assert.isBelow(low.get(name("diskFree"))! / low.get(name("diskSize"))!, 0.1)
+        assert.strictEqual(yield* set.put("a", "large", large), 507)
+        // What its peers bring is kept room for, until that is used up too.
+        const filled = Effect.andThen(
+          set.put("b", "large", large),
+          set.until("a", () => true)
+        )
+        const isFull = (series: Series) => labelled(series, "storeFault", 'error_type="disk_full"') === 1
+        const full = yield* Effect.repeat(filled, { until: isFull })
         assert.isAbove(labelled(full, "appendFailures", 'error_type="disk_full"'), 0)
-        assert.isAbove(labelled(full, "failures", 'reason="local_write_failed"'), 0)
-        assert.isBelow(full.get(name("diskFree"))! / full.get(name("diskSize"))!, 0.1)
+        assert.isAbove(labelled(full, "commits", 'quorum_outcome="disk_low"'), 0)
         rmSync(filler)
+        yield* set.until("a", (series) => series.get(name("putsRefused")) === 0)
         assert.strictEqual(yield* set.put("a", "after", "value"), 201)
         const again = yield* set.until("a", () => true)
         assert.strictEqual(labelled(again, "storeFault", 'error_type="disk_full"'), 0)
