@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { Chain, EntryBatch, PeerFrame, PeerProtocol } from "../src/adapter.ts"
+import { Chain, EntryBatch, PeerFrame, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import {
   b,
   incarnation,
@@ -190,6 +190,26 @@ describe("PeerFrame", () => {
       assert.include(read(kind, much.nested), "deeper")
       assert.include(read(kind, much.parts), "parts")
       assert.include(read(kind, long), request._tag === "hello" ? "at most" : "524288 at most")
+    }
+  })
+
+  it("what a peer says of an error can stand in a log: control characters are escapes, and it is not long", () => {
+    const said = `\u001b[2J\u009b1m\r\nERROR ${"x".repeat(5000)}`
+    const failures = [
+      ["hello", new PeerProtocol.HandshakeRefused({ reason: "self", detail: said })],
+      ["push", new PeerProtocol.PushRejected({ detail: said })],
+      ["pull", new ReplicaStore.StoreError({ reason: "corrupt", detail: said })]
+    ] as const
+    for (const [_tag, error] of failures) {
+      const frame = PeerFrame.encodeAnswer(1, { _tag, result: Result.fail(error) } as PeerFrame.Answer)
+      const { message } = Result.getOrThrow(PeerFrame.decodeAnswer(frame))
+      const result: Result.Result<unknown, unknown> = message.result
+      const read = Result.merge(result)
+      assert(read instanceof Error && "detail" in read && typeof read.detail === "string")
+      assert.strictEqual(read.name, error.name)
+      assert.notMatch(read.message, /\p{Cc}/u)
+      assert.isTrue(read.detail.startsWith("\\u001b[2J\\u009b1m\\u000d\\u000aERROR xxx"), read.detail.slice(0, 60))
+      assert.isBelow(read.detail.length, 1100)
     }
   })
 

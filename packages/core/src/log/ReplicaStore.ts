@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import * as Batches from "./Batches.ts"
 import * as Chain from "./Chain.ts"
 import type { DamagedRange } from "./DamagedRange.ts"
+import { Detail } from "./Detail.ts"
 import { type AppendDrift, type AppendGap, decideAppend, decideReplace } from "./Deciding.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as MemoryDamage from "./MemoryDamage.ts"
@@ -53,7 +54,7 @@ export const StoreErrorReason = Schema.Literals([
  */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   reason: StoreErrorReason,
-  detail: Schema.String,
+  detail: Detail,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {

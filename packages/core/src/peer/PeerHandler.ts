@@ -7,6 +7,7 @@ import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import { printable } from "../log/Detail.ts"
 import * as Arrival from "../log/Arrival.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
@@ -70,7 +71,7 @@ export const make: Effect.Effect<
     const refuse = (reason: PeerProtocol.HandshakeRefused["reason"], detail: string) =>
       Result.fail(new PeerProtocol.HandshakeRefused({ reason, detail }))
     if (hello.cluster !== members.cluster) {
-      return refuse("wrong_cluster", `this replica belongs to another replica set than ${hello.cluster}`)
+      return refuse("wrong_cluster", `this replica belongs to another replica set than ${printable(hello.cluster)}`)
     }
     if (hello.replica === members.self) return refuse("self", `${hello.replica} is the replica that was called`)
     if (!members.peers.includes(hello.replica)) return refuse("stranger", `${hello.replica} is not a member`)

@@ -5,6 +5,7 @@
  * as the in-memory transport does), and decides nothing.
  */
 import { Context, Option, Schema } from "effect"
+import { Detail } from "../log/Detail.ts"
 import * as Entry from "../log/Entry.ts"
 import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
@@ -175,7 +176,7 @@ export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("Ha
     "identity_mismatch",
     "wrong_replica"
   ]),
-  detail: Schema.String,
+  detail: Detail,
   /** What the caller is told of `stale_incarnation`: its newest life that is known. */
   newest: Schema.optionalKey(Life.Life)
 }) {
@@ -192,7 +193,7 @@ export class SessionUnknown extends Schema.TaggedError<SessionUnknown>()("Sessio
 }
 
 /** The receiver decoded the entries and will not take them, now or later. */
-export class PushRejected extends Schema.TaggedError<PushRejected>()("PushRejected", { detail: Schema.String }) {
+export class PushRejected extends Schema.TaggedError<PushRejected>()("PushRejected", { detail: Detail }) {
   override get message(): string {
     return `push rejected: ${this.detail}`
   }

@@ -171,7 +171,9 @@ const docs = HttpRouter.use((router) =>
     )
     // It can write, and must not be a part of a page that hides it.
     const alone = HttpServerResponse.setHeader("content-security-policy", "frame-ancestors 'none'")
-    return yield* router.add("GET", docsPath, Effect.map(Effect.orDie(Effect.flatten(page)), alone))
+    // To load it took a turn, and to make it takes another.
+    const shown = Effect.flatten(Effect.tap(page, () => Effect.yieldNow))
+    return yield* router.add("GET", docsPath, Effect.map(Effect.orDie(shown), alone))
   })
 )
 

@@ -7,6 +7,7 @@ import * as Tracing from "../../events/Tracing.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { RunId } from "../../identity/RunId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
+import { printable } from "../../log/Detail.ts"
 import * as Limits from "../../log/Limits.ts"
 import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
@@ -29,7 +30,7 @@ export const refusalOf = (
   if (welcome.replica === peer && welcome.cluster === cluster) {
     return Option.getOrUndefined(Result.getFailure(negotiate(ours, welcome)))
   }
-  const detail = `${welcome.replica} of ${welcome.cluster} answers where ${peer} of ${cluster} was expected`
+  const detail = `${welcome.replica} of ${printable(welcome.cluster)} answers where ${peer} of ${cluster} was expected`
   return new PeerProtocol.HandshakeRefused({ reason: "wrong_replica", detail })
 }
 
