@@ -2,10 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, HybridLogicalClock } from "../src/index.ts"
-import { Compaction, EntryBatch, type ReplicaStore } from "../src/adapter.ts"
+import { Entry, HybridLogicalClock, StampToken } from "../src/index.ts"
+import { Compaction, EntryBatch, type ReplicaStore, RunId } from "../src/adapter.ts"
 import { StampHorizon } from "../src/log/Floor.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
 
 const put = (key: string, value = "v") => Entry.put("n", key, value)
 const remove = (key: string) => Entry.remove("n", key)
@@ -63,6 +64,31 @@ describe("a delete", () => {
         for (const { records } of replicas) assert.isTrue(Option.isSome(yield* records.read("n", "k")))
       })
     )
+  )
+
+  it.effect(
+    "is read as one by who has it still while the others have forgotten it, also where nobody was asked before it",
+    () =>
+      test(
+        Effect.gen(function* () {
+          const { a, b, c } = yield* Cluster.running("abc", 2)
+          yield* a.writer.commit(put("k"))
+          const { wallTime } = a.logs.clock()
+          const version = { clock: { wallTime: wallTime + 1, logical: 0 }, tie: RunId.none, unprobed: true }
+          const stamp = StampToken.make(version, [{ namespace: "n", key: "k" }])
+          yield* b.writer.commit(remove("k"), { stamp })
+          yield* a.writer.commit(put("l"))
+          yield* settled
+          yield* rounds(a, b, c)
+          yield* rounds(a, b)
+          for (const one of [a, b]) assert.deepStrictEqual(yield* keysOf(one), ["l"])
+          assert.deepStrictEqual(yield* keysOf(c), ["-k", "l"])
+          for (const { records } of [a, b, c]) {
+            const read = yield* during(records.read("n", "k", { consistency: "linearizable" }), 2000)
+            assert.isTrue(Option.isNone(read))
+          }
+        })
+      )
   )
 
   it.effect("NoResurrection: is not forgotten on the word of a former life, which lent what it had not swept", () =>

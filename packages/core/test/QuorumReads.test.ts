@@ -242,7 +242,7 @@ describe("who is known to hold a write", () => {
     ...extra
   })
   const holders = (candidate: NewestWrite, answers: decide.Answers, holding: ReadonlyArray<string>) =>
-    decide.holdersOf(candidate, answers, (id) => holding.includes(id), [idA, idB, idC])
+    decide.holdersOf(candidate, answers, (id) => holding.includes(id), new Set(), [idA, idB, idC])
 
   it("is whoever told of the same version, under whatever place, and whoever holds its place", () => {
     const copy = write(5, { writeId: WriteId.make("b@0000000000000002" as LogId.LogId, 1, 7) })

@@ -165,9 +165,11 @@ export const make = Effect.gen(function* () {
     write: NewestWrite
   ): Effect.fn.Return<boolean, Failure, Scope.Scope> {
     const confirmed = new Set<ReplicaId>()
+    /** Who holds its place and has no write of the key: it was a delete, and is forgotten there. */
+    const forgotten = new Set<ReplicaId>()
     if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)
     const isHolder = (id: ReplicaId) => confirmed.has(id) || (id !== self && acks(id, write.writeId))
-    const holders = () => decide.holdersOf(write, reading.answers, isHolder, replicas)
+    const holders = () => decide.holdersOf(write, reading.answers, isHolder, forgotten, replicas)
     const before = holders()
     if (before.length >= majority) return true
     const said = yield* Queue.unbounded<Said>()
@@ -184,7 +186,10 @@ export const make = Effect.gen(function* () {
       const each = yield* Queue.take(said)
       open--
       note(reading, each)
-      if (Result.isSuccess(each.result) && each.result.success.confirmed) confirmed.add(each.replica)
+      if (Result.isSuccess(each.result) && each.result.success.confirmed) {
+        confirmed.add(each.replica)
+        if (write.deleted && each.result.success.newest === undefined) forgotten.add(each.replica)
+      }
       const newest = decide.newestOf(reading.answers)
       if (write.unprobed && newest !== undefined && Version.compare(newest, write) > 0) return false
     }

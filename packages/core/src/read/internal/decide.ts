@@ -26,15 +26,17 @@ export const newestOf = (answers: Answers): NewestWrite | undefined => {
 /**
  * Who is known to hold a write durably: whoever told of the same version (copies under other places are one write), and
  * whoever `holds` its place. A write that was stamped without asking a majority counts only where it was the newest of
- * its key: a newer one that was acknowledged before it may be elsewhere.
+ * its key: a newer one that was acknowledged before it may be elsewhere. Who has `forgotten` it, a delete, has nothing newer.
  */
 export const holdersOf = (
   write: NewestWrite,
   answers: Answers,
   holds: (replica: ReplicaId) => boolean,
+  forgotten: ReadonlySet<ReplicaId>,
   replicas: ReadonlyArray<ReplicaId>
 ): ReadonlyArray<ReplicaId> =>
   replicas.filter((replica) => {
+    if (forgotten.has(replica)) return true
     const told = answers.get(replica)
     return (told !== undefined && Version.compare(told, write) === 0) || (!write.unprobed && holds(replica))
   })
