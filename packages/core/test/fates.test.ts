@@ -125,6 +125,18 @@ describe("what becomes of an entry", () => {
     assert.deepStrictEqual(left(held), [1, 2])
   })
 
+  it("NoResurrection: of several records that stays for a delete alone: what a delete deleted in it is left until it goes", () => {
+    const batch = batchOf([put("k"), del("l")])
+    const known = { k: both(pointer("k", other, 5, 50, true)), l: both(pointer("l", log, 1, 1, true)) }
+    assert.deepStrictEqual(decide(batch, known).oldestLeft, at(50))
+    // Where the delete has to stay for something live, and where something live is beside it, that may be for ever.
+    assert.isUndefined(decide(batch, known, { isNeeded: (_, key) => key === "l" }).oldestLeft)
+    const live = batchOf([put("k"), del("l"), put("m")])
+    assert.isUndefined(decide(live, { ...known, m: both(pointer("m", log, 1, 1)) }).oldestLeft)
+    const gone = decide(batch, known, { forgetBefore: at(2) })
+    assert.deepStrictEqual([left(gone), gone.oldestLeft], [[], undefined])
+  })
+
   it("of several records that all are superseded: goes, and says after which clock their deletes may follow", () => {
     const batch = batchOf([put("k"), put("l")], del("k"))
     const known = { k: both(pointer("k", log, 2, 2, true)), l: both(pointer("l", other, 5, 50)) }

@@ -41,7 +41,7 @@ export interface Decided {
   readonly goneBytes: number
   readonly keptBytes: number
   readonly waitingBytes: number
-  /** The oldest entry that is superseded and stays all the same. */
+  /** The oldest entry that is superseded and stays all the same, or the oldest delete of a record in one that stays for another delete. */
   readonly oldestLeft: Clock | undefined
   /** The oldest delete that stays. */
   readonly oldestDelete: Clock | undefined
@@ -95,7 +95,10 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     let hasKept = false
     let isLive = false
     let hasDelete = false
+    let hasNeeded = false
     let hasGone = false
+    /** The oldest delete of a superseded record. */
+    let deletedAt: Clock | undefined
     let after: Clock | undefined
     for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
       const header = Entry.headerAt(bytes, at)
@@ -105,7 +108,12 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
       if (fate === "superseded" || fate === "deleted") going++
       if (fate === "kept") hasKept = true
       if (fate === "kept" && !isDeleted) isLive = true
-      if (fate === "kept" && isDeleted && !isNeeded(header.namespace, header.key)) hasDelete = true
+      if (fate === "kept" && isDeleted) {
+        if (isNeeded(header.namespace, header.key)) hasNeeded = true
+        else hasDelete = true
+      }
+      if ((fate === "superseded" || fate === "left") && newest?.deleted === true)
+        deletedAt = earlier(deletedAt, newest.clock)
       if (fate === "deleted" && newest !== undefined) gone.push(newest)
       if (fate === "superseded" && isDeleted) superseded.push(header)
       if (fate === "left" && isDeleted) overtaken.push(header)
@@ -123,8 +131,10 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     }
     if (isLive) keptBytes += size
     else waitingBytes += size
-    // What could go, and does not yet, is not swept; what has to stay for another of its records is no question.
+    // What could go, and does not yet, is not swept; what has to stay for another of its records is no question. Where that
+    // is a delete alone, one member forgets it before another: until it has gone here, what was deleted beside it is left.
     if (!hasKept) oldestLeft = earlier(oldestLeft, clock)
+    else if (!isLive && !hasNeeded && deletedAt !== undefined) oldestLeft = earlier(oldestLeft, deletedAt)
     if (hasDelete) oldestDelete = earlier(oldestDelete, clock)
     for (const key of superseded) needed.push(key)
     for (const key of overtaken) needed.push(key)
