@@ -1,5 +1,6 @@
 // Bugs that the simulator has to find: each changes one place in a copy of packages/core/src, or a few. `from` is where
-// the bug was seen: a law, the model, another system, or our own malice.
+// the bug was seen: a law, the model, another system, or our own malice. `replicas`, `kinds` and `everyMillis` say in which
+// runs a rare one is looked for: of how many replicas, with which faults, and with how much time between two of them.
 export const bugs = [
   {
     name: "majority-of-even",
@@ -680,5 +681,31 @@ export const bugs = [
     file: "upkeep/internal/fates.ts",
     find: "const isGoing = going === count",
     replace: "const isGoing = going > 0"
+  },
+  {
+    name: "erased-before-all-hold",
+    from: "malice",
+    says: "an entry goes as soon as something newer is held here, whoever lacks that",
+    file: "upkeep/internal/fates.ts",
+    find: 'return everywhere !== undefined && RecordIndex.compare(everywhere, place) > 0 ? "superseded" : "left"',
+    replace: 'return "superseded"'
+  },
+  {
+    name: "erased-beyond-frontier",
+    from: "malice",
+    says: "an entry goes that not every member has got",
+    file: "upkeep/internal/fates.ts",
+    find: "if (isGoing && seq <= frontier) {",
+    replace: "if (isGoing) {"
+  },
+  {
+    name: "old-copies-vote",
+    from: "malice",
+    says: "a copy that may hold what others have erased votes, and is never compared with theirs",
+    file: "peer/Membership.ts",
+    find: 'const isStale = (): boolean => stale && standing !== "voting"',
+    replace: 'const isStale = (): boolean => stale && standing === "voting" && standing !== "voting"',
+    kinds: ["restore"],
+    everyMillis: 4000
   }
 ]

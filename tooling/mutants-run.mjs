@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 
-const [folder, seconds, replicas, kinds] = process.argv.slice(2)
+const [folder, seconds, replicas, kinds, everyMillis] = process.argv.slice(2)
 const wanted = kinds === "" ? [] : kinds.split(",")
 const Simulation = await import(pathToFileURL(join(folder, "packages/testing/src/Simulation.ts")).href)
 
@@ -12,8 +12,9 @@ let found = {}
 let runs = 0
 for (let seed = 1; found.law === undefined && passed() < Number(seconds); seed++) {
   const scenario = Simulation.standard(seed, Number(replicas) || undefined)
-  // A rare bug is looked for where the faults are drawn that it needs.
+  // A rare bug is looked for where the faults are drawn that it needs, and no more of them than it can bear.
   if (!wanted.every((kind) => scenario.nemesis.kinds.includes(kind))) continue
+  if (scenario.nemesis.everyMillis < Number(everyMillis)) continue
   runs++
   const [violation] = Simulation.runStandard(scenario).violations
   if (violation !== undefined) found = { ...violation, seed, replicas: scenario.replicas }

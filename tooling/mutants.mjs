@@ -44,7 +44,12 @@ const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
     const worker = join(root, "tooling/mutants-run.mjs")
-    const chosen = [String(seconds), String(bug?.replicas ?? 3), (bug?.kinds ?? []).join()]
+    const chosen = [
+      String(seconds),
+      String(bug?.replicas ?? 3),
+      (bug?.kinds ?? []).join(),
+      String(bug?.everyMillis ?? 0)
+    ]
     const args = ["--disable-warning=ExperimentalWarning", worker, folder, ...chosen]
     return await new Promise((resolve, reject) => {
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })

@@ -4,6 +4,7 @@ import { Entry, LogId, QuorumPolicy, QuorumWriter, type ReplicaId, WriteId } fro
 import { Chain, EntryBatch, type PeerProtocol, type RunId, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Result, Stream } from "effect"
 import { readdirSync } from "node:fs"
+import * as ErasedIsSuperseded from "../src/internal/simulation/checks/ErasedIsSuperseded.ts"
 import * as ChangesMissNothing from "../src/internal/simulation/checks/ChangesMissNothing.ts"
 import * as FrontierIsHeld from "../src/internal/simulation/checks/FrontierIsHeld.ts"
 import { checks } from "../src/internal/simulation/checks/index.ts"
@@ -13,6 +14,7 @@ import * as StableTimeIsStable from "../src/internal/simulation/checks/StableTim
 import * as watching from "../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../src/internal/simulation/Disk.ts"
 import * as Evidence from "../src/internal/simulation/Evidence.ts"
+import * as Held from "../src/internal/simulation/Held.ts"
 import * as History from "../src/internal/simulation/History.ts"
 import * as Machines from "../src/internal/simulation/Machines.ts"
 import { epochMillis } from "../src/internal/simulation/MachineClock.ts"
@@ -29,7 +31,8 @@ const empty = () => {
     skewMillis: 0,
     drift: 0,
     isTraced: false,
-    onPassing: watching.onPassing
+    onPassing: watching.onPassing,
+    onErased: ErasedIsSuperseded.onErased
   })
   const history = History.make()
   const contents = world.machines.map(({ disk }) => disk.content)
@@ -174,6 +177,8 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
       position: [{ log, seq: 2, chain: Chain.empty }]
     })
   },
+  // The newer of two writes, which nothing supersedes.
+  ErasedIsSuperseded: (scene) => erases(scene, scene.second),
   FrontierIsHeld: ({ b, logOf, world }) => {
     b.logs.delete(logOf(0))
     const frontier = [{ log: logOf(0), seq: 1, head: 1, heldBackBy: [], since: null }]
@@ -216,6 +221,18 @@ const ackOf = ({ a, logOf, world }: Scene, more: Partial<PeerProtocol.Ack>): Pee
   voting: true,
   ...more
 })
+
+/** The first replica erases a write. */
+const erases = ({ a, world }: Pick<Scene, "a" | "world">, writeId: WriteId.WriteId): void => {
+  const held = Array.from(a.logs.values())
+    .flat()
+    .flatMap((batch) => Held.ofBatch(batch, new Map()))
+  ErasedIsSuperseded.onErased(
+    world,
+    world.members[0]!,
+    held.filter(({ id }) => id === writeId)
+  )
+}
 
 const between = ({ world }: Scene) => {
   const [from, to] = world.members as [ReplicaId.ReplicaId, ReplicaId.ReplicaId]
@@ -345,6 +362,38 @@ describe("the promises that a run is looked at for", () => {
     assert.deepStrictEqual(found("OneEntryPerPlace", scene), [])
     world.retired.push(retired)
     assert.lengthOf(found("OneEntryPerPlace", scene), 1)
+  })
+
+  it("ErasedIsSuperseded is kept where all have what goes and something newer, or had, and broken where one never had", () => {
+    for (const which of [0, 1]) {
+      const scene = sound()
+      const { b, first, logOf, world } = scene
+      erases(scene, first)
+      assert.deepStrictEqual(world.violations, [])
+      const before = Disk.copyOf(b)
+      b.logs.delete(logOf(which))
+      erases(scene, first)
+      assert.lengthOf(world.violations, 1)
+      world.retired.push({ machine: world.machines[1]!, content: before, at: 0 })
+      erases(scene, first)
+      assert.lengthOf(world.violations, 1)
+    }
+  })
+
+  it("ErasedIsSuperseded is kept by a delete of which nobody holds what it deleted, and broken while one does", () => {
+    const scene = empty()
+    const { all, append, c, logOf, world } = scene
+    append(2, put("k0", "v0"), 1000, all)
+    const deleted = append(0, Entry.remove("n", "k0"), 2000, all)
+    for (const { logs } of all) if (logs !== c.logs) logs.delete(logOf(2))
+    erases(scene, deleted)
+    assert.deepStrictEqual(
+      world.violations.map(({ detail }) => detail.includes("c holds what it deletes")),
+      [true]
+    )
+    c.logs.delete(logOf(2))
+    erases(scene, deleted)
+    assert.lengthOf(world.violations, 1)
   })
 
   it("NoPhantomAck is broken by a verification that finds a copy where there is none", () => {

@@ -71,6 +71,8 @@ export interface Situation {
   readonly erased: Held.Erased
   /** Called when a fault has happened. */
   readonly onFault: (fault: string) => void
+  /** Called before entries that are held are erased. */
+  readonly onErased: (going: ReadonlyArray<Held.Held>) => void
 }
 
 /** The note in which a store in doubt says what it is in doubt about. */
@@ -174,6 +176,17 @@ export const put = ({ erased, logs }: Content, batch: EntryBatch.EntryBatch): vo
   logs.set(batch.log, [...Batches.put(logs.get(batch.log) ?? [], batch)])
 }
 
+/** The entries that are held and go when a batch is put in their place. */
+export const goingBy = ({ logs }: Content, batch: EntryBatch.EntryBatch): ReadonlyArray<Held.Held> => {
+  if (EntryBatch.erasedAt(batch) === undefined) return []
+  const last = EntryBatch.last(batch)
+  const staying = new Set(Held.ofBatch(batch, noneErased).map(({ seq }) => seq))
+  return (logs.get(batch.log) ?? [])
+    .filter((before) => before.from <= last && EntryBatch.last(before) >= batch.from)
+    .flatMap((before) => Held.ofBatch(before, noneErased))
+    .filter(({ seq }) => batch.from <= seq && seq <= last && !staying.has(seq))
+}
+
 /** Flips bits of an entry that is held. Returns its place; `undefined` when nothing is held. */
 export const flip = ({ content }: Disk, { dice, onFault }: Situation): string | undefined => {
   const logs = Array.from(content.logs.keys())
@@ -257,6 +270,8 @@ export const batchesOf = ({ content, written }: Disk, log: LogId.LogId): Readonl
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const noneErased: Held.Erased = new Map()
 
 /** The first entries of a batch, and those erased together with the last of them; `undefined` for none. */
 const firstOf = (batch: EntryBatch.EntryBatch, count: number): EntryBatch.EntryBatch | undefined => {

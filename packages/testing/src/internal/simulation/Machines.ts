@@ -74,6 +74,8 @@ export interface Setting {
   readonly compacts: Compacts | undefined
   /** What any disk of the run has erased. */
   readonly erased: Held.Erased
+  /** Called before the disk of a replica erases entries. */
+  readonly onErased: (by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>) => void
   /** Writes a line of the trace; `undefined` when nobody reads it. */
   readonly trace: ((who: string, line: string) => void) | undefined
   /** Something happened that may not: in a process, a defect or a start that failed for no reason. */
@@ -91,7 +93,7 @@ export const make = (
   rate: number,
   { founded, hasSteps }: { readonly founded: boolean; readonly hasSteps: boolean }
 ): Machine => {
-  const { erased, onFault, seed, timeline } = setting
+  const { erased, onErased, onFault, seed, timeline } = setting
   const clock = MachineClock.make(timeline, offsetMillis, rate)
   const situation: Disk.Situation = {
     cluster,
@@ -101,7 +103,8 @@ export const make = (
     clock,
     hasSteps,
     erased,
-    onFault
+    onFault,
+    onErased: (going) => onErased(id, going)
   }
   return machineWith(id, clock, situation, Disk.make(situation, 1, 1, founded))
 }

@@ -94,6 +94,8 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         if (EntryBatch.hasErasedDeletes(batch)) onFault("deletes_forgotten")
         // Its own sync covers what was written before it.
         Disk.settle(disk)
+        const going = Disk.goingBy(content, batch)
+        if (going.length > 0) situation.onErased(going)
         Disk.put(content, batch)
         damage.gone({ log, from, to })
         return Result.succeed(undefined)

@@ -5,6 +5,7 @@ import { type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
 import { type Context, Effect, type Exit, Schema } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
+import type * as Held from "./Held.ts"
 import * as MachineClock from "./MachineClock.ts"
 import * as Machines from "./Machines.ts"
 import * as Network from "./Network.ts"
@@ -83,6 +84,8 @@ export interface Options {
   readonly isTraced: boolean
   /** Looks at every message between replicas. */
   readonly onPassing: (world: World, message: Network.Passing) => void
+  /** Looks at all that replicas erase, before it is gone. */
+  readonly onErased: (world: World, by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>) => void
 }
 
 /** The stream of random numbers of this name, in the run of this seed. */
@@ -145,6 +148,7 @@ export const make = (options: Options): World => {
     timeline,
     network,
     erased: new Map(),
+    onErased: (by, going) => options.onErased(world, by, going),
     compacts: options.compacts,
     onFault: happened,
     trace: isTraced ? say : undefined,
