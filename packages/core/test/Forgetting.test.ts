@@ -205,6 +205,39 @@ describe("a delete", () => {
     )
   )
 
+  it.effect("is held back by a member with a range that no member has, and the status of the others names it", () =>
+    test(
+      Effect.gen(function* () {
+        const { a: before, b, c, cluster } = yield* Cluster.running("abc", 1)
+        const log = before.logs.own
+        for (const other of ["b", "c"]) {
+          cluster.cut("a", other)
+          cluster.cut(other, "a")
+        }
+        for (const key of ["x", "y", "z"]) yield* before.writer.commit(put(key))
+        // What it wrote last is in its memory too.
+        yield* before.stop
+        const store = cluster.stores.get("a") as ReplicaStore.MemoryStore
+        store.damage(log, 2)
+        yield* Effect.ignore(store.read(log, 1, 1))
+        cluster.heal()
+        const a = yield* cluster.start("a")
+        yield* settled
+        assert.deepStrictEqual(a.status().lost, [{ log, from: 2, to: 2 }])
+        yield* b.writer.commit(put("k"))
+        yield* c.writer.commit(remove("k"))
+        yield* b.writer.commit(put("l"))
+        yield* settled
+        yield* rounds(a, b, c)
+        yield* rounds(b, c)
+        for (const one of [b, c]) {
+          assert.deepStrictEqual(one.status().compaction.heldBackBy, [a.id])
+          assert.include(yield* keysOf(one), "-k")
+        }
+      })
+    )
+  )
+
   it.effect("is not forgotten while more keys than are remembered stay for entries of several records", () =>
     test(
       Effect.gen(function* () {
