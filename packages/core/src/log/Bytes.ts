@@ -22,6 +22,19 @@ export const isVisible = (bytes: Uint8Array, start: number, end: number): boolea
 /** Text as bytes of its own. */
 export const ofText = (text: string): Uint8Array => encoder.encode(text)
 
+/** How many bytes text is. It is counted, which is far less than to make them. */
+export const sizeOfText = (text: string): number => {
+  let size = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    size += unit < 0x800 ? 1 : 2
+    // A pair is four bytes, of which two are counted as its units.
+    if (isHigh(unit) && isLow(text.charCodeAt(i + 1))) i++
+  }
+  return size
+}
+
 /** Writes text at `offset` and returns how many bytes that took. The caller has made room for them. */
 export const encodeText = (target: Uint8Array, offset: number, text: string): number => {
   // Short ASCII text is the common case, and a loop beats the call into the encoder there.
@@ -81,6 +94,10 @@ export const readUint32 = (bytes: Uint8Array, offset: number): number =>
 export const readUint16 = (bytes: Uint8Array, offset: number): number => (bytes[offset]! << 8) | bytes[offset + 1]!
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether a unit of UTF-16 is the first half of a pair, or the second. */
+const isHigh = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
+const isLow = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })

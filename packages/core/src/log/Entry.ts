@@ -125,7 +125,7 @@ export const maxSize = (writes: Writes): number => {
 
 /** The bytes that a write takes in an entry, beside those of the other writes and of {@link headerBytes}. */
 export const recordSize = ({ contentType, key, namespace, value }: Write): number =>
-  recordHeaderBytes + textSize(namespace) + textSize(key) + (contentType?.length ?? 0) + value.length
+  recordHeaderBytes + Bytes.sizeOfText(namespace) + Bytes.sizeOfText(key) + (contentType?.length ?? 0) + value.length
 
 /** The bytes of the values. */
 export const valueSize = (writes: Writes): number => {
@@ -324,8 +324,6 @@ const layout = 2
 const unprobedFlag = 1
 const putKind = 1
 const deleteKind = 2
-
-const textSize = (text: string): number => Bytes.ofText(text).length
 
 const maxRecordSize = ({ contentType, key, namespace, value }: Write): number =>
   recordHeaderBytes + 3 * (namespace.length + key.length) + (contentType?.length ?? 0) + value.length
