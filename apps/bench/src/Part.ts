@@ -62,5 +62,8 @@ export const rounds = (settings: Settings, usual: number): number => settings.ro
 /** How many commits to make. */
 export const commits = (settings: Settings, usual: number): number => (settings.quick ? usual / 100 : usual)
 
-/** How long a system runs before its first measurement, in seconds, so that its code is compiled. */
-export const rehearsal = ({ quick }: Settings): number => (quick ? 0 : 2)
+/**
+ * How long a system runs before its first measurement, in seconds, so that its code is compiled: that takes each of its
+ * processes about a second of a processor, and three of them share two.
+ */
+export const rehearsal = ({ quick }: Settings): number => (quick ? 0 : 5)
