@@ -1,6 +1,7 @@
 // Bugs that the simulator has to find: each changes one place in a copy of packages/core/src, or a few. `from` is where
-// the bug was seen: a law, the model, another system, or our own malice. `replicas`, `kinds` and `everyMillis` say in which
-// runs a rare one is looked for: of how many replicas, with which faults, and with how much time between two of them.
+// the bug was seen: a law, the model, another system, or our own malice. `replicas`, `kinds`, `everyMillis` and
+// `compacts` say in which runs a rare one is looked for: of how many replicas, with which faults, with how much time between
+// two of them, and with compaction.
 export const bugs = [
   {
     name: "majority-of-even",
@@ -696,7 +697,9 @@ export const bugs = [
     says: "an entry goes that not every member has got",
     file: "upkeep/internal/fates.ts",
     find: "if (isGoing && seq <= frontier) {",
-    replace: "if (isGoing) {"
+    replace: "if (isGoing) {",
+    kinds: ["slow_link"],
+    compacts: true
   },
   {
     name: "old-copies-vote",

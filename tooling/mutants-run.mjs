@@ -2,8 +2,8 @@
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 
-const [folder, seconds, replicas, kinds, everyMillis] = process.argv.slice(2)
-const wanted = kinds === "" ? [] : kinds.split(",")
+const [folder, seconds, wanted] = process.argv.slice(2)
+const { compacts, everyMillis, kinds, replicas } = JSON.parse(wanted)
 const Simulation = await import(pathToFileURL(join(folder, "packages/testing/src/Simulation.ts")).href)
 
 const began = performance.now()
@@ -11,10 +11,10 @@ const passed = () => (performance.now() - began) / 1000
 let found = {}
 let runs = 0
 for (let seed = 1; found.law === undefined && passed() < Number(seconds); seed++) {
-  const scenario = Simulation.standard(seed, Number(replicas) || undefined)
+  const scenario = Simulation.standard(seed, replicas)
   // A rare bug is looked for where the faults are drawn that it needs, and no more of them than it can bear.
-  if (!wanted.every((kind) => scenario.nemesis.kinds.includes(kind))) continue
-  if (scenario.nemesis.everyMillis < Number(everyMillis)) continue
+  if (!kinds.every((kind) => scenario.nemesis.kinds.includes(kind))) continue
+  if (scenario.nemesis.everyMillis < everyMillis || (compacts && scenario.compacts === undefined)) continue
   runs++
   const [violation] = Simulation.runStandard(scenario).violations
   if (violation !== undefined) found = { ...violation, seed, replicas: scenario.replicas }

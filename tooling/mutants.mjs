@@ -44,13 +44,9 @@ const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
     const worker = join(root, "tooling/mutants-run.mjs")
-    const chosen = [
-      String(seconds),
-      String(bug?.replicas ?? 3),
-      (bug?.kinds ?? []).join(),
-      String(bug?.everyMillis ?? 0)
-    ]
-    const args = ["--disable-warning=ExperimentalWarning", worker, folder, ...chosen]
+    const { compacts = false, everyMillis = 0, kinds = [], replicas = 3 } = bug ?? {}
+    const wanted = JSON.stringify({ compacts, everyMillis, kinds, replicas })
+    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), wanted]
     return await new Promise((resolve, reject) => {
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
       const output = []
