@@ -710,5 +710,23 @@ export const bugs = [
     replace: 'const isStale = (): boolean => stale && standing === "voting" && standing !== "voting"',
     kinds: ["restore"],
     everyMillis: 4000
+  },
+  {
+    name: "left-out-by-one",
+    from: "issue 14: a majority has durably marked it",
+    says: "who has marked a member leaves it out, whatever the others say",
+    file: "peer/internal/Absence.ts",
+    find: "if (sayers.length + 1 >= Voting.majorityOf(peers.size + 1))",
+    replace: "if (sayers.length >= 0)",
+    kinds: ["away"]
+  },
+  {
+    name: "mark-taken-back-at-once",
+    from: "seed 342 of an early version",
+    says: "a mark that was taken back does not count, though another member may have used it",
+    file: "peer/internal/Absence.ts",
+    find: "Object.hasOwn(marks, peer) || lapsed.includes(peer) || Life.isLeftOut(Life.of(lives, peer))",
+    replace: "Object.hasOwn(marks, peer)",
+    kinds: ["away"]
   }
 ]

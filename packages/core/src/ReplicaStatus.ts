@@ -49,6 +49,11 @@ export const PeerStatus = Schema.Struct({
   /** Pushes to the peer that have no answer yet, and the bytes of their entries. */
   pushes: Schema.Int,
   pushBytes: Schema.Int,
+  /**
+   * `marked`: this replica has marked it as away too long. `left_out`: a majority has, so it holds nothing back, and
+   * recovers when it comes back. null when it is neither.
+   */
+  away: Schema.NullOr(Schema.Literals(["marked", "left_out"])),
   /** Bytes of requests that wait in the connection to the peer; null when its transport cannot know it. */
   connectionBytes: Schema.NullOr(Schema.Int)
 })
@@ -175,6 +180,11 @@ export const layer = Layer.effect(
     }
     const statusOfPeer = (peer: PeerState): PeerStatus => ({
       ...statusOf(peer, logs.own, logs.head(logs.own).seq),
+      away: Life.isLeftOut(Life.of(membership.lives(), peer.id))
+        ? "left_out"
+        : Object.hasOwn(membership.marked(), peer.id)
+          ? "marked"
+          : null,
       connectionBytes: transport.waitingBytes?.(peer.id) ?? null
     })
     return ReplicaStatus.of({
@@ -227,7 +237,7 @@ const statusOf = (
   { clockSkewMillis, drifted, id, link, pushes, voting, watermarks }: PeerState,
   own: LogId.LogId,
   head: number
-): Omit<PeerStatus, "connectionBytes"> => {
+): Omit<PeerStatus, "away" | "connectionBytes"> => {
   const watermark = watermarks.get(own)?.seq ?? 0
   const down = link._tag === "Down"
   return {

@@ -179,7 +179,7 @@ describe("a replica that lost its store", () => {
         ["00000000000000aa" as LogId.Incarnation, false],
         [a.logs.identity.incarnation, true]
       ] as const) {
-        for (const peer of ["b", "c"]) a.membership.answered(asked, said(peer))
+        for (const peer of ["b", "c"]) yield* a.membership.answered(says(asked), said(peer))
         yield* TestClock.adjust(1)
         assert.strictEqual(a.membership.isVoting(), isVoting)
       }

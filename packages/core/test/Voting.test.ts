@@ -15,6 +15,7 @@ const answer = (change: Partial<Voting.Answer> = {}): Voting.Answer => ({
   blank: false,
   vector: [],
   floor: HybridLogicalClock.zero,
+  everSwept: HybridLogicalClock.zero,
   ...change
 })
 const blank = answer({ voting: false, blank: true })

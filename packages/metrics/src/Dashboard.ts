@@ -113,6 +113,7 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         unit: "s",
         queries: [gauge("peerHoldsBack"), named("stable time", gauge("stableTimeAge"))]
       },
+      { title: "Away too long", unit: "short", queries: [gauge("peerAway")] },
       { title: "Clocks", unit: "s", queries: [gauge("peerSkew"), quantile("clockSkew", 0.99)] }
     ]
   },

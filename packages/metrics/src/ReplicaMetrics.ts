@@ -120,6 +120,7 @@ const gauges = (
         0
       ) / 1000
     gauge("peerHoldsBack", heldBack, attributes)
+    gauge("peerAway", () => (of().away === "left_out" ? 2 : Number(of().away === "marked")), attributes)
     gauge("peerDrifted", () => of().drifted.length, attributes)
     gauge("peerSkew", () => (of().clockSkewMillis ?? 0) / 1000, attributes)
   }

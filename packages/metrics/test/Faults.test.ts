@@ -139,6 +139,31 @@ describe("faults between replicas", () => {
     })
   )
 
+  it.effect("who is away too long is shown, as one has marked it, and as a majority has", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a", { awayAfter: "10 seconds" })
+      const b = yield* set.start("b", { awayAfter: "30 seconds" })
+      const c = yield* set.start("c")
+      yield* pass(2000)
+      yield* c.stop
+      const values = () => [
+        a.value("peerAway", peer("b")),
+        a.value("peerAway", peer("c")),
+        b.value("peerAway", peer("c"))
+      ]
+      yield* pass(5000)
+      assert.deepStrictEqual(values(), [0, 0, 0])
+      yield* pass(10_000)
+      assert.deepStrictEqual(values(), [0, 1, 0])
+      yield* pass(20_000)
+      assert.deepStrictEqual(values(), [0, 2, 2])
+      yield* set.start("c")
+      yield* pass(10_000)
+      assert.deepStrictEqual(values(), [0, 0, 0])
+    })
+  )
+
   it.effect("damage in the store is shown", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

@@ -12,7 +12,7 @@ import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
 import type { PeerTls } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
-import { Effect, Layer, Predicate, type Redacted, Runtime, Schema } from "effect"
+import { Duration, Effect, Layer, Predicate, type Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import { HttpServer, type HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
@@ -125,11 +125,22 @@ const serveBy = {
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
 
-const replica = ({ clockBoundMillis, clockSkewWarnMillis, namespaces, policy, reads, reserveBytes }: ServerConfig) =>
+const replica = ({
+  awayBytes,
+  awayHours,
+  clockBoundMillis,
+  clockSkewWarnMillis,
+  namespaces,
+  policy,
+  reads,
+  reserveBytes
+}: ServerConfig) =>
   Replica.layer({
     policy,
     namespaces,
     reads,
+    ...(awayHours === undefined ? {} : { awayAfter: awayHours === 0 ? Duration.infinity : Duration.hours(awayHours) }),
+    ...(awayBytes === undefined ? {} : { awayBytes }),
     ...(clockBoundMillis === undefined ? {} : { clockBound: clockBoundMillis }),
     ...(clockSkewWarnMillis === undefined ? {} : { clockSkewWarn: clockSkewWarnMillis }),
     ...(reserveBytes === undefined ? {} : { reserveBytes })

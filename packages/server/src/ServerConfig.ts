@@ -65,6 +65,9 @@ export interface ServerConfig {
   readonly reserveBytes: number | undefined
   readonly clockBoundMillis: number | undefined
   readonly clockSkewWarnMillis: number | undefined
+  /** How many hours, and behind how many bytes, a replica may be away before it is marked; never when hours are 0. */
+  readonly awayHours: number | undefined
+  readonly awayBytes: number | undefined
   readonly metrics: boolean
   readonly otlpUrl: string | undefined
   readonly logFormat: "text" | "json"
@@ -158,6 +161,8 @@ const settle = ({ given, sourceOf }: Reading.Read, hasSecret: boolean): Result.R
     reserveBytes: given.reserveBytes,
     clockBoundMillis: given.clockBoundMillis,
     clockSkewWarnMillis: given.clockSkewWarnMillis,
+    awayHours: given.awayHours,
+    awayBytes: given.awayBytes,
     metrics: given.metrics ?? true,
     otlpUrl: given.otlpUrl,
     logFormat: given.logFormat ?? "text"

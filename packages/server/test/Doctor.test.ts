@@ -19,7 +19,8 @@ const peer = {
   clockSkewMillis: 3,
   pushes: 0,
   pushBytes: 0,
-  connectionBytes: 0
+  connectionBytes: 0,
+  away: null
 }
 
 /** As much of a state as is looked at, of a replica that is well. */

@@ -253,6 +253,15 @@ describe("a setting that would do nothing", () => {
     }
   })
 
+  it("is one about members that are away, where the others are no majority", () => {
+    const pair = { peers: { a: "http://x:1", b: "http://y:1" } }
+    for (const more of [{ awayHours: 24 }, { awayBytes: 2 ** 30 }]) {
+      assert.include(inert({ ...pair, ...more })[0]!, "without one of them, the others are no majority")
+      assert.deepStrictEqual(inert(more), [])
+    }
+    assert.include(inert({ awayHours: 0, awayBytes: 2 ** 30 })[0]!, "leave one of the two out")
+  })
+
   it("is none of those that are given in an ordinary file", () => {
     assert.deepStrictEqual(
       inert({ transport: "http", w: "majority", order: "clock", hosts: ["db"], maxBytes: 2 ** 30 }),

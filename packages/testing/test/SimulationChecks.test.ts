@@ -7,6 +7,7 @@ import { readdirSync } from "node:fs"
 import * as ErasedIsSuperseded from "../src/internal/simulation/checks/ErasedIsSuperseded.ts"
 import * as ChangesMissNothing from "../src/internal/simulation/checks/ChangesMissNothing.ts"
 import * as FrontierIsHeld from "../src/internal/simulation/checks/FrontierIsHeld.ts"
+import * as LeftOutByMajority from "../src/internal/simulation/checks/LeftOutByMajority.ts"
 import { checks } from "../src/internal/simulation/checks/index.ts"
 import * as NeverStandsStill from "../src/internal/simulation/checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
@@ -188,6 +189,8 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
     b.logs.delete(logOf(0))
     StableTimeIsStable.onStable(world, { wallTime: epochMillis + 3_600_000, logical: 0 })
   },
+  LeftOutByMajority: ({ a, world }) =>
+    LeftOutByMajority.onLeftOut(world, world.members[0]!, LogId.incarnationWithout(a.incarnation)),
   NoFalseDoubt: ({ a, world }) => {
     a.notes.set(Disk.blank, "lost")
     watching.onSample(world, true)

@@ -132,10 +132,17 @@ export type ReplicaEvent =
       /** The entries after this one, up to `upTo`. */
       readonly after: number
       readonly upTo: number
-      /** `fork`: `peer` holds other entries there, with which the log goes on; `lost`: no member has what is before. */
-      readonly because: "fork" | "lost"
+      /**
+       * `fork`: `peer` holds other entries there, with which the log goes on; `lost`: no member has what is before; `away`:
+       * nobody else held them when this replica came back.
+       */
+      readonly because: "fork" | "lost" | "away"
       readonly peer: ReplicaId | null
+      /** How many of them were not committed again, and are gone: a delete that is forgotten may have come after them. */
+      readonly dropped: number
     }
+  /** A majority has marked this life of a member as away too long: it holds nothing back any more, and is not met again. */
+  | { readonly _tag: "LeftOut"; readonly peer: ReplicaId; readonly incarnation: Incarnation }
   /** All that is stored of the logs was read again and compared with their chains. */
   | { readonly _tag: "Scrubbed"; readonly entries: number; readonly durationMillis: number }
   /** A round took out of the logs what nobody needs any more; of entries, bytes that went, that are live, and that wait. */

@@ -32,6 +32,20 @@ export const compare = (a: Life, b: Life): number => {
   return a.starts - b.starts || (a.run < b.run ? -1 : a.run > b.run ? 1 : 0)
 }
 
+/**
+ * The life that nobody lives, of a replica that is left out: what the one before has acknowledged is taken back, and when it
+ * comes back it takes another one. It lasts until that is met.
+ */
+export const without = (before: Life): Life => ({
+  incarnation: LogId.incarnationWithout(before.incarnation),
+  starts: 0,
+  run: RunId.none,
+  startedAt: 0
+})
+
+/** Whether a replica is left out: nobody has met a life of it since. */
+export const isLeftOut = (life: Life | undefined): boolean => life?.starts === 0
+
 /** The life of a replica; `undefined` when none is known. A replica may be called `constructor`. */
 export const of = (lives: Lives, replica: ReplicaId.ReplicaId): Life | undefined =>
   Object.hasOwn(lives, replica) ? lives[replica] : undefined

@@ -64,6 +64,13 @@ export const incarnationAt = (wallMillis: number, random16: number, above?: Inca
   return format(Math.max(Math.floor(wallMillis), least), random16)
 }
 
+/**
+ * The incarnation with which the others go on without a life of a replica: newer than what that life becomes by boots, and
+ * older than all that the replica can begin anew with. All who think of one think of the same.
+ */
+export const incarnationWithout = (before: Incarnation): Incarnation =>
+  format(millisOf(before) + leapMillis - 1, 0xffff)
+
 /** The incarnation of a store after another boot, a small step above the one before. `random20` has twenty random bits. */
 export const incarnationAfterBoot = (before: Incarnation, random20: number): Incarnation =>
   format(millisOf(before) + 1 + (random20 >>> 16), random20 & 0xffff)

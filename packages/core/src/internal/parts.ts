@@ -50,6 +50,13 @@ export interface Options extends Policies.Options {
    * less; 0 for none.
    */
   readonly reserveBytes?: number
+  /**
+   * How long a member may be away before this replica marks it, so that the others go on without it when a majority has:
+   * 7 days unless given, and `"Infinity"` for never. Counted from when it was heard of last, or from the start of this replica.
+   */
+  readonly awayAfter?: Duration.Input
+  /** How many bytes may be appended here while a member is away before it is marked all the same; no bound unless given. */
+  readonly awayBytes?: number
 }
 
 /**
@@ -57,6 +64,8 @@ export interface Options extends Policies.Options {
  * replication stops, then the index is brought up to the logs.
  */
 export const parts = ({
+  awayAfter,
+  awayBytes,
   clockBound,
   clockSkewWarn,
   compactionShare,
@@ -92,6 +101,8 @@ export const parts = ({
         millisOf(PeerProtocol.ClockSkewWarn, clockSkewWarn),
         millisOf(ReplicaClock.ClockBound, clockBound),
         millisOf(Scrub.ScrubInterval, scrubEvery),
+        millisOf(Membership.AwayAfter, awayAfter),
+        awayBytes === undefined ? Layer.empty : Layer.succeed(Membership.AwayBytes, awayBytes),
         compactionShare === undefined ? Layer.empty : Layer.succeed(Compaction.CompactionShare, compactionShare),
         reserveBytes === undefined ? Layer.empty : Layer.succeed(Room.Reserve, reserveBytes)
       )

@@ -77,6 +77,10 @@ export const make = (options: {
     /** Appends a copy, which may erase a part of what is held, where a range of it reaches beyond that. */
     appending: <A, E>(batch: EntryBatch.EntryBatch, append: Effect.Effect<A, E>): Effect.Effect<A, E> =>
       EntryBatch.erasedAt(batch) === undefined ? append : alone(append),
+    giveUp: (log: LogId, after: number, upTo: number) =>
+      alone(
+        locked(log, () => (heads.get(log)?.seq === upTo ? Effect.as(cut(log, after), true) : Effect.succeed(false)))
+      ),
     replace: (batch: EntryBatch.EntryBatch, upTo: number) =>
       alone(
         locked(batch.log, (): Effect.Effect<boolean, NotAppended.Failure> => {

@@ -80,6 +80,11 @@ export class ReplicaLogs extends Context.Service<
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
     /**
+     * Gives up what is held of a log after an entry, by who has committed again what of it has to stay. Nothing is done,
+     * and false returned, where the log does not end at `upTo` any more.
+     */
+    readonly giveUp: (log: LogId.LogId, after: number, upTo: number) => Effect.Effect<boolean, ReplicaStore.StoreError>
+    /**
      * Gives up what is held of a log from where a batch begins, and appends the batch in its place: by who has committed
      * again what it gives up. Nothing is done, and false returned, where the log does not end at `upTo` any more.
      */

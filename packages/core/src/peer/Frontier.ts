@@ -3,6 +3,7 @@
  * ask for an entry again: what is superseded there may be forgotten, one day.
  */
 import { Clock, Context, Effect, Layer, Schema } from "effect"
+import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -77,7 +78,11 @@ export const layer = Layer.effect(
     const holdings = (): Holdings => {
       const held = new Map([[self, logs.vector()]])
       // What it acked in this life: after a loss it holds everything back, until it has it again.
-      for (const peer of peers) held.set(peer, membership.remembered(peer))
+      // Who is left out holds nothing back: it fetches all that it may lack before it votes again.
+      const lives = membership.lives()
+      for (const peer of peers) {
+        if (!Life.isLeftOut(Life.of(lives, peer))) held.set(peer, membership.remembered(peer))
+      }
       return held
     }
     const current = () => (known = of(holdings(), known, clock.currentTimeMillisUnsafe()))

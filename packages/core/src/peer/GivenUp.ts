@@ -27,10 +27,19 @@ export const GivenUp = Schema.Struct({
   /**
    * - `fork`: `peer` holds other entries at these places, and the log goes on with those
    * - `lost`: the entry `after` is damaged here and no member has it, so nobody can be brought what follows
+   * - `away`: nobody else held them when this replica came back, and deletes may have been forgotten meanwhile that came
+   *   after some of them: these were not committed again
    */
-  because: Schema.Literals(["fork", "lost"]),
+  because: Schema.Literals(["fork", "lost", "away"]),
   peer: Schema.NullOr(ReplicaId.ReplicaId),
   again: Schema.Array(Again),
+  /** What was not committed again and is gone: how many entries, and the keys of the first of them. */
+  dropped: Schema.optionalKey(
+    Schema.Struct({
+      entries: LogId.Sequence,
+      keys: Schema.Array(Schema.Struct({ seq: LogId.Sequence, namespace: Schema.String, key: Schema.String }))
+    })
+  ),
   /** When, in milliseconds since the epoch. */
   wallMillis: Schema.Finite
 })
@@ -38,17 +47,17 @@ export const GivenUp = Schema.Struct({
 /** What was committed again of a log, and why. */
 export type GivenUp = typeof GivenUp.Type
 
-/** How many sides of forks are remembered. */
-const maxForks = 64
+/** How many parts of logs that were given up are remembered. */
+const maxGone = 64
 
 /**
- * Adds one more. The oldest of many sides of forks are forgotten. What follows a loss stays where it is too, and would be
+ * Adds one more. The oldest of many that are gone are forgotten. What follows a loss stays where it is too, and would be
  * committed again if that were forgotten: there is one such part at most for each range that is damaged.
  */
 export const added = (known: ReadonlyArray<GivenUp>, more: GivenUp): ReadonlyArray<GivenUp> => {
   const all = [...known, more]
-  const forks = all.filter(({ because }) => because === "fork")
-  const oldest = forks.length > maxForks ? forks[0] : undefined
+  const gone = all.filter(({ because }) => because !== "lost")
+  const oldest = gone.length > maxGone ? gone[0] : undefined
   return oldest === undefined ? all : all.filter((each) => each !== oldest)
 }
 
@@ -109,6 +118,18 @@ export const placesOf = (
           .filter(({ count, from }) => from <= seq && seq < from + count)
           .map(({ at, from, log }) => ({ log, seq: at + seq - from }))
   )
+
+/** What became of them, in words. */
+export const toldOf = (given: GivenUp): string => {
+  const { again, dropped } = given
+  const kept = again.length === 0 ? [] : [`were committed again as ${textOf(given)}`]
+  if (dropped === undefined) return kept.join("")
+  const keys = dropped.keys.map(({ key, namespace }) => `${namespace}/${key}`).join(", ")
+  return [
+    ...kept,
+    `${dropped.entries} of them are dropped, since their keys may have been deleted later (${keys})`
+  ].join(", and ")
+}
 
 /** Where in its own log a replica has committed entries again, in words. */
 export const textOf = ({ again }: GivenUp): string =>

@@ -18,23 +18,33 @@ import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
+import * as Absence from "./internal/Absence.ts"
 import * as Arrivals from "./internal/Arrivals.ts"
 import * as Doubt from "./internal/Doubt.ts"
 import * as FormerLogs from "./internal/FormerLogs.ts"
 import * as Kept from "./internal/Kept.ts"
 import * as Missing from "./internal/Missing.ts"
+import * as OnlyHere from "./internal/OnlyHere.ts"
 import * as OwnFloor from "./internal/OwnFloor.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
 import * as Voting from "./internal/Voting.ts"
-import type * as PeerProtocol from "./PeerProtocol.ts"
+import * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
+
+/** How long, in milliseconds, a member may be away before it is marked, so that a majority may go on without it. */
+export const AwayAfter = Context.Reference<number>("@quorum/core/AwayAfter", {
+  defaultValue: () => 7 * 24 * 60 * 60 * 1000
+})
+
+/** How many bytes may be appended while a member is away before it is marked all the same; without a bound by default. */
+export const AwayBytes = Context.Reference<number>("@quorum/core/AwayBytes", { defaultValue: () => Infinity })
 
 /** What either side of a handshake says of itself. */
 export type Says = Pick<PeerProtocol.Welcome, keyof typeof PeerProtocol.says>
 
 /** What either side of a handshake says, and what it holds. */
-export type Said = Says & Pick<PeerProtocol.Welcome, "replica" | "vector">
+export type Said = Says & Pick<PeerProtocol.Welcome, "everSwept" | "replica" | "vector">
 
 /** The lives of the members, and who votes. */
 export class Membership extends Context.Service<
@@ -42,6 +52,8 @@ export class Membership extends Context.Service<
   {
     /** The newest life of each member that is known of, this replica's own among them. */
     readonly lives: () => Life.Lives
+    /** The members that this replica has marked because they are away too long, and in which life. */
+    readonly marked: () => Absence.Marks
     /** The hash of {@link lives}. */
     readonly hash: () => number
     /** Whether this replica counts for a quorum. */
@@ -54,6 +66,14 @@ export class Membership extends Context.Service<
     readonly borrowed: () => number
     /** What a voting member has erased is erased here too. */
     readonly adopted: (borrowed: number) => void
+    /** How far it holds every log, as peers are told: not of logs of which it may be the only one to hold so much. */
+    readonly vector: () => Watermark.VersionVector
+    /** Whether it recovers, and it is not decided yet about what only it holds. */
+    readonly isToOffer: () => boolean
+    /** What only it holds, when it is time to decide about that: all else is here that it waits for before it votes. */
+    readonly toOffer: () => OnlyHere.Tails | undefined
+    /** It was decided: nothing is left that has to be. */
+    readonly offered: () => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
     readonly isBlank: () => boolean
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
@@ -70,8 +90,8 @@ export class Membership extends Context.Service<
       incarnation: LogId.Incarnation,
       stored: Effect.Effect<A, E>
     ) => Effect.Effect<A, E | PeerProtocol.SessionUnknown>
-    /** A peer has answered a handshake in which this replica said that it is of this incarnation. */
-    readonly answered: (asked: LogId.Incarnation, welcome: Said) => void
+    /** A peer has answered a handshake in which this replica said this of itself. */
+    readonly answered: (said: Says, welcome: Said) => Effect.Effect<void, ReplicaStore.StoreError>
     /** A peer has refused this replica, for what is called `reason` there. */
     readonly refused: (
       peer: ReplicaId,
@@ -118,6 +138,12 @@ export const make = Effect.gen(function* () {
   let standing: Notes.Standing = noted.standing
   /** It was restored from a backup, or lost something, and has not been compared with what the members have erased. */
   let stale = standing === "lost" || noted.restored
+  /** It has entries of a time before it recovered, and it was not decided yet about those that only it holds. */
+  let unoffered = stale
+  const onlyHere = OnlyHere.make()
+  const absence = Absence.make(store, peerIds, noted.away)
+  let appendedBytes = 0
+  const moment = () => ({ millis: Monotonic.millis(clock), bytes: appendedBytes })
   let borrowed = 0
   let founders = noted.founders
   let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
@@ -150,6 +176,8 @@ export const make = Effect.gen(function* () {
   const { endOfLog, lacks, lost, toMend } = Missing.make(logs, () => Voting.waitedFor(situation()))
   const arrivals = Arrivals.make()
   const isStale = (): boolean => stale && standing !== "voting" && Voting.waitedFor(situation()).length > 0
+  const isToOffer = (): boolean => unoffered && standing !== "voting" && Voting.waitedFor(situation()).length > 0
+  const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, lives)
   const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
   const isVoting = (): boolean =>
     standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined
@@ -171,6 +199,7 @@ export const make = Effect.gen(function* () {
     Effect.suspend(() => {
       const outcome = standing === "voting" ? undefined : Voting.decide(situation())
       if (outcome === undefined || (outcome === "recovered" && isStale())) return Effect.void
+      if (outcome === "recovered" && isToOffer() && tails().tails.length > 0) return Effect.void
       const next = outcome === "founded" ? lives : {}
       const notes = {
         [ReplicaStore.recoveringNote]: "",
@@ -204,11 +233,13 @@ export const make = Effect.gen(function* () {
         // From here on it answers nothing that counts, whatever becomes of the disk.
         standing = "lost"
         stale = true
+        unoffered = true
         answers = new Map()
         founders = {}
         former.forget()
         tellChange()
-        return Effect.flatMap(Effect.uninterruptible(logs.renew(found.above)), (incarnation) => {
+        // Whoever asked may be gone by then: it is the next life all the same, and is known as that.
+        return Effect.flatMap(logs.renew(found.above), (incarnation) => {
           lives = { ...lives, [self]: own() }
           renewal.openUnsafe()
           renewal.closeUnsafe()
@@ -218,7 +249,7 @@ export const make = Effect.gen(function* () {
             `${found.because}; this replica opens the log ${logs.own} and does not vote until it holds all that it may ` +
               "have acknowledged"
           )
-        })
+        }).pipe(Effect.uninterruptible)
       })
     )
 
@@ -310,6 +341,7 @@ export const make = Effect.gen(function* () {
       peers.listen((event) => {
         if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
       }),
+      logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length)),
       logs.onAppend(() => (standing === "voting" ? former.appended() : changed.openUnsafe())),
       logs.onDamage((change) => {
         if (change._tag === "Cut" && change.goesOn) replaced(change.log, change.end)
@@ -333,8 +365,69 @@ export const make = Effect.gen(function* () {
     }
   }).pipe(Effect.forkScoped)
 
+  const hearAnswer = (
+    asked: LogId.Incarnation,
+    { blank, everSwept, floor, incarnation, replica, vector, voting }: Said
+  ): void => {
+    if (duplicates.delete(replica)) tellChange()
+    // What one of the two gives up of a forked log, it will hold elsewhere.
+    if (standing === "voting" || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
+    const floorClock = floor?.clock ?? zero
+    // A release that does not say how far it has swept has not swept beyond its floor.
+    const answer = { incarnation, voting, blank, vector, floor: floorClock, everSwept: everSwept ?? floorClock }
+    answers = Voting.heard(answers, replica, answer)
+    changed.openUnsafe()
+  }
+
+  const heartbeatMillis = yield* PeerProtocol.HeartbeatInterval
+  const patience = {
+    millis: yield* AwayAfter,
+    bytes: yield* AwayBytes,
+    leastMillis: heartbeatMillis * silentHeartbeats
+  }
+  const began = moment()
+  const lookForAbsent = Effect.gen(function* () {
+    const situation = (): Absence.Situation => ({
+      peers: absence.heard(moment(), began, patience.leastMillis),
+      lives,
+      marks: absence.marks(),
+      lapsed: absence.lapsed(),
+      patience
+    })
+    if (!isVoting()) return
+    const marks = Absence.toMark(situation())
+    if (Object.keys(marks).length > 0) {
+      yield* absence.mark(marks)
+      const names = Object.keys(marks).join(", ")
+      yield* Effect.logWarning(`${names} is away too long: when a majority says so too, the others go on without it`)
+    }
+    const leftOut = yield* absence.inTurn(
+      Effect.suspend(() => {
+        const without = Absence.toLeaveOut(situation())
+        return Effect.as(
+          learn(without),
+          Object.keys(without).map((peer) => peer as ReplicaId)
+        )
+      })
+    )
+    for (const peer of leftOut) {
+      const incarnation = absence.marks()[peer]!
+      if (sink.active()) sink.tell({ _tag: "LeftOut", peer, incarnation })
+      yield* Effect.logWarning(
+        `a majority has marked ${peer} as away too long: it holds nothing back any more, and recovers when it comes back`
+      )
+    }
+  })
+  yield* Effect.sleep(heartbeatMillis).pipe(
+    // A store that fails is told of where it fails writes, and is asked again.
+    Effect.andThen(Effect.ignore(lookForAbsent)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
   return Membership.of({
     lives: () => lives,
+    marked: absence.marks,
     hash: () => {
       // Asked for with every ack, and new once in a while.
       if (hashed?.lives !== lives) hashed = { lives, hash: Life.hash(lives) }
@@ -353,6 +446,16 @@ export const make = Effect.gen(function* () {
     adopted: (before) => {
       // What was taken meanwhile was not looked at.
       if (before === borrowed) stale = false
+      changed.openUnsafe()
+    },
+    vector: () => (isToOffer() ? onlyHere.shared(logs.vector(), lives) : logs.vector()),
+    isToOffer,
+    toOffer: () =>
+      isToOffer() && !isStale() && toMend() === undefined && Voting.decide(situation()) === "recovered"
+        ? tails()
+        : undefined,
+    offered: () => {
+      unoffered = false
       changed.openUnsafe()
     },
     isBlank: () => standing === "blank",
@@ -377,7 +480,8 @@ export const make = Effect.gen(function* () {
       members: lives,
       remembered: remembered.of(peer),
       clock: logs.clock(),
-      floor: OwnFloor.of(logs, kept.all(), lost(), arrivals.hasStragglers())
+      floor: OwnFloor.of(logs, kept.all(), lost(), arrivals.hasStragglers()),
+      ...(absence.says().turn === 0 ? {} : { away: absence.says() })
     }),
     isFormer,
     receive: (peer, incarnation, stored) => arrivals.receive(() => isFormer(peer, incarnation), stored),
@@ -386,6 +490,9 @@ export const make = Effect.gen(function* () {
         const { incarnation, members, replica, run, startedAt, starts, vector } = said
         yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         yield* beginWith(said)
+        onlyHere.heard(replica, vector, said.voting)
+        const away = said.away ?? { turn: 0, marks: {} }
+        yield* absence.met(replica, { ...moment(), incarnation, voting: said.voting, away })
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* outlive(newest)
         // What was acked in another life is not what this one is asked for.
@@ -394,13 +501,11 @@ export const make = Effect.gen(function* () {
         const news = standing === "voting" ? former.heard(replica, vector) : undefined
         if (news !== undefined) yield* Effect.logWarning(`this replica does not vote for now: ${news}`)
       }),
-    answered: (asked, { blank, floor, incarnation, replica, vector, voting }) => {
-      if (duplicates.delete(replica)) tellChange()
-      // What one of the two gives up of a forked log, it will hold elsewhere.
-      if (standing === "voting" || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
-      answers = Voting.heard(answers, replica, { incarnation, voting, blank, vector, floor: floor?.clock ?? zero })
-      changed.openUnsafe()
-    },
+    answered: ({ away, incarnation: asked }, welcome) =>
+      Effect.suspend(() => {
+        hearAnswer(asked, welcome)
+        return absence.answered(lives, welcome.replica, away?.marks ?? {})
+      }),
     refused: (peer, { newest, reason }) =>
       Effect.suspend(() => {
         if (reason === "duplicate" && !duplicates.has(peer)) {
@@ -444,3 +549,8 @@ export const layer: Layer.Layer<
   ReplicaStore.StoreError,
   ReplicaSet | ReplicaLogs | ReplicaStore.ReplicaStore | Peers
 > = Layer.effect(Membership, make)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** After how many heartbeats without a word a member does not count as one that is there. */
+const silentHeartbeats = 3

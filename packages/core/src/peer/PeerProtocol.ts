@@ -90,7 +90,11 @@ export const says = {
   /** Its hybrid logical clock. */
   clock: HybridLogicalClock.HybridLogicalClock,
   /** Not said by releases that have none. */
-  floor: Schema.optionalKey(Floor)
+  floor: Schema.optionalKey(Floor),
+  /** The members that it has marked because they are away too long, and in which life; `turn` rises with every change. See `Absence`. */
+  away: Schema.optionalKey(
+    Schema.Struct({ turn: Schema.Int, marks: Schema.Record(ReplicaId.ReplicaId, LogId.Incarnation) })
+  )
 }
 
 /**
@@ -98,6 +102,9 @@ export const says = {
  * nothing has swept nothing. See `Sweeps`.
  */
 const swept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
+
+/** The latest clock so far which any member that the one who says it knows of has ever swept; see `OnlyHere`. */
+const everSwept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
 
 /** Whether what the one who says it holds may be older than what the members have erased since. */
 const stale = Schema.optionalKey(Schema.Boolean)
@@ -116,6 +123,7 @@ export const Hello = Schema.Struct({
   replica: ReplicaId.ReplicaId,
   ...says,
   swept,
+  everSwept,
   stale,
   vector: Watermark.VersionVector,
   sentAt: Schema.Finite
@@ -134,6 +142,7 @@ export const Welcome = Schema.Struct({
   replica: ReplicaId.ReplicaId,
   ...says,
   swept,
+  everSwept,
   stale,
   vector: Watermark.VersionVector,
   session: Schema.String.check(

@@ -12,12 +12,14 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { Connections } from "./Connections.ts"
+import * as Again from "./internal/Again.ts"
 import * as Adoption from "./internal/Adoption.ts"
 import * as CatchUp from "./internal/CatchUp.ts"
 import * as Forks from "./internal/Forks.ts"
 import * as Handshake from "./internal/Handshake.ts"
 import * as LinkState from "./internal/LinkState.ts"
 import * as Mending from "./internal/Mending.ts"
+import * as Offering from "./internal/Offering.ts"
 import * as OwnStore from "./internal/OwnStore.ts"
 import * as ProbeLoop from "./internal/ProbeLoop.ts"
 import * as PushLoop from "./internal/PushLoop.ts"
@@ -102,7 +104,9 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
   const mend = Mending.make(logs, membership, store)
   const adopt = Adoption.make(logs, membership, store)
   const mayWrite = () => check.isDone() && membership.mayWrite()
-  const settleForks = yield* Forks.make(logs, membership, peers, store, mayWrite)
+  const keep = yield* Again.make(logs, membership, store)
+  const settleForks = yield* Forks.make(logs, membership, peers, store, keep, mayWrite)
+  const offer = Offering.make(logs, membership, store, keep)
   // What is damaged is fetched when it is found, and not at the next heartbeat.
   yield* Effect.acquireRelease(
     Effect.sync(() => logs.onDamage(({ _tag }) => void (_tag === "Found" && connections.fetchNow()))),
@@ -149,6 +153,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
     let isWanted = false
     while (true) {
       yield* adopt(source, welcome)
+      yield* offer
       // What is damaged here may be erased elsewhere, and an old copy would bring it back.
       if (welcome.stale !== true) yield* mend(source, welcome)
       yield* settleForks(source, welcome)

@@ -2,7 +2,7 @@
  * How far the members have swept: up to which clock nothing is left with each of them of what was superseded by writes
  * before that clock. Deletes before the least of these may be forgotten, since nobody holds anything that they deleted.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as Life from "../identity/Life.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -11,6 +11,7 @@ import * as EntryBatch from "../log/EntryBatch.ts"
 import * as Erased from "../log/Erased.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "./Membership.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
 import { StableTime } from "./StableTime.ts"
@@ -18,7 +19,7 @@ import { StableTime } from "./StableTime.ts"
 type Clock = HybridLogicalClock.HybridLogicalClock
 
 /** What a member says of itself, and whose lives it knows. */
-type Said = Pick<PeerProtocol.Welcome, "members" | "replica" | "swept">
+type Said = Pick<PeerProtocol.Welcome, "everSwept" | "members" | "replica" | "swept">
 
 /** How far the members have swept. */
 export class Sweeps extends Context.Service<
@@ -28,8 +29,13 @@ export class Sweeps extends Context.Service<
     readonly own: () => Clock
     /** Changes whenever what was swept may not be so any more: it is zero then. */
     readonly generation: () => number
-    /** This replica has swept so far. */
-    readonly swept: (clock: Clock) => void
+    /** This replica has swept so far; on record when it returns, and said from then on. */
+    readonly swept: (clock: Clock) => Effect.Effect<void, ReplicaStore.StoreError>
+    /**
+     * The latest clock so far which any member that is known of has ever swept, in this life or before. A delete that
+     * somebody has forgotten is earlier.
+     */
+    readonly ever: () => Clock
     /** Takes in what a member says in a handshake of either direction. */
     readonly heard: (said: Said) => void
     /**
@@ -50,7 +56,9 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const membership = yield* Membership
   const stableTime = yield* StableTime
-  const known = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
+  const store = yield* ReplicaStore.ReplicaStore
+  let ever = Option.getOrElse(Option.flatMap(yield* store.note(note), decode), () => HybridLogicalClock.zero)
+  const heard = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
   let own = HybridLogicalClock.zero
   let unknownBefore = logs.clock()
   let generation = 0
@@ -100,26 +108,38 @@ export const make = Effect.gen(function* () {
       return generation
     },
     swept: (clock) => {
-      if (HybridLogicalClock.compare(clock, own) > 0) own = clock
+      const before = generation
+      const isLatest = HybridLogicalClock.compare(clock, ever) > 0
+      // Durable first: what others forget because of it has to be known after a restart.
+      return Effect.map(isLatest ? store.setNotes({ [note]: encode(clock) }) : Effect.void, () => {
+        ever = later(ever, clock)
+        if (before === generation) own = later(own, clock)
+      })
     },
-    heard: ({ members, replica, swept = HybridLogicalClock.zero }) =>
-      void known.set(replica, { swept, lives: Life.hash(members) }),
+    ever: () => ever,
+    heard: ({ everSwept, members, replica, swept = HybridLogicalClock.zero }) => {
+      ever = later(ever, everSwept ?? swept)
+      heard.set(replica, { swept, lives: Life.hash(members) })
+    },
     notBeyond: (clock) => {
       ofThisLife()
       const lives = membership.hash()
       const isBeyond = (swept: Clock): boolean =>
         HybridLogicalClock.compare(swept, clock) > 0 && HybridLogicalClock.compare(swept, unknownBefore) > 0
       return [self, ...peers].filter((member) => {
-        const said = member === self ? { swept: own, lives } : known.get(member)
+        if (Life.isLeftOut(Life.of(membership.lives(), member))) return false
+        const said = member === self ? { swept: own, lives } : heard.get(member)
         return said?.lives !== lives || !isBeyond(said.swept)
       })
     },
     forgettable: () => {
       ofThisLife()
       const lives = membership.hash()
+      const known = membership.lives()
       let least = own
       for (const peer of peers) {
-        const said = known.get(peer)
+        if (Life.isLeftOut(Life.of(known, peer))) continue
+        const said = heard.get(peer)
         if (said?.lives !== lives) return undefined
         least = earlier(least, said.swept)
       }
@@ -148,3 +168,10 @@ const oldestUpTo = ({ bytes }: EntryBatch.EntryBatch, bound: Clock): Clock | und
 }
 
 const earlier = (a: Clock, b: Clock): Clock => (HybridLogicalClock.compare(b, a) < 0 ? b : a)
+
+const note = "swept"
+const codec = Schema.fromJsonString(HybridLogicalClock.HybridLogicalClock)
+const encode = Schema.encodeSync(codec)
+const decode = Schema.decodeOption(codec)
+
+const later = (a: Clock, b: Clock): Clock => (HybridLogicalClock.compare(a, b) >= 0 ? a : b)

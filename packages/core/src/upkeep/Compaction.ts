@@ -241,7 +241,7 @@ export const make = Effect.gen(function* () {
     oldestDelete = oldest
     // Something came back, or was given up, that this round has not looked at.
     if (generation !== sweeps.generation()) return unfinished()
-    sweeps.swept(swept)
+    yield* sweeps.swept(swept)
     lookedAt = stateOf(ends)
     const millis = Monotonic.millis(clock) - began
     last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }

@@ -77,7 +77,8 @@ export const peer: ReplicaStatus.PeerStatus = {
   clockSkewMillis: 0,
   pushes: 0,
   pushBytes: 0,
-  connectionBytes: null
+  connectionBytes: null,
+  away: null
 }
 
 /** Serves the API; `log` collects what the replica writes to its log. */

@@ -103,6 +103,13 @@ export const peerDefinitions = define({
     attributes: ["quorum.peer"],
     help: "How long the peer, holding least of some log, has held back how far all members hold it."
   },
+  peerAway: {
+    name: "quorum.peer.away",
+    kind: "gauge",
+    unit: "1",
+    attributes: ["quorum.peer"],
+    help: "1 when this replica has marked the peer as away too long, 2 when a majority has and goes on without it, or 0."
+  },
   peerSkew: {
     name: "quorum.peer.clock.skew",
     kind: "gauge",

@@ -1,5 +1,5 @@
 /** A replica set in one process, on virtual time, with the metrics of every replica in a registry of its own. */
-import { Clock, Context, Effect, Fiber, Layer, Metric, Result } from "effect"
+import { Clock, Context, type Duration, Effect, Fiber, Layer, Metric, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Entry, QuorumPolicy } from "@quorum/core"
@@ -19,6 +19,8 @@ export interface Options {
   readonly aheadMillis?: number
   /** What its disk leaves to its store, and is in all. */
   readonly limit?: () => { readonly left: number; readonly of: number }
+  /** How long a member may be away before it marks it. */
+  readonly awayAfter?: Duration.Input
   /** Beside the metrics. */
   readonly also?: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus>
 }
@@ -30,11 +32,12 @@ export const make = Effect.gen(function* () {
 
   const start = Effect.fnUntraced(function* (
     self: string,
-    { aheadMillis = 0, also = Layer.empty, limit }: Options = {}
+    { aheadMillis = 0, also = Layer.empty, awayAfter, limit }: Options = {}
   ) {
     const faults = FaultyReplicaStore.faults()
     const registry: Metric.MetricRegistry = new Map()
     const { context, records, stop, writer } = yield* rig.start(self, {
+      ...(awayAfter === undefined ? {} : { awayAfter }),
       beside: Layer.merge(ReplicaMetrics.layer, also),
       on: Layer.merge(
         Layer.succeed(Clock.Clock, ahead(yield* Clock.Clock, aheadMillis)),

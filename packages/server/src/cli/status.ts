@@ -27,7 +27,10 @@ export const command = Command.make(
           2
         )
       )
-    } else yield* Console.log([...Table.lines(head, replicas.map(rowOf)), ...heldBack(replicas)].join("\n"))
+    } else
+      yield* Console.log(
+        [...Table.lines(head, replicas.map(rowOf)), ...heldBack(replicas), ...away(replicas)].join("\n")
+      )
     if (!replicas.every(isWell)) return yield* new Ended({ code: 1 })
   }, Effect.scoped)
 ).pipe(
@@ -74,6 +77,17 @@ const heldBack = (replicas: ReadonlyArray<ReplicaStatus>): ReadonlyArray<string>
       `${status!.identity.replica}: stable time has not risen for ${Math.round(millis / 60_000)} min; it is held back by ${by}`
     ]
   })
+
+/** Which replicas say that a member is away too long. */
+const away = (replicas: ReadonlyArray<ReplicaStatus>): ReadonlyArray<string> =>
+  replicas.flatMap(({ status }) =>
+    (status?.peers ?? []).flatMap((peer) => {
+      const { away, replica } = peer as { readonly away?: "marked" | "left_out" | null; readonly replica: string }
+      if (away === undefined || away === null) return []
+      const told = away === "marked" ? "has marked it as away too long" : "goes on without it, as a majority does"
+      return [`${replica}: ${status!.identity.replica} ${told}`]
+    })
+  )
 
 const rowOf = (replica: ReplicaStatus): ReadonlyArray<string> => {
   const { error, status, url } = replica

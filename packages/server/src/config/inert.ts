@@ -15,6 +15,14 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
       if (given[name] !== undefined) say(name, "the replica set has one member, and no peers")
     }
   }
+  if (n < 3) {
+    for (const name of ["awayHours", "awayBytes"] as const) {
+      if (given[name] !== undefined) say(name, "without one of them, the others are no majority that could go on")
+    }
+  }
+  if (given.awayHours === 0 && given.awayBytes !== undefined) {
+    say("awayHours", "awayBytes has replicas marked; leave one of the two out")
+  }
   const withTls = given.tlsKeyFile !== undefined
   if (given.insecure === true && (given.secretFile !== undefined || withTls)) {
     say("insecure", `peers prove who they are, by ${withTls ? "certificates" : "the secret"}`)

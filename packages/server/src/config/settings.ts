@@ -230,6 +230,18 @@ export const settings = {
     "MS",
     "From which difference of clocks on the log warns (default: 30000)"
   ),
+  awayHours: setting(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+    whole,
+    "HOURS",
+    "How long a replica may be away before it is marked; the others go on without it when a majority has marked it, and 0 is for never (default: 168)"
+  ),
+  awayBytes: setting(
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(1024 * 1024)),
+    whole,
+    "BYTES",
+    "How much may be written here while a replica is away before it is marked all the same (default: no limit)"
+  ),
   metrics: setting(Schema.Boolean, yesOrNo, "true|false", "Whether /metrics answers Prometheus (default: true)"),
   metricsFor: setting(
     ClientTokens.Access,

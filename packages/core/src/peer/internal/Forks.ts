@@ -5,7 +5,6 @@
  * does no other harm.
  */
 import { Clock, Effect, Option, Result } from "effect"
-import { EventSink } from "../../events/EventSink.ts"
 import type { LogId } from "../../identity/LogId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
@@ -17,9 +16,10 @@ import * as GivenUp from "../GivenUp.ts"
 import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers } from "../Peers.ts"
+import type { Keep } from "./Again.ts"
 import { faultOf, type Source } from "./CatchUp.ts"
 import * as Fork from "./Fork.ts"
-import * as OwnStore from "./OwnStore.ts"
+import type * as OwnStore from "./OwnStore.ts"
 
 /** The work of one replica, shared by its replicators. `mayWrite` says whether it may append to its own log. */
 export const make = Effect.fnUntraced(function* (
@@ -27,9 +27,9 @@ export const make = Effect.fnUntraced(function* (
   membership: Membership["Service"],
   peers: Peers["Service"],
   store: OwnStore.OwnStore,
+  keep: Keep,
   mayWrite: () => boolean
 ) {
-  const sink = yield* EventSink
   const clock = yield* Clock.Clock
   /** Logs that some replicator is at just now. */
   const underWay = new Set<LogId>()
@@ -67,59 +67,6 @@ export const make = Effect.fnUntraced(function* (
     return fork
   })
 
-  /** Commits entries of a log again, but for those that nobody has. Returns where they are now. */
-  const commitAgain = Effect.fnUntraced(function* (
-    log: LogId,
-    after: number,
-    upTo: number
-  ): Effect.fn.Return<Result.Result<ReadonlyArray<GivenUp.Again>, OwnStore.OwnFault>> {
-    let parts: ReadonlyArray<GivenUp.Again> = []
-    for (let at = after; at < upTo;) {
-      const gap = membership.lost().find((range) => range.log === log && range.from <= at + 1 && at < range.to)
-      if (gap !== undefined) {
-        at = gap.to
-        continue
-      }
-      const read = yield* store.once(`read ${log}`, logs.read(log, at, pageBytes))
-      if (Result.isFailure(read)) return Result.fail(new OwnStore.OwnFault())
-      if (Option.isNone(read.success)) break
-      const batch = EntryBatch.upTo(read.success.value, upTo)
-      const { entries, seqs } = entriesOf(batch)
-      // All of it is erased: every member held it, and something newer.
-      if (entries.length === 0) {
-        at = EntryBatch.last(batch)
-        continue
-      }
-      const { own } = logs
-      const append = logs.appendWrites(entries.map(writesOf), (index) => orderOf(entries[index]!), [], own)
-      const appended = yield* store.once(`commit entries of ${log} again`, append)
-      if (Result.isFailure(appended)) return Result.fail(new OwnStore.OwnFault())
-      parts = GivenUp.withEntries(parts, seqs, own, appended.success.batch.from)
-      at = EntryBatch.last(batch)
-    }
-    return Result.succeed(parts)
-  })
-
-  /** Commits entries again, and has it on record before anything is given up for it. */
-  const keep = Effect.fnUntraced(function* (
-    { after, log, upTo }: Pick<GivenUp.GivenUp, "after" | "log" | "upTo">,
-    why: Pick<GivenUp.GivenUp, "because" | "peer">
-  ): Effect.fn.Return<OwnStore.OwnFault | undefined> {
-    const again = yield* commitAgain(log, after, upTo)
-    if (Result.isFailure(again)) return again.failure
-    const wallMillis = clock.currentTimeMillisUnsafe()
-    const kept: GivenUp.GivenUp = { log, after, upTo, ...why, again: again.success, wallMillis }
-    const noted = yield* store.once("note what was committed again", membership.kept.add(kept))
-    if (Result.isFailure(noted)) return new OwnStore.OwnFault()
-    if (sink.active()) sink.tell({ _tag: "CommittedAgain", log, after, upTo, ...why })
-    const because =
-      kept.because === "fork" ? `${kept.peer} holds others in their place` : "no member has what is before"
-    yield* Effect.logWarning(
-      `entries ${after + 1} to ${upTo} of ${log} were committed again as ${GivenUp.textOf(kept)}: ${because}`
-    )
-    return undefined
-  })
-
   /** Whether some of it is damaged and may yet be mended: what cannot be read cannot be committed again. */
   const isBeingMended = (range: DamagedRange.DamagedRange): boolean => {
     const lost = membership.lost()
@@ -137,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
     for (let after = seq - 1; ;) {
       const upTo = logs.head(log).seq
       if (isBeingMended({ log, from: after + 1, to: upTo })) return undefined
-      const fault = yield* keep({ log, after, upTo }, { because: "fork", peer: source.peer })
+      const fault = yield* keep({ log, after, upTo, because: "fork", peer: source.peer })
       if (fault !== undefined) return fault
       const replaced = yield* store.once(`give up a side of ${log}`, logs.replace(batch, upTo))
       if (Result.isFailure(replaced)) return replaced.failure._tag === "OwnFault" ? replaced.failure : undefined
@@ -189,7 +136,7 @@ export const make = Effect.fnUntraced(function* (
     const { log } = range
     const left = GivenUp.leftAfter(range, logs.head(log).seq, membership.kept.all(), logs.damaged())
     for (const { from, to } of left) {
-      const fault = yield* keep({ log, after: from - 1, upTo: to }, { because: "lost", peer: null })
+      const fault = yield* keep({ log, after: from - 1, upTo: to, because: "lost", peer: null })
       if (fault !== undefined) return fault
     }
     return undefined
@@ -197,7 +144,9 @@ export const make = Effect.fnUntraced(function* (
 
   /** Settles the forks of all logs of which the peer is known to hold other entries. An own fault ends it, and is returned. */
   return Effect.fnUntraced(function* (source: Source, welcome: PeerProtocol.Welcome) {
-    for (const range of membership.lost()) yield* once(range.log, afterLost(range))
+    // What only this replica holds is decided about first.
+    const lost = membership.isToOffer() ? [] : membership.lost()
+    for (const range of lost) yield* once(range.log, afterLost(range))
     for (const log of Array.from(peers.get(source.peer).drifted)) {
       const fault = yield* once(log, settle({ source, session: welcome.session, log }, welcome))
       if (fault !== undefined) return fault
@@ -222,31 +171,7 @@ interface Found {
   readonly theirs: Fork.Side
 }
 
-/** How much is committed again in one append. */
-const pageBytes = 256 * 1024
-
 const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | "erased" | undefined =>
   batch && Erased.is(batch.bytes, 0)
     ? "erased"
     : batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
-
-const entriesOf = (batch: EntryBatch.EntryBatch) => {
-  const entries: Array<Entry.Entry> = []
-  const seqs: Array<number> = []
-  EntryBatch.forEach(batch, (seq, offset) => {
-    entries.push(Entry.decodeAt(batch.bytes, offset))
-    seqs.push(seq)
-  })
-  return { entries, seqs }
-}
-
-const writesOf = ({ records: [first, ...rest] }: Entry.Entry): Entry.Writes =>
-  rest.length === 0 ? first! : [first!, ...rest]
-
-/** The stamp of the entry as it is: the copy is the same version. */
-const orderOf = ({ clock, tie, unprobed }: Entry.Entry) => ({
-  after: undefined,
-  unprobed,
-  drawn: { clock, tie, unprobed },
-  again: true
-})

@@ -10,7 +10,6 @@ import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import { printable } from "../../log/Detail.ts"
 import * as Limits from "../../log/Limits.ts"
 import { ReplicaClock } from "../../log/ReplicaClock.ts"
-import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Membership } from "../Membership.ts"
 import * as OwnStore from "./OwnStore.ts"
 import type * as PeerMethods from "../PeerMethods.ts"
@@ -51,7 +50,6 @@ type Compare = (welcome: PeerProtocol.Welcome) => Effect.Effect<void>
 /** Makes the handshakes of this replica with its peers. */
 export const make = Effect.gen(function* () {
   const members = yield* ReplicaSet
-  const logs = yield* ReplicaLogs
   const peers = yield* Peers
   const membership = yield* Membership
   const stableTime = yield* StableTime
@@ -93,16 +91,17 @@ export const make = Effect.gen(function* () {
 
   const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient, compare: Compare) {
     const sentAt = clock.currentTimeMillisUnsafe()
-    const asked = logs.identity.incarnation
+    const said = membership.says(peer)
     const welcome = yield* client.hello({
       ...ours,
       version: PeerProtocol.versions[0],
       cluster: members.cluster,
       replica: members.self,
-      ...membership.says(peer),
+      ...said,
       swept: sweeps.own(),
+      everSwept: sweeps.ever(),
       stale: membership.isStale(),
-      vector: logs.vector(),
+      vector: membership.vector(),
       sentAt
     })
     const backAt = clock.currentTimeMillisUnsafe()
@@ -115,7 +114,7 @@ export const make = Effect.gen(function* () {
     sweeps.heard(welcome)
     peers.votes(peer, welcome.voting)
     yield* compare(welcome)
-    membership.answered(asked, welcome)
+    yield* store.patiently("note who is there again", membership.answered(said, welcome))
     yield* heardOf(peer, welcome.rival)
     const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
     yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))

@@ -20,6 +20,8 @@ export interface Answer {
   readonly vector: Watermark.VersionVector
   /** Its floor: what is committed in this life may not be older. */
   readonly floor: HybridLogicalClock.HybridLogicalClock
+  /** Before which clock any member that it knows of has ever swept: deletes before it may be forgotten. */
+  readonly everSwept: HybridLogicalClock.HybridLogicalClock
 }
 
 /** The answers to one life of a replica. */
@@ -67,6 +69,9 @@ export const floorOf = (answers: Answers): HybridLogicalClock.HybridLogicalClock
     (a, b) => (HybridLogicalClock.compare(a, b) > 0 ? a : b),
     HybridLogicalClock.zero
   )
+
+/** How many members are a majority, of a replica set of `n`. */
+export const majorityOf = (n: number): number => Math.floor(n / 2) + 1
 
 /** How many voting members have to have answered, of a replica set of `n`. */
 export const neededOf = (n: number): number => n - (Math.floor(n / 2) + 1) + 1

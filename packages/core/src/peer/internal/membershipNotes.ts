@@ -21,12 +21,20 @@ const Remembered = Schema.Record(
 /** What each member is remembered to have acked, and in which life. */
 export type Remembered = typeof Remembered.Type
 
+/** Who was marked as away too long, and whose marks were taken back; see `Absence`. */
+const Away = Schema.Struct({
+  turn: Schema.Int,
+  marks: Schema.Record(ReplicaId, Incarnation),
+  lapsed: Schema.Record(ReplicaId, Schema.Struct({ incarnation: Incarnation, unheard: Schema.Array(ReplicaId) }))
+})
+
 /** The names of the notes, and how they are spelled. */
 const codecs = {
   lives: Schema.fromJsonString(Life.Lives),
   founders: Schema.fromJsonString(Life.Lives),
   remembered: Schema.fromJsonString(Remembered),
   givenUp: Schema.fromJsonString(Schema.Array(GivenUp.GivenUp)),
+  away: Schema.fromJsonString(Away),
   starts: Schema.NumberFromString
 }
 type Values = { readonly [K in keyof typeof codecs]: (typeof codecs)[K]["Type"] }
@@ -36,6 +44,7 @@ const encoders = {
   founders: Schema.encodeUnknownSync(codecs.founders),
   remembered: Schema.encodeUnknownSync(codecs.remembered),
   givenUp: Schema.encodeUnknownSync(codecs.givenUp),
+  away: Schema.encodeUnknownSync(codecs.away),
   starts: Schema.encodeUnknownSync(codecs.starts)
 }
 
@@ -56,6 +65,7 @@ export const load = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
     founders: yield* read(store.note("founders"), codecs.founders, {}),
     remembered: yield* read(store.note("remembered"), codecs.remembered, {}),
     givenUp: yield* read(store.note("givenUp"), codecs.givenUp, []),
+    away: yield* read(store.note("away"), codecs.away, { turn: 0, marks: {}, lapsed: {} }),
     starts: yield* read(store.note("starts"), codecs.starts, 0)
   }
 })

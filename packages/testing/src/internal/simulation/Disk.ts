@@ -14,6 +14,8 @@ export interface Content {
   incarnation: LogId.Incarnation
   readonly logs: Map<LogId.LogId, Array<EntryBatch.EntryBatch>>
   readonly notes: Map<string, string>
+  /** All that was ever noted of members that are away too long. */
+  readonly everMarked: Set<string>
   /** Where it was opened last, and under which boot of the machine. */
   place: number
   boot: number
@@ -85,6 +87,7 @@ export const make = ({ clock, dice, erased }: Situation, place: number, boot: nu
       incarnation: LogId.incarnationAt(clock.wallMillis(), dice.below(0x1_0000)),
       logs: new Map(),
       notes: new Map(founded ? [] : [[blank, "blank"]]),
+      everMarked: new Set(),
       place,
       boot,
       flipped: new Map(),

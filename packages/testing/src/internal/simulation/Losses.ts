@@ -166,6 +166,35 @@ export const endClone = (world: World, machine: Machines.Machine, copy: Machines
 }
 
 /**
+ * A replica reaches nobody for a while, so that what it takes nobody else gets, and is down then for longer than the others
+ * wait for it. Its disk counts as lost when they leave it out.
+ */
+export const away: Fault = (world, dice, options) => {
+  const machine = running(world, dice)
+  if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  const { members, network, outside, timeline } = world
+  const ways = members.flatMap((other) =>
+    other === machine.id ? [] : [network.link(machine.id, other), network.link(other, machine.id)]
+  )
+  for (const way of ways) way.blocked = "partition"
+  const open = (): void => {
+    for (const way of ways) if (way.blocked === "partition") way.blocked = undefined
+  }
+  const { process } = machine
+  timeline.at(outside, timeline.now() + dice.wait(1500), () => {
+    // All was mended meanwhile.
+    if (ways.every((way) => way.blocked === undefined)) return
+    if (machine.process === process) Machines.crash(world.setting, machine)
+    open()
+  })
+  const end = (): void => {
+    open()
+    start(world, machine)
+  }
+  return { what: machine.id, millis: 5000 + dice.wait(4000), end }
+}
+
+/**
  * A replica reaches one other alone, which is far from the rest. When it has been silent to those for so long that they
  * forget its process, a machine in another place is put in for it right after an ack: that one reaches the rest, and not
  * yet the one to which it acked.
@@ -256,8 +285,15 @@ const isUnsure = (world: World, machine: Machines.Machine): boolean =>
   Disk.isDamaged(machine.disk) ||
   machine.disk.isRemoved ||
   isDoubled(world, machine) ||
+  isLeftOut(world, machine) ||
   world.retired.some(
     ({ content, machine: of }) => of.id === machine.id && content.incarnation > machine.disk.content.incarnation
+  )
+
+/** Whether the others go on without it. */
+const isLeftOut = ({ leftOut }: World, machine: Machines.Machine): boolean =>
+  Array.from(leftOut.values()).some(
+    ({ machine: of, without }) => of === machine && without > machine.disk.content.incarnation
   )
 
 /** Whether its disk was put back as it had been, lacks what it held before, and goes on as if it did not. */

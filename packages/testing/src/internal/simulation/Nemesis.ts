@@ -42,6 +42,7 @@ export const kinds = {
   remove: ["removed_folder"],
   clone: ["cloned"],
   stand_in: ["stood_in"],
+  away: ["left_out"],
   damage: ["bit_flipped", "damage_found"],
   clock_jump: ["clock_jump"],
   clock_drift: ["clock_drift"]
@@ -54,10 +55,10 @@ export type Kind = keyof typeof kinds
 export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
 /**
- * Kinds that any others may come with. A store that is put back byte for byte shows it to nobody but those who remember
+ * Kinds that any others may come with. Who is away is so for longer than most runs: it has runs of its own. A store that is put back byte for byte shows it to nobody but those who remember
  * more: it asks them when it starts, and waits for none of them.
  */
-export const usual: ReadonlyArray<Kind> = all.filter((kind) => kind !== "put_back")
+export const usual: ReadonlyArray<Kind> = all.filter((kind) => kind !== "put_back" && kind !== "away")
 
 /** Kinds that matter together: what one of them does shows by another. */
 export const mixes: ReadonlyArray<ReadonlyArray<Kind>> = [
@@ -86,6 +87,11 @@ export interface Options extends Choice {
   /** The mean time from one to the next, in milliseconds. */
   readonly everyMillis: number
 }
+
+/** Kinds by which no disk is lost, nor what is on it. */
+export const ofNoDisk: ReadonlyArray<Kind> = usual.filter(
+  (kind) => !["wipe", "replaced", "moved", "restore", "remove", "clone", "stand_in", "damage"].includes(kind)
+)
 
 /** Lets faults happen until it is interrupted. */
 export const run = Effect.fnUntraced(function* (world: World, options: Options) {
@@ -312,6 +318,7 @@ const faults: Readonly<Record<Kind, Fault>> = {
   remove: Losses.remove,
   clone: Losses.clone,
   stand_in: Losses.standIn,
+  away: Losses.away,
   damage: Losses.damage,
   clock_jump: (world, dice) => {
     const machine = dice.pick(world.machines)

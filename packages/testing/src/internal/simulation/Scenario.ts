@@ -37,6 +37,8 @@ export interface Scenario {
   readonly horizonMillis?: number
   /** How the replicas really order writes, where that is not what is promised: to see that it is found. */
   readonly orderedBy?: "clock" | "real-time"
+  /** How long a replica may be away, in milliseconds, before the others go on without it; a week unless said. */
+  readonly awayMillis?: number
   /** How replicas compact their logs; hardly ever in so short a time unless given. */
   readonly compacts?: Machines.Compacts | undefined
 }
@@ -101,10 +103,42 @@ export const draw = (seed: number, replicas?: number): Scenario => {
       : undefined
   }
   // Of a few keys that are written all the time no delete ever gets old.
-  if (scenario.compacts === undefined || dice.chance(0.5)) return scenario
+  const usual = scenario.compacts === undefined || dice.chance(0.5) ? scenario : forgetting(scenario, dice)
+  // Dice of their own, so that all other runs stay as they are.
+  const rare = World.diceOf(seed, "away")
+  return rare.chance(0.06) ? away(usual, rare) : usual
+}
+
+/** A run in which deletes may be forgotten. */
+const forgetting = (scenario: Scenario, dice: Dice): Scenario => {
   const many = { ...scenario, workload: { ...scenario.workload, keys: dice.pick([12, 40]) } }
   return dice.chance(0.75) ? many : quiet(many, dice)
 }
+
+/**
+ * A longer run, in which replicas are away until the others have left them out, and have forgotten deletes. Who is left out
+ * and whose disk is lost are two of the same: of three replicas no second one can be borne.
+ */
+const away = (scenario: Scenario, dice: Dice): Scenario => ({
+  ...scenario,
+  awayMillis: 3000,
+  horizonMillis: 200,
+  skewMillis: dice.pick([0, 50, scenario.skewMillis]),
+  compacts: { firstMillis: 50, lookMillis: 50, minBytes: 1, sliceBytes: 1000 },
+  workload: {
+    ...scenario.workload,
+    ...dice.pick([{ operations: 50, pauseMillis: 200 }, calm]),
+    keys: dice.pick([6, 40])
+  },
+  nemesis: {
+    ...scenario.nemesis,
+    kinds: [...Nemesis.ofNoDisk.filter(() => dice.chance(0.15)), "away"],
+    everyMillis: dice.pick([1500, quietMillis])
+  }
+})
+
+/** A workload in which most keys are left alone for long. */
+const calm = { clients: 6, operations: 35, pauseMillis: 800 }
 
 /**
  * A run in which little happens for long, so that deletes are forgotten: that takes some heartbeats in which everybody is
@@ -135,7 +169,16 @@ const quietMillis = 4000
 
 /** Runs a scenario. */
 export const run = (scenario: Scenario, isTraced = false): Outcome => {
-  const { ackTimeoutMillis, drift, horizonMillis, orderedBy = scenario.order, replicas, seed, skewMillis } = scenario
+  const {
+    ackTimeoutMillis,
+    awayMillis,
+    drift,
+    horizonMillis,
+    orderedBy = scenario.order,
+    replicas,
+    seed,
+    skewMillis
+  } = scenario
   const world = World.make({
     seed,
     replicas,
@@ -144,7 +187,10 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
       ackTimeout: Duration.millis(ackTimeoutMillis),
       order: orderedBy
     },
-    options: { namespaces: { weak: weakPolicy(replicas) } },
+    options: {
+      namespaces: { weak: weakPolicy(replicas) },
+      ...(awayMillis === undefined ? {} : { awayAfter: Duration.millis(awayMillis) })
+    },
     ...(horizonMillis === undefined ? {} : { horizonMillis }),
     skewMillis,
     drift,

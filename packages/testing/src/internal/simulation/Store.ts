@@ -59,7 +59,10 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
     note: (name) => Effect.sync(() => Option.fromNullishOr(content.notes.get(name))),
     setNotes: (notes) =>
       note(() => {
-        for (const [name, value] of Object.entries(notes)) content.notes.set(name, value)
+        for (const [name, value] of Object.entries(notes)) {
+          content.notes.set(name, value)
+          if (name === "away") content.everMarked.add(value)
+        }
       }),
     renew: (above) =>
       note(() => {

@@ -1,7 +1,7 @@
 /**
  * One run: the machines, the network between them, whoever calls them from outside, and what was seen.
  */
-import { type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
+import { type LogId, type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
 import { type Context, Effect, type Exit, Schema } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -50,6 +50,8 @@ export interface World {
   readonly context: Context.Context<never>
   /** The disks that were taken out, in order. */
   readonly retired: Array<Retired>
+  /** The lives of replicas that were left out, by the incarnation that nobody lives, and the disks as they were last seen. */
+  readonly leftOut: Map<string, Retired & { readonly without: LogId.Incarnation }>
   /** What happens to a replica right after it has acked a push the next time. */
   readonly afterAck: Map<ReplicaId.ReplicaId, () => void>
   readonly violations: ReadonlyArray<Violation>
@@ -181,6 +183,7 @@ export const make = (options: Options): World => {
     outside,
     context: Machines.contextOf(setting, outside, trueClock, "outside"),
     retired: [],
+    leftOut: new Map(),
     afterAck: new Map(),
     violations,
     faults,

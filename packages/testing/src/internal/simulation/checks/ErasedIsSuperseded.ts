@@ -9,10 +9,12 @@ import { compare } from "../Evidence.ts"
 import * as Held from "../Held.ts"
 import { isRecovering } from "../Machines.ts"
 import { machinesOf, type World } from "../World.ts"
+import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** Looks at entries that are about to go from the disk of a replica. */
 export const onErased = (world: World, by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>): void => {
-  const everHeld = world.members.map((member) => [member, entriesOf(contentsOf(world, member))] as const)
+  const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
+  const everHeld = members.map((member) => [member, entriesOf(contentsOf(world, member))] as const)
   const [[, first], ...others] = everHeld as [(typeof everHeld)[number], ...typeof everHeld]
   for (const held of going) {
     const lacks = everHeld.find(([, entries]) => !entries.has(held.id))
@@ -42,7 +44,8 @@ const isNewer = (other: Held.Held, held: Held.Held, record: Entry.Write): boolea
 /** Whoever holds something that a delete deleted. Who recovers erases that before it votes, once it has heard of it. */
 const holderOfOlder = (world: World, held: Held.Held, record: Entry.Write): ReplicaId.ReplicaId | undefined =>
   world.machines.find((machine) => {
-    if (isRecovering(machine) || Disk.goesOnAsBefore(machine.disk)) return false
+    if (LeftOutByMajority.isLeftOut(world, machine.id) || isRecovering(machine) || Disk.goesOnAsBefore(machine.disk))
+      return false
     const nothing: Held.Erased = new Map()
     return Array.from(machine.disk.content.logs.values()).some((batches) =>
       batches.some((batch) =>

@@ -10,13 +10,19 @@ import { machinesOf, type World } from "../World.ts"
 
 /** Looks at all replicas as they are now. */
 export const onSample = (world: World): void => {
-  for (const machine of world.machines) onFrontier(world, machine.id, frontierOf(machine))
+  for (const machine of world.machines) onFrontier(world, machine.id, frontierOf(machine), leftOutBy(machine))
 }
 
 /** Looks at what a replica says. */
-export const onFrontier = (world: World, id: ReplicaId.ReplicaId, said: ReplicaStatus.Status["frontier"]): void => {
+export const onFrontier = (
+  world: World,
+  id: ReplicaId.ReplicaId,
+  said: ReplicaStatus.Status["frontier"],
+  leftOut: ReadonlyArray<ReplicaId.ReplicaId> = []
+): void => {
+  const members = world.members.filter((member) => !leftOut.includes(member))
   for (const { log, seq } of said) {
-    const behind = world.members.find((member) => everHeld(world, member, log) < seq)
+    const behind = members.find((member) => everHeld(world, member, log) < seq)
     if (behind === undefined) continue
     world.violated("FrontierIsHeld", `${id} says that all hold ${log} up to ${seq}, and ${behind} never did`)
   }
@@ -39,8 +45,14 @@ export const atEnd = (world: World): void => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const frontierOf = ({ process }: Machine): ReplicaStatus.Status["frontier"] =>
-  process?.services === undefined ? [] : Context.get(process.services, ReplicaStatus.ReplicaStatus).current().frontier
+const statusOf = ({ process }: Machine): ReplicaStatus.Status | undefined =>
+  process?.services === undefined ? undefined : Context.get(process.services, ReplicaStatus.ReplicaStatus).current()
+
+const frontierOf = (machine: Machine): ReplicaStatus.Status["frontier"] => statusOf(machine)?.frontier ?? []
+
+/** The members that a replica goes on without. */
+const leftOutBy = (machine: Machine): ReadonlyArray<ReplicaId.ReplicaId> =>
+  (statusOf(machine)?.peers ?? []).flatMap(({ away, replica }) => (away === "left_out" ? [replica] : []))
 
 /** How far any disk of a member has held a log. */
 const everHeld = (world: World, member: ReplicaId.ReplicaId, log: LogId.LogId): number =>

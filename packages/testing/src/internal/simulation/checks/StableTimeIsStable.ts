@@ -9,6 +9,7 @@ import { Context } from "effect"
 import type * as Disk from "../Disk.ts"
 import * as Held from "../Held.ts"
 import { machinesOf, type World } from "../World.ts"
+import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** What is known of a run. */
 interface Known {
@@ -35,7 +36,8 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
   const before = known.stable
   known.stable = later(said, before)
   if (HybridLogicalClock.compare(known.stable, HybridLogicalClock.zero) === 0) return
-  const inService = world.members.map((member) => newestOf(world, member))
+  const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
+  const inService = members.map((member) => newestOf(world, member))
   const writes = new Map<string, HybridLogicalClock.HybridLogicalClock>()
   for (const content of inService) forEachUpTo(content, known.stable, (write, clock) => writes.set(write, clock))
   if (HybridLogicalClock.compare(known.stable, before) > 0) {
@@ -43,6 +45,12 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
       if (inService.includes(content)) continue
       forEachUpTo(content, known.stable, (write) => void (writes.has(write) || known.unknowable.add(write)))
     }
+  }
+  // Who is left out may take writes as long as it has not heard of that.
+  for (const { content, machine } of world.leftOut.values()) {
+    forEachUpTo(content, known.stable, (write) => void known.unknowable.add(write))
+    if (inService.includes(machine.disk.content)) continue
+    forEachUpTo(machine.disk.content, known.stable, (write) => void (writes.has(write) || known.unknowable.add(write)))
   }
   let ever: ReadonlyArray<readonly [ReplicaId.ReplicaId, ReadonlySet<string>]> | undefined
   for (const [write, clock] of writes) {
@@ -53,7 +61,7 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
       world.violated("StableTimeIsStable", `${write} appears, and ${before.wallTime} was stable`)
       continue
     }
-    ever ??= world.members.map((member) => [member, everHeld(world, member, known.stable)] as const)
+    ever ??= members.map((member) => [member, everHeld(world, member, known.stable)] as const)
     const [lacks] = ever.find(([, held]) => !held.has(write)) ?? []
     if (lacks !== undefined) {
       world.violated("StableTimeIsStable", `${known.stable.wallTime} is stable, and ${lacks} never held ${write}`)

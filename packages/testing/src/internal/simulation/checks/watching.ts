@@ -9,6 +9,7 @@ import * as BoundedClocks from "./BoundedClocks.ts"
 import * as CatchUpSkipsNothing from "./CatchUpSkipsNothing.ts"
 import * as DamageIsLocal from "./DamageIsLocal.ts"
 import * as FrontierIsHeld from "./FrontierIsHeld.ts"
+import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 import * as NoFalseDoubt from "./NoFalseDoubt.ts"
 import * as NoPhantomAck from "./NoPhantomAck.ts"
 import * as RecoveringDoesNotVote from "./RecoveringDoesNotVote.ts"
@@ -34,6 +35,7 @@ export const onReceipt = (world: World, receipt: Receipt.Receipt, askedAt: numbe
 /** Looks at the replicas as they are now; `isRare` for what costs more. */
 export const onSample = (world: World, isRare: boolean): void => {
   Bounded.onSample(world)
+  LeftOutByMajority.onSample(world)
   if (!isRare) return
   FrontierIsHeld.onSample(world)
   StableTimeIsStable.onSample(world)

@@ -1,0 +1,87 @@
+/**
+ * What a replica that recovers holds and nobody else does: entries of former logs that were never replicated before it was
+ * away, or its disk was thought lost. The others have gone on without it since, and may have forgotten deletes that came
+ * after such an entry. So these entries are not announced, and before the replica votes it is decided about each
+ * (decision 0066):
+ *
+ * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
+ * - Of another one each key has to have a write here that members hold too. Were a delete of the key forgotten that came
+ *   after the entry, that write would have been erased everywhere before, and here when this replica was compared with
+ *   them. Then the entry is merged by its version, as any other.
+ * - What is left may have been deleted since, and nobody knows any more: it is dropped, and told by its keys.
+ */
+import * as Life from "../../identity/Life.ts"
+import * as LogId from "../../identity/LogId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type * as Entry from "../../log/Entry.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
+import type * as Watermark from "../../log/Watermark.ts"
+import type * as Voting from "./Voting.ts"
+
+/** The entries of a log after one, up to `upTo`. */
+export interface Tail {
+  readonly log: LogId.LogId
+  readonly after: number
+  readonly upTo: number
+}
+
+/** What has to be decided about, and the clock before which deletes may have been forgotten. */
+export interface Tails {
+  readonly tails: ReadonlyArray<Tail>
+  readonly horizon: HybridLogicalClock.HybridLogicalClock
+}
+
+/** Whether a log is that of a life of a member that goes on: whatever anybody has of it, its owner has. */
+const isOfItsOwner = (log: LogId.LogId, lives: Life.Lives): boolean =>
+  Life.of(lives, LogId.owner(log))?.incarnation === LogId.incarnation(log)
+
+/** How far any of several members holds each log. */
+const furthest = (vectors: Iterable<Watermark.VersionVector>): ReadonlyMap<LogId.LogId, number> => {
+  const seqs = new Map<LogId.LogId, number>()
+  for (const vector of vectors) {
+    for (const { log, seq } of vector) seqs.set(log, Math.max(seq, seqs.get(log) ?? 0))
+  }
+  return seqs
+}
+
+/** What of the logs whose ends are `heads` no member holds that has answered and votes. */
+export const of = (heads: Watermark.VersionVector, answers: Voting.Answers, lives: Life.Lives): Tails => {
+  const voting = Array.from(answers.values()).filter((answer) => answer.voting)
+  const held = furthest(voting.map(({ vector }) => vector))
+  const tails = heads.flatMap(({ log, seq }) => {
+    const after = held.get(log) ?? 0
+    return after < seq && !isOfItsOwner(log, lives) ? [{ log, after, upTo: seq }] : []
+  })
+  return { tails, horizon: voting.map(({ everSwept }) => everSwept).reduce(later, HybridLogicalClock.zero) }
+}
+
+/** What voting members have said last that they hold, and what of the logs here may be said to be held because of it. */
+export const make = () => {
+  const said = new Map<ReplicaId, Watermark.VersionVector>()
+  return {
+    heard: (peer: ReplicaId, vector: Watermark.VersionVector, voting: boolean): void => {
+      if (voting) said.set(peer, vector)
+      else said.delete(peer)
+    },
+    shared: (heads: Watermark.VersionVector, lives: Life.Lives): Watermark.VersionVector => {
+      const held = furthest(said.values())
+      return heads.filter(({ log, seq }) => seq <= (held.get(log) ?? 0) || isOfItsOwner(log, lives))
+    }
+  }
+}
+
+/** One text for the key of a record. */
+export const nameOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`
+
+/** Whether it has to be looked whether the keys of an entry have other writes. */
+export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, { horizon }: Tails): boolean =>
+  HybridLogicalClock.compare(clock, horizon) <= 0
+
+/** Whether an entry stays, where `known` are the keys in question that have other writes here. */
+export const stays = (entry: Entry.Entry, tails: Tails, known: ReadonlySet<string>): boolean =>
+  !isInQuestion(entry, tails) || entry.records.every(({ key, namespace }) => known.has(nameOf(namespace, key)))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Clock = HybridLogicalClock.HybridLogicalClock
+const later = (a: Clock, b: Clock): Clock => (HybridLogicalClock.compare(a, b) > 0 ? a : b)

@@ -1,0 +1,231 @@
+/** What only a replica holds that was thought lost, or was away: offered again before it votes, and never merged blindly. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, type HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
+import type { Chain, Watermark } from "../src/adapter.ts"
+import { StampHorizon } from "../src/log/Floor.ts"
+import * as RunId from "../src/identity/RunId.ts"
+import * as OnlyHere from "../src/peer/internal/OnlyHere.ts"
+import type * as Voting from "../src/peer/internal/Voting.ts"
+import * as Cluster from "./support/cluster.ts"
+
+const put = (key: string, value = "v") => Entry.put("n", key, value)
+const remove = (key: string) => Entry.remove("n", key)
+
+/** The test of a replica set whose stamps are good for five seconds, so that deletes are old soon. */
+const test = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, StampHorizon, 5000)
+
+/** Until what was done before is stable, and all know it. */
+const settled = TestClock.adjust(20_000)
+
+/** A round at each replica, after which all hear of it. */
+const rounds = Effect.fnUntraced(function* (...replicas: ReadonlyArray<Cluster.Running>) {
+  for (const { compaction } of replicas) yield* compaction.now
+  yield* TestClock.adjust(3000)
+})
+
+const valueOf = ({ records }: Cluster.Running, key: string) =>
+  Effect.map(records.read("n", key), (found) =>
+    Option.getOrUndefined(Option.map(found, ({ value }) => new TextDecoder().decode(value)))
+  )
+
+/** A write that waits for nobody. */
+const alone = { w: 1 }
+
+/**
+ * c writes what nobody else gets, and then its disk is thought lost: another one takes its place. `meanwhile` goes on
+ * without the old disk, which is put back at the end.
+ */
+const putBack = Effect.fnUntraced(function* (
+  tail: ReadonlyArray<Entry.Writes>,
+  meanwhile: (a: Cluster.Running, b: Cluster.Running) => Effect.Effect<unknown, unknown>
+) {
+  const { a: first, b: second, c, cluster } = yield* Cluster.running("abc", 2)
+  let [a, b] = [first, second]
+  yield* a.writer.commit(put("old", "1"))
+  yield* settled
+  for (const link of ["a", "b"]) {
+    cluster.cut("c", link)
+    cluster.cut(link, "c")
+  }
+  for (const writes of tail) yield* c.writer.commit(writes, alone)
+  const log = c.logs.own
+  yield* c.stop
+  const disk = cluster.stores.get("c")!
+  cluster.wipe("c")
+  cluster.heal()
+  const other = yield* cluster.start("c")
+  yield* settled
+  yield* meanwhile(a, b)
+  yield* settled
+  for (let i = 0; i < 4; i++) yield* rounds(a, b, other)
+  yield* other.stop
+  // Who has swept knows so after a start, too.
+  for (const one of [a, b]) yield* one.stop
+  ;[a, b] = [yield* cluster.start("a"), yield* cluster.start("b")]
+  cluster.stores.set("c", disk)
+  const again = yield* cluster.start("c")
+  yield* TestClock.adjust(10_000)
+  return { again, all: [a, b, again], log }
+})
+
+describe("what only a replica holds whose disk was thought lost", () => {
+  it.effect("NoResurrection L37: is not brought back where its key may have been deleted since, and is named", () =>
+    test(
+      Effect.gen(function* () {
+        const { again, all, log } = yield* putBack([put("k", "tail")], (a, b) =>
+          Effect.andThen(a.writer.commit(put("k", "later")), b.writer.commit(remove("k")))
+        )
+        yield* settled
+        for (const one of all) {
+          assert.isTrue(one.status().voting)
+          assert.isUndefined(yield* valueOf(one, "k"))
+          assert.strictEqual(yield* valueOf(one, "old"), "1")
+        }
+        const [given, ...more] = again.status().givenUp
+        assert.deepStrictEqual(more, [])
+        assert.deepStrictEqual(
+          [given?.because, given?.log, given?.dropped],
+          ["away", log, { entries: 1, keys: [{ seq: 1, namespace: "n", key: "k" }] }]
+        )
+      })
+    )
+  )
+
+  it.effect("is kept where its key has another write still, as the same version, and newer writes win", () =>
+    test(
+      Effect.gen(function* () {
+        const { again, all, log } = yield* putBack([put("old", "tail")], () => Effect.void)
+        yield* settled
+        for (const one of all) assert.strictEqual(yield* valueOf(one, "old"), "tail")
+        const [given] = again.status().givenUp
+        assert.deepStrictEqual(given?.again, [{ from: 1, count: 1, log: again.logs.own, at: 1 }])
+        assert.strictEqual(all[0]!.logs.head(log).seq, 0)
+      })
+    )
+  )
+
+  it.effect("is kept in its own place where it is later than all that was swept", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+        yield* settled
+        for (const link of ["a", "b"]) {
+          cluster.cut("c", link)
+          cluster.cut(link, "c")
+        }
+        yield* c.writer.commit(put("k", "tail"), alone)
+        yield* c.stop
+        const disk = cluster.stores.get("c")!
+        cluster.wipe("c")
+        cluster.heal()
+        const other = yield* cluster.start("c")
+        yield* TestClock.adjust(2000)
+        yield* other.stop
+        cluster.stores.set("c", disk)
+        const again = yield* cluster.start("c")
+        yield* TestClock.adjust(10_000)
+        for (const one of [a, b, again]) assert.strictEqual(yield* valueOf(one, "k"), "tail")
+        assert.deepStrictEqual(again.status().givenUp, [])
+        assert.strictEqual(a.logs.head(c.logs.own).seq, 1)
+      })
+    )
+  )
+})
+
+const [a, b, c] = [..."abc"].map((name) => ReplicaId.make(name)) as [
+  ReplicaId.ReplicaId,
+  ReplicaId.ReplicaId,
+  ReplicaId.ReplicaId
+]
+const incarnation = (n: number) => n.toString(16).padStart(16, "0") as LogId.Incarnation
+const at = (owner: ReplicaId.ReplicaId, life: number, seq: number): Watermark.Watermark => ({
+  log: LogId.make(owner, incarnation(life)),
+  seq,
+  chain: "00000000000000ff" as Chain.Chain
+})
+const clockAt = (wallTime: number): HybridLogicalClock.HybridLogicalClock => ({ wallTime, logical: 0 })
+const life = (n: number) => ({ incarnation: incarnation(n), starts: 1, run: RunId.none, startedAt: 0 })
+const answer = (vector: Watermark.VersionVector, everSwept: number, voting = true): Voting.Answer => ({
+  incarnation: incarnation(1),
+  voting,
+  blank: false,
+  vector,
+  floor: clockAt(0),
+  everSwept: clockAt(everSwept)
+})
+
+describe("how far anybody has ever swept", () => {
+  it.effect("is said by all who have heard of it", () =>
+    test(
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make([..."abc"], 2)
+        const said: Array<number> = []
+        cluster.faults.set("c>a", (client) => ({
+          ...client,
+          hello: (hello) => {
+            said.push(hello.everSwept?.wallTime ?? -1)
+            return client.hello(hello)
+          }
+        }))
+        const b = (yield* Effect.forEach([..."abc"], (id) => cluster.start(id)))[1]!
+        yield* TestClock.adjust(1000)
+        yield* b.writer.commit(put("k"))
+        yield* settled
+        assert.strictEqual(said.at(-1), 0)
+        yield* rounds(b)
+        assert.isAbove(b.status().compaction.swept.wallTime, 0)
+        assert.strictEqual(said.at(-1), b.status().compaction.swept.wallTime)
+      })
+    )
+  )
+})
+
+describe("what only one holds", () => {
+  const lives = { [a]: life(5), [b]: life(1), [c]: life(1) }
+
+  it("is what is beyond the furthest of the voting answers, but for logs that are written still", () => {
+    const heads = [at(a, 1, 9), at(a, 5, 3), at(b, 1, 8), at(c, 7, 2)]
+    const answers: Voting.Answers = new Map([
+      [b, answer([at(a, 1, 4)], 70)],
+      [c, answer([at(a, 1, 6), at(c, 7, 2)], 50)]
+    ])
+    assert.deepStrictEqual(OnlyHere.of(heads, answers, lives), {
+      tails: [{ log: LogId.make(a, incarnation(1)), after: 6, upTo: 9 }],
+      horizon: clockAt(70)
+    })
+    const hearsay = new Map(answers).set(c, answer([at(a, 1, 9)], 90, false))
+    assert.deepStrictEqual(OnlyHere.of([at(a, 1, 9)], hearsay, lives), {
+      tails: [{ log: LogId.make(a, incarnation(1)), after: 4, upTo: 9 }],
+      horizon: clockAt(70)
+    })
+  })
+
+  it("is not said to be held before a voting member holds as much", () => {
+    const { heard, shared } = OnlyHere.make()
+    const heads = [at(a, 1, 9), at(a, 5, 3), at(b, 1, 8)]
+    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
+    heard(b, [at(a, 1, 9)], false)
+    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
+    heard(b, [at(a, 1, 8)], true)
+    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
+    heard(c, [at(a, 1, 9)], true)
+    assert.deepStrictEqual(shared(heads, lives), heads)
+  })
+
+  it("stays when it is later than what was swept, or each of its keys is known", () => {
+    const tails = { tails: [], horizon: clockAt(5) }
+    const entry = (wallTime: number, ...keys: ReadonlyArray<string>): Entry.Entry => ({
+      clock: clockAt(wallTime),
+      tie: RunId.none,
+      unprobed: true,
+      records: keys.map((key) => put(key))
+    })
+    const known = new Set([OnlyHere.nameOf("n", "k")])
+    assert.isTrue(OnlyHere.stays(entry(6, "l"), tails, known))
+    assert.isFalse(OnlyHere.stays(entry(5, "l"), tails, known))
+    assert.isTrue(OnlyHere.stays(entry(5, "k"), tails, known))
+    assert.isFalse(OnlyHere.stays(entry(5, "k", "l"), tails, known))
+  })
+})
