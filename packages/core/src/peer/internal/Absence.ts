@@ -1,7 +1,7 @@
 /**
  * Members that are away too long: each replica marks for itself whom it has not heard for too long, durably, and says so. When
  * so many have marked one life of a member as make a majority, the others go on without it: it holds nothing back any more,
- * and when it comes back it begins a new life (decision 0066). Pure, but for the record of the marks.
+ * and when it comes back it begins a new life (decision 0070). Pure, but for the record of the marks.
  */
 import { Effect, Semaphore } from "effect"
 import * as Life from "../../identity/Life.ts"

@@ -2,7 +2,7 @@
  * What a replica that recovers holds and nobody else does: entries of former logs that were never replicated before it was
  * away, or its disk was thought lost. The others have gone on without it since, and may have forgotten deletes that came
  * after such an entry. So these entries are not announced, and before the replica votes it is decided about each
- * (decision 0066):
+ * (decision 0070):
  *
  * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
  * - Of another one each key has to have a write here that members hold too. Were a delete of the key forgotten that came
