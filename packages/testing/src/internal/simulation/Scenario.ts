@@ -128,7 +128,9 @@ const away = (scenario: Scenario, dice: Dice): Scenario => ({
   workload: {
     ...scenario.workload,
     ...dice.pick([{ operations: 50, pauseMillis: 200 }, calm]),
-    keys: dice.pick([6, 40])
+    keys: dice.pick([6, 40]),
+    // What only one replica has to hold is taken also by one that reaches nobody.
+    otherW: 0.5
   },
   nemesis: {
     ...scenario.nemesis,

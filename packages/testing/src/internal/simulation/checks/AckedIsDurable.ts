@@ -9,6 +9,8 @@ export const check = ({ history, holdings, lost, majority, world }: Evidence): R
     if (holders.length >= needed) return []
     // Who asks for less than a majority is not safe from the loss of as many disks.
     const gone = new Set(lost.filter(({ holding }) => holding.has(writeId!)).map(({ machine }) => machine.id))
+    // What it took alone until it heard that it was left out may be dropped.
+    for (const { machine } of world.leftOut.values()) gone.add(machine.id)
     if (w < majority && acked.every((replica) => gone.has(replica))) return []
     const names = holders.map(([machine]) => machine.id).join(", ")
     return [

@@ -11,18 +11,21 @@ import * as History from "../History.ts"
 import type { Passing } from "../Network.ts"
 import { machineOf, machinesOf, type World } from "../World.ts"
 
-export const check = ({ history, holdings, lost }: Evidence): ReadonlyArray<string> =>
-  History.committed(history).flatMap(({ acked, id, writeId }) => {
+export const check = ({ history, holdings, lost, majority, world }: Evidence): ReadonlyArray<string> => {
+  // What a replica took alone until it heard that it was left out may be dropped.
+  const leftOut = new Set(Array.from(world.leftOut.values(), ({ machine }) => machine.id))
+  return History.committed(history).flatMap(({ acked, id, w, writeId }) => {
     const held = new Set(
       [...Array.from(holdings, ([machine, holding]) => ({ machine, holding })), ...lost]
         .filter(({ holding }) => holding.has(writeId!))
         .map(({ machine }) => machine.id)
     )
-    const phantoms = acked.filter((replica) => !held.has(replica))
+    const phantoms = acked.filter((replica) => !held.has(replica) && (w >= majority || !leftOut.has(replica)))
     return phantoms.length === 0
       ? []
       : [`operation ${id} counts ${phantoms.join(", ")} for ${writeId}, which never held it`]
   })
+}
 
 /** Whether a disk holds a write. */
 export const holds = (content: Disk.Content, writeId: WriteId.WriteId): boolean => {
