@@ -719,14 +719,5 @@ export const bugs = [
     find: "if (sayers.length + 1 >= Voting.majorityOf(peers.size + 1))",
     replace: "if (sayers.length >= 0)",
     kinds: ["away"]
-  },
-  {
-    name: "mark-taken-back-at-once",
-    from: "seed 342 of an early version",
-    says: "a mark that was taken back does not count, though another member may have used it",
-    file: "peer/internal/Absence.ts",
-    find: "Object.hasOwn(marks, peer) || lapsed.includes(peer) || Life.isLeftOut(Life.of(lives, peer))",
-    replace: "Object.hasOwn(marks, peer)",
-    kinds: ["away"]
   }
 ]
