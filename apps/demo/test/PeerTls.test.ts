@@ -353,8 +353,9 @@ describe("the commands of docs/security.md", () => {
       const text = readFileSync(new URL("../../../docs/security.md", import.meta.url), "utf8")
       const section = text.slice(text.indexOf("## Certificates"))
       const blocks = Array.from(section.matchAll(/```sh\n([^]*?)```/g), ([, block]) => block!)
-      assert.lengthOf(blocks, 3)
+      assert.lengthOf(blocks, 4)
       for (const block of blocks) execFileSync("bash", ["-euc", block], { cwd: folder, stdio: "pipe" })
+      assert.match(readFileSync(join(folder, "tokens.json"), "utf8"), /"certificate": "([0-9A-F]{2}:){31}[0-9A-F]{2}"/)
       const file = (name: string) => join(folder, name)
       const tlsOf = (id: string) => ({
         key: file(`${id}.key`),
