@@ -31,6 +31,8 @@ export interface Child {
   readonly measure: (run: Run) => Effect.Effect<Sample, ProcessFailed>
   /** For replica processes. Waits for the measurement under way. */
   readonly status: Effect.Effect<Status, ProcessFailed>
+  /** For replica processes: has what may go taken out of its logs, and waits for the end of that. */
+  readonly compact: Effect.Effect<Status, ProcessFailed>
   /** How long its event loop was held at most since this was asked before; the first time it only begins to look. */
   readonly held: Effect.Effect<Held, ProcessFailed>
   /** Stops it in order, as an operator does: SIGTERM, and wait. */
@@ -75,6 +77,7 @@ export const start = (
       pid: child.pid!,
       measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
       status: ask<Status>("status", graceSeconds),
+      compact: ask<Status>("compact", compactSeconds),
       held: ask<Held>("held", graceSeconds),
       stop: end(child, () => child.kill("SIGTERM"))
     }
@@ -98,6 +101,9 @@ const complaintLength = 2000
 
 /** A replica may have an index to build before it is ready. */
 const readySeconds = 120
+
+/** How long it may take to go over all logs. */
+const compactSeconds = 300
 
 /** How much longer than it should an answer may take. */
 const graceSeconds = 60

@@ -26,6 +26,7 @@ const status = Effect.gen(function* () {
       held: vector.reduce((sum, { seq }) => sum + seq, 0),
       indexDelay: vector.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (progress.get(log) ?? 0)), 0),
       liveBytes: compaction.last?.liveBytes ?? 0,
+      waitingBytes: compaction.last?.waitingBytes ?? 0,
       compactions: compaction.last?.endedAt ?? 0,
       isCompacting: compaction.startedAt !== null,
       ...Points.memory()
@@ -47,6 +48,7 @@ export const make = Effect.fnUntraced(function* (waiting: Waiting = "fibers") {
   const { commit, commitUnsafe } = yield* QuorumWriter.QuorumWriter
   const context = yield* Effect.context<never>()
   const run = Effect.runPromiseWith(context)
+  const { compact } = yield* ReplicaStatus.ReplicaStatus
   const statusNow = yield* status
   const lagNow = yield* lag
   const observe = () => run(Effect.map(statusNow, ({ indexDelay }) => ({ indexDelay, lag: lagNow() })))
@@ -86,6 +88,7 @@ export const make = Effect.fnUntraced(function* (waiting: Waiting = "fibers") {
   })
   return {
     measure: (options: Run): Promise<Sample> => run(loop(options)),
-    status: (): Promise<Status> => run(statusNow)
+    status: (): Promise<Status> => run(statusNow),
+    compact: (): Promise<Status> => run(Effect.andThen(compact, statusNow))
   }
 })

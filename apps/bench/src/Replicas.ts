@@ -113,6 +113,27 @@ export const rest = Effect.fnUntraced(function* (replicas: ReadonlyArray<Replica
   }
 })
 
+/**
+ * {@link rest}, and until too little may go out of their logs to begin a compaction for: a replica without writes compacts
+ * as fast as it can, and would take the processors from what is measured next.
+ */
+export const compacted = Effect.fnUntraced(function* (replicas: ReadonlyArray<Replica>) {
+  yield* rest(replicas)
+  const children = yield* Effect.all(replicas.map(({ running }) => running))
+  let before = Number.POSITIVE_INFINITY
+  while (true) {
+    const found = yield* Effect.all(
+      children.map(({ compact }) => compact),
+      { concurrency: "unbounded" }
+    )
+    const waiting = found.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0)
+    if (found.every(({ liveBytes, waitingBytes }) => waitingBytes < liveBytes / 4) || waiting >= before) return
+    before = waiting
+    // Until all have heard how far the others hold the logs.
+    yield* Effect.sleep(heartbeatMillis)
+  }
+})
+
 /** Whether all hold the same, and their indexes cover it. */
 export const isAtRest = (statuses: ReadonlyArray<Pick<Status, "held" | "indexDelay">>): boolean =>
   statuses.every(({ held, indexDelay }) => indexDelay === 0 && held === statuses[0]!.held)
@@ -120,3 +141,5 @@ export const isAtRest = (statuses: ReadonlyArray<Pick<Status, "held" | "indexDel
 // ---------------------------------------------------------------------------------------------------------------------
 
 const restSeconds = 300
+
+const heartbeatMillis = 1000

@@ -34,7 +34,7 @@ export const quorum = (
   start: Effect.fnUntraced(function* (folder, nodeFlags) {
     const replicas = yield* Replicas.make({ ...options, folder, nodeFlags })
     const { measure } = yield* Replicas.startAll(replicas)
-    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.compacted(replicas)) }
   })
 })
 
@@ -106,7 +106,7 @@ export const client: System = {
     const replicas = yield* Replicas.make({ ...Replicas.usual, folder, nodeFlags })
     yield* Replicas.startAll(replicas)
     const { measure } = yield* Child.start("client", { url: replicas[0]!.url })
-    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.compacted(replicas)) }
   })
 }
 
@@ -121,7 +121,7 @@ export const gathering: System = {
     yield* Replicas.startAll(replicas)
     // One replica, as the loop of the others is at one.
     const { measure } = yield* Child.start("gathering", { urls: [replicas[0]!.url] })
-    return { measure: (run) => Effect.tap(measure(run), () => Replicas.rest(replicas)) }
+    return { measure: (run) => Effect.tap(measure(run), () => Replicas.compacted(replicas)) }
   })
 }
 

@@ -76,8 +76,8 @@ const replica = Replica.layer({
 
 Effect.gen(function* () {
   const services = yield* Layer.build(replica)
-  const { measure, status } = yield* Effect.provide(CommitLoop.make(waiting), services)
-  Lines.serve(measure, status)
+  const { measure, ...asked } = yield* Effect.provide(CommitLoop.make(waiting), services)
+  Lines.serve(measure, asked)
   return yield* Effect.never
 }).pipe(
   Effect.scoped,
