@@ -47,8 +47,10 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
     }
   }
   // Who is left out may take writes as long as it has not heard of that.
-  for (const { content, machine } of world.leftOut.values()) {
+  for (const { content, machine, without } of world.leftOut.values()) {
     forEachUpTo(content, known.stable, (write) => void known.unknowable.add(write))
+    // What a slow disk had not taken yet is seen first where it was committed again when that replica came back.
+    forEachUpTo(ownOf(machine, without), known.stable, (write) => void known.unknowable.add(write))
     if (inService.includes(machine.disk.content)) continue
     forEachUpTo(machine.disk.content, known.stable, (write) => void (writes.has(write) || known.unknowable.add(write)))
   }
@@ -95,6 +97,12 @@ const contentsOf = (world: World): ReadonlyArray<Disk.Content> => [
   ),
   ...world.retired.map(({ content }) => content)
 ]
+
+/** What a replica that was left out has in the log of the life with which it came back. */
+const ownOf = ({ disk: { content }, id }: World["machines"][number], without: LogId.Incarnation): Disk.Content => {
+  const isOwn = (log: LogId.LogId): boolean => LogId.owner(log) === id && LogId.incarnation(log) > without
+  return { ...content, logs: new Map(Array.from(content.logs).filter(([log]) => isOwn(log))) }
+}
 
 /** The writes that any disk of a member has held. */
 const everHeld = (world: World, member: ReplicaId.ReplicaId, upTo: HybridLogicalClock.HybridLogicalClock) => {
