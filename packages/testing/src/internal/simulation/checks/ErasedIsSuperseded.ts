@@ -13,6 +13,8 @@ import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** Looks at entries that are about to go from the disk of a replica. */
 export const onErased = (world: World, by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>): void => {
+  // Who recovers erases what a voting member has erased: that was looked at there, and it may not hold the rest yet.
+  if (machinesOf(world, by).some(isRecovering)) return
   const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
   const everHeld = members.map((member) => [member, entriesOf(contentsOf(world, member))] as const)
   const [[, first], ...others] = everHeld as [(typeof everHeld)[number], ...typeof everHeld]
