@@ -1,16 +1,9 @@
 /** A member that is away too long: a majority marks it, the others go on without it, and it comes back as one that recovers. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry } from "../src/index.ts"
-import { StampHorizon } from "../src/log/Floor.ts"
 import * as Cluster from "./support/cluster.ts"
-
-const put = (key: string, value = "v") => Entry.put("n", key, value)
-const remove = (key: string) => Entry.remove("n", key)
-
-/** The test of a replica set whose stamps are good for five seconds, so that deletes are old soon. */
-const test = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, StampHorizon, 5000)
+import { put, remove, rounds, test, valueOf } from "./support/deletes.ts"
 
 /** A member is away too long after a minute. */
 const replica = { awayAfter: "1 minute" } as const
@@ -21,17 +14,6 @@ const running = Effect.fnUntraced(function* (ids: string, w: number) {
   yield* TestClock.adjust(1000)
   return { cluster, replicas, a: replicas[0]!, b: replicas[1]!, c: replicas[2]! }
 })
-
-/** A round at each replica, after which all hear of it. */
-const rounds = Effect.fnUntraced(function* (...replicas: ReadonlyArray<Cluster.Running>) {
-  for (const { compaction } of replicas) yield* compaction.now
-  yield* TestClock.adjust(3000)
-})
-
-const valueOf = ({ records }: Cluster.Running, key: string) =>
-  Effect.map(records.read("n", key), (found) =>
-    Option.getOrUndefined(Option.map(found, ({ value }) => new TextDecoder().decode(value)))
-  )
 
 const awayAt = ({ status }: Cluster.Running) =>
   status()

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Changes, Entry, QuorumError, type Records } from "../src/index.ts"
+import { Changes, Entry, type LogId, QuorumError, type Records } from "../src/index.ts"
 import { EntryBatch } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 
@@ -19,6 +19,14 @@ const entriesOf = Effect.fnUntraced(function* ({ logs }: Cluster.Running, log = 
     at = EntryBatch.last(batch)
   }
   return seqs
+})
+
+/** Erases the first entry of a log, which was deleted, and that of another, which deleted it, as after two rounds of all. */
+const eraseFirst = Effect.fnUntraced(function* ({ logs }: Cluster.Running, ...of: readonly [LogId.LogId, LogId.LogId]) {
+  for (const [i, log] of of.entries()) {
+    const all = Option.getOrThrow(yield* logs.read(log, 0, 1 << 20))
+    yield* logs.erase(EntryBatch.erase(all, (seq) => (seq > 1 ? "kept" : i === 0 ? "superseded" : "deleted")))
+  }
 })
 
 const valueOf = (record: Option.Option<Records.Record>) =>
@@ -142,15 +150,7 @@ describe("compaction", () => {
       yield* settled
       yield* c.stop
       // As when all have swept what was deleted, and forgotten the delete.
-      for (const { logs } of [a, b]) {
-        for (const [log, fate] of [
-          [a.logs.own, "superseded"],
-          [b.logs.own, "deleted"]
-        ] as const) {
-          const all = Option.getOrThrow(yield* logs.read(log, 0, 1 << 20))
-          yield* logs.erase(EntryBatch.erase(all, (seq) => (seq === 1 ? fate : "kept")))
-        }
-      }
+      for (const one of [a, b]) yield* eraseFirst(one, a.logs.own, b.logs.own)
       cluster.wipe("c")
       cluster.doubts.set("c", "other_place")
       const store = yield* cluster.storeOf("c")
@@ -184,13 +184,7 @@ describe("compaction", () => {
         yield* settled
         yield* c.stop
         yield* b.stop
-        for (const [log, fate] of [
-          [a.logs.own, "superseded"],
-          [b.logs.own, "deleted"]
-        ] as const) {
-          const all = Option.getOrThrow(yield* a.logs.read(log, 0, 1 << 20))
-          yield* a.logs.erase(EntryBatch.erase(all, (seq) => (seq === 1 ? fate : "kept")))
-        }
+        yield* eraseFirst(a, a.logs.own, b.logs.own)
         cluster.wipe("c")
         cluster.doubts.set("c", "other_place")
         yield* (yield* cluster.storeOf("c")).append(copy)

@@ -4,24 +4,12 @@ import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, StampToken } from "../src/index.ts"
 import { Compaction, EntryBatch, type ReplicaStore, RunId } from "../src/adapter.ts"
-import { StampHorizon } from "../src/log/Floor.ts"
 import * as Cluster from "./support/cluster.ts"
+import { put, remove, rounds, test } from "./support/deletes.ts"
 import { during } from "./support/time.ts"
-
-const put = (key: string, value = "v") => Entry.put("n", key, value)
-const remove = (key: string) => Entry.remove("n", key)
-
-/** The test of a replica set whose stamps are good for five seconds, so that deletes are old soon. */
-const test = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, StampHorizon, 5000)
 
 /** Until what was done before is stable, and all know it. */
 const settled = TestClock.adjust(20_000)
-
-/** A round at each replica, after which all hear of it. */
-const rounds = Effect.fnUntraced(function* (...replicas: ReadonlyArray<Cluster.Running>) {
-  for (const { compaction } of replicas) yield* compaction.now
-  yield* TestClock.adjust(3000)
-})
 
 /** The keys of the entries that a replica has, of all logs, deletes with a minus sign. */
 const keysOf = Effect.fnUntraced(function* ({ logs }: Cluster.Running) {

@@ -1,34 +1,18 @@
 /** What only a replica holds that was thought lost, or was away: offered again before it votes, and never merged blindly. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
+import { type Entry, type HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import type { Chain, Watermark } from "../src/adapter.ts"
-import { StampHorizon } from "../src/log/Floor.ts"
+import { keyOf } from "../src/log/KeyText.ts"
 import * as RunId from "../src/identity/RunId.ts"
 import * as OnlyHere from "../src/peer/internal/OnlyHere.ts"
 import type * as Voting from "../src/peer/internal/Voting.ts"
 import * as Cluster from "./support/cluster.ts"
-
-const put = (key: string, value = "v") => Entry.put("n", key, value)
-const remove = (key: string) => Entry.remove("n", key)
-
-/** The test of a replica set whose stamps are good for five seconds, so that deletes are old soon. */
-const test = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provideService(body, StampHorizon, 5000)
+import { put, remove, rounds, test, valueOf } from "./support/deletes.ts"
 
 /** Until what was done before is stable, and all know it. */
 const settled = TestClock.adjust(20_000)
-
-/** A round at each replica, after which all hear of it. */
-const rounds = Effect.fnUntraced(function* (...replicas: ReadonlyArray<Cluster.Running>) {
-  for (const { compaction } of replicas) yield* compaction.now
-  yield* TestClock.adjust(3000)
-})
-
-const valueOf = ({ records }: Cluster.Running, key: string) =>
-  Effect.map(records.read("n", key), (found) =>
-    Option.getOrUndefined(Option.map(found, ({ value }) => new TextDecoder().decode(value)))
-  )
 
 /** A write that waits for nobody. */
 const alone = { w: 1 }
@@ -222,7 +206,7 @@ describe("what only one holds", () => {
       unprobed: true,
       records: keys.map((key) => put(key))
     })
-    const known = new Set([OnlyHere.nameOf("n", "k")])
+    const known = new Set([keyOf("n", "k")])
     assert.isTrue(OnlyHere.stays(entry(6, "l"), tails, known))
     assert.isFalse(OnlyHere.stays(entry(5, "l"), tails, known))
     assert.isTrue(OnlyHere.stays(entry(5, "k"), tails, known))

@@ -2,6 +2,8 @@
  * The key of a record: its namespace and its name in it, and their order.
  */
 
+export { keyOf } from "../log/KeyText.ts"
+
 /** Where a record is. Both are well-formed Unicode text, not empty and without NUL. */
 export interface RecordKey {
   readonly namespace: string
@@ -11,9 +13,6 @@ export interface RecordKey {
 /** Whether a record of this key can exist: text that is not well-formed would be looked up as other text. */
 export const isWellFormed = ({ key, namespace }: RecordKey): boolean =>
   [namespace, key].every((name) => typeof name === "string" && name.isWellFormed())
-
-/** One text for a namespace and a key; the separator cannot occur in a namespace. */
-export const keyOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`
 
 /** Order of keys: namespace, then key, by their UTF-8 bytes (code points). */
 export const compare = (a: RecordKey, b: RecordKey): number =>

@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function* (
           if (keys.length < maxKeys) keys.push({ seq: held.seq, namespace, key })
         }
       }
-      // All of it is erased: every member held it, and something newer.
+      // All of it is dropped, or erased: what is erased every member held, and something newer.
       if (entries.length === 0) {
         at = EntryBatch.last(batch)
         continue

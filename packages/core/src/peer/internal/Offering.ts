@@ -6,6 +6,7 @@ import { Effect, Option, Result } from "effect"
 import type { LogId } from "../../identity/LogId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
+import { keyOf } from "../../log/KeyText.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { Membership } from "../Membership.ts"
 import type { Keep } from "./Again.ts"
@@ -124,6 +125,6 @@ const forEachKey = (bytes: Uint8Array, offset: number, f: (key: string) => void)
   const end = Entry.endUnsafe(bytes, offset)
   for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
     const { key, namespace } = Entry.headerAt(bytes, at)
-    f(OnlyHere.nameOf(namespace, key))
+    f(keyOf(namespace, key))
   }
 }

@@ -15,6 +15,7 @@ import * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type * as Entry from "../../log/Entry.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
+import { keyOf } from "../../log/KeyText.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 import type * as Voting from "./Voting.ts"
 
@@ -70,16 +71,13 @@ export const make = () => {
   }
 }
 
-/** One text for the key of a record. */
-export const nameOf = (namespace: string, key: string): string => `${namespace}\u0000${key}`
-
 /** Whether it has to be looked whether the keys of an entry have other writes. */
 export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, { horizon }: Tails): boolean =>
   HybridLogicalClock.compare(clock, horizon) <= 0
 
 /** Whether an entry stays, where `known` are the keys in question that have other writes here. */
 export const stays = (entry: Entry.Entry, tails: Tails, known: ReadonlySet<string>): boolean =>
-  !isInQuestion(entry, tails) || entry.records.every(({ key, namespace }) => known.has(nameOf(namespace, key)))
+  !isInQuestion(entry, tails) || entry.records.every(({ key, namespace }) => known.has(keyOf(namespace, key)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,10 @@ export interface Decided {
   readonly goneBytes: number
   readonly keptBytes: number
   readonly waitingBytes: number
-  /** The oldest entry that is superseded and stays all the same, or the oldest delete of a record in one that stays for another delete. */
+  /**
+   * The oldest entry that is superseded and stays all the same, or the oldest delete of a record in one that stays for
+   * another delete.
+   */
   readonly oldestLeft: Clock | undefined
   /** The oldest delete that stays. */
   readonly oldestDelete: Clock | undefined
