@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import type * as Pages from "../src/record/Pages.ts"
+import type { ReadRejected } from "../src/record/ReadRejected.ts"
 import { Entry, WriteId } from "../src/index.ts"
 import { RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import { memory, open } from "./support/reads.ts"
@@ -34,11 +36,11 @@ const same = (store: ReplicaStore.ReplicaStore["Service"]): ReplicaStore.Replica
 const pages = Effect.fnUntraced(function* (
   records: LocalRecords.LocalRecords["Service"],
   limit: number
-): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError | LocalRecords.ReadRejected> {
+): Effect.fn.Return<ReadonlyArray<string>, ReplicaStore.StoreError | ReadRejected> {
   const all: Array<string> = []
   let after: { namespace: string; key: string } | undefined
   do {
-    const page: LocalRecords.Page = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
+    const page: Pages.Page = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
     all.push([...page.records.map(({ key }) => key), ...page.damaged.map(({ key }) => `!${key}`)].join(" "))
     after = Option.getOrUndefined(page.next)
   } while (after !== undefined)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import type { Record } from "../src/record/Record.ts"
 import { Entry, HybridLogicalClock, LogId, WriteId, ReplicaId } from "../src/index.ts"
 import { Chain, EntryBatch, RecordIndex, type RecordKey, ReplicaStore, Watermark } from "../src/adapter.ts"
 import { memory, open } from "./support/reads.ts"
@@ -24,7 +25,7 @@ const dump = Effect.fnUntraced(function* (records: LocalRecords.LocalRecords["Se
   let after: { namespace: string; key: string } | undefined
   do {
     const page: {
-      records: ReadonlyArray<LocalRecords.Record>
+      records: ReadonlyArray<Record>
       next: Option.Option<{ namespace: string; key: string }>
     } = yield* records.page({ limit, ...(after === undefined ? {} : { after }) })
     for (const record of page.records) {

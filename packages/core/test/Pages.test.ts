@@ -5,6 +5,8 @@ import { EntryBatch, RecordIndex, RecordKey, ReplicaStore, Watermark } from "../
 import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import { TestClock } from "effect/testing"
 import type * as LocalRecords from "../src/record/LocalRecords.ts"
+import type * as Pages from "../src/record/Pages.ts"
+import type { ReadRejected } from "../src/record/ReadRejected.ts"
 import { memory, open } from "./support/reads.ts"
 
 const mebibyte = 1024 * 1024
@@ -18,7 +20,7 @@ const holding = Effect.fnUntraced(function* (...sizes: ReadonlyArray<number>) {
 })
 
 /** How many records a page has, and after which key the next one goes on. */
-const shapeOf = ({ next, records }: LocalRecords.Page): ReadonlyArray<unknown> => [
+const shapeOf = ({ next, records }: Pages.Page): ReadonlyArray<unknown> => [
   records.length,
   Option.getOrUndefined(next)?.key
 ]
@@ -184,7 +186,7 @@ describe("a page of a namespace", () => {
   /** The keys of all pages, by `page` and by `keys`, which have to be the same. */
   const through = Effect.fnUntraced(function* (
     records: LocalRecords.LocalRecords["Service"],
-    options: Omit<LocalRecords.PageOptions, "after">
+    options: Omit<Pages.PageOptions, "after">
   ) {
     const found: Array<RecordKey.RecordKey> = []
     let after: RecordKey.RecordKey | undefined
@@ -277,7 +279,7 @@ describe("a page of a namespace", () => {
         const found: Array<string> = []
         let after: string | undefined
         do {
-          const page: LocalRecords.NamespacesPage = yield* records.namespaces({
+          const page: Pages.NamespacesPage = yield* records.namespaces({
             limit,
             ...(after === undefined ? {} : { after })
           })
@@ -294,7 +296,7 @@ describe("a page of a namespace", () => {
   it.effect("is refused by the name of what cannot be asked for", () =>
     Effect.gen(function* () {
       const { records } = yield* holding(1)
-      const wrong: ReadonlyArray<readonly [field: LocalRecords.ReadRejected["field"], options: object]> = [
+      const wrong: ReadonlyArray<readonly [field: ReadRejected["field"], options: object]> = [
         ["namespace", { namespace: "" }],
         ["namespace", { namespace: "\ud800" }],
         ["namespace", { namespace: 1 }],
@@ -311,7 +313,7 @@ describe("a page of a namespace", () => {
         ["after", { namespace: "n", to: "k", after: { namespace: "n", key: "k" } }]
       ]
       for (const [field, options] of wrong) {
-        const asked: LocalRecords.PageOptions = { limit: 1, ...options }
+        const asked: Pages.PageOptions = { limit: 1, ...options }
         for (const refused of [Effect.asVoid(records.page(asked)), Effect.asVoid(records.keys(asked))]) {
           const error = yield* Effect.flip(refused)
           assert.deepInclude(error, { _tag: "ReadRejected", field })

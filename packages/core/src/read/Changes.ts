@@ -13,7 +13,7 @@ import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 import * as Watermark from "../log/Watermark.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
-import type { ReadRejected } from "../record/LocalRecords.ts"
+import type { ReadRejected } from "../record/ReadRejected.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 
 /** Up to where a reader has seen each log. A log that it does not name is read from its first entry on. */

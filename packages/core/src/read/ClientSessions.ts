@@ -16,10 +16,12 @@ import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
 import type { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
+import type { NotYetVisible } from "../record/NotYetVisible.ts"
+import type { Record } from "../record/Record.ts"
 import * as ClientSession from "./ClientSession.ts"
 
 /** Why what a client has seen is not here. */
-export type NotArrived = LocalRecords.NotYetVisible | WriteReplaced | StoreError
+export type NotArrived = NotYetVisible | WriteReplaced | StoreError
 
 /**
  * What is known of a write of the client: the place and clock of its receipt; neither when it has not met its quorum. What
@@ -47,7 +49,7 @@ export class ClientSessions extends Context.Service<
     readonly afterRead: (
       session: ClientSession.ClientSession,
       read: { readonly namespace: string; readonly key: string },
-      record: Option.Option<LocalRecords.Record>
+      record: Option.Option<Record>
     ) => Effect.Effect<ClientSession.ClientSession>
     /** A session after a page: everything that is visible here may have been seen in it. */
     readonly afterPage: (session: ClientSession.ClientSession) => Effect.Effect<ClientSession.ClientSession>

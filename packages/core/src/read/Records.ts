@@ -4,6 +4,10 @@
 import { Context, Effect, Layer, type Option, Result, type Stream } from "effect"
 import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
+import type { NotYetVisible } from "../record/NotYetVisible.ts"
+import type * as Pages from "../record/Pages.ts"
+import { ReadRejected } from "../record/ReadRejected.ts"
+import { type Record, recordOf } from "../record/Record.ts"
 import * as RecordKey from "../record/RecordKey.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 import { KeyReader } from "../peer/KeyReader.ts"
@@ -17,7 +21,8 @@ import * as Feed from "./internal/Feed.ts"
 import * as QuorumReads from "./internal/QuorumReads.ts"
 import { type Consistency, Policies } from "./Policies.ts"
 
-export { NotYetVisible, ReadRejected } from "../record/LocalRecords.ts"
+export { NotYetVisible } from "../record/NotYetVisible.ts"
+export { ReadRejected } from "../record/ReadRejected.ts"
 export type { Consistency } from "./Policies.ts"
 export type {
   Count,
@@ -27,9 +32,9 @@ export type {
   NamespacesPage,
   Page,
   PageOptions,
-  Part,
-  Record
-} from "../record/LocalRecords.ts"
+  Part
+} from "../record/Pages.ts"
+export type { Record } from "../record/Record.ts"
 
 /** What has to be visible first. */
 export interface SessionOptions {
@@ -50,19 +55,14 @@ export interface ReadOptions extends LocalRecords.ReadOptions, SessionOptions {
 /** Why a read was not answered. */
 export type ReadError =
   | StoreError
-  | LocalRecords.NotYetVisible
-  | LocalRecords.ReadRejected
+  | NotYetVisible
+  | ReadRejected
   | QuorumError.NotReady
   | QuorumError.ReadUnavailable
   | QuorumError.WriteReplaced
 
 /** Why a page was not answered. */
-export type PageError =
-  | StoreError
-  | LocalRecords.NotYetVisible
-  | LocalRecords.ReadRejected
-  | QuorumError.NotReady
-  | QuorumError.WriteReplaced
+export type PageError = StoreError | NotYetVisible | ReadRejected | QuorumError.NotReady | QuorumError.WriteReplaced
 
 /** Reads of records. */
 export class Records extends Context.Service<
@@ -81,19 +81,17 @@ export class Records extends Context.Service<
       namespace: string,
       key: string,
       options?: ReadOptions
-    ) => Effect.Effect<Option.Option<LocalRecords.Record>, ReadError>
-    /** A page of the records that this replica holds; see `LocalRecords`. */
-    readonly page: (options: LocalRecords.PageOptions & SessionOptions) => Effect.Effect<LocalRecords.Page, PageError>
+    ) => Effect.Effect<Option.Option<Record>, ReadError>
+    /** A page of the records that this replica holds; see `Pages`. */
+    readonly page: (options: Pages.PageOptions & SessionOptions) => Effect.Effect<Pages.Page, PageError>
     /** The keys alone of such a page. */
-    readonly keys: (
-      options: LocalRecords.PageOptions & SessionOptions
-    ) => Effect.Effect<LocalRecords.KeysPage, PageError>
+    readonly keys: (options: Pages.PageOptions & SessionOptions) => Effect.Effect<Pages.KeysPage, PageError>
     /** How many records there are in a namespace, in a part of it, or in all. */
-    readonly count: (part: LocalRecords.Part & SessionOptions) => Effect.Effect<LocalRecords.Count, PageError>
+    readonly count: (part: Pages.Part & SessionOptions) => Effect.Effect<Pages.Count, PageError>
     /** The namespaces that have records, in the order of their names. */
     readonly namespaces: (
-      options: LocalRecords.NamespacesOptions & SessionOptions
-    ) => Effect.Effect<LocalRecords.NamespacesPage, PageError>
+      options: Pages.NamespacesOptions & SessionOptions
+    ) => Effect.Effect<Pages.NamespacesPage, PageError>
     /**
      * The changes that this replica holds durably, in the order of each log, then those to come; what was lost with a
      * connection, a reader or a replica is seen again from the position of a page on, at any replica. The first page
@@ -125,14 +123,13 @@ export const make = Effect.gen(function* () {
   )
   const changes = yield* Feed.make(voting)
 
-  const rejected = (field: LocalRecords.ReadRejected["field"], detail: string) =>
-    Result.fail(new LocalRecords.ReadRejected({ field, detail }))
+  const rejected = (field: ReadRejected["field"], detail: string) => Result.fail(new ReadRejected({ field, detail }))
 
   /** How many replicas are asked; what cannot be promised is refused. */
   const replicasOf = (
     namespace: string,
     { consistency = policies.readsOf(namespace), r }: ReadOptions
-  ): Result.Result<number, LocalRecords.ReadRejected> => {
+  ): Result.Result<number, ReadRejected> => {
     const policy = policies.of(namespace)
     if (consistency !== "local" && consistency !== "quorum" && consistency !== "linearizable") {
       return rejected("consistency", 'it is neither "local", nor "quorum", nor "linearizable"')
@@ -145,12 +142,12 @@ export const make = Effect.gen(function* () {
     if (r === undefined) return Result.succeed(several.majority)
     return Result.mapBoth(QuorumPolicy.withW(policy, r), {
       onSuccess: ({ w }) => w,
-      onFailure: ({ detail }) => new LocalRecords.ReadRejected({ field: "r", detail })
+      onFailure: ({ detail }) => new ReadRejected({ field: "r", detail })
     })
   }
 
   /** Waits until what a client has seen is visible here. */
-  const arrived = (options: SessionOptions): Effect.Effect<void, NotArrived | LocalRecords.ReadRejected> => {
+  const arrived = (options: SessionOptions): Effect.Effect<void, NotArrived | ReadRejected> => {
     const { session, withinMillis = usualMillis } = options
     if (session === undefined) return Effect.void
     if (!ClientSession.is(session)) return Effect.fromResult(rejected("session", "it is not what a client did and saw"))
@@ -172,12 +169,12 @@ export const make = Effect.gen(function* () {
     // What is asked of this replica first is asked of it all the same.
     if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
     const at = { namespace, key }
-    if (!RecordKey.isWellFormed(at)) return LocalRecords.recordOf(undefined)
+    if (!RecordKey.isWellFormed(at)) return recordOf(undefined)
     const newest =
       consistency === "quorum"
         ? yield* several.quorum(at, replicas, withinMillis)
         : yield* several.linearizable(at, withinMillis)
-    return LocalRecords.recordOf(newest === undefined ? undefined : { ...at, ...newest })
+    return recordOf(newest === undefined ? undefined : { ...at, ...newest })
   })
 
   return Records.of({

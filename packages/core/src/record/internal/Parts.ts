@@ -1,7 +1,7 @@
 /**
  * Parts of all records: which keys are meant, and what cannot be meant. Pure.
  */
-import type { NamespacesOptions, PageOptions, Part } from "../LocalRecords.ts"
+import type { NamespacesOptions, PageOptions, Part } from "../Pages.ts"
 import { ReadRejected } from "../ReadRejected.ts"
 import * as RecordKey from "../RecordKey.ts"
 
