@@ -1,5 +1,5 @@
 /**
- * What replicas say to each other: a handshake, pushes of the sender's own log, and pulls of any log.
+ * What replicas say to each other: a handshake (`Greeting`), pushes of the sender's own log, and pulls of any log.
  *
  * The protocol is data. A transport carries it unchanged, as the frames of `PeerFrame` (or calls the handler directly,
  * as the in-memory transport does), and decides nothing.
@@ -9,15 +9,17 @@ import { Detail } from "../log/Detail.ts"
 import * as Entry from "../log/Entry.ts"
 import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as Limits from "../log/Limits.ts"
-import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
-import * as Life from "../identity/Life.ts"
+import type * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as LogId from "../identity/LogId.ts"
-import * as ReplicaId from "../identity/ReplicaId.ts"
+import type * as ReplicaId from "../identity/ReplicaId.ts"
 import type { Key } from "../log/ReplicaClock.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import * as Version from "../log/Version.ts"
-import * as Watermark from "../log/Watermark.ts"
+import type * as Watermark from "../log/Watermark.ts"
+
+export { Floor, HandshakeRefused, Hello, says, Welcome } from "./Greeting.ts"
+export { answeredWith, disconnected, explain, PeerUnreachable } from "./PeerUnreachable.ts"
 
 /**
  * The versions of the protocol that this replica speaks, the oldest first. Two replicas use the highest that both speak,
@@ -65,134 +67,6 @@ export const maxMessageBytes = (limits: Limits.Limits = Limits.defaults): number
 
 /** How long one request to a peer may take, in milliseconds, before the connection is given up. */
 export const RequestTimeout = Context.Reference<number>("@quorum/core/RequestTimeout", { defaultValue: () => 2000 })
-
-/** The floor of a replica, together with what it holds and the lives that it knows as it says so; see `Floors`. */
-export const Floor = Schema.Struct({
-  /** Nothing that it appends to its own log after `end` is stamped at or before this. */
-  clock: HybridLogicalClock.HybridLogicalClock,
-  /** The end of its own log as it was written, which may be further than it is durable. */
-  end: LogId.Sequence,
-  /** Up to where entries of its own log may be older than its floors: it has committed them again. */
-  again: LogId.Sequence
-})
-
-/** What either side of a handshake says of itself, beside its name and what it holds. */
-export const says = {
-  ...Life.Life.fields,
-  /** Whether it counts for a quorum: it holds all that it was ever counted for. */
-  voting: Schema.Boolean,
-  /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
-  blank: Schema.Boolean,
-  /** The newest life of each member that it knows of, its own among them. */
-  members: Life.Lives,
-  /** What it remembers that the other side acked. */
-  remembered: Watermark.VersionVector,
-  /** Its hybrid logical clock. */
-  clock: HybridLogicalClock.HybridLogicalClock,
-  /** Not said by releases that have none. */
-  floor: Schema.optionalKey(Floor),
-  /** The members that it has marked because they are away too long, and in which life; `turn` rises with every change. See `Absence`. */
-  away: Schema.optionalKey(
-    Schema.Struct({ turn: Schema.Int, marks: Schema.Record(ReplicaId.ReplicaId, LogId.Incarnation) })
-  )
-}
-
-/**
- * Up to which clock nothing is left with the one who says it of what was superseded by writes before that clock; who says
- * nothing has swept nothing. See `Sweeps`.
- */
-const swept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
-
-/** The latest clock so far which any member that the one who says it knows of has ever swept; see `OnlyHere`. */
-const everSwept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
-
-/** Whether what the one who says it holds may be older than what the members have erased since. */
-const stale = Schema.optionalKey(Schema.Boolean)
-
-/**
- * The first thing a replica says on a connection, and what it repeats as a heartbeat: who it is and what it holds.
- * `sentAt` is its clock in milliseconds since the epoch.
- */
-export const Hello = Schema.Struct({
-  /** The oldest version that the caller speaks, which is all that a replica of version 1 looks at; and all of them. */
-  version: Schema.Int,
-  versions: Schema.optionalKey(Schema.Array(Schema.Int)),
-  features: Schema.optionalKey(Schema.Array(Schema.String)),
-  limits: Schema.optionalKey(Limits.LimitsJson),
-  cluster: Schema.String,
-  replica: ReplicaId.ReplicaId,
-  ...says,
-  swept,
-  everSwept,
-  stale,
-  vector: Watermark.VersionVector,
-  sentAt: Schema.Finite
-})
-
-/** The first thing a replica says on a connection. */
-export type Hello = typeof Hello.Type
-
-/** The answer to an accepted handshake. `session` has to come with every later request. */
-export const Welcome = Schema.Struct({
-  /** The version that is used from here on, and the features; a replica that does not say speaks version 1. */
-  version: Schema.optionalKey(Schema.Int),
-  features: Schema.optionalKey(Schema.Array(Schema.String)),
-  limits: Schema.optionalKey(Limits.LimitsJson),
-  cluster: Schema.String,
-  replica: ReplicaId.ReplicaId,
-  ...says,
-  swept,
-  everSwept,
-  stale,
-  vector: Watermark.VersionVector,
-  session: Schema.String.check(
-    Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
-  ),
-  /** The run of another process that said hello in the caller's name lately, and was refused as a duplicate. */
-  rival: Schema.optionalKey(Life.Life.fields.run),
-  /** The answering replica's clock when the request came in and when the answer left, in milliseconds. */
-  receivedAt: Schema.Finite,
-  sentAt: Schema.Finite
-})
-
-/** The answer to an accepted handshake. */
-export type Welcome = typeof Welcome.Type
-
-/** The handshake is refused; nothing else is answered until it is accepted. */
-export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
-  /**
-   * - `version`: there is no version of the protocol that both speak
-   * - `limits_differ`: writes that one of the two takes would never get to the other (law L25)
-   * - `wrong_cluster`: another replica set
-   * - `self`: the caller claims the id of the replica it called
-   * - `stranger`: not a member
-   * - `duplicate`: another live process has this id
-   * - `stale_incarnation`: a newer life of the caller is known, which `detail` and `newest` name; or of the replica that
-   *   answers (found by the caller)
-   * - `not_stored`: the replica that was called cannot store that it has met the caller
-   * - `identity_mismatch`: the transport proved another identity than the caller claims
-   * - `wrong_replica`: another replica answers at this address (found by the caller)
-   */
-  reason: Schema.Literals([
-    "version",
-    "limits_differ",
-    "wrong_cluster",
-    "self",
-    "stranger",
-    "duplicate",
-    "stale_incarnation",
-    "not_stored",
-    "identity_mismatch",
-    "wrong_replica"
-  ]),
-  detail: Detail,
-  /** What the caller is told of `stale_incarnation`: its newest life that is known. */
-  newest: Schema.optionalKey(Life.Life)
-}) {
-  override get message(): string {
-    return `handshake refused (${this.reason}): ${this.detail}`
-  }
-}
 
 /** The session is not known (any more): the caller has to make a new handshake. */
 export class SessionUnknown extends Schema.TaggedError<SessionUnknown>()("SessionUnknown", {}) {
@@ -397,51 +271,3 @@ export type PullError = typeof PullError.Type
 export const ProvenIdentity = Context.Reference<Option.Option<ReplicaId.ReplicaId>>("@quorum/core/ProvenIdentity", {
   defaultValue: Option.none
 })
-
-/**
- * A peer gave no answer that counts.
- *
- * - `refused`: nothing listens at its address, or the connection was turned away
- * - `timed_out`: no answer in time
- * - `invalid_answer`: something answered, and it was not the protocol
- */
-export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("PeerUnreachable", {
-  peer: ReplicaId.ReplicaId,
-  reason: Schema.Literals(["refused", "timed_out", "invalid_answer"]),
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `peer ${this.peer} unreachable (${this.reason}): ${this.detail}`
-  }
-}
-
-/**
- * What is told of a peer at whose address something answered with a status that is not a replica's answer: a proxy,
- * another program, a replica that stops. The same over every transport.
- */
-export const answeredWith = (peer: ReplicaId.ReplicaId, status: number): PeerUnreachable =>
-  new PeerUnreachable({ peer, reason: "invalid_answer", detail: `the answer has status ${status}` })
-
-/** What is told of a peer to which a connection could not be made, or did not last. The same over every transport. */
-export const disconnected = (peer: ReplicaId.ReplicaId, error: unknown): PeerUnreachable =>
-  new PeerUnreachable({ peer, reason: "refused", detail: explain(error) })
-
-/** The messages of an error and of what caused it: where "connection refused" stands, it stands at the bottom. */
-export const explain = (error: unknown): string => {
-  const messages = new Set<string>()
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; depth++) {
-    if (at.message !== "") messages.add(at.message)
-    at = beneath(at)
-  }
-  return Array.from(messages).join(": ")
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** What caused an error: libraries keep it as a reason, as a cause, in the event that told of it, or in a list. */
-const beneath = (error: Error): unknown => {
-  const next = "reason" in error && error.reason instanceof Error ? error.reason : error.cause
-  if (next instanceof AggregateError && next.message === "") return next.errors[0]
-  if (next instanceof Error || typeof next !== "object" || next === null) return next
-  return "error" in next ? next.error : next
-}
