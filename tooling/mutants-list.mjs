@@ -465,7 +465,7 @@ export const bugs = [
     file: "log/ReplicaLogs.ts",
     find: "append: (batch, within = []) =>",
     replace:
-      "append: (batch, within = []) => batch.log !== own && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :"
+      "append: (batch, within = []) => batch.log !== own.id && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :"
   },
   {
     name: "confirm-counts-twice",
@@ -547,7 +547,7 @@ export const bugs = [
         replace: "batch.from + batch.count - 1"
       },
       {
-        file: "log/ReplicaLogs.ts",
+        file: "log/LogReads.ts",
         find: "Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart))",
         replace: "readStored(log, after, maxBytes)"
       }

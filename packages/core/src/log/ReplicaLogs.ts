@@ -4,11 +4,10 @@
  *
  * Everything that is appended on a replica passes through here, whether it was committed, pushed or pulled.
  */
-import { Cause, Clock, Context, Effect, Exit, Layer, Option, Result, type Scope, Semaphore, type Tracer } from "effect"
+import { Clock, Context, Effect, Layer, Option, Result, type Scope, Semaphore, type Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
 import * as Monotonic from "./Monotonic.ts"
-import * as PassingFault from "./PassingFault.ts"
 import * as AppendSpans from "./AppendSpans.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
@@ -18,13 +17,14 @@ import * as EntryBatch from "./EntryBatch.ts"
 import * as ErasedElsewhere from "./ErasedElsewhere.ts"
 import * as Floor from "./Floor.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as LogId from "../identity/LogId.ts"
+import type * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Listeners from "./Listeners.ts"
 import * as Locks from "./Locks.ts"
+import * as LogReads from "./LogReads.ts"
 import * as NotAppended from "./NotAppended.ts"
-import * as OwnTail from "./OwnTail.ts"
+import * as OwnLog from "./OwnLog.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -164,7 +164,6 @@ export const make: Effect.Effect<
   const time = yield* Clock.Clock
   const sink = yield* EventSink
   const spans = AppendSpans.make(yield* Tracing.make, () => store.lastSyncMillis?.())
-  let traces = Tracing.makeRecent()
   if (store.identity.replica !== members.self || store.identity.cluster !== members.cluster) {
     return yield* new ReplicaStore.StoreError({
       reason: "wrong_identity",
@@ -174,18 +173,16 @@ export const make: Effect.Effect<
     })
   }
   const run = yield* RunId.make
-  let { identity } = store
-  let own = LogId.make(identity.replica, identity.incarnation)
+  const own = OwnLog.make(store)
   /** The own log does not change while something is appended to it. */
   const writing = Semaphore.makeUnsafe(1)
   const heads = new Map<LogId.LogId, Watermark.Watermark>()
   const damage = Damage.make(store, sink, (log) => head(log).seq)
-  const isDamage = (error: ReplicaStore.StoreError) => error.reason === "corrupt" && store.damaged().length > 0
   for (const watermark of yield* store.watermarks) {
     heads.set(watermark.log, watermark)
     const newest = yield* Effect.catchIf(
       store.read(watermark.log, watermark.seq - 1, 1),
-      isDamage,
+      (error) => LogReads.isDamage(store, error),
       () => Effect.succeedNone
     )
     if (Option.isSome(newest)) clock.held(newest.value)
@@ -198,16 +195,11 @@ export const make: Effect.Effect<
   const lockOf = Locks.make()
   const onAppend = Listeners.make<EntryBatch.EntryBatch>()
   const onWritten = Listeners.make()
-  let tail = OwnTail.make()
-  const end = (log: LogId.LogId): Watermark.Watermark => {
-    const durable = head(log)
-    const written = log === own ? tail.end() : undefined
-    return written !== undefined && written.seq > durable.seq ? written : durable
-  }
+  const end = (log: LogId.LogId): Watermark.Watermark => own.end(head(log))
+  const { fault: readFault, ...reads } = yield* LogReads.make({ store, own, head, damage })
   let appendFault: ReplicaStore.StoreError | undefined
-  const readFault = yield* PassingFault.make
   const endFault = (): ReplicaStore.StoreError | undefined => {
-    const range = damage.at(own, head(own).seq)
+    const range = damage.at(own.id, head(own.id).seq)
     return range === undefined ? undefined : Damage.errorOf(range)
   }
 
@@ -239,7 +231,16 @@ export const make: Effect.Effect<
     const seq = EntryBatch.last(batch)
     const syncMillis = store.lastSyncMillis?.()
     const size = bytes.length
-    sink.tell({ _tag: "Appended", log, own: log === own, seq, entries: count, bytes: size, durationMillis, syncMillis })
+    sink.tell({
+      _tag: "Appended",
+      log,
+      own: log === own.id,
+      seq,
+      entries: count,
+      bytes: size,
+      durationMillis,
+      syncMillis
+    })
   }
 
   /**
@@ -258,17 +259,12 @@ export const make: Effect.Effect<
     return damage.isNews() ? Effect.andThen(damage.look, Effect.fail(failure)) : Effect.fail(failure)
   }
 
-  const written = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>): void => {
-    tail.push(batch)
-    traces.add(batch.from, EntryBatch.last(batch), spans)
-  }
-
   /** Appends own entries, in two steps where the store has them: they are pushed after the first. */
   const appendOwn = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>) => {
     const { steps } = store
     if (steps === undefined) return store.append(batch)
     return Effect.flatMap(steps.write(batch), (watermark) => {
-      written(batch, spans)
+      own.written(batch, spans)
       // The disk begins first: sending takes the event loop about as long as a sync takes the disk.
       const sync = Effect.mapError(steps.sync, NotAppended.notSynced)
       return Effect.as(Effect.all([sync, Effect.sync(onWritten.tell)], { concurrency: 2 }), watermark)
@@ -280,33 +276,6 @@ export const make: Effect.Effect<
     const before = clock.secure(batch)
     return before === undefined ? append : Effect.andThen(before, append)
   }
-
-  /** What is read shows damage, whether the read went well or not. */
-  const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
-    Effect.onExit(read, (exit) => {
-      if (damage.isNews()) return damage.look
-      if (Exit.isSuccess(exit)) readFault.passed()
-      else {
-        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (error !== undefined && !isDamage(error)) readFault.failed(error, reading(read))
-      }
-      return Effect.void
-    })
-
-  const readStored = (log: LogId.LogId, after: number, maxBytes: number) => {
-    const batch = log === own ? tail.read(after, maxBytes) : undefined
-    return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeedSome(batch)
-  }
-
-  /** What was read, up to a place: the store may hold more than it has said to be durable, or written. */
-  const partUpTo =
-    (endOf: (log: LogId.LogId) => Watermark.Watermark) =>
-    (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
-      const { seq } = endOf(batch.log)
-      return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
-    }
-  const durablePart = partUpTo(head)
-  const writtenPart = partUpTo(end)
 
   /**
    * Appends a batch that came from a peer, while the lock of its log is held, and in one piece: what is durable has to be
@@ -340,28 +309,19 @@ export const make: Effect.Effect<
     lockOf,
     held: clock.held,
     append: (batch) => appendCopy(batch, []),
-    erased: (batch) => void (batch.log === own && tail.forget(EntryBatch.last(batch)))
+    erased: own.erased
   })
 
   return ReplicaLogs.of({
     get own() {
-      return own
+      return own.id
     },
     get identity() {
-      return identity
+      return own.identity
     },
     run,
     clock: clock.current,
-    renew: (above) =>
-      writing.withPermit(
-        Effect.map(Effect.uninterruptible(store.renew(above)), (incarnation) => {
-          identity = { ...identity, incarnation }
-          own = LogId.make(identity.replica, incarnation)
-          tail = OwnTail.make()
-          traces = Tracing.makeRecent()
-          return incarnation
-        })
-      ),
+    renew: (above) => writing.withPermit(own.renew(above)),
     head,
     end,
     heads: () => Array.from(heads.values()),
@@ -370,20 +330,20 @@ export const make: Effect.Effect<
     damageAt: damage.at,
     damaged: store.damaged,
     unknownEnds: damage.unknownEnds,
-    check: (log, after, maxBytes) => reading(store.check(log, after, maxBytes)),
+    ...reads,
     ...changes,
     ...floor.methods,
     onDamage: damage.listen,
-    fault: () => appendFault ?? readFault.current() ?? endFault(),
-    appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own) =>
+    fault: () => appendFault ?? readFault() ?? endFault(),
+    appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own.id) =>
       writing.withPermit(
         Effect.suspend((): Appending => {
-          if (expected !== own) return Effect.fail(NotAppended.anotherLog)
+          if (expected !== own.id) return Effect.fail(NotAppended.anotherLog)
           const startedAt = Monotonic.millis(time)
           // Looked at where the place is given: what was told of the floor holds for all that comes after.
           const stamps = Result.flatMap(stamp(writes, orderOf), floor.check(orderOf))
           if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
-          const encoded = EntryBatch.encodeStamped(end(own), writes, (index) => stamps.success[index]!)
+          const encoded = EntryBatch.encodeStamped(end(own.id), writes, (index) => stamps.success[index]!)
           const { batch } = encoded
           const started = spans.startOwn(batch, commits)
           return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {
@@ -391,7 +351,7 @@ export const make: Effect.Effect<
               notAppended(batch.log, error, error._tag === "StoreError" ? error : NotAppended.changed(error)),
             onSuccess: () => {
               const isAtOnce = store.steps === undefined
-              if (isAtOnce) written(batch, started)
+              if (isAtOnce) own.written(batch, started)
               appended(batch, startedAt)
               if (isAtOnce) onWritten.tell()
               return Effect.succeed(encoded)
@@ -402,15 +362,7 @@ export const make: Effect.Effect<
     stamp,
     append: (batch, within = []) =>
       appending(batch, lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within)))),
-    read: (log, after, maxBytes) => Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
-    readOwn: (after, maxBytes) => Effect.map(readStored(own, after, maxBytes), Option.flatMap(writtenPart)),
-    chainAt: (log, seq) => {
-      const known = head(log)
-      // The chain after a damaged entry is not known, and a guess would be a drift.
-      const isKnown = known.seq === seq && damage.at(log, seq) === undefined
-      return isKnown ? Effect.succeed(Option.some(known.chain)) : reading(store.chainAt(log, seq))
-    },
-    tracesOf: (batch) => (batch.log === own ? traces.of(batch.from, EntryBatch.last(batch)) : []),
+    tracesOf: own.tracesOf,
     onAppend: onAppend.listen,
     onWritten: onWritten.listen
   })
