@@ -296,7 +296,7 @@ export const bugs = [
     name: "retry-restamps",
     from: "model retryRestamp",
     says: "a write under a stamp is stamped anew where it is committed",
-    file: "write/QuorumWriter.ts",
+    file: "write/internal/Intake.ts",
     find: "offer(sound, options, done, { drawn, onDurable",
     replace: "offer(sound, options, done, { drawn: drawn === undefined ? drawn : undefined, onDurable"
   },

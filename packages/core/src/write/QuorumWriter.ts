@@ -4,40 +4,29 @@
  * Writes that come while an append is under way go into the next batch together (group commit), and a batch never waits
  * for the acks of the one before. One tracker and one timer serve a whole batch.
  */
-import { Context, Effect, Exit, Latch, Layer, Result, type Stream } from "effect"
-import { EventSink } from "../events/EventSink.ts"
-import * as Tracing from "../events/Tracing.ts"
-import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import { Context, Effect, type Exit, Latch, Layer, type Stream } from "effect"
 import * as WriteId from "../identity/WriteId.ts"
 import type * as Entry from "../log/Entry.ts"
-import * as Limits from "../log/Limits.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
-import { Room } from "../log/Room.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
-import { Probes } from "../peer/Probes.ts"
-import { ClockBound, ReplicaClock } from "../log/ReplicaClock.ts"
 import type * as QuorumError from "../quorum/QuorumError.ts"
-import * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
-import * as After from "./internal/After.ts"
 import * as Appender from "./internal/Appender.ts"
 import type { Commit } from "./internal/CommitQueue.ts"
 import * as Drawing from "./internal/Drawing.ts"
 import * as HeldWrites from "./internal/HeldWrites.ts"
 import * as InFlight from "./internal/InFlight.ts"
-import * as Keyed from "./internal/Keyed.ts"
-import * as Outcomes from "./internal/Outcomes.ts"
+import * as Intake from "./internal/Intake.ts"
 import { Policies } from "../read/Policies.ts"
-import * as InSession from "./internal/InSession.ts"
-import * as Stamped from "./internal/Stamped.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
 import type * as StampToken from "./StampToken.ts"
-import { type CommitError, keyIn, type ResumeError, stampIn, type WriteOptions } from "./WriteOptions.ts"
+import type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
 export type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
@@ -154,17 +143,9 @@ export class QuorumWriter extends Context.Service<
  * When the scope closes, new commits are refused, commits under way have until their deadline, and then it is closed.
  */
 export const make = Effect.gen(function* () {
-  const { self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
-  const probes = yield* Probes
-  const clock = yield* ReplicaClock
-  const boundMillis = yield* ClockBound
   const membership = yield* Membership
-  const limits = yield* Limits.Limits
-  const room = yield* Room
-  const sink = yield* EventSink
-  const tracing = yield* Tracing.make
   const policies = yield* Policies
   let closing = false
   const idle = Latch.makeUnsafe(true)
@@ -181,127 +162,15 @@ export const make = Effect.gen(function* () {
     Effect.sync(() => membership.listen(() => void (membership.isVoting() || inFlight.giveUp()))),
     (stop) => Effect.sync(stop)
   )
-  const waiting = () => appender.waiting() + inFlight.waiting()
-
-  /** Says to listeners why a write was refused, and refuses it. */
-  const refuse = (error: CommitError): Exit.Exit<never, CommitError> => {
-    if (sink.active()) {
-      const outcome = Outcomes.of(error)
-      sink.tell({ _tag: "CommitsEnded", outcome, reason: undefined, writes: 1, durationMillis: 0 })
-    }
-    return Exit.fail(error)
-  }
-
-  /** Made once, not for every write. */
-  const situation: Admission.Situation = {
-    self,
-    get own() {
-      return logs.own
-    },
-    limits,
-    peers: peers.all(),
-    get closing() {
-      return closing
-    },
-    get broken() {
-      return appender.broken()
-    },
-    get low() {
-      return room.refusal()
-    },
-    get waiting() {
-      return waiting()
-    },
-    get pendingBytes() {
-      return appender.bytes()
-    },
-    get monotonicMillis() {
-      return inFlight.now()
-    }
-  }
-
-  const latestMillis = (): number => clock.time().millis + boundMillis
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
-  const stamped = yield* Stamped.make
-  const keyed = yield* Keyed.make
+  const { atOnce, begin, inSession, offer } = yield* Intake.make({
+    inFlight,
+    appender,
+    heldWrites,
+    isClosing: () => closing,
+    onTaken: () => idle.closeUnsafe()
+  })
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const { atOnce, inSession } = yield* InSession.make(refuse, latestMillis)
-
-  /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
-  const offer = (
-    write: unknown,
-    options: WriteOptions | undefined,
-    resume: Commit["resume"],
-    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable">>
-  ): (() => void) | undefined => {
-    const admitted = Admission.admit(write, options, policies.resolve, situation)
-    if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
-    const after = After.read(options, latestMillis)
-    if (Result.isFailure(after)) return void resume(refuse(after.failure))
-    const { policy, valueBytes, write: sound } = admitted
-    const commit: Commit = {
-      monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
-      mark: probes.mark(),
-      after: After.later(after.success, how.after),
-      unprobed: !QuorumPolicy.isRealTime(policy),
-      write: sound,
-      valueBytes,
-      policy,
-      span: tracing.current(),
-      resume,
-      drawn: how.drawn,
-      onDrawn: how.onDrawn,
-      onDurable: how.onDurable,
-      seq: 0,
-      check: 0,
-      version: undefined,
-      cancelled: false
-    }
-    appender.offer(commit)
-    idle.closeUnsafe()
-    return () => void (commit.cancelled = true)
-  }
-
-  /** {@link begin} under a key that the caller invented. Members are asked about it, and that takes a fiber. */
-  const beginKeyed = (...[write, options, after, resume, onDurable]: Parameters<typeof begin>) => {
-    const ways: Keyed.Ways = {
-      refuse,
-      append: (marked, onAppended) =>
-        Effect.callback((done) => {
-          offer(marked, options, done, { after, onDurable: both(onAppended, onDurable) })
-        }),
-      resume: (writeId) => heldWrites.resume(writeId, options)
-    }
-    const fiber = runFork(keyed(write, options, ways))
-    const forget = fiber.addObserver(resume)
-    return () => {
-      forget()
-      fiber.interruptUnsafe()
-    }
-  }
-
-  /** {@link offer} after a clock, and under the stamp or the key that the write asks for, if it asks for one. */
-  const begin = (
-    write: unknown,
-    options: WriteOptions | undefined,
-    after: Commit["after"],
-    resume: Commit["resume"],
-    onDurable?: Commit["onDurable"]
-  ): (() => void) | undefined => {
-    const token = stampIn(options)
-    if (keyIn(options) !== undefined) return beginKeyed(write, options, after, resume, onDurable)
-    if (token === undefined) {
-      const how = onDurable === undefined && after === undefined ? asUsual : { after, onDurable }
-      return offer(write, options, resume, how)
-    }
-    const ways: Stamped.Ways = {
-      refuse,
-      append: (sound, drawn, onAppended, done) =>
-        offer(sound, options, done, { drawn, onDurable: both(onAppended, onDurable) }),
-      resume: (writeId) => heldWrites.resume(writeId, options)
-    }
-    return stamped(write, token, ways, resume)
-  }
 
   /** {@link begin} in the session that the write asks for, as an effect: interrupted, it takes the write back. */
   const commit = (
@@ -372,7 +241,7 @@ export const make = Effect.gen(function* () {
 
   return QuorumWriter.of({
     policy: policies.usual,
-    waiting,
+    waiting: () => appender.waiting() + inFlight.waiting(),
     waitingBytes: appender.bytes,
     caps: { writes: Admission.maxWaitingWrites, bytes: Admission.maxPendingBytes },
     commit: (write, options) => commit(write, options),
@@ -394,14 +263,5 @@ export const layer = Layer.effect(QuorumWriter, make)
 
 /** How long closing waits beyond the longest deadline, in milliseconds. */
 const closeMillis = 1000
-
-const asUsual = {}
-
-const both =
-  (onAppended: () => void, onDurable: Commit["onDurable"]): Commit["onDurable"] =>
-  (durable) => {
-    onAppended()
-    onDurable?.(durable)
-  }
 
 const nothing = (): void => undefined
