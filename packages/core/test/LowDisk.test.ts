@@ -64,6 +64,24 @@ describe("a disk that is nearly full", () => {
     })
   )
 
+  it.effect(
+    "is low from when less than the reserve is left until there is more again, whether or not anybody asks",
+    () =>
+      Effect.gen(function* () {
+        const { a, left } = yield* withDisk("a", 1)
+        yield* left(64 * mib - 1)
+        yield* left(72 * mib - 1)
+        assert.deepStrictEqual(a.status().room, { left: 72 * mib - 1, reserve: 64 * mib, refusing: true })
+        yield* failure(a.writer.commit(put("k")), "DiskLow")
+        yield* left(72 * mib)
+        yield* left(64 * mib)
+        assert.deepStrictEqual(a.status().room, { left: 64 * mib, reserve: 64 * mib, refusing: false })
+        // What is appended counts at once: deletes go on, and after the first there is less than the reserve.
+        yield* a.writer.commit(Entry.remove("notes", "k"))
+        yield* failure(a.writer.commit(put("k")), "DiskLow")
+      })
+  )
+
   it.effect("takes deletes, with the key of their caller too, and stamps, and repeats of what it holds", () =>
     Effect.gen(function* () {
       const { a, left } = yield* withDisk("a", 1)

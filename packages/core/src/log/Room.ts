@@ -48,27 +48,38 @@ export const make = Effect.gen(function* () {
   let space: ReplicaStore.Space | null = null
   /** What was appended since: a second is long for a fast disk. */
   let appendedBytes = 0
-  let isRefusing = false
-  yield* Effect.acquireRelease(
-    Effect.sync(() => logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length))),
-    (stop) => Effect.sync(stop)
-  )
+  let status = unknown
 
-  const status = (): RoomStatus => {
-    if (space?.limit === undefined) return { left: null, reserve: null, refusing: false }
+  /** Whenever one of these two has changed: what is refused has a memory, and may not depend on who asks when. */
+  const weigh = (): void => {
+    if (space?.limit === undefined) {
+      status = unknown
+      return
+    }
     const { free, limit } = space
     const reserve = asked ?? Math.min(usualReserve, Math.floor(limit.of / smallShare))
     const left = Math.max(0, limit.left + free - appendedBytes)
     // Some more than the reserve has to be there before it ends: otherwise it would begin again with the next few writes.
-    isRefusing = left < (isRefusing ? reserve + Math.ceil(reserve / 8) : reserve)
-    return { left, reserve, refusing: isRefusing }
+    const refusing = left < (status.refusing ? reserve + Math.ceil(reserve / 8) : reserve)
+    status = { left, reserve, refusing }
   }
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      logs.onAppend(({ bytes }) => {
+        appendedBytes += bytes.length
+        weigh()
+      })
+    ),
+    (stop) => Effect.sync(stop)
+  )
 
   const look = Effect.suspend(() => {
     const before = appendedBytes
     return Effect.map(store.space, (found) => {
       space = found
       appendedBytes -= before
+      weigh()
     })
   }).pipe(Effect.ignore)
 
@@ -76,10 +87,10 @@ export const make = Effect.gen(function* () {
 
   return Room.of({
     space: () => space,
-    status,
+    status: () => status,
     look,
     refusal: () => {
-      const { left, refusing, reserve } = status()
+      const { left, refusing, reserve } = status
       return refusing ? new QuorumError.DiskLow({ leftBytes: left!, reserveBytes: reserve! }) : undefined
     }
   })
@@ -89,6 +100,9 @@ export const make = Effect.gen(function* () {
 export const layer = Layer.effect(Room, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Nobody knows how much there is. */
+const unknown: RoomStatus = { left: null, reserve: null, refusing: false }
 
 const usualReserve = 64 * 1024 * 1024
 const smallShare = 16
