@@ -27,6 +27,7 @@ const faulty = Effect.gen(function* () {
   const service: Index = {
     progress: index.progress,
     get: (namespace, key) => unless("get", index.get(namespace, key)),
+    getAll: (keys) => unless("get", index.getAll(keys)),
     scan: (options) => unless("scan", index.scan(options)),
     merge: (pointers, progress) => unless("merge", index.merge(pointers, progress)),
     forget: index.forget,

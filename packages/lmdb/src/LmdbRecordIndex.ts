@@ -28,13 +28,13 @@ export interface Options {
  * merge tries, the index answers as an empty one, and merges fail. The same holds for one that was reset and cannot be
  * deleted.
  */
-export const make = Effect.fnUntraced(function* (
+export const make: (
   options: Options
-): Effect.fn.Return<
+) => Effect.Effect<
   RecordIndex.RecordIndex["Service"],
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | Scope.Scope
-> {
+> = Effect.fnUntraced(function* (options) {
   const file = path.resolve(options.folder, "index.mdb")
   const { keyBytes, namespaceBytes } = yield* Limits.Limits
   if (namespaceBytes + 1 + keyBytes > Environment.maxKeyBytes) {
@@ -86,6 +86,8 @@ export const make = Effect.fnUntraced(function* (
     ),
     get: (namespace, key) =>
       unlessClosed(Effect.suspend(() => current?.service.get(namespace, key) ?? Effect.succeedNone)),
+    getAll: (keys) =>
+      unlessClosed(Effect.suspend(() => current?.service.getAll(keys) ?? Effect.succeed(keys.map(() => undefined)))),
     scan: (options) => unlessClosed(Effect.suspend(() => current?.service.scan(options) ?? Effect.succeed([]))),
     forget: (pointers) => unlessClosed(Effect.suspend(() => current?.service.forget(pointers) ?? Effect.void)),
     merge: (pointers, progress) =>

@@ -31,13 +31,13 @@ export interface Options {
  * merge tries, the index answers as an empty one, and merges fail. The same holds for one that was reset and cannot be
  * deleted.
  */
-export const make = Effect.fnUntraced(function* (
+export const make: (
   options: Options
-): Effect.fn.Return<
+) => Effect.Effect<
   RecordIndex.RecordIndex["Service"],
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | Scope.Scope
-> {
+> = Effect.fnUntraced(function* (options) {
   const file = path.resolve(options.folder, "index.db")
   const store = yield* ReplicaStore.ReplicaStore
   const boot = yield* Place.Boot
@@ -86,6 +86,7 @@ export const make = Effect.fnUntraced(function* (
         current?.service.progress ?? unlessClosed(Effect.succeed<RecordIndex.Progress>(new Map()))
     ),
     get: (namespace, key) => current?.service.get(namespace, key) ?? unlessClosed(Effect.succeedNone),
+    getAll: (keys) => current?.service.getAll(keys) ?? unlessClosed(Effect.succeed(keys.map(() => undefined))),
     scan: (options) => current?.service.scan(options) ?? unlessClosed(Effect.succeed([])),
     forget: (pointers) => current?.service.forget(pointers) ?? unlessClosed(Effect.void),
     merge: (pointers, progress) =>
@@ -186,6 +187,7 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
     merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
     forget: (gone) => call(() => pointers.forget(gone)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
+    getAll: (keys) => call(() => keys.map(({ key, namespace }) => pointers.get(namespace, key))),
     scan: (scan) => call(() => pointers.scan(scan))
   }
   const close = (): void => {

@@ -210,6 +210,7 @@ const arrivalIndex = Effect.sync(() => () => {
       }),
     forget: () => Effect.void,
     get: () => Effect.succeedNone,
+    getAll: (keys) => Effect.succeed(keys.map(() => undefined)),
     reset: Effect.void,
     scan: (scan) =>
       Effect.sync(() =>

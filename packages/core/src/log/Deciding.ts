@@ -107,9 +107,9 @@ export const decideReplace = (
   const drift = (seq: number) => Result.fail(new AppendDrift({ log, seq }))
   const isDamagedAt = (seq: number) => damaged.some((range) => overlaps(range, { log, from: seq, to: seq + 1 }))
   /** Among erased entries nobody can tell, which is no drift. */
-  const unknown = Result.fail(new AppendGap({ head }))
+  const unknown = () => Result.fail(new AppendGap({ head }))
   const chainBefore = chainAt(from - 1)
-  if (chainBefore === undefined && !isDamagedAt(from - 1)) return unknown
+  if (chainBefore === undefined && !isDamagedAt(from - 1)) return unknown()
   if (chainBefore !== batch.prevChain) return drift(from - 1)
   const decided = Result.succeed<ReplaceDecision>(isDamaged ? "Mend" : "Replace")
   const isInside = joined(damaged).some((range) => range.log === log && range.from <= from && to < range.to)
@@ -119,7 +119,7 @@ export const decideReplace = (
   const isUnknown = brought === undefined && common < to
   if (isUnknown) return decided
   const chainAfter = chainAt(common)
-  if ((chainAfter === undefined && !isDamagedAt(common)) || brought === undefined) return unknown
+  if ((chainAfter === undefined && !isDamagedAt(common)) || brought === undefined) return unknown()
   return chainAfter === brought ? decided : drift(common)
 }
 

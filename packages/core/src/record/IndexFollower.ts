@@ -13,6 +13,13 @@ import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
 import * as IndexBuilder from "./internal/IndexBuilder.ts"
 import * as Unindexed from "./internal/Unindexed.ts"
 import * as RecordIndex from "./RecordIndex.ts"
+import type * as RecordKey from "./RecordKey.ts"
+
+/** What is known of a key; `undefined` where no write of it is. */
+export interface Newest {
+  readonly newest: RecordIndex.Pointer | undefined
+  readonly indexed: RecordIndex.Pointer | undefined
+}
 
 /** The newest writes of all keys: those of the index, and those that it does not have yet. */
 export class IndexFollower extends Context.Service<
@@ -20,6 +27,11 @@ export class IndexFollower extends Context.Service<
   {
     /** The newest write of a key that is durably appended here; `undefined` when there is none. */
     readonly newest: (namespace: string, key: string) => Effect.Effect<RecordIndex.Pointer | undefined, StoreError>
+    /**
+     * The newest write of each of some keys, in their order, and the one that the index has, which is a little older where a
+     * key is written again and again.
+     */
+    readonly newestOf: (keys: ReadonlyArray<RecordKey.RecordKey>) => Effect.Effect<ReadonlyArray<Newest>, StoreError>
     /**
      * The newest writes of the first keys of a range, in their order, deletes among them. `isLast` says that there are no
      * more keys.
@@ -75,6 +87,15 @@ export const make = Effect.gen(function* () {
         return reading(
           () => index.get(namespace, key),
           (indexed) => Effect.succeed(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
+        )
+      }),
+    newestOf: (keys) =>
+      Effect.suspend(() => {
+        const unindexed = keys.map(({ key, namespace }) => builder.unindexed().newest(namespace, key))
+        return reading(
+          () => index.getAll(keys),
+          (found) =>
+            Effect.succeed(found.map((indexed, i) => ({ newest: Unindexed.newer(unindexed[i], indexed), indexed })))
         )
       }),
     scan: (scan) =>

@@ -69,11 +69,15 @@ export class RecordIndex extends Context.Service<
     /**
      * Throws away all that the index holds, whether or not it can be read: from then on it is an empty one, after a
      * restart too. Where there can be no new file yet, `merge` fails until there can. Nothing else is called meanwhile
-     * but `get` and `scan`, whose answers nobody uses.
+     * but `get`, `getAll` and `scan`, whose answers nobody uses.
      */
     readonly reset: Effect.Effect<void>
     /** The newest write of a key; none when the index knows no write of it. Deleted keys have a pointer too. */
     readonly get: (namespace: string, key: string) => Effect.Effect<Option.Option<Pointer>, StoreError>
+    /** What `get` says of each of some keys, in their order; one may come again. */
+    readonly getAll: (
+      keys: ReadonlyArray<RecordKey.RecordKey>
+    ) => Effect.Effect<ReadonlyArray<Pointer | undefined>, StoreError>
     /**
      * The first pointers of a range of keys, deleted ones included, in the order of (namespace, key) by UTF-8 bytes, or
      * with `reverse` from the last on; `limit` at most.
@@ -110,6 +114,8 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
       progress.clear()
     }),
     get: (namespace, key) => Effect.sync(() => Option.fromNullishOr(pointers.get(RecordKey.keyOf(namespace, key)))),
+    getAll: (keys) =>
+      Effect.sync(() => keys.map(({ key, namespace }) => pointers.get(RecordKey.keyOf(namespace, key)))),
     scan: (scan) =>
       Effect.sync(() => {
         const found = Array.from(pointers.values()).filter((pointer) => RecordKey.isWithin(scan, pointer))

@@ -137,18 +137,21 @@ export const make = Effect.gen(function* () {
 
   /** What is known of the keys of a batch. */
   const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, ends: Ends) {
+    const keys = new Map<string, RecordKey.RecordKey>()
+    for (const each of Fates.keysOf(batch)) keys.set(RecordKey.keyOf(each.namespace, each.key), each)
     const known = new Map<string, Fates.Newest>()
-    let turn = 0
-    for (const { key, namespace } of Fates.keysOf(batch)) {
-      if (++turn % turnKeys === 0) yield* Effect.yieldNow
-      const id = RecordKey.keyOf(namespace, key)
-      if (known.has(id)) continue
-      const newest = yield* follower.newest(namespace, key)
-      // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
-      const isEverywhere = newest !== undefined && newest.seq <= (ends.get(newest.log) ?? 0)
-      const settled = isEverywhere ? newest : Option.getOrUndefined(yield* index.get(namespace, key))
-      const everywhere = settled !== undefined && settled.seq <= (ends.get(settled.log) ?? 0) ? settled : undefined
-      known.set(id, { newest, everywhere })
+    const isEverywhere = (pointer: RecordIndex.Pointer | undefined): boolean =>
+      pointer !== undefined && pointer.seq <= (ends.get(pointer.log) ?? 0)
+    const ids = Array.from(keys.keys())
+    for (let i = 0; i < ids.length; i += turnKeys) {
+      if (i > 0) yield* Effect.yieldNow
+      const turn = ids.slice(i, i + turnKeys)
+      const found = yield* follower.newestOf(turn.map((id) => keys.get(id)!))
+      found.forEach(({ indexed, newest }, j) => {
+        // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
+        const everywhere = [newest, indexed].find(isEverywhere)
+        known.set(turn[j]!, { newest, everywhere })
+      })
     }
     return (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
   })

@@ -37,15 +37,16 @@ export const make = (file: string) => {
   }
   const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+  const find = (key: RecordKey.RecordKey): RecordIndex.Pointer | undefined => {
+    const name = Pointers.keyOf(key)
+    const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
+    return value === undefined ? undefined : Pointers.decode(name, value)
+  }
 
   const service: Service = {
     progress: call(progressNow),
-    get: (namespace, key) =>
-      call(() => {
-        const name = Pointers.keyOf({ namespace, key })
-        const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
-        return value === undefined ? Option.none() : Option.some(Pointers.decode(name, value))
-      }),
+    get: (namespace, key) => call(() => Option.fromNullishOr(find({ namespace, key }))),
+    getAll: (keys) => call(() => keys.map(find)),
     scan: (scan) =>
       call(() => {
         const from = Pointers.boundOf(scan.from ?? first)

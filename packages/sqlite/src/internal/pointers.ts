@@ -78,7 +78,11 @@ export const make = (db: DatabaseSync) => {
     }
   }
   const remove = db.prepare("DELETE FROM pointer WHERE namespace = ? AND key = ? AND log = ? AND seq = ?")
-  const get = db.prepare("SELECT * FROM pointer WHERE namespace = ? AND key = ?")
+  // Rows as arrays: measured, a row with names costs half as much again.
+  const get = db.prepare(
+    "SELECT log, seq, wall_time, logical, tie, deleted FROM pointer WHERE namespace = ? AND key = ?"
+  )
+  get.setReturnArrays(true)
   const scanOf = (to: string, direction: string) =>
     db.prepare(
       `SELECT * FROM pointer WHERE (namespace, key) >= (?, ?) ${to} ORDER BY namespace ${direction}, key ${direction} LIMIT ?`
@@ -86,19 +90,20 @@ export const make = (db: DatabaseSync) => {
   const bounded = "AND (namespace, key) < (?, ?)"
   const forwards = { all: scanOf("", "ASC"), upTo: scanOf(bounded, "ASC") }
   const backwards = { all: scanOf("", "DESC"), upTo: scanOf(bounded, "DESC") }
-  const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => {
-    const log = names.get(row["log"] as number)
-    if (log === undefined) throw Database.damaged(`a row of the record index names log ${row["log"]}, which is none`)
-    return {
-      namespace: row["namespace"] as string,
-      key: row["key"] as string,
-      log,
-      seq: row["seq"] as number,
-      clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
-      tie: row["tie"] as RecordIndex.Pointer["tie"],
-      deleted: row["deleted"] === 1
-    }
+  const logOf = (id: number): LogId.LogId => {
+    const log = names.get(id)
+    if (log === undefined) throw Database.damaged(`a row of the record index names log ${id}, which is none`)
+    return log
   }
+  const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => ({
+    namespace: row["namespace"] as string,
+    key: row["key"] as string,
+    log: logOf(row["log"] as number),
+    seq: row["seq"] as number,
+    clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
+    tie: row["tie"] as RecordIndex.Pointer["tie"],
+    deleted: row["deleted"] === 1
+  })
 
   return {
     progress: (): RecordIndex.Progress =>
@@ -122,8 +127,10 @@ export const make = (db: DatabaseSync) => {
         for (const { key, log, namespace, seq } of pointers) remove.run(namespace, key, ids.get(log) ?? -1, seq)
       }),
     get: (namespace: string, key: string): RecordIndex.Pointer | undefined => {
-      const row = get.get(namespace, key)
-      return row === undefined ? undefined : pointerOf(row)
+      const row = get.get(namespace, key) as unknown as Columns | undefined
+      if (row === undefined) return undefined
+      const [log, seq, wallTime, logical, tie, deleted] = row
+      return { namespace, key, log: logOf(log), seq, clock: { wallTime, logical }, tie, deleted: deleted === 1 }
     },
     scan: ({ from = first, limit, reverse = false, to }: RecordIndex.Scan): ReadonlyArray<RecordIndex.Pointer> => {
       const statements = reverse ? backwards : forwards
@@ -137,6 +144,9 @@ export const make = (db: DatabaseSync) => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What is asked of one key, in this order. */
+type Columns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number]
 
 /** Before every key. */
 const first: RecordKey.RecordKey = { namespace: "", key: "" }

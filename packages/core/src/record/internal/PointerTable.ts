@@ -217,6 +217,7 @@ export const make = (random: () => number = Math.random): PointerTable => {
       addNext(bytes, found, log, from)
     },
     get: (namespace, key) => {
+      if (count === 0) return undefined
       const head = headOf({ namespace, key })
       if (head === undefined) return undefined
       const start = slots[find(head, 0, head.length, hashKey(head, 0, head.length)) + 1]! - 1

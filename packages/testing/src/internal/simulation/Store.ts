@@ -132,6 +132,7 @@ export const slowIndex = ({ dice }: Disk.Situation): RecordIndex.RecordIndex["Se
       ),
     forget: index.forget,
     get: (namespace, key) => late(index.get(namespace, key)),
+    getAll: (keys) => late(index.getAll(keys)),
     scan: (options) => late(index.scan(options)),
     reset: index.reset
   }

@@ -124,6 +124,25 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "what is asked of many keys is what is asked of each, whether it is known, asked twice, or too long for any",
+    Effect.gen(function* () {
+      const all = logs.flatMap(pointersOf)
+      const { index } = yield* open()
+      yield* mergeInSteps(index, all, 64)
+      const known = fold(all)
+      const keys = [
+        ...shuffled(known, 1),
+        { namespace: "ns", key: "unknown" },
+        { namespace: "ns", key: "k".repeat(2000) },
+        ...shuffled(known, 2)
+      ]
+      const each = yield* Effect.forEach(keys, ({ key, namespace }) => index.get(namespace, key))
+      assert.deepStrictEqual(yield* index.getAll(keys), each.map(Option.getOrUndefined))
+      assert.deepStrictEqual(yield* index.getAll([]), [])
+    })
+  ),
+
+  Conformance.make(
     "the index is a fold over the logs, whatever order they come in",
     Effect.gen(function* () {
       const all = logs.flatMap(pointersOf)
