@@ -1,8 +1,10 @@
 /** Long answers, made in pieces. */
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, type Records, type ReplicaId, WriteId } from "@quorum/core"
-import { Effect, Fiber, Option, Schema, Stream } from "effect"
+import { Effect, Fiber, Option, Result, Schema, Stream } from "effect"
+import { Base64 } from "effect/encoding"
 import { RecordPage, textsOf } from "../src/api/RecordPages.ts"
+import * as Base64Text from "../src/api/base64.ts"
 import { fieldsOf } from "../src/api/lines.ts"
 import * as Pieces from "../src/api/pieces.ts"
 
@@ -80,4 +82,32 @@ describe("L63 text in turns", () => {
       }
     })
   )
+})
+
+describe("base64", () => {
+  const valueOf = (length: number) => Uint8Array.from({ length }, (_, i) => i * 37 + 251)
+
+  it("is the same, whoever makes it and takes it apart", () => {
+    for (let length = 0; length < 200; length++) {
+      const text = Base64.encode(valueOf(length))
+      assert.strictEqual(Base64Text.encode(valueOf(length)), text)
+      assert.deepStrictEqual(Base64Text.decode(text), valueOf(length))
+    }
+  })
+
+  it("is refused, or taken, as ever where it is spelled otherwise", () => {
+    const others = ["", "=", "==", "-", "_", " ", "\n", "\r\n", "A", "é"]
+    for (const length of [3, 45, 46, 47, 48, 200]) {
+      const text = Base64.encode(valueOf(length))
+      for (let at = 0; at <= text.length; at++) {
+        for (const other of others) {
+          for (const removed of [0, 1]) {
+            const changed = text.slice(0, at) + other + text.slice(at + removed)
+            const expected = Result.getOrUndefined(Base64.decode(changed))
+            assert.deepStrictEqual(Base64Text.decode(changed), expected, JSON.stringify(changed))
+          }
+        }
+      }
+    }
+  })
 })

@@ -4,7 +4,7 @@
  */
 import type { ClientSessions, QuorumWriter, Records, ReplicaStatus } from "@quorum/core"
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Cause, Context, Effect, Layer, SchemaAST, SchemaIssue, Scope, type Types } from "effect"
+import { Cause, Context, Effect, Layer, SchemaAST, SchemaIssue, type Types } from "effect"
 import { HttpRouter, HttpServer, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiEndpoint, HttpApiMiddleware, HttpApiSwagger, OpenApi } from "effect/http-api"
 import { ClientApi } from "./ClientApi.ts"
@@ -162,20 +162,13 @@ const documentWith = (further: ReadonlyArray<FurtherRoute>): object => {
   return { ...rest, paths: { ...paths, ...Object.fromEntries(more) } }
 }
 
-/** The page. It is megabytes, and so is only loaded when it is first asked for. */
-const docs = HttpRouter.use((router) =>
-  Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    const page = yield* Effect.cached(
-      Scope.provide(HttpRouter.toHttpEffect(HttpApiSwagger.layer(ClientApi, { path: docsPath })), scope)
-    )
-    // It can write, and must not be a part of a page that hides it.
-    const alone = HttpServerResponse.setHeader("content-security-policy", "frame-ancestors 'none'")
-    // To load it took a turn, and to make it takes another.
-    const shown = Effect.flatten(Effect.tap(page, () => Effect.yieldNow))
-    return yield* router.add("GET", docsPath, Effect.map(Effect.orDie(shown), alone))
-  })
+/** It can write, and must not be a part of a page that hides it. */
+const alone = HttpRouter.middleware(
+  Effect.map(HttpServerResponse.setHeader("content-security-policy", "frame-ancestors 'none'"))
 )
+
+/** The page. Its scripts are megabytes, which to load takes 25 ms: so that is done before anything is asked. */
+const docs = Layer.provide(HttpApiSwagger.layer(ClientApi, { path: docsPath }), alone.layer)
 
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, HttpServerRequest.HttpServerRequest>
 
