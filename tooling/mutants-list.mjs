@@ -330,7 +330,7 @@ export const bugs = [
     from: "model noR6, L55",
     says: "a replica that lost its disk votes at once",
     file: "peer/Membership.ts",
-    find: 'standing === "voting" && isAlone() && toMend() === undefined && former',
+    find: "standing.isVoting() && isAlone() && toMend() === undefined && former",
     replace: "isAlone() && toMend() === undefined && former"
   },
   {
@@ -338,8 +338,8 @@ export const bugs = [
     from: "L60",
     says: "a replica that lacks damaged entries votes",
     file: "peer/Membership.ts",
-    find: 'standing === "voting" && isAlone() && toMend() === undefined && former',
-    replace: 'standing === "voting" && isAlone() && former',
+    find: "standing.isVoting() && isAlone() && toMend() === undefined && former",
+    replace: "standing.isVoting() && isAlone() && former",
     kinds: ["damage"]
   },
   {
@@ -582,8 +582,8 @@ export const bugs = [
     name: "former-lives-stop",
     from: "found by the simulator",
     says: "the second former life that a replica hears of is taken for a process that goes on",
-    file: "peer/Membership.ts",
-    find: "outlived >= peerIds.length && !isLater",
+    file: "peer/internal/Renewal.ts",
+    find: "outlived >= peers.length && !isLater",
     replace: "outlived > 0 && !isLater",
     kinds: ["wipe", "replaced", "clock_jump"]
   },
@@ -705,7 +705,7 @@ export const bugs = [
     name: "old-copies-vote",
     from: "malice",
     says: "a copy that may hold what others have erased votes, and is never compared with theirs",
-    file: "peer/Membership.ts",
+    file: "peer/internal/Standing.ts",
     find: 'const isStale = (): boolean => stale && standing !== "voting"',
     replace: 'const isStale = (): boolean => stale && standing === "voting" && standing !== "voting"',
     kinds: ["restore"],

@@ -102,6 +102,12 @@ export const Welcome = Schema.Struct({
 /** The answer to an accepted handshake. */
 export type Welcome = typeof Welcome.Type
 
+/** What either side says of itself. */
+export type Says = Pick<Welcome, keyof typeof says>
+
+/** What either side says of itself, and what it holds. */
+export type Said = Says & Pick<Welcome, "everSwept" | "replica" | "vector">
+
 /** The handshake is refused; nothing else is answered until it is accepted. */
 export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
   /**

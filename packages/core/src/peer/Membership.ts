@@ -18,18 +18,23 @@ import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import * as ReplicaStore from "../log/ReplicaStore.ts"
 import type * as Watermark from "../log/Watermark.ts"
-import * as Absence from "./internal/Absence.ts"
+import type * as Absence from "./internal/Absence.ts"
+import * as AbsenceWatch from "./internal/AbsenceWatch.ts"
 import * as Arrivals from "./internal/Arrivals.ts"
 import * as Doubt from "./internal/Doubt.ts"
 import * as FormerLogs from "./internal/FormerLogs.ts"
 import * as Kept from "./internal/Kept.ts"
+import * as Lives from "./internal/Lives.ts"
 import * as Missing from "./internal/Missing.ts"
 import * as OnlyHere from "./internal/OnlyHere.ts"
 import * as OwnFloor from "./internal/OwnFloor.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
+import * as Renewal from "./internal/Renewal.ts"
+import * as Standing from "./internal/Standing.ts"
 import * as Voting from "./internal/Voting.ts"
-import * as PeerProtocol from "./PeerProtocol.ts"
+import type { Said, Says } from "./Greeting.ts"
+import type * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
 
 /** How long, in milliseconds, a member may be away before it is marked, so that a majority may go on without it. */
@@ -39,12 +44,6 @@ export const AwayAfter = Context.Reference<number>("@quorum/core/AwayAfter", {
 
 /** How many bytes may be appended while a member is away before it is marked all the same; without a bound by default. */
 export const AwayBytes = Context.Reference<number>("@quorum/core/AwayBytes", { defaultValue: () => Infinity })
-
-/** What either side of a handshake says of itself. */
-export type Says = Pick<PeerProtocol.Welcome, keyof typeof PeerProtocol.says>
-
-/** What either side of a handshake says, and what it holds. */
-export type Said = Says & Pick<PeerProtocol.Welcome, "everSwept" | "replica" | "vector">
 
 /** The lives of the members, and who votes. */
 export class Membership extends Context.Service<
@@ -134,161 +133,57 @@ export const make = Effect.gen(function* () {
   const starts = noted.starts + 1
   yield* store.setNotes(Notes.encode({ starts }))
   const own = (): Life.Life => ({ incarnation: logs.identity.incarnation, starts, run: logs.run, startedAt })
-
-  let standing: Notes.Standing = noted.standing
-  /** It was restored from a backup, or lost something, and has not been compared with what the members have erased. */
-  let stale = standing === "lost" || noted.restored
-  /** It has entries of a time before it recovered, and it was not decided yet about those that only it holds. */
-  let unoffered = stale
-  const onlyHere = OnlyHere.make()
-  const absence = Absence.make(store, peerIds, noted.away)
-  let appendedBytes = 0
-  const moment = () => ({ millis: Monotonic.millis(clock), bytes: appendedBytes })
-  let borrowed = 0
-  let founders = noted.founders
-  let lives: Life.Lives = { ...Life.merge({}, noted.lives, peerIds), [self]: own() }
-  let hashed: { readonly lives: Life.Lives; readonly hash: number } | undefined
-  let answers: Voting.Answers = new Map()
-  let givenUp: ReadonlySet<ReplicaId> = new Set()
   const kept = Kept.make(store, noted.givenUp)
   /** Who says that another process has this replica's id: one that may have acked what is not here. */
   const duplicates = new Set<ReplicaId>()
-  let stopped: string | undefined
   let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
   /** Whose floor this run has begun with: see `meet`. */
   const floorsOf = new Set<ReplicaId>()
-  /** How often this run has taken another life above one that was said to be its own. */
-  let outlived = 0
-  const renewal = Latch.makeUnsafe()
   const changed = Latch.makeUnsafe(true)
   const { listen, tell: tellChange } = Listeners.make()
   /** One change at a time, from what it rests on to what is durable. */
   const changing = Semaphore.makeUnsafe(1)
   const remembered = yield* Remembered.make(store, noted.remembered)
-  const former = FormerLogs.make({ logs, kept, givenUp: () => givenUp, changed: tellChange })
-  for (const peer of peerIds) {
-    const life = Life.of(lives, peer)
-    if (life === undefined) continue
-    peers.met(peer, life.incarnation)
-    remembered.met(peer, life.incarnation)
-  }
-
-  const { endOfLog, lacks, lost, toMend } = Missing.make(logs, () => Voting.waitedFor(situation()))
   const arrivals = Arrivals.make()
-  const isStale = (): boolean => stale && standing !== "voting" && Voting.waitedFor(situation()).length > 0
-  const isToOffer = (): boolean => unoffered && standing !== "voting" && Voting.waitedFor(situation()).length > 0
-  const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, lives)
-  const isAlone = (): boolean => stopped === undefined && duplicates.size === 0
-  const isVoting = (): boolean =>
-    standing === "voting" && isAlone() && toMend() === undefined && former.obstacle() === undefined
-  const situation = (): Voting.Situation => ({
-    peers: peerIds,
-    blank: standing === "blank",
-    answers,
-    givenUp,
-    holds: (_peer, { log, seq }) => logs.announced(log) >= seq
+  const onlyHere = OnlyHere.make()
+  const here = { self, peers: peerIds, logs, store, sink, own, changing, changed: tellChange }
+  const standing = Standing.make({ ...here, noted, lives: () => lives.all() })
+  const lives = Lives.make({
+    ...here,
+    noted: noted.lives,
+    onNews: arrivals.onNewLife,
+    onLife: (peer, incarnation) => {
+      // What a former life acked is taken back, here and in what is remembered (law L57).
+      peers.met(peer, incarnation)
+      remembered.met(peer, incarnation)
+      standing.fallen(peer, incarnation)
+    }
   })
-
-  const isFormer = (peer: ReplicaId, incarnation: LogId.Incarnation): boolean => {
-    const newest = Life.of(lives, peer)?.incarnation
-    return newest !== undefined && newest > incarnation
-  }
-
-  /** Votes from now on, when all is here that that takes. */
-  const settle = changing.withPermit(
-    Effect.suspend(() => {
-      const outcome = standing === "voting" ? undefined : Voting.decide(situation())
-      if (outcome === undefined || (outcome === "recovered" && isStale())) return Effect.void
-      if (outcome === "recovered" && isToOffer() && tails().tails.length > 0) return Effect.void
-      const next = outcome === "founded" ? lives : {}
-      const notes = {
-        [ReplicaStore.recoveringNote]: "",
-        [ReplicaStore.restoredNote]: "",
-        ...Notes.encode({ founders: next })
-      }
-      const noted = Effect.andThen(
-        logs.raiseFloor(Voting.floorOf(answers)),
-        Effect.uninterruptible(store.setNotes(notes))
-      )
-      return Effect.flatMap(noted, () => {
-        standing = "voting"
-        founders = next
-        tellChange()
-        if (sink.active()) sink.tell({ _tag: "VotingBegan", because: outcome })
-        return Effect.logInfo(
-          outcome === "founded"
-            ? "all members are blank: the replica set begins, and this replica votes"
-            : "this replica holds all that it may have acknowledged, and votes"
-        )
-      })
-    })
-  )
-
-  /** Takes another life when there is a reason, which is looked for once it is this change's turn. */
-  const renewFor = (reason: () => { readonly because: string; readonly above?: LogId.Incarnation } | undefined) =>
-    changing.withPermit(
-      Effect.suspend(() => {
-        const found = reason()
-        if (found === undefined) return Effect.void
-        // From here on it answers nothing that counts, whatever becomes of the disk.
-        standing = "lost"
-        stale = true
-        unoffered = true
-        answers = new Map()
-        founders = {}
-        former.forget()
-        tellChange()
-        // Whoever asked may be gone by then: it is the next life all the same, and is known as that.
-        return Effect.flatMap(logs.renew(found.above), (incarnation) => {
-          lives = { ...lives, [self]: own() }
-          renewal.openUnsafe()
-          renewal.closeUnsafe()
-          tellChange()
-          if (sink.active()) sink.tell({ _tag: "Renewed", incarnation, because: found.because })
-          return Effect.logWarning(
-            `${found.because}; this replica opens the log ${logs.own} and does not vote until it holds all that it may ` +
-              "have acknowledged"
-          )
-        }).pipe(Effect.uninterruptible)
-      })
-    )
-
-  /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
-  const outlive = (newest: Life.Life) => {
-    let isOneTooMany = false
-    // Looked at in its turn: several peers refuse the same life at once, and the first of them has it renewed.
-    const renewed = renewFor(() => {
-      if (Life.compare(newest, own()) <= 0) return undefined
-      const isLater = newest.startedAt > startedAt || (newest.startedAt === startedAt && newest.run > logs.run)
-      // Each peer knows of one former life at most, so whoever has outlived so many meets a process that goes on.
-      isOneTooMany = outlived >= peerIds.length && !isLater
-      if (isOneTooMany) {
-        stopped = `another process with the id ${self} is alive, and this one began later`
-        tellChange()
-        return undefined
-      }
-      outlived++
-      return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
-    })
-    const said = Effect.suspend(() =>
-      isOneTooMany
-        ? Effect.logError(`${stopped}; stop one of the two, then start this one again if it is the right one`)
-        : Effect.void
-    )
-    return Effect.andThen(renewed, said)
-  }
+  const former = FormerLogs.make({ logs, kept, givenUp: standing.givenUp, changed: tellChange })
+  const { endOfLog, lacks, lost, toMend } = Missing.make(logs, standing.waitedFor)
+  const { outlive, renewFor, renewed, stopped } = Renewal.make({
+    ...here,
+    lose: () => {
+      standing.lose()
+      former.forget()
+    },
+    onRenewed: lives.renewed
+  })
+  const isAlone = (): boolean => stopped() === undefined && duplicates.size === 0
+  const isVoting = (): boolean =>
+    standing.isVoting() && isAlone() && toMend() === undefined && former.obstacle() === undefined
 
   /** Why this replica needs another log although no peer has said so. */
   const broken = () => {
     if (forked?.log === logs.own) {
       return { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
     }
-    return endOfLog(standing === "voting")
+    return endOfLog(standing.isVoting())
   }
 
   /** Gives up the ends that nobody can tell; what was counted of them is waited for by then. */
   const cutEnds = Effect.suspend(() =>
-    standing === "voting"
+    standing.isVoting()
       ? Effect.void
       : Effect.forEach(logs.unknownEnds(), (log) => (log === logs.own ? Effect.void : logs.cut(log)), { discard: true })
   )
@@ -296,7 +191,7 @@ export const make = Effect.gen(function* () {
   /** What is known of the members' copies of a log, and what they answered, was of entries that are given up (law L52). */
   const replaced = (log: LogId.LogId, after: number): void => {
     remembered.forget(log)
-    answers = new Map()
+    standing.withoutAll()
     const monotonicMillis = Monotonic.millis(clock)
     for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })
   }
@@ -312,37 +207,12 @@ export const make = Effect.gen(function* () {
       return Effect.map(raised, () => void floorsOf.add(replica))
     })
 
-  const learn = (heard: Life.Lives) =>
-    Effect.suspend(() => {
-      if (Life.merge(lives, heard, peerIds) === lives) return Effect.void
-      return changing.withPermit(
-        Effect.suspend(() => {
-          const merged = Life.merge(lives, heard, peerIds)
-          const isNews = Life.hash(merged) !== Life.hash(lives)
-          const note = isNews ? store.setNotes(Notes.encode({ lives: merged })) : Effect.void
-          return Effect.map(Effect.uninterruptible(note), () => {
-            lives = merged
-            if (isNews) arrivals.onNewLife()
-            for (const peer of peerIds) {
-              const life = Life.of(merged, peer)
-              if (life === undefined) continue
-              // What a former life acked is taken back, here and in what is remembered (law L57).
-              peers.met(peer, life.incarnation)
-              remembered.met(peer, life.incarnation)
-              answers = Voting.fallen(answers, peer, life.incarnation)
-            }
-          })
-        })
-      )
-    })
-
   yield* Effect.acquireRelease(
     Effect.sync(() => [
       peers.listen((event) => {
         if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
       }),
-      logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length)),
-      logs.onAppend(() => (standing === "voting" ? former.appended() : changed.openUnsafe())),
+      logs.onAppend(() => (standing.isVoting() ? former.appended() : changed.openUnsafe())),
       logs.onDamage((change) => {
         if (change._tag === "Cut" && change.goesOn) replaced(change.log, change.end)
         changed.openUnsafe()
@@ -351,17 +221,20 @@ export const make = Effect.gen(function* () {
     ]),
     (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
   )
-  if (standing === "lost" && peerIds.length === 0) {
+  if (standing.isLost() && peerIds.length === 0) {
     yield* Effect.logWarning(
       "the store is a copy, or was restored; there are no members who could know more, so it is used"
     )
   }
-  yield* settle
+  yield* standing.settle
   yield* Effect.gen(function* () {
     while (true) {
       yield* changed.await
       changed.closeUnsafe()
-      yield* Effect.retry(Effect.andThen(Effect.andThen(renewFor(broken), cutEnds), settle), Schedule.spaced(1000))
+      yield* Effect.retry(
+        Effect.andThen(Effect.andThen(renewFor(broken), cutEnds), standing.settle),
+        Schedule.spaced(1000)
+      )
     }
   }).pipe(Effect.forkScoped)
 
@@ -371,140 +244,84 @@ export const make = Effect.gen(function* () {
   ): void => {
     if (duplicates.delete(replica)) tellChange()
     // What one of the two gives up of a forked log, it will hold elsewhere.
-    if (standing === "voting" || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
+    if (standing.isVoting() || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
     const floorClock = floor?.clock ?? zero
     // A release that does not say how far it has swept has not swept beyond its floor.
     const answer = { incarnation, voting, blank, vector, floor: floorClock, everSwept: everSwept ?? floorClock }
-    answers = Voting.heard(answers, replica, answer)
+    standing.heard(replica, answer)
     changed.openUnsafe()
   }
 
-  const heartbeatMillis = yield* PeerProtocol.HeartbeatInterval
-  const patience = {
-    millis: yield* AwayAfter,
-    bytes: yield* AwayBytes,
-    leastMillis: heartbeatMillis * silentHeartbeats
-  }
-  const began = moment()
-  const lookForAbsent = Effect.gen(function* () {
-    const situation = (): Absence.Situation => ({
-      peers: absence.heard(moment(), began, patience.leastMillis),
-      lives,
-      marks: absence.marks(),
-      lapsed: absence.lapsed(),
-      patience
-    })
-    if (!isVoting()) return
-    const marks = Absence.toMark(situation())
-    if (Object.keys(marks).length > 0) {
-      yield* absence.mark(marks)
-      const names = Object.keys(marks).join(", ")
-      yield* Effect.logWarning(`${names} is away too long: when a majority says so too, the others go on without it`)
-    }
-    const leftOut = yield* absence.inTurn(
-      Effect.suspend(() => {
-        const without = Absence.toLeaveOut(situation())
-        return Effect.as(
-          learn(without),
-          Object.keys(without).map((peer) => peer as ReplicaId)
-        )
-      })
-    )
-    for (const peer of leftOut) {
-      const incarnation = absence.marks()[peer]!
-      if (sink.active()) sink.tell({ _tag: "LeftOut", peer, incarnation })
-      yield* Effect.logWarning(
-        `a majority has marked ${peer} as away too long: it holds nothing back any more, and recovers when it comes back`
-      )
-    }
+  const absence = yield* AbsenceWatch.make({
+    ...here,
+    noted: noted.away,
+    lives,
+    isVoting,
+    patience: { millis: yield* AwayAfter, bytes: yield* AwayBytes }
   })
-  yield* Effect.sleep(heartbeatMillis).pipe(
-    // A store that fails is told of where it fails writes, and is asked again.
-    Effect.andThen(Effect.ignore(lookForAbsent)),
-    Effect.forever,
-    Effect.forkScoped
-  )
 
   return Membership.of({
-    lives: () => lives,
+    lives: lives.all,
     marked: absence.marks,
-    hash: () => {
-      // Asked for with every ack, and new once in a while.
-      if (hashed?.lives !== lives) hashed = { lives, hash: Life.hash(lives) }
-      return hashed.hash
-    },
+    hash: lives.hash,
     isVoting,
-    isStale,
-    // Who votes takes only what it never had, which nobody has erased.
-    borrowed: () => borrowed,
-    borrows: Effect.suspend(() => {
-      borrowed++
-      return standing === "voting" || stale
-        ? Effect.void
-        : Effect.map(store.setNotes({ [ReplicaStore.restoredNote]: "yes" }), () => void (stale = true))
-    }),
+    isStale: standing.isStale,
+    borrowed: standing.borrowed,
+    borrows: standing.borrows,
     adopted: (before) => {
-      // What was taken meanwhile was not looked at.
-      if (before === borrowed) stale = false
+      standing.adopted(before)
       changed.openUnsafe()
     },
-    vector: () => (isToOffer() ? onlyHere.shared(logs.vector(), lives) : logs.vector()),
-    isToOffer,
-    toOffer: () =>
-      isToOffer() && !isStale() && toMend() === undefined && Voting.decide(situation()) === "recovered"
-        ? tails()
-        : undefined,
+    vector: () => (standing.isToOffer() ? onlyHere.shared(logs.vector(), lives.all()) : logs.vector()),
+    isToOffer: standing.isToOffer,
+    toOffer: () => (toMend() === undefined ? standing.toOffer() : undefined),
     offered: () => {
-      unoffered = false
+      standing.offered()
       changed.openUnsafe()
     },
-    isBlank: () => standing === "blank",
+    isBlank: standing.isBlank,
     obstacle: () => {
-      if (stopped !== undefined) return stopped
+      const reason = stopped()
+      if (reason !== undefined) return reason
       const sayers = peerIds.filter((peer) => duplicates.has(peer))
       if (sayers.length > 0) return `another live process has the id ${self}, says ${sayers.join(", ")}`
       const range = toMend()
-      if (standing === "voting" && range !== undefined) {
+      if (standing.isVoting() && range !== undefined) {
         return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
       }
-      if (standing === "voting") return former.obstacle()
-      const rest = isStale() ? "; what the members have erased is erased here first" : ""
-      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}${rest}`
+      return standing.isVoting() ? former.obstacle() : standing.obstacle()
     },
     says: (peer) => ({
       ...own(),
       voting: isVoting(),
-      blank:
-        standing === "blank" ||
-        (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives, peer)?.incarnation),
-      members: lives,
+      blank: standing.isBlankTo(peer),
+      members: lives.all(),
       remembered: remembered.of(peer),
       clock: logs.clock(),
       floor: OwnFloor.of(logs, kept.all(), lost(), arrivals.hasStragglers()),
       ...(absence.says().turn === 0 ? {} : { away: absence.says() })
     }),
-    isFormer,
-    receive: (peer, incarnation, stored) => arrivals.receive(() => isFormer(peer, incarnation), stored),
+    isFormer: lives.isFormer,
+    receive: (peer, incarnation, stored) => arrivals.receive(() => lives.isFormer(peer, incarnation), stored),
     meet: (said) =>
       Effect.gen(function* () {
         const { incarnation, members, replica, run, startedAt, starts, vector } = said
-        yield* learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
+        yield* lives.learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         yield* beginWith(said)
         onlyHere.heard(replica, vector, said.voting)
-        const away = said.away ?? { turn: 0, marks: {} }
-        yield* absence.met(replica, { ...moment(), incarnation, voting: said.voting, away })
+        yield* absence.met(said)
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* outlive(newest)
         // What was acked in another life is not what this one is asked for.
-        const isAsked = () => standing === "voting" && newest?.incarnation === logs.identity.incarnation
+        const isAsked = () => standing.isVoting() && newest?.incarnation === logs.identity.incarnation
         yield* renewFor(() => Doubt.of(logs, kept, said, isAsked()))
-        const news = standing === "voting" ? former.heard(replica, vector) : undefined
+        const news = standing.isVoting() ? former.heard(replica, vector) : undefined
         if (news !== undefined) yield* Effect.logWarning(`this replica does not vote for now: ${news}`)
       }),
     answered: ({ away, incarnation: asked }, welcome) =>
       Effect.suspend(() => {
         hearAnswer(asked, welcome)
-        return absence.answered(lives, welcome.replica, away?.marks ?? {})
+        return absence.answered(welcome.replica, away?.marks ?? {})
       }),
     refused: (peer, { newest, reason }) =>
       Effect.suspend(() => {
@@ -515,7 +332,7 @@ export const make = Effect.gen(function* () {
         return newest === undefined ? Effect.void : outlive(newest)
       }),
     differs: (peer, log) => {
-      answers = Voting.without(answers, peer)
+      standing.without(peer)
       if (log !== logs.own) return
       // A place of the own log was given away twice.
       forked = { log, peer }
@@ -530,12 +347,12 @@ export const make = Effect.gen(function* () {
     mayWrite: isAlone,
     kept,
     remembered: remembered.of,
-    renewed: Effect.suspend(() => renewal.await),
+    renewed,
     listen,
     recover: Effect.fnUntraced(function* (members) {
       const loss = Voting.lossOf(peerIds, members)
       yield* Effect.logWarning(`recovery is overruled: ${loss}`)
-      givenUp = new Set(members)
+      standing.giveUp(members)
       changed.openUnsafe()
       tellChange()
       return loss
@@ -549,8 +366,3 @@ export const layer: Layer.Layer<
   ReplicaStore.StoreError,
   ReplicaSet | ReplicaLogs | ReplicaStore.ReplicaStore | Peers
 > = Layer.effect(Membership, make)
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** After how many heartbeats without a word a member does not count as one that is there. */
-const silentHeartbeats = 3

@@ -5,7 +5,7 @@ import type { LogId } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { VersionVector } from "../../log/Watermark.ts"
-import type { Said } from "../Membership.ts"
+import type { Said } from "../Greeting.ts"
 import type * as Kept from "./Kept.ts"
 
 /** Why, if there is a reason; what this replica acked counts only where the peer `isAsked` about this life of it. */

@@ -1,0 +1,146 @@
+/**
+ * Where this replica stands: whether it votes, and what it waits for before it does.
+ *
+ * It votes from when the members have answered that all were blank, or it holds what so many of them hold that nothing is
+ * missing that it was ever counted for; see `Voting`.
+ */
+import { Effect, type Semaphore } from "effect"
+import type { EventSink } from "../../events/EventSink.ts"
+import * as Life from "../../identity/Life.ts"
+import type * as LogId from "../../identity/LogId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import * as Notes from "./membershipNotes.ts"
+import * as OnlyHere from "./OnlyHere.ts"
+import * as Voting from "./Voting.ts"
+
+/** Begins as it is noted. `changing` is held while it changes, and `changed` is called when it has. */
+export const make = ({
+  changed,
+  changing,
+  lives,
+  logs,
+  noted,
+  peers,
+  sink,
+  store
+}: {
+  readonly noted: Pick<Effect.Success<ReturnType<typeof Notes.load>>, "standing" | "restored" | "founders">
+  readonly peers: ReadonlyArray<ReplicaId>
+  readonly logs: ReplicaLogs["Service"]
+  readonly store: ReplicaStore.ReplicaStore["Service"]
+  readonly sink: EventSink
+  readonly lives: () => Life.Lives
+  readonly changing: Semaphore.Semaphore
+  readonly changed: () => void
+}) => {
+  let standing: Notes.Standing = noted.standing
+  /** It was restored from a backup, or lost something, and has not been compared with what the members have erased. */
+  let stale = standing === "lost" || noted.restored
+  /** It has entries of a time before it recovered, and it was not decided yet about those that only it holds. */
+  let unoffered = stale
+  let borrowed = 0
+  let founders = noted.founders
+  let answers: Voting.Answers = new Map()
+  let givenUp: ReadonlySet<ReplicaId> = new Set()
+
+  const situation = (): Voting.Situation => ({
+    peers,
+    blank: standing === "blank",
+    answers,
+    givenUp,
+    holds: (_peer, { log, seq }) => logs.announced(log) >= seq
+  })
+  const waitedFor = (): ReadonlyArray<ReplicaId> => Voting.waitedFor({ peers, givenUp })
+  const isVoting = (): boolean => standing === "voting"
+  const isStale = (): boolean => stale && standing !== "voting" && waitedFor().length > 0
+  const isToOffer = (): boolean => unoffered && standing !== "voting" && waitedFor().length > 0
+  const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, lives())
+
+  /** Votes from now on, when all is here that that takes. */
+  const settle = changing.withPermit(
+    Effect.suspend(() => {
+      const outcome = standing === "voting" ? undefined : Voting.decide(situation())
+      if (outcome === undefined || (outcome === "recovered" && isStale())) return Effect.void
+      if (outcome === "recovered" && isToOffer() && tails().tails.length > 0) return Effect.void
+      const next = outcome === "founded" ? lives() : {}
+      const notes = {
+        [ReplicaStore.recoveringNote]: "",
+        [ReplicaStore.restoredNote]: "",
+        ...Notes.encode({ founders: next })
+      }
+      const noted = Effect.andThen(
+        logs.raiseFloor(Voting.floorOf(answers)),
+        Effect.uninterruptible(store.setNotes(notes))
+      )
+      return Effect.flatMap(noted, () => {
+        standing = "voting"
+        founders = next
+        changed()
+        if (sink.active()) sink.tell({ _tag: "VotingBegan", because: outcome })
+        return Effect.logInfo(
+          outcome === "founded"
+            ? "all members are blank: the replica set begins, and this replica votes"
+            : "this replica holds all that it may have acknowledged, and votes"
+        )
+      })
+    })
+  )
+
+  return {
+    isVoting,
+    isLost: () => standing === "lost",
+    isBlank: () => standing === "blank",
+    /** Whether a peer is told so: also one, in the same life, with which it has begun the set, and that may not know yet. */
+    isBlankTo: (peer: ReplicaId): boolean =>
+      standing === "blank" ||
+      (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives(), peer)?.incarnation),
+    isStale,
+    isToOffer,
+    settle,
+    waitedFor,
+    /** Members that an operator has given up. */
+    givenUp: () => givenUp,
+    giveUp: (members: ReadonlyArray<ReplicaId>): void => void (givenUp = new Set(members)),
+    /** It may have lost what it was counted for: whatever was answered before was of another life. */
+    lose: (): void => {
+      standing = "lost"
+      stale = true
+      unoffered = true
+      answers = new Map()
+      founders = {}
+    },
+    heard: (peer: ReplicaId, answer: Voting.Answer): void => void (answers = Voting.heard(answers, peer, answer)),
+    /** A peer has another life than the one that answered. */
+    fallen: (peer: ReplicaId, newest: LogId.Incarnation): void => void (answers = Voting.fallen(answers, peer, newest)),
+    /** What a peer answered does not count: it is asked again. */
+    without: (peer: ReplicaId): void => void (answers = Voting.without(answers, peer)),
+    withoutAll: (): void => void (answers = new Map()),
+    /** How often it has borrowed. */
+    borrowed: () => borrowed,
+    /** Entries are about to be taken from a peer that may hold what others have erased since. */
+    borrows: Effect.suspend(() => {
+      borrowed++
+      // Who votes takes only what it never had, which nobody has erased.
+      return standing === "voting" || stale
+        ? Effect.void
+        : Effect.map(store.setNotes({ [ReplicaStore.restoredNote]: "yes" }), () => void (stale = true))
+    }),
+    /** What a voting member has erased is erased here too. */
+    adopted: (before: number): void => {
+      // What was taken meanwhile was not looked at.
+      if (before === borrowed) stale = false
+    },
+    /** It was decided about what only it holds. */
+    offered: (): void => void (unoffered = false),
+    /** What only it holds, once all else is here. */
+    toOffer: (): OnlyHere.Tails | undefined =>
+      isToOffer() && !isStale() && Voting.decide(situation()) === "recovered" ? tails() : undefined,
+    /** What is waited for, in words, of a replica that does not vote. */
+    obstacle: (): string => {
+      const rest = isStale() ? "; what the members have erased is erased here first" : ""
+      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}${rest}`
+    }
+  }
+}
