@@ -198,6 +198,17 @@ describe("entries of a peer", () => {
     batch.bytes[at] = 0x41
     assert.isTrue(Result.isFailure(EntryBatch.validateForeign(batch)))
   })
+
+  it("L63 has no more records in an entry than a write may have", () => {
+    const log = LogId.make(Cluster.id("b"), LogId.Incarnation.make("00000000000000bb"))
+    const valid = (count: number) => {
+      const [first, ...rest] = Array.from({ length: count }, (_, i) => Entry.put("n", `k${i}`, ""))
+      const entry = EntryBatch.encode(Watermark.none(log), [[first!, ...rest]], HybridLogicalClock.zero, 1)
+      return Result.isSuccess(EntryBatch.validateForeign(entry.batch))
+    }
+    assert.isTrue(valid(Entry.maxRecords))
+    assert.isFalse(valid(Entry.maxRecords + 1))
+  })
 })
 
 describe("a group of writes", () => {

@@ -61,6 +61,19 @@ describe("Limits", () => {
     assert.deepStrictEqual(check(write), { field: "value", reason: "invalid" })
   })
 
+  it("L63 a list has as many writes as an entry may have records, and says so before it looks at one", () => {
+    const writes = (count: number) => Array.from({ length: count }, (_, i) => Entry.put("n", `k${i}`, ""))
+    assert.isTrue(Result.isSuccess(Limits.checkWrites(writes(Entry.maxRecords), Limits.defaults)))
+    const rejected = Result.getFailure(
+      Limits.checkWrites(Array.from({ length: Entry.maxRecords + 1 }), Limits.defaults)
+    )
+    assert.deepInclude(Option.getOrThrow(rejected), {
+      field: "writes",
+      reason: "too_large",
+      detail: "10241 of them, the limit is 10240"
+    })
+  })
+
   it("the defaults fit the layout of an entry", () => {
     assert.isAtMost(Limits.defaults.namespaceBytes, Entry.maxNamespaceBytes)
     assert.isAtMost(Limits.defaults.keyBytes, Entry.maxKeyBytes)

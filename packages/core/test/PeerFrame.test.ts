@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
+import { Entry } from "../src/index.ts"
 import { Chain, EntryBatch, PeerFrame, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import {
   b,
@@ -190,6 +191,25 @@ describe("PeerFrame", () => {
       assert.include(read(kind, much.nested), "deeper")
       assert.include(read(kind, much.parts), "parts")
       assert.include(read(kind, long), request._tag === "hello" ? "at most" : "524288 at most")
+    }
+  })
+
+  // 279,000 empty names, as many as a frame has room for, held the event loop for a tenth of a second.
+  it("L63 a probe of more keys than an entry has records is malformed, and so is an answer of more versions", () => {
+    const keys = (count: number) => {
+      const payload = { session: "s", keys: Array.from({ length: count }, () => ({ namespace: "", key: "" })) }
+      return PeerFrame.decodeRequest(PeerFrame.encodeRequest(1, { _tag: "probe", payload }))
+    }
+    const versions = (count: number) => {
+      const answer = { clock: acker.clock, members: 1, far: true }
+      const versions = Array.from({ length: count }, (_, index) => ({ index, clock: acker.clock }))
+      const result = Result.succeed({ ...answer, versions })
+      return PeerFrame.decodeAnswer(PeerFrame.encodeAnswer(1, { _tag: "probe", result }))
+    }
+    for (const listed of [keys, versions]) {
+      assert.isTrue(Result.isSuccess<unknown, unknown>(listed(Entry.maxRecords)))
+      const read: Result.Result<unknown, unknown> = listed(Entry.maxRecords + 1)
+      assert.match(malformed(read, "one more"), /10241 (keys|versions), of which there are 10240 at most/)
     }
   })
 

@@ -84,6 +84,12 @@ export const maxKeyBytes = 0xffff
 /** The longest content type that the layout can hold, in bytes. */
 export const maxContentTypeBytes = 0xff
 
+/**
+ * The most records of one entry, since an entry is taken in at once: very many that are tiny would hold the event loop of
+ * every replica. It is enough for an atomic batch of 10,000 lines and what is written beside it.
+ */
+export const maxRecords = 10_240
+
 /** Bytes of an entry before its first record, the length field included. */
 export const headerBytes = 24
 /** Bytes of a record before its namespace. */
@@ -203,7 +209,9 @@ export const faultAt = (bytes: Uint8Array, offset: number): MalformedEntry | und
  */
 export const badName = (bytes: Uint8Array, offset: number): MalformedEntry | undefined => {
   const after = endUnsafe(bytes, offset)
+  let count = 0
   for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
+    if (++count > maxRecords) return malformed(offset, `it has more than ${maxRecords} records`)
     const key = keyStart(bytes, at)
     if (!Bytes.isName(bytes, at + recordHeaderBytes, key)) return malformed(at, "the namespace is not a name")
     const type = key + keyLength(bytes, at)

@@ -40,9 +40,9 @@ export const checkWrite = (write: unknown, limits: Limits): Result.Result<Entry.
   resultOf(soundWrite(write, limits))
 
 /**
- * {@link checkWrite} for one write, or for a list of writes that are to be one entry: at least one, of different keys,
- * and together no longer than the longest entry of one write may be, which every peer has room for. The field of a write
- * in a list is named with its place in it, as in `writes[2].key`.
+ * {@link checkWrite} for one write, or for a list of writes that are to be one entry: at least one and no more than
+ * `Entry.maxRecords`, of different keys, and together no longer than the longest entry of one write may be, which every
+ * peer has room for. The field of a write in a list is named with its place in it, as in `writes[2].key`.
  */
 export const checkWrites = (writes: unknown, limits: Limits): Result.Result<Entry.Writes, WriteRejected> =>
   resultOf(soundWrites(writes, limits))
@@ -109,6 +109,7 @@ const isList = (writes: unknown): writes is ReadonlyArray<unknown> => {
 
 const soundList = (writes: ReadonlyArray<unknown>, limits: Limits): Entry.Writes | WriteRejected => {
   const { length } = writes
+  if (length > Entry.maxRecords) return tooLarge("writes", `${length} of them, the limit is ${Entry.maxRecords}`)
   const checked: Array<Entry.Write> = []
   const placeOf = new Map<string, number>()
   const longest = Entry.longest(limits)

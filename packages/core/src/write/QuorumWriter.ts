@@ -46,7 +46,8 @@ export class QuorumWriter extends Context.Service<
      * Commits a write. Succeeds when W replicas hold it durably, this one included.
      *
      * Several writes in a list are one entry with one version: on every replica they are held all or not at all, now and
-     * after any crash. They are of different keys, and together no longer than the longest write may be. `w` and the
+     * after any crash. They are of different keys, `Entry.maxRecords` at most, and together no longer than the longest
+     * write may be. `w` and the
      * timeout are the greatest of the policies of their namespaces. It is not a transaction: each key is ordered by
      * itself, so a read of one key may show this write while another key shows a later one already.
      *

@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import type * as LogId from "../../identity/LogId.ts"
+import * as Entry from "../../log/Entry.ts"
 import type * as EntryBatch from "../../log/EntryBatch.ts"
 import * as JsonBounds from "../../log/JsonBounds.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
@@ -131,7 +132,10 @@ export const pulled = (kind: number, nothing: number): FrameCodec<PeerProtocol.P
   }
 })
 
-/** A probe: session (text), how many keys (4), and of each namespace and key (names). */
+/**
+ * A probe: session (text), how many keys (4), and of each namespace and key (names). They are those of one entry at most, or
+ * of writes whose names are short together.
+ */
 export const probe = (kind: number): FrameCodec<PeerProtocol.Probe> => ({
   kinds: [kind],
   encode: (number, { keys, session }) => {
@@ -146,7 +150,8 @@ export const probe = (kind: number): FrameCodec<PeerProtocol.Probe> => ({
   decode: (_, reader) => {
     const session = reader.text()
     const keys: Array<PeerProtocol.Probe["keys"][number]> = []
-    for (let left = reader.uint32(); left > 0; left--) keys.push({ namespace: reader.name(), key: reader.name() })
+    for (let left = listed(reader, "keys"); left > 0; left--)
+      keys.push({ namespace: reader.name(), key: reader.name() })
     reader.end()
     return { session, keys }
   }
@@ -175,7 +180,9 @@ export const probed = (kind: number): FrameCodec<PeerProtocol.Probed> => ({
     const members = reader.uint32()
     const far = reader.flag()
     const versions: Array<PeerProtocol.Probed["versions"][number]> = []
-    for (let left = reader.uint32(); left > 0; left--) versions.push({ index: reader.uint32(), clock: reader.clock() })
+    for (let left = listed(reader, "versions"); left > 0; left--) {
+      versions.push({ index: reader.uint32(), clock: reader.clock() })
+    }
     reader.end()
     return { clock, members, far, versions }
   }
@@ -196,6 +203,13 @@ const jsonText = (bytes: Uint8Array): string => {
   const excess = JsonBounds.excessOf(bytes)
   if (excess !== undefined) throw new Error(`its JSON is too much to be taken apart: ${excess}`)
   return text.decode(bytes)
+}
+
+/** How many of a list follow: as many as an entry has records at most, since they are taken apart at once, however small. */
+const listed = (reader: Reader, what: string): number => {
+  const count = reader.uint32()
+  if (count > Entry.maxRecords) throw new Error(`${count} ${what}, of which there are ${Entry.maxRecords} at most`)
+  return count
 }
 
 const readHead = Schema.fromJsonString(Schema.toCodecJson(PeerProtocol.ReadHead))
