@@ -4,6 +4,7 @@ import { Deferred, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Changes, Entry, type LogId, QuorumError, type Records } from "../src/index.ts"
 import { EntryBatch } from "../src/adapter.ts"
+import * as Compaction from "../src/upkeep/Compaction.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const put = (key: string, value: string) => Entry.put("notes", key, value)
@@ -52,6 +53,35 @@ describe("compaction", () => {
       yield* a.writer.commit(put("k0", "after"))
       yield* settled
       for (const { records } of replicas) assert.strictEqual(valueOf(yield* records.read("notes", "k0")), "after")
+    })
+  )
+
+  it.effect("takes at rest what is not worth a round while writes come in", () =>
+    Effect.gen(function* () {
+      const live = 100
+      const value = "v".repeat(1000)
+      const { a, replicas } = yield* Effect.provideService(Cluster.running("abc", 3), Compaction.CompactionPace, {
+        firstMillis: 1000,
+        lookMillis: 1000,
+        minBytes: 1000,
+        sliceBytes: 64 * 1024
+      })
+      const write = (key: number) => a.writer.commit(put(`k${key % live}`, value))
+      for (let key = 0; key < live; key++) yield* write(key)
+      yield* TestClock.adjust(30_000)
+      const entries = Effect.map(Effect.all(replicas.map((one) => entriesOf(one, a.logs.own))), (all) =>
+        all.map(({ length }) => length)
+      )
+      assert.deepStrictEqual(yield* entries, [live, live, live])
+      // A tenth is written anew, and one of them again and again: less than a quarter, and never at rest.
+      for (let key = 0; key < live / 10; key++) yield* write(key)
+      for (let second = 0; second < 12; second++) {
+        yield* write(0)
+        yield* TestClock.adjust(1000)
+      }
+      assert.deepStrictEqual(yield* entries, [live + 22, live + 22, live + 22])
+      yield* TestClock.adjust(30_000)
+      assert.deepStrictEqual(yield* entries, [live, live, live])
     })
   )
 

@@ -38,7 +38,7 @@ export const CompactionPace = Context.Reference<{
   /** How long after a start the first round may begin, and how often it is looked whether one is due. */
   readonly firstMillis: number
   readonly lookMillis: number
-  /** How many bytes that may go are worth a round, if they are a quarter of what stays, too. */
+  /** How many bytes that may go are worth a round, if they are a quarter of what stays, too; or a twentieth, at rest. */
   readonly minBytes: number
   /** How much of a log is looked at, and written again, in one step. */
   readonly sliceBytes: number
@@ -123,6 +123,8 @@ export const make = Effect.gen(function* () {
   /** The last round, whole or not. */
   let tried = { endedAt: 0, millis: 0 }
   let appendedBytes = 0
+  /** How many looks in a row nothing was appended. */
+  let quietLooks = 0
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
@@ -131,7 +133,12 @@ export const make = Effect.gen(function* () {
     keptDeletes.mayForget(sweeps.forgettable())
 
   yield* Effect.acquireRelease(
-    Effect.sync(() => logs.onAppend(({ bytes }) => void (appendedBytes += bytes.length))),
+    Effect.sync(() =>
+      logs.onAppend(({ bytes }) => {
+        appendedBytes += bytes.length
+        quietLooks = 0
+      })
+    ),
     (stop) => Effect.sync(stop)
   )
 
@@ -289,12 +296,15 @@ export const make = Effect.gen(function* () {
       )
     )
 
-  /** Whether a round is worth its reading: as much may go as a quarter of what stays. */
+  /**
+   * Whether a round is worth its reading: as much may go as a quarter of what stays, or a twentieth where nothing is written
+   * that it could hold up.
+   */
   const isDue = (): boolean => {
     const { liveBytes = 0, waitingBytes = 0 } = last ?? {}
     const { endedAt, millis } = tried
     const isRested = clock.currentTimeMillisUnsafe() - endedAt >= Math.max(lookMillis, millis * restFactor)
-    const least = Math.max(minBytes, liveBytes / 4)
+    const least = Math.max(minBytes, liveBytes / (quietLooks >= restLooks ? 20 : 4))
     if (!isRested || follower.isBuilding() || !membership.isVoting()) return false
     if (appendedBytes >= least) return true
     if (waitingBytes + appendedBytes < least) return false
@@ -317,6 +327,7 @@ export const make = Effect.gen(function* () {
         )
       }
       yield* Effect.sleep(lookMillis)
+      quietLooks++
     }
   }).pipe(Effect.forkScoped)
 
@@ -355,6 +366,9 @@ const retryMillis = 60_000
 
 /** The longest pause between two steps. */
 const maxPauseMillis = 1000
+
+/** After so many looks without a write it is at rest. */
+const restLooks = 10
 
 /** A round is not followed by another for so many times as long as it took. */
 const restFactor = 9
