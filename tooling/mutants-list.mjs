@@ -50,7 +50,7 @@ export const bugs = [
     name: "uncertain-is-failed",
     from: "L16",
     says: "an append that may have taken place is answered as nothing written",
-    file: "write/internal/Appender.ts",
+    file: "write/internal/Appends.ts",
     find: 'if (error !== undefined && !(error._tag === "StoreError" && error.reason === "uncertain")) {',
     replace: "if (error !== undefined) {"
   },
@@ -192,7 +192,7 @@ export const bugs = [
     name: "write-id-of-the-batch",
     from: "L12",
     says: "all writes of a batch get the id of its last",
-    file: "write/internal/Appender.ts",
+    file: "write/internal/Appends.ts",
     find: "commit.seq = batch.from + i",
     replace: "commit.seq = batch.from + commits.length - 1"
   },
@@ -232,9 +232,9 @@ export const bugs = [
     name: "failure-after-append",
     from: "L16",
     says: "a write that is being appended at a stop is answered as never written",
-    file: "write/internal/Appender.ts",
-    find: 'refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))\n      const all',
-    replace: 'refuse(appending, "replica_closing", new QuorumError.ReplicaClosing())\n      const all'
+    file: "write/internal/Appends.ts",
+    find: 'refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))',
+    replace: 'refuse(appending, "replica_closing", new QuorumError.ReplicaClosing())'
   },
   {
     name: "no-probe",
