@@ -413,7 +413,7 @@ export const bugs = [
     name: "any-log-is-acked",
     from: "L12",
     says: "an ack for one log counts for another",
-    file: "write/internal/InFlight.ts",
+    file: "write/internal/WriteGroup.ts",
     find: "if (log !== group.log || seq < group.seq) return",
     replace: "if (seq < group.seq) return"
   },
@@ -421,7 +421,7 @@ export const bugs = [
     name: "watermark-one-further",
     from: "malice",
     says: "an ack counts for the write after it",
-    file: "write/internal/InFlight.ts",
+    file: "write/internal/WriteGroup.ts",
     find: "if (log !== group.log || seq < group.seq) return",
     replace: "if (log !== group.log || seq < group.seq - 1) return"
   },

@@ -7,10 +7,10 @@ import type { Order } from "../../log/ReplicaClock.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Receipt } from "../Receipt.ts"
 import type { CommitError } from "../WriteOptions.ts"
-import type * as InFlight from "./InFlight.ts"
+import type { Waiter } from "./WriteGroup.ts"
 
 /** A write that somebody waits for, and what decides about its stamp: nothing is made for that. */
-export interface Commit extends InFlight.Waiter, Order {
+export interface Commit extends Waiter, Order {
   /** When it came, among the marks of `Probes`. */
   readonly mark: number
   after: Order["after"]

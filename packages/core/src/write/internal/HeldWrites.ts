@@ -21,6 +21,7 @@ import { Policies } from "../../read/Policies.ts"
 import type { WriteOptions } from "../WriteOptions.ts"
 import type { Receipt, WriteStatus } from "../Receipt.ts"
 import type * as InFlight from "./InFlight.ts"
+import type { Waiter } from "./WriteGroup.ts"
 
 /** A write that is held here. */
 export interface Place {
@@ -124,7 +125,7 @@ export const make = Effect.fnUntraced(function* (options: {
       yield* arrival(writeId)
       const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: InFlight.Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
+        const waiter: Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
         onWait()
         inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()
