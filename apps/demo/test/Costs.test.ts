@@ -284,7 +284,7 @@ describe("L63 a bad client", () => {
   )
 
   it.live(
-    "that does not end the head or the body of its request is let go within seconds",
+    "that does not end the head or the body of its request, or asks nothing more, is let go within seconds",
     () =>
       Effect.gen(function* () {
         const clients = yield* Effect.forEach(["http", "ws"] as const, (transport) =>
@@ -293,17 +293,20 @@ describe("L63 a bad client", () => {
             const head = "PUT /v1/records/n/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
             const heads = yield* Effect.replicateEffect(send(port, head), 10)
             const bodies = yield* Effect.replicateEffect(send(port, `${head}\r\n${"x".repeat(900_000)}`), 10)
-            for (const { socket } of [...heads, ...bodies]) socket.resume()
-            return { heads, bodies, ended }
+            const get = "GET /v1/records/n/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            const idle = yield* Effect.replicateEffect(send(port, get), 10)
+            for (const { socket } of [...heads, ...bodies, ...idle]) socket.resume()
+            return { heads, bodies, idle, ended }
           })
         )
-        const left = (of: "heads" | "bodies") => clients.flatMap((each) => each[of]).filter((one) => !one.hasEnded())
+        const left = (of: "heads" | "bodies" | "idle") =>
+          clients.flatMap((each) => each[of]).filter((one) => !one.hasEnded()).length
         yield* Effect.sleep(3000)
-        assert.deepStrictEqual([left("heads").length, left("bodies").length], [20, 20])
+        assert.deepStrictEqual([left("heads"), left("bodies"), left("idle")], [20, 20, 20])
         yield* Effect.sleep(5000)
-        assert.deepStrictEqual([left("heads").length, left("bodies").length], [0, 20])
+        assert.deepStrictEqual([left("heads"), left("bodies"), left("idle")], [0, 20, 0])
         yield* Effect.sleep(10_000)
-        assert.strictEqual(left("bodies").length, 0)
+        assert.strictEqual(left("bodies"), 0)
         for (const { ended } of clients) assert.deepStrictEqual(ended(), ["slow_body 127.0.0.1"])
       }),
     60_000

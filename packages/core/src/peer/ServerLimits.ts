@@ -10,10 +10,16 @@ import * as ServerConnections from "./ServerConnections.ts"
 import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 
 /**
- * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, and how often that
- * is looked at. What follows the head is limited by {@link limit}; by Node's own it may take five minutes.
+ * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, how often that is
+ * looked at, and how long a connection may wait for a further request. What follows the head is limited by {@link limit};
+ * by Node's own it may take five minutes.
  */
-export const timeouts = { headersTimeout: 5000, requestTimeout: 0, connectionsCheckingInterval: 1000 } as const
+export const timeouts = {
+  headersTimeout: 5000,
+  requestTimeout: 0,
+  connectionsCheckingInterval: 1000,
+  keepAliveTimeout: 5000
+} as const
 
 /** How long a body may take, in milliseconds; of one that is a stream of lines, how long nothing of it may come. */
 export const bodyMillis = 15_000

@@ -47,9 +47,9 @@ export class QuorumWriter extends Context.Service<
      *
      * Several writes in a list are one entry with one version: on every replica they are held all or not at all, now and
      * after any crash. They are of different keys, `Entry.maxRecords` at most, and together no longer than the longest
-     * write may be. `w` and the
-     * timeout are the greatest of the policies of their namespaces. It is not a transaction: each key is ordered by
-     * itself, so a read of one key may show this write while another key shows a later one already.
+     * write may be. `w` and the timeout are the greatest of the policies of their namespaces. It is not a transaction:
+     * each key is ordered by itself, so a read of one key may show this write while another key shows a later one
+     * already.
      *
      * With an `idempotencyKey` that this or another replica holds, it is completed, however much came after it, and other
      * content is `IdempotencyKeyReused`. It is written for the first time only when every member says that it holds no
