@@ -18,6 +18,18 @@ export const indexOf = (batches: Batches, seq: number): number => {
   return low
 }
 
+/** The entries after one that is not their last: as many as fit in `maxBytes`, but at least one. */
+export const read = (batches: Batches, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  let i = indexOf(batches, after + 1)
+  const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
+  let size = found[0].bytes.length
+  while (++i < batches.length && size < maxBytes) {
+    found.push(batches[i]!)
+    size += batches[i]!.bytes.length
+  }
+  return EntryBatch.take(EntryBatch.concat(found), maxBytes)
+}
+
 /**
  * The batches with one in the place of what they have at its places, or after their end. A batch that begins or ends among
  * erased entries changes nothing: what is there cannot be cut, and stands for the same entries.

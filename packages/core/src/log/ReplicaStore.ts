@@ -284,14 +284,7 @@ export const makeMemory = (identity: {
           const batches = logs.get(log)
           if (batches === undefined || after >= headOf(log).seq) return Effect.succeedNone
           if (damage.isAt(log, after + 1)) return Effect.fail(damagedAt(log, after + 1))
-          let i = Batches.indexOf(batches, after + 1)
-          const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
-          let size = found[0].bytes.length
-          while (++i < batches.length && size < maxBytes) {
-            found.push(batches[i]!)
-            size += batches[i]!.bytes.length
-          }
-          return Effect.succeedSome(damage.upTo(EntryBatch.take(EntryBatch.concat(found), maxBytes)))
+          return Effect.succeedSome(damage.upTo(Batches.read(batches, after, maxBytes)))
         }),
       chainAt: (log, seq) =>
         Effect.suspend(() => {

@@ -41,17 +41,19 @@ export const says = {
   )
 }
 
-/**
- * Up to which clock nothing is left with the one who says it of what was superseded by writes before that clock; who says
- * nothing has swept nothing. See `Sweeps`.
- */
-const swept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
-
-/** The latest clock so far which any member that the one who says it knows of has ever swept; see `OnlyHere`. */
-const everSwept = Schema.optionalKey(HybridLogicalClock.HybridLogicalClock)
-
-/** Whether what the one who says it holds may be older than what the members have erased since. */
-const stale = Schema.optionalKey(Schema.Boolean)
+/** What either side of a handshake holds, and what it has erased. */
+const holds = {
+  /**
+   * Up to which clock nothing is left with the one who says it of what was superseded by writes before that clock; who says
+   * nothing has swept nothing. See `Sweeps`.
+   */
+  swept: Schema.optionalKey(HybridLogicalClock.HybridLogicalClock),
+  /** The latest clock so far which any member that the one who says it knows of has ever swept; see `OnlyHere`. */
+  everSwept: Schema.optionalKey(HybridLogicalClock.HybridLogicalClock),
+  /** Whether what the one who says it holds may be older than what the members have erased since. */
+  stale: Schema.optionalKey(Schema.Boolean),
+  vector: Watermark.VersionVector
+}
 
 /**
  * The first thing a replica says on a connection, and what it repeats as a heartbeat: who it is and what it holds.
@@ -66,10 +68,7 @@ export const Hello = Schema.Struct({
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   ...says,
-  swept,
-  everSwept,
-  stale,
-  vector: Watermark.VersionVector,
+  ...holds,
   sentAt: Schema.Finite
 })
 
@@ -85,10 +84,7 @@ export const Welcome = Schema.Struct({
   cluster: Schema.String,
   replica: ReplicaId.ReplicaId,
   ...says,
-  swept,
-  everSwept,
-  stale,
-  vector: Watermark.VersionVector,
+  ...holds,
   session: Schema.String.check(
     Schema.isPattern(/^[0-9A-Za-z]{1,64}$/, { message: "a session is up to 64 letters and digits" })
   ),

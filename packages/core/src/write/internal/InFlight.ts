@@ -2,9 +2,10 @@
  * The writes that wait for their quorum: one tracker per batch and policy, not per write, because an ack covers a whole
  * batch, and one timer for all deadlines.
  */
-import { Clock, Effect, Exit, FiberHandle, Result } from "effect"
+import { Clock, Effect, Exit, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import type { CommitOutcome, PeerAnswer } from "../../events/ReplicaEvents.ts"
+import * as Deadlines from "./Deadlines.ts"
 import * as LateAnswers from "./LateAnswers.ts"
 import * as UnmetWrites from "./UnmetWrites.ts"
 import * as WriteGroup from "./WriteGroup.ts"
@@ -33,8 +34,6 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
   let waiting = 0
   let closed = false
   const groups = new Set<WriteGroup.WriteGroup>()
-  const runTimer = yield* FiberHandle.makeRuntime<never>()
-  let timerAt = Number.POSITIVE_INFINITY
   const start = WriteGroup.starting({ self, peerIds, peers, now })
 
   const settle = (group: WriteGroup.WriteGroup, at: number): void => {
@@ -108,22 +107,12 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     sink.tell({ _tag: "PeerAnswered", peer, answer, writes: group.waiters.length, afterMillis })
   }
 
-  /** Sleeps until the earliest deadline of all groups. */
-  const arm = (deadline: number): void => {
-    if (deadline >= timerAt) return
-    timerAt = deadline
-    // A deadline is inclusive, so it has passed one millisecond later.
-    runTimer(Effect.andThen(Effect.sleep(Math.max(0, deadline - now()) + 1), Effect.sync(expire)))
-  }
-
-  const expire = (): void => {
-    timerAt = Number.POSITIVE_INFINITY
-    const at = now()
+  const { arm } = yield* Deadlines.make(now, (at) => {
     for (const group of Array.from(groups)) if (group.tracker.deadline < at) settle(group, at)
     let next = Number.POSITIVE_INFINITY
     for (const { tracker } of groups) next = Math.min(next, tracker.deadline)
-    if (next < Number.POSITIVE_INFINITY) arm(next)
-  }
+    return next
+  })
 
   /** Fails everybody who still waits, with what is known now. */
   const giveUp = (): void => {

@@ -1,7 +1,7 @@
 /**
  * The writes that may not be stamped yet: a majority has not been heard of its clocks since they were called.
  */
-import { Duration, Effect, FiberHandle } from "effect"
+import { Duration, Effect } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Entry from "../../log/Entry.ts"
@@ -13,6 +13,7 @@ import * as ProbeTracker from "../../quorum/ProbeTracker.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { QuorumPolicy } from "../../quorum/QuorumPolicy.ts"
 import type { Commit } from "./CommitQueue.ts"
+import * as Deadlines from "./Deadlines.ts"
 
 /** The most bytes of names in one question, unless one write has more. */
 const maxNameBytes = 16 * 1024
@@ -29,11 +30,9 @@ export const make = Effect.fnUntraced(function* (options: {
   const { self } = yield* ReplicaSet
   const peers = yield* Peers
   const probes = yield* Probes
-  const runTimer = yield* FiberHandle.makeRuntime<never>()
   let pending: Array<Commit> = []
   let bytes = 0
   let begunAt = Number.POSITIVE_INFINITY
-  let timerAt = Number.POSITIVE_INFINITY
 
   /** Takes out the writes that were called before this mark. They came in the order of their marks. */
   const takeBefore = (mark: number): ReadonlyArray<Commit> => {
@@ -97,22 +96,13 @@ export const make = Effect.fnUntraced(function* (options: {
   const deadlineOf = ({ monotonicMillis, policy }: Commit): number =>
     Math.max(monotonicMillis, begunAt) + timeoutOf(policy)
 
-  const arm = (deadline: number): void => {
-    if (deadline >= timerAt) return
-    timerAt = deadline
-    // A deadline is inclusive, so it has passed one millisecond later.
-    runTimer(Effect.andThen(Effect.sleep(Math.max(0, deadline - now()) + 1), Effect.sync(expire)))
-  }
-
-  const expire = (): void => {
-    timerAt = Number.POSITIVE_INFINITY
-    const at = now()
+  const deadlines = yield* Deadlines.make(now, (at) => {
     for (const commit of take((each) => deadlineOf(each) < at)) onUnavailable(commit, unavailable(commit))
     let next = Number.POSITIVE_INFINITY
     for (const commit of pending) next = Math.min(next, deadlineOf(commit))
-    if (next < Number.POSITIVE_INFINITY) arm(next)
-    else probes.rest()
-  }
+    if (next === Number.POSITIVE_INFINITY) probes.rest()
+    return next
+  })
 
   /** Why a write could not be stamped in time. Nothing was written. */
   const unavailable = ({ mark }: Commit): QuorumError.QuorumUnavailable => {
@@ -139,7 +129,7 @@ export const make = Effect.fnUntraced(function* (options: {
     begin: (): void => {
       begunAt = now()
       onAnswer()
-      expire()
+      deadlines.look()
       probes.wake()
     },
     /** Peers are asked for its sake now; where more come at once, `wake` says that they all have. */
@@ -147,7 +137,7 @@ export const make = Effect.fnUntraced(function* (options: {
       pending.push(commit)
       bytes += commit.valueBytes
       if (!hasBegun()) return
-      arm(deadlineOf(commit))
+      deadlines.arm(deadlineOf(commit))
       if (isLast) probes.wake()
     },
     /** All have come that come together. */

@@ -324,14 +324,5 @@ const decide = (disk: Disk.Disk, damage: ReturnType<typeof makeDamage>, batch: E
   return ReplicaStore.decideAppend(head, batch, (seq) => chainOf(disk, log, seq)!)
 }
 
-const readOf = (disk: Disk.Disk, log: LogId.LogId, after: number, maxBytes: number): EntryBatch.EntryBatch => {
-  const batches = Disk.batchesOf(disk, log)
-  let i = Batches.indexOf(batches, after + 1)
-  const found: [EntryBatch.EntryBatch, ...Array<EntryBatch.EntryBatch>] = [EntryBatch.after(batches[i]!, after)]
-  let size = found[0].bytes.length
-  while (++i < batches.length && size < maxBytes) {
-    found.push(batches[i]!)
-    size += batches[i]!.bytes.length
-  }
-  return EntryBatch.take(EntryBatch.concat(found), maxBytes)
-}
+const readOf = (disk: Disk.Disk, log: LogId.LogId, after: number, maxBytes: number): EntryBatch.EntryBatch =>
+  Batches.read(Disk.batchesOf(disk, log), after, maxBytes)
