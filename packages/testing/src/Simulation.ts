@@ -8,7 +8,6 @@
 import type { QuorumPolicy, Replica, ReplicaId } from "@quorum/core"
 import { Cause, Effect, Exit, Fiber } from "effect"
 import * as Convergence from "./internal/simulation/checks/Convergence.ts"
-import * as ErasedIsSuperseded from "./internal/simulation/checks/ErasedIsSuperseded.ts"
 import * as watching from "./internal/simulation/checks/watching.ts"
 import type * as Dice from "./internal/simulation/Dice.ts"
 import type * as Machines from "./internal/simulation/Machines.ts"
@@ -100,8 +99,7 @@ export const run = <A>(options: Options<A>): Outcome => {
     skewMillis,
     drift: 0,
     isTraced,
-    onPassing: watching.onPassing,
-    onErased: ErasedIsSuperseded.onErased
+    watch: watching
   })
   const nemesis = { kinds: faults, everyMillis: faultEveryMillis, isReckless: false }
   Run.run(world, play(world, options, nemesis))

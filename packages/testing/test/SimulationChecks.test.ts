@@ -4,7 +4,6 @@ import { Entry, LogId, QuorumPolicy, QuorumWriter, type ReplicaId, WriteId } fro
 import { Chain, EntryBatch, type PeerProtocol, type RunId, Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Result, Stream } from "effect"
 import { readdirSync } from "node:fs"
-import * as ErasedIsSuperseded from "../src/internal/simulation/checks/ErasedIsSuperseded.ts"
 import * as ChangesMissNothing from "../src/internal/simulation/checks/ChangesMissNothing.ts"
 import * as FrontierIsHeld from "../src/internal/simulation/checks/FrontierIsHeld.ts"
 import * as LeftOutByMajority from "../src/internal/simulation/checks/LeftOutByMajority.ts"
@@ -32,8 +31,7 @@ const empty = () => {
     skewMillis: 0,
     drift: 0,
     isTraced: false,
-    onPassing: watching.onPassing,
-    onErased: ErasedIsSuperseded.onErased
+    watch: watching
   })
   const history = History.make()
   const contents = world.machines.map(({ disk }) => disk.content)
@@ -50,7 +48,14 @@ const empty = () => {
   ) => {
     const stamp = { clock: { wallTime, logical: 0 }, tie: tie.repeat(16) as RunId.RunId, unprobed: false }
     const { batch, checks } = EntryBatch.encodeStamped(Disk.headOf(contents[by]!, logOf(by)), [writes], () => stamp)
-    for (const content of holders) Disk.hold(content, batch)
+    for (const content of holders) {
+      Disk.hold(content, batch)
+      watching.onHeld(
+        world,
+        world.machines.find(({ disk }) => disk.content === content)!,
+        batch
+      )
+    }
     return WriteId.make(logOf(by), EntryBatch.last(batch), checks[0]!)
   }
 
@@ -180,21 +185,18 @@ const said: Readonly<Record<string, (scene: Scene) => void>> = {
   },
   // The newer of two writes, which nothing supersedes.
   ErasedIsSuperseded: (scene) => erases(scene, scene.second),
-  FrontierIsHeld: ({ b, logOf, world }) => {
-    b.logs.delete(logOf(0))
-    const frontier = [{ log: logOf(0), seq: 1, head: 1, heldBackBy: [], since: null }]
+  FrontierIsHeld: ({ a, append, c, logOf, world }) => {
+    append(0, put("k1", "v2"), 3000, [a, c])
+    const frontier = [{ log: logOf(0), seq: 2, head: 2, heldBackBy: [], since: null }]
     FrontierIsHeld.onFrontier(world, world.members[0]!, frontier)
   },
-  StableTimeIsStable: ({ b, logOf, world }) => {
-    b.logs.delete(logOf(0))
+  StableTimeIsStable: ({ a, append, c, world }) => {
+    append(0, put("k1", "v2"), 3000, [a, c])
     StableTimeIsStable.onStable(world, { wallTime: epochMillis + 3_600_000, logical: 0 })
   },
   LeftOutByMajority: ({ a, world }) =>
     LeftOutByMajority.onLeftOut(world, world.members[0]!, LogId.incarnationWithout(a.incarnation)),
-  NoFalseDoubt: ({ a, world }) => {
-    a.notes.set(Disk.blank, "lost")
-    watching.onSample(world, true)
-  },
+  NoFalseDoubt: ({ world }) => watching.onNoted(world, world.machines[0]!, { [Disk.blank]: "lost" }),
   NeverStandsStill: ({ history, world }) => {
     const operation = history.ask({ client: 0, kind: "read", at: world.members[0]!, key: "k0", w: 0 }, -100)
     history.answer(operation, "read")
@@ -230,9 +232,9 @@ const erases = ({ a, world }: Pick<Scene, "a" | "world">, writeId: WriteId.Write
   const held = Array.from(a.logs.values())
     .flat()
     .flatMap((batch) => Held.ofBatch(batch, new Map()))
-  ErasedIsSuperseded.onErased(
+  watching.onErased(
     world,
-    world.members[0]!,
+    world.machines[0]!,
     held.filter(({ id }) => id === writeId)
   )
 }
@@ -368,19 +370,19 @@ describe("the promises that a run is looked at for", () => {
   })
 
   it("ErasedIsSuperseded is kept where all have what goes and something newer, or had, and broken where one never had", () => {
-    for (const which of [0, 1]) {
-      const scene = sound()
-      const { b, first, logOf, world } = scene
-      erases(scene, first)
-      assert.deepStrictEqual(world.violations, [])
-      const before = Disk.copyOf(b)
-      b.logs.delete(logOf(which))
-      erases(scene, first)
-      assert.lengthOf(world.violations, 1)
-      world.retired.push({ machine: world.machines[1]!, content: before, at: 0 })
+    for (const lacking of [0, 1]) {
+      const scene = empty()
+      const { a, all, append, b, world } = scene
+      const first = append(0, put("k0", "v0"), 1000, lacking === 0 ? [a, b] : all)
+      append(1, put("k0", "v1"), 2000, lacking === 1 ? [a, b] : all)
       erases(scene, first)
       assert.lengthOf(world.violations, 1)
     }
+    const scene = sound()
+    // It was lost, or given up, and nobody has kept it.
+    scene.b.logs.clear()
+    erases(scene, scene.first)
+    assert.deepStrictEqual(scene.world.violations, [])
   })
 
   it("ErasedIsSuperseded is kept by a delete of which nobody holds what it deleted, and broken while one does", () => {
@@ -397,6 +399,51 @@ describe("the promises that a run is looked at for", () => {
     c.logs.delete(logOf(2))
     erases(scene, deleted)
     assert.lengthOf(world.violations, 1)
+  })
+
+  it("ErasedIsSuperseded is broken by what a delete deleted that is forgotten, when it comes back or its holder votes", () => {
+    const scene = empty()
+    const { a, all, append, b, logOf, world } = scene
+    append(2, put("k0", "v0"), 1000, all)
+    const deleted = append(0, Entry.remove("n", "k0"), 2000, all)
+    const [batch] = b.logs.get(logOf(2))!
+    for (const { logs } of all) logs.delete(logOf(2))
+    erases(scene, deleted)
+    for (const { logs } of all) logs.delete(logOf(0))
+    assert.deepStrictEqual(world.violations, [])
+    Disk.hold(a, batch!)
+    a.notes.set(Disk.blank, "lost")
+    watching.onHeld(world, world.machines[0]!, batch!)
+    assert.deepStrictEqual(world.violations, [], "nobody gets it of one that recovers")
+    a.notes.set(Disk.blank, "")
+    watching.onNoted(world, world.machines[0]!, { [Disk.blank]: "" })
+    assert.lengthOf(world.violations, 1)
+    Disk.hold(b, batch!)
+    watching.onHeld(world, world.machines[1]!, batch!)
+    assert.lengthOf(world.violations, 2)
+    append(1, put("k0", "v1"), 3000, [b])
+    watching.onNoted(world, world.machines[1]!, { [Disk.blank]: "" })
+    assert.lengthOf(world.violations, 2, "something newer is held beside it")
+  })
+
+  it("StableTimeIsStable is broken by a write that appears, whoever has it by the next look, and kept by one that was there", () => {
+    const stable = { wallTime: epochMillis + 3_600_000, logical: 0 }
+    const scene = sound()
+    const { all, append, b, c, world } = scene
+    StableTimeIsStable.onStable(world, stable)
+    // Committed again, and brought to who had it before.
+    append(1, put("k0", "v0"), 1000, all)
+    assert.deepStrictEqual(world.violations, [])
+    append(2, put("k1", "v2"), 3000, [c])
+    assert.lengthOf(world.violations, 1)
+    world.leftOut.set("a", {
+      machine: world.machines[1]!,
+      content: Disk.copyOf(b),
+      at: 0,
+      without: LogId.incarnationWithout(b.incarnation)
+    })
+    append(1, put("k1", "v3"), 4000, [b])
+    assert.lengthOf(world.violations, 1, "who is left out may not have heard of it")
   })
 
   it("NoPhantomAck is broken by a verification that finds a copy where there is none", () => {

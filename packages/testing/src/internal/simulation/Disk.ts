@@ -73,8 +73,14 @@ export interface Situation {
   readonly erased: Held.Erased
   /** Called when a fault has happened. */
   readonly onFault: (fault: string) => void
+  /** Called when a batch has become durable, or was put in the place of what was. */
+  readonly onHeld: (batch: EntryBatch.EntryBatch) => void
+  /** Called when something was noted. */
+  readonly onNoted: (notes: Readonly<Record<string, string>>) => void
   /** Called before entries that are held are erased. */
   readonly onErased: (going: ReadonlyArray<Held.Held>) => void
+  /** Called before a log is cut, or a side of it given up. */
+  readonly onCut: () => void
 }
 
 /** The note in which a store in doubt says what it is in doubt about. */
@@ -143,7 +149,7 @@ export const powerCut = (disk: Disk, situation: Situation): void => {
 }
 
 /** Of what was not synced each log keeps an arbitrary part from its beginning, whole entries, which is durable then. */
-export const losePart = (disk: Disk, { dice, onFault }: Situation): void => {
+export const losePart = (disk: Disk, { dice, onFault, onHeld }: Situation): void => {
   const rest = new Map<LogId.LogId, number>()
   for (const { count, log } of disk.written) rest.set(log, (rest.get(log) ?? 0) + count)
   for (const [log, count] of rest) {
@@ -154,17 +160,28 @@ export const losePart = (disk: Disk, { dice, onFault }: Situation): void => {
   for (const batch of disk.written.splice(0)) {
     const left = rest.get(batch.log)!
     const part = firstOf(batch, left)
-    if (part !== undefined) hold(disk.content, part)
+    if (part !== undefined) {
+      hold(disk.content, part)
+      onHeld(part)
+    }
     rest.set(batch.log, left - (part?.count ?? 0))
   }
 }
 
 /** What was written is made durable, or such of it: as a start does before it says what it found. */
-export const settle = (disk: Disk, covered: ReadonlyArray<EntryBatch.EntryBatch> = disk.written): void => {
+export const settle = (
+  disk: Disk,
+  { onHeld }: Pick<Situation, "onHeld">,
+  covered: ReadonlyArray<EntryBatch.EntryBatch> = disk.written
+): void => {
   const durable = new Set(covered)
   for (const batch of disk.written.splice(0)) {
-    if (durable.has(batch)) hold(disk.content, batch)
-    else disk.written.push(batch)
+    if (!durable.has(batch)) {
+      disk.written.push(batch)
+      continue
+    }
+    hold(disk.content, batch)
+    onHeld(batch)
   }
 }
 

@@ -167,11 +167,41 @@ export const endClone = (world: World, machine: Machines.Machine, copy: Machines
 
 /**
  * A replica reaches nobody for a while, so that what it takes nobody else gets, and is down then for longer than the others
- * wait for it. Its disk counts as lost when they leave it out.
+ * wait for it. Its disk counts as lost when they leave it out. Now and then whoever does so first is away itself from then
+ * on, before it has told anybody, and the other is back at once.
  */
 export const away: Fault = (world, dice, options) => {
   const machine = running(world, dice)
   if (machine === undefined || !isSpare(world, machine, options)) return undefined
+  const { machines, outside, timeline, whenLeftOut } = world
+  // While two of three are away nobody is left out.
+  if (machines.some((other) => other !== machine && isAway(world, other)) && dice.chance(0.8)) return undefined
+  const back = leave(world, machine, dice)
+  // As often as not until the others have swept beyond what it took alone.
+  const millis = dice.chance(0.5) ? 5000 + dice.wait(4000) : 15_000
+  const inTurn = 5000 + dice.wait(4000)
+  const isInTurn = dice.chance(0.35)
+  if (isInTurn) {
+    whenLeftOut.set(machine.id, (by) => {
+      world.happened("away_in_turn")
+      world.say("fault", `away in turn: ${by.id}`)
+      timeline.at(outside, timeline.now() + inTurn, leave(world, by, dice))
+      timeline.soon(outside, back)
+    })
+  }
+  const end = (): void => {
+    whenLeftOut.delete(machine.id)
+    back()
+  }
+  return { what: `${machine.id}${isInTurn ? ", and who leaves it out in turn" : ""}`, millis, end }
+}
+
+/** Whether a replica is down, or reaches nobody. */
+const isAway = ({ members, network }: World, { id, process }: Machines.Machine): boolean =>
+  process === undefined || members.every((other) => other === id || network.link(id, other).blocked !== undefined)
+
+/** A replica reaches nobody from now on, and is down soon. Returns what brings it back. */
+const leave = (world: World, machine: Machines.Machine, dice: Dice): (() => void) => {
   const { members, network, outside, timeline } = world
   const ways = members.flatMap((other) =>
     other === machine.id ? [] : [network.link(machine.id, other), network.link(other, machine.id)]
@@ -181,17 +211,16 @@ export const away: Fault = (world, dice, options) => {
     for (const way of ways) if (way.blocked === "partition") way.blocked = undefined
   }
   const { process } = machine
-  timeline.at(outside, timeline.now() + dice.wait(1500), () => {
+  timeline.at(outside, timeline.now() + dice.wait(4000), () => {
     // All was mended meanwhile.
     if (ways.every((way) => way.blocked === undefined)) return
     if (machine.process === process) Machines.crash(world.setting, machine)
     open()
   })
-  const end = (): void => {
+  return () => {
     open()
     start(world, machine)
   }
-  return { what: machine.id, millis: 5000 + dice.wait(4000), end }
 }
 
 /**

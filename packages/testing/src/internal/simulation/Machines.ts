@@ -12,7 +12,15 @@ import {
   ReplicaSet,
   type ReplicaStatus
 } from "@quorum/core"
-import { Compaction, Floor, PeerHandler, PeerTransport, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import {
+  Compaction,
+  type EntryBatch,
+  Floor,
+  PeerHandler,
+  PeerTransport,
+  RecordIndex,
+  ReplicaStore
+} from "@quorum/core/adapter"
 import { Cause, Clock, Context, Effect, Exit, Layer, Logger, Random, References, Scheduler, Scope } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -60,6 +68,18 @@ export interface Machine {
 /** How replicas compact their logs in seconds instead of hours. */
 export type Compacts = Context.Service.Shape<typeof Compaction.CompactionPace>
 
+/** Looks at what happens to the disks of machines, as it happens. */
+export interface Watch {
+  /** A batch has become durable, or was put in the place of what was. */
+  readonly onHeld: (machine: Machine, batch: EntryBatch.EntryBatch) => void
+  /** Something was noted. */
+  readonly onNoted: (machine: Machine, notes: Readonly<Record<string, string>>) => void
+  /** Entries are about to be erased. */
+  readonly onErased: (machine: Machine, going: ReadonlyArray<Held.Held>) => void
+  /** A log is about to be cut. */
+  readonly onCut: (machine: Machine) => void
+}
+
 /** What machines are part of. */
 export interface Setting {
   readonly seed: number
@@ -74,8 +94,8 @@ export interface Setting {
   readonly compacts: Compacts | undefined
   /** What any disk of the run has erased. */
   readonly erased: Held.Erased
-  /** Called before the disk of a replica erases entries. */
-  readonly onErased: (by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>) => void
+  /** Looks at what happens to the disks. */
+  readonly watch: Watch
   /** Writes a line of the trace; `undefined` when nobody reads it. */
   readonly trace: ((who: string, line: string) => void) | undefined
   /** Something happened that may not: in a process, a defect or a start that failed for no reason. */
@@ -93,9 +113,9 @@ export const make = (
   rate: number,
   { founded, hasSteps }: { readonly founded: boolean; readonly hasSteps: boolean }
 ): Machine => {
-  const { erased, onErased, onFault, seed, timeline } = setting
+  const { erased, onFault, seed, timeline } = setting
   const clock = MachineClock.make(timeline, offsetMillis, rate)
-  const situation: Disk.Situation = {
+  const situation: Unwatched = {
     cluster,
     replica: id,
     timeline,
@@ -103,37 +123,50 @@ export const make = (
     clock,
     hasSteps,
     erased,
-    onFault,
-    onErased: (going) => onErased(id, going)
+    onFault
   }
-  return machineWith(id, clock, situation, Disk.make(situation, 1, 1, founded))
+  return machineWith(setting, id, clock, situation, (all) => Disk.make(all, 1, 1, founded))
 }
 
 /** Another machine, whose clock is wrong by `offsetMillis`, with a copy of the disk of one. */
-export const cloneOf = ({ timeline }: Setting, machine: Machine, offsetMillis: number, place: number): Machine => {
+export const cloneOf = (setting: Setting, machine: Machine, offsetMillis: number, place: number): Machine => {
   const { disk, id, situation } = machine
-  const clock = MachineClock.make(timeline, offsetMillis, 1)
-  const clone = machineWith(id, clock, { ...situation, clock }, Disk.holding(Disk.copyOf(disk.content), place))
+  const clock = MachineClock.make(setting.timeline, offsetMillis, 1)
+  const copy = Disk.holding(Disk.copyOf(disk.content), place)
+  const clone = machineWith(setting, id, clock, { ...situation, clock }, () => copy)
   // Its processes draw other names than those of the first.
   return Object.assign(clone, { runs: 1000 })
 }
 
+type Unwatched = Omit<Disk.Situation, keyof Watch>
+
 const machineWith = (
+  { watch }: Setting,
   id: ReplicaId.ReplicaId,
   clock: MachineClock.MachineClock,
-  situation: Disk.Situation,
-  disk: Disk.Disk
-): Machine => ({
-  id,
-  clock,
-  situation,
-  disk,
-  copies: [],
-  index: Store.slowIndex(situation),
-  boot: 1,
-  process: undefined,
-  runs: 0
-})
+  unwatched: Unwatched,
+  diskOf: (situation: Disk.Situation) => Disk.Disk
+): Machine => {
+  const situation: Disk.Situation = {
+    ...unwatched,
+    onHeld: (batch) => watch.onHeld(machine, batch),
+    onNoted: (notes) => watch.onNoted(machine, notes),
+    onErased: (going) => watch.onErased(machine, going),
+    onCut: () => watch.onCut(machine)
+  }
+  const machine: Machine = {
+    id,
+    clock,
+    situation,
+    disk: diskOf(situation),
+    copies: [],
+    index: Store.slowIndex(situation),
+    boot: 1,
+    process: undefined,
+    runs: 0
+  }
+  return machine
+}
 
 /** Whether a replica counts for nothing, because something may be missing from its disk; it need not know that yet. */
 export const isRecovering = ({ disk: { content, place } }: Machine): boolean =>

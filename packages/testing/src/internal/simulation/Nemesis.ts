@@ -42,7 +42,7 @@ export const kinds = {
   remove: ["removed_folder"],
   clone: ["cloned"],
   stand_in: ["stood_in"],
-  away: ["left_out"],
+  away: ["left_out", "away_in_turn"],
   damage: ["bit_flipped", "damage_found"],
   clock_jump: ["clock_jump"],
   clock_drift: ["clock_drift"]
@@ -55,8 +55,9 @@ export type Kind = keyof typeof kinds
 export const all = Object.keys(kinds) as ReadonlyArray<Kind>
 
 /**
- * Kinds that any others may come with. Who is away is so for longer than most runs: it has runs of its own. A store that is put back byte for byte shows it to nobody but those who remember
- * more: it asks them when it starts, and waits for none of them.
+ * Kinds that any others may come with. Who is away is so for longer than most runs: it has runs of its own. A store that is
+ * put back byte for byte shows it to nobody but those who remember more: it asks them when it starts, and waits for none of
+ * them.
  */
 export const usual: ReadonlyArray<Kind> = all.filter((kind) => kind !== "put_back" && kind !== "away")
 
@@ -111,6 +112,7 @@ export const run = Effect.fnUntraced(function* (world: World, options: Options) 
 export const mend = (world: World): void => {
   world.say("fault", "all is mended")
   world.afterAck.clear()
+  world.whenLeftOut.clear()
   world.network.mend()
   for (const copy of Array.from(world.clones)) Losses.endClone(world, world.machine(copy.id), copy, false)
   for (const machine of world.machines) {

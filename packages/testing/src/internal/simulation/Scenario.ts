@@ -3,7 +3,6 @@
  */
 import { QuorumPolicy, Records } from "@quorum/core"
 import { Duration, Effect, Fiber, Option, Result } from "effect"
-import * as ErasedIsSuperseded from "./checks/ErasedIsSuperseded.ts"
 import * as DecisionIsFinal from "./checks/DecisionIsFinal.ts"
 import * as FrontierIsHeld from "./checks/FrontierIsHeld.ts"
 import { checks } from "./checks/index.ts"
@@ -128,9 +127,12 @@ const away = (scenario: Scenario, dice: Dice): Scenario => ({
   workload: {
     ...scenario.workload,
     ...dice.pick([{ operations: 50, pauseMillis: 200 }, calm]),
-    keys: dice.pick([6, 40]),
-    // What only one replica has to hold is taken also by one that reaches nobody.
-    otherW: 0.5
+    keys: dice.pick([6, 12, 40]),
+    // What only one replica has to hold is taken also by one that reaches nobody; and is deleted by the others.
+    otherW: 0.5,
+    weak: 0.5,
+    reads: 0.1,
+    deletes: dice.pick([0.15, 0.5])
   },
   nemesis: {
     ...scenario.nemesis,
@@ -198,8 +200,7 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
     drift,
     compacts: scenario.compacts,
     isTraced,
-    onPassing: watching.onPassing,
-    onErased: ErasedIsSuperseded.onErased
+    watch: watching
   })
   const history = History.make()
   Run.run(world, play(world, history, scenario))

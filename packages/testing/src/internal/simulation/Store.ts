@@ -19,7 +19,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
   const draw = (above?: LogId.Incarnation) =>
     LogId.incarnationAt(clock.wallMillis(), dice.below(0x1_0000), LogId.newer(content.incarnation, above))
   // What was written by a process that is gone is in the page cache: it is synced before anybody hears of it.
-  Disk.settle(disk)
+  Disk.settle(disk, situation)
   const doubt = settle(disk, boot, draw, () => LogId.incarnationAfterBoot(content.incarnation, dice.below(0x10_0000)))
   disk.isRefusing = false
   disk.openedAt = situation.timeline.now()
@@ -37,7 +37,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
 
   const sync = device.sync(() => {
     const covered = disk.written.slice()
-    return () => Disk.settle(disk, covered)
+    return () => Disk.settle(disk, situation, covered)
   })
 
   const note = <A>(change: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
@@ -63,11 +63,13 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
           content.notes.set(name, value)
           if (name === "away") content.everMarked.add(value)
         }
+        situation.onNoted(notes)
       }),
     renew: (above) =>
       note(() => {
         content.incarnation = draw(above)
         content.notes.set(Disk.blank, "lost")
+        situation.onNoted({ [Disk.blank]: "lost" })
         return content.incarnation
       }),
     append: (batch) => Effect.uninterruptible(Effect.flatMap(write(batch), (watermark) => Effect.as(sync, watermark))),
@@ -96,10 +98,11 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         if (EntryBatch.erasedAt(batch) !== undefined) onFault("erased")
         if (EntryBatch.hasErasedDeletes(batch)) onFault("deletes_forgotten")
         // Its own sync covers what was written before it.
-        Disk.settle(disk)
+        Disk.settle(disk, situation)
         const going = Disk.goingBy(content, batch)
         if (going.length > 0) situation.onErased(going)
         Disk.put(content, batch)
+        situation.onHeld(batch)
         damage.gone({ log, from, to })
         return Result.succeed(undefined)
       }),
@@ -108,6 +111,7 @@ export const open = (disk: Disk.Disk, boot: number, process: Owner, situation: D
         const { seq } = Disk.endOf(disk, log)
         if (after === undefined ? !damage.hides(log, seq) : after >= seq) return Disk.headOf(content, log)
         onFault(after === undefined ? "end_cut" : "side_given_up")
+        situation.onCut()
         const end = Disk.cut(content, log, after)
         damage.gone({ log, from: end.seq + 1, to: seq })
         return end
@@ -194,7 +198,7 @@ const makeDevice = (disk: Disk.Disk, process: Owner, situation: Disk.Situation) 
     onFault(fault)
     disk.isRefusing = true
     refusal = errorOf("unavailable", "an earlier append is uncertain; open the store again")
-    if (fault === "uncertain_held") Disk.settle(disk)
+    if (fault === "uncertain_held") Disk.settle(disk, situation)
     else Disk.losePart(disk, situation)
     return errorOf("uncertain", "a fault: the sync failed")
   }

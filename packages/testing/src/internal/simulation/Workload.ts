@@ -31,6 +31,8 @@ export interface Options {
   readonly sessions: number
   /** The chance that a key is one of those whose writes wait for nobody. */
   readonly weak: number
+  /** The chance that a write is a delete; 0.15 unless given. */
+  readonly deletes?: number
   /** How many follow the changes; none unless given. */
   readonly followers?: number
 }
@@ -91,7 +93,7 @@ const write = Effect.fnUntraced(function* (
   const session = !isStamped && last !== undefined && dice.chance(options.sessions) ? last : undefined
   const batch = history.operations.length
   const operations = keys.map((each) => {
-    const value = dice.chance(0.15) ? undefined : `v${history.operations.length}`
+    const value = dice.chance(options.deletes ?? 0.15) ? undefined : `v${history.operations.length}`
     const after = session?.writeId
     return history.ask({ client, kind: "write", at, key: each, value, w, batch, after }, world.timeline.now())
   })

@@ -2,6 +2,7 @@
  * One run: the machines, the network between them, whoever calls them from outside, and what was seen.
  */
 import { type LogId, type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
+import type { EntryBatch } from "@quorum/core/adapter"
 import { type Context, Effect, type Exit, Schema } from "effect"
 import * as Dice from "./Dice.ts"
 import * as Disk from "./Disk.ts"
@@ -54,6 +55,8 @@ export interface World {
   readonly leftOut: Map<string, Retired & { readonly without: LogId.Incarnation }>
   /** What happens to a replica right after it has acked a push the next time. */
   readonly afterAck: Map<ReplicaId.ReplicaId, () => void>
+  /** What happens when a replica is left out: to whoever does so, before it has told anybody. */
+  readonly whenLeftOut: Map<ReplicaId.ReplicaId, (by: Machines.Machine) => void>
   readonly violations: ReadonlyArray<Violation>
   readonly faults: ReadonlyMap<string, number>
   readonly trace: ReadonlyArray<string>
@@ -84,10 +87,21 @@ export interface Options {
   /** Whether, and how, replicas compact their logs; they do so as they always do unless given. */
   readonly compacts?: Machines.Compacts | undefined
   readonly isTraced: boolean
-  /** Looks at every message between replicas. */
+  readonly watch: Watch
+}
+
+/** Looks at what happens, as it happens. */
+export interface Watch {
+  /** A message passes between replicas. */
   readonly onPassing: (world: World, message: Network.Passing) => void
-  /** Looks at all that replicas erase, before it is gone. */
-  readonly onErased: (world: World, by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>) => void
+  /** A batch has become durable on a disk, or was put in the place of what was. */
+  readonly onHeld: (world: World, machine: Machines.Machine, batch: EntryBatch.EntryBatch) => void
+  /** Something was noted on a disk. */
+  readonly onNoted: (world: World, machine: Machines.Machine, notes: Readonly<Record<string, string>>) => void
+  /** Entries are about to be erased on a disk. */
+  readonly onErased: (world: World, machine: Machines.Machine, going: ReadonlyArray<Held.Held>) => void
+  /** A log on a disk is about to be cut. */
+  readonly onCut: (world: World, machine: Machines.Machine) => void
 }
 
 /** The stream of random numbers of this name, in the run of this seed. */
@@ -106,7 +120,7 @@ export const machinesOf = (world: World, id: ReplicaId.ReplicaId): ReadonlyArray
 
 /** A run in which nothing has happened yet. */
 export const make = (options: Options): World => {
-  const { isTraced, seed } = options
+  const { isTraced, seed, watch } = options
   const timeline = Timeline.make(Dice.make(seed, "order"))
   const outside = Timeline.owner("outside")
   const violations: Array<Violation> = []
@@ -128,7 +142,7 @@ export const make = (options: Options): World => {
     world: outside,
     asFrames: networkDice.chance(0.15),
     onPassing: (message) => {
-      options.onPassing(world, message)
+      watch.onPassing(world, message)
       // As it was before that ack, it may be put back.
       if (message.name === "push" && message.answer === undefined && world.afterAck.has(message.to)) {
         const { copies, disk } = world.machine(message.to)
@@ -150,7 +164,20 @@ export const make = (options: Options): World => {
     timeline,
     network,
     erased: new Map(),
-    onErased: (by, going) => options.onErased(world, by, going),
+    watch: {
+      onHeld: (machine, batch) => watch.onHeld(world, machine, batch),
+      onNoted: (machine, notes) => {
+        const before = world.leftOut.size
+        watch.onNoted(world, machine, notes)
+        for (const { machine: left } of Array.from(world.leftOut.values()).slice(before)) {
+          const next = world.whenLeftOut.get(left.id)
+          world.whenLeftOut.delete(left.id)
+          next?.(machine)
+        }
+      },
+      onErased: (machine, going) => watch.onErased(world, machine, going),
+      onCut: (machine) => watch.onCut(world, machine)
+    },
     compacts: options.compacts,
     onFault: happened,
     trace: isTraced ? say : undefined,
@@ -185,6 +212,7 @@ export const make = (options: Options): World => {
     retired: [],
     leftOut: new Map(),
     afterAck: new Map(),
+    whenLeftOut: new Map(),
     violations,
     faults,
     trace,

@@ -1,33 +1,36 @@
 /**
  * ErasedIsSuperseded: what a replica erases every member holds, or held on a disk that was lost since, and of each key in it
- * something newer. Only of a delete nothing newer has to be there: of that no member in service holds what it deleted.
+ * something newer. Only of a delete nothing newer has to be there: of that no member in service holds what it deleted, then
+ * or later.
  */
 import type { Entry, ReplicaId } from "@quorum/core"
-import type { EntryBatch } from "@quorum/core/adapter"
 import * as Disk from "../Disk.ts"
 import { compare } from "../Evidence.ts"
+import * as EverHeld from "../EverHeld.ts"
 import * as Held from "../Held.ts"
-import { isRecovering } from "../Machines.ts"
+import { isRecovering, type Machine } from "../Machines.ts"
 import { machinesOf, type World } from "../World.ts"
 import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** Looks at entries that are about to go from the disk of a replica. */
-export const onErased = (world: World, by: ReplicaId.ReplicaId, going: ReadonlyArray<Held.Held>): void => {
+export const onErased = (world: World, { id: by }: Machine, going: ReadonlyArray<Held.Held>): void => {
   // Who recovers erases what a voting member has erased: that was looked at there, and it may not hold the rest yet.
   if (machinesOf(world, by).some(isRecovering)) return
   const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
-  const everHeld = members.map((member) => [member, entriesOf(contentsOf(world, member))] as const)
+  const everHeld = members.map((member) => [member, EverHeld.of(world, member)] as const)
   const [[, first], ...others] = everHeld as [(typeof everHeld)[number], ...typeof everHeld]
   for (const held of going) {
-    const lacks = everHeld.find(([, entries]) => !entries.has(held.id))
+    const lacks = everHeld.find(([, { entries }]) => !entries.has(held.id))
     if (lacks !== undefined)
       world.violated("ErasedIsSuperseded", `${by} erases ${held.id}, and ${lacks[0]} never held it`)
     for (const record of held.entry.records) {
-      const isSuperseded = Array.from(first).some(
-        ([id, other]) => isNewer(other, held, record) && others.every(([, entries]) => entries.has(id))
+      const ofKey = first.ofKeys.get(EverHeld.keyOf(record)) ?? []
+      const isSuperseded = ofKey.some(
+        (other) => compare(other, held) > 0 && others.every(([, { entries }]) => entries.has(other.id))
       )
       if (isSuperseded) continue
       const holder = record.kind === "delete" ? holderOfOlder(world, held, record) : by
+      if (record.kind === "delete") forget(world, held, record)
       if (holder === undefined) continue
       const why = record.kind === "delete" ? `${holder} holds what it deletes` : "not every member held anything newer"
       world.violated("ErasedIsSuperseded", `${by} erases ${held.id} of ${record.key}, and ${why}`)
@@ -35,44 +38,74 @@ export const onErased = (world: World, by: ReplicaId.ReplicaId, going: ReadonlyA
   }
 }
 
+/** Looks at what a disk holds from now on. */
+export const onHeld = (world: World, machine: Machine, found: ReadonlyArray<Held.Held>): void => {
+  const forgotten = knowns.get(world)
+  if (forgotten === undefined || !counts(world, machine)) return
+  for (const held of found) {
+    for (const record of held.entry.records) {
+      const deleted = forgotten.get(EverHeld.keyOf(record))
+      if (deleted !== undefined && record.kind === "put" && compare(held, deleted) < 0)
+        look(world, machine, deleted, record)
+    }
+  }
+}
+
+/** Looks at a replica that votes from now on. */
+export const onNoted = (world: World, machine: Machine, notes: Readonly<Record<string, string>>): void => {
+  if (notes[Disk.blank] !== "" || !counts(world, machine)) return
+  for (const deleted of knowns.get(world)?.values() ?? []) {
+    for (const record of deleted.entry.records) if (record.kind === "delete") look(world, machine, deleted, record)
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isOf = (held: Held.Held, { key, namespace }: Entry.Write): Entry.Write | undefined =>
-  held.entry.records.find((record) => record.key === key && record.namespace === namespace)
+/** The newest delete of each key that was forgotten: nothing that it deleted may be held any more. */
+const knowns = new WeakMap<World, Map<string, Held.Held>>()
 
-const isNewer = (other: Held.Held, held: Held.Held, record: Entry.Write): boolean =>
-  isOf(other, record) !== undefined && compare(other, held) > 0
+const forget = (world: World, held: Held.Held, record: Entry.Write): void => {
+  const forgotten = knowns.get(world) ?? new Map<string, Held.Held>()
+  knowns.set(world, forgotten)
+  const before = forgotten.get(EverHeld.keyOf(record))
+  if (before === undefined || compare(before, held) < 0) forgotten.set(EverHeld.keyOf(record), held)
+}
+
+/** Whether what a machine holds is what its replica answers with, and others fetch. */
+const counts = (world: World, machine: Machine): boolean =>
+  world.machines.includes(machine) &&
+  !isRecovering(machine) &&
+  !Disk.goesOnAsBefore(machine.disk) &&
+  !LeftOutByMajority.isLeftOut(world, machine.id)
+
+/** What a disk still holds of a key. */
+const ofKey = (machine: Machine, record: Entry.Write): ReadonlyArray<readonly [Held.Held, Entry.Write]> =>
+  Array.from(machine.disk.content.logs.values())
+    .flat()
+    .flatMap((batch) => Held.ofBatch(batch, noneErased))
+    .flatMap((held) => {
+      const write = held.entry.records.find(
+        ({ key, namespace }) => key === record.key && namespace === record.namespace
+      )
+      return write === undefined ? [] : [[held, write] as const]
+    })
+
+/** Whether the newest that a replica has of a key is older than a delete that was forgotten. */
+const look = (world: World, machine: Machine, deleted: Held.Held, record: Entry.Write): void => {
+  const found = ofKey(machine, record)
+  if (found.length === 0) return
+  const [newest, write] = found.reduce((a, b) => (compare(a[0], b[0]) > 0 ? a : b))
+  if (write.kind !== "put" || compare(newest, deleted) >= 0) return
+  const what = `${newest.id} of ${record.key}, which ${deleted.id} deleted`
+  world.violated("ErasedIsSuperseded", `${machine.id} votes and holds ${what}, and that was forgotten`)
+}
 
 /** Whoever holds something that a delete deleted. Who recovers erases that before it votes, once it has heard of it. */
 const holderOfOlder = (world: World, held: Held.Held, record: Entry.Write): ReplicaId.ReplicaId | undefined =>
-  world.machines.find((machine) => {
-    if (LeftOutByMajority.isLeftOut(world, machine.id) || isRecovering(machine) || Disk.goesOnAsBefore(machine.disk))
-      return false
-    const nothing: Held.Erased = new Map()
-    return Array.from(machine.disk.content.logs.values()).some((batches) =>
-      batches.some((batch) =>
-        Held.ofBatch(batch, nothing).some((other) => isOf(other, record)?.kind === "put" && compare(other, held) < 0)
-      )
-    )
-  })?.id
+  world.machines.find(
+    (machine) =>
+      counts(world, machine) &&
+      ofKey(machine, record).some(([other, write]) => write.kind === "put" && compare(other, held) < 0)
+  )?.id
 
-/** All disks that a member has, or had. */
-const contentsOf = (world: World, member: ReplicaId.ReplicaId): ReadonlyArray<Disk.Content> => [
-  ...machinesOf(world, member).map(({ disk }) => disk.content),
-  ...world.retired.flatMap(({ content, machine }) => (machine.id === member ? [content] : []))
-]
-
-/** The entries in batches that do not change, and are looked at again and again. */
-const read = new WeakMap<EntryBatch.EntryBatch, ReadonlyArray<Held.Held>>()
-
-const entriesOf = (contents: ReadonlyArray<Disk.Content>): ReadonlyMap<string, Held.Held> => {
-  const found = new Map<string, Held.Held>()
-  for (const { erased, logs } of contents) {
-    for (const batch of Array.from(logs.values()).flat()) {
-      const entries = read.get(batch) ?? Held.ofBatch(batch, erased)
-      read.set(batch, entries)
-      for (const held of entries) found.set(held.id, held)
-    }
-  }
-  return found
-}
+const noneErased: Held.Erased = new Map()

@@ -5,8 +5,9 @@
 import { type LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
 import { Context } from "effect"
 import * as Disk from "../Disk.ts"
+import * as EverHeld from "../EverHeld.ts"
 import type { Machine } from "../Machines.ts"
-import { machinesOf, type World } from "../World.ts"
+import type { World } from "../World.ts"
 
 /** Looks at all replicas as they are now. */
 export const onSample = (world: World): void => {
@@ -56,7 +57,4 @@ const leftOutBy = (machine: Machine): ReadonlyArray<ReplicaId.ReplicaId> =>
 
 /** How far any disk of a member has held a log. */
 const everHeld = (world: World, member: ReplicaId.ReplicaId, log: LogId.LogId): number =>
-  Math.max(
-    ...machinesOf(world, member).map(({ disk }) => Disk.headOf(disk.content, log).seq),
-    ...world.retired.map(({ content, machine }) => (machine.id === member ? Disk.headOf(content, log).seq : 0))
-  )
+  EverHeld.of(world, member).ends.get(log) ?? 0

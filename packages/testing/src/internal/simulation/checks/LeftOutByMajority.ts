@@ -3,54 +3,50 @@
  * on its disk counts as lost, until it comes back with a new life.
  */
 import { LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
+import type { Life } from "@quorum/core/adapter"
 import { Context, Option } from "effect"
 import * as Disk from "../Disk.ts"
-import { isRecovering } from "../Machines.ts"
+import { isRecovering, type Machine } from "../Machines.ts"
 import type { World } from "../World.ts"
 
-/** Looks at all replicas as they are now. */
-export const onSample = (world: World): void => {
-  for (const { process } of world.machines) {
-    if (process?.services === undefined) continue
-    const status = Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
-    const members = Option.isNone(status) ? {} : status.value.current().members
-    for (const [id, { incarnation, starts }] of Object.entries(members)) {
-      if (starts === 0) onLeftOut(world, id as ReplicaId.ReplicaId, incarnation)
-    }
+/** Looks at what was noted: a replica is left out once somebody has it on record, before anything rests on it. */
+export const onNoted = (world: World, notes: Readonly<Record<string, string>>): void => {
+  for (const [id, { incarnation, starts }] of Object.entries(livesIn(notes["lives"]))) {
+    if (starts === 0 && !world.leftOut.has(keyOf(id, incarnation)))
+      onLeftOut(world, id as ReplicaId.ReplicaId, incarnation)
   }
 }
 
 /** Whether somebody goes on without a member, or it has come back from that and recovers. */
-export const isLeftOut = (world: World, member: ReplicaId.ReplicaId): boolean =>
-  world.machines.some(({ process }) => {
-    const status = process?.services && Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
-    if (status === undefined || Option.isNone(status)) return false
-    return status.value.current().peers.some(({ away, replica }) => replica === member && away === "left_out")
-  }) ||
-  Array.from(world.leftOut.values()).some(
-    ({ machine, without }) =>
-      machine.id === member && (without > machine.disk.content.incarnation || isRecovering(machine))
+export const isLeftOut = (world: World, member: ReplicaId.ReplicaId): boolean => {
+  if (world.leftOut.size === 0) return false
+  return (
+    world.machines.some(({ process }) => {
+      const status = process?.services && Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
+      if (status === undefined || Option.isNone(status)) return false
+      return status.value.current().peers.some(({ away, replica }) => replica === member && away === "left_out")
+    }) || Array.from(world.leftOut.values()).some((each) => each.machine.id === member && isGone(each))
   )
+}
 
-/** Looks at a replica that somebody leaves out, and at what was on its disk. */
+/** Looks at a replica that somebody leaves out from now on, and at what was on its disk. */
 export const onLeftOut = (world: World, id: ReplicaId.ReplicaId, without: LogId.Incarnation): void => {
   const machine = world.machine(id)
-  const key = `${id} ${without}`
-  const known = world.leftOut.get(key)
-  if (known === undefined) {
-    world.happened("left_out")
-    const markers = world.members.filter((member) => hasMarked(world, member, id, without))
-    if (markers.length <= world.members.length / 2) {
-      world.violated("LeftOutByMajority", `${id} is left out, and has been marked by ${markers.join(", ") || "nobody"}`)
-    }
+  world.happened("left_out")
+  const markers = world.members.filter((member) => hasMarked(world, member, id, without))
+  if (markers.length <= world.members.length / 2) {
+    world.violated("LeftOutByMajority", `${id} is left out, and has been marked by ${markers.join(", ") || "nobody"}`)
   }
-  if (known !== undefined && machine.disk.content.incarnation > without) return
-  // As long as it has not heard of that, it may take more.
-  const retired = { machine, content: Disk.copyOf(machine.disk.content), at: world.timeline.now(), without }
-  const at = known === undefined ? -1 : world.retired.indexOf(known)
-  if (at < 0) world.retired.push(retired)
-  else world.retired[at] = retired
-  world.leftOut.set(key, retired)
+  const content = Disk.copyOf(machine.disk.content)
+  const retired = { machine, content, at: world.timeline.now(), without }
+  world.retired.push(retired)
+  world.leftOut.set(keyOf(id, without), retired)
+}
+
+/** Looks at a disk that is about to give something up: what a replica took while it was left out it did hold. */
+export const onCut = (world: World, machine: Machine): void => {
+  if (!Array.from(world.leftOut.values()).some((each) => each.machine === machine && isGone(each))) return
+  world.retired.push({ machine, content: Disk.copyOf(machine.disk.content), at: world.timeline.now() })
 }
 
 /** The lives of a replica that a disk says, or said, that they are marked. */
@@ -59,6 +55,18 @@ export const everMarked = ({ everMarked }: Disk.Content, id: ReplicaId.ReplicaId
     const { marks } = JSON.parse(text) as { readonly marks: Record<string, LogId.Incarnation> }
     return marks[id] === undefined ? [] : [marks[id]]
   })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const keyOf = (id: string, without: LogId.Incarnation): string => `${id} ${without}`
+
+type LeftOut = World["leftOut"] extends Map<string, infer Each> ? Each : never
+
+/** Whether a replica has not come back yet, or recovers. */
+const isGone = ({ machine, without }: LeftOut): boolean =>
+  without > machine.disk.content.incarnation || isRecovering(machine)
+
+const livesIn = (note: string | undefined): Life.Lives => (note === undefined ? {} : (JSON.parse(note) as Life.Lives))
 
 /** Whether some disk of a member says, or said, that it has marked a life of another. */
 const hasMarked = (

@@ -4,71 +4,91 @@
  * committed again is no other write.
  */
 import { HybridLogicalClock, LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
-import type { EntryBatch } from "@quorum/core/adapter"
-import { Context } from "effect"
+import type { EntryBatch, Version } from "@quorum/core/adapter"
+import { Context, Option } from "effect"
 import type * as Disk from "../Disk.ts"
+import * as EverHeld from "../EverHeld.ts"
 import * as Held from "../Held.ts"
+import type { Machine } from "../Machines.ts"
 import { machinesOf, type World } from "../World.ts"
 import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** What is known of a run. */
 interface Known {
   stable: HybridLogicalClock.HybridLogicalClock
-  /** The writes at or before it that were looked at. */
+  /** The highest floor that each member has noted: nothing is stable beyond the least of them. */
+  readonly floors: Map<ReplicaId.ReplicaId, HybridLogicalClock.HybridLogicalClock>
+  /** The writes that some disk has held, and those of them that are later than what is stable. */
   readonly seen: Set<string>
-  /** Those that were only on disks out of service when it was said. */
-  readonly unknowable: Set<string>
+  readonly later: Map<string, Held.Held>
+  /** Those that some disk held first when they were stable. */
+  readonly late: Set<string>
 }
 
-/** Looks at all replicas as they are now. */
+/** Looks at what all replicas say is stable. */
 export const onSample = (world: World): void => {
-  const said = world.machines.flatMap(({ process }) =>
-    process?.services === undefined
-      ? []
-      : [Context.get(process.services, ReplicaStatus.ReplicaStatus).current().stableTime.clock]
-  )
-  onStable(world, said.reduce(later, HybridLogicalClock.zero))
+  for (const machine of world.machines) onSaid(world, machine)
+}
+
+/** Looks at what a replica says is stable. */
+export const onSaid = (world: World, { process }: Machine): void => {
+  if (process?.services === undefined) return
+  const status = Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
+  if (Option.isSome(status)) onStable(world, status.value.current().stableTime.clock)
 }
 
 /** Looks at what is held where this clock is said to be stable. */
 export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClock): void => {
   const known = knownOf(world)
-  const before = known.stable
-  known.stable = later(said, before)
-  if (HybridLogicalClock.compare(known.stable, HybridLogicalClock.zero) === 0) return
+  if (HybridLogicalClock.compare(said, known.stable) <= 0) return
+  known.stable = said
   const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
-  const inService = members.map((member) => newestOf(world, member))
-  const writes = new Map<string, HybridLogicalClock.HybridLogicalClock>()
-  for (const content of inService) forEachUpTo(content, known.stable, (write, clock) => writes.set(write, clock))
-  if (HybridLogicalClock.compare(known.stable, before) > 0) {
-    for (const content of contentsOf(world)) {
-      if (inService.includes(content)) continue
-      forEachUpTo(content, known.stable, (write) => void (writes.has(write) || known.unknowable.add(write)))
-    }
+  for (const [write, held] of known.later) {
+    if (HybridLogicalClock.compare(held.clock, said) > 0) continue
+    known.later.delete(write)
+    const lacks = members.find((member) => !EverHeld.of(world, member).writes.has(write))
+    if (lacks === undefined || !members.some((member) => isHeld(newestOf(world, member), write))) continue
+    world.violated("StableTimeIsStable", `${said.wallTime} is stable, and ${lacks} never held ${held.id}`)
   }
-  // Who is left out may take writes as long as it has not heard of that.
-  for (const { content, machine, without } of world.leftOut.values()) {
-    forEachUpTo(content, known.stable, (write) => void known.unknowable.add(write))
-    // What a slow disk had not taken yet is seen first where it was committed again when that replica came back.
-    forEachUpTo(ownOf(machine, without), known.stable, (write) => void known.unknowable.add(write))
-    if (inService.includes(machine.disk.content)) continue
-    forEachUpTo(machine.disk.content, known.stable, (write) => void (writes.has(write) || known.unknowable.add(write)))
-  }
-  let ever: ReadonlyArray<readonly [ReplicaId.ReplicaId, ReadonlySet<string>]> | undefined
-  for (const [write, clock] of writes) {
-    if (known.seen.has(write)) continue
-    known.seen.add(write)
-    if (known.unknowable.has(write)) continue
-    if (HybridLogicalClock.compare(clock, before) <= 0) {
-      world.violated("StableTimeIsStable", `${write} appears, and ${before.wallTime} was stable`)
-      continue
+}
+
+/** Looks at a batch that a disk is about to hold: whatever was said before holds for it. */
+export const beforeHeld = (world: World, batch: EntryBatch.EntryBatch): void => {
+  const { floors, stable } = knownOf(world)
+  const noted = world.members.map((member) => floors.get(member) ?? HybridLogicalClock.zero)
+  const least = noted.reduce((a, b) => (HybridLogicalClock.compare(a, b) <= 0 ? a : b))
+  if (HybridLogicalClock.compare(least, stable) <= 0) return
+  const isOld = ({ clock }: Version.Version): boolean => HybridLogicalClock.compare(clock, least) <= 0
+  if (Held.ofBatch(batch, noneErased).some(isOld)) onSample(world)
+}
+
+/** Looks at what a disk holds from now on. */
+export const onHeld = (world: World, { disk: { content }, id }: Machine, found: ReadonlyArray<Held.Held>): void => {
+  const known = knownOf(world)
+  for (const held of found) {
+    const write = EverHeld.writeOf(held)
+    if (!known.seen.has(write)) {
+      known.seen.add(write)
+      if (HybridLogicalClock.compare(held.clock, known.stable) > 0) known.later.set(write, held)
+      // Who is left out may take writes as long as it has not heard of that.
+      else if (!LeftOutByMajority.isLeftOut(world, id)) known.late.add(write)
     }
-    ever ??= members.map((member) => [member, everHeld(world, member, known.stable)] as const)
-    const [lacks] = ever.find(([, held]) => !held.has(write)) ?? []
-    if (lacks !== undefined) {
-      world.violated("StableTimeIsStable", `${known.stable.wallTime} is stable, and ${lacks} never held ${write}`)
-    }
+    // Of a life that is not the newest the others take nothing.
+    if (!known.late.has(write) || LeftOutByMajority.isLeftOut(world, id) || newestOf(world, id) !== content) continue
+    known.late.delete(write)
+    world.violated("StableTimeIsStable", `${held.id} appears, and ${known.stable.wallTime} was stable`)
   }
+}
+
+/** Looks at what was noted: a replica that gives a floor has just looked what is stable. */
+export const onNoted = (world: World, machine: Machine, notes: Readonly<Record<string, string>>): void => {
+  const note = notes["floor"]
+  if (note === undefined) return
+  const { floors } = knownOf(world)
+  const floor = JSON.parse(note) as HybridLogicalClock.HybridLogicalClock
+  const before = floors.get(machine.id) ?? HybridLogicalClock.zero
+  if (HybridLogicalClock.compare(floor, before) > 0) floors.set(machine.id, floor)
+  onSaid(world, machine)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -76,13 +96,17 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
 const knowns = new WeakMap<World, Known>()
 
 const knownOf = (world: World): Known => {
-  const known = knowns.get(world) ?? { stable: HybridLogicalClock.zero, seen: new Set(), unknowable: new Set() }
+  const none = (): Known => ({
+    stable: HybridLogicalClock.zero,
+    floors: new Map(),
+    seen: new Set(),
+    later: new Map(),
+    late: new Set()
+  })
+  const known = knowns.get(world) ?? none()
   knowns.set(world, known)
   return known
 }
-
-const later = (a: HybridLogicalClock.HybridLogicalClock, b: HybridLogicalClock.HybridLogicalClock) =>
-  HybridLogicalClock.compare(a, b) >= 0 ? a : b
 
 /** The disk of the newest life of a member. */
 const newestOf = (world: World, member: ReplicaId.ReplicaId): Disk.Content =>
@@ -90,56 +114,10 @@ const newestOf = (world: World, member: ReplicaId.ReplicaId): Disk.Content =>
     .map(({ disk }) => disk.content)
     .reduce((a, b) => (LogId.newer(a.incarnation, b.incarnation) === a.incarnation ? a : b))
 
-/** All disks that there are or were, of which some may come back, and copies of them. */
-const contentsOf = (world: World): ReadonlyArray<Disk.Content> => [
-  ...world.members.flatMap((member) =>
-    machinesOf(world, member).flatMap(({ copies, disk }) => [disk.content, ...copies])
-  ),
-  ...world.retired.map(({ content }) => content)
-]
-
-/** What a replica that was left out has in the log of the life with which it came back. */
-const ownOf = ({ disk: { content }, id }: World["machines"][number], without: LogId.Incarnation): Disk.Content => {
-  const isOwn = (log: LogId.LogId): boolean => LogId.owner(log) === id && LogId.incarnation(log) > without
-  return { ...content, logs: new Map(Array.from(content.logs).filter(([log]) => isOwn(log))) }
-}
-
-/** The writes that any disk of a member has held. */
-const everHeld = (world: World, member: ReplicaId.ReplicaId, upTo: HybridLogicalClock.HybridLogicalClock) => {
-  const held = new Set<string>()
-  const disks = [
-    ...machinesOf(world, member).map(({ disk }) => disk.content),
-    ...world.retired.flatMap(({ content, machine }) => (machine.id === member ? [content] : []))
-  ]
-  for (const content of disks) forEachUpTo(content, upTo, (write) => held.add(write))
-  return held
-}
-
-/** The writes in batches that do not change, and are asked for again and again. */
-const read = new WeakMap<
-  EntryBatch.EntryBatch,
-  ReadonlyArray<readonly [string, HybridLogicalClock.HybridLogicalClock]>
->()
-
-const writesIn = (batch: EntryBatch.EntryBatch, erased: Held.Erased) => {
-  const known = read.get(batch)
-  if (known !== undefined) return known
-  const writes = Held.ofBatch(batch, erased).map(
-    ({ clock, tie }) => [`${clock.wallTime}.${clock.logical}.${tie}`, clock] as const
+/** Whether a disk holds a write now, or what it has erased of it. */
+const isHeld = ({ erased, logs }: Disk.Content, write: string): boolean =>
+  Array.from(logs.values()).some((batches) =>
+    batches.some((batch) => Held.ofBatch(batch, erased).some((held) => EverHeld.writeOf(held) === write))
   )
-  read.set(batch, writes)
-  return writes
-}
 
-const forEachUpTo = (
-  { erased, logs }: Disk.Content,
-  upTo: HybridLogicalClock.HybridLogicalClock,
-  visit: (write: string, clock: HybridLogicalClock.HybridLogicalClock) => void
-): void => {
-  for (const batches of logs.values()) {
-    for (const batch of batches) {
-      for (const [write, clock] of writesIn(batch, erased))
-        if (HybridLogicalClock.compare(clock, upTo) <= 0) visit(write, clock)
-    }
-  }
-}
+const noneErased: Held.Erased = new Map()
