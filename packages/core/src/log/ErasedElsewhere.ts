@@ -57,6 +57,12 @@ export const take = Effect.fnUntraced(function* (
     }
   }
   const ranges = rangesOf(batch)
+  const over = ranges.find(({ from, to }) => from <= head.seq && head.seq < to)
+  const under = over && Option.getOrUndefined(yield* store.read(log, over.from - 1, 1))
+  // Where the log ends here the other copy is erased: before that is the last place where the two can be compared.
+  const before = under && EntryBatch.chainAt(batch, under.from - 1)
+  if (under !== undefined && before !== undefined && before !== under.prevChain)
+    return yield* new ReplicaStore.AppendDrift({ log, seq: under.from - 1 })
   const rangeAt = (seq: number) => ranges.find(({ from, to }) => from <= seq && seq <= to)
   let isChanged = false
   for (let at = batch.from - 1; ofHeld && at < held;) {
@@ -73,9 +79,8 @@ export const take = Effect.fnUntraced(function* (
     }
     at = EntryBatch.last(own)
   }
-  const over = ranges.find(({ from, to }) => from <= head.seq && head.seq < to)
-  if (over === undefined) return { end: head, isChanged }
   // From where a range that is known here begins, to where the one of the batch ends.
+  if (over === undefined) return { end: head, isChanged }
   const first = Option.getOrUndefined(yield* store.read(log, over.from - 1, 1))
   if (first === undefined) return { end: head, isChanged }
   const bytes = new Uint8Array(Erased.size)

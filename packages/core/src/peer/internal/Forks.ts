@@ -46,25 +46,56 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const here = (log: LogId, seq: number) =>
-    Effect.map(Effect.option(logs.read(log, seq - 1, 1)), (read) => sideOf(Option.getOrUndefined(Option.flatten(read))))
+    Effect.map(Effect.option(logs.read(log, seq - 1, 1)), (read) => Option.getOrUndefined(Option.flatten(read)))
 
-  /** The first entry that differs, in both copies, of which the first `last` are compared. */
+  /**
+   * Both copies at a place, or at the first one after it at which both know the chain, which nobody does within what is
+   * erased. Where there is none up to `last`, from where on there is none; `undefined` where one of the two gives nothing.
+   */
+  const compared = Effect.fnUntraced(function* (asked: Asked, seq: number, last: number) {
+    let from = seq
+    for (let at = seq; at <= last;) {
+      const [mine, theirs] = [yield* here(asked.log, at), yield* pull(asked, at, 1)]
+      if (mine === undefined || theirs === undefined) return undefined
+      const parts = [EntryBatch.take(mine, 1), EntryBatch.take(theirs, 1)] as const
+      const ends = parts.map(EntryBatch.last)
+      if (at === seq) from = Math.min(seq, ...parts.map((part) => part.from))
+      if (ends[0] === ends[1] && ends[0]! <= last) return { seq: ends[0]!, parts }
+      at = Math.max(...ends)
+    }
+    return { from }
+  })
+
+  /**
+   * The first entry that differs, in both copies, of which the first `last` are compared. Where one of the two has erased
+   * it, nobody can say which it is.
+   */
   const forkOf = Effect.fnUntraced(function* (asked: Asked, last: number) {
     let agreed = 0
-    let fork: Found | undefined
-    for (let seq: number | undefined = last; seq !== undefined; seq = Fork.between(agreed, fork?.seq ?? last)) {
-      const mine = yield* here(asked.log, seq)
-      const theirs = sideOf(yield* pull(asked, seq, 1))
-      if (mine === undefined || theirs === undefined) return "unknown" as const
-      // What was erased, every member has held before.
-      if (mine === "erased" || theirs === "erased") {
-        agreed = seq
+    /** The last place that may yet tell more: what is after it differs, or cannot be compared. */
+    let open = last
+    let differs:
+      | { readonly seq: number; readonly parts: readonly [EntryBatch.EntryBatch, EntryBatch.EntryBatch] }
+      | undefined
+    for (let seq = last; open > agreed; seq = Math.ceil((agreed + open) / 2)) {
+      const found = yield* compared(asked, seq, open)
+      if (found === undefined) return "unknown" as const
+      if (found.parts === undefined) {
+        open = found.from - 1
         continue
       }
-      if (mine.chain === theirs.chain) agreed = seq
-      else fork = { seq, mine, theirs }
+      const [mine, theirs] = found.parts
+      if (mine.chain === theirs.chain) agreed = found.seq
+      else {
+        differs = found
+        open = seq - 1
+      }
     }
-    return fork
+    if (differs === undefined) return agreed === last ? undefined : ("unknown" as const)
+    const [mine, theirs] = differs.parts.map(sideOf)
+    if (differs.seq !== agreed + 1 || mine === undefined || theirs === undefined) return "unknown" as const
+    if (mine === "erased" || theirs === "erased") return "unknown" as const
+    return { seq: differs.seq, mine, theirs }
   })
 
   /** Whether some of it is damaged and may yet be mended: what cannot be read cannot be committed again. */
@@ -110,7 +141,7 @@ export const make = Effect.fnUntraced(function* (
     if (fork === "unknown") return undefined
     if (fork === undefined) {
       // What was compared was said before one of the two gave its side up.
-      const side = yield* here(log, last)
+      const side = sideOf(yield* here(log, last))
       const monotonicMillis = Monotonic.millis(clock)
       const watermark = side && side !== "erased" && { log, seq: last, chain: side.chain }
       if (watermark) peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
