@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumPolicy, QuorumWriter, Replica, ReplicaEvents, ReplicaSet, ReplicaStatus } from "@quorum/core"
 import { PeerFrame, RecordIndex, ReplicaStore, ServerConnections } from "@quorum/core/adapter"
-import { ClientApiServer } from "@quorum/http"
+import { ClientApiServer, ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { Greeting } from "@quorum/testing"
 import { WsNode } from "@quorum/ws/node"
-import { Context, Effect, Layer, Logger, Result } from "effect"
+import { Array as Arr, Context, Effect, Fiber, Layer, Logger, Result } from "effect"
 import { HttpServer } from "effect/http"
+import { createHash } from "node:crypto"
 import { connect, type Socket } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -165,17 +166,22 @@ const flood = Effect.fnUntraced(function* (
   return open
 })
 
-/** What a request is answered with, from an address of this machine. */
-const askFrom = (port: number, localAddress: string) =>
+/** The beginning of what a request is answered with, on a connection of its own from an address of this machine. */
+const firstOf = (port: number, localAddress: string, text: string) =>
   Effect.callback<string>((resume) => {
-    const socket = connect({ port, host: "127.0.0.1", localAddress }, () => {
-      socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    })
-    socket.once("data", (data) => resume(Effect.succeed(String(data).slice(0, 12))))
+    const socket = connect({ port, host: "127.0.0.1", localAddress }, () => void socket.write(text))
+    socket.once("data", (data) => resume(Effect.succeed(String(data))))
     socket.once("close", () => resume(Effect.succeed("ended")))
     socket.on("error", () => {})
     return Effect.sync(() => socket.destroy())
   })
+
+/** What a request is answered with, from an address of this machine. */
+const askFrom = (port: number, localAddress: string) =>
+  Effect.map(
+    firstOf(port, localAddress, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+    (answer) => answer.slice(0, 12)
+  )
 
 // Elsewhere a machine has one address of its own, unless it is given more.
 const several = process.platform === "linux" ? it.live : it.live.skip
@@ -282,6 +288,44 @@ describe("L63 a bad client", () => {
         assert.strictEqual((yield* Effect.promise(() => answer.arrayBuffer())).byteLength, mebibyte)
       })
   )
+
+  for (const [transport, who] of [
+    ["http", "addresses"],
+    ["ws", "tokens"]
+  ] as const) {
+    several(
+      `that begins many bodies at once is told to wait, and others write as ever, known by ${who}, ${transport}`,
+      () =>
+        Effect.gen(function* () {
+          const tokens = ["bad", "good"].map((name) => ({
+            name,
+            sha256: createHash("sha256").update(name).digest("hex"),
+            role: "write" as const
+          }))
+          const { ended, port } = yield* who === "tokens"
+            ? Effect.provideService(replica(transport), ClientTokens.ClientTokens, () => tokens)
+            : replica(transport)
+          const address =
+            who === "tokens" ? { bad: "127.0.0.2", good: "127.0.0.2" } : { bad: "127.0.0.2", good: "127.0.0.3" }
+          const head = (name: string) =>
+            `PUT /v1/records/n/k HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${name}\r\n` +
+            `Content-Length: ${mebibyte}\r\n\r\n`
+          const begin = firstOf(port, address.bad, head("bad")).pipe(Effect.timeoutOption(3000), Effect.forkScoped)
+          const answers = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+            Effect.tap(Effect.replicateEffect(begin, 10), () => Effect.sleep(20))
+          )
+          yield* Effect.sleep(500)
+          const other = yield* firstOf(port, address.good, head("good") + "x".repeat(mebibyte))
+          assert.match(other, /^HTTP\/1\.1 201 /)
+          const refused = Arr.getSomes(yield* Effect.forEach(answers.flat(), Fiber.join))
+          assert.lengthOf(refused, 200 - 64)
+          for (const answer of refused) {
+            assert.match(answer, /^HTTP\/1\.1 429 [^]*^retry-after: 1\r$[^]*"error":"rate_limited"/m)
+          }
+          assert.deepStrictEqual(ended(), [])
+        })
+    )
+  }
 
   it.live(
     "that does not end the head or the body of its request, or asks nothing more, is let go within seconds",

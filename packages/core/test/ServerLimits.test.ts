@@ -42,11 +42,16 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
     9,
     ended
   )
-  return (headers: ServerLimits.NodeRequest["headers"], url = "/v1/x", unread = 0) => {
+  return (
+    headers: ServerLimits.NodeRequest["headers"],
+    url = "/v1/x",
+    unread = 0,
+    remoteAddress: string | undefined = "10.0.0.1"
+  ) => {
     const closed: Array<() => void> = []
     const once = (_: "close", listener: () => void) => void closed.push(listener)
     const socket = {
-      remoteAddress: "10.0.0.1",
+      remoteAddress,
       bytesRead: 0,
       isEnded: false,
       writableLength: 0,
@@ -56,8 +61,15 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
       once
     }
     const answer = { writableLength: unread, writableEnded: true, once }
-    come({ url, headers, complete: false, readableLength: 0, socket, once }, answer)
-    return { isEnded: () => socket.isEnded, end: () => closed.forEach((listener) => listener()), answer }
+    const request = { url, headers, complete: false, readableLength: 0, socket, once }
+    come(request, answer)
+    const end = () => closed.forEach((listener) => listener())
+    return {
+      isEnded: () => socket.isEnded,
+      end,
+      answer,
+      of: (client: string) => ServerLimits.isWithinShare(request, client)
+    }
   }
 }
 
@@ -76,6 +88,32 @@ describe("L63 answers of all connections that nobody reads", () => {
     for (let i = 0; i < 20; i++) send(none).end()
     assert.deepStrictEqual(isEnded(), [false, true, false])
     assert.deepStrictEqual(told, [["unread", "10.0.0.1"]])
+  })
+
+  it("end those of the client for whom most of them wait, on however many connections, and not those of others", () => {
+    const told: Array<Parameters<Endings.Endings>> = []
+    const send = limited(most, (...each) => void told.push(each))
+    const other = send(none, "/v1/x", 300, "10.0.0.2")
+    const many = [100, 290, 290].map((unread) => send(none, "/v1/x", unread))
+    const isEnded = () => [other, ...many].map((each) => each.isEnded())
+    for (let i = 0; i < 20; i++) send(none).end()
+    assert.deepStrictEqual(isEnded(), [false, false, false, false])
+    many[0]!.answer.writableLength = 121
+    for (let i = 0; i < 20; i++) send(none).end()
+    assert.deepStrictEqual(isEnded(), [false, false, false, true])
+    assert.deepStrictEqual(told, [["unread", "10.0.0.1"]])
+  })
+
+  it("are a token's where it is known, whatever addresses they go to", () => {
+    const send = limited(most)
+    const proxied = [300, 300, 200].map((unread) => send(none, "/v1/x", unread))
+    const all = [...proxied, send(none, "/v1/x", 201, "10.0.0.2")]
+    all.forEach((each, i) => each.of(i === 0 ? "token one" : "token two"))
+    for (let i = 0; i < 20; i++) send(none).end()
+    assert.deepStrictEqual(
+      all.map((each) => each.isEnded()),
+      [false, true, false, false]
+    )
   })
 
   it("are looked at without a further request too, and those of peers for themselves", () => {
@@ -149,6 +187,40 @@ describe("L63 bodies that are under way", () => {
     const lines = Array.from({ length: 15 }, () => many({ ...chunked, "content-type": "application/x-ndjson" }))
     assert.isFalse(lines.some((each) => each.isEnded()))
     for (const each of lines) each.end()
+  })
+})
+
+describe("L63 bodies of one client", () => {
+  const half = { "content-length": "500" }
+
+  it("are no more than are left for the others, by a byte, and what does not fit is not kept", () => {
+    const send = limited({ largest: 600, together: 1000 })
+    const first = send(half)
+    assert.isTrue(first.of("token one"))
+    for (let i = 0; i < 9; i++) assert.isFalse(send({ "content-length": "1" }).of("token one"))
+    const second = send({ "content-length": "250" })
+    assert.isTrue(second.of("token two"))
+    assert.isFalse(send({ "content-length": "1" }).of("token two"))
+    const third = send({ "content-length": "125" })
+    assert.isTrue(third.of("address 10.0.0.1"))
+    for (const each of [first, second, third]) each.end()
+    const again = send(half)
+    assert.isTrue(again.of("token one"))
+    // Who is asked twice is the same, and counts once.
+    assert.isTrue(again.of("token one"))
+    assert.isFalse(again.isEnded())
+  })
+
+  it("are anybody's where there is no body, or nobody counts", () => {
+    const send = limited({ largest: 600, together: 1000 })
+    assert.isTrue(send(half).of("token one"))
+    for (const nothing of [{}, { "content-length": "0" }]) {
+      send(half).of("token two")
+      assert.isTrue(send(nothing).of("token one"))
+    }
+    for (const source of [{}, new Request("http://localhost/v1/x")]) {
+      assert.isTrue(ServerLimits.isWithinShare(source, "token one"))
+    }
   })
 })
 

@@ -7,6 +7,7 @@ import * as Limits from "../log/Limits.ts"
 import * as Endings from "./Endings.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as ServerConnections from "./ServerConnections.ts"
+import * as BodyShares from "./internal/BodyShares.ts"
 import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 
 /**
@@ -101,11 +102,23 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
 }
 
 /**
+ * Says whose a request is, as a server of Node hands it over: a token's, or an address's. Whether its body fits into what
+ * that client may have under way, which is no more than is left for the others. What waits on its connection to be read
+ * counts as that client's too.
+ */
+export const isWithinShare = (source: object, client: string): boolean => {
+  const socket = "socket" in source ? source.socket : undefined
+  if (isSocket(socket)) clients.set(socket, client)
+  return bodiesUnderWay.get(source)?.of(client) ?? true
+}
+
+/**
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
  * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
  * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
- * connections ended: the last of them, so that those under way are taken. Where the answers that nobody reads do not fit,
- * those connections end on which most of them wait. So many connections as {@link ServerConnections}
+ * connections ended: the last of them, so that those under way are taken; what one client may have of them says
+ * {@link isWithinShare}. Where the answers that nobody reads do not fit, the client for whom most of them wait loses the
+ * connections on which most of these do. So many connections as {@link ServerConnections}
  * lets be are kept, `clients` of them of clients. Which it ended is told.
  */
 export const limit = <A extends NodeServer>(
@@ -115,14 +128,16 @@ export const limit = <A extends NodeServer>(
   ended: Endings.Endings = Endings.untold
 ): A => {
   const waiting = new WeakMap<object, number>()
-  const underWay = { clients: 0, peers: 0 }
+  const shares = { clients: BodyShares.make(bodies.together), peers: BodyShares.make(bodies.together) }
   const connections = ServerConnections.make(clients, ended)
   const endFor = (reason: Endings.Reason, socket: ServerConnections.Connection): void => {
     ended(reason, socket.remoteAddress)
     socket.destroy()
   }
   const unreadOf = () =>
-    UnreadAnswers.make<NodeRequest["socket"]>(bodies.largest, bodies.together, (socket) => endFor("unread", socket))
+    UnreadAnswers.make<NodeRequest["socket"]>(bodies.largest, bodies.together, clientOf, (socket) =>
+      endFor("unread", socket)
+    )
   const unread = { clients: unreadOf(), peers: unreadOf() }
   const kindOf = ({ url }: Pick<NodeRequest, "url">) => (url === "/peer" ? "peers" : "clients")
   const asked = (request: Pick<NodeRequest, "url" | "socket">, answer: UnreadAnswers.Answer): void => {
@@ -145,17 +160,25 @@ export const limit = <A extends NodeServer>(
       if (left === 0 && !server.listening) socket.end()
     })
     if (request.complete || !hasBody(request)) return
-    const whose = kindOf(request)
-    const bytes = claimOf(request, bodies.largest)
-    if (underWay[whose] + bytes > bodies.together) return endFor("too_many_bodies", socket)
-    underWay[whose] += bytes
-    request.once("close", () => void (underWay[whose] -= bytes))
+    const body = shares[kindOf(request)].begin(claimOf(request, bodies.largest))
+    if (body === undefined) return endFor("too_many_bodies", socket)
+    bodiesUnderWay.set(request, body)
+    request.once("close", body.end)
     limitBody(request, () => endFor("slow_body", socket))
   })
   return server
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The bodies of requests, until they have come. */
+const bodiesUnderWay = new WeakMap<object, BodyShares.Body>()
+
+/** Of whom the last request on a connection was; an address's until that is said. */
+const clients = new WeakMap<object, string>()
+
+const clientOf = (socket: ServerConnections.Connection): string =>
+  clients.get(socket) ?? `address ${socket.remoteAddress ?? ""}`
 
 /** How much of lines is kept at once: they are read as they are dealt with. */
 const lineBytes = 64 * 1024

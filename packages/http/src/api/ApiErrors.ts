@@ -28,10 +28,13 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {}) 
   }
 }
 
-/** This client asks more often than it may. Nothing was done; when it may again stands in `Retry-After`. */
+/**
+ * This client asks more often than it may, or sends more at once than is left for others. Nothing was done; when it may
+ * again stands in `Retry-After`.
+ */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {}) {
   override get message(): string {
-    return "this client asks more often than it may here; nothing was done"
+    return "this client asks more often, or sends more at once, than it may here; nothing was done"
   }
 }
 

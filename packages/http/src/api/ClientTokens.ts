@@ -4,7 +4,7 @@
  * Without tokens everybody who reaches the port may do everything. With tokens only `/healthz` and `/readyz` are open,
  * what `RouteAccess` opens, and the route of peers, who prove themselves in another way.
  */
-import { ClientCertificate, ReplicaServer } from "@quorum/core/adapter"
+import { ClientCertificate, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -91,7 +91,8 @@ export const audit = (act: string): Effect.Effect<void, never, HttpServerRequest
   }).pipe(Effect.annotateLogs("quorum.event", "audit"))
 
 /**
- * Refuses requests that no token allows, and those that come too often, before anybody looks at them. Says in the log where
+ * Refuses requests that no token allows, those that come too often, and those of clients that have too much under way,
+ * before anybody looks at them. Says in the log where
  * there are no tokens.
  */
 export const layer = HttpRouter.use((router) =>
@@ -102,13 +103,14 @@ export const layer = HttpRouter.use((router) =>
     const shown = yield* ClientCertificate.ClientCertificate
     const clock = yield* Clock.Clock
     if (tokens === undefined) yield* warning
-    if (tokens === undefined && rate === undefined) return
     const meter = rate === undefined ? undefined : ClientRate.meter(rate)
     /** How much too early a request is, in milliseconds. */
-    const earlyBy = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, token: Token | undefined): number => {
-      const address = Option.getOrElse(remoteAddress, () => "")
-      const client = token === undefined ? `address ${address}` : `token ${token.name}`
-      return meter === undefined ? 0 : meter(client, clock.currentTimeMillisUnsafe())
+    const earlyBy = (client: string): number => meter?.(client, clock.currentTimeMillisUnsafe()) ?? 0
+    /** What is answered to one who asks too often, or has too much under way. */
+    const refused = ({ source }: HttpServerRequest.HttpServerRequest, client: string) => {
+      const early = earlyBy(client)
+      if (early > 0) return ClientRate.tooMany(early)
+      return ServerLimits.isWithinShare(source, client) ? undefined : ClientRate.tooMany(1)
     }
     yield* router.addGlobalMiddleware((answer) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
@@ -116,16 +118,16 @@ export const layer = HttpRouter.use((router) =>
         if (isOpen(url)) return answer
         // What is open is so as it is spelled, and to whoever asks no more often than others may.
         if (tokens === undefined || access[url] === "open") {
-          const early = earlyBy(request, undefined)
-          return early > 0 ? Effect.succeed(ClientRate.tooMany(early)) : answer
+          const refusal = refused(request, clientOf(request, undefined))
+          return refusal === undefined ? answer : Effect.succeed(refusal)
         }
         const known =
           headers.authorization === undefined
             ? Effect.sync(() => certified(shown(request.source), tokens()))
             : tokenOf(headers.authorization, tokens())
         return Effect.flatMap(known, (token) => {
-          const early = earlyBy(request, token)
-          if (early > 0) return Effect.succeed(ClientRate.tooMany(early))
+          const refusal = refused(request, clientOf(request, token))
+          if (refusal !== undefined) return Effect.succeed(refusal)
           if (token === undefined) return Effect.succeed(unknown)
           return allows(token, method, url, access)
             ? Effect.provideService(answer, ClientName, token.name)
@@ -154,6 +156,10 @@ export const allows = (
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** By what a client is counted: its token, or its address where it has none. */
+const clientOf = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, token: Token | undefined): string =>
+  token === undefined ? `address ${Option.getOrElse(remoteAddress, () => "")}` : `token ${token.name}`
 
 const warning = Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
 

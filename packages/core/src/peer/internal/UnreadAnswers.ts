@@ -23,12 +23,14 @@ export interface UnreadAnswers<Connection> {
 }
 
 /**
- * Has connections ended, those with most that is unread first, while there is more than `together`. It looks after every
+ * Has connections ended while there is more than `together` that is unread: each time of the client that has most of it the
+ * one with most, so that whoever opens many does not cost others theirs. It looks after every
  * few requests, by how much their answers may have, and every {@link lookMillis} while there are any.
  */
 export const make = <Connection extends Closing>(
   largest: number,
   together: number,
+  clientOf: (connection: Connection) => string,
   end: (connection: Connection) => void
 ): UnreadAnswers<Connection> => {
   const underWay = new Map<Connection, Set<Answer>>()
@@ -43,11 +45,22 @@ export const make = <Connection extends Closing>(
     unread = costs.reduce((sum, { bytes }) => sum + bytes, 0)
     since = 0
     if (unread <= together) return
-    for (const { bytes, connection } of costs.sort((one, other) => other.bytes - one.bytes)) {
+    const clients = new Map<string, { bytes: number; readonly costs: Array<(typeof costs)[number]> }>()
+    for (const cost of costs.sort((one, other) => one.bytes - other.bytes)) {
+      const name = clientOf(cost.connection)
+      const client = clients.get(name) ?? { bytes: 0, costs: [] }
+      client.bytes += cost.bytes
+      client.costs.push(cost)
+      clients.set(name, client)
+    }
+    while (unread > together) {
+      let most = { bytes: 0, costs: new Array<(typeof costs)[number]>() }
+      for (const client of clients.values()) if (client.bytes > most.bytes) most = client
+      const { bytes, connection } = most.costs.pop()!
+      most.bytes -= bytes
+      unread -= bytes
       underWay.delete(connection)
       end(connection)
-      unread -= bytes
-      if (unread <= together) return
     }
   }
 
