@@ -7,36 +7,22 @@
 import { Clock, Effect, Queue, Result, type Scope } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
-import * as WriteId from "../../identity/WriteId.ts"
 import * as Arrival from "../../log/Arrival.ts"
-import * as Chain from "../../log/Chain.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import * as Version from "../../log/Version.ts"
-import { type Connection, Connections } from "../../peer/Connections.ts"
+import { Connections } from "../../peer/Connections.ts"
 import { KeyReader, type NewestWrite } from "../../peer/KeyReader.ts"
 import { Membership } from "../../peer/Membership.ts"
-import type * as PeerProtocol from "../../peer/PeerProtocol.ts"
 import { Peers } from "../../peer/Peers.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { RecordKey } from "../../record/RecordKey.ts"
 import * as decide from "./decide.ts"
+import * as Questions from "./Questions.ts"
 
 /** Why a read that asks several replicas was not answered. */
 type Failure = StoreError | QuorumError.ReadUnavailable
-
-/** What one replica said: an answer, or why there is none that counts. */
-interface Said {
-  readonly replica: ReplicaId
-  readonly result: Result.Result<Answer, QuorumError.Verdict>
-}
-
-/** What a replica that votes said of a key, and whether it holds the write that it was asked to. */
-interface Answer {
-  readonly newest: NewestWrite | undefined
-  readonly confirmed: boolean
-}
 
 /** One read, over all its questions. */
 interface Reading {
@@ -54,6 +40,7 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const connections = yield* Connections
   const reader = yield* KeyReader
+  const { acks, askPeer, hold } = yield* Questions.make
   const clock = yield* Clock.Clock
   const majority = Math.floor((peerIds.length + 1) / 2) + 1
   const replicas = [self, ...peerIds]
@@ -63,31 +50,10 @@ export const make = Effect.gen(function* () {
       answered,
       needed,
       reason,
-      verdicts: Object.fromEntries(replicas.map((id) => [id, verdicts.get(id) ?? silent]))
+      verdicts: Object.fromEntries(replicas.map((id) => [id, verdicts.get(id) ?? Questions.silent]))
     })
 
-  /** Asks one peer. What does not count for a quorum, of a replica that does not vote say, is no answer. */
-  const askPeer = (
-    { client, peer, session }: Connection,
-    { key, namespace }: RecordKey,
-    have: NewestWrite | undefined,
-    confirm: PeerProtocol.Read["confirm"]
-  ): Effect.Effect<Said> => {
-    const version = have === undefined ? null : { clock: have.clock, tie: have.tie }
-    return client.read({ session, namespace, key, have: version, confirm }).pipe(
-      Effect.match({
-        onFailure: (error) => Result.fail(verdictOf(error)),
-        onSuccess: (answer) =>
-          answer.head.members === membership.hash()
-            ? Result.succeed({ newest: newestIn(answer, have), confirmed: answer.head.confirmed })
-            : Result.fail(strange)
-      }),
-      Effect.catchDefect(() => Effect.succeed(Result.fail(silent))),
-      Effect.map((result) => ({ replica: peer, result }))
-    )
-  }
-
-  const note = (reading: Reading, { replica, result }: Said): void => {
+  const note = (reading: Reading, { replica, result }: Questions.Said): void => {
     if (Result.isSuccess(result)) reading.answers.set(replica, result.success.newest)
     reading.verdicts.set(replica, Result.isSuccess(result) ? acked : result.failure)
   }
@@ -106,7 +72,7 @@ export const make = Effect.gen(function* () {
     const have = Result.getOrUndefined(own)
     note(reading, { replica: self, result: Result.mapBoth(own, { onFailure: refusedBy, onSuccess: answerOf }) })
     if (reading.answers.size >= needed) return
-    const said = yield* Queue.unbounded<Said>()
+    const said = yield* Queue.unbounded<Questions.Said>()
     let open = 0
     const up = connections.all()
     for (const { id, link } of peers.all()) {
@@ -128,34 +94,6 @@ export const make = Effect.gen(function* () {
     }
   })
 
-  /** Whether a peer is known to hold a write by what it acked. */
-  const acks = (peer: ReplicaId, writeId: WriteId.WriteId): boolean => {
-    const { check, log, seq } = WriteId.place(writeId)
-    const { link, watermarks } = peers.get(peer)
-    const watermark = watermarks.get(log)
-    if (link._tag !== "Up" || watermark === undefined || watermark.seq < seq) return false
-    return watermark.seq > seq || Chain.check(watermark.chain) === check
-  }
-
-  /** Asks a replica to hold a write, and for its newest of the key then. */
-  const hold = (reading: Reading, write: NewestWrite, replica: ReplicaId): Effect.Effect<Said> | undefined => {
-    const { key } = reading
-    if (replica === self) {
-      connections.fetchNow()
-      const here = Effect.andThen(Arrival.reached(logs, write.writeId), Arrival.isHeld(logs, write.writeId))
-      return here.pipe(
-        Effect.flatMap((confirmed) =>
-          Effect.map(reader.newest(key.namespace, key.key), (newest) => Result.succeed({ newest, confirmed }))
-        ),
-        Effect.catch(() => Effect.succeed(Result.fail(silent))),
-        Effect.map((result) => ({ replica, result }))
-      )
-    }
-    const connection = connections.all().find(({ peer }) => peer === replica)
-    const withinMillis = Math.max(0, reading.until - Monotonic.millis(clock))
-    return connection && askPeer(connection, key, write, { writeId: write.writeId, withinMillis })
-  }
-
   /**
    * Waits until a majority is known to hold a write durably, and has those fetch it that are not known to. Whether it is:
    * a write that was stamped without a probe is given up when a newer one shows.
@@ -172,10 +110,10 @@ export const make = Effect.gen(function* () {
     const holders = () => decide.holdersOf(write, reading.answers, isHolder, forgotten, replicas)
     const before = holders()
     if (before.length >= majority) return true
-    const said = yield* Queue.unbounded<Said>()
+    const said = yield* Queue.unbounded<Questions.Said>()
     let open = 0
     for (const replica of replicas) {
-      const holding = before.includes(replica) ? undefined : hold(reading, write, replica)
+      const holding = before.includes(replica) ? undefined : hold(replica, reading.key, write, reading.until)
       if (holding === undefined) continue
       open++
       yield* Effect.forkScoped(Effect.flatMap(holding, (each) => Queue.offer(said, each)))
@@ -248,21 +186,6 @@ export type QuorumReads = Effect.Success<typeof make>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const acked: QuorumError.Verdict = { _tag: "acked" }
-const silent: QuorumError.Verdict = { _tag: "timed_out" }
-const strange: QuorumError.Verdict = { _tag: "refused", detail: "it knows of other lives of the members" }
-
 const refusedBy = ({ message }: StoreError): QuorumError.Verdict => ({ _tag: "refused", detail: message })
 
-const answerOf = (newest: NewestWrite | undefined): Answer => ({ newest, confirmed: false })
-
-const verdictOf = (error: PeerProtocol.ReadError | PeerProtocol.PeerUnreachable): QuorumError.Verdict =>
-  error._tag === "PeerUnreachable" && error.reason === "timed_out" ? silent : { _tag: "refused", detail: error.message }
-
-/** The newest write of an answer; its value is not sent when the caller has it. */
-const newestIn = (
-  { head: { newest }, value }: PeerProtocol.ReadAnswer,
-  have: NewestWrite | undefined
-): NewestWrite | undefined =>
-  newest === null
-    ? undefined
-    : { ...newest, value: have !== undefined && Version.compare(have, newest) === 0 ? have.value : value }
+const answerOf = (newest: NewestWrite | undefined): Questions.Answer => ({ newest, confirmed: false })
