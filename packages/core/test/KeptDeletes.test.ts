@@ -9,7 +9,7 @@ describe("deletes that are kept", () => {
   it("are those that the last whole round needed, and not those of one that did not end", () => {
     const kept = KeptDeletes.make(1000)
     kept.begin(at(1))
-    kept.needs(key("a"))
+    kept.needs(key("a"), true)
     assert.isFalse(kept.isNeeded(key("a")))
     kept.end()
     assert.isTrue(kept.isNeeded(key("a")))
@@ -18,6 +18,24 @@ describe("deletes that are kept", () => {
     kept.begin(at(1))
     kept.end()
     assert.isFalse(kept.isNeeded(key("a")))
+  })
+
+  it("are needed for what is live if one of the entries that need them stays for that", () => {
+    const kept = KeptDeletes.make(1000)
+    kept.begin(at(1))
+    for (const [name, forLive] of [
+      ["a", false],
+      ["b", false],
+      ["b", true],
+      ["b", false]
+    ] as const)
+      kept.needs(key(name), forLive)
+    kept.end()
+    kept.releases(key("c"), at(5))
+    assert.deepStrictEqual(
+      ["a", "b", "c"].map((name) => kept.isNeededForLive(key(name))),
+      [false, true, false]
+    )
   })
 
   it("are those that were released, until all have swept beyond the latest of what released them", () => {
@@ -37,11 +55,11 @@ describe("deletes that are kept", () => {
   it("are all deletes while too many are needed, and no more when a round has found fewer", () => {
     const kept = KeptDeletes.make(200)
     kept.begin(at(9))
-    for (const name of ["a", "b", "c", "c"]) kept.needs(key(name))
+    for (const name of ["a", "b", "c", "c"]) kept.needs(key(name), false)
     kept.end()
     assert.isUndefined(kept.mayForget(at(9)))
     assert.isUndefined(kept.begin(at(9)))
-    for (const name of ["a", "b", "b", "a"]) kept.needs(key(name))
+    for (const name of ["a", "b", "b", "a"]) kept.needs(key(name), false)
     kept.end()
     assert.deepStrictEqual(kept.begin(at(9)), at(9))
     assert.isTrue(kept.isNeeded(key("b")))

@@ -46,6 +46,8 @@ const decide = (
       frontier: 100,
       forgetBefore: undefined,
       isNeeded: () => false,
+      isNeededForLive: () => false,
+      now: at(1000),
       of: (_, key) => known[key]!,
       ...options
     })
@@ -116,8 +118,8 @@ describe("what becomes of an entry", () => {
     const live = decide(batch, { k: both(k), l: both(pointer("l", log, 1, 1)) }, { forgetBefore: at(2) })
     assert.deepStrictEqual(left(live), [1, 2])
     assert.deepStrictEqual(
-      live.needed.map(({ key }) => key),
-      ["k"]
+      live.needed.map(({ forLive, key }) => [key.key, forLive]),
+      [["k", true]]
     )
     const needed = new Set([RecordKey.keyOf("ns", "k")])
     const options = { forgetBefore: at(9), isNeeded: (ns: string, key: string) => needed.has(RecordKey.keyOf(ns, key)) }
@@ -130,11 +132,19 @@ describe("what becomes of an entry", () => {
     const known = { k: both(pointer("k", other, 5, 50, true)), l: both(pointer("l", log, 1, 1, true)) }
     assert.deepStrictEqual(decide(batch, known).oldestLeft, at(50))
     // Where the delete has to stay for something live, and where something live is beside it, that may be for ever.
-    assert.isUndefined(decide(batch, known, { isNeeded: (_, key) => key === "l" }).oldestLeft)
+    const isNeeded = (_: string, key: string) => key === "l"
+    assert.isUndefined(decide(batch, known, { isNeeded, isNeededForLive: isNeeded }).oldestLeft)
+    // Where it stays for what will go, others let it go before this one.
+    assert.deepStrictEqual(decide(batch, known, { isNeeded }).oldestLeft, at(50))
     const live = batchOf([put("k"), del("l"), put("m")])
     assert.isUndefined(decide(live, { ...known, m: both(pointer("m", log, 1, 1)) }).oldestLeft)
     const gone = decide(batch, known, { forgetBefore: at(2) })
     assert.deepStrictEqual([left(gone), gone.oldestLeft], [[], undefined])
+    assert.deepStrictEqual(
+      gone.released.map(({ after, key }) => [key.key, after]),
+      [["k", at(1000)]],
+      "nobody has swept so far yet"
+    )
   })
 
   it("of several records that all are superseded: goes, and says after which clock their deletes may follow", () => {
@@ -167,7 +177,15 @@ describe("what becomes of an entry", () => {
     const keys = Array.from({ length: 40_000 }, (_, i) => `k${i}`)
     const batch = batchOf(keys.map((key) => put(key)) as [Entry.Write])
     const newest = both(pointer("k", other, 9, 9))
-    const options = { log, frontier: 100, forgetBefore: undefined, isNeeded: () => false, of: () => newest }
+    const options = {
+      log,
+      frontier: 100,
+      forgetBefore: undefined,
+      isNeeded: () => false,
+      isNeededForLive: () => false,
+      now: at(1),
+      of: () => newest
+    }
     const { count, result } = inSteps(Fates.decide(batch, options))
     assert.isAbove(count, 40_000 / 1000)
     assert.deepStrictEqual(left(result), [])

@@ -166,8 +166,8 @@ export const make = Effect.gen(function* () {
   /** Remembers of which keys deletes stay. */
   function* remember({ needed, released }: Fates.Decided): Generator<void, void> {
     let turn = 0
-    for (const key of needed) {
-      keptDeletes.needs(key)
+    for (const { forLive, key } of needed) {
+      keptDeletes.needs(key, forLive)
       if (++turn % turnPointers === 0) yield
     }
     for (const { after, key } of released) {
@@ -214,6 +214,7 @@ export const make = Effect.gen(function* () {
     let swept = stable()
     const forgetBefore = keptDeletes.begin(sweeps.forgettable())
     const isNeeded = (namespace: string, key: string): boolean => keptDeletes.isNeeded({ namespace, key })
+    const isNeededForLive = (namespace: string, key: string): boolean => keptDeletes.isNeededForLive({ namespace, key })
     const sum = { erasedBytes: 0, liveBytes: 0, waitingBytes: 0 }
     let oldest: HybridLogicalClock.HybridLogicalClock | undefined
     for (const head of logs.heads()) {
@@ -228,7 +229,9 @@ export const make = Effect.gen(function* () {
         const of = yield* lookUp(read.value, ends)
         // What could not be looked at may be the newest of any key.
         if (follower.unreadable().length > 0) return unfinished()
-        const decided = yield* inTurns(Fates.decide(read.value, { log, of, frontier: end, forgetBefore, isNeeded }))
+        const now = logs.clock()
+        const asked = { log, of, frontier: end, forgetBefore, isNeeded, isNeededForLive, now }
+        const decided = yield* inTurns(Fates.decide(read.value, asked))
         // First the pointers: one that leads to nothing would be one that cannot be trusted.
         for (let i = 0; i < decided.forgotten.length; i += turnPointers) {
           yield* index.forget(decided.forgotten.slice(i, i + turnPointers))

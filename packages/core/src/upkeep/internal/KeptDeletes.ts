@@ -12,9 +12,9 @@ type Clock = HybridLogicalClock.HybridLogicalClock
 /** Remembers keys of so many bytes at most, of either kind. */
 export const make = (maxBytes: number) => {
   /** Those that the last whole round found, and those of the round that is under way. */
-  let needed: ReadonlySet<string> = new Set()
+  let needed: ReadonlyMap<string, boolean> = new Map()
   let isWhole = true
-  let found = new Set<string>()
+  let found = new Map<string, boolean>()
   let foundBytes = 0
   let isTooMuch = false
   /** Before which clock every member has to have swept. */
@@ -33,6 +33,9 @@ export const make = (maxBytes: number) => {
       const id = RecordKey.keyOf(namespace, key)
       return allReleased !== undefined || needed.has(id) || released.has(id)
     },
+    /** Whether such an older record stays because something live is beside it. */
+    isNeededForLive: ({ key, namespace }: RecordKey.RecordKey): boolean =>
+      needed.get(RecordKey.keyOf(namespace, key)) === true,
     /** A round begins, when all have swept up to a clock. Returns before which one deletes may be forgotten in it. */
     begin: (swept: Clock | undefined): Clock | undefined => {
       const isPast = (after: Clock): boolean => swept !== undefined && HybridLogicalClock.compare(after, swept) < 0
@@ -42,20 +45,24 @@ export const make = (maxBytes: number) => {
         releasedBytes -= bytesOf(id)
       }
       if (allReleased !== undefined && isPast(allReleased)) allReleased = undefined
-      found = new Set()
+      found = new Map()
       foundBytes = 0
       isTooMuch = false
       return mayForget(swept)
     },
     /** An older record of a deleted key stays. */
-    needs: ({ key, namespace }: RecordKey.RecordKey): void => {
+    needs: ({ key, namespace }: RecordKey.RecordKey, forLive: boolean): void => {
       const id = RecordKey.keyOf(namespace, key)
-      if (isTooMuch || found.has(id)) return
-      found.add(id)
+      if (isTooMuch) return
+      if (found.has(id)) {
+        if (forLive) found.set(id, true)
+        return
+      }
+      found.set(id, forLive)
       foundBytes += bytesOf(id)
       if (foundBytes <= maxBytes) return
       isTooMuch = true
-      found = new Set()
+      found = new Map()
     },
     /** An older record of a deleted key has gone here, because of what was written at a clock. */
     releases: ({ key, namespace }: RecordKey.RecordKey, after: Clock): void => {

@@ -30,6 +30,10 @@ export interface Situation {
   readonly forgetBefore: Clock | undefined
   /** Keys whose deletes stay: something that they deleted stands in an entry of several records that has to stay. */
   readonly isNeeded: (namespace: string, key: string) => boolean
+  /** Those of them for which that entry stays because something in it is live, with every member alike. */
+  readonly isNeededForLive: (namespace: string, key: string) => boolean
+  /** The clock now: what any member has swept so far is before it. */
+  readonly now: Clock
 }
 
 /** What was decided about the entries of a batch. */
@@ -49,9 +53,15 @@ export interface Decided {
   /** The oldest delete that stays. */
   readonly oldestDelete: Clock | undefined
   /** Deleted keys of which an older record stays in an entry of several records. */
-  readonly needed: ReadonlyArray<RecordKey.RecordKey>
+  readonly needed: ReadonlyArray<Needed>
   /** Keys of entries of several records that go, which are deleted: with the newest of the writes that let the entry go. */
   readonly released: ReadonlyArray<{ readonly key: RecordKey.RecordKey; readonly after: Clock }>
+}
+
+/** A deleted key of which an older record stays, and whether something live is beside that. */
+export interface Needed {
+  readonly key: RecordKey.RecordKey
+  readonly forLive: boolean
 }
 
 /** What becomes of a record: `left` is superseded, and not yet by anything that every member holds. */
@@ -62,10 +72,10 @@ type Fate = "kept" | "superseded" | "deleted" | "left"
  * have their turn after each.
  */
 export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Generator<void, Decided> {
-  const { forgetBefore, frontier, isNeeded, log, of } = situation
+  const { forgetBefore, frontier, isNeeded, isNeededForLive, log, now, of } = situation
   const { bytes } = whole
   const forgotten: Array<RecordIndex.Pointer> = []
-  const needed: Array<RecordKey.RecordKey> = []
+  const needed: Array<Needed> = []
   const released: Array<{ readonly key: RecordKey.RecordKey; readonly after: Clock }> = []
   let goneBytes = 0
   let keptBytes = 0
@@ -112,14 +122,15 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
       if (fate === "kept") hasKept = true
       if (fate === "kept" && !isDeleted) isLive = true
       if (fate === "kept" && isDeleted) {
-        if (isNeeded(header.namespace, header.key)) hasNeeded = true
+        if (isNeededForLive(header.namespace, header.key)) hasNeeded = true
         else hasDelete = true
       }
-      if ((fate === "superseded" || fate === "left") && newest?.deleted === true)
-        deletedAt = earlier(deletedAt, newest.clock)
+      // Of a delete nothing comes back.
+      const isToDelete = header.kind === "put" && newest?.deleted === true
+      if ((fate === "superseded" || fate === "left") && isToDelete) deletedAt = earlier(deletedAt, newest.clock)
       if (fate === "deleted" && newest !== undefined) gone.push(newest)
-      if (fate === "superseded" && isDeleted) superseded.push(header)
-      if (fate === "left" && isDeleted) overtaken.push(header)
+      if (fate === "superseded" && isToDelete) superseded.push(header)
+      if (fate === "left" && isToDelete) overtaken.push(header)
       if (fate === "deleted") hasGone = true
       if (everywhere !== undefined) after = later(after, everywhere.clock)
       count++
@@ -129,7 +140,9 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     if (isGoing && seq <= frontier) {
       goneBytes += size
       for (const pointer of gone) forgotten.push(pointer)
-      if (count > 1 && after !== undefined) for (const key of superseded) released.push({ key, after })
+      // What stayed for a delete alone goes where that is forgotten, and with others at another time.
+      const last = after !== undefined && hasGone ? later(after, now) : after
+      if (count > 1 && last !== undefined) for (const key of superseded) released.push({ key, after: last })
       return hasGone ? "deleted" : "superseded"
     }
     if (isLive) keptBytes += size
@@ -139,8 +152,8 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     if (!hasKept) oldestLeft = earlier(oldestLeft, clock)
     else if (!isLive && !hasNeeded && deletedAt !== undefined) oldestLeft = earlier(oldestLeft, deletedAt)
     if (hasDelete) oldestDelete = earlier(oldestDelete, clock)
-    for (const key of superseded) needed.push(key)
-    for (const key of overtaken) needed.push(key)
+    for (const key of superseded) needed.push({ key, forLive: isLive })
+    for (const key of overtaken) needed.push({ key, forLive: isLive })
     return "kept"
   }
 
