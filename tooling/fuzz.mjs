@@ -7,26 +7,30 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { parseArgs } from "node:util"
 import * as Inputs from "./fuzz-inputs.mjs"
 import * as Sealed from "./fuzz-sealed.mjs"
+import * as Options from "./options.mjs"
 import { root, turboRun } from "./turbo.mjs"
 
-const { values: options } = parseArgs({
-  options: {
-    count: { type: "string" },
-    seed: { type: "string" },
-    seconds: { type: "string" },
-    "no-build": { type: "boolean", default: false }
-  }
+const help = `
+npx -y pnpm@12 fuzz --count 100000 --seed 1
+
+Sends requests and frames, most of them wrong, to real replicas. Nothing may crash, no promise may be left unhandled, nothing
+may be answered with 500, and the memory has to come back. Ends with 1 where that is not so.
+
+  --count N    how many; 100,000 unless given
+  --seed S     the same seed sends the same; a fresh one unless given
+  --seconds T  stop after so long
+  --no-build   with what was built last
+`
+const text = { type: "string" }
+const options = Options.read(help, {
+  count: text,
+  seed: text,
+  seconds: text,
+  "no-build": { type: "boolean", default: false }
 })
-const whole = (name, usual) => {
-  const text = options[name]
-  if (text === undefined) return usual
-  if (/^\d{1,12}$/.test(text)) return Number(text)
-  console.error(`--${name} is a whole number, not ${text}`)
-  process.exit(2)
-}
+const whole = (name, usual) => Options.whole(options, name, { usual })
 const count = whole("count", options.seconds === undefined ? 100_000 : Number.MAX_SAFE_INTEGER)
 const seconds = whole("seconds", Number.POSITIVE_INFINITY)
 const seed = whole("seed", Date.now() % 1_000_000)

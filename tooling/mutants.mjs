@@ -4,9 +4,22 @@ import { spawn } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import { bugs } from "./mutants-list.mjs"
+import * as Options from "./options.mjs"
 import { root } from "./turbo.mjs"
+
+const help = `
+npx -y pnpm@12 mutants --only NAME
+
+Plants known bugs in a copy of core, one at a time, and lets the simulator look for them. Ends with 1 when one survives. See
+docs/simulation.md.
+
+  --only NAME  this one; may come again. All unless given
+  --seconds T  how long each is looked for; 60 unless given
+  --jobs N     so many at a time; one unless given
+  --plan       only whether each can be planted
+  --write      puts the table into docs/simulation.md
+`
 
 /** Changes the one place in a text where a bug goes; throws when there is no such place, or more than one. */
 export const plant = (text, { file, find, name, replace }) => {
@@ -89,18 +102,20 @@ const write = (results) => {
 }
 
 if (import.meta.main) {
-  const { values: options } = parseArgs({
-    options: {
-      only: { type: "string", multiple: true },
-      seconds: { type: "string", default: "60" },
-      jobs: { type: "string", default: "1" },
-      write: { type: "boolean", default: false },
-      plan: { type: "boolean", default: false }
-    }
+  const options = Options.read(help, {
+    only: { type: "string", multiple: true },
+    seconds: { type: "string" },
+    jobs: { type: "string" },
+    write: { type: "boolean", default: false },
+    plan: { type: "boolean", default: false }
   })
   const wanted = bugs.filter(({ name }) => options.only?.includes(name) ?? true)
-  if (wanted.length === 0) throw new Error("no bug has such a name")
-  const seconds = Number(options.seconds)
+  if (wanted.length === 0) {
+    console.error(`--only names bugs, and there is none of this name: ${options.only.join(", ")}`)
+    process.exit(2)
+  }
+  const seconds = Options.whole(options, "seconds", { least: 1, usual: 60 })
+  const jobs = Options.whole(options, "jobs", { least: 1, usual: 1 })
   const stale = wanted.flatMap((bug) => {
     try {
       rmSync(copy(bug), { recursive: true, force: true })
@@ -130,7 +145,7 @@ if (import.meta.main) {
       if (options.write) write(results)
     }
   }
-  await Promise.all(Array.from({ length: Number(options.jobs) }, work))
+  await Promise.all(Array.from({ length: jobs }, work))
   const survivors = results.filter(({ found }) => found.law === undefined || found.isBroken)
   console.log(`${results.length - survivors.length} of ${results.length} bugs were found`)
   process.exitCode = survivors.length === 0 ? 0 : 1

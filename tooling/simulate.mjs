@@ -4,37 +4,49 @@ import { fork } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { parseArgs } from "node:util"
+import * as Options from "./options.mjs"
 import { open } from "./simulate-progress.mjs"
 import { root, turboRun } from "./turbo.mjs"
 
-const { values: options } = parseArgs({
-  options: {
-    seeds: { type: "string" },
-    seed: { type: "string" },
-    replicas: { type: "string" },
-    json: { type: "string" },
-    scenario: { type: "string" },
-    pinned: { type: "boolean", default: false },
-    seconds: { type: "string" },
-    jobs: { type: "string" },
-    with: { type: "string" },
-    skew: { type: "string" },
-    resume: { type: "string" },
-    "no-build": { type: "boolean", default: false },
-    quiet: { type: "boolean", default: false }
-  }
+const help = `
+npx -y pnpm@12 simulate --seeds 1000 --jobs 2
+
+Runs whole replica sets from seeds, on virtual time and with faults, and looks at what is promised. Ends with 1 when a
+promise was broken; that run is made smaller, and told with a line that repeats it. See docs/simulation.md.
+
+  --seeds N        how many runs; one unless given
+  --seed S         the first seed; a fresh one unless given
+  --seconds T      stop after so long
+  --replicas N     always so many replicas
+  --with KINDS     these kinds of faults in every run, besides those that its seed draws: clock_jump,wipe
+  --skew T         clocks that are wrong by up to so many milliseconds from the beginning, in every run
+  --jobs N         so many threads; one unless given
+  --resume FILE    keeps what is done in a file, and goes on from there; needs --seed and --seeds
+  --pinned         first the runs that broke a promise once (packages/testing/seeds.txt)
+  --scenario JSON  one run, told line by line: what a broken run prints to be repeated
+  --json FILE      the figures as JSON
+  --quiet          no progress
+  --no-build       with what was built last
+`
+const text = { type: "string" }
+const flag = { type: "boolean", default: false }
+const options = Options.read(help, {
+  seeds: text,
+  seed: text,
+  replicas: text,
+  json: text,
+  scenario: text,
+  pinned: flag,
+  seconds: text,
+  jobs: text,
+  with: text,
+  skew: text,
+  resume: text,
+  "no-build": flag,
+  quiet: flag
 })
 
-const whole = (name, least) => {
-  const text = options[name]
-  if (text === undefined) return undefined
-  if (!/^\d{1,15}$/.test(text) || Number(text) < least) {
-    console.error(`--${name} is a whole number from ${least} on, not ${text}`)
-    process.exit(2)
-  }
-  return Number(text)
-}
+const whole = (name, least) => Options.whole(options, name, { least })
 const replicas = whole("replicas", 1)
 const seeds = whole("seeds", 1) ?? (options.seconds === undefined ? 1 : Number.MAX_SAFE_INTEGER)
 const firstSeed = whole("seed", 0) ?? (Date.now() % 1e9) * 1000
@@ -69,7 +81,7 @@ const repeat = (scenario) => `npx -y pnpm@12 simulate --scenario '${JSON.stringi
 function* wanted() {
   if (options.pinned) {
     const lines = readFileSync(join(root, "packages/testing/seeds.txt"), "utf8").split("\n")
-    for (const line of lines.filter((each) => each.startsWith("{"))) yield JSON.parse(line)
+    for (const line of lines) if (line !== "" && !line.startsWith("#")) yield JSON.parse(line)
   }
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) yield standard(seed)
 }

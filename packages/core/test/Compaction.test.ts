@@ -6,6 +6,7 @@ import { Changes, Entry, type LogId, QuorumError, type Records } from "../src/in
 import { EntryBatch } from "../src/adapter.ts"
 import * as Compaction from "../src/upkeep/Compaction.ts"
 import * as Cluster from "./support/cluster.ts"
+import * as Wall from "./support/wall.ts"
 
 const put = (key: string, value: string) => Entry.put("notes", key, value)
 
@@ -82,6 +83,26 @@ describe("compaction", () => {
       assert.deepStrictEqual(yield* entries, [live + 22, live + 22, live + 22])
       yield* TestClock.adjust(30_000)
       assert.deepStrictEqual(yield* entries, [live, live, live])
+    })
+  )
+
+  it.effect("goes on when the wall clock is set back", () =>
+    Effect.gen(function* () {
+      const wall = yield* Wall.make()
+      const pace = { firstMillis: 1000, lookMillis: 1000, minBytes: 100, sliceBytes: 64 * 1024 }
+      const cluster = yield* Cluster.make(["a", "b"], 2)
+      const [a] = yield* Effect.forEach(["a", "b"] as const, (id) =>
+        Effect.provideService(Wall.by(wall)(cluster.start(id)), Compaction.CompactionPace, pace)
+      )
+      yield* TestClock.adjust(1000)
+      const overwrite = Effect.gen(function* () {
+        for (let i = 0; i < 20; i++) yield* a.writer.commit(put("k", `v${i}`))
+        yield* TestClock.adjust(30_000)
+        assert.strictEqual((yield* entriesOf(a)).length, 1)
+      })
+      yield* overwrite
+      wall.set(-3_600_000)
+      yield* overwrite
     })
   )
 

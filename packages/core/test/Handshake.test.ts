@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type PeerProtocol } from "../src/adapter.ts"
 import { Limits } from "../src/index.ts"
-import { refusalOf, skewOf } from "../src/peer/internal/Handshake.ts"
+import { clockOf, refusalOf } from "../src/peer/internal/Handshake.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
 
@@ -29,9 +29,11 @@ describe("the answer to a handshake", () => {
     assert.strictEqual(reasonOf({ version: 4 }), "version")
   })
 
-  it("tells the difference of the clocks without what the way took", () => {
-    assert.strictEqual(skewOf(1000, 1010, 1010, 1020), 0)
-    assert.strictEqual(skewOf(1000, 6010, 6015, 1025), 5000)
-    assert.strictEqual(skewOf(6000, 1010, 1010, 6020), -5000)
+  it("tells the other's clock with half of what the way took, whatever that clock is set to meanwhile", () => {
+    const clock = (receivedAt: number, sentAt: number, roundTrip: number) => clockOf({ receivedAt, sentAt }, roundTrip)
+    assert.strictEqual(clock(1010, 1010, 20), 1020)
+    assert.strictEqual(clock(6010, 6015, 25), 6025)
+    assert.strictEqual(clock(1010, 9_001_010, 20), 9_001_010)
+    assert.strictEqual(clock(9_001_010, 1010, 20), 1020)
   })
 })

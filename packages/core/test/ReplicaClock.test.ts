@@ -287,4 +287,24 @@ describe("BoundedClocks", () => {
       )
     })
   )
+
+  it.effect("L51 measures a peer's clock by what does not jump, though its own is set while it asks", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        hello: (request) => Effect.delay(client.hello(request), 1000)
+      }))
+      const wall = yield* Wall.make()
+      yield* cluster.start("b")
+      const a = yield* Wall.by(wall)(cluster.start("a"))
+      yield* TestClock.adjust(500)
+      wall.set(18 * hour)
+      yield* TestClock.adjust(1000)
+      const { clockHeldMillis, peers } = a.status()
+      // The delay lies on the way there only, so half of it is in the measure.
+      assert.strictEqual(peers[0]!.clockSkewMillis, -18 * hour + 500)
+      assert.isAtLeast(clockHeldMillis, 18 * hour - 61_000)
+    })
+  )
 })

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { ClientRate, ClientTokens } from "../src/index.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
@@ -70,6 +70,29 @@ describe("the rate of a client", () => {
           assert.notStrictEqual((yield* request("GET", url + path)).status, 429, path)
         }
       })
+  )
+
+  it.live("keeps nobody waiting for longer when the wall clock is set back", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let aheadMillis = 0
+      const wall = () => clock.currentTimeMillisUnsafe() + aheadMillis
+      const { url } = yield* Effect.provideService(serve, Clock.Clock, {
+        ...clock,
+        currentTimeMillisUnsafe: wall,
+        currentTimeMillis: Effect.sync(wall),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        sleep: (duration) => clock.sleep(duration)
+      })
+      const [first] = yield* ask(url, 1)
+      aheadMillis = -3_600_000
+      const all = [first!, ...(yield* ask(url, 20))]
+      const waits = all.flatMap(({ headers }) => Number(headers.get("retry-after") ?? []))
+      assert.deepStrictEqual(
+        waits.filter((seconds) => seconds > 1),
+        []
+      )
+    })
   )
 
   it.live("holds for what needs no token, by the address", () =>

@@ -5,6 +5,7 @@
  * Every line has the annotation `quorum.event`, and `quorum.peer` where it is about a peer.
  */
 import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { Monotonic } from "@quorum/core/adapter"
 import { Clock, Duration, Effect, Layer, type LogLevel, Queue } from "effect"
 
 /** When something is worth a line. */
@@ -45,9 +46,9 @@ export const layer = (
       const told = new Map<string, string>()
       const hear = (event: ReplicaEvents.ReplicaEvent): void => {
         if (event._tag === "LinkChanged" && event.link === "up") told.delete(`outgoing ${event.peer}`)
-        if (event._tag === "ConnectionEnded") return say(pace(event, clock.currentTimeMillisUnsafe()))
+        if (event._tag === "ConnectionEnded") return say(pace(event, Monotonic.millis(clock)))
         if (event._tag !== "HandshakeRefused") return
-        if (event.direction === "incoming") return say(pace(event, clock.currentTimeMillisUnsafe()))
+        if (event.direction === "incoming") return say(pace(event, Monotonic.millis(clock)))
         const key = `outgoing ${event.peer}`
         if (told.get(key) === event.reason) return
         told.set(key, event.reason)
@@ -59,12 +60,9 @@ export const layer = (
       )
       yield* Queue.take(refusals).pipe(Effect.flatMap(write), Effect.forever, Effect.forkScoped)
 
-      yield* Clock.currentTimeMillis.pipe(
-        Effect.flatMap((now) => Effect.forEach(watch(status.current(), now), write, { discard: true })),
-        Effect.andThen(Effect.sleep(options.every ?? 1000)),
-        Effect.forever,
-        Effect.forkScoped
-      )
+      yield* Effect.suspend(() =>
+        Effect.forEach(watch(status.current(), Monotonic.millis(clock)), write, { discard: true })
+      ).pipe(Effect.andThen(Effect.sleep(options.every ?? 1000)), Effect.forever, Effect.forkScoped)
     })
   )
 

@@ -5,6 +5,7 @@
  * one program need a registry each: `Layer.succeed(Metric.MetricRegistry, new Map())`.
  */
 import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { Monotonic } from "@quorum/core/adapter"
 import { Clock, Effect, Layer } from "effect"
 import * as Backlog from "./internal/Backlog.ts"
 import * as Counting from "./internal/Counting.ts"
@@ -20,22 +21,24 @@ export const layer: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | Repl
       const clock = yield* Clock.Clock
       const series = Series.make(yield* Effect.context<never>())
       const wallMillis = () => clock.currentTimeMillisUnsafe()
+      /** How long something has taken is told by a clock that nobody sets. */
+      const millis = () => Monotonic.millis(clock)
       const first = status.current()
       const { identity, log, peers, vector } = first
-      const backlog = Backlog.make(heldOf(vector, log), wallMillis())
+      const backlog = Backlog.make(heldOf(vector, log), millis())
       const seen: Counting.Seen = { ackedAt: new Map(), appendedAt: 0, unindexedSince: undefined }
       const ids = peers.map(({ replica }) => replica)
 
-      const lastAcks = LastAcks.make(log, ids, () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      const lastAcks = LastAcks.make(log, ids, millis)
       yield* Effect.acquireRelease(
-        Effect.sync(() => events.listen(Counting.make(series, first, { backlog, lastAcks, seen, wallMillis }))),
+        Effect.sync(() => events.listen(Counting.make(series, first, { backlog, lastAcks, seen, millis, wallMillis }))),
         (stop) =>
           Effect.sync(() => {
             stop()
             series.close()
           })
       )
-      gauges(series, identity.replica, ids, once(status.current), { backlog, seen, wallMillis })
+      gauges(series, identity.replica, ids, once(status.current), { backlog, seen, millis, wallMillis })
     })
   )
 
@@ -60,7 +63,7 @@ const gauges = (
   self: string,
   peers: ReadonlyArray<string>,
   status: () => Status,
-  { backlog, seen, wallMillis }: Memory
+  { backlog, seen, millis, wallMillis }: Memory
 ): void => {
   gauge("info", () => 1, { "quorum.replica": self })
   gauge("recovered", () => Number(status().recovered))
@@ -86,7 +89,7 @@ const gauges = (
   gauge("indexWaiting", () => status().unindexedKeys)
   gauge("indexDelay", () => {
     if (status().unindexedKeys === 0) return 0
-    return Math.max(0, wallMillis() - (seen.unindexedSince ?? wallMillis())) / 1000
+    return (millis() - (seen.unindexedSince ?? millis())) / 1000
   })
   for (const reason of Counting.storeReasons) {
     gauge("storeFault", () => Number(status().storeFault?.reason === reason), { "error.type": reason })
@@ -101,11 +104,7 @@ const gauges = (
     const of = () => status().peers.find(({ replica }) => replica === peer)!
     gauge("peerUp", () => Number(of().link === "up"), attributes)
     gauge("peerLag", () => of().lag, attributes)
-    gauge(
-      "peerLagTime",
-      () => (of().lag === 0 ? 0 : backlog.ageMillis(of().watermark, wallMillis()) / 1000),
-      attributes
-    )
+    gauge("peerLagTime", () => (of().lag === 0 ? 0 : backlog.ageMillis(of().watermark, millis()) / 1000), attributes)
     gauge("peerLagSize", () => backlog.bytesAfter(of().watermark), attributes)
     gauge("peerPushes", () => of().pushes, attributes)
     gauge("peerPushSize", () => of().pushBytes, attributes)
@@ -129,6 +128,7 @@ const gauges = (
 interface Memory {
   readonly backlog: Backlog.Backlog
   readonly seen: Counting.Seen
+  readonly millis: () => number
   readonly wallMillis: () => number
 }
 

@@ -47,8 +47,8 @@ export class ReplicaClock extends Context.Service<
     readonly current: () => HybridLogicalClock.HybridLogicalClock
     /** The time by which it stamps, as of now. */
     readonly time: () => EffectiveTime.EffectiveTime
-    /** The clock of a peer, in milliseconds since the epoch, as it was measured just now. */
-    readonly measured: (peer: ReplicaId, wallMillis: number) => void
+    /** The clock of a peer, as it was measured. */
+    readonly measured: (peer: ReplicaId, reading: EffectiveTime.Reading) => void
     /** Says in the log when the own clock began, or has ceased, to be held back. */
     readonly report: Effect.Effect<void>
     /** Whether versions are held that lie too far ahead to be followed. */
@@ -196,9 +196,7 @@ export const make = Effect.gen(function* () {
     secure,
     current: () => clock,
     time,
-    measured: (peer, wallMillis) => {
-      peers.set(peer, { wallMillis, monotonicMillis: now().monotonicMillis })
-    },
+    measured: (peer, reading) => void peers.set(peer, reading),
     report: Effect.suspend(() => {
       const { heldMillis } = time()
       if (Math.sign(heldMillis) === Math.sign(said)) return Effect.void

@@ -120,8 +120,8 @@ export const make = Effect.gen(function* () {
   const oneAtATime = Semaphore.makeUnsafe(1)
   let last: Round | undefined
   let startedAt: number | null = null
-  /** The last round, whole or not. */
-  let tried = { endedAt: 0, millis: 0 }
+  /** When the last round ended, whole or not, and how long it took, by a clock that nobody sets. */
+  let tried = { endedAt: Number.NEGATIVE_INFINITY, millis: 0 }
   let appendedBytes = 0
   /** How many looks in a row nothing was appended. */
   let quietLooks = 0
@@ -287,16 +287,19 @@ export const make = Effect.gen(function* () {
 
   const once = (inBackground: boolean) =>
     oneAtATime.withPermit(
-      Effect.ensuring(
-        Effect.tapError(round(inBackground), () =>
-          Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
-        ),
-        Effect.sync(() => {
-          const now = clock.currentTimeMillisUnsafe()
-          tried = { endedAt: now, millis: now - (startedAt ?? now) }
-          startedAt = null
-        })
-      )
+      Effect.suspend(() => {
+        const began = Monotonic.millis(clock)
+        return Effect.ensuring(
+          Effect.tapError(round(inBackground), () =>
+            Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
+          ),
+          Effect.sync(() => {
+            const endedAt = Monotonic.millis(clock)
+            tried = { endedAt, millis: endedAt - began }
+            startedAt = null
+          })
+        )
+      })
     )
 
   /**
@@ -306,7 +309,7 @@ export const make = Effect.gen(function* () {
   const isDue = (): boolean => {
     const { liveBytes = 0, waitingBytes = 0 } = last ?? {}
     const { endedAt, millis } = tried
-    const isRested = clock.currentTimeMillisUnsafe() - endedAt >= Math.max(lookMillis, millis * restFactor)
+    const isRested = Monotonic.millis(clock) - endedAt >= Math.max(lookMillis, millis * restFactor)
     const least = Math.max(minBytes, liveBytes / (quietLooks >= restLooks ? 20 : 4))
     if (!isRested || follower.isBuilding() || !membership.isVoting()) return false
     if (appendedBytes >= least) return true

@@ -12,7 +12,10 @@ export const ClientRate = Context.Reference<number | undefined>("@quorum/http/Cl
   defaultValue: () => undefined
 })
 
-/** Takes a request of a client, or says how many milliseconds later the next one will be taken. */
+/**
+ * Takes a request of a client, or says how many milliseconds later the next one will be taken. The time is told by a clock
+ * that nobody sets: set back, it would keep all clients waiting for as long.
+ */
 export type Meter = (client: string, nowMillis: number) => number
 
 /**

@@ -4,7 +4,7 @@
  * Without tokens everybody who reaches the port may do everything. With tokens only `/healthz` and `/readyz` are open,
  * what `RouteAccess` opens, and the route of peers, who prove themselves in another way.
  */
-import { ClientCertificate, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
+import { ClientCertificate, Monotonic, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -105,7 +105,7 @@ export const layer = HttpRouter.use((router) =>
     if (tokens === undefined) yield* warning
     const meter = rate === undefined ? undefined : ClientRate.meter(rate)
     /** How much too early a request is, in milliseconds. */
-    const earlyBy = (client: string): number => meter?.(client, clock.currentTimeMillisUnsafe()) ?? 0
+    const earlyBy = (client: string): number => meter?.(client, Monotonic.millis(clock)) ?? 0
     /** What is answered to one who asks too often, or has too much under way. */
     const refused = ({ source }: HttpServerRequest.HttpServerRequest, client: string) => {
       const early = earlyBy(client)

@@ -2,7 +2,7 @@
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
 import type { ClientSession, Entry, QuorumError, QuorumWriter, Receipt, StampToken } from "@quorum/core"
-import { JsonBounds } from "@quorum/core/adapter"
+import { JsonBounds, Monotonic } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Option, Result, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
@@ -170,11 +170,11 @@ const commitEach = (
       yield* before
       // To parse a long line took a turn.
       yield* Effect.yieldNow
-      let until = clock.currentTimeMillisUnsafe() + turnMillis
+      let until = Monotonic.millis(clock) + turnMillis
       for (const [i, json] of lines.entries()) {
-        if (clock.currentTimeMillisUnsafe() > until) {
+        if (Monotonic.millis(clock) > until) {
           yield* Effect.yieldNow
-          until = clock.currentTimeMillisUnsafe() + turnMillis
+          until = Monotonic.millis(clock) + turnMillis
         }
         take(json, i)
       }

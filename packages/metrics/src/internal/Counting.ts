@@ -40,12 +40,13 @@ export interface Memory {
   readonly backlog: Backlog
   readonly lastAcks: LastAcks
   readonly seen: Seen
+  readonly millis: () => number
   readonly wallMillis: () => number
 }
 
 /** Makes the series, all at 0, and the listener that counts in them. */
 export const make = (series: Series, status: ReplicaStatus.Status, memory: Memory) => {
-  const { backlog, lastAcks, seen, wallMillis } = memory
+  const { backlog, lastAcks, millis, seen, wallMillis } = memory
   const peers = status.peers.map(({ replica }): string => replica)
   const each = <A>(values: ReadonlyArray<string>, make: (value: string) => A): ((value: string) => A | undefined) => {
     const made = new Map(values.map((value) => [value, make(value)]))
@@ -114,10 +115,10 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         return
       }
       case "Appended":
-        seen.appendedAt = wallMillis()
+        seen.appendedAt = millis()
         seen.unindexedSince ??= seen.appendedAt
         if (event.own) {
-          backlog.appended(event.seq, event.bytes, wallMillis())
+          backlog.appended(event.seq, event.bytes, seen.appendedAt)
           lastAcks.appended(event)
         }
         return appended(event.own ? own : copy, event)
@@ -155,7 +156,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         caughtUp.entries(event.peer)?.add(event.entries)
         return caughtUp.size(event.peer)?.add(event.bytes)
       case "IndexMerged":
-        seen.unindexedSince = after(seen.appendedAt, wallMillis() - event.durationMillis)
+        seen.unindexedSince = after(seen.appendedAt, millis() - event.durationMillis)
         merge.duration.record(event.durationMillis / 1000, 1)
         return merge.keys.add(event.pointers)
       case "DamageMended":

@@ -8,7 +8,9 @@ import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { RunId } from "../../identity/RunId.ts"
 import { type Members, ReplicaSet } from "../../identity/ReplicaSet.ts"
 import { printable } from "../../log/Detail.ts"
+import type { Reading } from "../../log/EffectiveTime.ts"
 import * as Limits from "../../log/Limits.ts"
+import * as Monotonic from "../../log/Monotonic.ts"
 import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { Membership } from "../Membership.ts"
 import * as OwnStore from "./OwnStore.ts"
@@ -33,9 +35,26 @@ export const refusalOf = (
   return new PeerProtocol.HandshakeRefused({ reason: "wrong_replica", detail })
 }
 
-/** The other's clock minus ours: four timestamps, as in NTP (RFC 5905, section 8); half the round trip cancels out. */
-export const skewOf = (sentAt: number, receivedAt: number, answeredAt: number, backAt: number): number =>
-  (receivedAt - sentAt + (answeredAt - backAt)) / 2
+/**
+ * The other's clock when its answer is back, in milliseconds since the epoch: since it answered, half of what the way there
+ * and back took has passed. As with the four timestamps of NTP (RFC 5905, section 8), but the round trip is told by a clock
+ * that nobody sets: half of a jump of the own wall clock would be in the measure otherwise.
+ */
+export const clockOf = (
+  { receivedAt, sentAt }: Pick<PeerProtocol.Welcome, "receivedAt" | "sentAt">,
+  roundTripMillis: number
+): number => sentAt + wayOf({ receivedAt, sentAt }, roundTripMillis) / 2
+
+/** What the way there and back took. The other's clock may have been set between its two times. */
+const wayOf = (
+  { receivedAt, sentAt }: Pick<PeerProtocol.Welcome, "receivedAt" | "sentAt">,
+  roundTripMillis: number
+): number => roundTripMillis - Math.min(Math.max(0, sentAt - receivedAt), roundTripMillis)
+
+/** How long an answer took in all, and what the own clocks were when it was back. */
+interface Back extends Reading {
+  readonly roundTripMillis: number
+}
 
 /** A life of a peer answers of which a newer one is known: nothing is taken from it (see `Floors`). */
 const formerLife = ({ incarnation, replica }: PeerProtocol.Welcome) =>
@@ -65,11 +84,15 @@ export const make = Effect.gen(function* () {
   /** The runs of other processes with this id that peers have told of last. */
   const rivals = new Map<ReplicaId, RunId>()
 
-  const measured = (peer: ReplicaId, backAt: number, skewMillis: number, roundTripMillis: number) =>
+  const measured = (peer: ReplicaId, welcome: PeerProtocol.Welcome, back: Back) =>
     Effect.suspend(() => {
+      const wallMillis = clockOf(welcome, back.roundTripMillis)
+      const skewMillis = wallMillis - back.wallMillis
       peers.reportSkew(peer, skewMillis)
-      ownClock.measured(peer, backAt + skewMillis)
-      if (sink.active()) sink.tell({ _tag: "SkewMeasured", peer, skewMillis, roundTripMillis })
+      ownClock.measured(peer, { wallMillis, monotonicMillis: back.monotonicMillis })
+      if (sink.active()) {
+        sink.tell({ _tag: "SkewMeasured", peer, skewMillis, roundTripMillis: wayOf(welcome, back.roundTripMillis) })
+      }
       const differs = Math.abs(skewMillis) > clockSkewWarn
       const isNews = differs && !skewed.has(peer)
       if (differs) skewed.add(peer)
@@ -90,7 +113,7 @@ export const make = Effect.gen(function* () {
     })
 
   const ask = Effect.fnUntraced(function* (peer: ReplicaId, client: PeerMethods.PeerClient, compare: Compare) {
-    const sentAt = clock.currentTimeMillisUnsafe()
+    const began = Monotonic.millis(clock)
     const said = membership.says(peer)
     const welcome = yield* client.hello({
       ...ours,
@@ -102,9 +125,14 @@ export const make = Effect.gen(function* () {
       everSwept: sweeps.ever(),
       stale: membership.isStale(),
       vector: membership.vector(),
-      sentAt
+      sentAt: clock.currentTimeMillisUnsafe()
     })
-    const backAt = clock.currentTimeMillisUnsafe()
+    const monotonicMillis = Monotonic.millis(clock)
+    const back = {
+      wallMillis: clock.currentTimeMillisUnsafe(),
+      monotonicMillis,
+      roundTripMillis: monotonicMillis - began
+    }
     const refused = refusalOf(welcome, peer, members, ours)
     if (refused !== undefined) return yield* refused
     if (membership.isFormer(peer, welcome.incarnation)) return yield* formerLife(welcome)
@@ -116,8 +144,7 @@ export const make = Effect.gen(function* () {
     yield* compare(welcome)
     yield* store.patiently("note who is there again", membership.answered(said, welcome))
     yield* heardOf(peer, welcome.rival)
-    const skew = skewOf(sentAt, welcome.receivedAt, welcome.sentAt, backAt)
-    yield* measured(peer, backAt, skew, backAt - sentAt - (welcome.sentAt - welcome.receivedAt))
+    yield* measured(peer, welcome, back)
     return welcome
   })
 
