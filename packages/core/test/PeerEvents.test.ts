@@ -9,6 +9,7 @@ import * as OwnStore from "../src/peer/internal/OwnStore.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
 import { during, failure } from "./support/time.ts"
+import * as Wall from "./support/wall.ts"
 
 const put = (key: string) => Entry.put("notes", key, "v")
 const [idA, idB] = [Cluster.id("a"), Cluster.id("b")]
@@ -90,6 +91,25 @@ describe("events of peers", () => {
       assert.deepInclude({ ...first }, { peer: idB, skewMillis: 5055, roundTripMillis: 90 })
       assert.strictEqual(a.peers.get(idB).clockSkewMillis, 5055)
     })
+  )
+
+  it.effect(
+    "BoundedClocks L51: a clock that is set while a handshake is under way is not taken for half as wrong",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 1)
+        const wall = yield* Wall.make()
+        cluster.faults.set("a>b", (client) => ({
+          ...client,
+          hello: (request) => Effect.tap(client.hello(request), () => Effect.sync(() => wall.set(280_000)))
+        }))
+        yield* cluster.start("b")
+        const a = yield* Wall.by(wall)(cluster.start("a"))
+        const told = listening(a)
+        yield* TestClock.adjust(500)
+        const [first] = only(told, "SkewMeasured")
+        assert.deepInclude({ ...first }, { peer: idB, skewMillis: -280_000, roundTripMillis: 0 })
+      })
   )
 
   it.effect("tells how many entries were pulled, and that this replica has recovered, once", () =>
