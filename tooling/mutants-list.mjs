@@ -719,5 +719,24 @@ export const bugs = [
     find: "if (sayers.length + 1 >= Voting.majorityOf(peers.size + 1))",
     replace: "if (sayers.length >= 0)",
     kinds: ["away"]
+  },
+  {
+    name: "mark-taken-back-at-once",
+    from: "seed 342 of an early version",
+    says: "a mark that was taken back does not count, though another member may have used it",
+    file: "peer/internal/Absence.ts",
+    find: "Object.hasOwn(marks, peer) || lapsed.includes(peer) || Life.isLeftOut(Life.of(lives, peer))",
+    replace: "Object.hasOwn(marks, peer)",
+    kinds: ["away"]
+  },
+  {
+    name: "tail-merged-blindly",
+    from: "issue 14: never merged blindly",
+    says: "what only a replica holds that was left out is merged by its version, whatever was deleted since",
+    file: "peer/internal/OnlyHere.ts",
+    find: "!isInQuestion(entry, tails) || entry.records.every(",
+    replace: "known.size >= 0 || entry.records.every(",
+    kinds: ["away"],
+    everyMillis: 4000
   }
 ]

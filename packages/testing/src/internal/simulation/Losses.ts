@@ -167,7 +167,7 @@ export const endClone = (world: World, machine: Machines.Machine, copy: Machines
 
 /**
  * A replica reaches nobody for a while, so that what it takes nobody else gets, and is down then for longer than the others
- * wait for it. Its disk counts as lost when they leave it out. Now and then whoever does so first is away itself from then
+ * wait for it. Its disk counts as lost when they leave it out. As often as not whoever does so first is away itself from then
  * on, before it has told anybody, and the other is back at once.
  */
 export const away: Fault = (world, dice, options) => {
@@ -180,7 +180,7 @@ export const away: Fault = (world, dice, options) => {
   // As often as not until the others have swept beyond what it took alone.
   const millis = dice.chance(0.5) ? 5000 + dice.wait(4000) : 15_000
   const inTurn = 5000 + dice.wait(4000)
-  const isInTurn = dice.chance(0.35)
+  const isInTurn = dice.chance(0.5)
   if (isInTurn) {
     whenLeftOut.set(machine.id, (by) => {
       world.happened("away_in_turn")
