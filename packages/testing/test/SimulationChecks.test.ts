@@ -459,7 +459,7 @@ describe("the promises that a run is looked at for", () => {
   it("Liveness is broken by a replica set of which too many disks are lost at once", () => {
     const nemesis = { kinds: ["wipe"] as const, everyMillis: 200, isReckless: true }
     const laws = new Set<string>()
-    for (let seed = 1; seed <= 20 && !laws.has("Liveness"); seed++) {
+    for (let seed = 1; seed <= 60 && !laws.has("Liveness"); seed++) {
       for (const { law } of Scenario.run({ ...Scenario.draw(seed, 3), nemesis }).violations) laws.add(law)
     }
     assert.include(Array.from(laws), "Liveness")
