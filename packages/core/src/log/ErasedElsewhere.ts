@@ -79,8 +79,8 @@ export const take = Effect.fnUntraced(function* (
     }
     at = EntryBatch.last(own)
   }
-  // From where a range that is known here begins, to where the one of the batch ends.
   if (over === undefined) return { end: head, isChanged }
+  // From where a range that is known here begins, to where the one of the batch ends.
   const first = Option.getOrUndefined(yield* store.read(log, over.from - 1, 1))
   if (first === undefined) return { end: head, isChanged }
   const bytes = new Uint8Array(Erased.size)
