@@ -713,7 +713,7 @@ export const bugs = [
   },
   {
     name: "left-out-by-one",
-    from: "issue 14: a majority has durably marked it",
+    from: "malice",
     says: "who has marked a member leaves it out, whatever the others say",
     file: "peer/internal/Absence.ts",
     find: "if (sayers.length + 1 >= Voting.majorityOf(peers.size + 1))",
@@ -731,7 +731,7 @@ export const bugs = [
   },
   {
     name: "tail-merged-blindly",
-    from: "issue 14: never merged blindly",
+    from: "malice",
     says: "what only a replica holds that was left out is merged by its version, whatever was deleted since",
     file: "peer/internal/OnlyHere.ts",
     find: "!isInQuestion(entry, tails) || entry.records.every(",

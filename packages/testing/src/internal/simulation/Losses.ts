@@ -44,9 +44,10 @@ const areOthersSure = (world: World, machine: Machines.Machine): boolean => {
 
 /** Puts another disk in, and keeps in mind what the one before held. */
 export const replaceDisk = (world: World, machine: Machines.Machine, disk: Disk.Disk): void => {
-  Machines.crash(world.setting, machine)
   const { content } = machine.disk
+  // Before the crash, in which what was written to it may become durable: a doubt about what is lost here, say.
   world.retired.push({ machine, content, at: world.timeline.now(), isForgotten: disk.putBack !== undefined })
+  Machines.crash(world.setting, machine)
   Machines.replaceDisk(machine, disk)
 }
 
