@@ -8,6 +8,7 @@ import * as Fork from "../src/peer/internal/Fork.ts"
 import * as DamagedRange from "../src/log/DamagedRange.ts"
 import * as GivenUp from "../src/peer/GivenUp.ts"
 import * as Cluster from "./support/cluster.ts"
+import { copyOf } from "./support/stores.ts"
 import { during, failure } from "./support/time.ts"
 
 const side = (wallTime: number, chain: string, tie = "00000000000000aa"): Fork.Side => ({
@@ -172,18 +173,6 @@ const valueOf = (replica: Cluster.Running, key: string) =>
   Effect.map(during(replica.records.read("n", key), 10), (record) =>
     Option.match(record, { onNone: () => undefined, onSome: ({ value }) => new TextDecoder().decode(value) })
   )
-
-/** What a store holds, as it was: to be put back into the same place, which raises no doubt. */
-const copyOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
-  const copy = yield* ReplicaStore.makeMemory(store.identity)
-  for (const name of ["starts", "lives", "remembered"]) {
-    yield* copy.setNotes({ [name]: Option.getOrElse(yield* store.note(name), () => "") })
-  }
-  for (const { log } of yield* store.watermarks) {
-    yield* copy.append(Option.getOrThrow(yield* store.read(log, 0, 1_000_000)))
-  }
-  return copy
-})
 
 /**
  * Two writes of one place, each acknowledged by two of three: the store of `a` was put back as it was before the first

@@ -2,21 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
+import { EntryBatch } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { put, valueOf } from "./support/deletes.ts"
-
-/** What a store holds, as it was: to be put back into the same place, which raises no doubt. */
-const copyOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
-  const copy = yield* ReplicaStore.makeMemory(store.identity)
-  for (const name of ["starts", "lives", "remembered"]) {
-    yield* copy.setNotes({ [name]: Option.getOrElse(yield* store.note(name), () => "") })
-  }
-  for (const { log } of yield* store.watermarks) {
-    yield* copy.append(Option.getOrThrow(yield* store.read(log, 0, 1_000_000)))
-  }
-  return copy
-})
+import { copyOf } from "./support/stores.ts"
 
 /**
  * All hold six entries of a log, of which `b` and `c` have erased some. The store of its owner was put back as it was

@@ -53,7 +53,7 @@ const decide = (
     })
   ).result
 
-const both = (newest: RecordIndex.Pointer): Fates.Newest => ({ newest, everywhere: newest })
+const both = (newest: RecordIndex.Pointer): Fates.Newest => ({ newest, everywhere: newest, isSettled: true })
 
 /** The sequences of the entries that stay. */
 const left = ({ batch }: Fates.Decided) => {
@@ -76,11 +76,11 @@ describe("what becomes of an entry", () => {
     const batch = batchOf(put("k"), put("l"))
     const newest = pointer("k", other, 900, 900)
     const l = both(pointer("l", log, 2, 2))
-    const nowhere = decide(batch, { k: { newest, everywhere: undefined }, l })
+    const nowhere = decide(batch, { k: { newest, everywhere: undefined, isSettled: true }, l })
     assert.deepStrictEqual([left(nowhere), nowhere.oldestLeft], [[1, 2], at(1)])
-    const older = decide(batch, { k: { newest, everywhere: pointer("k", log, 1, 1) }, l })
+    const older = decide(batch, { k: { newest, everywhere: pointer("k", log, 1, 1), isSettled: true }, l })
     assert.deepStrictEqual([left(older), older.oldestLeft], [[1, 2], at(1)])
-    const between = decide(batch, { k: { newest, everywhere: pointer("k", other, 40, 40) }, l })
+    const between = decide(batch, { k: { newest, everywhere: pointer("k", other, 40, 40), isSettled: true }, l })
     assert.deepStrictEqual([left(between), between.oldestLeft], [[2], undefined])
   })
 
@@ -107,8 +107,15 @@ describe("what becomes of an entry", () => {
     assert.isFalse(EntryBatch.hasErasedDeletes(early.batch))
   })
 
+  it("of a delete: stays while a write of its key waits for the index, which would end with a pointer to what is gone", () => {
+    const batch = batchOf(put("k"), del("k"))
+    const k = { ...both(pointer("k", log, 2, 2, true)), isSettled: false }
+    const decided = decide(batch, { k }, { forgetBefore: at(3) })
+    assert.deepStrictEqual([left(decided), decided.forgotten, decided.oldestDelete], [[2], [], at(2)])
+  })
+
   it("of a delete whose pointer went before a crash: goes", () => {
-    const decided = decide(batchOf(del("k")), { k: { newest: undefined, everywhere: undefined } })
+    const decided = decide(batchOf(del("k")), { k: { newest: undefined, everywhere: undefined, isSettled: true } })
     assert.deepStrictEqual([left(decided), decided.forgotten], [[], []])
   })
 

@@ -19,6 +19,8 @@ import type * as RecordKey from "./RecordKey.ts"
 export interface Newest {
   readonly newest: RecordIndex.Pointer | undefined
   readonly indexed: RecordIndex.Pointer | undefined
+  /** No write of it waits to be taken into the index. */
+  readonly isSettled: boolean
 }
 
 /** The newest writes of all keys: those of the index, and those that it does not have yet. */
@@ -95,7 +97,13 @@ export const make = Effect.gen(function* () {
         return reading(
           () => index.getAll(keys),
           (found) =>
-            Effect.succeed(found.map((indexed, i) => ({ newest: Unindexed.newer(unindexed[i], indexed), indexed })))
+            Effect.succeed(
+              found.map((indexed, i) => ({
+                newest: Unindexed.newer(unindexed[i], indexed),
+                indexed,
+                isSettled: unindexed[i] === undefined
+              }))
+            )
         )
       }),
     scan: (scan) =>

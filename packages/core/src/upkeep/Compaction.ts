@@ -127,6 +127,8 @@ export const make = Effect.gen(function* () {
   let quietLooks = 0
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
+  /** The round under way has met deletes that stay until what waits of their keys is in the index. */
+  let hasUnsettled = false
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
   const keptDeletes = KeptDeletes.make(yield* KeptDeletesBytes)
   const forgettable = (): HybridLogicalClock.HybridLogicalClock | undefined =>
@@ -154,10 +156,11 @@ export const make = Effect.gen(function* () {
       if (i > 0) yield* Effect.yieldNow
       const turn = ids.slice(i, i + turnKeys)
       const found = yield* follower.newestOf(turn.map((id) => keys.get(id)!))
-      found.forEach(({ indexed, newest }, j) => {
+      found.forEach(({ indexed, isSettled, newest }, j) => {
         // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
         const everywhere = [newest, indexed].find(isEverywhere)
-        known.set(turn[j]!, { newest, everywhere })
+        known.set(turn[j]!, { newest, everywhere, isSettled })
+        if (!isSettled && newest?.deleted === true) hasUnsettled = true
       })
     }
     return (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
@@ -205,6 +208,7 @@ export const make = Effect.gen(function* () {
     const since = appendedBytes
     const generation = sweeps.generation()
     appendedBytes = 0
+    hasUnsettled = false
     let appendedBefore = 0
     const unfinished = (): undefined => {
       appendedBytes += since
@@ -255,7 +259,7 @@ export const make = Effect.gen(function* () {
     // Something came back, or was given up, that this round has not looked at.
     if (generation !== sweeps.generation()) return unfinished()
     yield* sweeps.swept(swept)
-    lookedAt = stateOf(ends)
+    lookedAt = hasUnsettled ? "" : stateOf(ends)
     const millis = Monotonic.millis(clock) - began
     last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }
     if (sink.active()) sink.tell({ _tag: "Compacted", durationMillis: millis, ...sum })
@@ -351,7 +355,7 @@ const spaceOf = (space: ReplicaStore.Space | null): CompactionStatus["space"] =>
 /** Up to where every member holds each log. */
 type Ends = ReadonlyMap<LogId.LogId, number>
 
-const unknown: Fates.Newest = { newest: undefined, everywhere: undefined }
+const unknown: Fates.Newest = { newest: undefined, everywhere: undefined, isSettled: true }
 
 /** After how many keys others have their turn, and after how many pointers. */
 const turnKeys = 32

@@ -17,6 +17,11 @@ export interface Newest {
   readonly newest: RecordIndex.Pointer | undefined
   /** A write of it that every member holds, as new as is known of; it need not be the newest. */
   readonly everywhere: RecordIndex.Pointer | undefined
+  /**
+   * No write of it waits to be taken into the index. One that does may be older than a delete that the index has: were
+   * that forgotten first, the index would end with a pointer to what is gone.
+   */
+  readonly isSettled: boolean
 }
 
 /** What is asked about the entries of a batch. */
@@ -83,11 +88,12 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
   let oldestLeft: Clock | undefined
   let oldestDelete: Clock | undefined
 
-  const fateOfRecord = (place: Place, header: Entry.Header, { everywhere, newest }: Newest): Fate => {
+  const fateOfRecord = (place: Place, header: Entry.Header, { everywhere, isSettled, newest }: Newest): Fate => {
     if (newest === undefined) return header.kind === "delete" ? "deleted" : "kept"
     if (isPlace(newest, place)) {
       const isOld = forgetBefore !== undefined && HybridLogicalClock.compare(place.clock, forgetBefore) < 0
-      return newest.deleted && isOld && !isNeeded(header.namespace, header.key) ? "deleted" : "kept"
+      const mayGo = newest.deleted && isOld && isSettled
+      return mayGo && !isNeeded(header.namespace, header.key) ? "deleted" : "kept"
     }
     if (RecordIndex.compare(newest, place) < 0) return "kept"
     return everywhere !== undefined && RecordIndex.compare(everywhere, place) > 0 ? "superseded" : "left"
@@ -115,8 +121,9 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     let after: Clock | undefined
     for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
       const header = Entry.headerAt(bytes, at)
-      const { everywhere, newest } = of(header.namespace, header.key)
-      const fate = fateOfRecord(place, header, { everywhere, newest })
+      const known = of(header.namespace, header.key)
+      const { everywhere, newest } = known
+      const fate = fateOfRecord(place, header, known)
       const isDeleted = newest?.deleted === true
       if (fate === "superseded" || fate === "deleted") going++
       if (fate === "kept") hasKept = true
