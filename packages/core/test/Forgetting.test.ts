@@ -1,9 +1,9 @@
 /** Deletes that are forgotten: first what they deleted is gone everywhere, then they go. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, StampToken } from "../src/index.ts"
-import { Compaction, EntryBatch, type ReplicaStore, RunId } from "../src/adapter.ts"
+import { Compaction, EntryBatch, RecordIndex, type ReplicaStore, RunId } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { put, remove, rounds, test } from "./support/deletes.ts"
 import { during } from "./support/time.ts"
@@ -50,6 +50,37 @@ describe("a delete", () => {
         yield* a.writer.commit(put("k", "again"))
         yield* settled
         for (const { records } of replicas) assert.isTrue(Option.isSome(yield* records.read("n", "k")))
+      })
+    )
+  )
+
+  it.effect("stays while a write of its key waits for the index, and goes by itself when that is taken in", () =>
+    test(
+      Effect.gen(function* () {
+        const memory = yield* RecordIndex.makeMemory
+        const gate = yield* Latch.make(true)
+        const index = {
+          ...memory,
+          merge: (...of: Parameters<typeof memory.merge>) => Effect.andThen(gate.await, memory.merge(...of))
+        }
+        const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+        const a = yield* cluster.start("a")
+        const b = yield* cluster.start("b")
+        const pace = { firstMillis: 1000, lookMillis: 1000, minBytes: 1, sliceBytes: 64 * 1024 }
+        const c = yield* Effect.provideService(cluster.start("c", { index }), Compaction.CompactionPace, pace)
+        yield* TestClock.adjust(2000)
+        yield* gate.close
+        yield* during(a.writer.commit(put("k")), 100)
+        yield* during(b.writer.commit(remove("k")), 100)
+        yield* settled
+        for (let i = 0; i < 4; i++) yield* rounds(a, b, c)
+        assert.deepStrictEqual(yield* keysOf(a), [])
+        assert.deepStrictEqual(yield* keysOf(c), ["-k"])
+        yield* gate.open
+        yield* TestClock.adjust(60_000)
+        assert.deepStrictEqual(yield* keysOf(c), [])
+        assert.isTrue(Option.isNone(yield* c.records.read("n", "k")))
+        assert.deepStrictEqual(yield* memory.scan({ limit: 10 }), [])
       })
     )
   )
