@@ -401,6 +401,24 @@ describe("the promises that a run is looked at for", () => {
     assert.lengthOf(world.violations, 1)
   })
 
+  it("ErasedIsSuperseded is kept by a delete of which only an older life of a replica holds what it deleted", () => {
+    const scene = empty()
+    const { all, append, c, logOf, world } = scene
+    append(2, put("k0", "v0"), 1000, all)
+    const deleted = append(0, Entry.remove("n", "k0"), 2000, all)
+    for (const { logs } of all) if (logs !== c.logs) logs.delete(logOf(2))
+    // It is off, and a copy of it lives in its place.
+    const content = { ...Disk.copyOf(c), incarnation: LogId.incarnationWithout(c.incarnation) }
+    content.logs.delete(logOf(2))
+    const [off] = world.machines.slice(2)
+    world.clones.push({ ...off!, disk: Disk.holding(content, content.place) })
+    erases(scene, deleted)
+    assert.deepStrictEqual(world.violations, [])
+    world.clones.length = 0
+    erases(scene, deleted)
+    assert.lengthOf(world.violations, 1)
+  })
+
   it("ErasedIsSuperseded is broken by what a delete deleted that is forgotten, when it comes back or its holder votes", () => {
     const scene = empty()
     const { a, all, append, b, logOf, world } = scene

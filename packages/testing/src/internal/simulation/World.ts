@@ -1,7 +1,7 @@
 /**
  * One run: the machines, the network between them, whoever calls them from outside, and what was seen.
  */
-import { type LogId, type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
+import { LogId, type QuorumPolicy, type Replica, ReplicaId } from "@quorum/core"
 import type { EntryBatch } from "@quorum/core/adapter"
 import { type Context, Effect, type Exit, Schema } from "effect"
 import * as Dice from "./Dice.ts"
@@ -117,6 +117,16 @@ export const machinesOf = (world: World, id: ReplicaId.ReplicaId): ReadonlyArray
   world.machine(id),
   ...world.clones.filter((clone) => clone.id === id)
 ]
+
+/** Whether no other life of the replica is newer: what a former one says counts for nothing where the newer is known. */
+export const isNewest = (world: World, machine: Machines.Machine): boolean => {
+  const others = [
+    ...machinesOf(world, machine.id).map(({ disk }) => disk.content),
+    ...world.retired.filter((each) => each.machine.id === machine.id).map(({ content }) => content)
+  ]
+  const { incarnation } = machine.disk.content
+  return others.every((content) => LogId.newer(content.incarnation, incarnation) === incarnation)
+}
 
 /** A run in which nothing has happened yet. */
 export const make = (options: Options): World => {

@@ -9,7 +9,7 @@ import { compare } from "../Evidence.ts"
 import * as EverHeld from "../EverHeld.ts"
 import * as Held from "../Held.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
-import { machinesOf, type World } from "../World.ts"
+import { isNewest, machinesOf, type World } from "../World.ts"
 import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** Looks at entries that are about to go from the disk of a replica. */
@@ -71,9 +71,12 @@ const forget = (world: World, held: Held.Held, record: Entry.Write): void => {
   if (before === undefined || compare(before, held) < 0) forgotten.set(EverHeld.keyOf(record), held)
 }
 
-/** Whether what a machine holds is what its replica answers with, and others fetch. */
+/**
+ * Whether what a machine holds is what its replica answers with, and others fetch: what an older life left behind is
+ * compared with what was erased when it is found again.
+ */
 const counts = (world: World, machine: Machine): boolean =>
-  world.machines.includes(machine) &&
+  isNewest(world, machine) &&
   !isRecovering(machine) &&
   !Disk.goesOnAsBefore(machine.disk) &&
   !LeftOutByMajority.isLeftOut(world, machine.id)
@@ -102,7 +105,7 @@ const look = (world: World, machine: Machine, deleted: Held.Held, record: Entry.
 
 /** Whoever holds something that a delete deleted. Who recovers erases that before it votes, once it has heard of it. */
 const holderOfOlder = (world: World, held: Held.Held, record: Entry.Write): ReplicaId.ReplicaId | undefined =>
-  world.machines.find(
+  [...world.machines, ...world.clones].find(
     (machine) =>
       counts(world, machine) &&
       ofKey(machine, record).some(([other, write]) => write.kind === "put" && compare(other, held) < 0)

@@ -11,7 +11,7 @@ import * as Heard from "../Heard.ts"
 import { isRecovering, type Machine } from "../Machines.ts"
 import type { Passing } from "../Network.ts"
 import type { Owner } from "../Timeline.ts"
-import { machineOf, machinesOf, type World } from "../World.ts"
+import { isNewest, machineOf, machinesOf, type World } from "../World.ts"
 import * as DamageIsLocal from "./DamageIsLocal.ts"
 import { holds } from "./NoPhantomAck.ts"
 
@@ -130,16 +130,6 @@ const knownDamage = ({ timeline }: World, { disk }: Machine): ReadonlyArray<Dama
 const covers = (ranges: ReadonlyArray<DamagedRange.DamagedRange>, writeId: WriteId.WriteId): boolean => {
   const { log, seq } = WriteId.place(writeId)
   return ranges.some((range) => range.log === log && range.from <= seq && seq <= range.to)
-}
-
-/** Whether no other life of the replica is newer: what a former one says counts for nothing where the newer is known. */
-const isNewest = (world: World, machine: Machine): boolean => {
-  const others = [
-    ...machinesOf(world, machine.id).map(({ disk }) => disk.content),
-    ...world.retired.filter((each) => each.machine.id === machine.id).map(({ content }) => content)
-  ]
-  const { incarnation } = machine.disk.content
-  return others.every((content) => LogId.newer(content.incarnation, incarnation) === incarnation)
 }
 
 /** What a message says as one that votes; `undefined` when it says nothing that counts. */
