@@ -3,14 +3,14 @@
  * none appears any more. What was only on a disk that was out of service then nobody could know of, and a write that is
  * committed again is no other write.
  */
-import { HybridLogicalClock, LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
+import { HybridLogicalClock, type ReplicaId, ReplicaStatus } from "@quorum/core"
 import type { EntryBatch, Version } from "@quorum/core/adapter"
 import { Context, Option } from "effect"
 import type * as Disk from "../Disk.ts"
 import * as EverHeld from "../EverHeld.ts"
 import * as Held from "../Held.ts"
-import type { Machine } from "../Machines.ts"
-import { machinesOf, type World } from "../World.ts"
+import { isRecovering, type Machine } from "../Machines.ts"
+import { isNewest, machinesOf, type World } from "../World.ts"
 import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** What is known of a run. */
@@ -21,8 +21,8 @@ interface Known {
   /** The writes that some disk has held, and those of them that are later than what is stable. */
   readonly seen: Set<string>
   readonly later: Map<string, Held.Held>
-  /** Those that some disk held first when they were stable. */
-  readonly late: Set<string>
+  /** Those that some disk held first when they were stable, with the replica of which a former life has taken them. */
+  readonly late: Map<string, ReplicaId.ReplicaId | undefined>
 }
 
 /** Looks at what all replicas say is stable. */
@@ -47,7 +47,7 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
     if (HybridLogicalClock.compare(held.clock, said) > 0) continue
     known.later.delete(write)
     const lacks = members.find((member) => !EverHeld.of(world, member).writes.has(write))
-    if (lacks === undefined || !members.some((member) => isHeld(newestOf(world, member), write))) continue
+    if (lacks === undefined || !members.some((member) => isServed(world, member, write))) continue
     world.violated("StableTimeIsStable", `${said.wallTime} is stable, and ${lacks} never held ${held.id}`)
   }
 }
@@ -63,19 +63,24 @@ export const beforeHeld = (world: World, batch: EntryBatch.EntryBatch): void => 
 }
 
 /** Looks at what a disk holds from now on. */
-export const onHeld = (world: World, { disk: { content }, id }: Machine, found: ReadonlyArray<Held.Held>): void => {
+export const onHeld = (world: World, machine: Machine, found: ReadonlyArray<Held.Held>): void => {
+  const { id } = machine
   const known = knownOf(world)
+  const isOfNewest = isNewest(world, machine)
   for (const held of found) {
     const write = EverHeld.writeOf(held)
     if (!known.seen.has(write)) {
       known.seen.add(write)
       if (HybridLogicalClock.compare(held.clock, known.stable) > 0) known.later.set(write, held)
       // Who is left out may take writes as long as it has not heard of that.
-      else if (!LeftOutByMajority.isLeftOut(world, id)) known.late.add(write)
+      else if (!LeftOutByMajority.isLeftOut(world, id)) known.late.set(write, isOfNewest ? undefined : id)
     }
     // Of a life that is not the newest the others take nothing.
-    if (!known.late.has(write) || LeftOutByMajority.isLeftOut(world, id) || newestOf(world, id) !== content) continue
+    if (!known.late.has(write) || LeftOutByMajority.isLeftOut(world, id) || !isOfNewest) continue
+    // What its former life took alone nobody could know of: it decides about that before it votes.
+    const isItsOwn = known.late.get(write) === id && isRecovering(machine)
     known.late.delete(write)
+    if (isItsOwn) continue
     world.violated("StableTimeIsStable", `${held.id} appears, and ${known.stable.wallTime} was stable`)
   }
 }
@@ -101,18 +106,21 @@ const knownOf = (world: World): Known => {
     floors: new Map(),
     seen: new Set(),
     later: new Map(),
-    late: new Set()
+    late: new Map()
   })
   const known = knowns.get(world) ?? none()
   knowns.set(world, known)
   return known
 }
 
-/** The disk of the newest life of a member. */
-const newestOf = (world: World, member: ReplicaId.ReplicaId): Disk.Content =>
-  machinesOf(world, member)
-    .map(({ disk }) => disk.content)
-    .reduce((a, b) => (LogId.newer(a.incarnation, b.incarnation) === a.incarnation ? a : b))
+/**
+ * Whether the newest life of a member holds a write, and votes. What only a disk holds that is out of service, or of one that
+ * recovers, nobody could know of.
+ */
+const isServed = (world: World, member: ReplicaId.ReplicaId, write: string): boolean =>
+  machinesOf(world, member).some(
+    (machine) => isNewest(world, machine) && !isRecovering(machine) && isHeld(machine.disk.content, write)
+  )
 
 /** Whether a disk holds a write now, or what it has erased of it. */
 const isHeld = ({ erased, logs }: Disk.Content, write: string): boolean =>
