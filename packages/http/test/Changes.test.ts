@@ -197,6 +197,22 @@ describe("the changes", () => {
     })
   )
 
+  it.live("L63 are let go where only their head is asked for", () =>
+    Effect.gen(function* () {
+      let ended = 0
+      const feed = Stream.concat(Stream.fromIterable(pages(2)), Stream.never)
+      const { url } = yield* serving(
+        Stream.ensuring(
+          feed,
+          Effect.sync(() => ended++)
+        )
+      )
+      const { status, text } = yield* request("HEAD", `${url}/v1/changes`)
+      assert.deepStrictEqual([status, text], [200, ""])
+      yield* until("the feed has ended", () => ended === 1)
+    })
+  )
+
   it.live("are a stream for the typed client", () =>
     Effect.gen(function* () {
       const a = yield* single()

@@ -9,7 +9,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { Backup } from "@quorum/core"
 import { Problem, ReplicaServer } from "@quorum/core/adapter"
 import { type ClientApiServer, ClientTokens } from "@quorum/http"
-import { Effect, FileSystem, Layer, Semaphore, Stream } from "effect"
+import { Effect, FileSystem, Layer, Semaphore } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 
 /** Where it is. */
@@ -56,20 +56,22 @@ export const layer = (folder: string) =>
       const turn = yield* Semaphore.make(1)
       const file = join(folder, "backup.sending")
       const remove = Effect.ignore(fs.remove(file, { force: true }))
+      /** Until the request is over, whether its answer was read, broke off or was none but a head. */
+      const kept = Effect.acquireRelease(turn.takeIfAvailable(1), (taken) =>
+        taken ? Effect.andThen(remove, turn.release(1)) : Effect.void
+      )
       const send = Effect.gen(function* () {
         yield* ClientTokens.audit("a backup is taken")
-        if (!(yield* turn.takeIfAvailable(1))) return busy
-        const over = Effect.andThen(remove, turn.release(1))
+        if (!(yield* kept)) return busy
         return yield* remove.pipe(
           Effect.andThen(Effect.provideService(backup.toFile(file), FileSystem.FileSystem, fs)),
           Effect.andThen(fs.stat(file)),
           Effect.map(({ size }) =>
-            HttpServerResponse.stream(Stream.ensuring(fs.stream(file), over), {
+            HttpServerResponse.stream(fs.stream(file), {
               contentType: "application/octet-stream",
               contentLength: Number(size)
             })
           ),
-          Effect.onError(() => over),
           Effect.catch((error) =>
             Effect.as(Effect.logError("a backup could not be made", error), failed(error.message))
           )

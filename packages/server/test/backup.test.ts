@@ -107,12 +107,20 @@ describe("quorum backup", () => {
             )
           )
         assert.deepStrictEqual([yield* status(), yield* status("some"), yield* status("all")], [401, 403, 200])
+        // One of which only the head is asked for makes no other one wait, and leaves no file.
+        const isSent = Program.until(() => !existsSync(join(data, "backup.sending")))
+        yield* isSent
+        const head = yield* Effect.promise(() =>
+          fetch(url, { method: "HEAD", headers: { authorization: "Bearer all" } }).then((answer) => answer.status)
+        )
+        yield* isSent
+        assert.deepStrictEqual([head, yield* status("all")], [200, 200])
         // Who took one stands in the log, and neither the token nor who was refused.
         const audited = replica
           .stderr()
           .split("\n")
           .filter((line) => line.includes("quorum.event=audit"))
-        assert.lengthOf(audited, 1)
+        assert.lengthOf(audited, 3)
         assert.match(audited[0]!, /a backup is taken, asked for by .*all.* from .*127\.0\.0\.1/)
 
         const headers = { authorization: "Bearer all" }

@@ -4,7 +4,7 @@
  */
 import { type Changes, QuorumError, Records } from "@quorum/core"
 import { ReplicaServer } from "@quorum/core/adapter"
-import { Effect, Exit, Pull, Scope, Stream } from "effect"
+import { Effect, Pull, type Scope, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { idleMillis, maxFeeds } from "./ChangesApi.ts"
@@ -56,16 +56,11 @@ const tooMany = new QuorumError.Overloaded({
 
 type Pages = Stream.Stream<Changes.Page, Changes.ChangesError>
 
-/** Takes the first page, which comes at once. What fails instead is the answer. */
-const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages, Changes.ChangesError> {
-  const scope = yield* Scope.make()
-  const close = Scope.close(scope, Exit.void)
-  const pull = yield* Scope.provide(Stream.toPull(feed), scope)
-  const first = yield* Effect.onError(
-    Pull.catchDone(pull, () => Effect.succeed([])),
-    () => close
-  )
-  return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull))).pipe(Stream.ensuring(close))
+/** Takes the first page, which comes at once. What fails instead is the answer. The feed ends with its request. */
+const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages, Changes.ChangesError, Scope.Scope> {
+  const pull = yield* Stream.toPull(feed)
+  const first = yield* Pull.catchDone(pull, () => Effect.succeed([]))
+  return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull)))
 })
 
 /** All that is sent, the reason why there is no more of it included. */
