@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as Backup from "./cli/backup.ts"
@@ -21,6 +21,7 @@ import * as Status from "./cli/status.ts"
 import * as Watch from "./cli/watch.ts"
 import * as Writes from "./cli/writes.ts"
 
+const isJson = Ending.isJson(process.argv.slice(2))
 let runsUntilStopped = false
 const onServing = (): void => void (runsUntilStopped = true)
 
@@ -58,11 +59,15 @@ const quorum = Command.make("quorum").pipe(
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
 
-// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
-process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
+// Whoever read the output has gone, as `head` does, or there is no room for it: stop in order, as on Ctrl-C.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") Ending.unsaid(error, isJson)
+  if (process.listenerCount("SIGTERM") > 0) process.kill(process.pid, "SIGTERM")
+})
 
 Command.run(quorum, { version }).pipe(
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+  Effect.provide(isJson ? Ending.inJson : Layer.empty),
   Effect.provide(NodeHttpClient.layerUndici),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({ teardown: Ending.teardown(() => runsUntilStopped) })

@@ -79,8 +79,6 @@ describe("one line", () => {
     ["an empty id", { id: "" }, "key: it is empty"],
     ["an id of another type", { id: true }, "id: expected text or a number, got a boolean"],
     ["an id that lost digits", '{"id":12345678901234567890}', /too large to be exact/],
-    ["a key that a url cannot carry", { namespace: "n", key: "..", value: 1 }, /^key: .*address$/],
-    ["a namespace that a url cannot carry", { namespace: ".", key: "k", value: 1 }, /^namespace: .*address$/],
     [
       "a key with half a character",
       '{"namespace":"n","key":"\\ud800","value":1}',

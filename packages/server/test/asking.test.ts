@@ -275,7 +275,7 @@ describe("quorum watch and resume", () => {
         yield* quorum(["put", "n", "k", "three", "--w", "3"])
         const more = yield* quorum(["watch", "--until-now", "--since", position])
         assert.match(more.stdout, /^\S+ {2}n\/k {2}"three"\n$/)
-        assert.strictEqual((yield* quorum(["watch", "--since", "nonsense"])).code, 1)
+        assert.strictEqual((yield* quorum(["watch", "--since", "nonsense"])).code, 2)
 
         const { writeId } = JSON.parse(second.stdout)
         const env = { QUORUM_URL: urls.c }

@@ -104,18 +104,18 @@ const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSigna
   let last: unknown
   for (const url of remote.urls) {
     try {
+      // It may take long to answer, and whoever does not answer at all is not waited for so long.
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
+      await (await remote.fetch(`${url}/healthz`, { signal: limited })).body?.cancel()
       const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
-      if (!answer.ok) {
-        const { message } = (await answer.json()) as { readonly message?: string }
-        throw new Error(`${url}: ${message ?? `status ${answer.status}`}`)
-      }
+      if (!answer.ok) throw await Remote.answered(answer, url)
       await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(part, { mode: 0o600, flush: true }), {
         signal
       })
       return
     } catch (error) {
       if (signal.aborted) throw error
-      last = error
+      last = error instanceof Remote.Answered ? error : new Error(`${url}: ${Remote.messageOf(error)}`)
     }
   }
   throw last

@@ -1,7 +1,7 @@
 /**
  * `quorum export`: records as lines that `quorum import` takes.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { Console, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Progress from "../tools/Progress.ts"
@@ -37,7 +37,10 @@ export const command = Command.make(
         Stream.runForEach((page) => {
           count += page.length
           const text = page.map((record) => `${JSON.stringify(Records.lineOf(record))}\n`).join("")
-          return Effect.andThen(sink.write(text), process.stderr.isTTY ? step("export", count, count + 1) : Effect.void)
+          return Effect.andThen(
+            sink.write(text),
+            process.stderr.isTTY && !given.json ? step("export", count, count + 1) : Effect.void
+          )
         })
       )
       yield* sink.done
@@ -74,29 +77,33 @@ const toStdout: Sink = {
   done: Effect.void
 }
 
-/** A file beside the one that is asked for, which takes its place when all is in it and synced. */
-const toFile = (path: string) => {
-  const part = `${path}.part`
-  const attempt = <A>(f: () => A): Effect.Effect<A, Failed> =>
-    Effect.try({ try: f, catch: (error) => new Failed({ detail: `--output: ${Remote.messageOf(error)}` }) })
-  return Effect.map(
-    Effect.acquireRelease(
-      attempt(() => openSync(part, "w")),
-      (file) =>
-        Effect.sync(() => {
-          closeSync(file)
-          rmSync(part, { force: true })
-        })
-    ),
-    (file): Sink => ({
-      write: (text) => Effect.asVoid(attempt(() => writeAll(file, Buffer.from(text)))),
-      done: attempt(() => {
-        fsyncSync(file)
-        renameSync(part, path)
+const attempt = <A>(f: () => A): Effect.Effect<A, Failed> =>
+  Effect.try({ try: f, catch: (error) => new Failed({ detail: `--output: ${Remote.messageOf(error)}` }) })
+
+/**
+ * A file beside the one that is asked for, which takes its place when all is in it and synced. What is there and is no
+ * file, as a device or a pipe, is written to and stays what it is; where a link leads, the file is there afterwards.
+ */
+const toFile = Effect.fnUntraced(function* (output: string) {
+  const there = yield* attempt(() => statSync(output, { throwIfNoEntry: false }))
+  const isPlain = there?.isFile() ?? true
+  const path = there?.isFile() === true ? yield* attempt(() => realpathSync(output)) : output
+  const opened = isPlain ? `${path}.part` : path
+  const file = yield* Effect.acquireRelease(
+    attempt(() => openSync(opened, "w")),
+    (file) =>
+      Effect.sync(() => {
+        closeSync(file)
+        if (isPlain) rmSync(opened, { force: true })
       })
-    })
   )
-}
+  const take = (): void => {
+    fsyncSync(file)
+    renameSync(opened, path)
+  }
+  const write = (text: string) => Effect.asVoid(attempt(() => writeAll(file, Buffer.from(text))))
+  return { write, done: isPlain ? attempt(take) : Effect.void } satisfies Sink
+})
 
 const writeAll = (file: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at)

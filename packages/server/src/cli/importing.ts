@@ -3,7 +3,7 @@
  */
 import { statSync } from "node:fs"
 import { QuorumError } from "@quorum/client"
-import type { Entry } from "@quorum/core"
+import type { Entry, Limits } from "@quorum/core"
 import { Clock, Console, Effect, FileSystem, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Lines from "../tools/Lines.ts"
@@ -44,7 +44,15 @@ export const command = Command.make(
       kind === "delete"
         ? remote.client.delete(namespace, key, options)
         : remote.client.put(namespace, key, value, contentType === undefined ? options : { ...options, contentType })
-    const state = yield* run(yield* linesOf(file), from, writers, dryRun ? () => Promise.resolve() : send, given)
+    const limits = yield* Effect.promise(() => Remote.limitsOf(remote))
+    const state = yield* run(
+      yield* linesOf(file),
+      limits,
+      from,
+      writers,
+      dryRun ? () => Promise.resolve() : send,
+      given
+    )
     const millis = (yield* Clock.currentTimeMillis) - startedAt
     const { committed, lines, open, rejected } = state
     if (given.json)
@@ -121,6 +129,7 @@ interface Open {
 const run = Effect.fnUntraced(
   function* (
     { bytes, size }: Source,
+    limits: Limits.Limits,
     from: number,
     writers: number,
     send: (write: Entry.Write) => Promise<unknown>,
@@ -203,9 +212,9 @@ const run = Effect.fnUntraced(
     yield* bytes.pipe(
       Stream.tap((chunk) => {
         read += chunk.length
-        return size === undefined ? Effect.void : step("import", read, size)
+        return size === undefined || given.json ? Effect.void : step("import", read, size)
       }),
-      Lines.split(),
+      Lines.split(undefined, limits),
       Stream.chunks,
       Stream.takeWhile(() => state.open === undefined),
       Stream.runForEach((lines) =>

@@ -3,6 +3,7 @@
  */
 import { QuorumRecord } from "@quorum/client"
 import { Effect, Option, Stream } from "effect"
+import { Usage } from "./Ending.ts"
 import * as Remote from "./remote.ts"
 
 /** Which records: those of a namespace, whose keys may have a prefix, or all. */
@@ -45,6 +46,11 @@ interface Page {
 
 const pages = (remote: Remote.Remote, given: Remote.Given, what: "records" | "keys", part: Part) => {
   const { namespace, prefix, reverse } = part
+  if (namespace !== undefined && unnameable.includes(namespace)) {
+    return Stream.fail(
+      new Usage({ detail: 'namespace: "", "." and ".." cannot be named in a url; all records can be listed' })
+    )
+  }
   const path = `/v1/${what}${namespace === undefined ? "" : `/${encodeURIComponent(namespace)}`}`
   return Stream.paginate(undefined as string | undefined, (after) => {
     const query = new URLSearchParams({ limit: String(pageSize) })
@@ -69,16 +75,15 @@ const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
           const answer = await remote.fetch(`${url}${path}`, {
             signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMillis)])
           })
-          const body = (await answer.json()) as Page & { readonly message?: string }
-          if (answer.status >= 400 && answer.status < 500) throw new Final(body.message ?? `status ${answer.status}`)
-          if (!answer.ok) throw new Error(body.message ?? `status ${answer.status}`)
+          if (!answer.ok) throw await Remote.answered(answer, url)
+          const body = (await answer.json()) as Page
           if ((body.damaged ?? []).length > 0 || body.unreadable.length > 0) {
             throw new Error("it holds records that it cannot read; quorum doctor says which")
           }
           return body
         } catch (error) {
-          if (signal.aborted || error instanceof Final) throw error
-          last = new Error(`${url}: ${Remote.messageOf(error)}`)
+          if (signal.aborted || (error instanceof Remote.Answered && error.isFinal)) throw error
+          last = error instanceof Remote.Answered ? error : new Error(`${url}: ${Remote.messageOf(error)}`)
         }
       }
       if (performance.now() > deadline) throw last
@@ -86,8 +91,6 @@ const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
     }
   })
 
-/** Every replica would answer the same. */
-class Final extends Error {}
-
-const pageSize = 1000
+const unnameable = ["", ".", ".."]
 const attemptMillis = 10_000
+const pageSize = 1000

@@ -155,7 +155,7 @@ export const receiptText = (receipt: Receipt, json: boolean): string =>
 /** A record as a line that `quorum import` takes. */
 export const lineOf = ({ bytes, contentType, key, namespace, writeId }: QuorumRecord) => {
   const type = contentType === undefined ? {} : { contentType }
-  const text = textOf(bytes)
+  const text = shortTextOf(bytes)
   const json = contentType === "application/json" && text !== undefined ? exactJson(text) : undefined
   if (json !== undefined) return { namespace, key, json: json.value, writeId }
   return {
@@ -223,6 +223,12 @@ const textOf = (bytes: Uint8Array): string | undefined => {
   } catch {
     return undefined
   }
+}
+
+/** Bytes as text, unless escapes would make a line of them that is much longer than they are. */
+const shortTextOf = (bytes: Uint8Array): string | undefined => {
+  const text = textOf(bytes)
+  return text === undefined || JSON.stringify(text).length > 2 * bytes.length + 64 ? undefined : text
 }
 
 /** What text says as JSON, where the same text is made of it again. */

@@ -2,7 +2,8 @@
  * What commands have that ask replicas: where these are, and what an answer other than the one that was asked for means.
  */
 import { createClient, type QuorumClient, QuorumError } from "@quorum/client"
-import { Console, Effect, Option, type Scope } from "effect"
+import { Limits } from "@quorum/core"
+import { Console, Effect, Option, Schema, type Scope } from "effect"
 import { Flag } from "effect/cli"
 import * as Ports from "../tools/Ports.ts"
 import { printable } from "../tools/Progress.ts"
@@ -73,6 +74,41 @@ export const connect = (given: Given): Effect.Effect<Remote, Usage, Scope.Scope>
   )
 }
 
+/** How long a replica may take for what it answers at once. */
+export const firstMillis = 4000
+
+/** What a replica answered that was asked by `fetch`, and is no success. */
+export class Answered extends Error {
+  readonly status: number
+  readonly code: string
+  readonly fields: object
+  constructor(url: string, status: number, body: unknown) {
+    const { error, message, ...fields } = { ...(body as { readonly error?: string; readonly message?: string }) }
+    super(message ?? `status ${status}`)
+    this.status = status
+    this.code = error ?? "unexpected_answer"
+    this.fields = { ...fields, url }
+  }
+  /** Whether every replica would answer the same: what was asked is to blame, and not that it was asked too often. */
+  get isFinal(): boolean {
+    return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429
+  }
+}
+
+/** An answer as what it is not: whatever its body is. */
+export const answered = async (answer: Response, url: string): Promise<Answered> =>
+  new Answered(url, answer.status, await answer.json().catch(() => undefined))
+
+/** How large writes may be, as the first replica that answers says it; as usual, where none does. */
+export const limitsOf = (remote: Remote): Promise<Limits.Limits> =>
+  Promise.any(
+    remote.urls.map(async (url) => {
+      const answer = await remote.fetch(`${url}/v1/status`, { signal: AbortSignal.timeout(2000) })
+      const { limits } = (await answer.json()) as { readonly limits: unknown }
+      return Schema.decodeUnknownSync(Limits.LimitsJson)(limits)
+    })
+  ).catch(() => Limits.defaults)
+
 /** Asks, and ends the command with what was answered instead, if something was. */
 export const ask = <A>(
   given: Pick<Given, "json">,
@@ -85,14 +121,18 @@ export const refused = (
   { json }: Pick<Given, "json">,
   error: unknown
 ): Effect.Effect<never, Usage | Failed | Ended> => {
-  if (!(error instanceof QuorumError)) return Effect.fail(new Failed({ detail: messageOf(error) }))
-  if (json) {
-    const { code, message, ...fields } = error
-    const line = JSON.stringify({ error: code, message, ...fields, cause: undefined })
-    return Effect.andThen(Console.error(line), Effect.fail(new Ended({ code: exitOf(error) })))
+  if (!(error instanceof QuorumError || error instanceof Answered)) {
+    return Effect.fail(new Failed({ detail: printable(messageOf(error)) }))
   }
-  if (error.code === "invalid_request") return Effect.fail(new Usage({ detail: printable(error.message) }))
-  return Effect.fail(new Failed({ detail: printable(`${error.message}${remedyOf(error)}`), code: exitOf(error) }))
+  const exit = error instanceof QuorumError ? exitOf(error) : error.code === "invalid_request" ? 2 : 1
+  if (json) {
+    const { code, message } = error
+    const { fields } = error instanceof QuorumError ? { fields: fieldsOf(error) } : error
+    const line = JSON.stringify({ error: code, message, ...fields })
+    return Effect.andThen(Console.error(line), Effect.fail(new Ended({ code: exit })))
+  }
+  if (exit === 2) return Effect.fail(new Usage({ detail: printable(error.message) }))
+  return Effect.fail(new Failed({ detail: printable(`${error.message}${remedyOf(error)}`), code: exit }))
 }
 
 /** 3 when it is not known, or not yet, whether a write is committed; 2 for what cannot be asked; else 1. */
@@ -103,6 +143,11 @@ export const exitOf = ({ code, written }: QuorumError): 1 | 2 | 3 =>
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const fieldsOf = ({ code: _code, message: _message, ...fields }: QuorumError): object => ({
+  ...fields,
+  cause: undefined
+})
 
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
@@ -119,11 +164,11 @@ const urlsOf = (flags: ReadonlyArray<string>): { readonly urls: ReadonlyArray<st
 }
 
 /** What to do about it. */
-const remedyOf = (error: QuorumError): string => {
+const remedyOf = (error: QuorumError | Answered): string => {
   if ("writeId" in error && error.code === "quorum_not_met") {
     return `\nIt is durable and may spread: never write it again, wait for it with: quorum resume ${String(error.writeId)}`
   }
-  if ("stamp" in error && error.written === "perhaps") {
+  if ("stamp" in error && "written" in error && error.written === "perhaps") {
     return `\nThe same command with --stamp ${String(error.stamp)} sends it again, and it stays one write`
   }
   switch (error.code) {

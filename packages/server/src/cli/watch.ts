@@ -4,7 +4,7 @@
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { printable } from "../tools/Progress.ts"
-import { Failed } from "./Ending.ts"
+import type { Ended, Failed, Usage } from "./Ending.ts"
 import * as Remote from "./remote.ts"
 
 /** The command. */
@@ -70,61 +70,75 @@ interface Line {
 
 /** Follows at one replica after another; fails when none has had anything to say for the time of the command. */
 const follow = (remote: Remote.Remote, given: Remote.Given, query: URLSearchParams, since: string | undefined) =>
-  Effect.callback<void, Failed>((resume, signal) => {
-    const state = { since, heardAt: performance.now() }
-    const run = async (): Promise<Failed | undefined> => {
+  Effect.callback<void, Usage | Failed | Ended>((resume, signal) => {
+    const state = { since, heard: false }
+    let failingSince = performance.now()
+    const run = async (): Promise<unknown> => {
       for (let turn = 0; ; turn++) {
         const url = remote.urls[turn % remote.urls.length]!
         const asked = new URLSearchParams(query)
         if (state.since !== undefined) asked.set("since", state.since)
+        state.heard = false
         const why = await one(remote, given, `${url}/v1/changes?${asked}`, state, signal).catch(
           (error: unknown) => error
         )
         if (why === undefined || signal.aborted) return undefined
-        if (why instanceof Failed) return why
-        if (performance.now() - state.heardAt > given.timeout * 1000)
-          return new Failed({ detail: `${url}: ${Remote.messageOf(why)}` })
+        if (why instanceof Remote.Answered && why.isFinal) return why
+        if (state.heard) failingSince = performance.now()
+        if (performance.now() - failingSince > given.timeout * 1000)
+          return why instanceof Remote.Answered ? why : new Error(`${url}: ${Remote.messageOf(why)}`)
         await new Promise((resolve) => setTimeout(resolve, 200))
       }
     }
-    void run().then((failed) => resume(failed === undefined ? Effect.void : Effect.fail(failed)))
+    void run().then((why) => resume(why === undefined ? Effect.void : Remote.refused(given, why)))
   })
 
-/** Follows at one replica. Undefined when the feed has ended as it should, `Failed` where no other can go on. */
+/** Follows at one replica. Undefined when the feed has ended as it should; fails where it broke off, or cannot go on. */
 const one = async (
   remote: Remote.Remote,
   given: Remote.Given,
   url: string,
-  state: { since: string | undefined; heardAt: number },
+  state: { since: string | undefined; heard: boolean },
   signal: AbortSignal
-): Promise<Failed | undefined> => {
-  const answer = await remote.fetch(url, { signal, headers: { accept: "application/x-ndjson" } })
-  if (!answer.ok) {
-    const { message = `status ${answer.status}` } = (await answer.json()) as { readonly message?: string }
-    if (answer.status < 500) return new Failed({ detail: message })
-    throw new Error(message)
-  }
-  let rest = ""
-  for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n")
-    rest = lines.pop()!
-    state.heardAt = performance.now()
-    for (const line of lines) {
-      if (line === "") continue
-      const said = JSON.parse(line) as Line
-      if (said.problem !== undefined) {
-        const { error, message = "the feed ended" } = said.problem
-        // What its position is of is gone: another replica would say the same.
-        const isGone = error === "write_replaced" || error === "changes_forgotten"
-        if (isGone) return new Failed({ detail: `${message}; begin anew` })
-        throw new Error(message)
-      }
-      if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))
-      if (said.position !== undefined) state.since = said.position
+): Promise<undefined> => {
+  const silence = new AbortController()
+  const wait = (millis: number) =>
+    setTimeout(() => silence.abort(new Error(`nothing has come for ${millis / 1000} s`)), millis)
+  let timer = wait(Remote.firstMillis)
+  try {
+    const headers = { accept: "application/x-ndjson" }
+    const answer = await remote.fetch(url, { signal: AbortSignal.any([signal, silence.signal]), headers })
+    if (!answer.ok) throw await Remote.answered(answer, url)
+    let rest = ""
+    for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) {
+      clearTimeout(timer)
+      timer = wait(silenceMillis)
+      const lines = (rest + text).split("\n")
+      rest = lines.pop()!
+      state.heard = true
+      for (const line of lines) if (line !== "") take(JSON.parse(line) as Line, given, url, state)
     }
+  } finally {
+    clearTimeout(timer)
   }
   if (url.includes("until=now")) return undefined
   throw new Error("the connection ended")
+}
+
+/** How long nothing may come: a replica says every 15 seconds that it is there. */
+const silenceMillis = 40_000
+
+/** Prints what a line says, and keeps its position. Fails where it is the last. */
+const take = (said: Line, given: Remote.Given, url: string, state: { since: string | undefined }): void => {
+  const { problem } = said
+  if (problem !== undefined) {
+    // What its position is of is gone: another replica would say the same.
+    const isGone = problem.error === "write_replaced" || problem.error === "changes_forgotten"
+    const message = `${problem.message ?? "the feed ended"}${isGone ? "; begin anew" : ""}`
+    throw new Remote.Answered(url, isGone ? 410 : 503, { ...problem, message })
+  }
+  if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))
+  if (said.position !== undefined) state.since = said.position
 }
 
 /** In the words of `quorum import`: bytes are `base64`. */

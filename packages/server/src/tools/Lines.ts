@@ -26,8 +26,8 @@ export interface RejectedLine {
 /** A line that is not blank. */
 export type Line = WriteLine | RejectedLine
 
-/** The longest line that is read: a value of the largest size with room for its escapes. */
-export const maxLineBytes = 4 * 1024 * 1024
+/** The longest line that is read: a value of the largest size, with room for its escapes and its names. */
+export const maxLineBytes = ({ valueBytes }: Limits.Limits): number => 3 * valueBytes + 1024 * 1024
 
 /** The namespace of objects that have an `id` and no place of their own. */
 export const memories = "memories"
@@ -40,13 +40,13 @@ export const read = (path: string, limit = Number.POSITIVE_INFINITY) =>
     split(limit)
   )
 
-/** The lines of bytes as they come, the first `limit` of them. */
+/** The lines of bytes as they come, the first `limit` of them. `limits` are those of the replicas that are meant. */
 export const split =
-  (limit = Number.POSITIVE_INFINITY) =>
+  (limit = Number.POSITIVE_INFINITY, limits = Limits.defaults) =>
   <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Line, E, R> => {
     const lines = Stream.mapAccum(
       bytes,
-      () => makeSplitter(maxLineBytes),
+      () => makeSplitter(maxLineBytes(limits), limits),
       (splitter, chunk) => [splitter, splitter.push(chunk)],
       { onHalt: (splitter) => splitter.end() }
     )
@@ -62,7 +62,7 @@ export const count = (path: string, limit?: number) =>
   )
 
 /** Reads one line that is not blank. */
-export const parse = (number: number, text: string): Line => {
+export const parse = (number: number, text: string, limits = Limits.defaults): Line => {
   const rejected = (reason: string): RejectedLine => ({ _tag: "Rejected", number, reason })
   const json = Result.try({ try: (): unknown => JSON.parse(text), catch: (error) => (error as Error).message })
   if (Result.isFailure(json)) return rejected(`not JSON: ${json.failure}`)
@@ -75,13 +75,13 @@ export const parse = (number: number, text: string): Line => {
     content.bytes === undefined
       ? Entry.remove(namespace, key)
       : Entry.put(namespace, key, content.bytes, contentType === undefined ? {} : { contentType })
-  const checked = Limits.checkWrite(write, Limits.defaults)
+  const checked = Limits.checkWrite(write, limits)
   if (Result.isFailure(checked)) return rejected(`${checked.failure.field}: ${checked.failure.detail}`)
   return { _tag: "Write", number, write: checked.success }
 }
 
 /** Cuts bytes into lines and parses them. What is longer than `maxBytes` is dropped while it is read. */
-export const makeSplitter = (maxBytes: number) => {
+export const makeSplitter = (maxBytes: number, limits = Limits.defaults) => {
   let number = 0
   let held: Array<Uint8Array> = []
   let heldBytes = 0
@@ -102,7 +102,7 @@ export const makeSplitter = (maxBytes: number) => {
       const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
       const text = decode(number === 1 ? withoutMark(bytes) : bytes)
       if (text === undefined) lines.push({ _tag: "Rejected", number, reason: "the line is not UTF-8 text" })
-      else if (text.trim().length > 0) lines.push(parse(number, text))
+      else if (text.trim().length > 0) lines.push(parse(number, text, limits))
     }
     held = []
     heldBytes = 0
@@ -193,10 +193,7 @@ const contentOf = ({ contentType, kind, value }: Place): Content | string => {
 /** Where a line's value goes, or what is wrong with it. */
 const placeOf = (line: unknown): Place | string => {
   if (!Predicate.isObject(line)) return `expected an object, got ${describe(line)}`
-  const place = isRecord(line) ? recordPlace(line) : Object.hasOwn(line, "id") ? memoryPlace(line) : missing(line)
-  if (Predicate.isString(place)) return place
-  const field = isDots(place.namespace) ? "namespace" : isDots(place.key) ? "key" : undefined
-  return field === undefined ? place : `${field}: "." and ".." cannot be part of an address`
+  return isRecord(line) ? recordPlace(line) : Object.hasOwn(line, "id") ? memoryPlace(line) : missing(line)
 }
 
 type Fields = { readonly [name: string]: unknown }
@@ -238,6 +235,3 @@ const missing = (line: Fields): string => {
 
 const describe = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`
-
-/** URLs read such a segment as a direction, however it is escaped. */
-const isDots = (text: string): boolean => text === "." || text === ".."

@@ -1,0 +1,177 @@
+/** What commands say and where they write it, at replicas that are stubs: their answers, and what they do not answer. */
+import { spawn, spawnSync } from "node:child_process"
+import { existsSync, openSync, readFileSync, statSync } from "node:fs"
+import { createServer, type RequestListener } from "node:http"
+import type { AddressInfo } from "node:net"
+import { text } from "node:stream/consumers"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Ports from "../src/tools/Ports.ts"
+import * as Program from "./support/program.ts"
+
+const timeout = 120_000
+
+/** What answers as a replica would, until the scope closes. */
+const stub = (listener: RequestListener) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
+      const server = createServer(listener).listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        const close = () => void server.close().closeAllConnections()
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+const problem = (status: number, error: string) =>
+  ((_, response) => {
+    response.writeHead(status, { "content-type": "application/problem+json" })
+    response.end(JSON.stringify({ error, message: `so it is: ${error}` }))
+  }) satisfies RequestListener
+
+const line = { namespace: "n", key: "k", text: "v", writeId: "a@9f3c52d0b1e44a07:1.5ad3c01e" }
+const record = { namespace: "n", key: "k", value: "dg==", writeId: line.writeId }
+
+/** Has one record, and one change. */
+const working: RequestListener = ({ url }, response) => {
+  const isFeed = url!.startsWith("/v1/changes")
+  const body = isFeed ? { ...line, position: "p" } : { records: [record], keys: [record], damaged: [], unreadable: [] }
+  response.end(`${JSON.stringify(body)}\n`)
+}
+
+/** Takes requests and answers none. */
+const silent: RequestListener = () => {}
+
+describe("commands that ask", () => {
+  it.live(
+    "go on at another replica where one takes what they ask and says nothing",
+    () =>
+      Effect.gen(function* () {
+        const urls = [yield* stub(silent), yield* stub(working)]
+        const env = { QUORUM_URL: urls.map(({ url }) => url).join(",") }
+        const seen = yield* Program.outcome(["watch", "n", "--until-now", "--json"], { env })
+        assert.deepStrictEqual([seen.code, JSON.parse(seen.stdout)], [0, { ...line, position: "p" }])
+
+        const other = yield* stub(problem(503, "store_failed"))
+        const asked = { QUORUM_URL: `${urls[0]!.url},${other.url}` }
+        const file = join(yield* Program.folder, "backup")
+        const taken = yield* Program.outcome(["backup", file, "--json"], { env: asked })
+        assert.deepInclude(JSON.parse(taken.stderr), { error: "store_failed", url: other.url })
+      }),
+    timeout
+  )
+
+  it.live(
+    "try again where they asked too often",
+    () =>
+      Effect.gen(function* () {
+        let requests = 0
+        const limited = problem(429, "rate_limited")
+        const { url } = yield* stub((request, response) =>
+          (requests++ % 2 === 0 ? limited : working)(request, response as never)
+        )
+        const env = { QUORUM_URL: url }
+        assert.deepInclude(yield* Program.outcome(["ls", "n"], { env }), { code: 0, stdout: "k\n" })
+        assert.strictEqual((yield* Program.outcome(["watch", "n", "--until-now"], { env })).code, 0)
+      }),
+    timeout
+  )
+
+  it.live(
+    "say what is wrong as one document of JSON on standard error, where JSON is asked for",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* stub(problem(400, "invalid_request"))
+        for (const [args, code, error] of [
+          [["watch", "n"], 2, "invalid_request"],
+          [["export"], 2, "invalid_request"],
+          [["backup", join(yield* Program.folder, "b")], 2, "invalid_request"],
+          [["ls", ".."], 2, "invalid_usage"],
+          [["put", "n"], 2, "invalid_usage"],
+          [["get", "n", "k", "--r", "no"], 2, "invalid_usage"],
+          [["import", "/none"], 2, "invalid_usage"],
+          [["explain", "9/3"], 2, "invalid_usage"],
+          [["export", "--output", "/none/there"], 1, "failed"]
+        ] as const) {
+          const ended = yield* Program.outcome([...args, "--json"], { env: { QUORUM_URL: url } })
+          const name = args.join(" ")
+          assert.deepStrictEqual([ended.code, ended.stdout], [code, ""], name)
+          const said = JSON.parse(ended.stderr)
+          assert.deepStrictEqual([said.error, typeof said.message], [error, "string"], name)
+        }
+      }),
+    timeout
+  )
+
+  it.live(
+    "end with 1 and say why where what they answer cannot be written",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* stub((_, response) => void response.setHeader("quorum-write-id", line.writeId).end("v"))
+        if (!existsSync("/dev/full")) return
+        for (const args of [
+          ["get", "n", "k"],
+          ["get", "n", "k", "--json"],
+          ["explain", "2/3"]
+        ]) {
+          const child = spawn(process.execPath, [Program.main(), ...args, "--url", url], {
+            stdio: ["ignore", openSync("/dev/full", "w"), "pipe"]
+          })
+          const code = new Promise((resolve) => child.on("exit", resolve))
+          const said = yield* Effect.promise(() => text(child.stderr!))
+          assert.strictEqual(yield* Effect.promise(() => code), 1, args.join(" "))
+          assert.include(said, "standard output cannot be written: ENOSPC")
+        }
+      }),
+    timeout
+  )
+})
+
+describe("quorum export", () => {
+  it.live(
+    "writes into what is there and is no file, and leaves it what it is",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* stub(working)
+        const pipe = join(yield* Program.folder, "pipe")
+        assert.strictEqual(spawnSync("mkfifo", [pipe]).status, 0)
+        const reader = spawn("cat", [pipe], { stdio: ["ignore", "pipe", "inherit"] })
+        const read = text(reader.stdout)
+        const exported = yield* Program.outcome(["export", "--output", pipe], { env: { QUORUM_URL: url } })
+        assert.isTrue(statSync(pipe).isFIFO())
+        assert.strictEqual(exported.code, 0, exported.stderr)
+        assert.deepStrictEqual(JSON.parse(yield* Effect.promise(() => read)), line)
+      }),
+    timeout
+  )
+
+  it.live(
+    "and import bring back what can be written: every name, every byte, and as much as the replicas take",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const valueBytes = 2 * 1024 * 1024
+        const env = { QUORUM_URL: `http://127.0.0.1:${port}` }
+        const serving = ["serve", "--id", "a", "--data", join(folder, "a"), "--port", String(port)]
+        const replica = yield* Program.run(serving, { env: { QUORUM_LIMITS: JSON.stringify({ valueBytes }) } })
+        yield* replica.wrote("listens")
+        const quorum = (args: ReadonlyArray<string>, input?: Uint8Array) =>
+          Program.outcome(args, { env, ...(input === undefined ? {} : { input }) })
+        yield* quorum(["put", "n", ".", "dot"])
+        yield* quorum(["put", "..", "k", "dots"])
+        yield* quorum(["put", "n", "zeros", "-"], new Uint8Array(valueBytes))
+        yield* quorum(["put", "n", "long", "-"], new Uint8Array(valueBytes).fill(97))
+        const [first, second] = [join(folder, "first"), join(folder, "second")]
+        yield* quorum(["export", "--output", first])
+        const imported = yield* quorum(["import", first, "--json"])
+        assert.deepInclude(JSON.parse(imported.stdout), { lines: 4, committed: 4, rejected: 0 }, imported.stderr)
+        yield* quorum(["export", "--output", second])
+        const [before, after] = [first, second].map((file) => readFileSync(file, "utf8").replaceAll(/"writeId.*/g, ""))
+        assert.isTrue(before === after)
+      }),
+    timeout
+  )
+})
