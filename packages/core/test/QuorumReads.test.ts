@@ -214,7 +214,7 @@ describe("what cannot be asked for", () => {
       yield* TestClock.adjust(1000)
       const field = (namespace: string, options: object) =>
         Effect.map(Effect.flip(a.records.read(namespace, "k", options)), (error) =>
-          error._tag === "ReadRejected" ? error.field : error._tag
+          error._tag !== "ReadRejected" ? error._tag : error.detail.includes("w has") ? error.detail : error.field
         )
       assert.strictEqual(yield* field("n", { consistency: "strong" }), "consistency")
       assert.strictEqual(yield* field("n", { consistency: null }), "consistency")

@@ -41,6 +41,14 @@ describe("the rules of requests", () => {
     assert.deepInclude(objection, { status: 400, field: "limit", detail: "it is given twice" })
   })
 
+  it("L65 a parameter whose encoding says no text is refused, and named", () => {
+    for (const prefix of ["%", "%f", "%zz", "%ff", "%C3", "%ED%A0%80"]) {
+      const objection = RequestRules.ofQuery(`/v1/keys/n?limit=1&prefix=${prefix}`, ["limit", "prefix"])
+      assert.deepInclude(objection, { status: 400, field: "prefix" }, prefix)
+    }
+    assert.isUndefined(RequestRules.ofQuery("/v1/keys/n?prefix=%C3%BC+%25", ["prefix"]))
+  })
+
   it("L66 a body where none is read is refused from its first byte on", () => {
     const of = (length: string) => RequestRules.ofHeaders("DELETE", { "content-length": length })
     assert.isUndefined(of("0"))

@@ -196,16 +196,16 @@ export const one = (n: number): Result.Result<QuorumPolicy, InvalidPolicy> => ma
 export type W = number | "majority" | "all" | { readonly allBut: number }
 
 /**
- * The policy with another `w`. Strict: fails with `InvalidPolicy`, its detail naming `w`, for anything that is not a
- * whole number from 1 to n.
+ * The policy with another `w`. Strict: fails with `InvalidPolicy`, its detail naming `w`, or what it is
+ * called where it was given, for anything that is not a whole number from 1 to n.
  */
-export const withW = (policy: QuorumPolicy, w: W): Result.Result<QuorumPolicy, InvalidPolicy> => {
+export const withW = (policy: QuorumPolicy, w: W, name = "w"): Result.Result<QuorumPolicy, InvalidPolicy> => {
   const { n } = policy
   const asked = w === "majority" ? Math.floor(n / 2) + 1 : w === "all" ? n : typeof w === "number" ? w : n - allBut(w)
   return Number.isSafeInteger(asked) && asked >= 1 && asked <= n
     ? Result.succeed({ ...policy, w: asked, requestedW: asked })
     : invalid(
-        `w has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${typeof w === "object" ? `{ allBut: ${shown(allBut(w))} }` : shown(w)}`
+        `${name} has to be a whole number from 1 to ${n}, "majority", "all" or { allBut }, and is ${typeof w === "object" ? `{ allBut: ${shown(allBut(w))} }` : shown(w)}`
       )
 }
 

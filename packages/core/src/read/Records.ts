@@ -140,7 +140,7 @@ export const make = Effect.gen(function* () {
       return rejected("consistency", `linearizable reads are not possible: ${detail}`)
     }
     if (r === undefined) return Result.succeed(several.majority)
-    return Result.mapBoth(QuorumPolicy.withW(policy, r), {
+    return Result.mapBoth(QuorumPolicy.withW(policy, r, "r"), {
       onSuccess: ({ w }) => w,
       onFailure: ({ detail }) => new ReadRejected({ field: "r", detail })
     })

@@ -44,6 +44,12 @@ export const ofPath = (target: string): Objection | undefined => {
 export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection | undefined => {
   const at = target.indexOf("?")
   if (at < 0) return undefined
+  for (const pair of target.slice(at + 1).split("&")) {
+    // What cannot be decoded would be taken for something else, or for U+FFFD.
+    if (decoded(pair) !== undefined) continue
+    const name = pair.split("=", 1)[0]!
+    return invalid(names.includes(name) ? name : "query", "its percent-encoding is not well-formed")
+  }
   const seen = new Set<string>()
   for (const [name] of new URLSearchParams(target.slice(at))) {
     if (!names.includes(name)) {
