@@ -115,7 +115,7 @@ describe("clients with certificates", () => {
             Effect.flatMap(ask(writer, port, "PUT"), ({ status }) =>
               status === 401 ? Effect.void : Effect.fail(`still answered with ${status}`)
             )
-          ).pipe(Effect.retry(Schedule.spaced(200)), Effect.timeout(5000))
+          ).pipe(Effect.retry(Schedule.spaced(200)), Effect.timeout(20_000))
           assert.strictEqual((yield* ask(reader, port, "GET")).status, 200)
         }),
       30_000

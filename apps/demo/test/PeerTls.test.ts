@@ -141,7 +141,7 @@ const commits = (writer: QuorumWriter.QuorumWriter["Service"], count: number) =>
 const until = (what: string, isSo: () => boolean) =>
   Effect.suspend(() => (isSo() ? Effect.void : Effect.fail(what))).pipe(
     Effect.retry(Schedule.spaced(20)),
-    Effect.timeoutOrElse({ duration: 8000, orElse: () => Effect.die(`not within 8 s: ${what}`) })
+    Effect.timeoutOrElse({ duration: 20_000, orElse: () => Effect.die(`not within 20 s: ${what}`) })
   )
 
 const linkTo = ({ status }: { readonly status: () => ReplicaStatus.Status }, peer: string) =>
@@ -261,7 +261,7 @@ describe.each(["http", "ws"] as const)("a replica set whose members show certifi
     Effect.gen(function* () {
       const { sign } = yield* pki
       // Certificates know whole seconds.
-      const to = new Date(Math.ceil(Date.now() / 1000) * 1000 + 4000)
+      const to = new Date(Math.ceil(Date.now() / 1000) * 1000 + 8000)
       const { a, c } = yield* all(transport, (id) => sign(id, id === "c" ? { to } : {}))
       yield* commits(a.writer, 1)
       yield* until("c is refused", () => linkTo(a, "c").link === "down" && linkTo(c, "a").link === "down")
@@ -274,12 +274,12 @@ describe.each(["http", "ws"] as const)("a replica set whose members show certifi
   it.live("keys and certificates are exchanged while writes are committed on all members", () =>
     Effect.gen(function* () {
       const { sign } = yield* pki
-      const { a } = yield* all(transport, (id) => sign(id, { to: new Date(Date.now() + 6000) }))
+      const { a } = yield* all(transport, (id) => sign(id, { to: new Date(Date.now() + 10_000) }))
       for (const id of ids) {
         sign(id)
         yield* commits(a.writer, 50)
       }
-      yield* Effect.sleep(7000)
+      yield* Effect.sleep(11_000)
       yield* commits(a.writer, 50)
     })
   )

@@ -54,10 +54,11 @@ for (const transport of ["ws", "http"] as const) {
           return copy
         })
         assert.strictEqual(trace.length, 6)
-        assert.isBelow(append.millis, slowMillis)
-        assert.isBelow(copies[0]!.millis, slowMillis)
         // A timer may be early by less than a millisecond.
         assert.isAtLeast(copies[1]!.millis, slowMillis - 1)
+        // However busy this machine is: all of them are in one process.
+        assert.isBelow(append.millis, copies[1]!.millis)
+        assert.isBelow(copies[0]!.millis, copies[1]!.millis)
         // Peers' requests have no spans of their own, and nothing of what was written is in any.
         assert.strictEqual(spans.length, 6)
         assert.notInclude((collector.bodies.get("/v1/traces") ?? []).join(), "secret")

@@ -111,7 +111,7 @@ const closeCodeAfter = (port: number, message: string | Uint8Array) =>
     socket.on("error", () => {})
     socket.on("close", (code) => resume(Effect.succeed(code)))
     return Effect.sync(() => socket.terminate())
-  }).pipe(Effect.timeoutOrElse({ duration: 3000, orElse: () => Effect.die("the connection stays open") }))
+  }).pipe(Effect.timeoutOrElse({ duration: 20_000, orElse: () => Effect.die("the connection stays open") }))
 
 describe("WsPeerServer", () => {
   it.live("a request that is no upgrade is answered with 426", () =>

@@ -86,11 +86,11 @@ export const serve = (listener: Http.RequestListener) =>
       })
   ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`))
 
-/** Waits until a condition holds, 5 seconds at most. */
+/** Waits until a condition holds, 20 seconds at most. */
 export const until = (what: string, condition: () => boolean) =>
   Effect.suspend(() => (condition() ? Effect.void : Effect.fail(what))).pipe(
     Effect.retry(Schedule.spaced(10)),
-    Effect.timeoutOrElse({ duration: 5000, orElse: () => Effect.die(`not within 5 s: ${what}`) }),
+    Effect.timeoutOrElse({ duration: 20_000, orElse: () => Effect.die(`not within 20 s: ${what}`) }),
     Effect.orDie
   )
 

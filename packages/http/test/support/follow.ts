@@ -25,7 +25,7 @@ export const follow = Effect.fnUntraced(function* (url: string, headers: Record<
         text += decoder.decode(value, { stream: true })
       }
       return text
-    }).pipe(Effect.timeout(5000), Effect.orDie)
+    }).pipe(Effect.timeout(20_000), Effect.orDie)
   const following: Following = {
     status: response.status,
     headers: response.headers,

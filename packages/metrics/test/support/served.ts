@@ -32,11 +32,11 @@ export const make = Effect.fnUntraced(function* ({ transport, ...exported }: Opt
   return { a, b, c, flush: Effect.forEach(replicas, ({ flush }) => flush) }
 })
 
-/** Waits until a condition holds, 10 seconds at most. */
+/** Waits until a condition holds, 20 seconds at most. */
 export const until = (what: string, condition: () => boolean) =>
   Effect.suspend(() => (condition() ? Effect.void : Effect.fail(what))).pipe(
     Effect.retry(Schedule.spaced(10)),
-    Effect.timeoutOrElse({ duration: 10_000, orElse: () => Effect.die(`not within 10 s: ${what}`) }),
+    Effect.timeoutOrElse({ duration: 20_000, orElse: () => Effect.die(`not within 20 s: ${what}`) }),
     Effect.orDie
   )
 
