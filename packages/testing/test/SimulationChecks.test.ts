@@ -425,24 +425,6 @@ describe("the promises that a run is looked at for", () => {
     assert.lengthOf(world.violations, 1)
   })
 
-  it("ErasedIsSuperseded is kept by an older life of a replica that forgets what the newest may not forget yet", () => {
-    const scene = empty()
-    const { a, all, append, b, logOf, world } = scene
-    append(2, put("k0", "v0"), 1000, all)
-    const deleted = append(0, Entry.remove("n", "k0"), 2000, all)
-    // A copy of it was started beside it, before it erased what was deleted.
-    const content = newerThan(a)
-    const [batch] = b.logs.get(logOf(2))!
-    for (const { logs } of all) logs.delete(logOf(2))
-    world.clones.push({ ...world.machines[0]!, disk: Disk.holding(content, content.place) })
-    erases(scene, deleted)
-    assert.deepStrictEqual(world.violations, [])
-    world.clones.length = 0
-    Disk.hold(b, batch!)
-    erases(scene, deleted)
-    assert.lengthOf(world.violations, 1)
-  })
-
   it("ErasedIsSuperseded is broken by what a delete deleted that is forgotten, when it comes back or its holder votes", () => {
     const scene = empty()
     const { a, all, append, b, logOf, world } = scene

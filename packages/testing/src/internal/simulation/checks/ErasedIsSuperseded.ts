@@ -13,14 +13,12 @@ import { isNewest, machinesOf, type World } from "../World.ts"
 import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 
 /** Looks at entries that are about to go from the disk of a replica. */
-export const onErased = (world: World, machine: Machine, going: ReadonlyArray<Held.Held>): void => {
-  const { id: by } = machine
+export const onErased = (world: World, { id: by }: Machine, going: ReadonlyArray<Held.Held>): void => {
   // Who recovers erases what a voting member has erased: that was looked at there, and it may not hold the rest yet.
   if (machinesOf(world, by).some(isRecovering)) return
   const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
   const everHeld = members.map((member) => [member, EverHeld.of(world, member)] as const)
   const [[, first], ...others] = everHeld as [(typeof everHeld)[number], ...typeof everHeld]
-  const isOfNewest = isNewest(world, machine)
   for (const held of going) {
     const lacks = everHeld.find(([, { entries }]) => !entries.has(held.id))
     if (lacks !== undefined)
@@ -30,8 +28,7 @@ export const onErased = (world: World, machine: Machine, going: ReadonlyArray<He
       const isSuperseded = ofKey.some(
         (other) => compare(other, held) > 0 && others.every(([, { entries }]) => entries.has(other.id))
       )
-      // A life that is not the newest forgets a delete for itself: it is compared with a voting member before it votes again.
-      if (isSuperseded || (record.kind === "delete" && !isOfNewest)) continue
+      if (isSuperseded) continue
       const holder = record.kind === "delete" ? holderOfOlder(world, held, record) : by
       if (record.kind === "delete") forget(world, held, record)
       if (holder === undefined) continue
