@@ -69,56 +69,53 @@ const ask = (agent: Agent, port: number, method: "GET" | "PUT", headers: Record<
 
 describe("clients with certificates", () => {
   for (const transport of ["http", "ws"] as const) {
-    it.live(
-      `may do what their role says while they are on the list, and no others may, ${transport}`,
-      () =>
-        Effect.gen(function* () {
-          const { clients, list, tls, write } = yield* files
-          write(["reader", "writer", "expired", "foreign"])
-          const context = yield* Replica.layer().pipe(
-            serve[transport]({ port: 0, peers: {}, tls, routes: ClientApiServer.layer }),
-            Layer.provide(Layer.provide(ClientTokens.layerFile(list), NodeFileSystem.layer)),
-            Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
-            Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
-            Layer.provide(Logger.layer([])),
-            Layer.build
+    it.live(`may do what their role says while they are on the list, and no others may, ${transport}`, () =>
+      Effect.gen(function* () {
+        const { clients, list, tls, write } = yield* files
+        write(["reader", "writer", "expired", "foreign"])
+        const context = yield* Replica.layer().pipe(
+          serve[transport]({ port: 0, peers: {}, tls, routes: ClientApiServer.layer }),
+          Layer.provide(Layer.provide(ClientTokens.layerFile(list), NodeFileSystem.layer)),
+          Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+          Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
+          Layer.provide(Logger.layer([])),
+          Layer.build
+        )
+        const { address } = Context.get(context, HttpServer.HttpServer)
+        assert("port" in address)
+        const { port } = address
+        const agentOf = (name?: keyof typeof clients) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const shown = name === undefined ? undefined : clients[name]
+              const pair = shown && { key: readFileSync(shown.key), cert: readFileSync(shown.certificate) }
+              return new Agent({ keepAlive: true, maxSockets: 1, ...pair })
+            }),
+            (agent) => Effect.sync(() => agent.destroy())
           )
-          const { address } = Context.get(context, HttpServer.HttpServer)
-          assert("port" in address)
-          const { port } = address
-          const agentOf = (name?: keyof typeof clients) =>
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                const shown = name === undefined ? undefined : clients[name]
-                const pair = shown && { key: readFileSync(shown.key), cert: readFileSync(shown.certificate) }
-                return new Agent({ keepAlive: true, maxSockets: 1, ...pair })
-              }),
-              (agent) => Effect.sync(() => agent.destroy())
-            )
-          for (const name of [undefined, "unlisted", "expired", "foreign"] as const) {
-            assert.strictEqual((yield* ask(yield* agentOf(name), port, "GET")).status, 401, name)
-          }
-          const [reader, writer] = [yield* agentOf("reader"), yield* agentOf("writer")]
-          assert.strictEqual((yield* ask(reader, port, "PUT")).status, 403)
-          const first = yield* ask(writer, port, "PUT")
-          assert.strictEqual(first.status, 201)
-          assert.strictEqual((yield* ask(reader, port, "GET")).status, 200)
-          // What is shown as a token counts, and not the certificate besides.
-          assert.strictEqual((yield* ask(reader, port, "GET", { authorization: "Bearer x" })).status, 401)
+        for (const name of [undefined, "unlisted", "expired", "foreign"] as const) {
+          assert.strictEqual((yield* ask(yield* agentOf(name), port, "GET")).status, 401, name)
+        }
+        const [reader, writer] = [yield* agentOf("reader"), yield* agentOf("writer")]
+        assert.strictEqual((yield* ask(reader, port, "PUT")).status, 403)
+        const first = yield* ask(writer, port, "PUT")
+        assert.strictEqual(first.status, 201)
+        assert.strictEqual((yield* ask(reader, port, "GET")).status, 200)
+        // What is shown as a token counts, and not the certificate besides.
+        assert.strictEqual((yield* ask(reader, port, "GET", { authorization: "Bearer x" })).status, 401)
 
-          // It is on no list of members, and its connection stays all the same.
-          yield* Effect.sleep(2500)
-          assert.deepStrictEqual(yield* ask(writer, port, "PUT"), first)
+        // It is on no list of members, and its connection stays all the same.
+        yield* Effect.sleep(2500)
+        assert.deepStrictEqual(yield* ask(writer, port, "PUT"), first)
 
-          write(["reader"])
-          yield* Effect.suspend(() =>
-            Effect.flatMap(ask(writer, port, "PUT"), ({ status }) =>
-              status === 401 ? Effect.void : Effect.fail(`still answered with ${status}`)
-            )
-          ).pipe(Effect.retry(Schedule.spaced(200)), Effect.timeout(20_000))
-          assert.strictEqual((yield* ask(reader, port, "GET")).status, 200)
-        }),
-      30_000
+        write(["reader"])
+        yield* Effect.suspend(() =>
+          Effect.flatMap(ask(writer, port, "PUT"), ({ status }) =>
+            status === 401 ? Effect.void : Effect.fail(`still answered with ${status}`)
+          )
+        ).pipe(Effect.retry(Schedule.spaced(200)), Effect.timeout(20_000))
+        assert.strictEqual((yield* ask(reader, port, "GET")).status, 200)
+      })
     )
   }
 })

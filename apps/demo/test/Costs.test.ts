@@ -12,6 +12,7 @@ import { createHash } from "node:crypto"
 import { connect, type Socket } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { until } from "./support/program.ts"
 
 const nodes = { http: HttpNode, ws: WsNode }
 const mebibyte = 1024 * 1024
@@ -134,8 +135,7 @@ describe("L63 a bad peer", () => {
       }
       assert.isBelow(most, 128 * mebibyte)
       socket.resume()
-      yield* Effect.sleep(500)
-      assert.isTrue(hasEnded())
+      yield* until(hasEnded)
       assert.deepStrictEqual(ended(), ["unread 127.0.0.1"])
     })
   )
@@ -162,7 +162,7 @@ const flood = Effect.fnUntraced(function* (
     (all) => Effect.sync(() => all.forEach((socket) => socket.destroy()))
   )
   const open = () => sockets.filter(({ destroyed, readyState }) => !destroyed && readyState !== "closed").length
-  for (let i = 0; i < 40 && open() > kept; i++) yield* Effect.sleep(100)
+  yield* until(() => open() <= kept)
   return open
 })
 
@@ -199,6 +199,7 @@ describe("L63 many connections", () => {
         const open = yield* flood(port, 100, 8, "127.0.0.2", get)
         assert.strictEqual(open(), 8)
         assert.strictEqual(yield* askFrom(port, "127.0.0.3"), "HTTP/1.1 200")
+        yield* until(() => open() < 8)
         assert.strictEqual(open(), 7)
         assert.deepStrictEqual(ended(), ["too_many_clients 127.0.0.2"])
       })
@@ -237,8 +238,7 @@ describe("L63 a bad client", () => {
         }
         assert.isBelow(most, 64 * mebibyte)
         client.socket.resume()
-        yield* Effect.sleep(200)
-        assert.isTrue(client.hasEnded())
+        yield* until(client.hasEnded)
         // The others are served as ever.
         const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/v1/records/n/large`))
         assert.strictEqual((yield* Effect.promise(() => answer.arrayBuffer())).byteLength, mebibyte)
@@ -254,8 +254,7 @@ describe("L63 a bad client", () => {
         let read = 0
         client.socket.on("data", (bytes) => (read += bytes.length))
         client.socket.resume()
-        for (let i = 0; i < 100 && read < 16 * mebibyte; i++) yield* Effect.sleep(50)
-        assert.isAtLeast(read, 16 * mebibyte)
+        yield* until(() => read >= 16 * mebibyte)
         assert.isFalse(client.hasEnded())
         assert.deepStrictEqual(ended(), [])
       })
@@ -277,6 +276,7 @@ describe("L63 a bad client", () => {
           most = Math.max(most, used() - before)
         }
         assert.isBelow(most, 256 * mebibyte)
+        yield* until(() => ended().length > 0)
         assert.deepStrictEqual(ended(), ["unread 127.0.0.1"])
         for (const { socket } of clients) socket.destroy()
         for (let i = 0; i < 50 && used() - before > 32 * mebibyte; i++) {
@@ -345,12 +345,14 @@ describe("L63 a bad client", () => {
         )
         const left = (of: "heads" | "bodies" | "idle") =>
           clients.flatMap((each) => each[of]).filter((one) => !one.hasEnded()).length
-        yield* Effect.sleep(3000)
+        const gone = (of: "heads" | "bodies" | "idle") => until(() => left(of) === 0)
+        yield* Effect.sleep(2000)
         assert.deepStrictEqual([left("heads"), left("bodies"), left("idle")], [20, 20, 20])
-        yield* Effect.sleep(5000)
-        assert.deepStrictEqual([left("heads"), left("bodies"), left("idle")], [0, 20, 0])
-        yield* Effect.sleep(10_000)
-        assert.strictEqual(left("bodies"), 0)
+        yield* gone("heads")
+        yield* gone("idle")
+        // A body has three times as long.
+        assert.strictEqual(left("bodies"), 20)
+        yield* gone("bodies")
         for (const { ended } of clients) assert.deepStrictEqual(ended(), ["slow_body 127.0.0.1"])
       }),
     60_000

@@ -78,23 +78,19 @@ describe("a replica whose disk is nearly full (skipped where nothing can be moun
     )
   }
 
-  it.skipIf(!canMount)(
-    "takes puts again as soon as somebody else's files are gone",
-    async () => {
-      replica = await openReplica({
-        id: "a",
-        folder: join(disk, "a"),
-        port: 0,
-        quiet: true,
-        reserveBytes: 4 * mebibyte
-      })
-      const open = replica
-      const filler = join(disk, "filler")
-      writeFileSync(filler, new Uint8Array(freeBytes() - 3 * mebibyte))
-      await soon(async () => (await put(open, "k")) instanceof DiskLow)
-      rmSync(filler)
-      await soon(async () => (await put(open, "k")) === undefined)
-    },
-    30_000
-  )
+  it.skipIf(!canMount)("takes puts again as soon as somebody else's files are gone", async () => {
+    replica = await openReplica({
+      id: "a",
+      folder: join(disk, "a"),
+      port: 0,
+      quiet: true,
+      reserveBytes: 4 * mebibyte
+    })
+    const open = replica
+    const filler = join(disk, "filler")
+    writeFileSync(filler, new Uint8Array(freeBytes() - 3 * mebibyte))
+    await soon(async () => (await put(open, "k")) instanceof DiskLow)
+    rmSync(filler)
+    await soon(async () => (await put(open, "k")) === undefined)
+  })
 })

@@ -43,7 +43,7 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
       ) => Effect.Effect<PeerTransport.PeerTransport["Service"], never, Scope.Scope>
     },
     expected: Finds
-  ) => it.live(what, () => finds(TransportConformance.cases, brokenWire(decorate), expected), 30_000)
+  ) => it.live(what, () => finds(TransportConformance.cases, brokenWire(decorate), expected))
 
   const client = (decorate: (client: PeerMethods.PeerClient) => Partial<PeerMethods.PeerClient>) => ({
     transport: (transport: PeerTransport.PeerTransport["Service"]) =>

@@ -187,8 +187,7 @@ describe("WsPeerServer", () => {
         for (const millis of ended) assert.isBelow(millis, 2 * ServerLimits.helloMillis)
         const pull = { session, log, after: 0, maxBytes: 1 }
         assert.strictEqual((yield* peer.pull(pull)).batch, null)
-      }).pipe(Effect.timeout(4 * ServerLimits.helloMillis)),
-    30_000
+      }).pipe(Effect.timeout(4 * ServerLimits.helloMillis))
   )
 
   it.live("a request that dies is answered by ending the connection", () =>
