@@ -25,7 +25,7 @@ import {
   WriteId
 } from "../../src/index.ts"
 import { type Options, parts } from "../../src/internal/parts.ts"
-import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Option, Random, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 export type Services =
@@ -71,6 +71,8 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
   const cut = new Set<string>()
   /** Decorates the client that `from` uses to reach `to`. */
   const faults = new Map<string, (client: PeerMethods.PeerClient) => PeerMethods.PeerClient>()
+  // The same in every run: by pauses that are drawn, a test may fail in one run of many hundreds.
+  const random = yield* Random.withSeed(Random.Random, "cluster")
 
   const transport = (from: ReplicaId.ReplicaId) =>
     PeerTransport.PeerTransport.of({
@@ -134,7 +136,7 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, w: 
       Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self: name, members: options.members ?? ids })),
       Layer.provide(options.logger ?? Logger.layer([]))
     )
-    const context = yield* Layer.buildWithScope(layer, scope)
+    const context = yield* Effect.provideService(Layer.buildWithScope(layer, scope), Random.Random, random)
     const running: Running = {
       id: id(name),
       writer: Context.get(context, QuorumWriter.QuorumWriter),
