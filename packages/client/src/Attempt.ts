@@ -2,7 +2,7 @@
  * One request to one replica: what was asked for, or the error that it was answered with. It is tried once.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { TimedOut, Unreachable } from "./ClientError.ts"
+import { invalid, TimedOut, Unreachable } from "./ClientError.ts"
 import type { Settings } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import type { Session } from "./Session.ts"
@@ -25,7 +25,7 @@ export type Read<A> = (response: Response, url: string, learn: Learn) => Promise
 
 /**
  * Makes it. Fails with a `QuorumError`, or with the reason of the signal when that is aborted; then what became of it is
- * not known.
+ * not known. What cannot be sent at all is an `InvalidRequest`, and no fault of the replica.
  */
 export const attempt = async <A>(
   { attemptMillis, fetch, token }: Settings,
@@ -37,6 +37,8 @@ export const attempt = async <A>(
 ): Promise<A> => {
   const controller = new AbortController()
   const said = session.text()
+  const target = `${url}${path}${queryOf(query)}`
+  const fields = headersOf({ ...headers, authorization: token && `Bearer ${token}`, "quorum-session": said })
   const learn: Learn = (token) => session.learn(said, token)
   const { signal } = limits
   const millis = Math.min(attemptMillis, limits.millis)
@@ -46,13 +48,9 @@ export const attempt = async <A>(
   signal?.addEventListener("abort", onAbort, { once: true })
   try {
     signal?.throwIfAborted()
-    const response = await fetch(`${url}${path}${queryOf(query)}`, {
+    const response = await fetch(target, {
       method,
-      headers: {
-        ...headers,
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(said === undefined ? {} : { "quorum-session": said })
-      },
+      headers: fields,
       ...(body === undefined ? {} : { body }),
       redirect: "error",
       cache: "no-store",
@@ -126,9 +124,35 @@ const lineOf = (line: string, status: number, url: string): unknown => {
 
 const queryOf = (query: Request["query"]): string => {
   const pairs = Object.entries(query ?? {}).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]
+    value === undefined ? [] : [`${name}=${encoded(name, String(value))}`]
   )
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`
+}
+
+const encoded = (name: string, value: string): string => {
+  try {
+    return encodeURIComponent(value)
+  } catch {
+    throw invalid(name, "it has half a surrogate pair, which is no text")
+  }
+}
+
+/** By which option a header is given. */
+const optionsOf: Readonly<Record<string, string>> = { "content-type": "contentType", "quorum-stamp": "stamp" }
+
+/** Those that are given, if each can be sent. */
+const headersOf = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> => {
+  const given: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue
+    try {
+      new Headers([[name, value]])
+    } catch {
+      throw invalid(optionsOf[name] ?? name, "it has characters that no header can have")
+    }
+    given[name] = value
+  }
+  return given
 }
 
 const problemOf = async (response: Response, url: string): Promise<QuorumError> => {

@@ -111,10 +111,9 @@ export const createClient = (options: ClientOptions): QuorumClient => {
     ...reads,
     ...writes,
     watch: Watch.make(open, closing.signal),
-    resume: (writeId, { w, ...options } = {}) =>
-      open.call(json("POST", `/v1/writes/${encodeURIComponent(writeId)}/resume`, { w }), options) as Promise<Receipt>,
-    writeStatus: (writeId, options) =>
-      open.call(json("GET", `/v1/writes/${encodeURIComponent(writeId)}`), options) as Promise<WriteStatus>,
+    resume: async (writeId, { w, ...options } = {}) =>
+      (await open.call(json("POST", `${writePath(writeId)}/resume`, { w }), options)) as Receipt,
+    writeStatus: async (writeId, options) => (await open.call(json("GET", writePath(writeId)), options)) as WriteStatus,
     verify: (receipt, options) =>
       open.call(json("POST", "/v1/receipts/verify", {}, JSON.stringify(receipt)), options) as Promise<Verification>,
     status: (options) =>
@@ -142,3 +141,5 @@ export const createClient = (options: ClientOptions): QuorumClient => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const noop = (): void => {}
+
+const writePath = (writeId: string): string => `/v1/writes/${Reads.nameOf("writeId", writeId)}`

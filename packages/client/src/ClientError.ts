@@ -2,7 +2,7 @@
  * The errors that the client itself says: what it was given cannot be used, what it reached was no replica, or nobody
  * answered in time.
  */
-import { QuorumError } from "./QuorumError.ts"
+import { InvalidRequest, QuorumError } from "./QuorumError.ts"
 
 /** An option of `createClient` cannot be used; `field` is its name. */
 export class InvalidOptions extends QuorumError {
@@ -40,3 +40,7 @@ export class OutcomeUnknown extends QuorumError {
 export class ClientClosed extends QuorumError {
   readonly code = "client_closed"
 }
+
+/** What a caller gave cannot be asked for: nothing was sent, and no replica is to blame. */
+export const invalid = (field: string, detail: string): InvalidRequest =>
+  new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })

@@ -3,7 +3,8 @@
  */
 import { jsonOf } from "./Attempt.ts"
 import type { Call, CallOptions, Calls } from "./Calls.ts"
-import { InvalidRequest, RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
+import { invalid } from "./ClientError.ts"
+import { RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
 import { ofJson, type Page, type Place, QuorumRecord } from "./Record.ts"
 
 /** How a record is read. */
@@ -114,8 +115,8 @@ export const isPathName = (name: string): boolean => name !== "." && name !== ".
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A name, as it stands in a path. */
-const nameOf = (field: string, name: string): string => {
+/** A name, as it stands in a path. Throws `InvalidRequest` for what cannot. */
+export const nameOf = (field: string, name: string): string => {
   if (typeof name !== "string") throw invalid(field, "it is text")
   if (name === "") throw invalid(field, "it is empty")
   if (!isPathName(name)) throw invalid(field, "`.` and `..` cannot be part of a path")
@@ -125,9 +126,6 @@ const nameOf = (field: string, name: string): string => {
     throw invalid(field, "it has half a surrogate pair, which is no text")
   }
 }
-
-const invalid = (field: string, detail: string): InvalidRequest =>
-  new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
 
 const recordOf = async (response: Response, place: Place): Promise<QuorumRecord> => {
   const type = response.headers.get("content-type") ?? undefined

@@ -1,7 +1,7 @@
 /**
  * Values, as they are given and as they travel.
  */
-import { InvalidRequest } from "./QuorumError.ts"
+import { invalid } from "./ClientError.ts"
 
 /**
  * What can be written: bytes, text, or a value of JSON. Text is kept as UTF-8 with the type `text/plain; charset=utf-8`,
@@ -17,14 +17,15 @@ export interface Content {
 
 /** What is written of a value. Throws `InvalidRequest` for what is none. */
 export const contentOf = (value: Value, contentType?: string): Content => {
+  if (contentType !== undefined && typeof contentType !== "string") throw invalid("contentType", "it is text")
   if (typeof value === "string") {
-    if (loneSurrogate.test(value)) throw invalid("it has half a surrogate pair, which is no text")
+    if (loneSurrogate.test(value)) throw invalid("value", "it has half a surrogate pair, which is no text")
     return { body: value, contentType: contentType ?? textType }
   }
   if (value instanceof Uint8Array) return { body: value, contentType }
   if (value instanceof ArrayBuffer) return { body: new Uint8Array(value), contentType }
   const json = typeof value === "object" && value !== null && "json" in value ? jsonText(value.json) : undefined
-  if (json === undefined) throw invalid("give text, bytes, or { json: … } of what JSON can say")
+  if (json === undefined) throw invalid("value", "give text, bytes, or { json: … } of what JSON can say")
   return { body: json, contentType: contentType ?? "application/json" }
 }
 
@@ -96,6 +97,3 @@ const jsonText = (value: unknown): string | undefined => {
     return undefined
   }
 }
-
-const invalid = (detail: string): InvalidRequest =>
-  new InvalidRequest({ message: `invalid request, value: ${detail}`, field: "value", detail })

@@ -6,7 +6,8 @@ import { jsonOf, type Read, readLines } from "./Attempt.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
-import { InvalidRequest, type QuorumError } from "./QuorumError.ts"
+import { invalid } from "./ClientError.ts"
+import type { QuorumError } from "./QuorumError.ts"
 import { isPathName, pathOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
 import { type Content, contentOf, lengthOf, saidOf, type Value } from "./Value.ts"
@@ -37,7 +38,8 @@ export type BatchResult =
 export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   const gatherings = new Map<number | undefined, Gathering.Gathering>()
 
-  const gather = (line: Group.Line, { signal, stamp, w, ...options }: WriteOptions): Promise<Receipt> => {
+  const gather = (line: Group.Line, { signal, w, ...options }: WriteOptions): Promise<Receipt> => {
+    const stamp = stampOf(options)
     if (options.timeoutMillis !== undefined) {
       return new Promise((resolve, reject) => {
         const one = Group.waiting(line, stamp, signal, { resolve, reject })
@@ -61,7 +63,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   /** A long value is not packed into a line: as it is it is shorter. */
   const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
     const copy = typeof body === "string" ? body : body.slice()
-    const token = options.stamp ?? (await stamp([place], options))
+    const token = stampOf(options) ?? (await stamp([place], options))
     const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
     const request = () =>
       ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
@@ -100,7 +102,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
       const place = namesOf(write)
       return write.delete === true ? { ...place, delete: true } : lineOf(place, contentOf(write.value, contentType))
     })
-    const token = options.stamp ?? (await stamp(lines, options))
+    const token = stampOf(options) ?? (await stamp(lines, options))
     const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
     const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
     const query = { atomic: true, w: options.w }
@@ -124,10 +126,15 @@ const longLength = 64 * 1024
 const namesOf = ({ key, namespace }: Place): Place => {
   for (const [field, name] of Object.entries({ namespace, key })) {
     if (typeof name === "string" && name !== "") continue
-    const detail = "it is text, and not empty"
-    throw new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
+    throw invalid(field, "it is text, and not empty")
   }
   return { namespace, key }
+}
+
+/** A stamp, if one is given. */
+const stampOf = ({ stamp }: { readonly stamp?: string | undefined }): string | undefined => {
+  if (stamp !== undefined && typeof stamp !== "string") throw invalid("stamp", "it is text, as it was answered")
+  return stamp
 }
 
 const lineOf = (place: Place, content: Content): Group.Line => {

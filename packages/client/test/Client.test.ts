@@ -215,6 +215,7 @@ describe("the client", () => {
 
   it("names what cannot be used, before anything is sent", async () => {
     const nowhere = createClient({ urls: ["http://127.0.0.1:9"] })
+    const long = "v".repeat(100_000)
     for (const [field, call] of [
       ["namespace", () => nowhere.put("", "k", "v")],
       ["key", () => nowhere.put("n", undefined as never, "v")],
@@ -222,6 +223,17 @@ describe("the client", () => {
       ["value", () => nowhere.put("n", "k", "\ud800")],
       ["value", () => nowhere.put("n", "k", { json: undefined })],
       ["key", () => nowhere.get("n", "..")],
+      ["contentType", () => nowhere.put("n", "k", "v", { contentType: 1n as never })],
+      ["contentType", () => nowhere.put("n", "k", long, { contentType: "a\nb", stamp: "s" })],
+      ["stamp", () => nowhere.put("n", "k", "v", { stamp: 1n as never })],
+      ["stamp", () => nowhere.put("n", "k", long, { stamp: "€" })],
+      ["stamp", () => nowhere.commit([{ namespace: "n", key: "k", value: "v" }], { stamp: "€" })],
+      ["w", () => nowhere.put("n", "k", "v", { w: "\ud800" as never, stamp: "s" })],
+      ["atLeast", () => nowhere.get("n", "k", { atLeast: "\ud800" })],
+      ["prefix", () => collect(nowhere.list("n", { prefix: "\ud800" }))],
+      ["since", () => collect(nowhere.watch("n", { since: "\ud800" }))],
+      ["writeId", () => nowhere.writeStatus("\ud800")],
+      ["writeId", () => nowhere.resume("..")],
       ["timeoutMillis", () => nowhere.get("n", "k", { timeoutMillis: 0 })]
     ] as const) {
       const error = await failure(call())
