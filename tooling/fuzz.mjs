@@ -48,7 +48,7 @@ const { Entry, HybridLogicalClock } = await dist("core", "index")
 /** How much memory may be held at the end beyond what was held at the beginning, in MiB. */
 const maxGrowth = 64
 /** How many inputs are under way at once, and how long an answer is waited for, in milliseconds. */
-const lanes = 24
+const lanes = 48
 const patience = 250
 
 const freePort = () =>
@@ -108,7 +108,13 @@ const routesOf = async () => {
 
 /** What a member says: the greeting of `b`, in the life that it has, and further requests of a session. */
 const helloOf = async (transport) => {
-  const { members } = await (await fetch(`${url(transport)}/v1/status`)).json()
+  let members
+  // It may be asked while a replica is busy with what else was sent, or after its connection was ended for that.
+  await until(async () => {
+    const response = await fetch(`${url(transport)}/v1/status`)
+    members = response.ok ? (await response.json()).members : undefined
+    return members !== undefined
+  })
   const says = { ...members.b, voting: true, blank: false, members, remembered: [], clock: { wallTime: 1, logical: 0 } }
   const payload = { version: PeerProtocol.versions[0], cluster: "fuzz", replica: "b", ...says, vector: [], sentAt: 0 }
   return { _tag: "hello", payload }

@@ -176,8 +176,8 @@ export const bugs = [
     from: "malice",
     says: "a read with a receipt does not wait for its write",
     file: "record/LocalRecords.ts",
-    find: "if (options?.atLeast !== undefined) yield*",
-    replace: "if (options?.atLeast === undefined && options?.withinMillis === -1) yield*"
+    find: "if (options?.atLeast === undefined) return held(namespace, key)",
+    replace: "if (options?.withinMillis !== -1) return held(namespace, key)"
   },
   {
     name: "unmet-is-unwritten",
@@ -558,9 +558,9 @@ export const bugs = [
     from: "malice",
     says: "a read waits until all that was appended is merged into the index",
     file: "record/LocalRecords.ts",
-    find: "if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()",
+    find: "const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>\n    RecordKey.isWellFormed({ namespace, key })",
     replace:
-      "if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()\n    while (follower.unindexed() > 0) yield* Effect.sleep(10)"
+      "const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>\n    follower.unindexed() > 0 ? Effect.andThen(Effect.sleep(10), Effect.suspend(() => held(namespace, key))) : RecordKey.isWellFormed({ namespace, key })"
   },
   {
     name: "frontier-of-some",

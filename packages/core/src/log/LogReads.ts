@@ -2,7 +2,7 @@
  * What is read of the logs of this replica: no further than they are durable here, or written, whatever the store has;
  * and what reading shows of the store, that something is damaged or that it cannot be read.
  */
-import { Cause, Effect, Exit, Option } from "effect"
+import { Effect, Option } from "effect"
 import type * as LogId from "../identity/LogId.ts"
 import type * as Damage from "./Damage.ts"
 import * as EntryBatch from "./EntryBatch.ts"
@@ -31,15 +31,19 @@ export const make = Effect.fnUntraced(function* ({
 
   /** What is read shows damage, whether the read went well or not. */
   const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
-    Effect.onExit(read, (exit) => {
-      if (damage.isNews()) return damage.look
-      if (Exit.isSuccess(exit)) fault.passed()
-      else {
-        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        if (error !== undefined && !isDamage(store, error)) fault.failed(error, reading(read))
+    Effect.matchEffect(read, {
+      onFailure: (error) => {
+        if (damage.isNews()) return Effect.andThen(look, Effect.fail(error))
+        if (!isDamage(store, error)) fault.failed(error, reading(read))
+        return Effect.fail(error)
+      },
+      onSuccess: (found) => {
+        if (damage.isNews()) return Effect.as(look, found)
+        fault.passed()
+        return Effect.succeed(found)
       }
-      return Effect.void
     })
+  const look = Effect.uninterruptible(damage.look)
 
   const readStored = (log: LogId.LogId, after: number, maxBytes: number) => {
     const batch = own.read(log, after, maxBytes)

@@ -111,17 +111,20 @@ export const make = Effect.gen(function* () {
   const several = yield* QuorumReads.make
 
   /** A replica that may lack what it acknowledged shows nothing. */
-  const voting = Effect.suspend(() =>
+  const notVoting = (): QuorumError.NotReady | undefined =>
     membership.isVoting()
-      ? Effect.void
-      : Effect.fail(new QuorumError.NotReady({ detail: membership.obstacle() ?? "it does not vote" }))
-  )
+      ? undefined
+      : new QuorumError.NotReady({ detail: membership.obstacle() ?? "it does not vote" })
   /** Nor does one that does not know where that is. */
-  const readable = Effect.andThen(
-    voting,
-    Effect.suspend(() => (follower.isBuilding() ? Effect.fail(indexBuilt) : Effect.void))
-  )
-  const changes = yield* Feed.make(voting)
+  const obstacle = (): QuorumError.NotReady | undefined =>
+    notVoting() ?? (follower.isBuilding() ? indexBuilt : undefined)
+  const unless = (why: () => QuorumError.NotReady | undefined) =>
+    Effect.suspend(() => {
+      const error = why()
+      return error === undefined ? Effect.void : Effect.fail(error)
+    })
+  const readable = unless(obstacle)
+  const changes = yield* Feed.make(unless(notVoting))
 
   const rejected = (field: ReadRejected["field"], detail: string) => Result.fail(new ReadRejected({ field, detail }))
 
@@ -160,12 +163,28 @@ export const make = Effect.gen(function* () {
   const after = <A, E>(options: SessionOptions, page: Effect.Effect<A, E>) =>
     Effect.andThen(readable, Effect.andThen(arrived(options), page))
 
-  const read = Effect.fnUntraced(function* (namespace: string, key: string, options: ReadOptions = {}) {
-    const replicas = yield* Effect.fromResult(replicasOf(namespace, options))
-    yield* readable
-    const { consistency = policies.readsOf(namespace), withinMillis = usualMillis } = options
-    yield* arrived(options)
-    if (consistency === "local") return yield* local.read(namespace, key, options)
+  const read = (namespace: string, key: string, options: ReadOptions = {}): Effect.Effect<Found, ReadError> =>
+    Effect.suspend(() => {
+      const replicas = replicasOf(namespace, options)
+      if (Result.isFailure(replicas)) return Effect.fail(replicas.failure)
+      const why = obstacle()
+      if (why !== undefined) return Effect.fail(why)
+      const { consistency = policies.readsOf(namespace) } = options
+      const found =
+        consistency === "local"
+          ? local.read(namespace, key, options)
+          : ofSeveral(namespace, key, consistency, replicas.success, options)
+      return options.session === undefined ? found : Effect.andThen(arrived(options), found)
+    })
+
+  const ofSeveral = Effect.fnUntraced(function* (
+    namespace: string,
+    key: string,
+    consistency: Exclude<Consistency, "local">,
+    replicas: number,
+    options: ReadOptions
+  ): Effect.fn.Return<Found, ReadError> {
+    const { withinMillis = usualMillis } = options
     // What is asked of this replica first is asked of it all the same.
     if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
     const at = { namespace, key }
@@ -204,6 +223,8 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+type Found = Option.Option<Record>
 
 const indexBuilt = new QuorumError.NotReady({ detail: "its record index is built again from the logs" })
 

@@ -6,7 +6,7 @@
  * bytes a key, until it can be written again. One that is damaged is built again from the logs while the replica goes
  * on; until that is done nobody knows which write of a key is the newest, so nothing is answered.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Exit, Layer, Option } from "effect"
 import * as PassingFault from "../log/PassingFault.ts"
 import type { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
@@ -60,14 +60,15 @@ export const make = Effect.gen(function* () {
   const builder = yield* IndexBuilder.make
   const fault = yield* PassingFault.make
 
+  /** Asks the index, and makes of its answer what is known. `then` may take turns, in which the index may be given up. */
   const reading = <A, B>(
-    ask: () => Effect.Effect<A, StoreError>,
+    ask: Effect.Effect<A, StoreError>,
     then: (found: A) => Effect.Effect<B>
   ): Effect.Effect<B, StoreError> =>
     Effect.suspend(() => {
       if (builder.isBuilding()) return Effect.fail(beingBuilt)
       const generation = builder.generation()
-      return Effect.matchEffect(Effect.suspend(ask), {
+      return Effect.matchEffect(ask, {
         onFailure: (error) => {
           if (error.reason === "corrupt") return Effect.andThen(builder.distrust(error), Effect.fail(error))
           fault.failed(error, reading(ask, then))
@@ -75,8 +76,12 @@ export const make = Effect.gen(function* () {
         },
         onSuccess: (found) => {
           fault.passed()
-          return Effect.flatMap(then(found), (result) =>
-            builder.generation() === generation ? Effect.succeed(result) : Effect.fail(beingBuilt)
+          if (builder.generation() !== generation) return Effect.fail(beingBuilt)
+          const result = then(found)
+          // Most need no turn: a read of one key is some microseconds, of which each step is a part.
+          if (Exit.isExit(result)) return result
+          return Effect.flatMap(result, (late) =>
+            builder.generation() === generation ? Effect.succeed(late) : Effect.fail(beingBuilt)
           )
         }
       })
@@ -86,34 +91,28 @@ export const make = Effect.gen(function* () {
     newest: (namespace, key) =>
       Effect.suspend(() => {
         const unindexed = builder.unindexed().newest(namespace, key)
-        return reading(
-          () => index.get(namespace, key),
-          (indexed) => Effect.succeed(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
+        return reading(index.get(namespace, key), (indexed) =>
+          Effect.succeed(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
         )
       }),
     newestOf: (keys) =>
       Effect.suspend(() => {
         const unindexed = keys.map(({ key, namespace }) => builder.unindexed().newest(namespace, key))
-        return reading(
-          () => index.getAll(keys),
-          (found) =>
-            Effect.succeed(
-              found.map((indexed, i) => ({
-                newest: Unindexed.newer(unindexed[i], indexed),
-                indexed,
-                isSettled: unindexed[i] === undefined
-              }))
-            )
+        return reading(index.getAll(keys), (found) =>
+          Effect.succeed(
+            found.map((indexed, i) => ({
+              newest: Unindexed.newer(unindexed[i], indexed),
+              indexed,
+              isSettled: unindexed[i] === undefined
+            }))
+          )
         )
       }),
     scan: (scan) =>
       Effect.suspend(() => {
         // Captured before the scan: what is merged into the index meanwhile is in one of the two.
         const tables = builder.unindexed().tables()
-        return reading(
-          () => index.scan(scan),
-          (indexed) => inTurns(Unindexed.joined(indexed, tables, scan))
-        )
+        return reading(index.scan(scan), (indexed) => inTurns(Unindexed.joined(indexed, tables, scan)))
       }),
     distrust: builder.distrust,
     isBuilding: builder.isBuilding,

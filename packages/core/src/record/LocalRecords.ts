@@ -9,6 +9,7 @@ import * as WriteId from "../identity/WriteId.ts"
 import * as Arrival from "../log/Arrival.ts"
 import * as Chain from "../log/Chain.ts"
 import * as Entry from "../log/Entry.ts"
+import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as Erased from "../log/Erased.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { contains, type DamagedRange } from "../log/DamagedRange.ts"
@@ -88,7 +89,8 @@ export const make = Effect.gen(function* () {
    * that is forgotten. When it is another one, the index is damaged.
    */
   const resolve = (pointer: RecordIndex.Pointer): Effect.Effect<Newest | undefined, StoreError> =>
-    Effect.flatMap(find(logs, pointer), (found) => {
+    Effect.flatMap(logs.read(pointer.log, pointer.seq - 1, 1), (batch) => {
+      const found = writeIn(Option.getOrUndefined(batch), pointer)
       if (found !== "erased" && found !== undefined) return Effect.succeed(found)
       if (found === "erased") {
         if (pointer.deleted) return Effect.undefined
@@ -116,15 +118,20 @@ export const make = Effect.gen(function* () {
   const newest: LocalRecords["Service"]["newest"] = (...of) =>
     Effect.flatMap(pointing(...of), (pointer) => (pointer === undefined ? Effect.undefined : resolve(pointer)))
 
-  const read = Effect.fnUntraced(function* (namespace: string, key: string, options?: ReadOptions) {
-    const rejected = options === undefined ? undefined : faultOfRead(options)
-    if (rejected !== undefined) return yield* rejected
-    if (options?.atLeast !== undefined) yield* arrived(options.atLeast, options.withinMillis ?? 2000)
-    if (!RecordKey.isWellFormed({ namespace, key })) return Option.none<Record>()
-    const pointer = yield* follower.newest(namespace, key)
-    if (pointer === undefined || pointer.deleted) return Option.none<Record>()
-    return recordOf(yield* resolve(pointer))
-  })
+  const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>
+    RecordKey.isWellFormed({ namespace, key })
+      ? Effect.flatMap(follower.newest(namespace, key), (pointer) =>
+          pointer === undefined || pointer.deleted ? Effect.succeedNone : Effect.map(resolve(pointer), recordOf)
+        )
+      : Effect.succeedNone
+
+  const read: LocalRecords["Service"]["read"] = (namespace, key, options) =>
+    Effect.suspend((): ReturnType<LocalRecords["Service"]["read"]> => {
+      const rejected = options === undefined ? undefined : faultOfRead(options)
+      if (rejected !== undefined) return Effect.fail(rejected)
+      if (options?.atLeast === undefined) return held(namespace, key)
+      return Effect.andThen(arrived(options.atLeast, options.withinMillis ?? 2000), held(namespace, key))
+    })
 
   return LocalRecords.of({ ...Pages.make({ follower, resolve }), read, arrived, newest, version: pointing })
 })
@@ -173,24 +180,21 @@ const hiding = ({ from, log, to }: DamagedRange): StoreError => {
   return new StoreError({ reason: "corrupt", detail })
 }
 
-/** The write that a pointer leads to, read from its log; `erased` when it is gone, and nothing when another is there. */
-const find = Effect.fnUntraced(function* (
-  logs: ReplicaLogs["Service"],
+/** The write that a pointer leads to, in what its log has there; `erased` when it is gone, and nothing when another is there. */
+const writeIn = (
+  batch: EntryBatch.EntryBatch | undefined,
   pointer: RecordIndex.Pointer
-): Effect.fn.Return<Newest | "erased" | undefined, StoreError> {
+): Newest | "erased" | undefined => {
+  if (batch === undefined) return undefined
+  if (Erased.is(batch.bytes, 0)) return "erased"
   const { key, namespace } = pointer
-  const batch = Option.getOrUndefined(yield* logs.read(pointer.log, pointer.seq - 1, 1))
-  if (batch !== undefined && Erased.is(batch.bytes, 0)) return "erased"
-  const stamp = batch === undefined ? undefined : Entry.stampAt(batch.bytes, 0)
-  const at =
-    batch === undefined || Version.compare(stamp!, pointer) !== 0
-      ? undefined
-      : Entry.find(batch.bytes, 0, namespace, key)
-  if (batch === undefined || at === undefined) return undefined
+  const stamp = Entry.stampAt(batch.bytes, 0)
+  const at = Version.compare(stamp, pointer) === 0 ? Entry.find(batch.bytes, 0, namespace, key) : undefined
+  if (at === undefined) return undefined
   const { contentType, kind, value } = Entry.recordAt(batch.bytes, at)
-  const { clock, tie, unprobed } = stamp!
+  const { clock, tie, unprobed } = stamp
   const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))
   const type = contentType === undefined ? {} : { contentType }
   // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
   return { namespace, key, writeId, clock, tie, unprobed, deleted: kind === "delete", value: value.slice(), ...type }
-})
+}

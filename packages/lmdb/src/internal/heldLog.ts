@@ -7,8 +7,7 @@
  * granted: a row is checked against its chain, and against its neighbours.
  */
 import { Entry, type LogId } from "@quorum/core"
-import { Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Result } from "effect"
+import { Chain, CheckedBatch, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import * as Environment from "./environment.ts"
 
 /** The damage of all logs of a store that was found and is not mended, in the order in which it was found. */
@@ -109,6 +108,17 @@ export const watermarkAt = (log: HeldLog, seq: number): Watermark.Watermark => {
  * what is read before it, and is what fails when the reader goes on from there.
  */
 export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
+  const row = damageAt(log, after + 1) === undefined ? rowAfter(log, after) : undefined
+  const checked = row && checkedOf(log, row)
+  if (checked === undefined || !CheckedBatch.has(checked, after + 1)) return readOn(log, after, maxBytes)
+  // Most who read little find it in one row.
+  const part = CheckedBatch.part(checked, after + 1, maxBytes)
+  const end = EntryBatch.last(part)
+  const isAll = end < row!.last || end === log.head.seq || part.bytes.length >= maxBytes
+  return isAll ? part : readOn(log, after, maxBytes)
+}
+
+const readOn = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
   const found: Array<EntryBatch.EntryBatch> = []
   let end = after
   let room = maxBytes
@@ -214,19 +224,20 @@ const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefi
 }
 
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
-export const batchOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
+export const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefined => checkedOf(log, row)?.batch
+
+const checkedOf = (log: HeldLog, { last, value }: Row): CheckedBatch.CheckedBatch | undefined => {
   if (value.length <= headBytes) return undefined
   const from = value.readUIntBE(0, 6)
   if (from < 1 || from > last) return undefined
-  const batch: EntryBatch.EntryBatch = {
+  return CheckedBatch.make({
     log: log.head.log,
     from,
     count: last - from + 1,
-    prevChain: value.subarray(6, 14).toString("hex") as Chain.Chain,
-    chain: value.subarray(14, headBytes).toString("hex") as Chain.Chain,
+    prevChain: value.toString("hex", 6, 14) as Chain.Chain,
+    chain: value.toString("hex", 14, headBytes) as Chain.Chain,
     bytes: value.subarray(headBytes)
-  }
-  return Result.isFailure(EntryBatch.validate(batch)) ? undefined : batch
+  })
 }
 
 /** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */

@@ -7,7 +7,7 @@ import { Chain } from "@quorum/core/adapter"
 import * as Database from "./database.ts"
 
 /** A statement that looks one row up. */
-interface LookUp {
+export interface LookUp {
   readonly get: (...parameters: Array<number>) => Record<string, unknown> | undefined
 }
 

@@ -141,6 +141,19 @@ const open = (db: DatabaseSync, id: number, upTo: number, isUsed: boolean): Part
   remove: db.prepare(`DELETE FROM batch_${id} WHERE last BETWEEN ? AND ? AND part = ?`),
   rows: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last`),
   newest: db.prepare(`SELECT * FROM batch_${id} ORDER BY last DESC LIMIT 1`),
-  rowAfter: db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last LIMIT 1`),
+  rowAfter: named(db.prepare(`SELECT * FROM batch_${id} WHERE last > ? ORDER BY last LIMIT 1`)),
   endBefore: db.prepare(`SELECT last, chain FROM batch_${id} WHERE last < ? ORDER BY last DESC LIMIT 1`)
 })
+
+/** Looks a row up. It comes as an array, whose values are named here: measured, names from SQLite cost a fifth of it. */
+const named = (statement: StatementSync): Damage.LookUp => {
+  statement.setReturnArrays(true)
+  return {
+    get: (...parameters) => {
+      const row = statement.get(...parameters) as unknown as ReadonlyArray<unknown> | undefined
+      if (row === undefined) return undefined
+      const [last, first, part, prev_chain, chain, bytes] = row
+      return { last, first, part, prev_chain, chain, bytes }
+    }
+  }
+}

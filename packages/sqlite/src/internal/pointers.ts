@@ -83,10 +83,14 @@ export const make = (db: DatabaseSync) => {
     "SELECT log, seq, wall_time, logical, tie, deleted FROM pointer WHERE namespace = ? AND key = ?"
   )
   get.setReturnArrays(true)
-  const scanOf = (to: string, direction: string) =>
-    db.prepare(
-      `SELECT * FROM pointer WHERE (namespace, key) >= (?, ?) ${to} ORDER BY namespace ${direction}, key ${direction} LIMIT ?`
+  const scanOf = (to: string, direction: string) => {
+    const statement = db.prepare(
+      `SELECT log, seq, wall_time, logical, tie, deleted, namespace, key FROM pointer WHERE (namespace, key) >= (?, ?) ${to}
+       ORDER BY namespace ${direction}, key ${direction} LIMIT ?`
     )
+    statement.setReturnArrays(true)
+    return statement
+  }
   const bounded = "AND (namespace, key) < (?, ?)"
   const forwards = { all: scanOf("", "ASC"), upTo: scanOf(bounded, "ASC") }
   const backwards = { all: scanOf("", "DESC"), upTo: scanOf(bounded, "DESC") }
@@ -95,15 +99,10 @@ export const make = (db: DatabaseSync) => {
     if (log === undefined) throw Database.damaged(`a row of the record index names log ${id}, which is none`)
     return log
   }
-  const pointerOf = (row: Record<string, unknown>): RecordIndex.Pointer => ({
-    namespace: row["namespace"] as string,
-    key: row["key"] as string,
-    log: logOf(row["log"] as number),
-    seq: row["seq"] as number,
-    clock: { wallTime: row["wall_time"] as number, logical: row["logical"] as number },
-    tie: row["tie"] as RecordIndex.Pointer["tie"],
-    deleted: row["deleted"] === 1
-  })
+  const pointerOf = (namespace: string, key: string, columns: Columns): RecordIndex.Pointer => {
+    const [log, seq, wallTime, logical, tie, deleted] = columns
+    return { namespace, key, log: logOf(log), seq, clock: { wallTime, logical }, tie, deleted: deleted === 1 }
+  }
 
   return {
     progress: (): RecordIndex.Progress =>
@@ -128,9 +127,7 @@ export const make = (db: DatabaseSync) => {
       }),
     get: (namespace: string, key: string): RecordIndex.Pointer | undefined => {
       const row = get.get(namespace, key) as unknown as Columns | undefined
-      if (row === undefined) return undefined
-      const [log, seq, wallTime, logical, tie, deleted] = row
-      return { namespace, key, log: logOf(log), seq, clock: { wallTime, logical }, tie, deleted: deleted === 1 }
+      return row && pointerOf(namespace, key, row)
     },
     scan: ({ from = first, limit, reverse = false, to }: RecordIndex.Scan): ReadonlyArray<RecordIndex.Pointer> => {
       const statements = reverse ? backwards : forwards
@@ -138,7 +135,7 @@ export const make = (db: DatabaseSync) => {
         to === undefined
           ? statements.all.all(from.namespace, from.key, limit)
           : statements.upTo.all(from.namespace, from.key, to.namespace, to.key, limit)
-      return rows.map(pointerOf)
+      return (rows as unknown as ReadonlyArray<NamedColumns>).map((row) => pointerOf(row[6], row[7], row))
     }
   }
 }
@@ -146,7 +143,10 @@ export const make = (db: DatabaseSync) => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What is asked of one key, in this order. */
-type Columns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number]
+type Columns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number, ...ReadonlyArray<unknown>]
+
+/** What is asked of a range of keys, in this order. */
+type NamedColumns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number, string, string]
 
 /** Before every key. */
 const first: RecordKey.RecordKey = { namespace: "", key: "" }
