@@ -1,11 +1,11 @@
 /** Who holds a write of a log that is damaged here, and what is told when. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type ReplicaEvents } from "../src/index.ts"
-import { ReplicaStore } from "../src/adapter.ts"
+import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
-import { during } from "./support/time.ts"
+import { during, failure } from "./support/time.ts"
 
 const put = (key: string) => Entry.put("notes", key, "v")
 
@@ -166,6 +166,48 @@ describe("what is told of an append", () => {
       )
       yield* during(a.writer.commit(put("k")), 100)
       assert.deepStrictEqual(told.slice(0, 2), ["Appended", "Acked"])
+    })
+  )
+})
+
+describe("damage that is found", () => {
+  it.effect("DamageIsLocal: by what erases a log is taken in at once, and given up or mended, and writes go on", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
+      cluster.stores.set("a", store)
+      const [a] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id))
+      yield* TestClock.adjust(1000)
+      yield* during(a!.writer.commit(put("1"), { w: "all" }), 100)
+      const { own } = a!.logs
+      // What was written last is read from memory, so that no read finds it.
+      const held = Option.getOrThrow(yield* a!.logs.read(own, 0, 1))
+      store.damage(own, 1)
+      assert.isTrue(Option.isSome(yield* a!.logs.read(own, 0, 1)))
+      const told: Array<string> = []
+      a!.logs.onDamage(({ _tag }) => void told.push(_tag))
+      yield* failure(a!.logs.erase(EntryBatch.erase(held, () => "superseded")), "StoreError")
+      assert.deepStrictEqual(told, ["Found"])
+      yield* TestClock.adjust(5000)
+      assert.deepStrictEqual(a!.logs.damaged(), [])
+      yield* during(a!.writer.commit(put("2")), 100)
+    })
+  )
+
+  it.effect("NeverStandsStill: and of which nobody was told refuses writes, without turning the processor", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const store = yield* cluster.storeOf("a")
+      let found: ReadonlyArray<ReplicaStore.DamagedRange> = []
+      let looks = 0
+      cluster.stores.set("a", { ...store, damaged: () => (looks++, found) })
+      const [a] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id))
+      yield* TestClock.adjust(1000)
+      yield* during(a!.writer.commit(put("1")), 100)
+      found = [{ log: a!.logs.own, from: 1, to: 1 }]
+      looks = 0
+      yield* during(failure(a!.writer.commit(put("2")), "NotReady"), 500)
+      assert.isBelow(looks, 1000)
     })
   )
 })

@@ -76,6 +76,11 @@ export const make = (
       }
       changes.tell(change)
     })
+  const isNews = (): boolean => !isSame(store.damaged(), known)
+  const look = lookAfter({ _tag: "Found" })
+  /** Whatever reads the store may find more, also what changes it. */
+  const looking = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.onExit(effect, () => (isNews() ? look : Effect.void))
   /**
    * Mends what a batch that is appended covers whole: the owner of a log pushes again what is damaged here, as it begins
    * with what is announced.
@@ -91,7 +96,7 @@ export const make = (
         const part = EntryBatch.upTo(EntryBatch.after(batch, from - 1), to)
         const mended = Effect.andThen(store.replace(part), lookAfter({ _tag: "Mended", batch: part }))
         // What does not fit is for the append to say.
-        return Effect.ignore(mended)
+        return Effect.ignore(looking(mended))
       },
       { discard: true }
     )
@@ -99,9 +104,11 @@ export const make = (
   return {
     mendBy,
     /** Whether the store has found more of it, or something is mended. */
-    isNews: (): boolean => !isSame(store.damaged(), known),
+    isNews,
     /** Takes in what the store has found, and tells the listeners. */
-    look: lookAfter({ _tag: "Found" }),
+    look,
+    /** Takes in what the store finds while something is done, whether that succeeds or fails. */
+    looking,
     /** Takes in what was changed, and tells the listeners. */
     lookAfter,
     /** Calls `listener` whenever something changed. Returns how to stop it. */

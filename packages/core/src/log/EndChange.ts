@@ -28,7 +28,7 @@ export const make = (options: {
   const alone = erasing.withPermits(readers)
 
   const locked = <A, E>(log: LogId, change: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    lockOf(log).withPermit(Effect.uninterruptible(Effect.suspend(change)))
+    lockOf(log).withPermit(Effect.uninterruptible(damage.looking(Effect.suspend(change))))
 
   /** Meanwhile nothing of the log is announced. */
   const cut = (log: LogId, after?: number): Effect.Effect<void, ReplicaStore.StoreError> => {

@@ -285,7 +285,8 @@ export const make: Effect.Effect<
     Effect.suspend(() => {
       // Of what is erased there a part may be held here.
       const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
-      const taken = ErasedElsewhere.append(store, head(batch.log), batch, damage.lookAfter({ _tag: "Erased" }))
+      const erased = damage.lookAfter({ _tag: "Erased" })
+      const taken = damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, erased))
       const startedAt = Monotonic.millis(time)
       const append = spans.within(
         spans.startCopy(batch, within),

@@ -55,10 +55,10 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const ready = Latch.makeUnsafe()
   let wasReady = false
-  const isReady = (): boolean => check.isDone() && membership.obstacle() === undefined
+  const mayAppend = (): boolean => check.isDone() && membership.obstacle() === undefined
   const settle = (): void => {
-    if (isReady() === ready.isOpen()) return
-    if (!isReady()) return void ready.closeUnsafe()
+    if (mayAppend() === ready.isOpen()) return
+    if (!mayAppend()) return void ready.closeUnsafe()
     wasReady = true
     ready.openUnsafe()
     if (sink.active()) sink.tell({ _tag: "Recovered" })
@@ -76,6 +76,11 @@ export const make = Effect.gen(function* () {
   )
   const replicator = yield* makeReplicator(check, heartbeatMillis)
   for (const peer of ids) yield* Effect.forkScoped(replicator(peer))
+  /** Who is told no waits for `ready` next: that may not be open because nobody has told of a change yet. */
+  const isReady = (): boolean => {
+    settle()
+    return ready.isOpen()
+  }
   return Replication.of({ ready: ready.await, isReady, wasReady: () => wasReady })
 })
 
