@@ -7,7 +7,7 @@ import { jsonOf, type Read, readLines } from "./Attempt.ts"
 import type { Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
-import { pathOf } from "./Reads.ts"
+import { pathOf, placeOf } from "./Reads.ts"
 import type { Receipt } from "./Record.ts"
 import { bytesOf } from "./Value.ts"
 
@@ -207,7 +207,7 @@ const sendAlone = async (
   const [method, more] =
     line.delete === true ? (["DELETE", { headers: { "quorum-stamp": stamp! } }] as const) : (["PUT", content] as const)
   try {
-    const request = () => ({ method, path: pathOf(line), query: { w }, ...more })
+    const request = () => ({ method, path: pathOf(placeOf(line.namespace, line.key)), query: { w }, ...more })
     resolve((await calls.call({ request, read: jsonOf, stamp }, { timeoutMillis })) as Receipt)
   } catch (error) {
     reject(error)

@@ -49,6 +49,8 @@ describe("a client with a token", () => {
     )
     assert.strictEqual((await carts.get("carts", "text"))!.contentType, "text/plain; charset=utf-8")
     assert.strictEqual(await codeOf(carts.commit([{ namespace: "carts", key: "k", value: "v" }])), "forbidden")
+    // Each of its writes is a request of its own, whose path has the names.
+    assert.strictEqual(await codeOf(carts.put("carts", "..", "v")), "invalid_request")
     assert.strictEqual((await of("reads").get("carts", "text"))!.text(), "grüß")
   })
 })
