@@ -123,11 +123,21 @@ describe("a mark that was taken back", () => {
   })
 
   it("counts until the member votes in a new life", () => {
-    assert.strictEqual(heardIn(2000, false), noted)
-    assert.deepStrictEqual(heardIn(2000, true), { turn: 2, marks: {}, lapsed: {} })
-    assert.strictEqual(heardIn(2000, false, lapsed), lapsed)
-    assert.deepStrictEqual(heardIn(2000, true, lapsed), { turn: 3, marks: {}, lapsed: {} })
+    const anew = 1000 + 2 ** 20
+    assert.strictEqual(heardIn(anew, false), noted)
+    assert.deepStrictEqual(heardIn(anew, true), { turn: 2, marks: {}, lapsed: {} })
+    assert.strictEqual(heardIn(anew, false, lapsed), lapsed)
+    assert.deepStrictEqual(heardIn(anew, true, lapsed), { turn: 3, marks: {}, lapsed: {} })
     assert.strictEqual(heardIn(1000, true, lapsed), lapsed)
+  })
+
+  it("counts as much when the member has booted meanwhile: who has left it out has left that life out too", () => {
+    const booted = Number.parseInt(LogId.incarnationAfterBoot(incarnation(1000), 0).slice(0, 12), 16)
+    for (const voting of [true, false]) {
+      assert.deepStrictEqual(heardIn(booted, voting), lapsed)
+      assert.strictEqual(heardIn(booted, voting, lapsed), lapsed)
+    }
+    assert.strictEqual(heardIn(999, true), noted, "it may be left out as long as it is heard in an older life alone")
   })
 
   it("is so of so few that those who are left out leave enough to bring one back", () => {

@@ -5,7 +5,7 @@
  */
 import { Effect, Semaphore } from "effect"
 import * as Life from "../../identity/Life.ts"
-import type { Incarnation } from "../../identity/LogId.ts"
+import { type Incarnation, incarnationWithout } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Notes from "./membershipNotes.ts"
@@ -117,13 +117,13 @@ export const onHeard = (noted: Noted, peers: ReadonlyArray<ReplicaId>, peer: Rep
   const marks = { ...noted.marks }
   const lapsed = { ...noted.lapsed }
   const marked = Object.hasOwn(marks, peer) ? marks[peer]! : undefined
-  // It votes in a new life: whoever has left it out, it is there again.
-  const isBack = (before: Incarnation): boolean => said.voting && said.incarnation > before
-  if (marked !== undefined && (marked === said.incarnation || isBack(marked))) {
+  // It votes in a life that nobody can have left out with the one before: whoever has, it is there again.
+  const isBack = (before: Incarnation): boolean => said.voting && said.incarnation > incarnationWithout(before)
+  if (marked !== undefined && isBack(marked)) delete marks[peer]
+  else if (marked !== undefined && marked <= said.incarnation && said.incarnation <= incarnationWithout(marked)) {
+    // In the life that is marked, or one that goes on from it after a boot: that is left out with it.
     delete marks[peer]
-    if (marked === said.incarnation) {
-      lapsed[peer] = { incarnation: marked, unheard: peers.filter((other) => other !== peer) }
-    }
+    lapsed[peer] = { incarnation: marked, unheard: peers.filter((other) => other !== peer) }
   }
   if (Object.hasOwn(lapsed, peer) && isBack(lapsed[peer]!.incarnation)) delete lapsed[peer]
   return changed(noted, marks, lapsed)
