@@ -9,23 +9,18 @@
  *
  * What is erased leaves a range in the log, by which its places are counted and the chain goes on; see `Erased`.
  */
-import { Clock as Clocks, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
+import { Clock as Clocks, Context, Effect, Layer, Schema, Semaphore } from "effect"
 import { EventSink } from "../events/EventSink.ts"
-import type * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
-import type * as EntryBatch from "../log/EntryBatch.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Room } from "../log/Room.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
-import * as RecordIndex from "../record/RecordIndex.ts"
-import * as RecordKey from "../record/RecordKey.ts"
-import { Frontier } from "../peer/Frontier.ts"
-import * as Fates from "./internal/fates.ts"
 import * as KeptDeletes from "./internal/KeptDeletes.ts"
+import * as Rounds from "./internal/round.ts"
 import { Membership } from "../peer/Membership.ts"
 import { StableTime } from "../peer/StableTime.ts"
 import { Sweeps } from "../peer/Sweeps.ts"
@@ -106,9 +101,7 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const { self } = yield* ReplicaSet
   const room = yield* Room
-  const index = yield* RecordIndex.RecordIndex
   const follower = yield* IndexFollower.IndexFollower
-  const frontier = yield* Frontier
   const stableTime = yield* StableTime
   const membership = yield* Membership
   const sweeps = yield* Sweeps
@@ -127,10 +120,9 @@ export const make = Effect.gen(function* () {
   let quietLooks = 0
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
-  /** The round under way has met deletes that stay until what waits of their keys is in the index. */
-  let hasUnsettled = false
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
   const keptDeletes = KeptDeletes.make(yield* KeptDeletesBytes)
+  const rounds = yield* Rounds.make(keptDeletes, sliceBytes)
   const forgettable = (): HybridLogicalClock.HybridLogicalClock | undefined =>
     keptDeletes.mayForget(sweeps.forgettable())
 
@@ -144,56 +136,13 @@ export const make = Effect.gen(function* () {
     (stop) => Effect.sync(stop)
   )
 
-  /** What is known of the keys of a batch. */
-  const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, ends: Ends) {
-    const keys = new Map<string, RecordKey.RecordKey>()
-    for (const each of Fates.keysOf(batch)) keys.set(RecordKey.keyOf(each.namespace, each.key), each)
-    const known = new Map<string, Fates.Newest>()
-    const isEverywhere = (pointer: RecordIndex.Pointer | undefined): boolean =>
-      pointer !== undefined && pointer.seq <= (ends.get(pointer.log) ?? 0)
-    const ids = Array.from(keys.keys())
-    for (let i = 0; i < ids.length; i += turnKeys) {
-      if (i > 0) yield* Effect.yieldNow
-      const turn = ids.slice(i, i + turnKeys)
-      const found = yield* follower.newestOf(turn.map((id) => keys.get(id)!))
-      found.forEach(({ indexed, isSettled, newest }, j) => {
-        // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
-        const everywhere = [newest, indexed].find(isEverywhere)
-        known.set(turn[j]!, { newest, everywhere, isSettled })
-        if (!isSettled && newest?.deleted === true) hasUnsettled = true
-      })
-    }
-    return (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
-  })
-
-  /** Remembers of which keys deletes stay. */
-  function* remember({ needed, released }: Fates.Decided): Generator<void, void> {
-    let turn = 0
-    for (const { forLive, key } of needed) {
-      keptDeletes.needs(key, forLive)
-      if (++turn % turnPointers === 0) yield
-    }
-    for (const { after, key } of released) {
-      keptDeletes.releases(key, after)
-      if (++turn % turnPointers === 0) yield
-    }
-  }
-
-  /** Whether the batch could be put in the place of what it was made from. */
-  const erased = (batch: EntryBatch.EntryBatch) =>
-    Effect.as(logs.erase(batch), true).pipe(
-      Effect.catchTags({ AppendDrift: () => Effect.succeed(false), AppendGap: () => Effect.succeed(false) })
-    )
-
-  const endsNow = (): Ends => new Map(frontier.current().map(({ log, seq }) => [log, seq]))
-
   /** Whether a round would show that what the oldest delete deleted is gone. */
   const isToSweep = (): boolean =>
     oldestDelete !== undefined &&
     HybridLogicalClock.compare(stable(), oldestDelete) > 0 &&
     HybridLogicalClock.compare(sweeps.own(), oldestDelete) <= 0
 
-  const stateOf = (ends: Ends): string => {
+  const stateOf = (ends: Rounds.Ends): string => {
     const { logical = 0, wallTime = 0 } = forgettable() ?? {}
     return `${Array.from(ends.values()).reduce((sum, seq) => sum + seq, 0)} ${wallTime}.${logical} ${isToSweep()}`
   }
@@ -208,62 +157,28 @@ export const make = Effect.gen(function* () {
     const since = appendedBytes
     const generation = sweeps.generation()
     appendedBytes = 0
-    hasUnsettled = false
     let appendedBefore = 0
-    const unfinished = (): undefined => {
-      appendedBytes += since
-      return undefined
-    }
-    const ends = endsNow()
-    let swept = stable()
-    const forgetBefore = keptDeletes.begin(sweeps.forgettable())
-    const isNeeded = (namespace: string, key: string): boolean => keptDeletes.isNeeded({ namespace, key })
-    const isNeededForLive = (namespace: string, key: string): boolean => keptDeletes.isNeededForLive({ namespace, key })
-    const sum = { erasedBytes: 0, liveBytes: 0, waitingBytes: 0 }
-    let oldest: HybridLogicalClock.HybridLogicalClock | undefined
-    for (const head of logs.heads()) {
-      const { log } = head
-      const end = Math.min(ends.get(log) ?? 0, head.seq)
-      // To its end: what stays because not all hold it is no less left.
-      for (let at = 0; at < head.seq;) {
-        const sliceBegan = Monotonic.millis(clock)
-        if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return unfinished()
-        const read = yield* logs.read(log, at, sliceBytes)
-        if (Option.isNone(read)) return unfinished()
-        const of = yield* lookUp(read.value, ends)
-        // What could not be looked at may be the newest of any key.
-        if (follower.unreadable().length > 0) return unfinished()
-        const now = logs.clock()
-        const asked = { log, of, frontier: end, forgetBefore, isNeeded, isNeededForLive, now }
-        const decided = yield* inTurns(Fates.decide(read.value, asked))
-        // First the pointers: one that leads to nothing would be one that cannot be trusted.
-        for (let i = 0; i < decided.forgotten.length; i += turnPointers) {
-          yield* index.forget(decided.forgotten.slice(i, i + turnPointers))
-        }
-        // The log is another one by now: a side of it was given up.
-        if (decided.batch !== read.value && !(yield* erased(decided.batch))) return unfinished()
-        at = read.value.from + read.value.count - 1
-        sum.erasedBytes += decided.goneBytes
-        sum.liveBytes += decided.keptBytes
-        sum.waitingBytes += decided.waitingBytes
-        if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
-        if (decided.oldestDelete !== undefined) oldest = Fates.earlier(oldest, decided.oldestDelete)
-        yield* inTurns(remember(decided))
+    const ends = rounds.ends()
+    const found = yield* rounds.run(ends, (millis) =>
+      Effect.suspend(() => {
         const isBusy = inBackground && appendedBytes !== appendedBefore
         appendedBefore = appendedBytes
-        yield* pause(Monotonic.millis(clock) - sliceBegan, isBusy)
-      }
-    }
-    keptDeletes.end()
-    oldestDelete = oldest
+        return pause(millis, isBusy)
+      })
+    )
+    if (found !== undefined) oldestDelete = found.oldestDelete
     // Something came back, or was given up, that this round has not looked at.
-    if (generation !== sweeps.generation()) return unfinished()
-    yield* sweeps.swept(swept)
-    lookedAt = hasUnsettled ? "" : stateOf(ends)
+    if (found === undefined || generation !== sweeps.generation()) {
+      appendedBytes += since
+      return
+    }
+    yield* sweeps.swept(found.swept)
+    lookedAt = found.hasUnsettled ? "" : stateOf(ends)
+    const { erasedBytes, liveBytes, waitingBytes } = found
+    const sum = { erasedBytes, liveBytes, waitingBytes }
     const millis = Monotonic.millis(clock) - began
     last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }
     if (sink.active()) sink.tell({ _tag: "Compacted", durationMillis: millis, ...sum })
-    return last
   })
 
   const heldBackBy = (): ReadonlyArray<ReplicaId.ReplicaId> => {
@@ -319,7 +234,7 @@ export const make = Effect.gen(function* () {
     if (appendedBytes >= least) return true
     if (waitingBytes + appendedBytes < least) return false
     // Nothing new came: what waits goes when the frontier has passed it, or all have swept what its deletes deleted.
-    return stateOf(endsNow()) !== lookedAt && isWorthWaiting()
+    return stateOf(rounds.ends()) !== lookedAt && isWorthWaiting()
   }
 
   yield* Effect.gen(function* () {
@@ -351,25 +266,6 @@ export const layer = Layer.effect(Compaction, make)
 
 const spaceOf = (space: ReplicaStore.Space | null): CompactionStatus["space"] =>
   space === null ? null : { taken: space.taken, free: space.free }
-
-/** Up to where every member holds each log. */
-type Ends = ReadonlyMap<LogId.LogId, number>
-
-const unknown: Fates.Newest = { newest: undefined, everywhere: undefined, isSettled: true }
-
-/** After how many keys others have their turn, and after how many pointers. */
-const turnKeys = 32
-const turnPointers = 512
-
-/** Does something step by step, and lets others have their turn after each. */
-const inTurns = <A>(steps: Generator<void, A>): Effect.Effect<A> =>
-  Effect.gen(function* () {
-    for (;;) {
-      const step = steps.next()
-      if (step.done === true) return step.value
-      yield* Effect.yieldNow
-    }
-  })
 
 /** How long after a failure it is tried again. */
 const retryMillis = 60_000

@@ -87,6 +87,9 @@ export const make = (maxBytes: number) => {
   }
 }
 
+/** The keys whose deletes stay. */
+export type KeptDeletes = ReturnType<typeof make>
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a key takes in memory, or so. */
