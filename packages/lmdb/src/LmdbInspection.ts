@@ -31,12 +31,12 @@ export const inspect = Effect.fnUntraced(function* ({
       const scratch = yield* copied(file)
       const copy = path.join(scratch, "log.mdb")
       const guard = yield* opened(file, copy)
-      const { identity, index, isSameBoot, isSamePlace, recovering } = yield* stateOf(file, boot, guard)
+      const { index, ...state } = yield* stateOf(file, boot, guard)
       const logs = yield* logsOf(file, guard)
-      const doubt = isSamePlace ? (isSameBoot ? "none" : "other_boot") : "other_place"
+      const doubt = state.isSamePlace ? (state.isSameBoot ? "none" : "other_boot") : "other_place"
       const found = yield* indexOf(path.resolve(folder, "index.mdb"), scratch, { doubt, noted: index, boot, logs })
       const isClosed = index === "" || index.endsWith(` ${IndexTables.wasClosed}`)
-      return { identity, isSamePlace, isSameBoot, isClosed, isUnsynced: false, recovering, logs, index: found }
+      return { ...state, isClosed, isUnsynced: false, logs, index: found }
     })
   )
 })
@@ -93,6 +93,7 @@ const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
       isSamePlace: notes.get("place") === Notes.placeOf(file),
       isSameBoot: notes.get("boot") === boot,
       recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
+      isRestoredInPart: notes.get(ReplicaStore.restoredNote) === ReplicaStore.restoredInPart,
       index: notes.get(IndexTables.note) ?? ""
     }
   })

@@ -82,7 +82,12 @@ const ofIdentity = ({ identity }: Inspection, settings: FolderView["settings"], 
   }
 }
 
-const ofDoubt = ({ isClosed, isSameBoot, isSamePlace, isUnsynced, recovering }: Inspection, say: Say): void => {
+const ofDoubt = (found: Inspection, say: Say): void => {
+  const { isClosed, isRestoredInPart, isSameBoot, isSamePlace, isUnsynced, recovering } = found
+  if (isRestoredInPart) {
+    const todo = "restore the file again into it, or start it with an empty folder"
+    say("problem", "a backup is in it in part: its restore was interrupted, and no replica starts on it", todo)
+  }
   if (!isSamePlace) {
     say(
       "problem",

@@ -21,6 +21,7 @@ const well = {
   isClosed: true,
   isUnsynced: false,
   recovering: undefined,
+  isRestoredInPart: false,
   logs: [{ log, seq: 9, damaged: [], isEndDamaged: false }],
   index: { state: "usable", behind: 0 }
 } as unknown as Inspection
@@ -54,6 +55,7 @@ describe("doctor of a folder", () => {
       [view({ isSameBoot: false, isClosed: false }), "warning", "the machine was started again"],
       [view({ isClosed: false }), "warning", "it was not stopped in order"],
       [view({ isUnsynced: true }), "problem", "failed to sync"],
+      [view({ isRestoredInPart: true }), "problem", "in part"],
       [view({ recovering: "lost" }), "warning", "may be missing"],
       [view({ recovering: "blank" }), "warning", "has not heard"],
       [view({ index: { state: "missing" } }), "warning", "index is missing"],

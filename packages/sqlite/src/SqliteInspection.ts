@@ -67,6 +67,7 @@ const inspected = (
     ...found,
     isClosed,
     recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
+    isRestoredInPart: notes.get(ReplicaStore.restoredNote) === ReplicaStore.restoredInPart,
     logs,
     index: indexOf(path.join(path.dirname(file), "index.db"), { identity, doubt }, boot, logs)
   }

@@ -252,6 +252,32 @@ describe("a backup", () => {
   )
 
   it.live(
+    "is nothing that a replica starts on where its restore was interrupted",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "some.backup")
+          const { replicas } = yield* set()
+          for (const [i, replica] of replicas.entries()) yield* put(replica, `k${i}`, "v")
+          yield* backup(replicas[0]!, file)
+          const store = yield* open(yield* tempFolder, "a")
+          let appended = 0
+          const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no room" })
+          const append: typeof store.append = (batch) =>
+            Effect.suspend(() => (appended++ === 0 ? store.append(batch) : Effect.fail(full)))
+          const restoring = Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, { ...store, append })
+          assert.strictEqual((yield* Effect.flip(restoring))._tag, "StoreError")
+          const rig = yield* ReplicaSetRig.make(ids)
+          rig.replaceStore("a", store)
+          assert.include(String(yield* Effect.exit(rig.start("a"))), "a backup is in it in part")
+          yield* Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
+          yield* rig.start("a")
+        })
+      ),
+    60_000
+  )
+
+  it.live(
     "is written over no file, and restored into no store that is in use or of another replica set",
     () =>
       running(

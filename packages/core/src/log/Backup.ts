@@ -92,7 +92,7 @@ export const verify = (
 
 /**
  * Fills an empty store from a backup. All of the file is looked at before anything is written; when it is interrupted, do
- * it again. The store must be new: blank, and with no other entries than those of the backup.
+ * it again: no replica starts on a part of it. The store must be new: blank, and with no other entries than those of the backup.
  *
  * The store's replica has a life of its own, whosever the backup was. Where members of its replica set are alive, it
  * recovers from them, and votes when it holds all that they hold: nothing is rolled back by it. When the whole set is lost,
@@ -121,14 +121,16 @@ export const restore = Effect.fnUntraced(function* (
   const held = yield* store.watermarks
   const isKnown = ({ log, seq }: Watermark.Watermark) => (endOf(summary.vector, log)?.seq ?? 0) >= seq
   if (!Option.contains(note, "blank") || !held.every(isKnown)) return yield* refused
-  yield* store.setNotes({ [ReplicaStore.restoredNote]: "yes" })
+  yield* store.setNotes({ [ReplicaStore.restoredNote]: ReplicaStore.restoredInPart })
   let done = 0
-  return yield* readAll(path, (batch) =>
+  const restored = yield* readAll(path, (batch) =>
     store.append(batch).pipe(
       Effect.catchTags({ AppendGap: () => Effect.fail(refused), AppendDrift: () => Effect.fail(refused) }),
       Effect.map(() => onProgress((done += batch.count), summary.entries))
     )
   )
+  yield* store.setNotes({ [ReplicaStore.restoredNote]: "yes" })
+  return restored
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -98,6 +98,9 @@ export const recoveringNote = "recovering"
  */
 export const restoredNote = "restored"
 
+/** What stands there until all of the backup is in the store. No replica starts on less: it would be missing for ever. */
+export const restoredInPart = "in part"
+
 /**
  * The durable logs of one replica: its own and its copies of its peers', and its notes.
  *

@@ -39,6 +39,8 @@ export interface StoreInspection {
   readonly isUnsynced: boolean
   /** What the store says of its recovery: nothing when it holds all that it was counted for. */
   readonly recovering: string | undefined
+  /** A restore into it was interrupted: no replica starts on it. */
+  readonly isRestoredInPart: boolean
   readonly logs: ReadonlyArray<InspectedLog>
   readonly index: InspectedIndex
 }

@@ -67,7 +67,9 @@ export const restore = Command.make(
       const layer = Server.storeOf(config).pipe(
         Layer.provide(ReplicaSet.layer({ cluster: config.cluster, self: config.id, members: config.members }))
       )
-      const summary = yield* Backup.restore(file, (done, all) => void Effect.runSync(step("restore", done, all))).pipe(
+      const summary = yield* Backup.restore(file, (done, all) => {
+        if (!json) Effect.runSync(step("restore", done, all))
+      }).pipe(
         Effect.provide(layer),
         Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message })))
       )

@@ -57,10 +57,16 @@ const read = <A>(
 /** Reads all notes; what is missing, or cannot be read, is as in a new store. */
 export const load = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
   const note = Option.getOrElse(yield* store.note(ReplicaStore.recoveringNote), () => "")
+  const restored = Option.getOrElse(yield* store.note(ReplicaStore.restoredNote), () => "")
+  if (restored === ReplicaStore.restoredInPart) {
+    const detail =
+      "a backup is in it in part, because its restore was interrupted; restore the file again, or start with an empty folder"
+    return yield* new ReplicaStore.StoreError({ reason: "unavailable", detail })
+  }
   const standing: Standing = note === "" ? "voting" : note === "blank" ? "blank" : "lost"
   return {
     standing,
-    restored: Option.getOrElse(yield* store.note(ReplicaStore.restoredNote), () => "") !== "",
+    restored: restored !== "",
     lives: yield* read(store.note("lives"), codecs.lives, {}),
     founders: yield* read(store.note("founders"), codecs.founders, {}),
     remembered: yield* read(store.note("remembered"), codecs.remembered, {}),
