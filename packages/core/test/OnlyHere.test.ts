@@ -206,10 +206,27 @@ describe("what only one holds", () => {
       unprobed: true,
       records: keys.map((key) => put(key))
     })
-    const known = new Set([keyOf("n", "k")])
+    const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
+    OnlyHere.learn(known, keyOf("n", "k"), { kind: "put", clock: clockAt(9) }, tails)
     assert.isTrue(OnlyHere.stays(entry(6, "l"), tails, known))
     assert.isFalse(OnlyHere.stays(entry(5, "l"), tails, known))
     assert.isTrue(OnlyHere.stays(entry(5, "k"), tails, known))
     assert.isFalse(OnlyHere.stays(entry(5, "k", "l"), tails, known))
+  })
+
+  it("NoResurrection: does not stay for a delete that came after it, which some may have forgotten and others have still", () => {
+    const tails = { tails: [], horizon: clockAt(5) }
+    const stays = (wallTime: number, ...others: ReadonlyArray<readonly ["put" | "delete", number]>): boolean => {
+      const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
+      for (const [kind, at] of others) OnlyHere.learn(known, keyOf("n", "k"), { kind, clock: clockAt(at) }, tails)
+      const tail = { clock: clockAt(wallTime), tie: RunId.none, unprobed: true, records: [put("k")] }
+      return OnlyHere.stays(tail, tails, known)
+    }
+    assert.isFalse(stays(3, ["delete", 4]))
+    assert.isFalse(stays(3, ["delete", 5]))
+    assert.isTrue(stays(3, ["delete", 6]), "later than all that was swept, so nobody has forgotten it")
+    assert.isTrue(stays(3, ["delete", 2]), "were a later delete forgotten, this one would be erased everywhere")
+    assert.isTrue(stays(3, ["delete", 4], ["delete", 2]))
+    assert.isTrue(stays(3, ["delete", 4], ["put", 2]))
   })
 })

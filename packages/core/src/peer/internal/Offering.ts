@@ -6,6 +6,7 @@ import { Effect, Option, Result } from "effect"
 import type { LogId } from "../../identity/LogId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
+import type * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import { keyOf } from "../../log/KeyText.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { Membership } from "../Membership.ts"
@@ -59,7 +60,7 @@ export const make = (
           if (isErased) after = from <= after ? Math.max(after, to) : after
           else if (OnlyHere.isInQuestion(Entry.stampAt(batch.bytes, offset), found)) {
             isAny = true
-            forEachKey(batch.bytes, offset, (key) => keys.add(key))
+            forEachRecord(batch.bytes, offset, (key) => keys.add(key))
           }
         })
       )
@@ -70,14 +71,14 @@ export const make = (
   })
 
   /** Which of the keys have a write that is not in question. */
-  const knownOf = Effect.fnUntraced(function* (keys: ReadonlySet<string>, tails: ReadonlyArray<OnlyHere.Tail>) {
-    const known = new Set<string>()
+  const knownOf = Effect.fnUntraced(function* (keys: ReadonlySet<string>, found: OnlyHere.Tails) {
+    const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
     for (const { log, seq } of logs.heads()) {
-      const upTo = tails.find((tail) => tail.log === log)?.after ?? seq
+      const upTo = found.tails.find((tail) => tail.log === log)?.after ?? seq
       const fault = yield* forEachBatch(log, 0, upTo, (batch) =>
         EntryBatch.forEach(batch, (_, offset) =>
-          forEachKey(batch.bytes, offset, (key) => {
-            if (keys.has(key)) known.add(key)
+          forEachRecord(batch.bytes, offset, (key, kind) => {
+            if (keys.has(key)) OnlyHere.learn(known, key, { kind, clock: Entry.clockAt(batch.bytes, offset) }, found)
           })
         )
       )
@@ -90,7 +91,7 @@ export const make = (
     const question = yield* questionOf(found)
     if (question instanceof OwnStore.OwnFault) return question
     const { keys, parts } = question
-    const known = keys.size === 0 ? keys : yield* knownOf(keys, found.tails)
+    const known: OnlyHere.Known | OwnStore.OwnFault = keys.size === 0 ? new Map() : yield* knownOf(keys, found)
     if (known instanceof OwnStore.OwnFault) return known
     for (const { after, log, upTo } of parts) {
       const keeps = ({ entry }: { readonly entry: Entry.Entry }): boolean => OnlyHere.stays(entry, found, known)
@@ -121,10 +122,14 @@ export const make = (
 /** How much is read at once. */
 const pageBytes = 64 * 1024
 
-const forEachKey = (bytes: Uint8Array, offset: number, f: (key: string) => void): void => {
+const forEachRecord = (
+  bytes: Uint8Array,
+  offset: number,
+  f: (key: string, kind: Entry.Write["kind"]) => void
+): void => {
   const end = Entry.endUnsafe(bytes, offset)
   for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
-    const { key, namespace } = Entry.headerAt(bytes, at)
-    f(keyOf(namespace, key))
+    const { key, kind, namespace } = Entry.headerAt(bytes, at)
+    f(keyOf(namespace, key), kind)
   }
 }

@@ -7,7 +7,8 @@
  * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
  * - Of another one each key has to have a write here that members hold too. Were a delete of the key forgotten that came
  *   after the entry, that write would have been erased everywhere before, and here when this replica was compared with
- *   them. Then the entry is merged by its version, as any other.
+ *   them. Then the entry is merged by its version, as any other. A delete is such a write for what came after it alone: one
+ *   that came after the entry may be forgotten by some already, while others have it still.
  * - What is left may have been deleted since, and nobody knows any more: it is dropped, and told by its keys.
  */
 import * as Life from "../../identity/Life.ts"
@@ -75,9 +76,29 @@ export const make = () => {
 export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, { horizon }: Tails): boolean =>
   HybridLogicalClock.compare(clock, horizon) <= 0
 
-/** Whether an entry stays, where `known` are the keys in question that have other writes here. */
-export const stays = (entry: Entry.Entry, tails: Tails, known: ReadonlySet<string>): boolean =>
-  !isInQuestion(entry, tails) || entry.records.every(({ key, namespace }) => known.has(keyOf(namespace, key)))
+/** Of keys in question that have other writes here: the clock after which an entry of the key may stay. */
+export type Known = ReadonlyMap<string, HybridLogicalClock.HybridLogicalClock>
+
+/** Takes in a write that is not in question, of a key that is. */
+export const learn = (
+  known: Map<string, Clock>,
+  key: string,
+  { clock, kind }: { readonly kind: Entry.Write["kind"]; readonly clock: Clock },
+  tails: Tails
+): void => {
+  const mayBeForgotten = kind === "delete" && isInQuestion({ clock }, tails)
+  const after = mayBeForgotten ? clock : HybridLogicalClock.zero
+  const before = known.get(key)
+  if (before === undefined || HybridLogicalClock.compare(after, before) < 0) known.set(key, after)
+}
+
+/** Whether an entry stays. */
+export const stays = (entry: Entry.Entry, tails: Tails, known: Known): boolean =>
+  !isInQuestion(entry, tails) ||
+  entry.records.every(({ key, namespace }) => {
+    const after = known.get(keyOf(namespace, key))
+    return after !== undefined && HybridLogicalClock.compare(after, entry.clock) < 0
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 
