@@ -734,8 +734,8 @@ export const bugs = [
     from: "malice",
     says: "what only a replica holds that was left out is merged by its version, whatever was deleted since",
     file: "peer/internal/OnlyHere.ts",
-    find: "!isInQuestion(entry, tails) || entry.records.every(",
-    replace: "known.size >= 0 || entry.records.every(",
+    find: "!isInQuestion(entry, tails) ||\n  entry.records.every(",
+    replace: "known.size >= 0 ||\n  entry.records.every(",
     kinds: ["away"],
     everyMillis: 4000
   }
