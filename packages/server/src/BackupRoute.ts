@@ -7,10 +7,11 @@
 import { join } from "node:path"
 import { NodeFileSystem } from "@effect/platform-node"
 import { Backup } from "@quorum/core"
-import { Problem, ReplicaServer } from "@quorum/core/adapter"
+import { Problem, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { type ClientApiServer, ClientTokens } from "@quorum/http"
 import { Effect, FileSystem, Layer, Semaphore } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Unread from "./tools/Unread.ts"
 
 /** Where it is. */
 export const path = "/v1/backup"
@@ -60,17 +61,26 @@ export const layer = (folder: string) =>
       const kept = Effect.acquireRelease(turn.takeIfAvailable(1), (taken) =>
         taken ? Effect.andThen(remove, turn.release(1)) : Effect.void
       )
+      /** Nobody else could take one, and the copy would stay. */
+      const giveUp = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ source }) =>
+        Effect.andThen(
+          Effect.logWarning("a backup was given up: its client has read nothing for a minute"),
+          Effect.sync(() => ServerLimits.end(source))
+        )
+      )
       const send = Effect.gen(function* () {
         yield* ClientTokens.audit("a backup is taken")
         if (!(yield* kept)) return busy
         return yield* remove.pipe(
           Effect.andThen(Effect.provideService(backup.toFile(file), FileSystem.FileSystem, fs)),
           Effect.andThen(fs.stat(file)),
-          Effect.map(({ size }) =>
-            HttpServerResponse.stream(fs.stream(file), {
-              contentType: "application/octet-stream",
-              contentLength: Number(size)
-            })
+          Effect.flatMap(({ size }) =>
+            Effect.map(Unread.watched(fs.stream(file), giveUp), (pieces) =>
+              HttpServerResponse.stream(pieces, {
+                contentType: "application/octet-stream",
+                contentLength: Number(size)
+              })
+            )
           ),
           Effect.catch((error) =>
             Effect.as(Effect.logError("a backup could not be made", error), failed(error.message))
