@@ -6,7 +6,7 @@
  * bytes a key, until it can be written again. One that is damaged is built again from the logs while the replica goes
  * on; until that is done nobody knows which write of a key is the newest, so nothing is answered.
  */
-import { Context, Effect, Exit, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import * as PassingFault from "../log/PassingFault.ts"
 import type { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import { type DamagedRange, StoreError } from "../log/ReplicaStore.ts"
@@ -76,12 +76,8 @@ export const make = Effect.gen(function* () {
         },
         onSuccess: (found) => {
           fault.passed()
-          if (builder.generation() !== generation) return Effect.fail(beingBuilt)
-          const result = then(found)
-          // Most need no turn: a read of one key is some microseconds, of which each step is a part.
-          if (Exit.isExit(result)) return result
-          return Effect.flatMap(result, (late) =>
-            builder.generation() === generation ? Effect.succeed(late) : Effect.fail(beingBuilt)
+          return Effect.flatMap(then(found), (result) =>
+            builder.generation() === generation ? Effect.succeed(result) : Effect.fail(beingBuilt)
           )
         }
       })
