@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Changes, Entry, type LogId, QuorumError, type Records } from "../src/index.ts"
-import { EntryBatch } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex } from "../src/adapter.ts"
 import * as Compaction from "../src/upkeep/Compaction.ts"
 import * as Cluster from "./support/cluster.ts"
 import * as Wall from "./support/wall.ts"
@@ -29,6 +29,21 @@ const eraseFirst = Effect.fnUntraced(function* ({ logs }: Cluster.Running, ...of
     const all = Option.getOrThrow(yield* logs.read(log, 0, 1 << 20))
     yield* logs.erase(EntryBatch.erase(all, (seq) => (seq > 1 ? "kept" : i === 0 ? "superseded" : "deleted")))
   }
+})
+
+/** A set of which one replica takes a second for each step of a round, of about an entry; `minBytes` are worth a round. */
+const slowly = Effect.fnUntraced(function* (minBytes: number) {
+  const cluster = yield* Cluster.make(["a", "b"], 2)
+  const memory = yield* RecordIndex.makeMemory
+  const index = {
+    ...memory,
+    getAll: (...keys: Parameters<typeof memory.getAll>) => Effect.delay(memory.getAll(...keys), 1000)
+  }
+  const pace = { firstMillis: 1000, lookMillis: 1000, minBytes, sliceBytes: 1000 }
+  const a = yield* Effect.provideService(cluster.start("a", { index }), Compaction.CompactionPace, pace)
+  yield* cluster.start("b")
+  yield* TestClock.adjust(1000)
+  return { a, entries: Effect.suspend(() => entriesOf(a)) }
 })
 
 const valueOf = (record: Option.Option<Records.Record>) =>
@@ -83,6 +98,32 @@ describe("compaction", () => {
       assert.deepStrictEqual(yield* entries, [live + 22, live + 22, live + 22])
       yield* TestClock.adjust(30_000)
       assert.deepStrictEqual(yield* entries, [live, live, live])
+    })
+  )
+
+  it.effect("takes at rest what came during a round that was held up for long", () =>
+    Effect.gen(function* () {
+      const { a, entries } = yield* slowly(1000)
+      // One new entry of a key a second: the round that they begin goes over the first of them, and pauses between.
+      for (let second = 0; second < 40; second++) {
+        yield* a.writer.commit(put("k", "v".repeat(1000)))
+        yield* TestClock.adjust(1000)
+      }
+      yield* TestClock.adjust(120_000)
+      assert.deepStrictEqual(yield* entries, [40])
+    })
+  )
+
+  it.effect("takes what was superseded while a round was on its way to it", () =>
+    Effect.gen(function* () {
+      const { a, entries } = yield* slowly(1_000_000)
+      for (let i = 0; i < 9; i++) yield* a.writer.commit(put(`k${i}`, "v".repeat(1000)))
+      yield* settled
+      const round = yield* Effect.forkChild(a.compaction.now, { startImmediately: true })
+      yield* a.writer.commit(put("k8", "v".repeat(1000)))
+      yield* TestClock.adjust(60_000)
+      yield* Fiber.join(round)
+      assert.deepStrictEqual(yield* entries, [1, 2, 3, 4, 5, 6, 7, 8, 10])
     })
   )
 

@@ -113,11 +113,12 @@ export const make = Effect.gen(function* () {
   const oneAtATime = Semaphore.makeUnsafe(1)
   let last: Round | undefined
   let startedAt: number | null = null
-  /** When the last round ended, whole or not, and how long it took, by a clock that nobody sets. */
-  let tried = { endedAt: Number.NEGATIVE_INFINITY, millis: 0 }
+  /** When the last round began and ended, whole or not, by a clock that nobody sets, and how long it worked between. */
+  let tried = { beganAt: Number.NEGATIVE_INFINITY, endedAt: Number.NEGATIVE_INFINITY, workMillis: 0 }
   let appendedBytes = 0
   /** How many looks in a row nothing was appended. */
   let quietLooks = 0
+  const isAtRest = (): boolean => quietLooks >= restLooks
   /** What the last whole round rested on: as long as it is the same, another finds no more. */
   let lookedAt = ""
   let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
@@ -159,8 +160,9 @@ export const make = Effect.gen(function* () {
     appendedBytes = 0
     let appendedBefore = 0
     const ends = rounds.ends()
-    const found = yield* rounds.run(ends, (millis) =>
+    const found = yield* rounds.run((millis) =>
       Effect.suspend(() => {
+        tried.workMillis += millis
         const isBusy = inBackground && appendedBytes !== appendedBefore
         appendedBefore = appendedBytes
         return pause(millis, isBusy)
@@ -207,19 +209,25 @@ export const make = Effect.gen(function* () {
   const once = (inBackground: boolean) =>
     oneAtATime.withPermit(
       Effect.suspend(() => {
-        const began = Monotonic.millis(clock)
+        tried = { beganAt: Monotonic.millis(clock), endedAt: Number.POSITIVE_INFINITY, workMillis: 0 }
         return Effect.ensuring(
           Effect.tapError(round(inBackground), () =>
             Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
           ),
           Effect.sync(() => {
-            const endedAt = Monotonic.millis(clock)
-            tried = { endedAt, millis: endedAt - began }
+            tried.endedAt = Monotonic.millis(clock)
             startedAt = null
           })
         )
       })
     )
+
+  /** Whether rounds have worked for no more than their share of the time. At rest they hold nobody up. */
+  const isRested = (): boolean => {
+    const { beganAt, endedAt, workMillis } = tried
+    const now = Monotonic.millis(clock)
+    return now - endedAt >= lookMillis && (isAtRest() || now - beganAt >= workMillis / share)
+  }
 
   /**
    * Whether a round is worth its reading: as much may go as a quarter of what stays, or a twentieth where nothing is written
@@ -227,10 +235,8 @@ export const make = Effect.gen(function* () {
    */
   const isDue = (): boolean => {
     const { liveBytes = 0, waitingBytes = 0 } = last ?? {}
-    const { endedAt, millis } = tried
-    const isRested = Monotonic.millis(clock) - endedAt >= Math.max(lookMillis, millis * restFactor)
-    const least = Math.max(minBytes, liveBytes / (quietLooks >= restLooks ? 20 : 4))
-    if (!isRested || follower.isBuilding() || !membership.isVoting()) return false
+    const least = Math.max(minBytes, liveBytes / (isAtRest() ? 20 : 4))
+    if (!isRested() || follower.isBuilding() || !membership.isVoting()) return false
     if (appendedBytes >= least) return true
     if (waitingBytes + appendedBytes < least) return false
     // Nothing new came: what waits goes when the frontier has passed it, or all have swept what its deletes deleted.
@@ -275,6 +281,3 @@ const maxPauseMillis = 1000
 
 /** After so many looks without a write it is at rest. */
 const restLooks = 10
-
-/** A round is not followed by another for so many times as long as it took. */
-const restFactor = 9

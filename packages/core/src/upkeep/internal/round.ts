@@ -17,7 +17,7 @@ import * as RecordKey from "../../record/RecordKey.ts"
 import * as Fates from "./fates.ts"
 import type * as KeptDeletes from "./KeptDeletes.ts"
 
-/** Up to where every member holds each log. */
+/** Up to where every member holds each log. It falls where a member loses what it held. */
 export type Ends = ReadonlyMap<LogId.LogId, number>
 
 /** What a round that went over all logs has found. */
@@ -117,14 +117,16 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
     return { decided, hasUnsettled }
   })
 
+  const ends = (): Ends => new Map(frontier.current().map(({ log, seq }) => [log, seq]))
+
   return {
-    /** Up to where every member holds each log now. */
-    ends: (): Ends => new Map(frontier.current().map(({ log, seq }) => [log, seq])),
+    /** As of now. */
+    ends,
     /**
      * Goes over all logs; `pause` comes after each step, with how long that took in milliseconds. `undefined` where it had
      * to end before: something is damaged, or this replica does not vote any more.
      */
-    run: Effect.fnUntraced(function* (ends: Ends, pause: (millis: number) => Effect.Effect<void>) {
+    run: Effect.fnUntraced(function* (pause: (millis: number) => Effect.Effect<void>) {
       let { clock: swept } = stableTime.current()
       const forgetBefore = keptDeletes.begin(sweeps.forgettable())
       const sum = { erasedBytes: 0, liveBytes: 0, waitingBytes: 0, hasUnsettled: false }
@@ -135,7 +137,7 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
           const began = Monotonic.millis(clock)
           if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return undefined
           const read = yield* logs.read(log, at, sliceBytes)
-          const done = Option.isNone(read) ? undefined : yield* compact(read.value, ends, forgetBefore)
+          const done = Option.isNone(read) ? undefined : yield* compact(read.value, ends(), forgetBefore)
           if (Option.isNone(read) || done === undefined) return undefined
           const { decided, hasUnsettled } = done
           at = read.value.from + read.value.count - 1
