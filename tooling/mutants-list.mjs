@@ -312,9 +312,9 @@ export const bugs = [
     name: "place-given-twice",
     from: "model reuseLog",
     says: "a store that is older than what its peers hold of it goes on in its log, and votes",
-    file: "peer/Membership.ts",
-    find: "yield* renewFor(() => Doubt.of(logs, kept, said, isAsked()))",
-    replace: "yield* renewFor(() => void Doubt.of(logs, kept, said, isAsked()))",
+    file: "peer/internal/Meeting.ts",
+    find: "yield* renewal.renewFor(() => Doubt.of(logs, kept, said, isAsked()))",
+    replace: "yield* renewal.renewFor(() => void Doubt.of(logs, kept, said, isAsked()))",
     kinds: ["put_back"]
   },
   {
@@ -329,7 +329,7 @@ export const bugs = [
     name: "votes-at-once",
     from: "model noR6, L55",
     says: "a replica that lost its disk votes at once",
-    file: "peer/Membership.ts",
+    file: "peer/internal/Obstacles.ts",
     find: "standing.isVoting() && isAlone() && toMend() === undefined && former",
     replace: "isAlone() && toMend() === undefined && former"
   },
@@ -337,7 +337,7 @@ export const bugs = [
     name: "votes-damaged",
     from: "L60",
     says: "a replica that lacks damaged entries votes",
-    file: "peer/Membership.ts",
+    file: "peer/internal/Obstacles.ts",
     find: "standing.isVoting() && isAlone() && toMend() === undefined && former",
     replace: "standing.isVoting() && isAlone() && former",
     kinds: ["damage"]

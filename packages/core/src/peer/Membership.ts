@@ -5,14 +5,13 @@
  * but its acks count for nothing, it commits nothing and serves no reads. All that the answer to a handshake rests on is
  * durable before it is given.
  */
-import { Clock, Context, Effect, Latch, Layer, Schedule, Semaphore } from "effect"
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import { EventSink } from "../events/EventSink.ts"
-import * as Life from "../identity/Life.ts"
+import type * as Life from "../identity/Life.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import type * as DamagedRange from "../log/DamagedRange.ts"
-import { compare, zero } from "../log/HybridLogicalClock.ts"
 import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
@@ -21,18 +20,19 @@ import type * as Watermark from "../log/Watermark.ts"
 import type * as Absence from "./internal/Absence.ts"
 import * as AbsenceWatch from "./internal/AbsenceWatch.ts"
 import * as Arrivals from "./internal/Arrivals.ts"
-import * as Doubt from "./internal/Doubt.ts"
 import * as FormerLogs from "./internal/FormerLogs.ts"
 import * as Kept from "./internal/Kept.ts"
 import * as Lives from "./internal/Lives.ts"
+import * as Meeting from "./internal/Meeting.ts"
 import * as Missing from "./internal/Missing.ts"
+import * as Obstacles from "./internal/Obstacles.ts"
 import * as OnlyHere from "./internal/OnlyHere.ts"
 import * as OwnFloor from "./internal/OwnFloor.ts"
 import * as Notes from "./internal/membershipNotes.ts"
 import * as Remembered from "./internal/Remembered.ts"
 import * as Renewal from "./internal/Renewal.ts"
+import * as Settling from "./internal/Settling.ts"
 import * as Standing from "./internal/Standing.ts"
-import * as Voting from "./internal/Voting.ts"
 import type { Said, Says } from "./Greeting.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
@@ -134,19 +134,13 @@ export const make = Effect.gen(function* () {
   yield* store.setNotes(Notes.encode({ starts }))
   const own = (): Life.Life => ({ incarnation: logs.identity.incarnation, starts, run: logs.run, startedAt })
   const kept = Kept.make(store, noted.givenUp)
-  /** Who says that another process has this replica's id: one that may have acked what is not here. */
-  const duplicates = new Set<ReplicaId>()
-  let forked: { readonly log: LogId.LogId; readonly peer: ReplicaId } | undefined
-  /** Whose floor this run has begun with: see `meet`. */
-  const floorsOf = new Set<ReplicaId>()
-  const changed = Latch.makeUnsafe(true)
-  const { listen, tell: tellChange } = Listeners.make()
+  const { listen, tell: changed } = Listeners.make()
   /** One change at a time, from what it rests on to what is durable. */
   const changing = Semaphore.makeUnsafe(1)
   const remembered = yield* Remembered.make(store, noted.remembered)
   const arrivals = Arrivals.make()
   const onlyHere = OnlyHere.make()
-  const here = { self, peers: peerIds, logs, store, sink, own, changing, changed: tellChange }
+  const here = { self, peers: peerIds, logs, store, sink, own, changing, changed }
   const standing = Standing.make({ ...here, noted, lives: () => lives.all() })
   const lives = Lives.make({
     ...here,
@@ -159,9 +153,9 @@ export const make = Effect.gen(function* () {
       standing.fallen(peer, incarnation)
     }
   })
-  const former = FormerLogs.make({ logs, kept, givenUp: standing.givenUp, changed: tellChange })
-  const { endOfLog, lacks, lost, toMend } = Missing.make(logs, standing.waitedFor)
-  const { outlive, renewFor, renewed, stopped } = Renewal.make({
+  const former = FormerLogs.make({ logs, kept, givenUp: standing.givenUp, changed })
+  const missing = Missing.make(logs, standing.waitedFor)
+  const renewal = Renewal.make({
     ...here,
     lose: () => {
       standing.lose()
@@ -169,194 +163,82 @@ export const make = Effect.gen(function* () {
     },
     onRenewed: lives.renewed
   })
-  const isAlone = (): boolean => stopped() === undefined && duplicates.size === 0
-  const isVoting = (): boolean =>
-    standing.isVoting() && isAlone() && toMend() === undefined && former.obstacle() === undefined
-
-  /** Why this replica needs another log although no peer has said so. */
-  const broken = () => {
-    if (forked?.log === logs.own) {
-      return { because: `${forked.peer} holds other entries of this replica's own log ${forked.log}` }
+  const obstacles = Obstacles.make({ ...here, standing, missing, former, renewal })
+  const floor = OwnFloor.make({ logs, known: kept.all, lost: missing.lost, isArriving: arrivals.hasStragglers })
+  yield* remembered.listenTo(peers)
+  const settling = yield* Settling.make({
+    ...here,
+    standing,
+    missing,
+    former,
+    renewal,
+    onReplaced: (log, after) => {
+      // What is known of the members' copies, and what they answered, was of entries that are given up (law L52).
+      remembered.forget(log)
+      standing.withoutAll()
+      const monotonicMillis = Monotonic.millis(clock)
+      for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })
     }
-    return endOfLog(standing.isVoting())
-  }
-
-  /** Gives up the ends that nobody can tell; what was counted of them is waited for by then. */
-  const cutEnds = Effect.suspend(() =>
-    standing.isVoting()
-      ? Effect.void
-      : Effect.forEach(logs.unknownEnds(), (log) => (log === logs.own ? Effect.void : logs.cut(log)), { discard: true })
-  )
-
-  /** What is known of the members' copies of a log, and what they answered, was of entries that are given up (law L52). */
-  const replaced = (log: LogId.LogId, after: number): void => {
-    remembered.forget(log)
-    standing.withoutAll()
-    const monotonicMillis = Monotonic.millis(clock)
-    for (const peer of peerIds) peers.report({ _tag: "Replaced", peer, log, after, monotonicMillis })
-  }
-
-  /**
-   * Takes up the floor of a member once in a run: whoever rests on one that this replica gave and does not know any more,
-   * because its store was put back as it was before, rests on one of each other member too (see `Floors`).
-   */
-  const beginWith = ({ floor, replica }: Pick<Said, "floor" | "replica">) =>
-    Effect.suspend(() => {
-      if (floor === undefined || floorsOf.has(replica)) return Effect.void
-      const raised = compare(floor.clock, logs.floor()) > 0 ? logs.raiseFloor(floor.clock) : Effect.void
-      return Effect.map(raised, () => void floorsOf.add(replica))
-    })
-
-  yield* Effect.acquireRelease(
-    Effect.sync(() => [
-      peers.listen((event) => {
-        if (event._tag === "Ack") remembered.add(event.peer, event.incarnation, event.watermark)
-      }),
-      logs.onAppend(() => (standing.isVoting() ? former.appended() : changed.openUnsafe())),
-      logs.onDamage((change) => {
-        if (change._tag === "Cut" && change.goesOn) replaced(change.log, change.end)
-        changed.openUnsafe()
-        tellChange()
-      })
-    ]),
-    (stops) => Effect.sync(() => stops.forEach((stop) => stop()))
-  )
-  if (standing.isLost() && peerIds.length === 0) {
-    yield* Effect.logWarning(
-      "the store is a copy, or was restored; there are no members who could know more, so it is used"
-    )
-  }
-  yield* standing.settle
-  yield* Effect.gen(function* () {
-    while (true) {
-      yield* changed.await
-      changed.closeUnsafe()
-      yield* Effect.retry(
-        Effect.andThen(Effect.andThen(renewFor(broken), cutEnds), standing.settle),
-        Schedule.spaced(1000)
-      )
-    }
-  }).pipe(Effect.forkScoped)
-
-  const hearAnswer = (
-    asked: LogId.Incarnation,
-    { blank, everSwept, floor, incarnation, replica, vector, voting }: Said
-  ): void => {
-    if (duplicates.delete(replica)) tellChange()
-    // What one of the two gives up of a forked log, it will hold elsewhere.
-    if (standing.isVoting() || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
-    const floorClock = floor?.clock ?? zero
-    // A release that does not say how far it has swept has not swept beyond its floor.
-    const answer = { incarnation, voting, blank, vector, floor: floorClock, everSwept: everSwept ?? floorClock }
-    standing.heard(replica, answer)
-    changed.openUnsafe()
-  }
-
+  })
   const absence = yield* AbsenceWatch.make({
     ...here,
     noted: noted.away,
     lives,
-    isVoting,
+    isVoting: obstacles.isVoting,
     patience: { millis: yield* AwayAfter, bytes: yield* AwayBytes }
   })
+  const told = { standing, lives, former, renewal, obstacles, floor, settling, absence, onlyHere }
+  const { answered, meet, refused } = Meeting.make({ self, logs, peers, kept, ...told })
 
   return Membership.of({
     lives: lives.all,
     marked: absence.marks,
     hash: lives.hash,
-    isVoting,
+    isVoting: obstacles.isVoting,
     isStale: standing.isStale,
     borrowed: standing.borrowed,
     borrows: standing.borrows,
     adopted: (before) => {
       standing.adopted(before)
-      changed.openUnsafe()
+      settling.again()
     },
     vector: () => (standing.isToOffer() ? onlyHere.shared(logs.vector(), lives.all()) : logs.vector()),
     isToOffer: standing.isToOffer,
-    toOffer: () => (toMend() === undefined ? standing.toOffer() : undefined),
+    toOffer: () => (missing.toMend() === undefined ? standing.toOffer() : undefined),
     offered: () => {
       standing.offered()
-      changed.openUnsafe()
+      settling.again()
     },
     isBlank: standing.isBlank,
-    obstacle: () => {
-      const reason = stopped()
-      if (reason !== undefined) return reason
-      const sayers = peerIds.filter((peer) => duplicates.has(peer))
-      if (sayers.length > 0) return `another live process has the id ${self}, says ${sayers.join(", ")}`
-      const range = toMend()
-      if (standing.isVoting() && range !== undefined) {
-        return `entries ${range.from} to ${range.to} of ${range.log} are damaged here, and are fetched from the members`
-      }
-      return standing.isVoting() ? former.obstacle() : standing.obstacle()
-    },
+    obstacle: obstacles.obstacle,
     says: (peer) => ({
       ...own(),
-      voting: isVoting(),
+      voting: obstacles.isVoting(),
       blank: standing.isBlankTo(peer),
       members: lives.all(),
       remembered: remembered.of(peer),
       clock: logs.clock(),
-      floor: OwnFloor.of(logs, kept.all(), lost(), arrivals.hasStragglers()),
+      floor: floor.says(),
       ...(absence.says().turn === 0 ? {} : { away: absence.says() })
     }),
     isFormer: lives.isFormer,
     receive: (peer, incarnation, stored) => arrivals.receive(() => lives.isFormer(peer, incarnation), stored),
-    meet: (said) =>
-      Effect.gen(function* () {
-        const { incarnation, members, replica, run, startedAt, starts, vector } = said
-        yield* lives.learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
-        yield* beginWith(said)
-        onlyHere.heard(replica, vector, said.voting)
-        yield* absence.met(said)
-        const newest = Life.of(members, self)
-        if (newest !== undefined) yield* outlive(newest)
-        // What was acked in another life is not what this one is asked for.
-        const isAsked = () => standing.isVoting() && newest?.incarnation === logs.identity.incarnation
-        yield* renewFor(() => Doubt.of(logs, kept, said, isAsked()))
-        const news = standing.isVoting() ? former.heard(replica, vector) : undefined
-        if (news !== undefined) yield* Effect.logWarning(`this replica does not vote for now: ${news}`)
-      }),
-    answered: ({ away, incarnation: asked }, welcome) =>
-      Effect.suspend(() => {
-        hearAnswer(asked, welcome)
-        return absence.answered(welcome.replica, away?.marks ?? {})
-      }),
-    refused: (peer, { newest, reason }) =>
-      Effect.suspend(() => {
-        if (reason === "duplicate" && !duplicates.has(peer)) {
-          duplicates.add(peer)
-          tellChange()
-        }
-        return newest === undefined ? Effect.void : outlive(newest)
-      }),
-    differs: (peer, log) => {
-      standing.without(peer)
-      if (log !== logs.own) return
-      // A place of the own log was given away twice.
-      forked = { log, peer }
-      changed.openUnsafe()
-    },
+    meet,
+    answered,
+    refused,
+    differs: settling.differs,
     lacks: (peer, range) => {
-      if (!lacks(peer, range)) return
-      changed.openUnsafe()
-      tellChange()
+      if (!missing.lacks(peer, range)) return
+      settling.again()
+      changed()
     },
-    lost,
-    mayWrite: isAlone,
+    lost: missing.lost,
+    mayWrite: obstacles.isAlone,
     kept,
     remembered: remembered.of,
-    renewed,
+    renewed: renewal.renewed,
     listen,
-    recover: Effect.fnUntraced(function* (members) {
-      const loss = Voting.lossOf(peerIds, members)
-      yield* Effect.logWarning(`recovery is overruled: ${loss}`)
-      standing.giveUp(members)
-      changed.openUnsafe()
-      tellChange()
-      return loss
-    })
+    recover: settling.recover
   })
 })
 

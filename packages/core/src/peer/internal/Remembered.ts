@@ -7,6 +7,7 @@ import * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
+import type { Peers } from "../Peers.ts"
 import * as Notes from "./membershipNotes.ts"
 
 /** How often it is noted at most, in milliseconds. */
@@ -41,15 +42,26 @@ export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
     const isKept = before !== undefined && LogId.goesOn(before.incarnation, incarnation)
     known.set(peer, { incarnation, acked: isKept ? before.acked : new Map() })
   }
+  const add = (peer: ReplicaId, incarnation: LogId.Incarnation, watermark: Watermark.Watermark): void => {
+    met(peer, incarnation)
+    const { acked } = known.get(peer)!
+    if ((acked.get(watermark.log)?.seq ?? 0) >= watermark.seq) return
+    acked.set(watermark.log, watermark)
+    isNews = true
+  }
   return {
     met,
-    add: (peer: ReplicaId, incarnation: LogId.Incarnation, watermark: Watermark.Watermark): void => {
-      met(peer, incarnation)
-      const { acked } = known.get(peer)!
-      if ((acked.get(watermark.log)?.seq ?? 0) >= watermark.seq) return
-      acked.set(watermark.log, watermark)
-      isNews = true
-    },
+    add,
+    /** Adds what the peers ack, until the scope closes. */
+    listenTo: (peers: Pick<Peers["Service"], "listen">): Effect.Effect<void, never, Scope.Scope> =>
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          peers.listen((event) => {
+            if (event._tag === "Ack") add(event.peer, event.incarnation, event.watermark)
+          })
+        ),
+        (stop) => Effect.sync(stop)
+      ),
     /** What was acked of a log was of entries that are given up here. */
     forget: (log: LogId.LogId): void => {
       for (const { acked } of known.values()) if (acked.delete(log)) isNews = true
