@@ -496,7 +496,7 @@ export const bugs = [
     name: "acks-of-another-mind",
     from: "L57",
     says: "an ack counts of one that knows of other lives of the members",
-    file: "peer/internal/PushLoop.ts",
+    file: "peer/internal/PushAnswers.ts",
     find: "ack.incarnation === welcome.incarnation && ack.members === members",
     replace: "ack.incarnation === welcome.incarnation && members === members",
     replicas: 4,

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { type Chain, EntryBatch, type PeerProtocol, Watermark } from "../src/adapter.ts"
 import { comparable, faultOf, isStalled, stillAhead } from "../src/peer/internal/CatchUp.ts"
-import { judge } from "../src/peer/internal/PushLoop.ts"
+import { judge } from "../src/peer/internal/PushAnswers.ts"
 import * as Cluster from "./support/cluster.ts"
 
 const [a, b] = [Cluster.id("a"), Cluster.id("b")]

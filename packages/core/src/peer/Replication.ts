@@ -260,7 +260,7 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
       return yield* Effect.raceAllFirst([pushes, probing, heartbeats(link, source, welcome, again), renewed])
     }).pipe(
       Effect.scoped,
-      Effect.catchDefect((defect) => Effect.fail(PushLoop.broken(link.peer, defect)))
+      Effect.catchDefect((defect) => Effect.fail(UnderWay.broken(link.peer, defect)))
     )
 
   /** Connects again and again, after a pause that grows while nothing works. */

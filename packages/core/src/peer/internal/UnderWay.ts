@@ -4,11 +4,20 @@
  */
 import { Effect, Latch } from "effect"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as Thrown from "../../log/Thrown.ts"
 import * as PeerProtocol from "../PeerProtocol.ts"
 
 /** No answer came in time. */
 export const silent = (peer: ReplicaId, millis: number) =>
   new PeerProtocol.PeerUnreachable({ peer, reason: "timed_out", detail: `no answer within ${millis} ms` })
+
+/** A defect on the way to a peer ends the connection, not the replicator. */
+export const broken = (peer: ReplicaId, defect: unknown) =>
+  new PeerProtocol.PeerUnreachable({
+    peer,
+    reason: "invalid_answer",
+    detail: `the call failed: ${Thrown.textOf(defect)}`
+  })
 
 /** Starts with none. */
 export const make = (peer: ReplicaId, timeoutMillis: number, monotonicMillis: () => number) => {
