@@ -41,7 +41,7 @@ export const bugs = [
     name: "own-before-append",
     from: "model ownBeforeFsync, d-engine#445",
     says: "the local commit counts before it is durable",
-    file: "log/ReplicaLogs.ts",
+    file: "log/Appending.ts",
     find: "return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {",
     replace:
       "return Effect.matchEffect(Effect.forkDetach(spans.within(started, secured(batch, appendOwn(batch, started))), { startImmediately: true }) as never as ReturnType<typeof appendOwn>, {"
@@ -134,9 +134,9 @@ export const bugs = [
     from: "L54",
     says: "what is being appended is announced",
     file: "log/ReplicaLogs.ts",
-    find: "const startedAt = Monotonic.millis(time)\n      const append = ",
+    find: "withPermit(Effect.uninterruptible(appends.copy(batch, within)))",
     replace:
-      "const startedAt = Monotonic.millis(time)\n      if (EntryBatch.last(batch) > head(batch.log).seq) heads.set(batch.log, EntryBatch.watermark(batch))\n      const append = "
+      "withPermit(Effect.suspend(() => { const seq = batch.from + batch.count - 1; if (seq > head(batch.log).seq) heads.set(batch.log, { log: batch.log, seq, chain: batch.chain }); return Effect.uninterruptible(appends.copy(batch, within)) }))"
   },
   {
     name: "delete-forgets",
@@ -462,10 +462,10 @@ export const bugs = [
     name: "superseded-is-rejected",
     from: "harper#2153, L60",
     says: "an entry that comes long after newer ones cannot be taken, pushed or pulled, and wedges its log",
-    file: "log/ReplicaLogs.ts",
-    find: "append: (batch, within = []) =>",
+    file: "log/Appending.ts",
+    find: "copy: (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) =>",
     replace:
-      "append: (batch, within = []) => batch.log !== own.id && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(new ReplicaStore.StoreError({ reason: 'unavailable', detail: 'superseded' })) :"
+      "copy: (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) => batch.log !== own.id && EntryBatch.highestClock(batch).wallTime < clock.current().wallTime - 2000 ? Effect.fail(NotAppended.anotherLog) :"
   },
   {
     name: "confirm-counts-twice",
@@ -480,7 +480,7 @@ export const bugs = [
     name: "ack-before-sync",
     from: "nats-server#7564",
     says: "what was written of a peer's log counts as durable before it was synced",
-    file: "log/ReplicaLogs.ts",
+    file: "log/Appending.ts",
     find: "secured(batch, store.append(batch))",
     replace: "secured(batch, (store.steps?.write ?? store.append)(batch))"
   },
@@ -574,7 +574,7 @@ export const bugs = [
     name: "quiet-damage",
     from: "found by the simulator",
     says: "damage that an append finds is announced as held until something is read",
-    file: "log/ReplicaLogs.ts",
+    file: "log/Appended.ts",
     find: "return damage.isNews() ?",
     replace: "return damage.isNews() && error === undefined ?"
   },
@@ -637,7 +637,7 @@ export const bugs = [
     says: "stamps at or below the floor are taken, whatever is told of it",
     changes: [
       {
-        file: "log/ReplicaLogs.ts",
+        file: "log/Appending.ts",
         find: "Result.flatMap(stamp(writes, orderOf), floor.check(orderOf))",
         replace: "stamp(writes, orderOf)"
       },

@@ -7,23 +7,21 @@
 import { Clock, Context, Effect, Layer, Option, Result, type Scope, Semaphore, type Tracer } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import * as Tracing from "../events/Tracing.ts"
-import * as Monotonic from "./Monotonic.ts"
+import * as Appended from "./Appended.ts"
+import * as Appending from "./Appending.ts"
 import * as AppendSpans from "./AppendSpans.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
 import * as EndChange from "./EndChange.ts"
-import * as EntryBatch from "./EntryBatch.ts"
-import * as ErasedElsewhere from "./ErasedElsewhere.ts"
+import type * as EntryBatch from "./EntryBatch.ts"
 import * as Floor from "./Floor.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import type * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
-import * as Listeners from "./Listeners.ts"
 import * as Locks from "./Locks.ts"
 import * as LogReads from "./LogReads.ts"
-import * as NotAppended from "./NotAppended.ts"
 import * as OwnLog from "./OwnLog.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
@@ -149,9 +147,6 @@ export class ReplicaLogs extends Context.Service<
   }
 >()("@quorum/core/ReplicaLogs") {}
 
-const unprobed: ReplicaClock.Order = { after: undefined, unprobed: true }
-type Appending = ReturnType<ReplicaLogs["Service"]["appendWrites"]>
-
 /** Builds the view from the store, which has to be that of this replica. */
 export const make: Effect.Effect<
   ReplicaLogs["Service"],
@@ -193,11 +188,8 @@ export const make: Effect.Effect<
   const floor = yield* Floor.make(store, writing, clock.follow)
   /** Appends to one log are announced in the order in which they were made durable. */
   const lockOf = Locks.make()
-  const onAppend = Listeners.make<EntryBatch.EntryBatch>()
-  const onWritten = Listeners.make()
   const end = (log: LogId.LogId): Watermark.Watermark => own.end(head(log))
   const { fault: readFault, ...reads } = yield* LogReads.make({ store, own, head, damage })
-  let appendFault: ReplicaStore.StoreError | undefined
   const endFault = (): ReplicaStore.StoreError | undefined => {
     const range = damage.at(own.id, head(own.id).seq)
     return range === undefined ? undefined : Damage.errorOf(range)
@@ -216,100 +208,15 @@ export const make: Effect.Effect<
         })
     )
 
-  const appended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
-    appendFault = undefined
-    heads.set(batch.log, EntryBatch.watermark(batch))
-    clock.held(batch)
-    // Told first: what a listener learns or does of it, such as an ack, comes after.
-    if (sink.active()) tellAppended(batch, startedAt)
-    onAppend.tell(batch)
-  }
-
-  const tellAppended = (batch: EntryBatch.EntryBatch, startedAt: number): void => {
-    const durationMillis = Monotonic.millis(time) - startedAt
-    const { bytes, count, log } = batch
-    const seq = EntryBatch.last(batch)
-    const syncMillis = store.lastSyncMillis?.()
-    const size = bytes.length
-    sink.tell({
-      _tag: "Appended",
-      log,
-      own: log === own.id,
-      seq,
-      entries: count,
-      bytes: size,
-      durationMillis,
-      syncMillis
-    })
-  }
-
-  /**
-   * The store could not append; that it would not, because of what the batch is, is no fault of it. Damage that it found
-   * on the way is taken in first: what is damaged is not announced from then on.
-   */
-  const notAppended = <E extends NotAppended.Failure>(
-    log: LogId.LogId,
-    error: NotAppended.Failure,
-    failure: E
-  ): Effect.Effect<never, E> => {
-    if (error._tag === "StoreError") {
-      appendFault = error
-      if (sink.active()) sink.tell({ _tag: "AppendFailed", log, reason: error.reason, detail: error.detail })
-    }
-    return damage.isNews() ? Effect.andThen(damage.look, Effect.fail(failure)) : Effect.fail(failure)
-  }
-
-  /** Appends own entries, in two steps where the store has them: they are pushed after the first. */
-  const appendOwn = (batch: EntryBatch.EntryBatch, spans: ReadonlyArray<Tracer.Span>) => {
-    const { steps } = store
-    if (steps === undefined) return store.append(batch)
-    return Effect.flatMap(steps.write(batch), (watermark) => {
-      own.written(batch, spans)
-      // The disk begins first: sending takes the event loop about as long as a sync takes the disk.
-      const sync = Effect.mapError(steps.sync, NotAppended.notSynced)
-      return Effect.as(Effect.all([sync, Effect.sync(onWritten.tell)], { concurrency: 2 }), watermark)
-    })
-  }
-
-  /** Appends, after what a start needs to know of the clocks is durable. */
-  const secured = <A>(batch: EntryBatch.EntryBatch, append: Effect.Effect<A, NotAppended.Failure>) => {
-    const before = clock.secure(batch)
-    return before === undefined ? append : Effect.andThen(before, append)
-  }
-
-  /**
-   * Appends a batch that came from a peer, while the lock of its log is held, and in one piece: what is durable has to be
-   * announced, whoever has stopped waiting for it.
-   */
-  const appendCopy = (batch: EntryBatch.EntryBatch, within: ReadonlyArray<Tracer.AnySpan>) =>
-    Effect.suspend(() => {
-      // Of what is erased there a part may be held here.
-      const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
-      const erased = damage.lookAfter({ _tag: "Erased" })
-      const taken = damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, erased))
-      const startedAt = Monotonic.millis(time)
-      const append = spans.within(
-        spans.startCopy(batch, within),
-        isOver ? secured(batch, taken) : secured(batch, store.append(batch))
-      )
-      return Effect.matchEffect(Effect.andThen(damage.mendBy(batch), append), {
-        onFailure: (error) => notAppended(batch.log, error, error),
-        onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
-          const held = head(batch.log).seq
-          if (EntryBatch.last(batch) > held) appended(EntryBatch.after(batch, held), startedAt)
-          const refused = damage.of(batch.log)
-          return refused === undefined ? Effect.succeed(watermark) : Effect.fail(refused)
-        }
-      })
-    })
-
+  const appended = Appended.make({ store, heads, own, clock, damage, sink, time })
+  const appends = Appending.make({ store, own, head, clock, damage, floor, spans, appended, writing, time, stamp })
   const { appending, ...changes } = EndChange.make({
     store,
     heads,
     damage,
     lockOf,
     held: clock.held,
-    append: (batch) => appendCopy(batch, []),
+    append: (batch) => appends.copy(batch, []),
     erased: own.erased
   })
 
@@ -335,37 +242,14 @@ export const make: Effect.Effect<
     ...changes,
     ...floor.methods,
     onDamage: damage.listen,
-    fault: () => appendFault ?? readFault() ?? endFault(),
-    appendWrites: (writes, orderOf = () => unprobed, commits = [], expected = own.id) =>
-      writing.withPermit(
-        Effect.suspend((): Appending => {
-          if (expected !== own.id) return Effect.fail(NotAppended.anotherLog)
-          const startedAt = Monotonic.millis(time)
-          // Looked at where the place is given: what was told of the floor holds for all that comes after.
-          const stamps = Result.flatMap(stamp(writes, orderOf), floor.check(orderOf))
-          if (Result.isFailure(stamps)) return Effect.fail(stamps.failure)
-          const encoded = EntryBatch.encodeStamped(end(own.id), writes, (index) => stamps.success[index]!)
-          const { batch } = encoded
-          const started = spans.startOwn(batch, commits)
-          return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {
-            onFailure: (error) =>
-              notAppended(batch.log, error, error._tag === "StoreError" ? error : NotAppended.changed(error)),
-            onSuccess: () => {
-              const isAtOnce = store.steps === undefined
-              if (isAtOnce) own.written(batch, started)
-              appended(batch, startedAt)
-              if (isAtOnce) onWritten.tell()
-              return Effect.succeed(encoded)
-            }
-          })
-        }).pipe(Effect.uninterruptible)
-      ),
+    fault: () => appended.fault() ?? readFault() ?? endFault(),
+    appendWrites: appends.own,
     stamp,
     append: (batch, within = []) =>
-      appending(batch, lockOf(batch.log).withPermit(Effect.uninterruptible(appendCopy(batch, within)))),
+      appending(batch, lockOf(batch.log).withPermit(Effect.uninterruptible(appends.copy(batch, within)))),
     tracesOf: own.tracesOf,
-    onAppend: onAppend.listen,
-    onWritten: onWritten.listen
+    onAppend: appended.listen,
+    onWritten: appends.onWritten
   })
 })
 
