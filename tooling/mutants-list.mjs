@@ -280,7 +280,7 @@ export const bugs = [
     name: "clock-forgotten",
     from: "L51",
     says: "a restarted replica does not know how far its clock was",
-    file: "log/ReplicaClock.ts",
+    file: "log/ClockNote.ts",
     find: "onSome: Number })",
     replace: "onSome: () => 0 })"
   },

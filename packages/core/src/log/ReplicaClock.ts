@@ -7,12 +7,13 @@
 import { Clock, Context, Effect, Layer, Option, Result } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
-import * as EffectiveTime from "./EffectiveTime.ts"
+import * as ClockNote from "./ClockNote.ts"
+import type * as EffectiveTime from "./EffectiveTime.ts"
 import * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as FarVersions from "./FarVersions.ts"
+import * as HeldTime from "./HeldTime.ts"
 import * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import * as Monotonic from "./Monotonic.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 
 /** What decides about the stamp of an entry, beside the clock and what is held here. */
@@ -88,16 +89,12 @@ export const make = Effect.gen(function* () {
   const wall = yield* Clock.Clock
   const sink = yield* EventSink
   const boundMillis = yield* ClockBound
-  const peers = new Map<ReplicaId, EffectiveTime.Reading>()
+  const { measured, report, time } = HeldTime.make(wall, sink, boundMillis)
   const far = FarVersions.make(Option.getOrUndefined(yield* store.note(farNote)))
-  /** No entry that is held has a later wall time than before this, unless its keys are kept. */
-  let ceiling = Option.match(yield* store.note(clockNote), { onNone: () => 0, onSome: Number })
-  let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: ceiling, logical: 0 }
+  const note = yield* ClockNote.make(store)
+  let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: note.ceiling(), logical: 0 }
   /** The last stamp of each wall time that is too far ahead to be followed: no two writes have one. */
   const stampedFar = new Map<number, HybridLogicalClock.HybridLogicalClock>()
-  /** What was told last, and what was said in the log last. */
-  let told = 0
-  let said = 0
 
   /** The highest clock of a batch, which is asked for before its append and after it. */
   const highestOf = (batch: EntryBatch.EntryBatch): HybridLogicalClock.HybridLogicalClock => {
@@ -107,21 +104,6 @@ export const make = Effect.gen(function* () {
   let looked:
     | { readonly batch: EntryBatch.EntryBatch; readonly highest: HybridLogicalClock.HybridLogicalClock }
     | undefined
-
-  const now = (): EffectiveTime.Reading => ({
-    wallMillis: wall.currentTimeMillisUnsafe(),
-    monotonicMillis: Monotonic.millis(wall)
-  })
-
-  const time = (): EffectiveTime.EffectiveTime => {
-    const effective = EffectiveTime.make(now(), peers.values(), boundMillis)
-    const { heldMillis } = effective
-    if (Math.sign(heldMillis) !== Math.sign(told)) {
-      told = heldMillis
-      if (sink.active()) sink.tell({ _tag: "ClockHeld", heldMillis })
-    }
-    return effective
-  }
 
   /** The latest clock that may be followed as of now. What the time has got to is followed. */
   const limit = (millis: number): number => {
@@ -167,44 +149,26 @@ export const make = Effect.gen(function* () {
 
   const secure = (batch: EntryBatch.EntryBatch) => {
     const highest = highestOf(batch)
-    if (highest.wallTime < ceiling) return undefined
+    if (highest.wallTime < note.ceiling()) return undefined
     const latest = limit(time().millis)
-    if (highest.wallTime <= latest) return raise(highest.wallTime)
+    if (highest.wallTime <= latest) return note.raise(highest.wallTime)
     let near = 0
     EntryBatch.forEach(batch, (_, offset) => {
       const found = Entry.clockAt(batch.bytes, offset)
       if (found.wallTime <= latest) near = Math.max(near, found.wallTime)
       else keep(found, Entry.decodeAt(batch.bytes, offset).records)
     })
-    return raise(near, { [farNote]: far.format() })
+    return note.raise(near, { [farNote]: far.format() })
   }
 
-  /** Notes that entries up to this wall time may be held. Ahead, so that it is done once in a while. */
-  const raise = (wallTime: number, notes: Readonly<Record<string, string>> = {}) => {
-    const next = wallTime < ceiling ? ceiling : Math.min(wallTime + ceilingStepMillis, HybridLogicalClock.maxWallTime)
-    return Effect.map(store.setNotes({ ...notes, [clockNote]: `${next}` }), () => {
-      ceiling = Math.max(ceiling, next)
-    })
-  }
-
-  yield* Effect.addFinalizer(() => {
-    if (far.size() > 0 || clock.wallTime + 1 >= ceiling) return Effect.void
-    return Effect.ignore(store.setNotes({ [clockNote]: `${clock.wallTime + 1}` }))
-  })
+  yield* Effect.addFinalizer(() => (far.size() > 0 ? Effect.void : note.end(clock)))
 
   return ReplicaClock.of({
     secure,
     current: () => clock,
     time,
-    measured: (peer, reading) => void peers.set(peer, reading),
-    report: Effect.suspend(() => {
-      const { heldMillis } = time()
-      if (Math.sign(heldMillis) === Math.sign(said)) return Effect.void
-      said = heldMillis
-      return heldMillis === 0
-        ? Effect.log("the clock of this replica agrees with those of the others again")
-        : Effect.logWarning(heldBack(heldMillis, boundMillis))
-    }),
+    measured,
+    report,
     isFar: () => far.size() > 0,
     farKeys: far.size,
     far: ({ key, namespace }) => far.of(namespace, key),
@@ -257,18 +221,8 @@ export const layer: Layer.Layer<ReplicaClock, ReplicaStore.StoreError, ReplicaSt
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The notes of how far the clock may have been, and of the keys whose versions no clock follows. */
-const clockNote = "clock"
+/** The note of the keys whose versions no clock follows. */
 const farNote = "far"
-
-/** How far ahead of the clock the note is, in milliseconds: it is written at most so often. */
-const ceilingStepMillis = 250
 
 const later = (a: HybridLogicalClock.HybridLogicalClock, b: HybridLogicalClock.HybridLogicalClock) =>
   HybridLogicalClock.compare(b, a) > 0 ? b : a
-
-const heldBack = (heldMillis: number, boundMillis: number): string => {
-  const by = Math.round(Math.abs(heldMillis) + boundMillis)
-  const where = heldMillis > 0 ? "ahead of" : "behind"
-  return `the clock of this replica is ${by} ms ${where} the middle of all clocks, and is not followed; set it right`
-}
