@@ -92,6 +92,26 @@ describe("a member that is away too long", () => {
     })
   )
 
+  it.effect("comes back as often as it was away, also more often than it has peers, without a start in between", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* running("abc", 2)
+      for (let i = 0; i < 4; i++) {
+        for (const link of ["a", "b"]) {
+          cluster.cut("c", link)
+          cluster.cut(link, "c")
+        }
+        yield* TestClock.adjust(120_000)
+        for (const one of [a, b]) assert.deepStrictEqual(awayAt(one), ["c left_out"])
+        const before = c.logs.own
+        cluster.heal()
+        yield* TestClock.adjust(20_000)
+        for (const one of [a, b]) assert.deepStrictEqual(awayAt(one), [])
+        assert.deepStrictEqual([c.membership.obstacle(), c.status().voting], [undefined, true])
+        assert.notStrictEqual(c.logs.own, before)
+      }
+    })
+  )
+
   it.effect("is waited for when two of three are away: no majority can mark them", () =>
     Effect.gen(function* () {
       const { a, b, c } = yield* running("abc", 2)

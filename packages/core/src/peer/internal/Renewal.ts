@@ -40,7 +40,7 @@ export const make = ({
   readonly onRenewed: () => void
 }) => {
   let stopped: string | undefined
-  /** How often this run has taken another life above one that was said to be its own. */
+  /** How often this run has taken another life above one that some process had. */
   let outlived = 0
   const renewal = Latch.makeUnsafe()
 
@@ -76,14 +76,16 @@ export const make = ({
       if (Life.compare(newest, mine) <= 0) return undefined
       const { run, startedAt } = mine
       const isLater = newest.startedAt > startedAt || (newest.startedAt === startedAt && newest.run > run)
+      // As which this replica was left out, as often as it was away: no process has it.
+      const isLived = !Life.isLeftOut(newest)
       // Each peer knows of one former life at most, so whoever has outlived so many meets a process that goes on.
-      isOneTooMany = outlived >= peers.length && !isLater
+      isOneTooMany = isLived && outlived >= peers.length && !isLater
       if (isOneTooMany) {
         stopped = `another process with the id ${self} is alive, and this one began later`
         changed()
         return undefined
       }
-      outlived++
+      if (isLived) outlived++
       return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
     })
     const said = Effect.suspend(() =>
