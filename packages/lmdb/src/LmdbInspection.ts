@@ -51,24 +51,21 @@ interface Opened {
 const attempt = <A>(file: string, f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
   Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
 
-/** A folder of its own with copies of the files, which goes with the scope. */
+/** A folder of its own with a copy of the file, which goes with the scope. */
 const copied = (file: string): Effect.Effect<string, ReplicaStore.StoreError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(file, () => {
-      if (!fs.existsSync(file)) {
-        const detail = `there is no ${file}; give the folder in which a replica keeps its files`
-        throw new ReplicaStore.StoreError({ reason: "unavailable", detail })
-      }
+      if (!Files.isThere(file)) throw noStore(`there is no ${file}; give the folder in which a replica keeps its files`)
       if (Files.isLocked(path.dirname(file))) throw new Files.Locked()
-      const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "quorum-look-"))
-      for (const name of ["log.mdb", "index.mdb"]) {
-        const from = path.join(path.dirname(file), name)
-        if (fs.existsSync(from)) fs.copyFileSync(from, path.join(scratch, name), fs.constants.COPYFILE_FICLONE)
-      }
-      return scratch
+      return fs.mkdtempSync(path.join(os.tmpdir(), "quorum-look-"))
     }),
     (scratch) => Effect.sync(() => fs.rmSync(scratch, { recursive: true, force: true }))
-  )
+  ).pipe(Effect.tap((scratch) => attempt(file, () => copyInto(scratch, file))))
+
+const copyInto = (scratch: string, file: string): void =>
+  fs.copyFileSync(file, path.join(scratch, path.basename(file)), fs.constants.COPYFILE_FICLONE)
+
+const noStore = (detail: string) => new ReplicaStore.StoreError({ reason: "unavailable", detail })
 
 const opened = (file: string, copy: string): Effect.Effect<Opened, ReplicaStore.StoreError, Scope.Scope> =>
   Effect.andThen(
@@ -87,7 +84,12 @@ const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
   attempt(file, () => {
     const notes = Notes.make(environment, guard)
     const identity = notes.identity()
-    if (identity === undefined) throw Environment.damaged(`${file} does not say whose it is`)
+    if (identity === undefined) {
+      // As a crash leaves it that comes before that is committed.
+      if (HeldLog.names(environment.table("entries")).length > 0)
+        throw Environment.damaged(`${file} does not say whose it is`)
+      throw noStore(`no replica has written to ${file} yet; start one on this folder, or give that of another`)
+    }
     return {
       identity,
       isSamePlace: notes.get("place") === Notes.placeOf(file),
@@ -129,10 +131,9 @@ const indexOf = (
   }
 ): Effect.Effect<StoreInspection.InspectedIndex> => {
   const copy = path.join(scratch, "index.mdb")
-  if (!fs.existsSync(copy)) return Effect.succeed({ state: "missing" })
   const { boot, logs, noted } = store
   const heads = new Map<string, number>(logs.map(({ log, seq }) => [log, seq]))
-  return Effect.acquireUseRelease(
+  const look = Effect.acquireUseRelease(
     Effect.andThen(
       Environment.check(copy, file),
       attempt(file, () => IndexTables.make(copy))
@@ -145,5 +146,10 @@ const indexOf = (
         return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
       }),
     ({ close }) => close
-  ).pipe(Effect.catch(({ detail }) => Effect.succeed({ state: "unusable" as const, why: detail })))
+  )
+  return Effect.gen(function* () {
+    if (!(yield* attempt(file, () => Files.isThere(file)))) return { state: "missing" as const }
+    yield* attempt(file, () => copyInto(scratch, file))
+    return yield* look
+  }).pipe(Effect.catch(({ detail }) => Effect.succeed({ state: "unusable" as const, why: detail })))
 }

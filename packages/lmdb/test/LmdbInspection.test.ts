@@ -3,6 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
+import { open as openLmdb } from "lmdb"
+import { execFileSync } from "node:child_process"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -121,6 +123,42 @@ describe("looking at a folder", () => {
       assert.strictEqual((yield* Effect.flip(using(folder, (store) => store.read(logA, 0, 1)))).reason, "corrupt")
       fs.writeFileSync(fileOf(folder), "a text of somebody else")
       assert.strictEqual((yield* Effect.flip(inspect(folder))).reason, "corrupt")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says that a file to which nothing was committed is no store yet", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const said = Effect.map(Effect.flip(inspect(folder)), ({ detail, reason }) => `${reason}: ${detail}`)
+      fs.writeFileSync(fileOf(folder), "")
+      assert.include(yield* said, `unavailable: no replica has written to ${fileOf(folder)} yet`)
+      yield* Effect.promise(() => openLmdb({ path: fileOf(folder), pageSize: 4096 }).close())
+      assert.isAbove(fs.statSync(fileOf(folder)).size, 0)
+      assert.include(yield* said, `unavailable: no replica has written to ${fileOf(folder)} yet`)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("names what has the name of a file and is none, and waits for no pipe", () =>
+    Effect.gen(function* () {
+      const becomesPipe = (name: string) => {
+        fs.rmSync(name, { force: true })
+        execFileSync("mkfifo", [name])
+      }
+      for (const file of ["log.mdb", "lock.db"]) {
+        const folder = yield* filled
+        const name = path.join(folder, file)
+        becomesPipe(name)
+        const { detail, reason } = yield* Effect.flip(LmdbInspection.inspect({ folder }))
+        assert.strictEqual(reason, "unavailable")
+        assert.include(detail, `${name} is not a file`)
+        const started = yield* Effect.flip(using(folder, (store) => store.read(logA, 0, 1)))
+        assert.include(started.detail, `${name} is not a file`)
+      }
+      const folder = yield* filled
+      const name = path.join(folder, "index.mdb")
+      becomesPipe(name)
+      const { index } = yield* LmdbInspection.inspect({ folder })
+      assert.include(index.state === "unusable" ? index.why : index.state, `${name} is not a file`)
     }).pipe(Effect.scoped)
   )
 })

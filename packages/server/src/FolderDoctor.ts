@@ -63,8 +63,7 @@ type Inspection = StoreInspection.StoreInspection
 
 const remedies: { readonly [Reason in ReplicaStore.StoreError["reason"]]?: string } = {
   corrupt: "start it with an empty folder: it is filled by the others; keep this one until it is",
-  locked: "ask the replica while it runs with --url, or stop it first",
-  unavailable: "give the folder in which a replica keeps its files, and make it readable"
+  locked: "ask the replica while it runs with --url, or stop it first"
 }
 
 const ofIdentity = ({ identity }: Inspection, settings: FolderView["settings"], say: Say): void => {

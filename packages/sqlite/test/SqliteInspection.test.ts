@@ -3,9 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { RecordIndex, ReplicaStore, type StoreInspection, Watermark } from "@quorum/core/adapter"
 import { ReplicaSet } from "@quorum/core"
 import { Effect, Layer } from "effect"
+import { execFileSync } from "node:child_process"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import * as Place from "../src/internal/place.ts"
 import { SqliteInspection, SqliteStore } from "../src/index.ts"
 import {
@@ -155,6 +157,49 @@ describe("looking at a folder", () => {
       }
       fs.writeFileSync(fileOf(folder), "a text of somebody else")
       assert.strictEqual(yield* reasonOf(folder), "corrupt")
+    })
+  )
+
+  it.effect("says that a file to which nothing was committed is no store yet, and that one was cut off", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const said = Effect.map(Effect.flip(inspect(folder)), ({ detail, reason }) => `${reason}: ${detail}`)
+      fs.writeFileSync(fileOf(folder), "")
+      assert.include(yield* said, `unavailable: no replica has written to ${fileOf(folder)} yet`)
+      fs.writeFileSync(`${fileOf(folder)}-wal`, Buffer.from("377f0682", "hex"))
+      assert.include(yield* said, `corrupt: ${fileOf(folder)} is empty, and its write-ahead log is not`)
+      fs.rmSync(`${fileOf(folder)}-wal`)
+
+      // A crash in the middle of the first transaction: what is in the file then SQLite undoes by the journal.
+      const made = path.join(yield* tempFolder, "made.db")
+      const db = new DatabaseSync(made)
+      db.exec("PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000))")
+      for (const suffix of ["", "-journal"]) fs.copyFileSync(`${made}${suffix}`, `${fileOf(folder)}${suffix}`)
+      db.close()
+      assert.isAbove(fs.statSync(fileOf(folder)).size, 0)
+      assert.include(yield* said, `unavailable: no replica has written to ${fileOf(folder)} yet`)
+    })
+  )
+
+  it.effect("names what has the name of a file and is none, and waits for no pipe", () =>
+    Effect.gen(function* () {
+      const becomesPipe = (name: string) => {
+        fs.rmSync(name, { force: true })
+        execFileSync("mkfifo", [name])
+      }
+      for (const suffix of ["", "-wal", "-journal"]) {
+        const folder = yield* filled
+        const name = `${fileOf(folder)}${suffix}`
+        becomesPipe(name)
+        const { detail, reason } = yield* Effect.flip(SqliteInspection.inspect({ folder }))
+        assert.strictEqual(reason, "unavailable")
+        assert.include(detail, `${name} is not a file`)
+      }
+      const folder = yield* filled
+      const name = path.join(folder, "index.db")
+      becomesPipe(name)
+      const { index } = yield* SqliteInspection.inspect({ folder })
+      assert.include(index.state === "unusable" ? index.why : index.state, `${name} is not a file`)
     })
   )
 })

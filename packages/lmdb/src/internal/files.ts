@@ -12,21 +12,25 @@ import type * as NodeSqlite from "node:sqlite"
 export const filesOf = (file: string): ReadonlyArray<string> => [file, `${file}-lock`]
 
 /**
+ * Whether there is a file. Throws where what has its name is none: who opens a pipe waits for ever for what comes out of it.
+ */
+export const isThere = (name: string): boolean => {
+  const found = fs.lstatSync(name, { throwIfNoEntry: false })
+  // What a link leads to may belong to somebody else, or be another one after the next restart.
+  if (found?.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
+  if (found !== undefined && !found.isFile()) throw new Error(`${name} is not a file; move it away`)
+  return found !== undefined
+}
+
+/**
  * Makes the folder, durably, and the files in it, empty, which LMDB takes for new ones, all for this user alone; checks
  * that what has their names can be used.
  */
 export const prepare = (file: string): void => {
   makeFolder(path.dirname(file))
   for (const name of filesOf(file)) {
-    const found = fs.lstatSync(name, { throwIfNoEntry: false })
-    if (found === undefined) {
-      fs.closeSync(fs.openSync(name, "a", 0o600))
-      continue
-    }
-    // What a link leads to may belong to somebody else, or be another one after the next restart.
-    if (found.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
-    if (!found.isFile()) throw new Error(`${name} is not a file; move it away`)
-    fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
+    if (isThere(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
+    else fs.closeSync(fs.openSync(name, "a", 0o600))
   }
 }
 
@@ -74,8 +78,8 @@ export const lock = (folder: string): (() => void) => {
   if (sqlite === undefined) {
     throw new Error(`@quorum/lmdb needs Node 22.19 or newer; this is ${process.version}`)
   }
-  const file = path.join(folder, "lock.db")
-  if (!fs.existsSync(file)) fs.closeSync(fs.openSync(file, "a", 0o600))
+  const file = lockOf(folder)
+  if (!isThere(file)) fs.closeSync(fs.openSync(file, "a", 0o600))
   const db = new sqlite.DatabaseSync(file, { timeout: 0 })
   try {
     db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
@@ -89,8 +93,8 @@ export const lock = (folder: string): (() => void) => {
 
 /** Whether a process has a folder, by {@link lock}; nothing in it changes by asking. */
 export const isLocked = (folder: string): boolean => {
-  const file = path.join(folder, "lock.db")
-  if (!fs.existsSync(file)) return false
+  const file = lockOf(folder)
+  if (!isThere(file)) return false
   const sqlite = process.getBuiltinModule("node:sqlite") as typeof NodeSqlite
   const db = new sqlite.DatabaseSync(file, { readOnly: true, timeout: 0 })
   try {
@@ -113,6 +117,9 @@ export const watchPlace = (file: string): (() => boolean) => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The file whose lock is that of a folder, see {@link lock}. */
+const lockOf = (folder: string): string => path.join(folder, "lock.db")
 
 /** Creates a folder and those above it, each durably, with nobody else let in. */
 const makeFolder = (folder: string): void => {

@@ -55,7 +55,7 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
     // Still in SQLite's first journal mode when the file is new, so the tables and whose they are come into being in
     // one step: a crash before it leaves an empty file, which counts as none, and a crash after it a complete store.
     const found = read(db)
-    if (found.application_id === 0 && found.user_version === 0 && found.tables === 0) {
+    if (isNew(found)) {
       kind.create(db)
       db.exec(`PRAGMA application_id = ${kind.applicationId}; PRAGMA user_version = ${kind.version}`)
     } else {
@@ -72,6 +72,10 @@ export const open = (file: string, kind: Kind): DatabaseSync => {
     throw cause
   }
 }
+
+/** Whether nothing was ever written to a file: it is empty, or what was to be in it was not committed. */
+export const isNew = (found: ReturnType<typeof read>): boolean =>
+  found.application_id === 0 && found.user_version === 0 && found.tables === 0
 
 /** Throws when a file is another program's, or of another version. */
 export const checkBrand = (file: string, { applicationId, version }: Brand, found: ReturnType<typeof read>): void => {

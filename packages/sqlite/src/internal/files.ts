@@ -12,6 +12,22 @@ import * as path from "node:path"
 /** Where the write-ahead log of a file is. */
 export const walOf = (file: string): string => `${file}-wal`
 
+/** Where the journal is that SQLite undoes a change with which was not committed, while it has no write-ahead log yet. */
+export const journalOf = (file: string): string => `${file}-journal`
+
+/**
+ * Throws where what has the name of the file, or of one that SQLite reads with it, is no file: it would wait for ever for
+ * what comes out of a pipe.
+ */
+export const checkKind = (file: string): void => {
+  for (const name of [file, walOf(file), journalOf(file)]) {
+    const found = fs.lstatSync(name, { throwIfNoEntry: false })
+    // What a link leads to may belong to somebody else, or be another one after the next restart.
+    if (found?.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
+    if (found !== undefined && !found.isFile()) throw new Error(`${name} is not a file; move it away`)
+  }
+}
+
 /**
  * Makes the folder and the file, for this user alone, and checks that what has their names can be used. A file that is
  * made here is empty, which SQLite takes for a new one; its write-ahead log gets the same permissions.
@@ -22,12 +38,7 @@ export const prepare = (file: string): void => {
     // SQLite would fall back to opening read-only and fail later, with a message that names neither file nor cause.
     if (fs.existsSync(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
   }
-  for (const name of [file, walOf(file)]) {
-    const found = fs.lstatSync(name, { throwIfNoEntry: false })
-    // What a link leads to may belong to somebody else, or be another one after the next restart.
-    if (found?.isSymbolicLink()) throw new Error(`${name} is a symbolic link; put the file itself there`)
-    if (found !== undefined && !found.isFile()) throw new Error(`${name} is not a file; move it away`)
-  }
+  checkKind(file)
   if (!fs.existsSync(file)) fs.closeSync(fs.openSync(file, "a", 0o600))
 }
 

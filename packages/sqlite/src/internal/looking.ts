@@ -2,7 +2,7 @@
  * Opening a file of a store for somebody who only looks: nothing in its folder changes by it.
  *
  * A file that was closed in order is read where it is. One that was not has a write-ahead log, which SQLite would move into
- * it: both are copied to a folder of their own, and opened there.
+ * it, or a journal, by which it would undo what is in it: they are copied to a folder of their own, and opened there.
  */
 import { ReplicaStore } from "@quorum/core/adapter"
 import * as fs from "node:fs"
@@ -21,20 +21,26 @@ export interface Looking {
   readonly close: () => void
 }
 
-/** Opens it. Throws when there is none, when a process has it open, or when it is none of ours. */
+/** Opens it. Throws when there is none, or none yet, when a process has it open, or when it is none of ours. */
 export const open = (file: string, brand: Database.Brand): Looking => {
+  Files.checkKind(file)
   if (!fs.existsSync(file)) {
     const detail = `there is no ${file}; give the folder in which a replica keeps its files`
     throw new ReplicaStore.StoreError({ reason: "unavailable", detail })
   }
+  const isInWal = hasFrames(Files.walOf(file))
+  // SQLite would take the write-ahead log of an empty file for none of its own, and delete it.
+  if (fs.statSync(file).size === 0) throw isInWal ? cutOff(file) : neverWritten(file)
   if (isLocked(file)) {
     const detail = `another process has ${file} open; ask the replica while it runs, or stop it`
     throw new ReplicaStore.StoreError({ reason: "locked", detail })
   }
-  const isClosed = !hasFrames(Files.walOf(file))
+  const isClosed = !isInWal && !fs.existsSync(Files.journalOf(file))
   const { close, db } = isClosed ? inPlace(file) : copied(file)
   try {
-    Database.checkBrand(file, brand, Database.read(db))
+    const found = Database.read(db)
+    if (Database.isNew(found)) throw neverWritten(file)
+    Database.checkBrand(file, brand, found)
     return { db, isClosed, close }
   } catch (cause) {
     close()
@@ -43,6 +49,16 @@ export const open = (file: string, brand: Database.Brand): Looking => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** As a crash leaves it that comes before what is in it first is committed. */
+const neverWritten = (file: string) =>
+  new ReplicaStore.StoreError({
+    reason: "unavailable",
+    detail: `no replica has written to ${file} yet; start one on this folder, or give that of another`
+  })
+
+const cutOff = (file: string) =>
+  Database.damaged(`${file} is empty, and its write-ahead log is not: it was cut off; restore it, or delete both`)
 
 /** With this SQLite takes a file as it is, asks for no lock and looks for no write-ahead log. */
 const inPlace = (file: string): Pick<Looking, "db" | "close"> => {
@@ -58,7 +74,9 @@ const copied = (file: string): Pick<Looking, "db" | "close"> => {
   try {
     const copy = path.join(folder, path.basename(file))
     // Where the file system can, a copy shares its blocks and costs nothing.
-    for (const name of ["", "-wal"]) fs.copyFileSync(file + name, copy + name, fs.constants.COPYFILE_FICLONE)
+    for (const name of ["", "-wal", "-journal"]) {
+      if (fs.existsSync(file + name)) fs.copyFileSync(file + name, copy + name, fs.constants.COPYFILE_FICLONE)
+    }
     const db = new DatabaseSync(copy)
     db.exec("PRAGMA locking_mode = EXCLUSIVE")
     return {
