@@ -157,6 +157,11 @@ export class RequestTooLarge extends QuorumError {
   readonly code = "request_too_large"
 }
 
+/** The request did not come to the replica in time. */
+export class RequestTimeout extends QuorumError {
+  readonly code = "request_timeout"
+}
+
 /** The body is of a type that is not read. */
 export class UnsupportedMediaType extends QuorumError {
   readonly code = "unsupported_media_type"

@@ -29,6 +29,7 @@ export {
   ReadUnavailable,
   RecordNotFound,
   ReplicaClosing,
+  RequestTimeout,
   RequestTooLarge,
   RouteUnknown,
   StampReused,

@@ -8,6 +8,7 @@ import * as Endings from "./Endings.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as ServerConnections from "./ServerConnections.ts"
 import * as BodyShares from "./internal/BodyShares.ts"
+import * as RefusedByNode from "./internal/RefusedByNode.ts"
 import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 
 /**
@@ -74,8 +75,15 @@ export interface NodeServer {
   readonly prependListener: {
     (event: "connection", listener: (socket: ServerConnections.Connection) => void): unknown
     (event: "upgrade", listener: (request: Pick<NodeRequest, "url" | "socket">) => void): unknown
-    (event: "request", listener: (request: NodeRequest, response: UnreadAnswers.Answer) => void): unknown
+    (event: "request", listener: (request: NodeRequest, response: NodeResponse) => void): unknown
+    (event: "checkExpectation", listener: (request: object, response: RefusedByNode.Answer) => void): unknown
+    (event: "clientError", listener: (error: Error, socket: RefusedByNode.Connection) => void): unknown
   }
+}
+
+/** An answer of `node:http`, as far as it is needed here. */
+interface NodeResponse extends UnreadAnswers.Answer {
+  readonly headersSent: boolean
 }
 
 /** Whether the connection of a request, as a server of Node hands it over, was ended: of what was sent before, the rest. */
@@ -120,6 +128,9 @@ export const isWithinShare = (source: object, client: string): boolean => {
  * {@link isWithinShare}. Where the answers that nobody reads do not fit, the client for whom most of them wait loses the
  * connections on which most of these do. So many connections as {@link ServerConnections}
  * lets be are kept, `clients` of them of clients. Which it ended is told.
+ *
+ * What Node refuses by itself (a request that is not as HTTP has it, a head that is too long or too slow, an `Expect`) is
+ * answered with a problem.
  */
 export const limit = <A extends NodeServer>(
   server: A,
@@ -128,6 +139,7 @@ export const limit = <A extends NodeServer>(
   ended: Endings.Endings = Endings.untold
 ): A => {
   const waiting = new WeakMap<object, number>()
+  const newest = new WeakMap<object, NodeResponse>()
   const shares = { clients: BodyShares.make(bodies.together), peers: BodyShares.make(bodies.together) }
   const connections = ServerConnections.make(clients, ended)
   const endFor = (reason: Endings.Reason, socket: ServerConnections.Connection): void => {
@@ -147,11 +159,17 @@ export const limit = <A extends NodeServer>(
   }
   server.prependListener("connection", connections.opened)
   server.prependListener("upgrade", (request) => asked(request, request.socket))
+  server.prependListener("checkExpectation", (_, response) => RefusedByNode.unexpected(response))
+  server.prependListener("clientError", (error, socket) => {
+    const count = waiting.get(socket) ?? 0
+    RefusedByNode.end(error, socket, count > 1 || (count === 1 && newest.get(socket)!.headersSent))
+  })
   server.prependListener("request", (request, response) => {
     const { socket } = request
     asked(request, response)
     const count = (waiting.get(socket) ?? 0) + 1
     waiting.set(socket, count)
+    newest.set(socket, response)
     if (count > maxPipelined) return endFor("too_many_requests", socket)
     response.once("close", () => {
       const left = waiting.get(socket)! - 1
