@@ -4,6 +4,7 @@
 import * as Calls from "./Calls.ts"
 import { jsonOf } from "./Attempt.ts"
 import { ClientClosed } from "./ClientError.ts"
+import * as Known from "./Known.ts"
 import { type ClientOptions, settingsOf } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import * as Reads from "./Reads.ts"
@@ -107,7 +108,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
     read: jsonOf
   })
 
-  return {
+  return Known.checked({
     ...reads,
     ...writes,
     watch: Watch.make(open, closing.signal),
@@ -135,7 +136,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
       await writes.close()
       await Promise.all(underWay)
     }
-  }
+  })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ export interface Settings {
 
 /** Checks them. Throws `InvalidOptions`, which names the field. */
 export const settingsOf = (options: ClientOptions): Settings => {
-  for (const name of Object.keys(options)) if (!names.has(name)) throw invalid(name, "there is no such option")
+  const other = otherThan(names, options)
+  if (other !== undefined) throw invalid(...other)
   if (!Array.isArray(options.urls)) throw invalid("urls", "it is a list of the replicas' urls")
   const [first, ...rest] = options.urls.map(urlOf)
   if (first === undefined) throw invalid("urls", "at least one url is needed")
@@ -55,9 +56,18 @@ export const millisOf = (field: string, millis: number): number => {
   throw invalid(field, `it is a number of milliseconds above 0, ${maxMillis} at most`)
 }
 
+/** What is given and has none of these names, and what is wrong with it: nobody would look at it. */
+export const otherThan = (
+  names: ReadonlyArray<string>,
+  given: object
+): readonly [name: string, detail: string] | undefined => {
+  const name = Object.keys(given).find((name) => !names.includes(name))
+  return name === undefined ? undefined : [name, `it is not known here; known are ${names.join(", ")}`]
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
-const names = new Set(["urls", "token", "timeoutMillis", "attemptMillis", "fetch"])
+const names = ["urls", "token", "timeoutMillis", "attemptMillis", "fetch"]
 
 /** The longest that timers take. */
 const maxMillis = 2 ** 31 - 1

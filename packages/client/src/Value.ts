@@ -24,7 +24,8 @@ export const contentOf = (value: Value, contentType?: string): Content => {
   }
   if (value instanceof Uint8Array) return { body: value, contentType }
   if (value instanceof ArrayBuffer) return { body: new Uint8Array(value), contentType }
-  const json = typeof value === "object" && value !== null && "json" in value ? jsonText(value.json) : undefined
+  const isJson = typeof value === "object" && value !== null && Object.keys(value).join() === "json"
+  const json = isJson ? jsonText(value.json) : undefined
   if (json === undefined) throw invalid("value", "give text, bytes, or { json: … } of what JSON can say")
   return { body: json, contentType: contentType ?? "application/json" }
 }

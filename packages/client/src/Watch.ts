@@ -10,7 +10,7 @@ import { type Change, type Clock, type Place, QuorumRecord } from "./Record.ts"
 import { bytesOf } from "./Value.ts"
 
 /** What is followed. */
-export interface WatchOptions {
+export interface WatchOptions extends CallOptions {
   /** Only keys that begin so. */
   readonly prefix?: string
   /** The position of an earlier change: what came after it. From the beginning unless given. */
@@ -18,7 +18,9 @@ export interface WatchOptions {
   /** Ends with what is there, instead of waiting for what is written later. */
   readonly until?: "now"
   /** Ends it, with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
+  /** How long to look for a replica that answers, in milliseconds, at the begin and after every break. */
+  readonly timeoutMillis?: number | undefined
 }
 
 /**
@@ -27,13 +29,13 @@ export interface WatchOptions {
  */
 export const make = (calls: Calls, closing: AbortSignal) =>
   async function* (namespace: string, options: WatchOptions = {}): AsyncGenerator<Change, void> {
-    const { prefix, until } = options
+    const { prefix, timeoutMillis, until } = options
     const signal = options.signal === undefined ? closing : AbortSignal.any([options.signal, closing])
     let since = options.since
     for (let breaks = 0; ; breaks++) {
       if (breaks > 0) await pause(pauseMillis(breaks, Math.random()), signal)
       const query = { namespace, prefix, since, until }
-      const call: CallOptions = { signal }
+      const call: CallOptions = { signal, timeoutMillis }
       // What cannot be followed at all is said in the first line, and is then asked of another replica.
       const feed = await calls.call(
         { request: () => ({ method: "GET", path: "/v1/changes", query, headers }), read: open },

@@ -7,6 +7,7 @@ import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
+import { otherThan } from "./Options.ts"
 import type { QuorumError } from "./QuorumError.ts"
 import { isPathName, pathOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
@@ -84,8 +85,9 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   const batch = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<ReadonlyArray<BatchResult>> =>
     Promise.all(
-      writes.map(async ({ contentType, key, namespace, ...write }): Promise<BatchResult> => {
+      writes.map(async (write): Promise<BatchResult> => {
         try {
+          const { contentType, key, namespace } = known(write)
           const receipt =
             write.delete === true
               ? await remove(namespace, key, options)
@@ -98,9 +100,11 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
     )
 
   const commit = async (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<Receipt> => {
-    const lines = writes.map(({ contentType, ...write }) => {
-      const place = namesOf(write)
-      return write.delete === true ? { ...place, delete: true } : lineOf(place, contentOf(write.value, contentType))
+    const lines = writes.map((write) => {
+      const place = namesOf(known(write))
+      return write.delete === true
+        ? { ...place, delete: true }
+        : lineOf(place, contentOf(write.value, write.contentType))
     })
     const token = stampOf(options) ?? (await stamp(lines, options))
     const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
@@ -129,6 +133,13 @@ const namesOf = ({ key, namespace }: Place): Place => {
     throw invalid(field, "it is text, and not empty")
   }
   return { namespace, key }
+}
+
+/** One of several writes, if nothing stands in it at which nobody would look. */
+const known = (write: Write): Write => {
+  const other = otherThan(["namespace", "key", "value", "contentType", "delete"], write)
+  if (other !== undefined) throw invalid(...other)
+  return write
 }
 
 /** A stamp, if one is given. */

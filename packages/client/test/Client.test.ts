@@ -234,13 +234,40 @@ describe("the client", () => {
       ["since", () => collect(nowhere.watch("n", { since: "\ud800" }))],
       ["writeId", () => nowhere.writeStatus("\ud800")],
       ["writeId", () => nowhere.resume("..")],
-      ["timeoutMillis", () => nowhere.get("n", "k", { timeoutMillis: 0 })]
+      ["timeoutMillis", () => nowhere.get("n", "k", { timeoutMillis: 0 })],
+      ["timeoutMillis", () => collect(nowhere.watch("n", { timeoutMillis: 0 }))],
+      ["timeot", () => nowhere.put("n", "k", "v", { timeot: 5 } as never)],
+      ["consitency", () => nowhere.get("n", "k", { consitency: "quorum" } as never)],
+      ["contentType", () => nowhere.delete("n", "k", { contentType: "text/plain" } as never)],
+      ["limit", () => collect(nowhere.list("n", { limit: 5 } as never))],
+      ["from", () => collect(nowhere.keys("n", { from: "a" } as never))],
+      ["after", () => collect(nowhere.watch("n", { after: "x" } as never))],
+      ["stamp", () => nowhere.batch([], { stamp: "s" } as never)],
+      ["W", () => nowhere.commit([{ namespace: "n", key: "k", value: "v" }], { W: 3 } as never)],
+      ["stamp", () => nowhere.commit([{ namespace: "n", key: "k", value: "v", stamp: "s" } as never])],
+      ["value", () => nowhere.put("n", "k", { json: 1, contentType: "text/plain" } as never)],
+      ["w", () => nowhere.stamp([{ namespace: "n", key: "k" }], { w: 1 } as never)],
+      ["W", () => nowhere.resume("a@0000000000000000:1.00000000", { W: 3 } as never)],
+      ["w", () => nowhere.writeStatus("a@0000000000000000:1.00000000", { w: 3 } as never)],
+      ["w", () => nowhere.verify({} as never, { w: 3 } as never)],
+      ["timeout", () => nowhere.status({ timeout: 5 } as never)]
     ] as const) {
       const error = await failure(call())
       assert.isTrue(error instanceof InvalidRequest || error instanceof InvalidOptions, String(error))
       assert.strictEqual((error as InvalidRequest).field, field)
       assert.strictEqual(error.written, "no")
     }
+    const misspelt = await failure(nowhere.put("n", "k", "v", { timeot: 5 } as never))
+    for (const name of ["timeot", "signal", "timeoutMillis", "w", "contentType", "stamp"]) {
+      assert.include(misspelt.message, name)
+    }
+    const [one, other] = await nowhere.batch([
+      { namespace: "n", key: "k", value: "v", w: 3 } as never,
+      { namespace: "n", key: "k" } as never
+    ])
+    assert.deepInclude(one, { ok: false })
+    assert.strictEqual((one as { readonly error: InvalidRequest }).error.field, "w")
+    assert.strictEqual((other as { readonly error: InvalidRequest }).error.field, "value")
     for (const [field, options] of [
       ["urls", { urls: [] }],
       ["urls[0]", { urls: ["ftp://x"] }],
