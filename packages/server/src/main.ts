@@ -60,8 +60,8 @@ const quorum = Command.make("quorum").pipe(
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
 
 // Whoever read the output has gone, as `head` does, or there is no room for it: stop in order, as on Ctrl-C.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") Ending.unsaid(error, isJson)
+process.stdout.on("error", (error) => {
+  Ending.unsaid(error, isJson)
   if (process.listenerCount("SIGTERM") > 0) process.kill(process.pid, "SIGTERM")
 })
 

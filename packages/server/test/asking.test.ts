@@ -66,6 +66,8 @@ describe("commands that ask", () => {
     "say what cannot be asked, with exit code 2, and write nothing",
     () =>
       Effect.gen(function* () {
+        const pipe = join(yield* Program.folder, "pipe")
+        assert.strictEqual(spawnSync("mkfifo", [pipe]).status, 0)
         for (const [flags, said] of [
           [["put", "n", "k"], "value: give it as an argument"],
           [["put", "n", "k", "v", "--file", "f"], "value: give it as an argument"],
@@ -76,6 +78,7 @@ describe("commands that ask", () => {
           [["ls", "--prefix", "x"], "--prefix and --reverse are for the keys of a namespace"],
           [["import", "/none"], "file: ENOENT"],
           [["import", "/"], "file: / is a folder"],
+          [["import", pipe], "is a pipe; have it come in by standard input"],
           [["verify", "/none"], "no file with a receipt"]
         ] as const) {
           const { code, stderr } = yield* Program.outcome(flags)

@@ -1,6 +1,6 @@
 /** What commands say and where they write it, at replicas that are stubs: their answers, and what they do not answer. */
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, openSync, readFileSync, statSync } from "node:fs"
+import { existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
 import type { AddressInfo } from "node:net"
 import { text } from "node:stream/consumers"
@@ -171,6 +171,92 @@ describe("quorum export", () => {
         yield* quorum(["export", "--output", second])
         const [before, after] = [first, second].map((file) => readFileSync(file, "utf8").replaceAll(/"writeId.*/g, ""))
         assert.isTrue(before === after)
+      }),
+    timeout
+  )
+})
+
+describe("commands that are interrupted", () => {
+  /** What a command says when it is interrupted as soon as something holds. */
+  const interrupted = (args: ReadonlyArray<string>, url: string, holds: () => boolean, input?: string) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const given = input === undefined ? {} : { input, staysOpen: true }
+        const program = yield* Program.run(args, { env: { QUORUM_URL: url }, ...given })
+        yield* Program.until(holds)
+        yield* program.signal("SIGINT")
+        assert.strictEqual(yield* program.ended, 130)
+        assert.strictEqual(program.stdout(), "")
+        return program.stderr()
+      })
+    )
+
+  it.live(
+    "say how many lines are imported, once what is under way is settled, and with which to go on",
+    () =>
+      Effect.gen(function* () {
+        let seen = 0
+        const { url } = yield* stub(async (request, response) => {
+          const lines = (await text(request)).trim().split("\n")
+          if (request.url!.startsWith("/v1/stamps")) {
+            const { keys } = JSON.parse(lines[0]!)
+            return void response.writeHead(201).end(JSON.stringify({ stamps: keys.map(() => "s") }))
+          }
+          if (!request.url!.startsWith("/v1/batch")) return void response.writeHead(404).end()
+          seen += lines.length
+          for (const [i, line] of lines.entries()) {
+            const { key } = JSON.parse(line)
+            // This one and those after it are never answered.
+            if (key === "silent") return
+            const rejected = { status: 400, problem: { error: "write_rejected", message: "so it is" } }
+            const answer = key === "wrong" ? rejected : { status: 201, receipt: {} }
+            response.write(`${JSON.stringify({ line: i + 1, ...answer })}\n`)
+          }
+          response.end()
+        })
+        const importing = (keys: ReadonlyArray<string>, ...flags: ReadonlyArray<string>) => {
+          seen = 0
+          const lines = keys.map((key) => `${JSON.stringify({ namespace: "n", key, text: "v" })}\n`)
+          return interrupted(["import", "-", ...flags], url, () => seen === keys.length, lines.join(""))
+        }
+        const all = yield* importing(["a", "wrong", "b"])
+        assert.include(all, "line 2 is rejected: so it is")
+        assert.include(all, "interrupted: 2 of 3 lines committed, 1 rejected; go on with: quorum import - --from 4\n")
+        const part = yield* importing(["a", "silent", "b"], "--timeout", "1", "--json")
+        assert.deepInclude(JSON.parse(part), { error: "interrupted", lines: 3, committed: 1, rejected: 0, openFrom: 2 })
+      }),
+    timeout
+  )
+
+  it.live(
+    "say that there is no file, or no whole one, and that a write may have been sent",
+    () =>
+      Effect.gen(function* () {
+        let asked = 0
+        const { url } = yield* stub(({ url }, response) => {
+          if (url === "/healthz") return void response.end("{}")
+          asked++
+          if (url!.startsWith("/v1/backup")) return void response.write("a part")
+          if (url!.startsWith("/v1/stamps")) return
+          response.end(JSON.stringify({ records: [], damaged: [], unreadable: [], next: "more" }))
+        })
+        const folder = yield* Program.folder
+        const file = join(folder, "file")
+        const after = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+          asked = 0
+          return yield* interrupted(args, url, () => asked > 0)
+        })
+        writeFileSync(file, "what was there")
+        assert.include(yield* after("export", "--output", file), `; ${file} is as it was\n`)
+        assert.strictEqual(readFileSync(file, "utf8"), "what was there")
+        assert.include(yield* after("export"), "interrupted: after 0 records; the output is not whole\n")
+        const backup = join(folder, "backup")
+        assert.strictEqual(yield* after("backup", backup), `interrupted: there is no ${backup}\n`)
+        assert.isFalse(existsSync(backup))
+        assert.include(
+          yield* after("put", "n", "k", "v", "--timeout", "1"),
+          "interrupted: the write may have been sent"
+        )
       }),
     timeout
   )

@@ -2,7 +2,7 @@
  * How the commands end: 0 when it is done, 1 when the answer was no, 2 when the command line or the settings cannot be
  * used, 3 when it is not known, or not yet, whether a write is committed, and 130 when it was interrupted.
  */
-import { Cause, Console, Exit, Layer, Runtime, Schema } from "effect"
+import { Cause, Console, Effect, Exit, Layer, Runtime, Schema } from "effect"
 import { CliError, CliOutput } from "effect/cli"
 
 /** The command has said what it has to say, and ends with this code. */
@@ -61,13 +61,31 @@ export const inJson = Layer.mergeAll(
   })
 )
 
-/** Standard output cannot be written, so that nobody has the answer: the command ends with 1, whatever it has done. */
-export const unsaid = ({ message }: Error, json: boolean): void => {
-  if (process.exitCode === 1) return
+/**
+ * Standard output cannot be written. Whoever read it may have gone, as `head` does, and has what he wanted; else nobody has
+ * the answer, and the command ends with 1, whatever it has done.
+ */
+export const unsaid = ({ code, message }: NodeJS.ErrnoException, json: boolean): void => {
+  isOutputGone = true
+  if (code === "EPIPE" || process.exitCode === 1) return
   process.exitCode = 1
   const detail = `standard output cannot be written: ${message}`
   process.stderr.write(json ? `${JSON.stringify({ error: "output_failed", message: detail })}\n` : `${detail}\n`)
 }
+
+/**
+ * Where something is interrupted, says on standard error what it leaves and how to go on: a line, or one of JSON for
+ * programs. Not where it is the output that ended it.
+ */
+export const leaving =
+  (json: boolean, left: Effect.Effect<{ readonly message: string; readonly [field: string]: unknown }>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.onInterrupt(self, () =>
+      Effect.flatMap(left, (said) => {
+        if (isOutputGone) return Effect.void
+        return Console.error(json ? JSON.stringify({ error: "interrupted", ...said }) : `interrupted: ${said.message}`)
+      })
+    )
 
 /** Ends the process. A command that runs until it is stopped has ended well when a signal stops it in order. */
 export const teardown =
@@ -88,6 +106,8 @@ const lineOf = (...errors: ReadonlyArray<CliError.CliError>): string => {
   const message = errors.map((error) => error.message).join("\n")
   return JSON.stringify({ error: isFailed ? "failed" : "invalid_usage", message })
 }
+
+let isOutputGone = false
 
 /** The exit code that Effect has for a program that was interrupted. */
 const interrupted = 130

@@ -12,7 +12,7 @@ import * as BackupRoute from "../BackupRoute.ts"
 import * as Server from "../Server.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
-import { Failed, Usage } from "./Ending.ts"
+import { Failed, leaving, Usage } from "./Ending.ts"
 import * as Flags from "./flags.ts"
 import * as Remote from "./remote.ts"
 import * as Serve from "./serve.ts"
@@ -31,9 +31,11 @@ export const backup = Command.make(
     const remote = yield* Remote.connect(given)
     const part = `${file}.part`
     yield* Effect.addFinalizer(() => Effect.promise(() => rm(part, { force: true })))
-    yield* Remote.ask(given, (signal) => fetchInto(remote, part, signal))
     // What has come is read to its end, so that a file that has the name can be restored.
-    const summary = yield* Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))
+    const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, part, signal)).pipe(
+      Effect.andThen(Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))),
+      leaving(given.json, Effect.succeed({ message: `there is no ${Progress.printable(file)}`, file }))
+    )
     yield* Effect.tryPromise({
       try: () => rename(part, file),
       catch: (error) => new Failed({ detail: Remote.messageOf(error) })
@@ -71,7 +73,14 @@ export const restore = Command.make(
         if (!json) Effect.runSync(step("restore", done, all))
       }).pipe(
         Effect.provide(layer),
-        Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message })))
+        Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message }))),
+        leaving(
+          json,
+          Effect.as(finish, {
+            message: `a part of it may be in ${config.data}, on which no replica starts; the same command completes it`,
+            folder: config.data
+          })
+        )
       )
       yield* finish
       const { entries, replica, takenAt } = summary

@@ -6,7 +6,7 @@ import { Console, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
-import { Failed } from "./Ending.ts"
+import { Failed, leaving } from "./Ending.ts"
 import * as Pages from "./pages.ts"
 import * as Records from "./records.ts"
 import * as Remote from "./remote.ts"
@@ -41,7 +41,11 @@ export const command = Command.make(
             sink.write(text),
             process.stderr.isTTY && !given.json ? step("export", count, count + 1) : Effect.void
           )
-        })
+        }),
+        leaving(
+          given.json,
+          Effect.map(finish, () => ({ message: `after ${Text.number(count)} records; ${sink.left}`, records: count }))
+        )
       )
       yield* sink.done
       yield* finish
@@ -70,11 +74,16 @@ export const command = Command.make(
 interface Sink {
   readonly write: (text: string) => Effect.Effect<void, Failed>
   readonly done: Effect.Effect<void, Failed>
+  /** What there is without `done`. */
+  readonly left: string
 }
+
+const inPart = "the output is not whole"
 
 const toStdout: Sink = {
   write: (text) => Effect.callback<void>((resume) => void process.stdout.write(text, () => resume(Effect.void))),
-  done: Effect.void
+  done: Effect.void,
+  left: inPart
 }
 
 const attempt = <A>(f: () => A): Effect.Effect<A, Failed> =>
@@ -102,7 +111,9 @@ const toFile = Effect.fnUntraced(function* (output: string) {
     renameSync(opened, path)
   }
   const write = (text: string) => Effect.asVoid(attempt(() => writeAll(file, Buffer.from(text))))
-  return { write, done: isPlain ? attempt(take) : Effect.void } satisfies Sink
+  return isPlain
+    ? ({ write, done: attempt(take), left: `${Progress.printable(output)} is as it was` } satisfies Sink)
+    : ({ write, done: Effect.void, left: inPart } satisfies Sink)
 })
 
 const writeAll = (file: number, bytes: Uint8Array): void => {

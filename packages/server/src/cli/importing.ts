@@ -9,7 +9,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Lines from "../tools/Lines.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
-import { Ended, Failed, Usage } from "./Ending.ts"
+import { Ended, Failed, leaving, Usage } from "./Ending.ts"
 import * as Whole from "../tools/Whole.ts"
 import * as Records from "./records.ts"
 import * as Remote from "./remote.ts"
@@ -45,34 +45,34 @@ export const command = Command.make(
         ? remote.client.delete(namespace, key, options)
         : remote.client.put(namespace, key, value, contentType === undefined ? options : { ...options, contentType })
     const limits = yield* Effect.promise(() => Remote.limitsOf(remote))
+    const countsOf = ({ committed, lines, open, rejected }: State) => ({
+      lines,
+      [dryRun ? "valid" : "committed"]: committed,
+      rejected,
+      openFrom: open?.line ?? null
+    })
+    const textOf = ({ committed, lines, rejected }: State) =>
+      `${Text.number(committed)} of ${Text.number(lines)} lines ${dryRun ? "can be imported" : "committed"}, ${Text.number(rejected)} rejected`
+    const goOnWith = ({ line }: Open) => `go on with: quorum import ${file} --from ${line}`
     const state = yield* run(
       yield* linesOf(file),
       limits,
       from,
       writers,
       dryRun ? () => Promise.resolve() : send,
-      given
+      given,
+      (state, open) => ({ message: Progress.printable(`${textOf(state)}; ${goOnWith(open)}`), ...countsOf(state) })
     )
     const millis = (yield* Clock.currentTimeMillis) - startedAt
-    const { committed, lines, open, rejected } = state
-    if (given.json)
-      yield* Console.log(
-        JSON.stringify({
-          lines,
-          [dryRun ? "valid" : "committed"]: committed,
-          rejected,
-          millis,
-          openFrom: open?.line ?? null
-        })
-      )
-    else {
-      const rate = Math.round((committed / Math.max(1, millis)) * 1000)
-      yield* Console.log(
-        `${Text.number(committed)} of ${Text.number(lines)} lines ${dryRun ? "can be imported" : "committed"}, ${Text.number(rejected)} rejected, in ${Text.seconds(millis)} (${Text.number(rate)}/s)`
-      )
-    }
+    const { committed, open, rejected } = state
+    const rate = Math.round((committed / Math.max(1, millis)) * 1000)
+    yield* Console.log(
+      given.json
+        ? JSON.stringify({ ...countsOf(state), millis })
+        : `${textOf(state)}, in ${Text.seconds(millis)} (${Text.number(rate)}/s)`
+    )
     if (open !== undefined) {
-      const detail = `line ${open.line}: ${open.reason}\nWhat comes before it is settled; go on with: quorum import ${file} --from ${open.line}`
+      const detail = `line ${open.line}: ${open.reason}\nWhat comes before it is settled; ${goOnWith(open)}`
       return yield* new Failed({ detail: Progress.printable(detail), code: open.code })
     }
     if (rejected > 0) return yield* new Ended({ code: 1 })
@@ -108,6 +108,9 @@ const linesOf = Effect.fnUntraced(function* (
     catch: (error) => new Usage({ detail: `file: ${Remote.messageOf(error)}` })
   })
   if (info.isDirectory()) return yield* new Usage({ detail: `file: ${file} is a folder` })
+  // Read by positions, which it has none of; and a process whose read of a pipe is under way cannot end.
+  if (info.isFIFO())
+    return yield* new Usage({ detail: `file: ${file} is a pipe; have it come in by standard input: -` })
   const fs = yield* FileSystem.FileSystem
   return { bytes: fs.stream(file, { chunkSize: 256 * 1024 }), size: info.isFile() ? info.size : undefined }
 })
@@ -125,7 +128,19 @@ interface Open {
   readonly code: number
 }
 
-/** Sends all lines, as many at once as there are writers, those of a key one after the other. */
+/** How far it is. */
+interface State {
+  lines: number
+  committed: number
+  rejected: number
+  /** The first line that is not settled, once no more are sent. */
+  open: Open | undefined
+}
+
+/**
+ * Sends all lines, as many at once as there are writers, those of a key one after the other. Interrupted, it sends no more,
+ * and waits for what is under way before it says how far it came.
+ */
 const run = Effect.fnUntraced(
   function* (
     { bytes, size }: Source,
@@ -133,12 +148,14 @@ const run = Effect.fnUntraced(
     from: number,
     writers: number,
     send: (write: Entry.Write) => Promise<unknown>,
-    given: Remote.Given
+    given: Remote.Given,
+    left: (state: State, open: Open) => { readonly message: string }
   ) {
     const { finish, say, step } = yield* Progress.Progress
-    const state = { lines: 0, committed: 0, rejected: 0, open: undefined as Open | undefined }
+    const state: State = { lines: 0, committed: 0, rejected: 0, open: undefined }
     const ofKey = new Map<string, Promise<void>>()
     let read = 0
+    let next = from
 
     const reject = (line: number, reason: string) => {
       state.rejected++
@@ -204,10 +221,20 @@ const run = Effect.fnUntraced(
         while (isFull()) await lessThanFull()
         if (state.open !== undefined) return
         state.lines++
+        next = line.number + 1
         if (line._tag === "Rejected") told.push([line.number, line.reason])
         else start(line)
       }
     }
+
+    const settled = Effect.promise(() => Promise.all(ofKey.values()))
+    const interrupted = Effect.gen(function* () {
+      state.open ??= { line: next, reason: "it was interrupted", code: 1 }
+      yield* settled
+      yield* tellRejected
+      yield* finish
+      return left(state, state.open)
+    })
 
     yield* bytes.pipe(
       Stream.tap((chunk) => {
@@ -223,9 +250,10 @@ const run = Effect.fnUntraced(
           tellRejected
         )
       ),
-      Effect.mapError((error) => new Failed({ detail: `the lines cannot be read any more: ${error.message}` }))
+      Effect.mapError((error) => new Failed({ detail: `the lines cannot be read any more: ${error.message}` })),
+      Effect.andThen(settled),
+      leaving(given.json, interrupted)
     )
-    yield* Effect.promise(() => Promise.all(ofKey.values()))
     yield* tellRejected
     yield* finish
     if (state.rejected > namedLines && !given.json)

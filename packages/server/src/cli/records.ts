@@ -6,7 +6,7 @@ import { Console, Effect, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { QuorumRecord, Receipt } from "@quorum/client"
 import { printable } from "../tools/Progress.ts"
-import { Ended, Usage } from "./Ending.ts"
+import { Ended, leaving, Usage } from "./Ending.ts"
 import * as Whole from "../tools/Whole.ts"
 import * as Remote from "./remote.ts"
 
@@ -59,7 +59,7 @@ export const put = Command.make(
     const options = { ...optionsOf(given), ...defined({ contentType: Option.getOrUndefined(contentType) }) }
     const receipt = yield* Remote.ask(given, (signal) =>
       remote.client.put(namespace, key, content, { ...options, signal })
-    )
+    ).pipe(leaving(given.json, mayBeSent))
     yield* Console.log(receiptText(receipt, given.json))
   }, Effect.scoped)
 ).pipe(
@@ -136,7 +136,7 @@ export const del = Command.make(
     const remote = yield* Remote.connect(given)
     const receipt = yield* Remote.ask(given, (signal) =>
       remote.client.delete(namespace, key, { ...optionsOf(given), signal })
-    )
+    ).pipe(leaving(given.json, mayBeSent))
     yield* Console.log(receiptText(receipt, given.json))
   }, Effect.scoped)
 ).pipe(
@@ -170,6 +170,8 @@ export const lineOf = ({ bytes, contentType, key, namespace, writeId }: QuorumRe
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What is given, without what is not. */
+const mayBeSent = Effect.succeed({ message: "the write may have been sent, and takes place then all the same" })
+
 const defined = <A extends object>(options: A): { [K in keyof A]?: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 

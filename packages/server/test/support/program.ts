@@ -31,12 +31,13 @@ export const main = (): string => {
 export interface Options {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** What it reads on standard input, which ends after it; nothing unless given. */
+  /** What it reads on standard input, which ends after it unless it stays open; nothing unless given. */
   readonly input?: string | Uint8Array
+  readonly staysOpen?: boolean
 }
 
 /** Runs a command. It is killed when the scope closes. */
-export const run = (flags: ReadonlyArray<string>, { cwd, env = {}, input }: Options = {}) =>
+export const run = (flags: ReadonlyArray<string>, { cwd, env = {}, input, staysOpen = false }: Options = {}) =>
   Effect.acquireRelease(
     Effect.sync((): Program & { readonly child: ChildProcess } => {
       const child = spawn(process.execPath, [main(), ...flags], {
@@ -47,7 +48,8 @@ export const run = (flags: ReadonlyArray<string>, { cwd, env = {}, input }: Opti
       const said = { stdout: "", stderr: "" }
       for (const name of ["stdout", "stderr"] as const)
         child[name]!.on("data", (chunk) => void (said[name] += String(chunk)))
-      if (input !== undefined) child.stdin!.end(input)
+      if (input !== undefined) child.stdin!.write(input)
+      if (input !== undefined && !staysOpen) child.stdin!.end()
       const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
       return {
         child,
