@@ -110,16 +110,14 @@ export const placeOf = (namespace: string, key: string): Place => {
 export const pathOf = ({ key, namespace }: Place): string =>
   `/v1/records/${encodeURIComponent(namespace)}/${encodeURIComponent(key)}`
 
-/** Whether a name can stand in a path: no url can say `.` and `..`. */
-export const isPathName = (name: string): boolean => name !== "." && name !== ".."
-
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** A name, as it stands in a path. Throws `InvalidRequest` for what cannot. */
 export const nameOf = (field: string, name: string): string => {
   if (typeof name !== "string") throw invalid(field, "it is text")
   if (name === "") throw invalid(field, "it is empty")
-  if (!isPathName(name)) throw invalid(field, "`.` and `..` cannot be part of a path")
+  // No url can say them, however they are written.
+  if (name === "." || name === "..") throw invalid(field, "`.` and `..` cannot be part of a path; choose another name")
   try {
     return encodeURIComponent(name)
   } catch {

@@ -9,7 +9,7 @@ import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
 import { otherThan } from "./Options.ts"
 import type { QuorumError } from "./QuorumError.ts"
-import { isPathName, pathOf } from "./Reads.ts"
+import { pathOf, placeOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
 import { type Content, contentOf, lengthOf, saidOf, type Value } from "./Value.ts"
 
@@ -72,9 +72,9 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   }
 
   const put = async (namespace: string, key: string, value: Value, options: WriteOptions = {}): Promise<Receipt> => {
-    const place = namesOf({ namespace, key })
+    const place = placeOf(namespace, key)
     const content = contentOf(value, options.contentType)
-    const isLong = lengthOf(content) > longLength && isPathName(namespace) && isPathName(key)
+    const isLong = lengthOf(content) > longLength
     return isLong ? putLong(place, content, options) : gather(lineOf(place, content), options)
   }
 
@@ -101,10 +101,9 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   const commit = async (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<Receipt> => {
     const lines = writes.map((write) => {
-      const place = namesOf(known(write))
-      return write.delete === true
-        ? { ...place, delete: true }
-        : lineOf(place, contentOf(write.value, write.contentType))
+      const { contentType, key, namespace } = known(write)
+      if (write.delete === true) return { ...namesOf(write), delete: true }
+      return lineOf(placeOf(namespace, key), contentOf(write.value, contentType))
     })
     const token = stampOf(options) ?? (await stamp(lines, options))
     const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
@@ -127,6 +126,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 /** From how many characters or bytes on a value travels by itself. */
 const longLength = 64 * 1024
 
+/** The place of a delete: a name that nobody can read by has one too. */
 const namesOf = ({ key, namespace }: Place): Place => {
   for (const [field, name] of Object.entries({ namespace, key })) {
     if (typeof name === "string" && name !== "") continue

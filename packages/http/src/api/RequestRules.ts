@@ -17,10 +17,12 @@ export const pathOf = (target: string): string => {
   return end < 0 ? target : target.slice(0, end)
 }
 
+/** Whether a name can be part of a path: clients and proxies resolve `.` and `..`, however they are written. */
+export const isPathName = (name: string): boolean => name !== "." && name !== ".."
+
 /**
  * What is wrong with a path. Each record has one spelling of its path but for the percent-encoding of its name: nothing
- * is cut off, joined or normalised into another record. `.` and `..` cannot be part of a path, because clients and
- * proxies resolve them.
+ * is cut off, joined or normalised into another record.
  */
 export const ofPath = (target: string): Objection | undefined => {
   // No client sends a fragment, and a router would cut it off.
@@ -32,7 +34,7 @@ export const ofPath = (target: string): Objection | undefined => {
   for (const [i, segment] of segments.entries()) {
     const text = decoded(segment)
     if (text === undefined) return invalid("path", "it is not well-formed")
-    if (text === "." || text === "..") return invalid("path", "`.` and `..` cannot be part of it")
+    if (!isPathName(text)) return invalid("path", "`.` and `..` cannot be part of it")
     // The part that names no record: `/v1`, what it is about, `/peer` and so on.
     if (i < 2 && segment !== text) return unknown(path)
     if (text === "" && path !== "/") return unknown(path)

@@ -6,6 +6,7 @@ import { Result, Schema } from "effect"
 import { InvalidRequest } from "./ApiErrors.ts"
 import * as Base64 from "./base64.ts"
 import { BatchLine } from "./BatchApi.ts"
+import { isPathName } from "./RequestRules.ts"
 
 /** A write, and the stamp that its line says. */
 export interface Line {
@@ -16,21 +17,33 @@ export interface Line {
 /** What is wrong with a body, or with a line of it. */
 export const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
 
-/** A line: its write, and the stamp of that. What is wrong with it the schema says. */
+/** A line: its write, and the stamp of that. What is wrong with it the schema says, or that nobody could read it. */
 export const lineOf = (json: unknown): Result.Result<Line, InvalidRequest> => {
   const usual = usualLine(json)
-  if (usual !== undefined) return Result.succeed(usual)
-  return Result.mapBoth(decode(json), {
-    onFailure: ({ message }) => invalid(message),
-    onSuccess: (line) => ({ write: writeOf(line), stamp: line.stamp })
-  })
+  const read = usual === undefined ? decoded(json) : Result.succeed(usual)
+  const unnameable = Result.isSuccess(read) ? unnameableIn(read.success.write) : undefined
+  return unnameable === undefined ? read : Result.fail(unnameable)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** What is wrong with a put of a name that no path can have. What is there by other ways can be deleted. */
+const unnameableIn = ({ key, kind, namespace }: Entry.Write): InvalidRequest | undefined => {
+  if (kind === "delete" || (isPathName(namespace) && isPathName(key))) return undefined
+  const field = isPathName(namespace) ? "key" : "namespace"
+  const detail = "`.` and `..` cannot be part of a path, so nobody could read it by its name; choose another one"
+  return new InvalidRequest({ field, detail })
+}
+
 const jsonType = "application/json"
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
+
+const decoded = (json: unknown): Result.Result<Line, InvalidRequest> =>
+  Result.mapBoth(decode(json), {
+    onFailure: ({ message }) => invalid(message),
+    onSuccess: (line) => ({ write: writeOf(line), stamp: line.stamp })
+  })
 
 /**
  * A line as most are, which is one for the schema too: names, a value in base64, as text or as JSON, and perhaps a stamp.
