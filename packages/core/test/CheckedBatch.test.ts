@@ -24,6 +24,7 @@ describe("CheckedBatch", () => {
       for (let maxBytes = 0; maxBytes <= batch.bytes.length + 1; maxBytes++) {
         const expected = EntryBatch.take(EntryBatch.after(batch, seq - 1), maxBytes)
         assert.deepStrictEqual(CheckedBatch.part(checked, seq, maxBytes), expected)
+        assert.deepStrictEqual(CheckedBatch.cut(batch, seq, maxBytes), expected)
       }
     }
   })
@@ -34,11 +35,16 @@ describe("CheckedBatch", () => {
     assert.deepStrictEqual(has, [false, true, true, false])
   })
 
+  it("cuts nothing out of a batch that begins later", () => {
+    assert.isUndefined(CheckedBatch.cut(batch, 41, 1))
+  })
+
   it("L60 takes no batch of which a bit, a number or a chain is not what it says", () => {
     for (let bit = 0; bit < batch.bytes.length * 8; bit++) {
       const bytes = batch.bytes.slice()
       bytes[bit >> 3]! ^= 1 << (bit & 7)
       assert.isUndefined(CheckedBatch.make({ ...batch, bytes }), `bit ${bit}`)
+      assert.isUndefined(CheckedBatch.cut({ ...batch, bytes }, 44, 1), `bit ${bit}`)
     }
     const other = "0123456789abcdee" as Chain.Chain
     for (const wrong of [
@@ -54,6 +60,7 @@ describe("CheckedBatch", () => {
       { bytes: new Uint8Array(batch.bytes.length + 1).fill(0) }
     ]) {
       assert.isUndefined(CheckedBatch.make({ ...batch, ...wrong }), JSON.stringify(Object.keys(wrong)))
+      assert.isUndefined(CheckedBatch.cut({ ...batch, ...wrong }, 44, 1), JSON.stringify(Object.keys(wrong)))
     }
   })
 })

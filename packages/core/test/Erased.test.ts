@@ -102,6 +102,7 @@ describe("Erased", () => {
         assert.deepStrictEqual([beginning.from, EntryBatch.last(beginning)], [42, endOf(erased, seq)])
         for (const maxBytes of [0, 28, 60, 200, 400, 10_000]) {
           assert.deepStrictEqual(CheckedBatch.part(checked, seq, maxBytes), EntryBatch.take(rest, maxBytes))
+          assert.deepStrictEqual(CheckedBatch.cut(batch, seq, maxBytes), EntryBatch.take(rest, maxBytes))
         }
       }
     }

@@ -85,7 +85,9 @@ export const make: (
       )
     ),
     get: (namespace, key) =>
-      unlessClosed(Effect.suspend(() => current?.service.get(namespace, key) ?? Effect.succeedNone)),
+      Effect.suspend(() =>
+        closed ? Effect.fail(Environment.closed(file)) : (current?.service.get(namespace, key) ?? Effect.succeedNone)
+      ),
     getAll: (keys) =>
       unlessClosed(Effect.suspend(() => current?.service.getAll(keys) ?? Effect.succeed(keys.map(() => undefined)))),
     scan: (options) => unlessClosed(Effect.suspend(() => current?.service.scan(options) ?? Effect.succeed([]))),

@@ -61,6 +61,17 @@ export const decodeText = (bytes: Uint8Array, start: number, end: number): strin
   return decoder.decode(bytes.subarray(start, end))
 }
 
+/** Whether the bytes from `start` up to, not including, `end` are this text. ASCII is not made into text for that. */
+export const isOf = (text: string, bytes: Uint8Array, start: number, end: number): boolean => {
+  if (end - start !== text.length) return end - start > text.length && decodeText(bytes, start, end) === text
+  for (let i = 0; i < text.length; i++) {
+    const byte = bytes[start + i]!
+    // As many bytes as units of text are ASCII, or another text.
+    if (byte > 0x7f || byte !== text.charCodeAt(i)) return false
+  }
+  return true
+}
+
 /** Order of two ranges: the first byte that differs decides, then the length. */
 export const compare = (
   a: Uint8Array,

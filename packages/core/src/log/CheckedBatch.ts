@@ -20,33 +20,63 @@ export interface CheckedBatch {
 
 /** Checks a batch that was read back, as `EntryBatch.validate` does; `undefined` when it is not what it says. */
 export const make = (batch: EntryBatch.EntryBatch): CheckedBatch | undefined => {
-  const { bytes, count, from } = batch
-  // Nothing takes less room, so a count that is damaged makes no large array.
-  const most = Math.min(count, Math.floor(bytes.length / Erased.size))
+  const { from } = batch
+  const most = mostIn(batch)
   if (most < 1) return undefined
   const offsets = new Uint32Array(most + 1)
   const chains = new Uint32Array(2 * most + 2)
   let begins: Float64Array | undefined
-  const view = Chain.viewOf(bytes)
-  const chain = Chain.state(batch.prevChain)
-  let at = 0
-  let places = 0
-  let i = 0
-  for (; ; i++) {
+  let found = 0
+  const isWhole = goThrough(batch, (i, at, seq, chain) => {
     offsets[i] = at
     chains[2 * i] = chain.high
     chains[2 * i + 1] = chain.low
-    if (begins !== undefined) begins[i] = from + places
-    if (places >= count) break
-    if (i === most || EntryBatch.faultAt(bytes, at, chain) !== undefined) return undefined
-    const taken = EntryBatch.goOver(chain, bytes, view, at)
-    if (taken > 1 && begins === undefined) begins = Float64Array.from({ length: most + 1 }, (_, each) => from + each)
-    places += taken
-    at = Entry.endUnsafe(bytes, at)
+    // From the first range of erased ones on places and entries are counted apart.
+    if (seq !== from + i) begins ??= Float64Array.from({ length: most + 1 }, (_, each) => from + each)
+    if (begins !== undefined) begins[i] = seq
+    found = i
+  })
+  return isWhole ? { batch, offsets, chains, begins: begins?.subarray(0, found + 1) } : undefined
+}
+
+/**
+ * The {@link part} of a batch that is read for nothing else: where the rest of it is is not noted. `undefined` when it is not
+ * what it says, or begins after `from`.
+ */
+export const cut = (
+  batch: EntryBatch.EntryBatch,
+  from: number,
+  maxBytes: number
+): EntryBatch.EntryBatch | undefined => {
+  let start = 0
+  let begin = Infinity
+  let end = 0
+  let after = 0
+  const before: Chain.State = { high: 0, low: 0 }
+  const behind: Chain.State = { high: 0, low: 0 }
+  const isWhole = goThrough(batch, (_, at, seq, { high, low }) => {
+    if (seq <= from) {
+      start = at
+      begin = seq
+      before.high = high
+      before.low = low
+    } else if (end <= start || at - start <= maxBytes) {
+      end = at
+      after = seq
+      behind.high = high
+      behind.low = low
+    }
+  })
+  if (!isWhole || begin > from) return undefined
+  if (start === 0 && end === batch.bytes.length) return batch
+  return {
+    log: batch.log,
+    from: begin,
+    count: after - begin,
+    prevChain: Chain.format(before),
+    chain: Chain.format(behind),
+    bytes: batch.bytes.subarray(start, end)
   }
-  const { high, low } = Chain.state(batch.chain)
-  const isWhole = places === count && at === bytes.length && chain.high === high && chain.low === low
-  return isWhole ? { batch, offsets, chains, begins: begins?.subarray(0, i + 1) } : undefined
 }
 
 /** Whether an entry is in it. */
@@ -88,6 +118,36 @@ export const part = (checked: CheckedBatch, from: number, maxBytes: number): Ent
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** As many at most: nothing takes less room, so a count that is damaged makes no large array. */
+const mostIn = ({ bytes, count }: EntryBatch.EntryBatch): number =>
+  Math.min(count, Math.floor(bytes.length / Erased.size))
+
+/**
+ * Checks a batch, and notes where each of its entries is and each range of erased ones: its number, where it begins, its
+ * sequence, and the chain before it, which changes; and at last the same of what would come after them.
+ */
+const goThrough = (
+  batch: EntryBatch.EntryBatch,
+  note: (i: number, at: number, seq: number, chain: Chain.State) => void
+): boolean => {
+  const { bytes, count, from } = batch
+  const most = mostIn(batch)
+  if (most < 1) return false
+  const view = Chain.viewOf(bytes)
+  const chain = Chain.state(batch.prevChain)
+  let at = 0
+  let places = 0
+  for (let i = 0; ; i++) {
+    note(i, at, from + places, chain)
+    if (places >= count) break
+    if (i === most || EntryBatch.faultAt(bytes, at, chain) !== undefined) return false
+    places += EntryBatch.goOver(chain, bytes, view, at)
+    at = Entry.endUnsafe(bytes, at)
+  }
+  const { high, low } = Chain.state(batch.chain)
+  return places === count && at === bytes.length && chain.high === high && chain.low === low
+}
 
 /** How many there are: entries, and ranges of erased ones. */
 const count = ({ batch, begins }: CheckedBatch): number => (begins === undefined ? batch.count : begins.length - 1)

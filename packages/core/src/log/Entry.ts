@@ -280,10 +280,10 @@ export const readVersion = (bytes: Uint8Array, at: number): Version => ({
 })
 
 /** When a well-formed entry was written. */
-export const stampAt = (bytes: Uint8Array, offset: number): Stamp => ({
-  ...readVersion(bytes, offset + versionAt),
-  unprobed: (bytes[offset + 5]! & unprobedFlag) !== 0
-})
+export const stampAt = (bytes: Uint8Array, offset: number): Stamp => {
+  const { clock, tie } = readVersion(bytes, offset + versionAt)
+  return { clock, tie, unprobed: (bytes[offset + 5]! & unprobedFlag) !== 0 }
+}
 
 /** Kind and key of a record. */
 export const headerAt = (bytes: Uint8Array, at: number): Header => {
@@ -296,24 +296,26 @@ export const headerAt = (bytes: Uint8Array, at: number): Header => {
   }
 }
 
-/** A record with its value; the value shares memory with `bytes`. */
-export const recordAt = (bytes: Uint8Array, at: number): Write => {
+/** What a record has beside its key; the value shares memory with `bytes`. */
+export const bodyAt = (bytes: Uint8Array, at: number): Omit<Write, "key" | "namespace"> => {
   const type = at + headLength(bytes, at)
-  const value = type + bytes[at + 1]!
-  return {
-    ...headerAt(bytes, at),
-    value: bytes.subarray(value, value + valueLength(bytes, at)),
-    ...(value === type ? {} : { contentType: Bytes.decodeText(bytes, type, value) })
-  }
+  const start = type + bytes[at + 1]!
+  const kind = bytes[at] === putKind ? "put" : "delete"
+  const value = bytes.subarray(start, start + valueLength(bytes, at))
+  return start === type ? { kind, value } : { kind, value, contentType: Bytes.decodeText(bytes, type, start) }
 }
+
+/** A record with its value; the value shares memory with `bytes`. */
+export const recordAt = (bytes: Uint8Array, at: number): Write => ({ ...headerAt(bytes, at), ...bodyAt(bytes, at) })
 
 /** Where the record of a key is in a well-formed entry; `undefined` when it has none. The last of several counts. */
 export const find = (bytes: Uint8Array, offset: number, namespace: string, key: string): number | undefined => {
   let found: number | undefined
   const after = endUnsafe(bytes, offset)
   for (let at = firstRecord(offset); at < after; at = nextRecord(bytes, at)) {
-    const header = headerAt(bytes, at)
-    if (header.key === key && header.namespace === namespace) found = at
+    const keyAt = keyStart(bytes, at)
+    const isKey = Bytes.isOf(key, bytes, keyAt, keyAt + keyLength(bytes, at))
+    if (isKey && Bytes.isOf(namespace, bytes, at + recordHeaderBytes, keyAt)) found = at
   }
   return found
 }

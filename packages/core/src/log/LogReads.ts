@@ -57,16 +57,15 @@ export const make = Effect.fnUntraced(function* ({
       const { seq } = endOf(batch.log)
       return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
     }
-  const durablePart = partUpTo(head)
-  const writtenPart = partUpTo((log) => own.end(head(log)))
+  const durablePart = Option.flatMap(partUpTo(head))
+  const writtenPart = Option.flatMap(partUpTo((log) => own.end(head(log))))
 
   return {
     /** The entries after `after` that are durable here, as many as fit in `maxBytes` but at least one. */
     read: (log: LogId.LogId, after: number, maxBytes: number) =>
-      Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart)),
+      Effect.map(readStored(log, after, maxBytes), durablePart),
     /** The same of the own log as far as it was written. */
-    readOwn: (after: number, maxBytes: number) =>
-      Effect.map(readStored(own.id, after, maxBytes), Option.flatMap(writtenPart)),
+    readOwn: (after: number, maxBytes: number) => Effect.map(readStored(own.id, after, maxBytes), writtenPart),
     /** The chain after entry `seq`; none beyond what is held. */
     chainAt: (log: LogId.LogId, seq: number) => {
       const known = head(log)

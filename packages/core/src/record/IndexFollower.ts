@@ -60,42 +60,47 @@ export const make = Effect.gen(function* () {
   const builder = yield* IndexBuilder.make
   const fault = yield* PassingFault.make
 
-  /** Asks the index, and makes of its answer what is known. `then` may take turns, in which the index may be given up. */
+  /**
+   * Asks the index, now, and makes of its answer what is known, which `then` hands to `answer`. It may take turns before, in
+   * which the index may be given up.
+   */
   const reading = <A, B>(
     ask: Effect.Effect<A, StoreError>,
-    then: (found: A) => Effect.Effect<B>
-  ): Effect.Effect<B, StoreError> =>
-    Effect.suspend(() => {
-      if (builder.isBuilding()) return Effect.fail(beingBuilt)
-      const generation = builder.generation()
-      return Effect.matchEffect(ask, {
-        onFailure: (error) => {
-          if (error.reason === "corrupt") return Effect.andThen(builder.distrust(error), Effect.fail(error))
-          fault.failed(error, reading(ask, then))
-          return Effect.fail(error)
-        },
-        onSuccess: (found) => {
-          fault.passed()
-          return Effect.flatMap(then(found), (result) =>
-            builder.generation() === generation ? Effect.succeed(result) : Effect.fail(beingBuilt)
-          )
-        }
-      })
+    then: (found: A, answer: <C>(known: C) => Effect.Effect<C, StoreError>) => Effect.Effect<B, StoreError>
+  ): Effect.Effect<B, StoreError> => {
+    if (builder.isBuilding()) return Effect.fail(beingBuilt)
+    const generation = builder.generation()
+    const answer = <C>(known: C): Effect.Effect<C, StoreError> =>
+      builder.generation() === generation ? Effect.succeed(known) : Effect.fail(beingBuilt)
+    return Effect.matchEffect(ask, {
+      onFailure: (error) => {
+        if (error.reason === "corrupt") return Effect.andThen(builder.distrust(error), Effect.fail(error))
+        fault.failed(
+          error,
+          Effect.suspend(() => reading(ask, then))
+        )
+        return Effect.fail(error)
+      },
+      onSuccess: (found) => {
+        fault.passed()
+        return then(found, answer)
+      }
     })
+  }
 
   return IndexFollower.of({
     newest: (namespace, key) =>
       Effect.suspend(() => {
         const unindexed = builder.unindexed().newest(namespace, key)
-        return reading(index.get(namespace, key), (indexed) =>
-          Effect.succeed(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
+        return reading(index.get(namespace, key), (indexed, answer) =>
+          answer(Unindexed.newer(unindexed, Option.getOrUndefined(indexed)))
         )
       }),
     newestOf: (keys) =>
       Effect.suspend(() => {
         const unindexed = keys.map(({ key, namespace }) => builder.unindexed().newest(namespace, key))
-        return reading(index.getAll(keys), (found) =>
-          Effect.succeed(
+        return reading(index.getAll(keys), (found, answer) =>
+          answer(
             found.map((indexed, i) => ({
               newest: Unindexed.newer(unindexed[i], indexed),
               indexed,
@@ -108,7 +113,9 @@ export const make = Effect.gen(function* () {
       Effect.suspend(() => {
         // Captured before the scan: what is merged into the index meanwhile is in one of the two.
         const tables = builder.unindexed().tables()
-        return reading(index.scan(scan), (indexed) => inTurns(Unindexed.joined(indexed, tables, scan)))
+        return reading(index.scan(scan), (indexed, answer) =>
+          Effect.flatMap(inTurns(Unindexed.joined(indexed, tables, scan)), answer)
+        )
       }),
     distrust: builder.distrust,
     isBuilding: builder.isBuilding,

@@ -191,10 +191,11 @@ const writeIn = (
   const stamp = Entry.stampAt(batch.bytes, 0)
   const at = Version.compare(stamp, pointer) === 0 ? Entry.find(batch.bytes, 0, namespace, key) : undefined
   if (at === undefined) return undefined
-  const { contentType, kind, value } = Entry.recordAt(batch.bytes, at)
+  const { contentType, kind, value: shared } = Entry.bodyAt(batch.bytes, at)
   const { clock, tie, unprobed } = stamp
   const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))
-  const type = contentType === undefined ? {} : { contentType }
   // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
-  return { namespace, key, writeId, clock, tie, unprobed, deleted: kind === "delete", value: value.slice(), ...type }
+  const value = shared.slice()
+  const write = { namespace, key, writeId, clock, tie, unprobed, deleted: kind === "delete", value }
+  return contentType === undefined ? write : { ...write, contentType }
 }

@@ -24,6 +24,7 @@ export interface Newest extends Record, Entry.Stamp {
 /** What a reader sees of the newest write; none of a delete. */
 export const recordOf = (newest: Newest | undefined): Option.Option<Record> => {
   if (newest === undefined || newest.deleted) return Option.none()
-  const { deleted: _deleted, tie: _tie, unprobed: _unprobed, ...record } = newest
-  return Option.some(record)
+  const { clock, contentType, key, namespace, value, writeId } = newest
+  const record = { namespace, key, writeId, clock, value }
+  return Option.some(contentType === undefined ? record : { ...record, contentType })
 }

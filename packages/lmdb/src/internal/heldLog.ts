@@ -8,6 +8,7 @@
  */
 import { Entry, type LogId } from "@quorum/core"
 import { Chain, CheckedBatch, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Result } from "effect"
 import * as Environment from "./environment.ts"
 
 /** The damage of all logs of a store that was found and is not mended, in the order in which it was found. */
@@ -19,6 +20,8 @@ export interface Found {
 export interface HeldLog {
   readonly file: string
   readonly table: Environment.Table
+  /** No key of a row of the log comes after it. */
+  readonly end: Buffer
   readonly found: Found
   head: Watermark.Watermark
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
@@ -29,6 +32,7 @@ export interface HeldLog {
 export const make = (file: string, table: Environment.Table, name: LogId.LogId, found: Found): HeldLog => ({
   file,
   table,
+  end: keyOf(name, maxSequence),
   found,
   head: Watermark.none(name),
   damagedEnd: undefined
@@ -109,10 +113,10 @@ export const watermarkAt = (log: HeldLog, seq: number): Watermark.Watermark => {
  */
 export const read = (log: HeldLog, after: number, maxBytes: number): EntryBatch.EntryBatch => {
   const row = damageAt(log, after + 1) === undefined ? rowAfter(log, after) : undefined
-  const checked = row && checkedOf(log, row)
-  if (checked === undefined || !CheckedBatch.has(checked, after + 1)) return readOn(log, after, maxBytes)
+  const batch = row && uncheckedOf(log, row)
   // Most who read little find it in one row.
-  const part = CheckedBatch.part(checked, after + 1, maxBytes)
+  const part = batch && CheckedBatch.cut(batch, after + 1, maxBytes)
+  if (part === undefined) return readOn(log, after, maxBytes)
   const end = EntryBatch.last(part)
   const isAll = end < row!.last || end === log.head.seq || part.bytes.length >= maxBytes
   return isAll ? part : readOn(log, after, maxBytes)
@@ -190,14 +194,15 @@ export const keyOf = (log: LogId.LogId, seq: number): Buffer => {
 const sequenceOf = (key: Buffer): number => key.readUIntBE(key.length - 6, 6)
 
 /** The rows with entries after a sequence, in order. */
-export function* rowsAfter({ head: { log }, table }: HeldLog, after: number): Generator<Row> {
-  const range = table.getRange({ start: keyOf(log, after + 1), end: keyOf(log, maxSequence) })
+export function* rowsAfter({ end, head: { log }, table }: HeldLog, after: number): Generator<Row> {
+  const range = table.getRange({ start: keyOf(log, after + 1), end })
   for (const { key, value } of range) yield { last: sequenceOf(key), value }
 }
 
 /** The first row with entries after a sequence. */
-export const rowAfter = (log: HeldLog, after: number): Row | undefined => {
-  for (const row of rowsAfter(log, after)) return row
+export const rowAfter = ({ end, head: { log }, table }: HeldLog, after: number): Row | undefined => {
+  for (const { key, value } of table.getRange({ start: keyOf(log, after + 1), end }))
+    return { last: sequenceOf(key), value }
   return undefined
 }
 
@@ -224,20 +229,24 @@ const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefi
 }
 
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
-export const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefined => checkedOf(log, row)?.batch
+export const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefined => {
+  const batch = uncheckedOf(log, row)
+  return batch && Result.getOrUndefined(EntryBatch.validate(batch))
+}
 
-const checkedOf = (log: HeldLog, { last, value }: Row): CheckedBatch.CheckedBatch | undefined => {
+/** What a row says that it is; `undefined` when it cannot be one. */
+const uncheckedOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
   if (value.length <= headBytes) return undefined
   const from = value.readUIntBE(0, 6)
   if (from < 1 || from > last) return undefined
-  return CheckedBatch.make({
+  return {
     log: log.head.log,
     from,
     count: last - from + 1,
     prevChain: value.toString("hex", 6, 14) as Chain.Chain,
     chain: value.toString("hex", 14, headBytes) as Chain.Chain,
     bytes: value.subarray(headBytes)
-  })
+  }
 }
 
 /** Remembers the damage that an entry is in, once: all that lies between what can be read before and after it. */

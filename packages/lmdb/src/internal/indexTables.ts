@@ -40,7 +40,7 @@ export const make = (file: string) => {
   const find = (key: RecordKey.RecordKey): RecordIndex.Pointer | undefined => {
     const name = Pointers.keyOf(key)
     const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
-    return value === undefined ? undefined : Pointers.decode(name, value)
+    return value === undefined ? undefined : Pointers.decode(key, value)
   }
 
   const service: Service = {
@@ -60,7 +60,7 @@ export const make = (file: string) => {
             ? { ...end, reverse: true, limit }
             : { start: from.at, ...(to === undefined ? {} : { end: to.at, inclusiveEnd: to.isCut }), limit }
         )
-        const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
+        const found = Array.from(range, ({ key, value }) => Pointers.decode(Pointers.nameOf(key), value))
         return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
       }),
     forget: (gone) =>
@@ -98,13 +98,13 @@ export const make = (file: string) => {
     const key = Pointers.keyOf(pointer)
     const held = pointers.getBinary(key)
     if (held === undefined) return false
-    const { log, seq } = Pointers.decode(key, held)
+    const { log, seq } = Pointers.decode(pointer, held)
     return log === pointer.log && seq === pointer.seq
   }
   const isNewer = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)
     const held = pointers.getBinary(key)
-    return held === undefined || RecordIndex.compare(pointer, Pointers.decode(key, held)) > 0
+    return held === undefined || RecordIndex.compare(pointer, Pointers.decode(pointer, held)) > 0
   }
 
   return {

@@ -30,20 +30,48 @@ export const encode = ({ clock, deleted, log, seq, tie }: RecordIndex.Pointer): 
   return value
 }
 
-/** The pointer of a key and its value. */
-export const decode = (key: Buffer, value: Buffer): RecordIndex.Pointer => {
+/** The record of a key, see {@link keyOf}. */
+export const nameOf = (key: Buffer): RecordKey.RecordKey => {
   const end = key.indexOf(0)
-  return {
-    namespace: key.toString("utf8", 0, end),
-    key: key.toString("utf8", end + 1),
-    log: value.toString("latin1", headBytes) as LogId.LogId,
-    seq: value.readUIntBE(0, 6),
-    clock: { wallTime: value.readUIntBE(6, 6), logical: value.readUInt32BE(12) },
-    tie: value.toString("hex", 17, headBytes) as RunId.RunId,
-    deleted: value[16] === 1
-  }
+  return { namespace: key.toString("utf8", 0, end), key: key.toString("utf8", end + 1) }
 }
+
+/** The pointer of a record, in its value. */
+export const decode = ({ key, namespace }: RecordKey.RecordKey, value: Buffer): RecordIndex.Pointer => ({
+  namespace,
+  key,
+  log: logIn(value),
+  seq: value.readUIntBE(0, 6),
+  clock: { wallTime: value.readUIntBE(6, 6), logical: value.readUInt32BE(12) },
+  tie: tieIn(value),
+  deleted: value[16] === 1
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 const headBytes = 25
+const tieAt = 17
+
+/** The log and the tie that were read last, as bytes too: few replicas write, so they are mostly those of the next pointer. */
+const recent = { log: Buffer.alloc(0), logText: "", tie: Buffer.alloc(headBytes - tieAt), tieText: "0".repeat(16) }
+
+const logIn = (value: Buffer): LogId.LogId => {
+  if (value.length - headBytes !== recent.log.length || !isAt(value, headBytes, recent.log)) {
+    recent.log = Buffer.from(value.subarray(headBytes))
+    recent.logText = recent.log.toString("latin1")
+  }
+  return recent.logText as LogId.LogId
+}
+
+const tieIn = (value: Buffer): RunId.RunId => {
+  if (!isAt(value, tieAt, recent.tie)) {
+    recent.tie = Buffer.from(value.subarray(tieAt, headBytes))
+    recent.tieText = recent.tie.toString("hex")
+  }
+  return recent.tieText as RunId.RunId
+}
+
+const isAt = (value: Buffer, at: number, bytes: Buffer): boolean => {
+  for (let i = 0; i < bytes.length; i++) if (value[at + i] !== bytes[i]) return false
+  return true
+}
