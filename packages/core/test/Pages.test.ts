@@ -123,6 +123,38 @@ describe("an index", () => {
   )
 })
 
+describe("a long page", () => {
+  it.effect("NeverStandsStill: has the index asked for few keys at once, unless many wait beside it each time", () =>
+    Effect.gen(function* () {
+      const index = yield* RecordIndex.makeMemory
+      const asked: Array<number> = []
+      let isWritable = true
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "index.db: no room" })
+      const { follower, logs, records } = yield* open(yield* memory, {
+        ...index,
+        scan: (options) => Effect.tap(index.scan(options), () => Effect.sync(() => void asked.push(options.limit))),
+        merge: (...step) => (isWritable ? index.merge(...step) : Effect.fail(full))
+      })
+      const write = (from: number, count: number) =>
+        logs.appendWrites(
+          Array.from({ length: count }, (_, i) => Entry.put("n", `k${String(from + i).padStart(5, "0")}`, ""))
+        )
+      const pageOf = Effect.suspend(() => {
+        asked.length = 0
+        return Effect.map(records.page({ limit: 3000 }), ({ records }) => [records.length, Math.max(...asked)])
+      })
+      yield* write(0, 4000)
+      yield* TestClock.adjust(60_000)
+      assert.strictEqual(follower.unindexed(), 0)
+      assert.deepStrictEqual(yield* pageOf, [3000, 128])
+      isWritable = false
+      yield* write(4000, 6000)
+      assert.isAbove(follower.unindexed(), 5000)
+      assert.deepStrictEqual(yield* pageOf, [3000, 1000])
+    })
+  )
+})
+
 describe("a list of many keys that the index does not have yet", () => {
   it.effect("NeverStandsStill: lets others have their turn, and has each key once whatever is written meanwhile", () =>
     Effect.gen(function* () {

@@ -108,7 +108,7 @@ export const make = ({
   follower,
   resolve
 }: {
-  readonly follower: Pick<IndexFollower.IndexFollower["Service"], "scan" | "unreadable">
+  readonly follower: Pick<IndexFollower.IndexFollower["Service"], "scan" | "unindexed" | "unreadable">
   /** The write that a pointer leads to; nothing where it was a delete that is forgotten. */
   readonly resolve: (pointer: RecordIndex.Pointer) => Effect.Effect<Newest | undefined, StoreError>
 }): Pages => {
@@ -120,9 +120,10 @@ export const make = ({
     const { after, reverse = false } = options
     let range = Parts.rangeOf(options)
     let last = after
-    for (let left = limit; left > 0; left -= pageStep) {
+    for (let left = limit, step = 0; left > 0; left -= step) {
       if (last !== undefined) range = RecordKey.beyond(range, last, reverse)
-      const { isLast, pointers } = yield* follower.scan({ ...range, reverse, limit: Math.min(left, pageStep) })
+      step = Math.min(left, follower.unindexed() > fewKeys ? stepBesideMany : stepKeys)
+      const { isLast, pointers } = yield* follower.scan({ ...range, reverse, limit: step })
       for (const [i, pointer] of pointers.entries()) {
         last = { namespace: pointer.namespace, key: pointer.key }
         const isEnough = !pointer.deleted && (yield* take(pointer))
@@ -225,8 +226,13 @@ export const make = ({
 /** Bytes of values after which a page ends. */
 const pageBytes = 4 * 1024 * 1024
 
-/** How many keys are looked up at once for a page: each time all are passed over that the index does not have yet. */
-const pageStep = 1000
+/**
+ * How many keys are looked up at once for a page: half a millisecond of work. More of them where the index does not have many
+ * keys yet, since all of those are passed over each time.
+ */
+const stepKeys = 128
+const stepBesideMany = 1000
+const fewKeys = 5000
 
 /** After how many keys of a page others have their turn, and after how many bytes of values. */
 const turnKeys = 16
