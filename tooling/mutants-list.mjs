@@ -548,7 +548,7 @@ export const bugs = [
       },
       {
         file: "log/LogReads.ts",
-        find: "Effect.map(readStored(log, after, maxBytes), Option.flatMap(durablePart))",
+        find: "Effect.map(readStored(log, after, maxBytes), durablePart)",
         replace: "readStored(log, after, maxBytes)"
       }
     ]
