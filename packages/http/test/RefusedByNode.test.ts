@@ -37,6 +37,8 @@ describe("what Node refuses before anybody here sees it", () => {
           "invalid_request",
           "request"
         ],
+        ["GET /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "invalid_request", "host"],
+        ["PUT /v1/nothing HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "invalid_request", "host"],
         [head("GET /v1/status HTTP/1.1", "Expect: a miracle"), 417, "not_implemented", "expect"],
         [head("PUT /v1/records/n/k HTTP/1.1", "Expect: x", "Content-Length: 5"), 417, "not_implemented", "expect"]
       ] as const) {

@@ -96,6 +96,7 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
             const { host } = request.headers
             // Nobody is there to answer.
             if (ServerLimits.isEnded(request.source)) return Effect.succeed(HttpServerResponse.empty())
+            if (host === undefined && needsHost(request.source)) return Effect.succeed(noHost)
             if (host !== undefined && !isKnown(host)) return Effect.succeed(unknownHost(host))
             // The peers' route refuses all pages, and says so to whoever watches.
             return request.url === peerPath ? answer : guard(request, answer)
@@ -145,6 +146,12 @@ const unknownHost = (host: string): HttpServerResponse.HttpServerResponse => {
   const detail = `this replica is not known as ${JSON.stringify(host.slice(0, 100))}; give it its names (hosts)`
   return Problem.make(421, "host_unknown", `host: ${detail}`, { field: "host", detail })
 }
+
+/** Whether a request has to name its host: one of HTTP/1.1, as a server of Node hands it over. */
+const needsHost = (source: object): boolean => "httpVersion" in source && source.httpVersion === "1.1"
+
+const hostNeeded = "a request of HTTP/1.1 names it"
+const noHost = Problem.make(400, "invalid_request", `host: ${hostNeeded}`, { field: "host", detail: hostNeeded })
 
 /** Whether a host is an address, `localhost`, or one of these names; its port does not matter. */
 const knows = (names: ReadonlyArray<string>): ((host: string) => boolean) => {

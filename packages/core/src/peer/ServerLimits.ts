@@ -14,13 +14,15 @@ import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 /**
  * Options of `createServer` of `node:http`, in milliseconds: how long the head of a request may take, how often that is
  * looked at, and how long a connection may wait for a further request. What follows the head is limited by {@link limit};
- * by Node's own it may take five minutes.
+ * by Node's own it may take five minutes. A request without a host is answered by
+ * `ReplicaServer`, since Node would not say what is wrong with it.
  */
 export const timeouts = {
   headersTimeout: 5000,
   requestTimeout: 0,
   connectionsCheckingInterval: 1000,
-  keepAliveTimeout: 5000
+  keepAliveTimeout: 5000,
+  requireHostHeader: false
 } as const
 
 /** How long a body may take, in milliseconds; of one that is a stream of lines, how long nothing of it may come. */

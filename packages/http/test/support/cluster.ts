@@ -108,7 +108,8 @@ export const make = Effect.fnUntraced(function* (ids: ReadonlyArray<string>, def
     const options = { ...defaults, ...overrides }
     const scope = yield* Scope.make()
     let connections = 0
-    const createServer = () => ServerLimits.limit(Http.createServer().on("connection", () => connections++))
+    const createServer = () =>
+      ServerLimits.limit(Http.createServer(ServerLimits.timeouts).on("connection", () => connections++))
     const urls = { ...Object.fromEntries(ids.map((each) => [each, urlOf(each)])), ...options.peers }
     const n = ids.length
     const layer = HttpReplicaServer.layer(options.server).pipe(
