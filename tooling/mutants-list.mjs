@@ -282,7 +282,8 @@ export const bugs = [
     says: "a restarted replica does not know how far its clock was",
     file: "log/ClockNote.ts",
     find: "onSome: Number })",
-    replace: "onSome: () => 0 })"
+    replace: "onSome: () => 0 })",
+    kinds: ["clock_jump", "power_cut_of_all"]
   },
   {
     name: "far-keys-ignored",
