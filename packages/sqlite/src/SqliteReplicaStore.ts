@@ -98,7 +98,8 @@ const opened = (
 
   /** Makes room for a new log, in a transaction of its own: a log of which nothing is held is as good as none. */
   const addLog = (name: LogId.LogId): Rows.HeldLog => {
-    const part = commits.unsynced(() => Database.transaction(db, () => Part.create(db, name, 0)))
+    const table = Part.nextTable(db)
+    const part = commits.unsynced(() => Database.transaction(db, () => Part.create(db, table, name, 0)))
     syncing.wrote(undefined, 4 * 4096)
     const log = Rows.make(file, name, [part], found)
     logs.set(name, log)

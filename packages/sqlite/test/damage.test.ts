@@ -1,5 +1,6 @@
 /** Damage in the file: what it costs, and what is said of it. */
 import { assert, describe, it } from "@effect/vitest"
+import type { LogId } from "@quorum/core"
 import { type Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Option, Result } from "effect"
 import * as fs from "node:fs"
@@ -185,6 +186,39 @@ describe("L60 one damaged row", () => {
           ])
         })
       )
+    })
+  )
+
+  it.effect("is mended or given up also where the table that the next part would take is damaged", () =>
+    Effect.gen(function* () {
+      const spoil = (folder: string): void => {
+        const db = new DatabaseSync(fileOf(folder))
+        const next = "SELECT rootpage FROM sqlite_schema WHERE name = 'batch_' || (SELECT max(id) + 1 FROM log)"
+        const page = Number(db.prepare(next).get()!["rootpage"])
+        db.close()
+        const bytes = fs.readFileSync(fileOf(folder))
+        bytes.fill("x", (page - 1) * 4096, page * 4096)
+        fs.writeFileSync(fileOf(folder), bytes)
+      }
+      const { folder } = yield* filled
+      const whole = yield* using(folder, (store) => store.read(logA, 0, 1 << 20))
+      const all = Option.getOrThrow(whole)
+      flip(folder, "two-value")
+      spoil(folder)
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          yield* Effect.flip(store.read(logA, 2, 1))
+          yield* store.replace(EntryBatch.upTo(EntryBatch.after(all, 2), 4))
+          assert.deepStrictEqual(store.damaged(), [])
+          assert.deepStrictEqual(Option.getOrThrow(yield* store.read(logA, 0, 1 << 20)).bytes, all.bytes)
+          // A new log takes a table too.
+          yield* store.append(firstBatch("c@00000000000000cc" as LogId.LogId, ["new"]))
+        })
+      )
+      const other = (yield* filled).folder
+      flip(other, "four-value")
+      spoil(other)
+      yield* using(other, (store) => Effect.map(store.cut(logA), ({ seq }) => void assert.strictEqual(seq, 6)))
     })
   )
 

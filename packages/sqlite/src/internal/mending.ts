@@ -47,9 +47,10 @@ export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): (() =>
   const row = seq === 0 ? undefined : Rows.rowWith(log, seq)?.batch
   const isLonger = row !== undefined && EntryBatch.last(row) > seq
   const upTo = isLonger ? row.from - 1 : seq
+  const table = Part.nextTable(db)
   const part = Database.transaction(db, () => {
     Part.close(db, name, upTo)
-    const part = Part.create(db, name, log.parts.length)
+    const part = Part.create(db, table, name, log.parts.length)
     if (isLonger) Part.insert(part, EntryBatch.upTo(row, seq))
     return part
   })

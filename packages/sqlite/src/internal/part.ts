@@ -32,12 +32,21 @@ export interface Part extends Damage.Table {
 export const createLogs = `CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL, part INTEGER NOT NULL,
   up_to INTEGER, used INTEGER NOT NULL DEFAULT 0, UNIQUE (name, part, up_to, used)) STRICT`
 
-/** Makes a new part, inside a transaction: the one of this number of a log. It takes the next table, or one after it. */
-export const create = (db: DatabaseSync, name: LogId.LogId, number: number): Part => {
+/**
+ * The table for a new part: the next, or the first after it that is not damaged. Looked for before the transaction that makes
+ * the part: SQLite refuses all writes of one in which a read has met a damaged page.
+ */
+export const nextTable = (db: DatabaseSync): number => {
   let id = newestOf(db) + 1
   while (!isSpare(db, id)) id++
-  db.prepare("INSERT INTO log (id, name, part) VALUES (?, ?, ?)").run(id, name, number)
-  return open(db, id, Infinity, false)
+  return id
+}
+
+/** Makes a new part in a table, inside a transaction: the one of this number of a log. */
+export const create = (db: DatabaseSync, table: number, name: LogId.LogId, number: number): Part => {
+  if (!exists(db, table)) createTable(db, table)
+  db.prepare("INSERT INTO log (id, name, part) VALUES (?, ?, ?)").run(table, name, number)
+  return open(db, table, Infinity, false)
 }
 
 /**
@@ -108,9 +117,9 @@ const newestOf = (db: DatabaseSync): number => Number(db.prepare("SELECT max(id)
 const exists = (db: DatabaseSync, id: number): boolean =>
   db.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?").get(`batch_${id}`) !== undefined
 
-/** Whether a table can take a part; it is made where it is missing. What shows anything is damaged, and left alone. */
+/** Whether a table can take a part, or can be made. What shows anything is damaged, and left alone. */
 const isSpare = (db: DatabaseSync, id: number): boolean => {
-  if (!exists(db, id)) createTable(db, id)
+  if (!exists(db, id)) return true
   try {
     return db.prepare(`SELECT 1 FROM batch_${id}`).get() === undefined
   } catch (cause) {

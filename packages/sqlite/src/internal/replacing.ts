@@ -128,8 +128,9 @@ const partOf = (log: Rows.HeldLog, to: number): Part.Part =>
 const putOver = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): number => {
   const newest = log.parts[log.parts.length - 1]!
   const isFree = newest !== Rows.appended(log) && hasNone(newest, batch)
+  const table = isFree ? newest.id : Part.nextTable(db)
   const part = Database.transaction(db, () => {
-    const part = isFree ? newest : Part.create(db, batch.log, log.parts.length)
+    const part = isFree ? newest : Part.create(db, table, batch.log, log.parts.length)
     Part.insert(part, batch)
     return part
   })
