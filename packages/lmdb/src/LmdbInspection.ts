@@ -82,7 +82,7 @@ const opened = (file: string, copy: string): Effect.Effect<Opened, ReplicaStore.
 /** What the store says of itself. */
 const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
   attempt(file, () => {
-    const notes = Notes.make(environment, guard)
+    const notes = Notes.make(file, environment, guard)
     const identity = notes.identity()
     if (identity === undefined) {
       // As a crash leaves it that comes before that is committed.

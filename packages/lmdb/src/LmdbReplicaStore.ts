@@ -55,13 +55,15 @@ export const make = Effect.fnUntraced(function* (
   )
   yield* attempt(() => Files.sync(file))
   yield* Environment.check(file)
-  const opened = Effect.acquireRelease(
-    attempt(() => {
-      const environment = Environment.open(file, { sync: true })
-      const guard = Guard.make(file, environment)
-      return { environment, guard, notes: Notes.make(environment, guard) }
-    }),
-    ({ guard }) => guard.close
+  const opened = Effect.flatMap(
+    Effect.acquireRelease(
+      attempt(() => {
+        const environment = Environment.open(file, { sync: true })
+        return { environment, guard: Guard.make(file, environment) }
+      }),
+      ({ guard }) => guard.close
+    ),
+    (found) => attempt(() => ({ ...found, notes: Notes.make(file, found.environment, found.guard) }))
   )
   const isLeft = yield* attempt(() => Shrinking.removeLeft(file))
   const first = yield* Effect.scoped(

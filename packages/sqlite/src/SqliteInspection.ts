@@ -52,6 +52,7 @@ const inspected = (
   isClosed: boolean,
   boot: string
 ): StoreInspection.StoreInspection => {
+  Place.check(file, db)
   const identity = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
   if (!isIdentity(identity)) throw Database.damaged(`${file} does not say whose it is`)
   const notes = Place.makeNotes(db)

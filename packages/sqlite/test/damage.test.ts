@@ -398,4 +398,30 @@ describe("damage beside the logs", () => {
       )
     })
   )
+
+  it.effect(
+    "is corrupt when anything that the store notes is another: a note that is forgotten might be a reason not to vote",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* tempFolder
+        const { incarnation } = yield* using(folder, (store) =>
+          Effect.as(store.setNotes({ "a-name": "a-value" }), store.identity)
+        )
+        const whole = fs.readFileSync(fileOf(folder))
+        for (const text of ["recovering", "a-name", "a-value", incarnation]) {
+          let places = 0
+          for (let at = whole.indexOf(text); at >= 0; at = whole.indexOf(text, at + 1)) {
+            places++
+            const bytes = Buffer.from(whole)
+            bytes[at + text.length - 1]! ^= 1
+            fs.writeFileSync(fileOf(folder), bytes)
+            const error = yield* Effect.flip(Effect.scoped(open(folder)))
+            assert.strictEqual(error.reason, "corrupt", `${text} at ${at}`)
+          }
+          assert.isAtLeast(places, 2, text)
+        }
+        fs.writeFileSync(fileOf(folder), whole)
+        assert.deepStrictEqual(yield* using(folder, (store) => store.note("a-name")), Option.some("a-value"))
+      })
+  )
 })

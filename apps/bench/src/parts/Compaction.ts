@@ -16,6 +16,9 @@ const quietMillis = 15_000
 
 const stores = ["sqlite", "lmdb"] as const
 
+/** What each is called where systems are chosen. */
+const systems = { sqlite: "ws", lmdb: "ws-lmdb" } as const
+
 /** Each store with compaction and without it, one after the other, in every round. */
 export const compaction: Part = {
   name,
@@ -35,7 +38,7 @@ export const compaction: Part = {
     const figures: Array<Figure> = []
     for (let round = 1; round <= Parts.rounds(settings, 1); round++) {
       for (const store of stores) {
-        if (settings.only !== undefined && !settings.only.includes(store)) continue
+        if (settings.only?.includes(systems[store]) === false) continue
         const speeds: Record<string, number> = {}
         for (const compactionShare of [0, undefined]) {
           const system = compactionShare === 0 ? `${store}-uncompacted` : store

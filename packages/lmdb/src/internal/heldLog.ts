@@ -3,12 +3,14 @@
  *
  * A row has the entries of one append, or a part of them: no more than fit into a page, so that whoever reads one entry
  * reads and checks little beside it. Its key is the name of the log and the sequence of its last entry; its value the
- * first sequence, the chain before it and after it, and the bytes of the entries. Nothing that was read is taken for
- * granted: a row is checked against its chain, and against its neighbours.
+ * first sequence, a check of that name, the chain before it and after it, and the bytes of the entries. Nothing that was
+ * read is taken for granted: a row is checked against its key, its chain and its neighbours. One that is under a name that is
+ * not its own is no row of a log; where it should be, the log lacks it.
  */
 import { Entry, type LogId } from "@quorum/core"
 import { Chain, CheckedBatch, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Result } from "effect"
+import { crc32 } from "node:zlib"
 import * as Environment from "./environment.ts"
 
 /** The damage of all logs of a store that was found and is not mended, in the order in which it was found. */
@@ -22,6 +24,8 @@ export interface HeldLog {
   readonly table: Environment.Table
   /** No key of a row of the log comes after it. */
   readonly end: Buffer
+  /** What its rows have as the check of its name. */
+  readonly mark: number
   readonly found: Found
   head: Watermark.Watermark
   /** Why nothing can be appended: the end of the log is damaged, so nobody can tell what it ends with. */
@@ -33,21 +37,25 @@ export const make = (file: string, table: Environment.Table, name: LogId.LogId, 
   file,
   table,
   end: keyOf(name, maxSequence),
+  mark: markOf(name),
   found,
   head: Watermark.none(name),
   damagedEnd: undefined
 })
 
-/** The names of the logs that have rows, in the order of their bytes. */
+/** The names of the logs that have rows of their own, in the order of their bytes. */
 export const names = (table: Environment.Table): ReadonlyArray<LogId.LogId> => {
   const found: Array<LogId.LogId> = []
   let start = Buffer.alloc(0)
   while (true) {
-    const [first] = Array.from(table.getKeys({ start, limit: 1 }))
+    const [first] = Array.from(table.getRange({ start, limit: 1 }))
     if (first === undefined) return found
-    const name = first.subarray(0, first.indexOf(0)).toString("latin1") as LogId.LogId
-    found.push(name)
-    start = Buffer.from(`${name}\x01`, "latin1")
+    const { key, value } = first
+    const name = key.subarray(0, Math.max(0, key.length - 7)).toString("latin1") as LogId.LogId
+    const isOwn = key[name.length] === 0 && value.length > headBytes && value.readUInt32BE(6) === markOf(name)
+    if (isOwn) found.push(name)
+    // After a row that is not, rows of the log that is called so may follow.
+    start = isOwn ? Buffer.from(`${name}\x01`, "latin1") : Buffer.concat([key, Buffer.alloc(1)])
   }
 }
 
@@ -74,8 +82,9 @@ export const put = (environment: Environment.Environment, log: HeldLog, batch: E
   for (const row of EntryBatch.split(batch, maxRowBytes)) {
     const value = Buffer.allocUnsafe(headBytes + row.bytes.length)
     value.writeUIntBE(row.from, 0, 6)
-    value.write(row.prevChain, 6, "hex")
-    value.write(row.chain, 14, "hex")
+    value.writeUInt32BE(log.mark, 6)
+    value.write(row.prevChain, prevChainAt, "hex")
+    value.write(row.chain, chainStart, "hex")
     value.set(row.bytes, headBytes)
     environment.put(log.table, keyOf(batch.log, EntryBatch.last(row)), value)
   }
@@ -156,7 +165,9 @@ export const soundRow = (log: HeldLog, seq: number): EntryBatch.EntryBatch | und
 
 /** Where the rows end whose last entries are in a range. */
 export const endsWithin = ({ head: { log }, table }: HeldLog, from: number, to: number): ReadonlyArray<number> =>
-  Array.from(table.getKeys({ start: keyOf(log, from), end: keyOf(log, to + 1) }), sequenceOf)
+  Array.from(table.getKeys({ start: keyOf(log, from), end: keyOf(log, to + 1) }))
+    .filter((key) => isKeyIn(log, key))
+    .map(sequenceOf)
 
 /** The damage that an entry is in, as far as it was found and is not mended. */
 export const damageAt = (log: HeldLog, seq: number): ReplicaStore.DamagedRange | undefined =>
@@ -173,8 +184,12 @@ export interface Row {
   readonly value: Buffer
 }
 
-/** First sequence, chain before and chain after. */
-const headBytes = 22
+/** First sequence, the check of the name, chain before and chain after. */
+const prevChainAt = 10
+const chainStart = 18
+const headBytes = 26
+
+const markOf = (name: LogId.LogId): number => crc32(name)
 
 /** The most bytes of entries in a row, unless one entry is larger: what a page of LMDB has room for beside its head. */
 export const maxRowBytes = Environment.pageSize - 24 - headBytes
@@ -193,23 +208,28 @@ export const keyOf = (log: LogId.LogId, seq: number): Buffer => {
 
 const sequenceOf = (key: Buffer): number => key.readUIntBE(key.length - 6, 6)
 
+/** Whether what lies between two keys of a log is one: a key that was made longer or shorter by damage may lie there too. */
+const isKeyIn = (log: LogId.LogId, key: Buffer): boolean => key.length === log.length + 7
+
 /** The rows with entries after a sequence, in order. */
 export function* rowsAfter({ end, head: { log }, table }: HeldLog, after: number): Generator<Row> {
   const range = table.getRange({ start: keyOf(log, after + 1), end })
-  for (const { key, value } of range) yield { last: sequenceOf(key), value }
+  for (const { key, value } of range) if (isKeyIn(log, key)) yield { last: sequenceOf(key), value }
 }
 
 /** The first row with entries after a sequence. */
 export const rowAfter = ({ end, head: { log }, table }: HeldLog, after: number): Row | undefined => {
-  for (const { key, value } of table.getRange({ start: keyOf(log, after + 1), end }))
-    return { last: sequenceOf(key), value }
+  for (const { key, value } of table.getRange({ start: keyOf(log, after + 1), end })) {
+    if (isKeyIn(log, key)) return { last: sequenceOf(key), value }
+  }
   return undefined
 }
 
 /** The newest row of which the last entry is not after a sequence. */
 const rowUpTo = ({ head: { log }, table }: HeldLog, seq: number): Row | undefined => {
-  const range = table.getRange({ start: keyOf(log, seq), end: keyOf(log, 0), reverse: true, limit: 1 })
-  for (const { key, value } of range) return { last: sequenceOf(key), value }
+  for (const { key, value } of table.getRange({ start: keyOf(log, seq), end: keyOf(log, 0), reverse: true })) {
+    if (isKeyIn(log, key)) return { last: sequenceOf(key), value }
+  }
   return undefined
 }
 
@@ -220,7 +240,7 @@ const endBefore = (log: HeldLog, seq: number): { readonly last: number; readonly
   const row = seq <= 1 ? undefined : rowUpTo(log, seq - 1)
   return row === undefined
     ? { last: 0, chain: Chain.empty }
-    : { last: row.last, chain: row.value.subarray(14, headBytes).toString("hex") }
+    : { last: row.last, chain: row.value.subarray(chainStart, headBytes).toString("hex") }
 }
 
 const batchAfter = (log: HeldLog, after: number): EntryBatch.EntryBatch | undefined => {
@@ -236,15 +256,15 @@ export const batchOf = (log: HeldLog, row: Row): EntryBatch.EntryBatch | undefin
 
 /** What a row says that it is; `undefined` when it cannot be one. */
 const uncheckedOf = (log: HeldLog, { last, value }: Row): EntryBatch.EntryBatch | undefined => {
-  if (value.length <= headBytes) return undefined
+  if (value.length <= headBytes || value.readUInt32BE(6) !== log.mark) return undefined
   const from = value.readUIntBE(0, 6)
   if (from < 1 || from > last) return undefined
   return {
     log: log.head.log,
     from,
     count: last - from + 1,
-    prevChain: value.toString("hex", 6, 14) as Chain.Chain,
-    chain: value.toString("hex", 14, headBytes) as Chain.Chain,
+    prevChain: value.toString("hex", prevChainAt, chainStart) as Chain.Chain,
+    chain: value.toString("hex", chainStart, headBytes) as Chain.Chain,
     bytes: value.subarray(headBytes)
   }
 }

@@ -5,7 +5,8 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { Context, type Effect, Schema } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
-import type { Environment } from "./environment.ts"
+import { crc32 } from "node:zlib"
+import * as Environment from "./environment.ts"
 import type { Guard } from "./guard.ts"
 
 /**
@@ -40,11 +41,24 @@ export interface Notes {
   readonly identity: () => ReplicaStore.StoreIdentity | undefined
 }
 
-/** Reads and writes the notes of a store. */
-export const make = (environment: Environment, guard: Guard): Notes => {
+/**
+ * Reads and writes the notes of a store, which are kept with a check of each. Throws where one is damaged: a replica that forgot
+ * what it noted might vote although it lacks what it acknowledged.
+ */
+export const make = (file: string, environment: Environment.Environment, guard: Guard): Notes => {
   const table = environment.table("notes")
-  const get = (key: string): string | undefined => table.getBinary(Buffer.from(key))?.toString("utf8")
-  const put = (key: string, value: string) => environment.put(table, Buffer.from(key), Buffer.from(value))
+  for (const { key, value } of table.getRange({})) {
+    if (value.length >= checkBytes && value.readUInt32BE(0) === checkOf(key, value.subarray(checkBytes))) continue
+    const remedy = "restore it, or delete it and let the peers fill a new one"
+    throw Environment.damaged(`${file} is damaged in what it says of itself; ${remedy}`)
+  }
+  const get = (key: string): string | undefined => table.getBinary(Buffer.from(key))?.toString("utf8", checkBytes)
+  const put = (name: string, text: string) => {
+    const [key, value] = [Buffer.from(name), Buffer.from(text)]
+    const check = Buffer.alloc(checkBytes)
+    check.writeUInt32BE(checkOf(key, value))
+    environment.put(table, key, Buffer.concat([check, value]))
+  }
   return {
     get: (name) => get(noteKey(name)),
     set: (notes, identity) => {
@@ -73,7 +87,11 @@ export const doubtOf = (notes: Notes, place: string, boot: string): ReplicaStore
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Of the tables. */
-const version = 1
+const version = 2
+
+/** Bytes of a check before each value, of its name and of it. */
+const checkBytes = 4
+const checkOf = (key: Buffer, value: Buffer): number => crc32(value, crc32(key))
 
 const identityKey = "identity"
 const noteKey = (name: string): string => `note ${name}`

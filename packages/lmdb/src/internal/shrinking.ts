@@ -38,7 +38,7 @@ export const copy = (file: string, environment: Environment.Environment): Effect
         const copied = Environment.open(to, { sync: true })
         return { copied, guard: Guard.make(to, copied) }
       }),
-      ({ copied, guard }) => Notes.make(copied, guard).set({ place: Notes.placeOf(to) }),
+      ({ copied, guard }) => Notes.make(to, copied, guard).set({ place: Notes.placeOf(to) }),
       ({ guard }) => guard.close
     )
     return true

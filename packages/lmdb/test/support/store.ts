@@ -43,8 +43,8 @@ export const damageEntry = async (folder: string, log: LogId.LogId, seq: number)
   const bytes = Buffer.from(value)
   const from = bytes.readUIntBE(0, 6)
   const count = key.readUIntBE(key.length - 6, 6) - from + 1
-  const entries = { log, from, count, prevChain: Chain.empty, chain: Chain.empty, bytes: bytes.subarray(22) }
-  bytes[22 + EntryBatch.upTo(entries, seq).bytes.length - 1]! ^= 1
+  const entries = { log, from, count, prevChain: Chain.empty, chain: Chain.empty, bytes: bytes.subarray(26) }
+  bytes[26 + EntryBatch.upTo(entries, seq).bytes.length - 1]! ^= 1
   await table.put(Buffer.from(key), bytes)
   await root.close()
 }

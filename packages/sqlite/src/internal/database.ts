@@ -19,7 +19,7 @@ export interface Brand {
 }
 
 /** The file of the logs, "QLOG". */
-export const logs: Brand = { applicationId: 0x514c4f47, version: 4 }
+export const logs: Brand = { applicationId: 0x514c4f47, version: 5 }
 
 /** The file of the index, "QIDX". */
 export const index: Brand = { applicationId: 0x51494458, version: 2 }
@@ -88,6 +88,13 @@ export const checkBrand = (file: string, { applicationId, version }: Brand, foun
       "use the version of @quorum/sqlite that wrote it"
   )
 }
+
+/**
+ * Whether a table is as it was written. Those that say whose a file is and what is in it have an index with all that they
+ * have: each is there twice, and a bit that flips in one of the two shows.
+ */
+export const isWhole = (db: DatabaseSync, table: string): boolean =>
+  db.prepare(`PRAGMA integrity_check(${table})`).get()?.["integrity_check"] === "ok"
 
 /**
  * Moves what the write-ahead log holds into the file, and syncs it. A process whose sync failed leaves frames that the

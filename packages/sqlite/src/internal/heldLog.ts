@@ -52,9 +52,8 @@ const findCutEnd = (log: Rows.HeldLog): void => {
 
 /** The logs that a file holds, and the damage that shows at once. */
 export const all = (file: string, db: DatabaseSync) => {
-  // A log under a wrong name would leave its places to be given away again. The index of the names has each twice.
-  const names = db.prepare("PRAGMA integrity_check(log)").get()
-  if (names?.["integrity_check"] !== "ok") {
+  // A log under a wrong name would leave its places to be given away again.
+  if (!Database.isWhole(db, "log")) {
     throw Database.damaged(`${file} is damaged in the names of its logs; restore it, or delete it`)
   }
   const found: Rows.Found = { ranges: [] }

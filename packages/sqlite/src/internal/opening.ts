@@ -42,9 +42,7 @@ export const open = <A>(
       maxBytes,
       shrinks: true,
       create: (db) => {
-        db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER) STRICT;
-        ${Part.createLogs};
-        CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`)
+        db.exec(`${Place.createTables}; ${Part.createLogs}`)
         db.prepare("INSERT INTO store VALUES (?, ?, ?, 0)").run(asked.cluster, asked.replica, asked.incarnation)
         Place.insertNotes(db, Place.notesOfNew(here))
       }
@@ -64,6 +62,7 @@ export const open = <A>(
     // memory of the operating system, and a power loss would take it back (law L54).
     Files.syncWal(file)
     Database.checkpoint(db)
+    Place.check(file, db)
     const found = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
     if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; restore it, or delete it`)
     if (found.cluster !== asked.cluster || found.replica !== asked.replica) {

@@ -48,6 +48,22 @@ const doubtOf = (notes: Notes, { boot, isUnsynced, place }: Here): ReplicaStore.
   return isUnsynced ? "sync_failed" : "none"
 }
 
+/**
+ * What a store says of itself: whose it is, and the notes of its replica. The indexes have every column twice, so that damage
+ * of one shows, but for the number that is changed where a commit has to be of one page.
+ */
+export const createTables = `CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, undone INTEGER,
+    UNIQUE (cluster, replica, incarnation)) STRICT;
+  CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL, UNIQUE (value, name)) STRICT, WITHOUT ROWID`
+
+/** Throws where that is damaged: a replica that forgot what it noted might vote although it lacks what it acknowledged. */
+export const check = (file: string, db: DatabaseSync): void => {
+  if (Database.isWhole(db, "store") && Database.isWhole(db, "note")) return
+  throw Database.damaged(
+    `${file} is damaged in what it says of itself; restore it, or delete it and let the peers fill a new one`
+  )
+}
+
 /** Writes notes, inside a transaction. */
 export const insertNotes = (db: DatabaseSync, notes: Readonly<Record<string, string>>): void => {
   const upsert = db.prepare("INSERT INTO note VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")
