@@ -1,6 +1,6 @@
 /** Who counts for a quorum: first starts, lost stores, older copies, and processes that are alive twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, LogId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
@@ -419,10 +419,17 @@ describe("two live processes of one replica", () => {
         apart(cluster, "a", "c")
         yield* TestClock.adjust(5000)
         cluster.stores.set("a", copy)
-        const second = yield* cluster.start("a", { second: "A" })
+        const said: Array<string> = []
+        const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+        const second = yield* cluster.start("a", { second: "A", logger })
         apart(cluster, "A", "b")
         yield* TestClock.adjust(30_000)
         assert.include(second.membership.obstacle(), "another process with the id a is alive, and this one began later")
+        // Once, however often it is refused.
+        assert.lengthOf(
+          said.filter((line) => line.includes("began later")),
+          1
+        )
         const error = yield* during(Effect.flip(second.writer.commit(put("2"))), 20_000)
         assert.include(error.message, "nothing was written")
         together(cluster, "a", "c")

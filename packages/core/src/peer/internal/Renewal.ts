@@ -69,7 +69,7 @@ export const make = ({
 
   /** A newer life than this one has this replica's id: an older copy goes on here, or another process runs there. */
   const outlive = (newest: Life.Life) => {
-    let isOneTooMany = false
+    let isNews = false
     // Looked at in its turn: several peers refuse the same life at once, and the first of them has it renewed.
     const renewed = renewFor(() => {
       const mine = own()
@@ -79,8 +79,9 @@ export const make = ({
       // As which this replica was left out, as often as it was away: no process has it.
       const isLived = !Life.isLeftOut(newest)
       // Each peer knows of one former life at most, so whoever has outlived so many meets a process that goes on.
-      isOneTooMany = isLived && outlived >= peers.length && !isLater
-      if (isOneTooMany) {
+      if (isLived && outlived >= peers.length && !isLater) {
+        // Each peer refuses it, and does so again and again.
+        isNews = stopped === undefined
         stopped = `another process with the id ${self} is alive, and this one began later`
         changed()
         return undefined
@@ -89,7 +90,7 @@ export const make = ({
       return { because: `a newer life of this replica is known, ${newest.incarnation}`, above: newest.incarnation }
     })
     const said = Effect.suspend(() =>
-      isOneTooMany
+      isNews
         ? Effect.logError(`${stopped}; stop one of the two, then start this one again if it is the right one`)
         : Effect.void
     )
