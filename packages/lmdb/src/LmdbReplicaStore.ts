@@ -6,7 +6,7 @@
  */
 import { LogId, ReplicaSet } from "@quorum/core"
 import { DamagedRange, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Effect, Layer, Option, Result, Schema, type Scope } from "effect"
+import { Effect, Exit, Layer, Option, Result, Schema, Scope } from "effect"
 import * as path from "node:path"
 import * as Environment from "./internal/environment.ts"
 import * as Files from "./internal/files.ts"
@@ -66,16 +66,16 @@ export const make = Effect.fnUntraced(function* (
     (found) => attempt(() => ({ ...found, notes: Notes.make(file, found.environment, found.guard) }))
   )
   const isLeft = yield* attempt(() => Shrinking.removeLeft(file))
-  const first = yield* Effect.scoped(
-    Effect.gen(function* () {
-      const { environment, guard, notes } = yield* opened
-      const settled = yield* settle(file, guard, notes, asked, draw, boot)
-      return { settled, isCopied: !isLeft && (yield* Shrinking.copy(file, environment)) }
-    })
-  )
-  if (first.isCopied) yield* attempt(() => Shrinking.putInPlace(file))
-  const { environment, guard, notes } = yield* opened
-  return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, first.settled, draw)))
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const first = yield* Scope.provide(opened, scope)
+  const settled = yield* settle(file, first.guard, first.notes, asked, draw, boot)
+  const isCopied = !isLeft && (yield* Shrinking.copy(file, first.environment))
+  if (isCopied) {
+    yield* Scope.close(scope, Exit.void)
+    yield* attempt(() => Shrinking.putInPlace(file))
+  }
+  const { environment, guard, notes } = isCopied ? yield* opened : first
+  return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, settled, draw)))
 })
 
 /** {@link make} as a layer. */
