@@ -18,8 +18,19 @@ const get = (url: string) =>
   })
 
 /** Tries every 50 ms until it holds. */
-const until = <A>(look: Effect.Effect<A>, holds: (found: A) => boolean): Effect.Effect<A> =>
-  Effect.repeat(Effect.tap(look, Effect.sleep(50)), { until: holds })
+const until = <A>(look: Effect.Effect<A>, holds: (found: A) => boolean): Effect.Effect<A> => {
+  let last: A | undefined
+  const again = Effect.tap(look, (found) =>
+    Effect.andThen(
+      Effect.sync(() => void (last = found)),
+      Effect.sleep(50)
+    )
+  )
+  return Effect.timeoutOrElse(Effect.repeat(again, { until: holds }), {
+    duration: 60_000,
+    orElse: () => Effect.die(new Error(`not so after a minute: ${JSON.stringify(last)}`))
+  })
+}
 
 interface Status {
   readonly voting: boolean
