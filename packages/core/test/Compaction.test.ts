@@ -35,15 +35,23 @@ const eraseFirst = Effect.fnUntraced(function* ({ logs }: Cluster.Running, ...of
 const slowly = Effect.fnUntraced(function* (minBytes: number) {
   const cluster = yield* Cluster.make(["a", "b"], 2)
   const memory = yield* RecordIndex.makeMemory
+  let steps = 0
   const index = {
     ...memory,
-    getAll: (...keys: Parameters<typeof memory.getAll>) => Effect.delay(memory.getAll(...keys), 1000)
+    getAll: (...keys: Parameters<typeof memory.getAll>) =>
+      Effect.delay(
+        Effect.suspend(() => {
+          steps++
+          return memory.getAll(...keys)
+        }),
+        1000
+      )
   }
   const pace = { firstMillis: 1000, lookMillis: 1000, minBytes, sliceBytes: 1000 }
   const a = yield* Effect.provideService(cluster.start("a", { index }), Compaction.CompactionPace, pace)
   yield* cluster.start("b")
   yield* TestClock.adjust(1000)
-  return { a, entries: Effect.suspend(() => entriesOf(a)) }
+  return { a, entries: Effect.suspend(() => entriesOf(a)), steps: () => steps }
 })
 
 const valueOf = (record: Option.Option<Records.Record>) =>
@@ -109,8 +117,20 @@ describe("compaction", () => {
         yield* a.writer.commit(put("k", "v".repeat(1000)))
         yield* TestClock.adjust(1000)
       }
-      yield* TestClock.adjust(120_000)
+      yield* TestClock.adjust(60_000)
       assert.deepStrictEqual(yield* entries, [40])
+    })
+  )
+
+  it.effect("works for no more than its share of the time while writes come in, over several rounds too", () =>
+    Effect.gen(function* () {
+      const { a, steps } = yield* slowly(1000)
+      for (let second = 0; second < 120; second++) {
+        yield* a.writer.commit(put(`k${second}`, "v".repeat(1000)))
+        yield* TestClock.adjust(1000)
+      }
+      // Seconds, of which a tenth is its share.
+      assert.isTrue(steps() > 5 && steps() < 20, `${steps()} steps`)
     })
   )
 

@@ -1,7 +1,7 @@
 /** Looking at the folder of a store that no process has open. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { ReplicaId, ReplicaSet } from "@quorum/core"
+import { RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { open as openLmdb } from "lmdb"
 import { execFileSync } from "node:child_process"
@@ -10,18 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Notes from "../src/internal/notes.ts"
 import { LmdbInspection, LmdbStore } from "../src/index.ts"
-import { damageEntry, fileOf, tempFolder, using } from "./support/store.ts"
-
-const logA = "a@00000000000000aa" as LogId.LogId
-const logB = "b@00000000000000bb" as LogId.LogId
-
-const batchAfter = (head: Watermark.Watermark, values: ReadonlyArray<string>) =>
-  EntryBatch.encode(
-    head,
-    values.map((value) => Entry.put("ns", "k", value)),
-    HybridLogicalClock.zero,
-    1_700_000_000_000
-  ).batch
+import { batchAfter, damageEntry, fileOf, logA, logB, tempFolder, using } from "./support/store.ts"
 
 /** All that a folder is: names, times and bytes. */
 const stateOf = (folder: string) => [

@@ -1,22 +1,10 @@
 /** Bits that flip in the names under which the rows of logs are stored. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
 import { EntryBatch, Watermark } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import { open as openLmdb } from "lmdb"
 import * as fs from "node:fs"
-import { fileOf, open, tempFolder, using } from "./support/store.ts"
-
-const logA = "a@00000000000000aa" as LogId.LogId
-const logB = "b@00000000000000bb" as LogId.LogId
-
-const batchAfter = (head: Watermark.Watermark, values: ReadonlyArray<string>) =>
-  EntryBatch.encode(
-    head,
-    values.map((value) => Entry.put("ns", "k", value)),
-    HybridLogicalClock.zero,
-    1_700_000_000_000
-  ).batch
+import { batchAfter, fileOf, logA, logB, open, tempFolder, using } from "./support/store.ts"
 
 /** Two logs of three rows with two entries each. */
 const filled = Effect.gen(function* () {
@@ -116,6 +104,22 @@ describe("L60 a row under a name that is not its own", () => {
           assert.isAbove(bytes.length, 0)
         })
       )
+    })
+  )
+
+  it.effect("is not read as one of the log that is called so, where that would go on with it", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      yield* using(folder, (store) =>
+        Effect.gen(function* () {
+          const head = yield* store.append(batchAfter(Watermark.none(logA), ["one", "one-b"]))
+          yield* store.append(batchAfter(head, ["two", "two-b"]))
+          yield* store.append(batchAfter(Watermark.none(logB), ["other", "other-b"]))
+        })
+      )
+      yield* Effect.promise(() => rename(folder, 4, (key) => void key.write(logB, 0, "latin1")))
+      const error = yield* using(folder, (store) => Effect.flip(store.read(logB, 2, 1)))
+      assert.strictEqual(error.reason, "corrupt")
     })
   )
 })

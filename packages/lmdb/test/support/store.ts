@@ -1,12 +1,24 @@
 /** What the tests share: folders that go away, stores, and damage. */
-import { type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
-import { Chain, EntryBatch, type ReplicaStore } from "@quorum/core/adapter"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId, ReplicaSet } from "@quorum/core"
+import { Chain, EntryBatch, type ReplicaStore, type Watermark } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import { open as openLmdb } from "lmdb"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as LmdbReplicaStore from "../../src/LmdbReplicaStore.ts"
+
+export const logA = "a@00000000000000aa" as LogId.LogId
+export const logB = "b@00000000000000bb" as LogId.LogId
+
+/** Entries of one key with these values, after what a log has. */
+export const batchAfter = (head: Watermark.Watermark, values: ReadonlyArray<string>) =>
+  EntryBatch.encode(
+    head,
+    values.map((value) => Entry.put("ns", "k", value)),
+    HybridLogicalClock.zero,
+    1_700_000_000_000
+  ).batch
 
 /** A new folder, removed with the scope. */
 export const tempFolder = Effect.acquireRelease(
