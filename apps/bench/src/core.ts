@@ -2,7 +2,8 @@
  * Core alone, as a process: three replicas in it, in memory, no disk and no sockets.
  */
 import { setTimeout } from "node:timers/promises"
-import { NodeHttpClient, NodeRuntime } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { OtlpExport, ReplicaLog, ReplicaMetrics } from "@quorum/metrics"

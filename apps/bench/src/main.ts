@@ -2,7 +2,8 @@
  * The command line of the benchmarks.
  */
 import { resolve } from "node:path"
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem, Option, Runtime, Schema, SchemaTransformation } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Catalogue from "./Catalogue.ts"

@@ -2,7 +2,7 @@
  * One replica as a process, composed as the demo composes it: a durable store, the peer protocol over HTTP or WebSocket,
  * and the client API on one port. Whichever is asked to runs the closed loop in itself, on its own writer.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { type QuorumPolicy, Replica, ReplicaSet } from "@quorum/core"
 import { PeerSecret, RecordIndex } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"

@@ -5,7 +5,9 @@
  */
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Entry, QuorumPolicy } from "@quorum/core"
 import { Alerts, Dashboard, Definitions } from "@quorum/metrics"
 import { Ports } from "@quorum/server/tools"

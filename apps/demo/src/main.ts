@@ -3,7 +3,9 @@
  */
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { QuorumPolicy } from "@quorum/core"
 import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Schema } from "effect"

@@ -5,7 +5,8 @@
  * on SIGINT, and when its standard input ends, which happens however its parent ends.
  */
 import { join } from "node:path"
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { PeerProtocol } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"

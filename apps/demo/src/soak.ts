@@ -2,7 +2,9 @@
  * The command line of the soak.
  */
 import { fileURLToPath } from "node:url"
-import { NodeHttpClient, NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { QuorumPolicy } from "@quorum/core"
 import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"

@@ -2,7 +2,9 @@
  * A replica on Node that speaks HTTP, in one line: what reaches its peers, what answers them, and what answers clients.
  */
 import { createServer } from "node:http"
-import { NodeFileSystem, NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   Endings,

@@ -5,7 +5,7 @@
  * A token of namespaces does not reach it.
  */
 import { join } from "node:path"
-import { NodeFileSystem } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Backup } from "@quorum/core"
 import { Problem, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { type ClientApiServer, ClientTokens } from "@quorum/http"

@@ -2,7 +2,8 @@
  * A replica, composed of what its settings say: store, transport, the client API, metrics and security, on one port.
  */
 import { accessSync, constants, statSync } from "node:fs"
-import { NodeFileSystem, NodeHttpClient } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
 import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore, WebPages } from "@quorum/core/adapter"
 import { ClientApiServer, ClientRate, ClientTokens } from "@quorum/http"

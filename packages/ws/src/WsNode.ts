@@ -2,7 +2,9 @@
  * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
  */
 import { createServer } from "node:http"
-import { NodeFileSystem, NodeHttpServer, NodeWS } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   Endings,
