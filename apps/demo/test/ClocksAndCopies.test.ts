@@ -71,10 +71,14 @@ const together = (set: Made, of: ReadonlyArray<Set.Id>) =>
     )
   )
 
+/** Starts replicas beside each other: each takes its time. */
+const starting = (set: Made, of: ReadonlyArray<Set.Id>, how?: (id: Set.Id) => Set.Start) =>
+  Effect.forEach(of, (id) => set.start(id, how?.(id)), { concurrency: "unbounded", discard: true })
+
 /** All are up, and what is written to them is known to all. */
 const started = Effect.gen(function* () {
   const set = yield* Set.make("real-time")
-  for (const id of ids) yield* set.start(id)
+  yield* starting(set, ids)
   yield* together(set, ids)
   return set
 })
@@ -99,9 +103,10 @@ describe("clocks that are wrong", () => {
           const set = yield* started
           for (const id of ["a", "c"] as const) yield* set.stop(id)
           // There is no path between a and c: what the one writes gets to the other by b, a heartbeat later.
-          for (const id of ["a", "c"] as const) {
-            yield* set.start(id, { reaches: ["b"], env: clocks[id] === undefined ? {} : Set.ahead(clocks[id])! })
-          }
+          yield* starting(set, ["a", "c"], (id) => ({
+            reaches: ["b"],
+            env: clocks[id] === undefined ? {} : Set.ahead(clocks[id])!
+          }))
           for (const id of ["a", "c"] as const) {
             yield* until(status(set, id), ({ peers, voting }) => voting && peers.some(({ link }) => link === "up"))
           }
@@ -113,7 +118,7 @@ describe("clocks that are wrong", () => {
           if ("a" in clocks) assert.isAbove((yield* status(set, "a")).clockHeldMillis, 0)
           assert.isBelow((yield* status(set, "b")).clock.wallTime, Date.now() + 120_000)
           for (const id of ["a", "c"] as const) yield* set.stop(id)
-          for (const id of ["a", "c"] as const) yield* set.start(id)
+          yield* starting(set, ["a", "c"])
           yield* together(set, ids)
           yield* everywhere(set, "k", "second")
           yield* everywhere(set, "gone", "404")
@@ -181,8 +186,7 @@ describe("OneEntryPerPlace: an older copy of a folder", () => {
         yield* set.signal("a", "SIGKILL")
         yield* set.stop("b")
         putBack(older, set.folders.a)
-        yield* set.start("c")
-        yield* set.start("a")
+        yield* starting(set, ["a", "c"])
         yield* together(set, ["a", "c"])
         const other = yield* put(set, "a", "k3", "3")
         const place = (id: string) => id.split(".")[0]

@@ -68,7 +68,7 @@ describe("a replica that joins with an empty disk", () => {
     () =>
       Effect.gen(function* () {
         const set = yield* Set.make("real-time")
-        for (const id of ids) yield* set.start(id)
+        yield* Effect.forEach(ids, (id) => set.start(id), { concurrency: "unbounded" })
         yield* until(status(set.urls.a), ({ voting }) => voting)
         yield* fill(set.urls.a)
         yield* set.stop("c")

@@ -22,10 +22,15 @@ const of = (series: Series, key: Definitions.Key, peer: Set.Id): number =>
 const labelled = (series: Series, key: Definitions.Key, labels: string): number =>
   series.get(`${name(key)}{${labels}}`) ?? Number.NaN
 
+/** Starts all, beside each other, and waits until one reaches the others. */
+const together = Effect.fnUntraced(function* (set: Effect.Success<ReturnType<typeof Set.make>>) {
+  yield* Effect.forEach(["a", "b", "c"] as const, (id) => set.start(id), { concurrency: "unbounded" })
+  yield* set.until("a", (series) => of(series, "peerUp", "b") + of(series, "peerUp", "c") === 2)
+})
+
 const three = Effect.gen(function* () {
   const set = yield* Set.make("clock")
-  for (const id of ["a", "b", "c"] as const) yield* set.start(id)
-  yield* set.until("a", (series) => of(series, "peerUp", "b") + of(series, "peerUp", "c") === 2)
+  yield* together(set)
   return set
 })
 
@@ -36,12 +41,13 @@ describe("faults of real processes show in the metrics", () => {
     () =>
       Effect.gen(function* () {
         const set = yield* Set.make("clock")
-        yield* set.start("a")
-        yield* set.start("b")
-        yield* set.start("c", { env: faked! })
+        yield* Effect.all([set.start("a"), set.start("b"), set.start("c", { env: faked! })], {
+          concurrency: "unbounded"
+        })
         const series = yield* set.until("a", (series) => of(series, "peerSkew", "c") > 1)
-        assert.closeTo(of(series, "peerSkew", "c"), 20, 1)
-        assert.closeTo(of(series, "peerSkew", "b"), 0, 1)
+        // It is measured to half the time of an exchange, which a busy machine makes long.
+        assert.closeTo(of(series, "peerSkew", "c"), 20, 5)
+        assert.closeTo(of(series, "peerSkew", "b"), 0, 5)
         const bucket = (le: string) => series.get(`${name("clockSkew")}_bucket{peer="c",le="${le}"}`)
         assert.strictEqual(bucket("10"), 0)
         assert.isAbove(bucket("30")!, 0)
@@ -55,7 +61,7 @@ describe("faults of real processes show in the metrics", () => {
       Effect.gen(function* () {
         const set = yield* Set.make("clock")
         if (!(yield* Set.smallDisk(set.folders.a, 8))) return context.skip()
-        for (const id of ["a", "b", "c"] as const) yield* set.start(id)
+        yield* together(set)
         assert.strictEqual(yield* set.put("a", "before", "value"), 201)
         const filler = join(set.folders.a, "filler")
         const { bavail, bsize } = statfsSync(set.folders.a)
