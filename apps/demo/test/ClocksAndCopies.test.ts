@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Set from "./support/set.ts"
 
-const timeout = 120_000
+const timeout = 240_000
 
 type Made = Effect.Success<ReturnType<typeof Set.make>>
 const ids = ["a", "b", "c"] as const
