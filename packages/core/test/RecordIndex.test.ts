@@ -279,3 +279,49 @@ describe("RecordIndex", () => {
     )
   })
 })
+
+describe("the checksum of a pointer", () => {
+  const base = pointer({
+    log: "a@0000000000000001",
+    seq: 2 ** 40 + 5,
+    clock: { wallTime: 1_700_000_000_000, logical: 7 },
+    tie: "0123456789abcdef"
+  })
+
+  it("is another where one bit of a text or a number is, and where a text ends elsewhere", () => {
+    const others: Array<RecordIndex.Pointer> = [
+      { ...base, deleted: !base.deleted },
+      { ...base, namespace: `${base.namespace}${base.key[0]}`, key: base.key.slice(1) }
+    ]
+    for (const field of ["namespace", "key", "log", "tie"] as const) {
+      const text: string = base[field]
+      for (let i = 0; i < text.length; i++) {
+        for (let bit = 0; bit < 16; bit++) {
+          const code = String.fromCharCode(text.charCodeAt(i) ^ (1 << bit))
+          others.push({ ...base, [field]: text.slice(0, i) + code + text.slice(i + 1) })
+        }
+      }
+    }
+    for (let bit = 0; bit < 48; bit++) {
+      const flipped = (number: number) => Number(BigInt(number) ^ (1n << BigInt(bit)))
+      others.push({ ...base, seq: flipped(base.seq) })
+      others.push({ ...base, clock: { ...base.clock, wallTime: flipped(base.clock.wallTime) } })
+      if (bit < 32) others.push({ ...base, clock: { ...base.clock, logical: flipped(base.clock.logical) } })
+    }
+    for (const other of others) assert.notStrictEqual(RecordIndex.checkOf(other), RecordIndex.checkOf(base))
+    assert.strictEqual(RecordIndex.checkOf({ ...base }), RecordIndex.checkOf(base))
+  })
+
+  it("is spread over all 32 bits by keys that follow each other", () => {
+    const seen = new Set<number>()
+    const ones = Array.from({ length: 32 }, () => 0)
+    for (let i = 0; i < 10_000; i++) {
+      const check = RecordIndex.checkOf({ ...base, key: `key ${i}`, seq: i })
+      assert.isTrue(Number.isInteger(check) && check >= 0 && check < 2 ** 32)
+      seen.add(check)
+      for (let bit = 0; bit < 32; bit++) ones[bit]! += (check >>> bit) & 1
+    }
+    assert.isAbove(seen.size, 9990)
+    for (const count of ones) assert.isTrue(count > 4500 && count < 5500, `${count} of 10,000`)
+  })
+})

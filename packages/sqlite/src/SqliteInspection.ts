@@ -2,7 +2,6 @@
  * A look at the folder of a store that no process has open: whose it is, where it lives, what is damaged in it and whether
  * its index can be used. Nothing in the folder changes by it.
  */
-import type { LogId } from "@quorum/core"
 import { DamagedRange, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
 import { Effect, Schema } from "effect"
 import * as fs from "node:fs"
@@ -15,6 +14,7 @@ import * as Looking from "./internal/looking.ts"
 import * as Mending from "./internal/mending.ts"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Place from "./internal/place.ts"
+import * as Pointers from "./internal/pointers.ts"
 import type * as SqliteReplicaStore from "./SqliteReplicaStore.ts"
 
 /**
@@ -103,12 +103,7 @@ const indexOf = (
       if (why !== undefined) return { state: "unusable", why: `it ${why}` }
       const sound = db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]
       if (sound !== "ok") return { state: "unusable", why: `it is damaged: ${String(sound)}` }
-      const covered = new Map(
-        db
-          .prepare("SELECT name, seq FROM log WHERE seq > 0")
-          .all()
-          .map(({ name, seq }) => [name as LogId.LogId, Number(seq)])
-      )
+      const covered = Pointers.progressOf(db)
       return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
     })
   } catch (cause) {

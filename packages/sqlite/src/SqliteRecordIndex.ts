@@ -129,10 +129,10 @@ const open = (
     cacheKiB: 16384,
     create: (db) => {
       db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, open_in TEXT NOT NULL) STRICT;
-        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER) STRICT;
+        CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT;
         CREATE TABLE pointer (namespace TEXT NOT NULL, key TEXT NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL,
           wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, tie TEXT NOT NULL, deleted INTEGER NOT NULL,
-          PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID`)
+          checksum INTEGER NOT NULL, PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID`)
       const { cluster, replica, incarnation } = store.identity
       db.prepare("INSERT INTO store VALUES (?, ?, ?, '')").run(cluster, replica, incarnation)
     }

@@ -212,14 +212,55 @@ describe("SqliteRecordIndex", () => {
     })
   )
 
-  it.effect("does not fall over a key that is no well-formed text", () =>
+  it.effect("fails with corrupt where a row says what was not merged", () =>
+    Effect.forEach(
+      [
+        "UPDATE pointer SET deleted = 1 WHERE key = 'x'",
+        "UPDATE pointer SET wall_time = wall_time + 4096 WHERE key = 'x'",
+        "UPDATE pointer SET seq = seq + 1 WHERE key = 'x'",
+        "UPDATE pointer SET key = 'x ' WHERE key = 'y'",
+        "UPDATE pointer SET seq = 9223372036854775807 WHERE key = 'x'"
+      ],
+      Effect.fnUntraced(function* (damage) {
+        const folder = yield* filled
+        const db = new DatabaseSync(indexFile(folder))
+        db.exec(damage)
+        db.close()
+        yield* using(folder, (index) =>
+          Effect.gen(function* () {
+            const key = damage.endsWith("'y'") ? "x " : "x"
+            for (const ask of [index.get("ns", key), index.getAll([{ namespace: "ns", key }]), all(index)]) {
+              assert.strictEqual((yield* Effect.flip<unknown, ReplicaStore.StoreError, never>(ask)).reason, "corrupt")
+            }
+          })
+        )
+      })
+    )
+  )
+
+  it.effect("is built again where it says to cover another part of a log", () =>
+    Effect.gen(function* () {
+      const folder = yield* filled
+      const db = new DatabaseSync(indexFile(folder))
+      db.exec("UPDATE log SET seq = 2")
+      db.close()
+      yield* using(folder, (index, _, logged) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* index.progress, new Map())
+          assert.include(logged[0], "how far the record index goes is damaged")
+        })
+      )
+    })
+  )
+
+  it.effect("does not fall over a key that is no well-formed text, which no entry has", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       yield* using(folder, (index) =>
         Effect.gen(function* () {
-          yield* index.merge([pointer("\ud800", 1), pointer("a\udc00", 2)], new Map())
-          assert.isTrue(Option.isSome(yield* index.get("ns", "\ud800")))
-          assert.lengthOf(yield* all(index), 2)
+          yield* index.merge([pointer("a", 1)], new Map())
+          assert.deepStrictEqual(yield* index.getAll([{ namespace: "ns", key: "a\udc00" }]), [undefined])
+          assert.lengthOf(yield* all(index), 1)
         })
       )
     })

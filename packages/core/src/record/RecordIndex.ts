@@ -43,6 +43,19 @@ export const compare = (
 ): number => Version.compare(a, b) || (a.log === b.log ? a.seq - b.seq : a.log < b.log ? -1 : 1)
 
 /**
+ * A checksum of a pointer, its key included, from 0 to 2^32 - 1. Two that differ in one character, or in one half of a number,
+ * never have the same: the function of G. Fowler, L. C. Noll and K.-P. Vo (FNV-1a), over 16 or 32 bits at a time.
+ */
+export const checkOf = ({ clock, deleted, key, log, namespace, seq, tie }: Pointer): number => {
+  const place = foldNumber(foldNumber(foldText(foldText(basis, namespace), key), ofName(log)), seq)
+  const stamp = foldNumber(foldNumber(place, clock.wallTime), clock.logical)
+  return foldNumber(foldNumber(stamp, ofName(tie)), deleted ? 1 : 0) >>> 0
+}
+
+/** A checksum of how far a log is covered, as {@link checkOf}. */
+export const checkOfProgress = (log: LogId.LogId, seq: number): number => foldNumber(foldText(basis, log), seq) >>> 0
+
+/**
  * The newest write per key.
  *
  * Duties of an implementation:
@@ -52,6 +65,8 @@ export const compare = (
  * - `progress` never runs ahead of the logs: an index that may outlive its logs compares them when it is opened, and
  *   starts empty when it is ahead.
  * - What is found damaged fails with `corrupt`, and stops nothing: after `reset` it goes on with what is merged then.
+ * - A pointer, and how far a log is covered, is what was merged, or is found damaged: what an index says decides what a read
+ *   answers and what a log may erase. A file keeps {@link checkOf} and {@link checkOfProgress} beside them.
  */
 export class RecordIndex extends Context.Service<
   RecordIndex,
@@ -127,3 +142,33 @@ export const makeMemory: Effect.Effect<RecordIndex["Service"]> = Effect.sync(() 
 
 /** {@link makeMemory} as a layer; a new index each time it is built. */
 export const layerMemory: Layer.Layer<RecordIndex> = Layer.fresh(Layer.effect(RecordIndex, makeMemory))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const basis = 0x811c9dc5
+const prime = 0x01000193
+
+const foldText = (hash: number, text: string): number => {
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), prime)
+  // Where a text ends counts; and what the highest bits say gets into the lowest.
+  hash = Math.imul(hash ^ text.length, prime)
+  return hash ^ (hash >>> 15)
+}
+
+const foldNumber = (hash: number, number: number): number => {
+  hash = Math.imul(hash ^ number, prime)
+  hash = Math.imul(hash ^ (number / 0x1_0000_0000), prime)
+  return hash ^ (hash >>> 15)
+}
+
+/** The names of logs and ties, which are few, and what they come to: going over them anew takes half of the time. */
+const names = new Map<string, number>()
+
+const ofName = (name: string): number => {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  if (names.size >= 256) names.clear()
+  const found = foldText(basis, name)
+  names.set(name, found)
+  return found
+}

@@ -31,7 +31,8 @@ export const make = (file: string) => {
   const progressNow = (): RecordIndex.Progress => {
     const found = new Map<LogId.LogId, number>()
     for (const { key, value } of progress.getRange({})) {
-      found.set(key.toString("latin1") as LogId.LogId, value.readUIntBE(0, 6))
+      const log = key.toString("latin1") as LogId.LogId
+      found.set(log, Pointers.decodeProgress(log, value))
     }
     return found
   }
@@ -87,7 +88,8 @@ export const make = (file: string) => {
               environment.commit(() => {
                 if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
                 for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
-                for (const [log, seq] of to) put(progress, Buffer.from(log, "latin1"), sequence(seq))
+                for (const [log, seq] of to)
+                  put(progress, Buffer.from(log, "latin1"), Pointers.encodeProgress(log, seq))
               }),
               (cause) => Environment.storeError(file, cause)
             )
@@ -122,11 +124,15 @@ export const make = (file: string) => {
       if (doubt === "other_place" || !noted.startsWith(`${named} `)) return `${file} belongs to another store`
       const left = noted.slice(named.length + 1)
       if (left !== wasClosed && left !== boot) return `${file} was open when the machine went down`
-      for (const [log, seq] of progressNow()) {
-        const held = heads.get(log) ?? 0
-        if (seq > held) return `${file} covers ${log} up to ${seq}, and the log ends at ${held}`
+      try {
+        for (const [log, seq] of progressNow()) {
+          const held = heads.get(log) ?? 0
+          if (seq > held) return `${file} covers ${log} up to ${seq}, and the log ends at ${held}`
+        }
+        return undefined
+      } catch (cause) {
+        return Environment.storeError(file, cause).detail
       }
-      return undefined
     }
   }
 }
@@ -139,9 +145,3 @@ const first = { namespace: "", key: "" }
 /** No text begins with this byte. */
 const afterAll = Buffer.from([0xff])
 const idKey = Buffer.from("id")
-
-const sequence = (seq: number): Buffer => {
-  const bytes = Buffer.allocUnsafe(6)
-  bytes.writeUIntBE(seq, 0, 6)
-  return bytes
-}

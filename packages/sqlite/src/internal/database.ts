@@ -22,7 +22,7 @@ export interface Brand {
 export const logs: Brand = { applicationId: 0x514c4f47, version: 5 }
 
 /** The file of the index, "QIDX". */
-export const index: Brand = { applicationId: 0x51494458, version: 2 }
+export const index: Brand = { applicationId: 0x51494458, version: 3 }
 
 /** What kind of file it is, and how it is created. */
 export interface Kind extends Brand {
@@ -207,6 +207,9 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case "EPERM":
     case "EROFS":
       return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
+    // A number that is larger than any that is written.
+    case "ERR_OUT_OF_RANGE":
+      return fail("corrupt", `${file} is damaged (${message})`)
     case "ENOSPC":
     case "EDQUOT":
       return fail("disk_full", `no room to create ${file}; free space on its disk, then try again`)

@@ -3,6 +3,7 @@
  */
 import type { ReplicaStore } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
+import * as Pointers from "./pointers.ts"
 
 /** Why a file has to be built again from the logs, which end at `heads`; `undefined` when it can be used. */
 export const whyUnusable = (
@@ -20,9 +21,9 @@ export const whyUnusable = (
   const isRenewed = doubt === "other_boot" || doubt === "sync_failed"
   if (found["incarnation"] !== incarnation && !isRenewed) return "belongs to another store"
   if (found["open_in"] !== "" && found["open_in"] !== boot) return "was open when the machine went down"
-  for (const { name, seq } of db.prepare("SELECT name, seq FROM log WHERE seq > 0").all()) {
-    const held = heads.get(String(name)) ?? 0
-    if (Number(seq) > held) return `covers ${name} up to ${seq}, and the log ends at ${held}`
+  for (const [name, seq] of Pointers.progressOf(db)) {
+    const held = heads.get(name) ?? 0
+    if (seq > held) return `covers ${name} up to ${seq}, and the log ends at ${held}`
   }
   return undefined
 }

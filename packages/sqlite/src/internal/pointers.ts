@@ -3,7 +3,7 @@
  * throws comes through.
  */
 import type { LogId } from "@quorum/core"
-import type { RecordIndex, RecordKey } from "@quorum/core/adapter"
+import { RecordIndex, type RecordKey } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
 
@@ -16,14 +16,14 @@ export const make = (db: DatabaseSync) => {
     names.set(id, log)
   }
   for (const row of db.prepare("SELECT id, name FROM log").all()) know(Number(row["id"]), row["name"] as LogId.LogId)
-  const insertLog = db.prepare("INSERT INTO log (name) VALUES (?) ON CONFLICT DO NOTHING")
+  const insertLog = db.prepare("INSERT INTO log (name, seq, checksum) VALUES (?, 0, ?) ON CONFLICT DO NOTHING")
   const selectLog = db.prepare("SELECT id FROM log WHERE name = ?")
   /** The logs that the transaction under way is the first to name. */
   const news: Array<LogId.LogId> = []
   const idOf = (log: LogId.LogId): number => {
     const known = ids.get(log)
     if (known !== undefined) return known
-    insertLog.run(log)
+    insertLog.run(log, RecordIndex.checkOfProgress(log, 0))
     const id = Number(selectLog.get(log)?.["id"])
     know(id, log)
     news.push(log)
@@ -36,15 +36,14 @@ export const make = (db: DatabaseSync) => {
       ids.delete(log)
     }
   }
-  const setProgress = db.prepare("UPDATE log SET seq = ? WHERE id = ?")
-  const getProgress = db.prepare("SELECT name, seq FROM log WHERE seq IS NOT NULL")
+  const setProgress = db.prepare("UPDATE log SET seq = ?, checksum = ? WHERE id = ?")
   // The order of `RecordIndex.compare`. Names of logs are ASCII, so SQLite orders them as JavaScript does.
   const upsertOf = (rows: number) =>
     db.prepare(`INSERT INTO pointer VALUES ${Array(rows)
       .fill(`(${Array(columns).fill("?").join()})`)
       .join()} ON CONFLICT DO UPDATE SET
     log = excluded.log, seq = excluded.seq, wall_time = excluded.wall_time, logical = excluded.logical,
-    tie = excluded.tie, deleted = excluded.deleted
+    tie = excluded.tie, deleted = excluded.deleted, checksum = excluded.checksum
     WHERE CASE
       WHEN excluded.wall_time <> wall_time THEN excluded.wall_time > wall_time
       WHEN excluded.logical <> logical THEN excluded.logical > logical
@@ -65,6 +64,7 @@ export const make = (db: DatabaseSync) => {
     values[at + 5] = pointer.clock.logical
     values[at + 6] = pointer.tie
     values[at + 7] = pointer.deleted ? 1 : 0
+    values[at + 8] = RecordIndex.checkOf(pointer)
   }
   const upsert = (pointers: ReadonlyArray<RecordIndex.Pointer>): void => {
     const inFull = pointers.length - (pointers.length % rowsAtOnce)
@@ -80,12 +80,12 @@ export const make = (db: DatabaseSync) => {
   const remove = db.prepare("DELETE FROM pointer WHERE namespace = ? AND key = ? AND log = ? AND seq = ?")
   // Rows as arrays: measured, a row with names costs half as much again.
   const get = db.prepare(
-    "SELECT log, seq, wall_time, logical, tie, deleted FROM pointer WHERE namespace = ? AND key = ?"
+    "SELECT log, seq, wall_time, logical, tie, deleted, checksum FROM pointer WHERE namespace = ? AND key = ?"
   )
   get.setReturnArrays(true)
   const scanOf = (to: string, direction: string) => {
     const statement = db.prepare(
-      `SELECT log, seq, wall_time, logical, tie, deleted, namespace, key FROM pointer WHERE (namespace, key) >= (?, ?) ${to}
+      `SELECT log, seq, wall_time, logical, tie, deleted, checksum, namespace, key FROM pointer WHERE (namespace, key) >= (?, ?) ${to}
        ORDER BY namespace ${direction}, key ${direction} LIMIT ?`
     )
     statement.setReturnArrays(true)
@@ -100,20 +100,22 @@ export const make = (db: DatabaseSync) => {
     return log
   }
   const pointerOf = (namespace: string, key: string, columns: Columns): RecordIndex.Pointer => {
-    const [log, seq, wallTime, logical, tie, deleted] = columns
-    return { namespace, key, log: logOf(log), seq, clock: { wallTime, logical }, tie, deleted: deleted === 1 }
+    const [log, seq, wallTime, logical, tie, deleted, checksum] = columns
+    const pointer = { namespace, key, log: logOf(log), seq, clock: { wallTime, logical }, tie, deleted: deleted === 1 }
+    const isText = typeof namespace === "string" && typeof key === "string" && typeof tie === "string"
+    if (isText && checksum === RecordIndex.checkOf(pointer)) return pointer
+    throw Database.damaged("a pointer of the record index is damaged")
   }
 
   return {
-    progress: (): RecordIndex.Progress =>
-      new Map(getProgress.all().map((row) => [row["name"] as LogId.LogId, Number(row["seq"])])),
+    progress: (): RecordIndex.Progress => progressOf(db),
     /** All or nothing. */
     merge: (pointers: ReadonlyArray<RecordIndex.Pointer>, progress: RecordIndex.Progress): void => {
       news.length = 0
       try {
         Database.transaction(db, () => {
           upsert(pointers)
-          for (const [log, seq] of progress) setProgress.run(seq, idOf(log))
+          for (const [log, seq] of progress) setProgress.run(seq, RecordIndex.checkOfProgress(log, seq), idOf(log))
         })
       } catch (cause) {
         forgetNews()
@@ -135,18 +137,40 @@ export const make = (db: DatabaseSync) => {
         to === undefined
           ? statements.all.all(from.namespace, from.key, limit)
           : statements.upTo.all(from.namespace, from.key, to.namespace, to.key, limit)
-      return (rows as unknown as ReadonlyArray<NamedColumns>).map((row) => pointerOf(row[6], row[7], row))
+      return (rows as unknown as ReadonlyArray<NamedColumns>).map((row) => pointerOf(row[7], row[8], row))
     }
   }
 }
 
+/** How far the logs are covered. Throws where that is damaged. */
+export const progressOf = (db: DatabaseSync): RecordIndex.Progress => {
+  const found = new Map<LogId.LogId, number>()
+  for (const { checksum, name, seq } of db
+    .prepare("SELECT name, seq, checksum FROM log")
+    .all() as unknown as ReadonlyArray<Covered>) {
+    if (checksum !== RecordIndex.checkOfProgress(name, seq))
+      throw Database.damaged("how far the record index goes is damaged")
+    if (seq > 0) found.set(name, seq)
+  }
+  return found
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** How far a log is covered. */
+interface Covered {
+  readonly name: LogId.LogId
+  readonly seq: number
+  readonly checksum: number
+}
+
 /** What is asked of one key, in this order. */
-type Columns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number, ...ReadonlyArray<unknown>]
+type Columns = readonly [...OfPointer, ...ReadonlyArray<unknown>]
 
 /** What is asked of a range of keys, in this order. */
-type NamedColumns = readonly [number, number, number, number, RecordIndex.Pointer["tie"], number, string, string]
+type NamedColumns = readonly [...OfPointer, string, string]
+
+type OfPointer = [number, number, number, number, RecordIndex.Pointer["tie"], number, number]
 
 /** Before every key. */
 const first: RecordKey.RecordKey = { namespace: "", key: "" }
@@ -155,4 +179,4 @@ const first: RecordKey.RecordKey = { namespace: "", key: "" }
 const rowsAtOnce = 16
 
 /** How many columns a pointer has. */
-const columns = 8
+const columns = 9
