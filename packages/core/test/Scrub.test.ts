@@ -1,16 +1,16 @@
 /** Everything that is stored is read again, in the background and when somebody asks for it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type ReplicaEvents } from "../src/index.ts"
-import { PeerProtocol, ReplicaStore } from "../src/adapter.ts"
+import { Entry, HybridLogicalClock, type ReplicaEvents } from "../src/index.ts"
+import { PeerProtocol, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, pass } from "./support/time.ts"
 
 const day = 24 * 60 * 60 * 1000
 
 /** A replica set of one with some entries, and its disk. */
-const filled = Effect.fnUntraced(function* (replica = {}) {
+const filled = Effect.fnUntraced(function* (replica = {}, index?: RecordIndex.RecordIndex["Service"]) {
   const cluster = yield* Cluster.make(["a"], 1)
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
   let slices: Array<{ readonly at: number; readonly maxBytes: number }> = []
@@ -27,7 +27,7 @@ const filled = Effect.fnUntraced(function* (replica = {}) {
         return store.check(log, at, 100)
       })
   })
-  const a = yield* cluster.start("a", { replica })
+  const a = yield* cluster.start("a", { replica, ...(index && { index }) })
   yield* TestClock.adjust(10)
   for (let i = 0; i < 10; i++) yield* during(a.writer.commit(Entry.put("ns", `${i}`, "v")), 10)
   const events: Array<ReplicaEvents.ReplicaEvent> = []
@@ -117,4 +117,25 @@ describe("DamageIsLocal: a scrub", () => {
       assert.strictEqual(told("Scrubbed"), 1)
     })
   )
+
+  for (const [what, damaged] of [
+    ["hides a record", () => []],
+    ["takes a record for deleted", (pointer) => [{ ...pointer, deleted: true }]],
+    ["has an older write of a key", (pointer) => [{ ...pointer, clock: HybridLogicalClock.zero }]]
+  ] satisfies ReadonlyArray<readonly [string, (pointer: RecordIndex.Pointer) => ReadonlyArray<RecordIndex.Pointer>]>) {
+    it.effect(`has an index that ${what} built again`, () =>
+      Effect.gen(function* () {
+        const index = yield* RecordIndex.makeMemory
+        const { a } = yield* filled({ scrubEvery: "1 hour" }, index)
+        yield* TestClock.adjust(10_000)
+        const pointer = Option.getOrThrow(yield* index.get("ns", "4"))
+        yield* index.forget([pointer])
+        yield* index.merge(damaged(pointer), new Map())
+        assert.notDeepEqual(yield* index.get("ns", "4"), Option.some(pointer))
+        yield* pass(70_000)
+        assert.deepStrictEqual(yield* index.get("ns", "4"), Option.some(pointer))
+        assert.strictEqual(Option.getOrThrow(yield* a.records.read("ns", "4")).key, "4")
+      })
+    )
+  }
 })

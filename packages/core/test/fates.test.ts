@@ -115,8 +115,17 @@ describe("what becomes of an entry", () => {
   })
 
   it("of a delete whose pointer went before a crash: goes", () => {
-    const decided = decide(batchOf(del("k")), { k: { newest: undefined, everywhere: undefined, isSettled: true } })
+    const k = { newest: undefined, everywhere: undefined, isSettled: true }
+    const decided = decide(batchOf(del("k")), { k }, { forgetBefore: at(2) })
     assert.deepStrictEqual([left(decided), decided.forgotten], [[], []])
+  })
+
+  it("of a delete that the index does not know: stays while a member may hold what it deleted", () => {
+    const k = { newest: undefined, everywhere: undefined, isSettled: true }
+    for (const forgetBefore of [undefined, at(1)]) {
+      const decided = decide(batchOf(del("k")), { k }, { forgetBefore })
+      assert.deepStrictEqual([left(decided), decided.oldestDelete, decided.keptBytes], [[1], at(1), 0])
+    }
   })
 
   it("of several records: stays whole while one of them is the newest, and names what its deletes are needed for", () => {

@@ -7,8 +7,8 @@ import * as Backup from "../log/Backup.ts"
 import * as ReplicaClock from "../log/ReplicaClock.ts"
 import * as ReplicaLogs from "../log/ReplicaLogs.ts"
 import * as Room from "../log/Room.ts"
-import * as Scrub from "../log/Scrub.ts"
 import * as Compaction from "../upkeep/Compaction.ts"
+import * as Scrub from "../upkeep/Scrub.ts"
 import * as Connections from "../peer/Connections.ts"
 import * as Frontier from "../peer/Frontier.ts"
 import * as Membership from "../peer/Membership.ts"
@@ -92,8 +92,9 @@ export const parts = ({
     ),
     Layer.provideMerge(Membership.layer),
     Layer.provideMerge(Peers.layer),
+    Layer.provideMerge(Scrub.layer),
     Layer.provideMerge(IndexFollower.layer),
-    Layer.provideMerge(Layer.mergeAll(Scrub.layer, Backup.layer, Room.layer)),
+    Layer.provideMerge(Layer.mergeAll(Backup.layer, Room.layer)),
     Layer.provideMerge(ReplicaLogs.layer),
     Layer.provideMerge(ReplicaEvents.layer),
     Layer.provide(

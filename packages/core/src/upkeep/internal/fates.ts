@@ -89,10 +89,11 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
   let oldestDelete: Clock | undefined
 
   const fateOfRecord = (place: Place, header: Entry.Header, { everywhere, isSettled, newest }: Newest): Fate => {
-    if (newest === undefined) return header.kind === "delete" ? "deleted" : "kept"
-    if (isPlace(newest, place)) {
+    // A delete that the index has forgotten, and that stands here still, is older than those that may be.
+    if (newest === undefined || isPlace(newest, place)) {
+      const isDelete = newest?.deleted ?? header.kind === "delete"
       const isOld = forgetBefore !== undefined && HybridLogicalClock.compare(place.clock, forgetBefore) < 0
-      const mayGo = newest.deleted && isOld && isSettled
+      const mayGo = isDelete && isOld && isSettled
       return mayGo && !isNeeded(header.namespace, header.key) ? "deleted" : "kept"
     }
     if (RecordIndex.compare(newest, place) < 0) return "kept"
@@ -124,7 +125,7 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
       const known = of(header.namespace, header.key)
       const { everywhere, newest } = known
       const fate = fateOfRecord(place, header, known)
-      const isDeleted = newest?.deleted === true
+      const isDeleted = newest?.deleted ?? header.kind === "delete"
       if (fate === "superseded" || fate === "deleted") going++
       if (fate === "kept") hasKept = true
       if (fate === "kept" && !isDeleted) isLive = true

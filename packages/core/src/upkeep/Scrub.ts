@@ -1,12 +1,16 @@
 /**
  * Reads everything that is stored of the logs again in the background, so that damage is found before the last sound copy
- * of it is gone. What it finds is fetched from the peers, as what a read finds is.
+ * of it is gone. What it finds is fetched from the peers, as what a read finds is. What was read is looked up in the record
+ * index, which is built again where it does not know of it.
  */
-import { Clock, Context, Effect, Layer, Schema, Semaphore } from "effect"
+import { Clock, Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
 import { EventSink } from "../events/EventSink.ts"
-import * as Monotonic from "./Monotonic.ts"
-import { ReplicaLogs } from "./ReplicaLogs.ts"
-import type { StoreError } from "./ReplicaStore.ts"
+import type * as LogId from "../identity/LogId.ts"
+import * as EntryBatch from "../log/EntryBatch.ts"
+import * as Monotonic from "../log/Monotonic.ts"
+import { ReplicaLogs } from "../log/ReplicaLogs.ts"
+import type { StoreError } from "../log/ReplicaStore.ts"
+import * as IndexCheck from "../record/IndexCheck.ts"
 
 /** How often all is read again, in milliseconds; once a day unless set. */
 export const ScrubInterval = Context.Reference<number>("@quorum/core/ScrubInterval", {
@@ -40,8 +44,22 @@ export const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const sink = yield* EventSink
   const everyMillis = yield* ScrubInterval
+  const checkIndex = yield* IndexCheck.make
   const oneAtATime = Semaphore.makeUnsafe(1)
   let status: ScrubStatus = { last: null, current: null }
+
+  /** Looks up what was read. What cannot be read is damage and told by now, and an index that does not answer is seen elsewhere. */
+  const lookUp = Effect.fnUntraced(
+    function* (log: LogId.LogId, after: number, upTo: number) {
+      for (let at = after; at < upTo;) {
+        const read = yield* logs.read(log, at, sliceBytes)
+        if (Option.isNone(read)) return
+        yield* checkIndex(read.value)
+        at = EntryBatch.last(read.value)
+      }
+    },
+    Effect.catch(() => Effect.void)
+  )
 
   const read = Effect.fnUntraced(function* (pauseMillis: number) {
     const startedAt = clock.currentTimeMillisUnsafe()
@@ -52,6 +70,7 @@ export const make = Effect.gen(function* () {
         status = { ...status, current: { startedAt, entries } }
         const next = yield* logs.check(log, at, sliceBytes)
         if (next === at) break
+        yield* lookUp(log, at, next)
         entries += next - at
         at = next
         yield* pauseMillis === 0 ? Effect.yieldNow : Effect.sleep(pauseMillis)
@@ -89,7 +108,7 @@ export const make = Effect.gen(function* () {
 })
 
 /** {@link make} as a layer. */
-export const layer: Layer.Layer<Scrub, never, ReplicaLogs> = Layer.effect(Scrub, make)
+export const layer = Layer.effect(Scrub, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
