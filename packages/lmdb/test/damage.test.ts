@@ -5,21 +5,33 @@
  * `QUORUM_DAMAGE_SEED` begins elsewhere.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { ReplicaSet } from "@quorum/core"
 import { FileDamage } from "@quorum/testing/node"
-import { Effect } from "effect"
-import { open } from "./support/store.ts"
+import { Effect, Layer } from "effect"
+import { LmdbStore } from "../src/index.ts"
 
 const rounds = Number(process.env["QUORUM_DAMAGE_ROUNDS"] ?? 24)
 const firstSeed = Number(process.env["QUORUM_DAMAGE_SEED"] ?? 1)
+
+const store: FileDamage.Store = {
+  layer: (folder, self) =>
+    Layer.provide(
+      LmdbStore.layer({ folder }),
+      Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self, peers: [] })
+    ),
+  logs: { name: "log.mdb", beside: ["log.mdb-lock"] },
+  index: { name: "index.mdb", beside: ["index.mdb-lock"] }
+}
 
 describe("L60 DamageIsLocal: damage of files of LMDB under a replica set", () => {
   it.live(
     `is found and mended, or told at the start: ${rounds} rounds`,
     () =>
       Effect.gen(function* () {
-        const outcome = yield* FileDamage.rounds({ open, file: "log.mdb", beside: ["log.mdb-lock"] }, rounds, firstSeed)
+        const outcome = yield* FileDamage.rounds(store, rounds, firstSeed)
         yield* Effect.log(`${rounds} rounds: ${JSON.stringify(outcome)}`)
         assert.isAbove(outcome.mended + outcome.all, rounds / 4)
+        assert.isAbove(outcome.index, 0)
       }),
     { timeout: 60_000 + rounds * 5000 }
   )

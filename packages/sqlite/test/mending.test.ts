@@ -8,21 +8,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaSet } from "@quorum/core"
 import { FileDamage } from "@quorum/testing/node"
-import { Effect } from "effect"
-import { SqliteReplicaStore } from "../src/index.ts"
+import { Effect, Layer } from "effect"
+import { SqliteStore } from "../src/index.ts"
 
 const rounds = Number(process.env["QUORUM_DAMAGE_ROUNDS"] ?? 24)
 const firstSeed = Number(process.env["QUORUM_DAMAGE_SEED"] ?? 1)
 
 const store: FileDamage.Store = {
-  open: (folder, self) =>
-    Effect.provideService(SqliteReplicaStore.make({ folder }), ReplicaSet.ReplicaSet, {
-      cluster: "test",
-      self,
-      peers: []
-    }),
-  file: "log.db",
-  beside: ["log.db-wal"]
+  layer: (folder, self) =>
+    Layer.provide(
+      SqliteStore.layer({ folder }),
+      Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self, peers: [] })
+    ),
+  logs: { name: "log.db", beside: ["log.db-wal"] },
+  index: { name: "index.db", beside: ["index.db-wal"] }
 }
 
 describe("L60 DamageIsLocal: damage of files under a replica set", () => {
@@ -33,6 +32,7 @@ describe("L60 DamageIsLocal: damage of files under a replica set", () => {
         const outcome = yield* FileDamage.rounds(store, rounds, firstSeed)
         yield* Effect.log(`${rounds} rounds: ${JSON.stringify(outcome)}`)
         assert.isAbove(outcome.mended + outcome.all, outcome.told)
+        assert.isAbove(outcome.index, 0)
       }),
     { timeout: 60_000 + rounds * 5000 }
   )

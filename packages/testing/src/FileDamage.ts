@@ -3,24 +3,30 @@
  * different places. Everything has to be found and mended while nobody does anything, or told at the start.
  */
 import { Entry, type LogId, ReplicaId, ReplicaStatus } from "@quorum/core"
-import { PeerProtocol, type ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Layer, Option, Result, type Scope } from "effect"
+import { PeerProtocol, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Context, Effect, Layer, Option, Result, Scope } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as ReplicaSetRig from "./ReplicaSetRig.ts"
 
-/** A store that keeps the logs of a replica in one file. */
+/** A file of a store. */
+export interface File {
+  /** Its name in the folder. An empty one is that of a new store. */
+  readonly name: string
+  /** What is removed when it is changed: the names of files that go with what is in it. */
+  readonly beside: ReadonlyArray<string>
+}
+
+/** A store that keeps the logs of a replica in one file, and its record index in another. */
 export interface Store {
-  /** Opens the store of a replica of the replica set `test` in a folder, or creates it; closed with the scope. */
-  readonly open: (
+  /** The store of a replica of the replica set `test` in a folder, which is made where it is missing. */
+  readonly layer: (
     folder: string,
     replica: ReplicaId.ReplicaId
-  ) => Effect.Effect<ReplicaStore.ReplicaStore["Service"], ReplicaStore.StoreError, Scope.Scope>
-  /** The name of its file in the folder. An empty one is that of a new store. */
-  readonly file: string
-  /** What is removed when the file is changed: the names of files that go with what is in it. */
-  readonly beside: ReadonlyArray<string>
+  ) => Layer.Layer<ReplicaStore.ReplicaStore | RecordIndex.RecordIndex, ReplicaStore.StoreError>
+  readonly logs: File
+  readonly index: File
 }
 
 /** How many rounds ended how. */
@@ -29,6 +35,8 @@ export interface Outcome {
   readonly mended: number
   /** Bits were flipped on all members, and mended. */
   readonly all: number
+  /** The record index of one member was damaged, and is as it was. */
+  readonly index: number
   /** The store could not be opened and said so; an empty file was filled again. */
   readonly told: number
 }
@@ -36,19 +44,20 @@ export interface Outcome {
 /**
  * Fills three stores, and damages their files as often as asked for, each time from the same beginning and by a seed of
  * its own, the first of which is given. Fails when something that is damaged is served or stays, when an opened store does
- * not hold all again after 20 seconds, and when a store cannot be opened for another reason than `corrupt`.
+ * not hold all again after 20 seconds, or does not show every record, and when a store cannot be opened for another reason
+ * than `corrupt`.
  */
 export const rounds = Effect.fnUntraced(function* (store: Store, count: number, firstSeed: number) {
   const { files, folders, logs } = yield* template(store)
-  const outcome = { mended: 0, all: 0, told: 0 }
+  const outcome = { mended: 0, all: 0, index: 0, told: 0 }
   for (let seed = firstSeed; seed < firstSeed + count; seed++) {
-    const { damaged, how } = damageOf(files, seed)
-    for (const [id, bytes] of damaged) write(store, folders.get(id)!, bytes)
-    const { isAll, isTold } = yield* mended(store, folders, logs, `seed ${seed}, ${how}`).pipe(
-      Effect.map((isTold) => ({ isTold, isAll: how === everywhere })),
-      Effect.scoped
-    )
-    outcome[isTold ? "told" : isAll ? "all" : "mended"]++
+    const damage = damageOf(files, seed)
+    for (const [id, { index, logs }] of damage.files) {
+      write(store.logs, folders.get(id)!, logs)
+      write(store.index, folders.get(id)!, index)
+    }
+    const isTold = yield* Effect.scoped(mended(store, folders, logs, damage, `seed ${seed}, ${damage.how}`))
+    outcome[isTold ? "told" : damage.kind]++
   }
   return outcome satisfies Outcome
 }, Effect.scoped)
@@ -56,7 +65,6 @@ export const rounds = Effect.fnUntraced(function* (store: Store, count: number, 
 // ---------------------------------------------------------------------------------------------------------------------
 
 const ids = ["a", "b", "c"]
-const everywhere = "bits of all"
 const entriesEach = 60
 const pageBytes = 4096
 
@@ -66,27 +74,31 @@ const tempFolder = Effect.acquireRelease(
 )
 
 /** Writes the same file anew, so that no store takes itself for a copy. */
-const write = ({ beside, file }: Store, folder: string, bytes: Uint8Array): void => {
-  for (const name of beside) fs.rmSync(path.join(folder, name), { force: true })
-  fs.writeFileSync(path.join(folder, file), bytes)
+const write = ({ beside, name }: File, folder: string, bytes: Uint8Array): void => {
+  for (const other of beside) fs.rmSync(path.join(folder, other), { force: true })
+  fs.writeFileSync(path.join(folder, name), bytes)
 }
 
-/** Runs the replica set on the folders; a store that cannot be opened is emptied first, as its error says. */
-const running = Effect.fnUntraced(function* (store: Store, folders: ReadonlyMap<string, string>) {
+/** Runs the replica set on the folders; a store that cannot be opened has the damaged file emptied first, as its error says. */
+const running = Effect.fnUntraced(function* (store: Store, folders: ReadonlyMap<string, string>, damaged: File) {
   const rig = yield* ReplicaSetRig.make(ids)
+  const scope = yield* Scope.Scope
   let isTold = false
+  const indexes = new Map<string, RecordIndex.RecordIndex["Service"]>()
   for (const [id, folder] of folders) {
-    const open = store.open(folder, ReplicaId.make(id))
-    const tried = yield* Effect.result(Effect.scoped(open))
+    const layer = Layer.fresh(store.layer(folder, ReplicaId.make(id)))
+    const tried = yield* Effect.result(Effect.scoped(Layer.build(layer)))
     if (Result.isFailure(tried)) {
       if (tried.failure.reason !== "corrupt") return yield* tried.failure
       isTold = true
-      write(store, folder, new Uint8Array(0))
+      write(damaged, folder, new Uint8Array(0))
     }
-    rig.replaceStore(id, yield* open)
+    const opened = yield* Layer.buildWithScope(layer, scope)
+    rig.replaceStore(id, Context.get(opened, ReplicaStore.ReplicaStore))
+    indexes.set(id, Context.get(opened, RecordIndex.RecordIndex))
   }
   const on = Layer.succeed(PeerProtocol.HeartbeatInterval, 40)
-  const replicas = yield* Effect.forEach(ids, (id) => rig.start(id, { on }))
+  const replicas = yield* Effect.forEach(ids, (id) => rig.start(id, { on, index: indexes.get(id)! }))
   return { rig, replicas, isTold }
 })
 
@@ -108,26 +120,30 @@ const bytesOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["S
   }
 })
 
+/** The value of a record: some are longer than a page. */
+const valueOf = (id: string, i: number): string =>
+  `${id}-${i}-`.padEnd(i % 10 === 0 ? 5000 : 20 + ((i * 37) % 400), "x")
+
 /** Three folders of a replica set in which each replica has written, what they hold, and their files. */
 const template = Effect.fnUntraced(function* (store: Store) {
   const folders = new Map<string, string>()
   for (const id of ids) folders.set(id, yield* tempFolder)
   const logs = new Map<LogId.LogId, Buffer>()
   yield* Effect.gen(function* () {
-    const { replicas, rig } = yield* running(store, folders)
+    const { replicas, rig } = yield* running(store, folders, store.logs)
     yield* until(
       () => "nobody votes",
       () => replicas.every(({ status }) => status().recovered)
     )
     for (let i = 0; i < entriesEach; i++) {
       for (const { id, writer } of replicas) {
-        const value = `${id}-${i}-`.padEnd(i % 10 === 0 ? 5000 : 20 + ((i * 37) % 400), "x")
-        yield* writer.commit(Entry.put("ns", `${id} ${i}`, value), { w: "all" })
+        yield* writer.commit(Entry.put("ns", `${id} ${i}`, valueOf(id, i)), { w: "all" })
       }
     }
     for (const { status } of replicas) logs.set(status().log, yield* bytesOf(rig.store("a"), status().log))
   }).pipe(Effect.scoped)
-  const files = new Map(ids.map((id) => [id, fs.readFileSync(path.join(folders.get(id)!, store.file))]))
+  const read = (id: string, { name }: File) => fs.readFileSync(path.join(folders.get(id)!, name))
+  const files: Files = new Map(ids.map((id) => [id, { logs: read(id, store.logs), index: read(id, store.index) }]))
   return { folders, files, logs }
 })
 
@@ -136,14 +152,16 @@ const mended = Effect.fnUntraced(function* (
   store: Store,
   folders: ReadonlyMap<string, string>,
   logs: ReadonlyMap<LogId.LogId, Buffer>,
+  damage: Damage,
   how: string
 ) {
-  const { isTold, replicas, rig } = yield* running(store, folders)
+  const { isTold, replicas, rig } = yield* running(store, folders, damage.kind === "index" ? store.index : store.logs)
   for (const { context } of replicas) {
     yield* Effect.flatMap(ReplicaStatus.ReplicaStatus, ({ scrub }) => scrub).pipe(Effect.provide(context))
   }
-  const isWhole = ({ damaged, vector, voting }: ReplicaStatus.Status): boolean =>
+  const isWhole = ({ damaged, readable, vector, voting }: ReplicaStatus.Status): boolean =>
     voting &&
+    readable &&
     damaged.length === 0 &&
     Array.from(logs.keys()).every((log) => vector.find((held) => held.log === log)?.seq === entriesEach)
   yield* until(
@@ -153,6 +171,20 @@ const mended = Effect.fnUntraced(function* (
   for (const id of ids) {
     for (const [log, bytes] of logs) {
       if (!bytes.equals(yield* bytesOf(rig.store(id), log))) throw new Error(`${how}: ${log} is another at ${id}`)
+    }
+  }
+  for (const { id, records } of replicas) {
+    const shown = yield* records.page({ limit: 1000 })
+    if (shown.records.length !== ids.length * entriesEach)
+      throw new Error(`${how}: ${id} lists ${shown.records.length}`)
+    for (const owner of ids) {
+      for (let i = 0; i < entriesEach; i++) {
+        const value = Option.map(yield* records.read("ns", `${owner} ${i}`), (found) =>
+          Buffer.from(found.value).toString()
+        )
+        if (Option.getOrUndefined(value) !== valueOf(owner, i))
+          throw new Error(`${how}: ${id} reads another ${owner} ${i}`)
+      }
     }
   }
   return isTold
@@ -166,12 +198,30 @@ const diceOf = (seed: number) => {
   }
 }
 
-const damageOf = (files: ReadonlyMap<string, Buffer>, seed: number) => {
+/** What is in the files of each member. */
+type Files = ReadonlyMap<string, { readonly logs: Buffer; readonly index: Buffer }>
+
+/** What the files are to be, and what of that is damage. */
+interface Damage {
+  readonly files: Files
+  readonly kind: Exclude<keyof Outcome, "told">
+  readonly how: string
+}
+
+const damageOf = (files: Files, seed: number): Damage => {
   const below = diceOf(seed)
-  if (below(3) === 0) return { damaged: damageAll(files, below), how: everywhere }
+  const way = below(4)
+  if (way === 0) {
+    const logs = damageAll(new Map(Array.from(files, ([id, { logs }]) => [id, logs])), below)
+    const all = Array.from(files, ([id, { index }]) => [id, { index, logs: logs.get(id)! }] as const)
+    return { files: new Map(all), kind: "all", how: "bits of all" }
+  }
   const id = ids[below(3)]!
-  const { bytes, how } = damageOne(files.get(id)!, below)
-  return { damaged: new Map(files).set(id, bytes), how: `${id}: ${how}` }
+  const own = files.get(id)!
+  const part = way === 1 ? "index" : "logs"
+  const { bytes, how } = damageOne(own[part], below)
+  const kind = part === "index" ? "index" : "mended"
+  return { files: new Map(files).set(id, { ...own, [part]: bytes }), kind, how: `${part} of ${id}: ${how}` }
 }
 
 /** Damages a file in one of several ways. */
@@ -203,8 +253,8 @@ const damageOne = (bytes: Buffer, below: (n: number) => number): { readonly byte
 }
 
 /** Flips a bit of some entries' values, at places of which each file has others; the newest entry of no log. */
-const damageAll = (files: ReadonlyMap<string, Buffer>, below: (n: number) => number): ReadonlyMap<string, Buffer> => {
-  const damaged = new Map(Array.from(files, ([id, bytes]) => [id, Buffer.from(bytes)]))
+const damageAll = (logs: ReadonlyMap<string, Buffer>, below: (n: number) => number): ReadonlyMap<string, Buffer> => {
+  const damaged = new Map(Array.from(logs, ([id, bytes]) => [id, Buffer.from(bytes)]))
   for (let i = 0; i < entriesEach - 3; i++) {
     for (const owner of ids) {
       if (below(4) > 0) continue

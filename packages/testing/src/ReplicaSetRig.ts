@@ -34,6 +34,8 @@ export interface StartOptions extends Replica.Options {
   readonly beside?: Layer.Layer<never, never, Services>
   /** Decorates its store, for this start. */
   readonly store?: (store: ReplicaStore.ReplicaStore["Service"]) => ReplicaStore.ReplicaStore["Service"]
+  /** The index of its records; a new one in memory unless given. */
+  readonly index?: RecordIndex.RecordIndex["Service"]
   /** Decorates its transport, under the faults of its links. */
   readonly transport?: (transport: PeerTransport.PeerTransport["Service"]) => PeerTransport.PeerTransport["Service"]
 }
@@ -75,7 +77,8 @@ export const make = Effect.fnUntraced(function* (
   const wiped = new Set<string>()
 
   const start = Effect.fnUntraced(function* (self: string, options: StartOptions = {}) {
-    const { beside = Layer.empty, on = Layer.empty, store: under = same, transport: over = same, ...replica } = options
+    const { index, store: under = same, transport: over = same, ...rest } = options
+    const { beside = Layer.empty, on = Layer.empty, ...replica } = rest
     const id = ReplicaId.make(self)
     const doubt = wiped.has(self) ? "blank" : "none"
     const store = stores.get(self) ?? (yield* ReplicaStore.makeMemory({ cluster: "test", replica: id, doubt }))
@@ -90,7 +93,7 @@ export const make = Effect.fnUntraced(function* (
       Layer.provideMerge(Replica.layer({ ...(policy === undefined ? {} : { policy }), ...replica })),
       Layer.provide(transport),
       Layer.provide([
-        RecordIndex.layerMemory,
+        index === undefined ? RecordIndex.layerMemory : Layer.succeed(RecordIndex.RecordIndex, index),
         Layer.succeed(ReplicaStore.ReplicaStore, under(store)),
         Logger.layer([])
       ]),
