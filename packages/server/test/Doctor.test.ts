@@ -108,9 +108,11 @@ describe("doctor", () => {
         const { start, urls } = yield* Set.make
         const [, , c] = yield* Effect.all([start("a"), start("b"), start("c")], { concurrency: "unbounded" })
         yield* Set.ready(Object.values(urls))
+        yield* Set.together(Object.values(urls))
         const env = { QUORUM_URL: Object.values(urls).join(",") }
         const before = yield* Program.outcome(["doctor", "--json"], { env })
-        const disk = /of its disk are free/
+        // How full and how fast the disk of the tests is belongs to nobody here.
+        const disk = /of its disk are free|a sync takes/
         assert.deepStrictEqual(
           (JSON.parse(before.stdout) as ReadonlyArray<Doctor.Finding>).filter(({ what }) => !disk.test(what)),
           []

@@ -1,5 +1,6 @@
 /** One replica as a process: told what it is by a JSON argument, it says a line when it takes requests. */
-import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"

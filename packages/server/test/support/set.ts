@@ -45,6 +45,20 @@ export const ready = (urls: ReadonlyArray<string>) =>
     )
   )
 
+/** Waits until each reaches all others. */
+export const together = (urls: ReadonlyArray<string>) =>
+  Effect.forEach(urls, (url) =>
+    Effect.promise(async () => {
+      const { peers } = (await (await fetch(`${url}/v1/status`)).json()) as {
+        readonly peers: ReadonlyArray<{ readonly link: string }>
+      }
+      return peers.every(({ link }) => link === "up")
+    }).pipe(
+      Effect.tap((up) => (up ? Effect.void : Effect.sleep(50))),
+      Effect.repeat({ until: (up) => up })
+    )
+  )
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 const url = (port: number): string => `http://${Ports.host}:${port}`
