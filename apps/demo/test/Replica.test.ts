@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Ports } from "@quorum/server/tools"
+import * as Ports from "../../../packages/server/test/support/ports.ts"
 import { Effect } from "effect"
 import * as Program from "./support/program.ts"
 

@@ -8,6 +8,7 @@ import {
   QuorumError,
   WriteRejected
 } from "../src/index.ts"
+import { freePorts } from "./support/ports.ts"
 import * as Replicas from "./support/replicas.ts"
 
 let replicas: Replicas.Replicas
@@ -205,8 +206,8 @@ describe("the client", () => {
   })
 
   it("tells the state of every replica, also of those that do not answer", async () => {
-    const nobody = `http://127.0.0.1:${await Replicas.freePort()}`
-    const some = createClient({ urls: [replicas.urls[0]!, nobody], timeoutMillis: 500 })
+    const nobody = `http://127.0.0.1:${(await freePorts(1))[0]!}`
+    const some = createClient({ urls: [replicas.urls[0]!, nobody], timeoutMillis: 2000 })
     const [first, second] = await some.status()
     assert.strictEqual(first!.status!.identity.replica, "a")
     assert.strictEqual((second!.error as QuorumError).code, "unreachable")

@@ -5,7 +5,7 @@ import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:
 import { join } from "node:path"
 import { Effect } from "effect"
 import * as FolderDoctor from "../src/FolderDoctor.ts"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 import * as Set from "./support/set.ts"
 

@@ -6,7 +6,7 @@ import { QuorumError } from "@quorum/client"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { openReplica, type OpenReplica, type ReplicaOptions } from "../src/index.ts"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import { program } from "./readme/embedded.ts"
 
 const timeout = 60_000

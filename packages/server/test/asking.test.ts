@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 import * as Set from "./support/set.ts"
 

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 
 const timeout = 90_000
@@ -75,7 +75,7 @@ describe("quorum dev", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* Program.folder
-        const ports = yield* Ports.free(2)
+        const ports = yield* Ports.free(3)
         const other = yield* Program.run([
           "serve",
           "--id",
@@ -83,7 +83,7 @@ describe("quorum dev", () => {
           "--data",
           join(folder, "a"),
           "--port",
-          String(ports[1]! + 5)
+          String(ports[2])
         ])
         yield* other.wrote("listens")
         const { code, stderr } = yield* Program.outcome([

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 
 const timeout = 120_000

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Certificates } from "@quorum/testing/node"
 import { Effect, Fiber } from "effect"
-import * as Ports from "../src/tools/Ports.ts"
+import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 
 const ids = ["a", "b", "c"] as const

@@ -1,7 +1,8 @@
 /** Writers that never stop, and replicas that are killed under them. */
 import { assert } from "@effect/vitest"
 import { Entry, LogId, WriteId, QuorumPolicy } from "@quorum/core"
-import { type Lines, Ports } from "@quorum/server/tools"
+import type { Lines } from "@quorum/server/tools"
+import * as Ports from "../../../../packages/server/test/support/ports.ts"
 import { Effect, FileSystem, Option, Result, Stream } from "effect"
 import * as Client from "../../src/Client.ts"
 import * as Cluster from "../../src/Cluster.ts"

@@ -2,30 +2,12 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { freePorts } from "./ports.ts"
 
 const program = fileURLToPath(new URL("./replica.ts", import.meta.url))
-
-/**
- * Ports of this test process, below those that the system gives to outgoing connections: a replica gets its port again
- * when it restarts, and nobody else in between.
- */
-let nextPort = 13_000 + 100 * Number(process.env["VITEST_POOL_ID"] ?? 0) + (process.pid % 50) * 140
-
-export const freePort = async (): Promise<number> => {
-  for (;;) {
-    const port = nextPort++
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false))
-      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
-    })
-    if (isFree) return port
-  }
-}
 
 export interface Replicas extends AsyncDisposable {
   readonly ids: ReadonlyArray<string>
@@ -48,7 +30,8 @@ export const start = async (
   const tokens = tokensOf === undefined ? undefined : join(folder, "tokens.json")
   if (tokens !== undefined) writeFileSync(tokens, JSON.stringify(tokensOf))
   const peers: Record<string, string> = {}
-  for (const id of ids) peers[id] = `http://127.0.0.1:${await freePort()}`
+  const ports = await freePorts(ids.length)
+  for (const [i, id] of ids.entries()) peers[id] = `http://127.0.0.1:${ports[i]!}`
   const running = new Map<string, ChildProcess>()
 
   const startOne = async (self: string): Promise<void> => {

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import * as Ports from "../../src/tools/Ports.ts"
+import * as Ports from "./ports.ts"
 import * as Program from "./program.ts"
 
 /** The members of a replica set of three, none of which runs. */
