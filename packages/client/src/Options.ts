@@ -31,13 +31,17 @@ export interface Settings {
 
 /** Checks them. Throws `InvalidOptions`, which names the field. */
 export const settingsOf = (options: ClientOptions): Settings => {
+  if (typeof options !== "object" || options === null) throw invalid("options", "they are an object with urls")
   const other = otherThan(names, options)
   if (other !== undefined) throw invalid(...other)
   if (!Array.isArray(options.urls)) throw invalid("urls", "it is a list of the replicas' urls")
   const [first, ...rest] = options.urls.map(urlOf)
   if (first === undefined) throw invalid("urls", "at least one url is needed")
-  if (options.token !== undefined && !/^[!-~]+$/.test(options.token)) {
+  if (options.token !== undefined && !(typeof options.token === "string" && /^[!-~]+$/.test(options.token))) {
     throw invalid("token", "it is text of visible ASCII characters without spaces")
+  }
+  if (options.fetch !== undefined && typeof options.fetch !== "function") {
+    throw invalid("fetch", "it is a function, as that of the platform")
   }
   const attemptMillis = millisOf("attemptMillis", options.attemptMillis ?? 4000)
   return {

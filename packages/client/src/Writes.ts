@@ -135,10 +135,15 @@ const namesOf = ({ key, namespace }: Place): Place => {
   return { namespace, key }
 }
 
-/** One of several writes, if nothing stands in it at which nobody would look. */
+/** One of several writes, if it says one thing, and nothing stands in it at which nobody would look. */
 const known = (write: Write): Write => {
+  if (typeof write !== "object" || write === null) throw invalid("writes", "each is an object with namespace and key")
   const other = otherThan(["namespace", "key", "value", "contentType", "delete"], write)
   if (other !== undefined) throw invalid(...other)
+  const { contentType, delete: deleted, value } = write as { readonly [Field in keyof Write]?: unknown }
+  if (deleted !== undefined && typeof deleted !== "boolean") throw invalid("delete", "it is true, or not given")
+  if (deleted === true && value !== undefined) throw invalid("delete", "there is a value too; give one of them")
+  if (deleted === true && contentType !== undefined) throw invalid("contentType", "a delete has none")
   return write
 }
 

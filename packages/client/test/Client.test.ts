@@ -254,7 +254,29 @@ describe("the client", () => {
       ["W", () => nowhere.resume("a@0000000000000000:1.00000000", { W: 3 } as never)],
       ["w", () => nowhere.writeStatus("a@0000000000000000:1.00000000", { w: 3 } as never)],
       ["w", () => nowhere.verify({} as never, { w: 3 } as never)],
-      ["timeout", () => nowhere.status({ timeout: 5 } as never)]
+      ["timeout", () => nowhere.status({ timeout: 5 } as never)],
+      ["options", () => nowhere.put("n", "k", "v", null as never)],
+      ["options", () => nowhere.get("n", "k", 5 as never)],
+      ["signal", () => nowhere.put("n", "k", "v", { signal: 5 } as never)],
+      ["w", () => nowhere.put("n", "k", "v", { w: 1.5 })],
+      ["w", () => nowhere.commit([{ namespace: "n", key: "k", value: "v" }], { w: "2" } as never)],
+      ["consistency", () => nowhere.get("n", "k", { consistency: "strong" } as never)],
+      ["pageSize", () => collect(nowhere.list("n", { pageSize: 0 }))],
+      ["pageSize", () => collect(nowhere.keys("n", { pageSize: 1001 }))],
+      ["prefix", () => collect(nowhere.list("n", { prefix: 5 } as never))],
+      ["reverse", () => collect(nowhere.list("n", { reverse: "yes" } as never))],
+      ["since", () => collect(nowhere.watch("n", { since: 5 } as never))],
+      ["until", () => collect(nowhere.watch("n", { until: "later" } as never))],
+      ["writes", () => nowhere.batch(undefined as never)],
+      ["writes", () => nowhere.commit("k" as never)],
+      ["writes", () => nowhere.commit([])],
+      ["writes", () => nowhere.commit([null as never])],
+      ["delete", () => nowhere.commit([{ namespace: "n", key: "k", value: "v", delete: true } as never])],
+      ["delete", () => nowhere.commit([{ namespace: "n", key: "k", delete: "no" } as never])],
+      ["contentType", () => nowhere.commit([{ namespace: "n", key: "k", contentType: "a/b", delete: true } as never])],
+      ["keys", () => nowhere.stamp([])],
+      ["keys", () => nowhere.stamp({ namespace: "n", key: "k" } as never)],
+      ["receipt", () => nowhere.verify("a@0000000000000000:1.00000000" as never)]
     ] as const) {
       const error = await failure(call())
       assert.isTrue(error instanceof InvalidRequest || error instanceof InvalidOptions, String(error))
@@ -265,18 +287,25 @@ describe("the client", () => {
     for (const name of ["timeot", "signal", "timeoutMillis", "w", "contentType", "stamp"]) {
       assert.include(misspelt.message, name)
     }
-    const [one, other] = await nowhere.batch([
+    const [one, other, nothing, both] = await nowhere.batch([
       { namespace: "n", key: "k", value: "v", w: 3 } as never,
-      { namespace: "n", key: "k" } as never
+      { namespace: "n", key: "k" } as never,
+      null as never,
+      { namespace: "n", key: "k", value: "v", delete: true } as never
     ])
     assert.deepInclude(one, { ok: false })
     assert.strictEqual((one as { readonly error: InvalidRequest }).error.field, "w")
     assert.strictEqual((other as { readonly error: InvalidRequest }).error.field, "value")
+    assert.strictEqual((nothing as { readonly error: InvalidRequest }).error.field, "writes")
+    assert.strictEqual((both as { readonly error: InvalidRequest }).error.field, "delete")
     for (const [field, options] of [
       ["urls", { urls: [] }],
       ["urls[0]", { urls: ["ftp://x"] }],
       ["urls[1]", { urls: ["http://x", "http://u:p@x"] }],
+      ["options", undefined as never],
       ["token", { urls: ["http://x"], token: "a b" }],
+      ["token", { urls: ["http://x"], token: 5 } as never],
+      ["fetch", { urls: ["http://x"], fetch: "node" } as never],
       ["timeout", { urls: ["http://x"], timeout: 5 } as never]
     ] as const) {
       try {

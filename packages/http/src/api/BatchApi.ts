@@ -31,7 +31,7 @@ export const BatchLine = Schema.Struct({
   Schema.makeFilter(
     (line) =>
       ["value", "text", "json", "delete"].filter((name) => Object.hasOwn(line, name)).length === 1 ||
-      "it needs one of `value`, `text`, `json` and `delete`"
+      "it needs one of `value`, `text`, `json` and `delete`, and no other of them beside it"
   )
 )
 
