@@ -5,7 +5,9 @@ import type { RunId } from "@quorum/core/adapter"
 import { Arbitrary, Result, Schema } from "effect"
 import { lineOf as answerOf } from "../src/api/answers.ts"
 import { BatchAnswer, BatchLine } from "../src/api/BatchApi.ts"
+import type { InvalidRequest } from "../src/api/ApiErrors.ts"
 import { lineOf } from "../src/api/batchLines.ts"
+import { fieldsOf } from "../src/api/lines.ts"
 
 const decode = Schema.decodeUnknownResult(BatchLine, { onExcessProperty: "error" })
 
@@ -66,6 +68,29 @@ describe("a line of a batch", () => {
       const { json: inner } = schema.success
       if (inner !== undefined) assert.deepStrictEqual(write.value, new TextEncoder().encode(JSON.stringify(inner)))
       assert.strictEqual(write.contentType, contentType ?? (inner === undefined ? undefined : "application/json"))
+    }
+  })
+})
+
+describe("a value of a line as JSON", () => {
+  const line = (json: string) => lineOf(JSON.parse(`{"namespace":"n","key":"k","json":${json}}`))
+  const said = (text: string) => [...fieldsOf(new TextEncoder().encode(text), "application/json")].join("")
+
+  it("is refused where a number of it was rounded when it was read, and told as text where it would be", () => {
+    for (const json of [
+      "9007199254740993",
+      "-12345678901234567000",
+      '{"a":[{"id":18446744073709551615}]}',
+      "[1e400]"
+    ]) {
+      const { detail, field } = Result.getOrThrow(Result.flip(line(json))) as InvalidRequest
+      assert.strictEqual(field, "body")
+      assert.include(detail, "`text`")
+    }
+    assert.isTrue(said("-12345678901234567000").startsWith('"text":'))
+    for (const json of ["9007199254740991", "-9007199254740991", "0.30000000000000004", "1e+300", "-1e+21"]) {
+      assert.strictEqual(new TextDecoder().decode(Result.getOrThrow(line(json)).write.value), json)
+      assert.isTrue(said(json).startsWith('"json":'))
     }
   })
 })

@@ -65,6 +65,18 @@ describe("one line", () => {
     assert.deepStrictEqual(parse({ id: "x", key: "k" }), [1, "memories", "x", '{"id":"x","key":"k"}'])
   })
 
+  it("keeps numbers as they are spelled where JavaScript would round them, or take them for nothing", () => {
+    for (const value of [
+      "12345678901234567890",
+      '{"id":9007199254740993,"s":"1e400","list":[1e400,-1E+400,1.5,2e3]}'
+    ]) {
+      const kept = value.replace("2e3", "2000")
+      assert.deepStrictEqual(parse(`{"namespace":"n","key":"k","value":${value}}`), [1, "n", "k", kept])
+      assert.deepStrictEqual(parse(`{"id":"k","v":${value}}`), [1, "memories", "k", `{"id":"k","v":${kept}}`])
+    }
+    assert.deepStrictEqual(parse('{"id":1e3}'), [1, "memories", "1000", '{"id":1000}'])
+  })
+
   const rejected: ReadonlyArray<readonly [name: string, line: unknown, reason: string | RegExp]> = [
     ["cut off", '{"namespace":"n"', /^not JSON: /],
     ["no value", { namespace: "n", key: "k" }, "value missing, and no id either"],
@@ -74,6 +86,7 @@ describe("one line", () => {
     ["a number", 1, "expected an object, got a number"],
     ["a key of another type", { namespace: "n", key: 1, value: 1 }, "key: expected text, got a number"],
     ["a namespace of another type", { namespace: [], key: "k", value: 1 }, "namespace: expected text, got a list"],
+    ["a number of many digits", "12345678901234567890", "expected an object, got a number"],
     ["an empty key", { namespace: "n", key: "", value: 1 }, "key: it is empty"],
     ["an empty namespace", { namespace: "", key: "k", value: 1 }, "namespace: it is empty"],
     ["an empty id", { id: "" }, "key: it is empty"],

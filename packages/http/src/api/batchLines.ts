@@ -2,10 +2,11 @@
  * The lines of a batch, as the writes that they are. Pure.
  */
 import { Entry, StampToken } from "@quorum/core"
-import { Result, Schema } from "effect"
+import { Predicate, Result, Schema } from "effect"
 import { InvalidRequest } from "./ApiErrors.ts"
 import * as Base64 from "./base64.ts"
 import { BatchLine } from "./BatchApi.ts"
+import { mayBeRounded } from "./jsonNumbers.ts"
 import { isPathName } from "./RequestRules.ts"
 
 /** A write, and the stamp that its line says. */
@@ -21,8 +22,8 @@ export const invalid = (detail: string): InvalidRequest => new InvalidRequest({ 
 export const lineOf = (json: unknown): Result.Result<Line, InvalidRequest> => {
   const usual = usualLine(json)
   const read = usual === undefined ? decoded(json) : Result.succeed(usual)
-  const unnameable = Result.isSuccess(read) ? unnameableIn(read.success.write) : undefined
-  return unnameable === undefined ? read : Result.fail(unnameable)
+  const wrong = Result.isSuccess(read) ? (unnameableIn(read.success.write) ?? roundedIn(json)) : undefined
+  return wrong === undefined ? read : Result.fail(wrong)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -34,6 +35,14 @@ const unnameableIn = ({ key, kind, namespace }: Entry.Write): InvalidRequest | u
   const detail = "`.` and `..` cannot be part of a path, so nobody could read it by its name; choose another one"
   return new InvalidRequest({ field, detail })
 }
+
+/** What is wrong with a value that is not what was sent any more. */
+const roundedIn = (line: unknown): InvalidRequest | undefined =>
+  Predicate.hasProperty(line, "json") && mayBeRounded(line.json)
+    ? invalid(
+        "`json` has a number of more digits than are kept; send the value as `text`, with application/json as `contentType`"
+      )
+    : undefined
 
 const jsonType = "application/json"
 

@@ -5,6 +5,7 @@
 
 import { JsonBounds } from "@quorum/core/adapter"
 import * as Base64 from "./base64.ts"
+import { mayBeRounded } from "./jsonNumbers.ts"
 import { largeBytes } from "./pieces.ts"
 
 /** The fields of JSON that name a record. */
@@ -44,7 +45,7 @@ const textOf = (value: Uint8Array): string | undefined => {
   }
 }
 
-/** Whether a text is JSON, and spelled as it would be spelled from what it means: spaces, and numbers without end, are not. */
+/** Whether a text is JSON, and spelled as it would be spelled from what it means: spaces, and numbers without end, are not. Nor is what a batch refuses. */
 function* isSpelledAsUsual(value: Uint8Array, text: string): Generator<string, boolean> {
   const turn = value.length > largeBytes ? [""] : []
   if (JsonBounds.excessOf(value) !== undefined) return false
@@ -52,7 +53,7 @@ function* isSpelledAsUsual(value: Uint8Array, text: string): Generator<string, b
   try {
     const json: unknown = JSON.parse(text)
     yield* turn
-    return JSON.stringify(json) === text
+    return JSON.stringify(json) === text && !mayBeRounded(json)
   } catch {
     return false
   }

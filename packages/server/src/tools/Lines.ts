@@ -2,12 +2,14 @@
  * A JSON Lines file, read as a stream: what every line asks to be written, or why it cannot be.
  *
  * A line is `{ "namespace", "key", "value" }`, or any other object with an `id`; the latter is stored whole in the
- * namespace "memories" under its id. Values are stored as JSON text. Instead of `value`, which `json` is another name of,
+ * namespace "memories" under its id. Values are stored as JSON text, their numbers as they are spelled where they have more
+ * digits than JavaScript keeps. Instead of `value`, which `json` is another name of,
  * a line may have `text`, bytes as `base64`, or `"delete": true`; and a `contentType`, which that of JSON need not say.
  * Blank lines do not count as lines, and the numbers of lines are those an editor shows.
  */
 import { Entry, Limits } from "@quorum/core"
 import { Effect, FileSystem, Predicate, Result, Schema, Stream } from "effect"
+import * as ExactJson from "./ExactJson.ts"
 
 /** A line that asks for a write. */
 export interface WriteLine {
@@ -64,7 +66,7 @@ export const count = (path: string, limit?: number) =>
 /** Reads one line that is not blank. */
 export const parse = (number: number, text: string, limits = Limits.defaults): Line => {
   const rejected = (reason: string): RejectedLine => ({ _tag: "Rejected", number, reason })
-  const json = Result.try({ try: (): unknown => JSON.parse(text), catch: (error) => (error as Error).message })
+  const json = Result.try({ try: () => ExactJson.parse(text), catch: (error) => (error as Error).message })
   if (Result.isFailure(json)) return rejected(`not JSON: ${json.failure}`)
   const place = placeOf(json.success)
   if (Predicate.isString(place)) return rejected(place)
@@ -192,7 +194,7 @@ const contentOf = ({ contentType, kind, value }: Place): Content | string => {
 
 /** Where a line's value goes, or what is wrong with it. */
 const placeOf = (line: unknown): Place | string => {
-  if (!Predicate.isObject(line)) return `expected an object, got ${describe(line)}`
+  if (!Predicate.isObject(line) || ExactJson.isSpelled(line)) return `expected an object, got ${describe(line)}`
   return isRecord(line) ? recordPlace(line) : Object.hasOwn(line, "id") ? memoryPlace(line) : missing(line)
 }
 
@@ -221,10 +223,13 @@ const recordPlace = (line: Fields): Place | string => {
 const memoryPlace = (line: Fields): Place | string => {
   const { id } = line
   if (Predicate.isString(id)) return { namespace: memories, key: id, kind: "value", value: line }
+  if (ExactJson.isSpelled(id)) return tooLarge
   if (!Predicate.isNumber(id)) return `id: expected text or a number, got ${describe(id)}`
-  if (Math.abs(id) > Number.MAX_SAFE_INTEGER) return `id: the number is too large to be exact; write it as text`
+  if (Math.abs(id) > Number.MAX_SAFE_INTEGER) return tooLarge
   return { namespace: memories, key: String(id), kind: "value", value: line }
 }
+
+const tooLarge = "id: the number is too large to be exact; write it as text"
 
 const missing = (line: Fields): string => {
   const absent = recordFields.filter((field) => !Object.hasOwn(line, field))
@@ -234,4 +239,8 @@ const missing = (line: Fields): string => {
 }
 
 const describe = (value: unknown): string =>
-  value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`
+  value === null
+    ? "null"
+    : Array.isArray(value)
+      ? "a list"
+      : `a ${ExactJson.isSpelled(value) ? "number" : typeof value}`
