@@ -56,7 +56,11 @@ export const layer = (folder: string) =>
       const fs = yield* FileSystem.FileSystem
       const turn = yield* Semaphore.make(1)
       const file = join(folder, "backup.sending")
-      const remove = Effect.ignore(fs.remove(file, { force: true }))
+      const remove = Effect.forEach([file, `${file}.partial`], (path) =>
+        Effect.ignore(fs.remove(path, { force: true }))
+      )
+      // A process that was killed leaves its copy, and perhaps no room.
+      yield* remove
       /** Until the request is over, whether its answer was read, broke off or was none but a head. */
       const kept = Effect.acquireRelease(turn.takeIfAvailable(1), (taken) =>
         taken ? Effect.andThen(remove, turn.release(1)) : Effect.void

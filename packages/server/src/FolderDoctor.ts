@@ -48,7 +48,8 @@ export const examine = (view: FolderView): ReadonlyArray<Finding> => {
       "let nothing else write to its disk, or take a faster one"
     )
   }
-  if ((mode & 0o077) !== 0) {
+  // A folder that is none of a replica's may be open on purpose, as that of all temporary files is.
+  if ("identity" in found && (mode & 0o077) !== 0) {
     say("warning", "other users of this machine can look into its folder", `chmod 700 ${folder}`)
   }
   for (const { detail, source } of settings?.problems ?? []) say("problem", `${source}: ${detail}`, "mend the setting")

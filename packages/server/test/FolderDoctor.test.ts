@@ -63,6 +63,8 @@ describe("doctor of a folder", () => {
       [view({}, { disk: { freeBytes: 5, sizeBytes: 100 } }), "problem", "5 % of its disk"],
       [view({}, { syncMillis: 80 }), "warning", "a sync takes 80 ms"],
       [view({}, { mode: 0o40755 }), "warning", "other users"],
+      // Whose folder it is is not known: it may be open on purpose.
+      [view({}, { found: full, mode: 0o41777 }), "problem", "log.db is damaged"],
       [view({}, { settings: { id: "b", problems: [] } }), "problem", "the settings say b"],
       [view({}, { settings: { cluster: "x", problems: [] } }), "problem", "the settings say x"],
       [view({}, { settings: { problems: [{ source: "--w", detail: "too many" }] } }), "problem", "--w: too many"]

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
 import * as Set from "./support/set.ts"
@@ -70,11 +70,12 @@ describe("commands that ask", () => {
         assert.strictEqual(spawnSync("mkfifo", [pipe]).status, 0)
         for (const [flags, said] of [
           [["put", "n", "k"], "value: give it as an argument"],
-          [["put", "n", "k", "v", "--file", "f"], "value: give it as an argument"],
+          [["put", "n", "k", "v", "--file", "f"], "value: it is given as an argument and by --file"],
           [["put", "n", "k", "--file", "/none"], "--file: ENOENT"],
           [["put", "n"], "key"],
           [["put", "n", "k", "v", "--w", "two"], "it must be a whole number"],
           [["get", "n", "k", "--url", "nonsense"], "--url: urls[0]"],
+          [["get", "n", "k", "--token", "a b"], "--token: it is text of visible ASCII characters"],
           [["ls", "--prefix", "x"], "--prefix and --reverse are for the keys of a namespace"],
           [["import", "/none"], "file: ENOENT"],
           [["import", "/"], "file: / is a folder"],
@@ -85,6 +86,11 @@ describe("commands that ask", () => {
           assert.strictEqual(code, 2, `${flags.join(" ")}: ${stderr}`)
           assert.include(stderr, said)
         }
+        const token = yield* Program.outcome(["get", "n", "k"], { env: { QUORUM_TOKEN: "a b" } })
+        assert.include(token.stderr, "QUORUM_TOKEN: it is text of visible ASCII characters")
+        // What it is to read may come later, as that of `put` does in a pipe.
+        const reads = yield* Program.run(["verify", "-"], { input: "", staysOpen: true })
+        assert.isTrue(Option.isNone(yield* Effect.timeoutOption(reads.ended, "2 seconds")), reads.stderr())
         const nobody = yield* Program.outcome(["get", "n", "k", "--url", "http://127.0.0.1:9", "--timeout", "1"])
         assert.strictEqual(nobody.code, 1)
         assert.include(nobody.stderr, "does a replica run there? give --url or QUORUM_URL")

@@ -1,6 +1,6 @@
 /** `quorum backup` and `quorum restore`, as processes. */
 import { createHash } from "node:crypto"
-import { readFileSync, truncateSync, writeFileSync, existsSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -66,6 +66,45 @@ describe("quorum backup", () => {
         const cut = yield* quorum(["restore", file, "--id", "a", "--data", join(folder, "empty")])
         assert.strictEqual(cut.code, 1)
         assert.include(cut.stderr, "damaged")
+      }),
+    timeout
+  )
+
+  it.live(
+    "writes into no file of another, neither on its side nor on that of the replica, and leaves none",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const data = join(folder, "a")
+        // What was left when the replica was killed while it sent one.
+        const left = ["backup.sending", "backup.sending.partial"].map((name) => join(data, name))
+        mkdirSync(data, { mode: 0o700 })
+        for (const path of left) writeFileSync(path, "a copy")
+        const [port] = yield* Ports.free(1)
+        const url = `http://${Ports.host}:${port}`
+        const replica = yield* Program.run(["serve", "--id", "a", "--data", data, "--port", String(port)])
+        yield* replica.wrote("listens")
+        assert.deepStrictEqual(left.map(existsSync), [false, false])
+        const quorum = (args: ReadonlyArray<string>) => Program.outcome(args, { env: { QUORUM_URL: url } })
+
+        for (const name of ["-", join(folder, "nowhere", "x")]) {
+          const refused = yield* quorum(["backup", name])
+          assert.strictEqual(refused.code, 2, refused.stderr)
+          assert.match(refused.stderr, /^ +file: /m)
+        }
+        // Another command that writes the same file just now.
+        const [backup, lines] = [join(folder, "all.backup"), join(folder, "all.jsonl")]
+        for (const file of [backup, lines]) writeFileSync(`${file}.part`, "another's")
+        for (const args of [
+          ["backup", backup],
+          ["export", "--output", lines]
+        ]) {
+          const { code, stderr } = yield* quorum(args)
+          assert.strictEqual(code, 0, stderr)
+        }
+        for (const file of [backup, lines]) assert.strictEqual(readFileSync(`${file}.part`, "utf8"), "another's")
+        const files = ["all.backup", "all.backup.part", "all.jsonl", "all.jsonl.part"]
+        assert.deepStrictEqual(readdirSync(folder).sort(), ["a", ...files])
       }),
     timeout
   )

@@ -2,14 +2,15 @@
  * `quorum backup` and `quorum restore`.
  */
 import { Backup, ReplicaSet } from "@quorum/core"
-import { createWriteStream } from "node:fs"
-import { rename, rm } from "node:fs/promises"
+import { closeSync, createWriteStream, openSync } from "node:fs"
+import { rm } from "node:fs/promises"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Console, Effect, FileSystem, Layer, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as BackupRoute from "../BackupRoute.ts"
 import * as Server from "../Server.ts"
+import * as NewFile from "../tools/NewFile.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
 import { Failed, leaving, Usage } from "./Ending.ts"
@@ -25,19 +26,26 @@ export const backup = Command.make(
   { file, ...Remote.flags },
   Effect.fnUntraced(function* ({ file, ...given }) {
     const fs = yield* FileSystem.FileSystem
+    yield* named(file)
     if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) {
       return yield* new Usage({ detail: `file: ${file} is there already; give another name` })
     }
     const remote = yield* Remote.connect(given)
-    const part = `${file}.part`
-    yield* Effect.addFinalizer(() => Effect.promise(() => rm(part, { force: true })))
+    const part = NewFile.partOf(file)
+    yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => closeSync(openSync(part, "wx", 0o600)),
+        catch: (error) => new Usage({ detail: `file: ${Remote.messageOf(error)}` })
+      }),
+      () => Effect.promise(() => rm(part, { force: true }))
+    )
     // What has come is read to its end, so that a file that has the name can be restored.
     const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, part, signal)).pipe(
       Effect.andThen(Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))),
       leaving(given.json, Effect.succeed({ message: `there is no ${Progress.printable(file)}`, file }))
     )
-    yield* Effect.tryPromise({
-      try: () => rename(part, file),
+    yield* Effect.try({
+      try: () => NewFile.take(part, file),
       catch: (error) => new Failed({ detail: Remote.messageOf(error) })
     })
     const { cluster, entries, replica, takenAt } = summary
@@ -64,6 +72,7 @@ export const restore = Command.make(
   { file, ...Serve.configFile, id, data, cluster, store, json: Flags.json },
   Effect.fnUntraced(
     function* ({ config: configFile, file, json, ...given }) {
+      yield* named(file)
       const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given))
       const { finish, step } = yield* Progress.Progress
       const layer = Server.storeOf(config).pipe(
@@ -110,6 +119,12 @@ export const restore = Command.make(
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** A file that were called so would surprise whoever meant a pipe. */
+const named = (file: string) =>
+  file === "-" || file === ""
+    ? new Usage({ detail: "file: give a name; a backup is read to its end before it is used, and no pipe can be" })
+    : Effect.void
+
 /** Takes it from the first replica that has one to give. */
 const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSignal): Promise<void> => {
   let last: unknown
@@ -120,7 +135,7 @@ const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSigna
       await (await remote.fetch(`${url}/healthz`, { signal: limited })).body?.cancel()
       const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
       if (!answer.ok) throw await Remote.answered(answer, url)
-      await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(part, { mode: 0o600, flush: true }), {
+      await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(part, { flush: true }), {
         signal
       })
       return

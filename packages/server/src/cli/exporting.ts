@@ -1,9 +1,10 @@
 /**
  * `quorum export`: records as lines that `quorum import` takes.
  */
-import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, realpathSync, rmSync, statSync, writeSync } from "node:fs"
 import { Console, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as NewFile from "../tools/NewFile.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
 import { Failed, leaving } from "./Ending.ts"
@@ -97,7 +98,7 @@ const toFile = Effect.fnUntraced(function* (output: string) {
   const there = yield* attempt(() => statSync(output, { throwIfNoEntry: false }))
   const isPlain = there?.isFile() ?? true
   const path = there?.isFile() === true ? yield* attempt(() => realpathSync(output)) : output
-  const opened = isPlain ? `${path}.part` : path
+  const opened = isPlain ? NewFile.partOf(path) : path
   const file = yield* Effect.acquireRelease(
     attempt(() => openSync(opened, "w")),
     (file) =>
@@ -108,7 +109,7 @@ const toFile = Effect.fnUntraced(function* (output: string) {
   )
   const take = (): void => {
     fsyncSync(file)
-    renameSync(opened, path)
+    NewFile.take(opened, path)
   }
   const write = (text: string) => Effect.asVoid(attempt(() => writeAll(file, Buffer.from(text))))
   return isPlain

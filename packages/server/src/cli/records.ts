@@ -179,7 +179,10 @@ const optionsOf = ({ stamp, w }: { readonly w: Option.Option<number>; readonly s
   defined({ w: Option.getOrUndefined(w), stamp: Option.getOrUndefined(stamp) })
 
 const valueOf = Effect.fnUntraced(function* (value: Option.Option<string>, file: Option.Option<string>) {
-  if (Option.isSome(value) === Option.isSome(file)) {
+  if (Option.isSome(value) && Option.isSome(file)) {
+    return yield* new Usage({ detail: "value: it is given as an argument and by --file; give one of them" })
+  }
+  if (Option.isNone(value) && Option.isNone(file)) {
     return yield* new Usage({ detail: "value: give it as an argument, as - for standard input, or by --file" })
   }
   if (Option.isSome(file)) {
@@ -192,8 +195,8 @@ const valueOf = Effect.fnUntraced(function* (value: Option.Option<string>, file:
   return text === "-" ? yield* input : text
 })
 
-/** All of standard input. */
-const input = Effect.flatMap(Stdio.Stdio, ({ stdin }) =>
+/** All of standard input, however late it comes. */
+export const input = Effect.flatMap(Stdio.Stdio, ({ stdin }) =>
   Stream.runFold(
     stdin,
     () => Array<Uint8Array>(),

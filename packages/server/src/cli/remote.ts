@@ -1,7 +1,7 @@
 /**
  * What commands have that ask replicas: where these are, and what an answer other than the one that was asked for means.
  */
-import { createClient, type QuorumClient, QuorumError } from "@quorum/client"
+import { createClient, InvalidOptions, type QuorumClient, QuorumError } from "@quorum/client"
 import { Limits } from "@quorum/core"
 import { Console, Effect, Option, Schema, type Scope } from "effect"
 import { Flag } from "effect/cli"
@@ -68,10 +68,17 @@ export const connect = (given: Given): Effect.Effect<Remote, Usage, Scope.Scope>
             headers: { ...init.headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
           })
       }),
-      catch: (error) => new Usage({ detail: `${source}: ${messageOf(error)}` })
+      catch: (error) => new Usage({ detail: wrongOption(error, source, Option.isSome(given.token)) })
     }),
     ({ client }) => Effect.promise(() => client.close())
   )
+}
+
+/** What is wrong with an option, by the name under which it was given. */
+const wrongOption = (error: unknown, ofUrls: string, isTokenFlag: boolean): string => {
+  const message = messageOf(error)
+  if (!(error instanceof InvalidOptions) || error.field !== "token") return `${ofUrls}: ${message}`
+  return `${isTokenFlag ? "--token" : "QUORUM_TOKEN"}${message.slice(error.field.length)}`
 }
 
 /** How long a replica may take for what it answers at once. */

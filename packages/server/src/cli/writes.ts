@@ -93,12 +93,17 @@ export const verify = Command.make(
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const receiptIn = (path: string): Effect.Effect<Receipt, Usage> =>
-  Effect.try({
-    try: (): unknown => JSON.parse(readFileSync(path === "-" ? 0 : path, "utf8")),
-    catch: (error) =>
-      new Usage({ detail: `write: it is no id of a write, and no file with a receipt: ${Remote.messageOf(error)}` })
-  }).pipe(Effect.filterOrFail(isReceipt, () => new Usage({ detail: `write: there is no receipt in ${path}` })))
+const receiptIn = Effect.fnUntraced(function* (path: string) {
+  const given = path === "-" ? Buffer.from(yield* Records.input).toString() : undefined
+  const receipt = yield* Effect.try({
+    try: (): unknown => JSON.parse(given ?? readFileSync(path, "utf8")),
+    catch: (error) => {
+      const what = given === undefined ? "no id of a write, and no file with a receipt" : "no receipt"
+      return new Usage({ detail: `write: it is ${what}: ${Remote.messageOf(error)}` })
+    }
+  })
+  return isReceipt(receipt) ? receipt : yield* new Usage({ detail: `write: there is no receipt in ${path}` })
+})
 
 const isReceipt = (value: unknown): value is Receipt =>
   Predicate.hasProperty(value, "writeId") &&
