@@ -42,7 +42,7 @@ describe.skipIf(!isInstalled)("a real Prometheus (skipped where Debian's `promet
           assert.include(program.output(), "Stopped, and the replicas and Prometheus")
           assert.deepStrictEqual(children.filter(Program.runs), [])
         }),
-      { timeout: 60_000 }
+      { timeout: 120_000 }
     )
   }
 })

@@ -130,7 +130,7 @@ describe("a reader of changes", () => {
         // The last replica may still be fetching what the two others acknowledged.
         yield* Effect.tap(rest, Effect.sleep(100)).pipe(
           Effect.repeat({ until: (missing) => missing.length === 0 }),
-          Effect.timeout(20_000)
+          Effect.timeout(60_000)
         )
         console.log(`${acknowledged.size} acknowledged writes, ${seen.ids.size} seen, ${kills} readers killed`)
       }).pipe(Effect.scoped, Effect.provide([NodeHttpClient.layerUndici, NodeServices.layer])),

@@ -359,6 +359,6 @@ describe("L63 a bad client", () => {
         yield* gone("bodies")
         for (const { ended } of clients) assert.deepStrictEqual(ended(), ["slow_body 127.0.0.1"])
       }),
-    60_000
+    120_000
   )
 })

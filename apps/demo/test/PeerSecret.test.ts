@@ -270,7 +270,7 @@ describe("a replica set that shares a secret", () => {
           assert.strictEqual(stranger._tag, "PeerUnreachable")
           yield* Effect.forEach(set, ({ writer }) => writer.commit(Entry.put("notes", "last", "v")))
         }),
-      { concurrent: true, timeout: 60_000 }
+      { concurrent: true, timeout: 120_000 }
     )
   }
 

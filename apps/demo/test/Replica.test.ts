@@ -7,7 +7,7 @@ import * as Ports from "../../../packages/server/test/support/ports.ts"
 import { Effect } from "effect"
 import * as Program from "./support/program.ts"
 
-const timeout = 60_000
+const timeout = 120_000
 
 const setUp = Effect.gen(function* () {
   const folder = yield* Effect.acquireRelease(

@@ -46,7 +46,7 @@ describe("the soak, as a process", () => {
           }),
         { discard: true }
       ).pipe(Effect.scoped),
-    { timeout: 60_000 }
+    { timeout: 120_000 }
   )
 
   it.live(
@@ -64,6 +64,6 @@ describe("the soak, as a process", () => {
         assert.deepStrictEqual(children.filter(Program.runs), [])
         assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    { timeout: 60_000 }
+    { timeout: 120_000 }
   )
 })

@@ -80,7 +80,7 @@ describe("a client of replicas that restart", () => {
       await replicas.ready(id)
     }
     await client.close()
-  }, 60_000)
+  }, 120_000)
 
   it("says what the last one says when two of three are gone, and not that those are", async () => {
     await using replicas = await Replicas.start()
@@ -97,5 +97,5 @@ describe("a client of replicas that restart", () => {
     }
     assert.strictEqual((await client.get("load", "k"))?.text(), "1")
     await client.close()
-  }, 60_000)
+  }, 120_000)
 })

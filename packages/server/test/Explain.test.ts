@@ -81,7 +81,7 @@ describe("what a policy survives", () => {
 })
 
 describe("quorum explain", () => {
-  const timeout = 60_000
+  const timeout = 120_000
 
   it.live(
     "prints a table, and JSON for programs",

@@ -154,6 +154,6 @@ describe("doctor of a folder", () => {
         assert.match(stdout, /^replica a of quorum, incarnation /)
         assert.include(stdout, "record index: 0 entries behind the logs")
       }),
-    60_000
+    120_000
   )
 })

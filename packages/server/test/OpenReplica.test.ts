@@ -9,7 +9,7 @@ import { openReplica, type OpenReplica, type ReplicaOptions } from "../src/index
 import * as Ports from "./support/ports.ts"
 import { program } from "./readme/embedded.ts"
 
-const timeout = 60_000
+const timeout = 120_000
 
 let folder = ""
 let opened: Array<OpenReplica> = []

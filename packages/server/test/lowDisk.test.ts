@@ -74,7 +74,7 @@ describe("a replica whose disk is nearly full (skipped where nothing can be moun
         assert.strictEqual((await open.get("notes", "k0"))?.bytes.length, 200_000)
         assert.isUndefined(await open.get("notes", "k1"))
       },
-      60_000
+      120_000
     )
   }
 

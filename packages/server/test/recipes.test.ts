@@ -132,7 +132,7 @@ describe("recipes", () => {
       const misspelt = text("kubernetes/quorum.json").replace("readinessProbe", "readynessProbe")
       assert.match(objections(JSON.parse(misspelt).items), /readynessProbe.* does not exist/)
     },
-    60_000
+    120_000
   )
 
   it("compose names services, volumes and secrets that it has, and each service is a member", () => {

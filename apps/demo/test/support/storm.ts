@@ -126,7 +126,7 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
   const vector = yield* Compare.awaitSameLogs({
     cluster,
     client,
-    stallMillis: 20_000,
+    stallMillis: 60_000,
     onProgress: () => Effect.void
   })
   assert.deepStrictEqual(Compare.missing(Option.getOrThrow(vector), state.acknowledgedUpTo), [])
@@ -134,7 +134,7 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
   const ready = Effect.forEach(cluster.members, client.isReady, { concurrency: "unbounded" })
   yield* Effect.timeout(
     Effect.repeat(Effect.tap(ready, Effect.sleep(50)), { until: (all) => all.every(Boolean) }),
-    20_000
+    60_000
   )
   const contents = yield* Effect.forEach(
     cluster.members,
