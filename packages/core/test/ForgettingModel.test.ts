@@ -87,7 +87,11 @@ const round = (member: Member, self: number, stable: Clock): ReadonlyArray<Recor
   const forgetBefore = kept.begin(forgettable(member, self))
   const situation: Fates.Situation = {
     log,
-    of: (_, key) => ({ newest: index.get(key), everywhere: index.get(key), isSettled: true }),
+    known: Array.from(Fates.keysOf(member.batch), ({ key }) => ({
+      newest: index.get(key),
+      everywhere: index.get(key),
+      isSettled: true
+    })),
     frontier: EntryBatch.last(member.batch),
     forgetBefore,
     isNeeded: (namespace, key) => kept.isNeeded({ namespace, key }),

@@ -48,7 +48,7 @@ const decide = (
       isNeeded: () => false,
       isNeededForLive: () => false,
       now: at(1000),
-      of: (_, key) => known[key]!,
+      known: Array.from(Fates.keysOf(batch), ({ key }) => known[key]!),
       ...options
     })
   ).result
@@ -200,7 +200,7 @@ describe("what becomes of an entry", () => {
       isNeeded: () => false,
       isNeededForLive: () => false,
       now: at(1),
-      of: () => newest
+      known: keys.map(() => newest)
     }
     const { count, result } = inSteps(Fates.decide(batch, options))
     assert.isAbove(count, 40_000 / 1000)

@@ -187,7 +187,7 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
     merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
     forget: (gone) => call(() => pointers.forget(gone)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
-    getAll: (keys) => call(() => keys.map(({ key, namespace }) => pointers.get(namespace, key))),
+    getAll: (keys) => call(() => pointers.getAll(keys)),
     scan: (scan) => call(() => pointers.scan(scan))
   }
   const close = (): void => {

@@ -27,8 +27,8 @@ export interface Newest {
 /** What is asked about the entries of a batch. */
 export interface Situation {
   readonly log: LogId.LogId
-  /** Of a key in the batch. */
-  readonly of: (namespace: string, key: string) => Newest
+  /** Of the keys of the batch, as {@link keysOf} has them. */
+  readonly known: ReadonlyArray<Newest>
   /** Up to where every member holds the log. What is after it stays. */
   readonly frontier: number
   /** Deletes before this clock may go, because nobody holds anything that they deleted; none may when there is none. */
@@ -77,7 +77,7 @@ type Fate = "kept" | "superseded" | "deleted" | "left"
  * have their turn after each.
  */
 export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Generator<void, Decided> {
-  const { forgetBefore, frontier, isNeeded, isNeededForLive, log, now, of } = situation
+  const { forgetBefore, frontier, isNeeded, isNeededForLive, known: knownOf, log, now } = situation
   const { bytes } = whole
   const forgotten: Array<RecordIndex.Pointer> = []
   const needed: Array<Needed> = []
@@ -122,7 +122,7 @@ export function* decide(whole: EntryBatch.EntryBatch, situation: Situation): Gen
     let after: Clock | undefined
     for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
       const header = Entry.headerAt(bytes, at)
-      const known = of(header.namespace, header.key)
+      const known = knownOf[turn]!
       const { everywhere, newest } = known
       const fate = fateOfRecord(place, header, known)
       const isDeleted = newest?.deleted ?? header.kind === "delete"

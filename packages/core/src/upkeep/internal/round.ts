@@ -44,28 +44,31 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
   const sweeps = yield* Sweeps
   const clock = yield* Clock.Clock
 
-  /** What is known of the keys of a batch, and whether a delete among them stays until its key has settled. */
+  /** What is known of the keys of a batch, in their order, and whether a delete among them stays until its key has settled. */
   const lookUp = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, ends: Ends) {
-    const keys = new Map<string, RecordKey.RecordKey>()
-    for (const each of Fates.keysOf(batch)) keys.set(RecordKey.keyOf(each.namespace, each.key), each)
-    const known = new Map<string, Fates.Newest>()
+    const numbers = new Map<string, number>()
+    const keys: Array<RecordKey.RecordKey> = []
+    const numbersOf: Array<number> = []
+    for (const each of Fates.keysOf(batch)) {
+      const id = RecordKey.keyOf(each.namespace, each.key)
+      const number = numbers.get(id) ?? keys.push(each) - 1
+      numbers.set(id, number)
+      numbersOf.push(number)
+    }
+    const known: Array<Fates.Newest> = []
     let hasUnsettled = false
     const isEverywhere = (pointer: RecordIndex.Pointer | undefined): boolean =>
       pointer !== undefined && pointer.seq <= (ends.get(pointer.log) ?? 0)
-    const ids = Array.from(keys.keys())
-    for (let i = 0; i < ids.length; i += turnKeys) {
+    for (let i = 0; i < keys.length; i += turnKeys) {
       if (i > 0) yield* Effect.yieldNow
-      const turn = ids.slice(i, i + turnKeys)
-      const found = yield* follower.newestOf(turn.map((id) => keys.get(id)!))
-      found.forEach(({ indexed, isSettled, newest }, j) => {
+      for (const { indexed, isSettled, newest } of yield* follower.newestOf(keys.slice(i, i + turnKeys))) {
         // The newest of a key that is written again and again has never got everywhere. What the index has is a little older.
-        const everywhere = [newest, indexed].find(isEverywhere)
-        known.set(turn[j]!, { newest, everywhere, isSettled })
+        const everywhere = isEverywhere(newest) ? newest : isEverywhere(indexed) ? indexed : undefined
+        known.push({ newest, everywhere, isSettled })
         if (!isSettled && newest?.deleted === true) hasUnsettled = true
-      })
+      }
     }
-    const of = (namespace: string, key: string) => known.get(RecordKey.keyOf(namespace, key)) ?? unknown
-    return { of, hasUnsettled }
+    return { known: numbersOf.map((number) => known[number]!), hasUnsettled }
   })
 
   /** Remembers of which keys deletes stay. */
@@ -93,13 +96,13 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
     ends: Ends,
     forgetBefore: HybridLogicalClock.HybridLogicalClock | undefined
   ) {
-    const { hasUnsettled, of } = yield* lookUp(batch, ends)
+    const { hasUnsettled, known } = yield* lookUp(batch, ends)
     // What could not be looked at may be the newest of any key.
     if (follower.unreadable().length > 0) return undefined
     const decided = yield* inTurns(
       Fates.decide(batch, {
         log: batch.log,
-        of,
+        known,
         frontier: ends.get(batch.log) ?? 0,
         forgetBefore,
         isNeeded: (namespace, key) => keptDeletes.isNeeded({ namespace, key }),
@@ -157,8 +160,6 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-const unknown: Fates.Newest = { newest: undefined, everywhere: undefined, isSettled: true }
 
 /** After how many keys others have their turn, and after how many pointers. */
 const turnKeys = 32
