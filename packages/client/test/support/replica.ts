@@ -7,16 +7,18 @@ import { HttpNode } from "@quorum/http/node"
 import { SqliteStore } from "@quorum/sqlite"
 import { Effect, Layer, Logger } from "effect"
 
-const { folder, peers, self, tokens } = JSON.parse(process.argv[2]!) as {
+const { folder, origins, peers, self, tokens } = JSON.parse(process.argv[2]!) as {
   readonly self: string
   readonly peers: Readonly<Record<string, string>>
   readonly folder: string
   /** The file of the tokens that clients need, if they need any. */
   readonly tokens?: string
+  /** The pages of which browsers may ask. */
+  readonly origins?: ReadonlyArray<string>
 }
 
 const replica = Replica.layer().pipe(
-  HttpNode.serve({ insecure: true, peers, port: Number(new URL(peers[self]!).port) }),
+  HttpNode.serve({ insecure: true, origins: origins ?? [], peers, port: Number(new URL(peers[self]!).port) }),
   Layer.provide(SqliteStore.layer({ folder })),
   Layer.provide(ReplicaSet.layer({ cluster: "client", self, members: Object.keys(peers) })),
   Layer.provide(

@@ -24,7 +24,9 @@ export interface Replicas extends AsyncDisposable {
 export const start = async (
   ids: ReadonlyArray<string> = ["a", "b", "c"],
   /** The tokens of which clients have to show one, as their file says them. */
-  tokensOf?: ReadonlyArray<object>
+  tokensOf?: ReadonlyArray<object>,
+  /** The pages of which browsers may ask. */
+  origins?: ReadonlyArray<string>
 ): Promise<Replicas> => {
   const folder = mkdtempSync(join(tmpdir(), "quorum-client-"))
   const tokens = tokensOf === undefined ? undefined : join(folder, "tokens.json")
@@ -35,7 +37,7 @@ export const start = async (
   const running = new Map<string, ChildProcess>()
 
   const startOne = async (self: string): Promise<void> => {
-    const argument = JSON.stringify({ self, peers, folder: join(folder, self), tokens })
+    const argument = JSON.stringify({ self, peers, folder: join(folder, self), tokens, origins })
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, argument], {
       stdio: ["pipe", "pipe", "inherit"]
     })
