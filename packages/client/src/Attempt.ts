@@ -166,5 +166,14 @@ const problemOf = async (response: Response, url: string): Promise<QuorumError> 
 const unreachable = (url: string, error: unknown): Unreachable => {
   const { cause, message } = error instanceof Error ? error : new Error(String(error))
   const why = cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message
-  return new Unreachable({ message: `${url} cannot be reached, or the connection broke: ${why}`, url, cause: error })
+  const said = `${url} cannot be reached, or the connection broke: ${why}`
+  return new Unreachable({ message: `${said}${orRefused(url)}`, url, cause: error })
+}
+
+/** A browser does not tell a page whether nobody answered it, or somebody who does not know the page. */
+const orRefused = (url: string): string => {
+  const page =
+    "location" in globalThis ? (globalThis.location as { readonly origin?: unknown } | undefined)?.origin : undefined
+  if (typeof page !== "string" || page === "null" || page === new URL(url).origin) return ""
+  return `; or ${page} is not among the replica's origins`
 }

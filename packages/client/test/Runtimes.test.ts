@@ -152,4 +152,15 @@ describe("the client in each of its runtimes", () => {
       }
     )
   }
+
+  it.skipIf(inChromium === undefined)(
+    "says in a page that its origin may be unknown, where it is (skipped where there is no Chromium)",
+    { timeout: 60_000 },
+    async () => {
+      await using page = await openPage()
+      await using replicas = await Replicas.start(["a"])
+      const { failed } = JSON.parse(await inChromium!(replicas.urls, page))
+      assert.include(failed, `or ${page.origin} is not among the replica's origins`)
+    }
+  )
 })
