@@ -8,7 +8,7 @@ import {
   type CallOptions,
   type Change,
   type GetOptions,
-  InvalidRequest,
+  OutcomeUnknown,
   QuorumRecord,
   type Receipt as ClientReceipt,
   ReplicaClosing,
@@ -38,6 +38,7 @@ import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
+import { checked, invalid, only } from "./KnownOptions.ts"
 import { errorOf } from "./PromiseErrors.ts"
 
 /** How a replica is opened: the settings of `quorum serve`, with `folder` where its files are. */
@@ -106,9 +107,12 @@ export interface OpenReplica extends AsyncDisposable {
  * `status()` says what it waits for. Rejects with `ServerConfig.InvalidConfig`, `Server.Unusable` or `Server.NotStarted`,
  * which have a `code`.
  */
-export const openReplica = async ({ folder, quiet, secret, ...settings }: ReplicaOptions): Promise<OpenReplica> => {
+export const openReplica = async (options: ReplicaOptions): Promise<OpenReplica> => {
+  const { folder, quiet, secret, ...settings } = { ...options }
   const object = { settings: { ...settings, data: folder }, place: "of openReplica" }
-  const config = Result.getOrThrow(ServerConfig.make({ object, hasSecret: secret !== undefined }))
+  const config = Result.getOrThrow(
+    Result.mapError(ServerConfig.make({ object, hasSecret: secret !== undefined }), byOptions)
+  )
   const layer = Server.layer(config, { secret: secret === undefined ? undefined : Redacted.make(secret) })
   const runtime = ManagedRuntime.make(Layer.provide(layer, loggerOf(config.logFormat, quiet === true)))
   try {
@@ -120,6 +124,22 @@ export const openReplica = async ({ folder, quiet, secret, ...settings }: Replic
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** The problems by the names of the options. */
+const byOptions = ({ problems: [first, ...rest] }: ServerConfig.InvalidConfig): ServerConfig.InvalidConfig => {
+  const named = (problem: typeof first): typeof first => {
+    switch (problem.source) {
+      case "--id":
+      case "--data":
+        return { source: `"${problem.source === "--id" ? "id" : "folder"}" of openReplica`, detail: "it is missing" }
+      case '"data" of openReplica':
+        return { ...problem, source: '"folder" of openReplica' }
+      default:
+        return problem
+    }
+  }
+  return new ServerConfig.InvalidConfig({ problems: [named(first), ...rest.map(named)] })
+}
 
 const loggerOf = (format: "text" | "json", quiet: boolean) =>
   quiet
@@ -162,8 +182,20 @@ const make = (
   }
 
   const commit = (writes: Entry.Writes, { signal, stamp, timeoutMillis, w }: WriteOptions = {}) => {
-    const options = { ...(w === undefined ? {} : { w }), ...(stamp === undefined ? {} : { stamp: stampOf(stamp) }) }
-    return run(within(Effect.map(writer.commit(writes, options), receiptOf), timeoutMillis), signal)
+    const given = stamp === undefined ? undefined : stampOf(stamp)
+    const options = (stamp = given) => ({
+      ...(w === undefined ? {} : { w }),
+      ...(stamp === undefined ? {} : { stamp })
+    })
+    const write = (stamp = given) => Effect.map(writer.commit(writes, options(stamp)), receiptOf)
+    if (timeoutMillis === undefined) return run(write(), signal)
+    // Who stops waiting does not know what became of the write, and has its stamp to go on with.
+    let drawn = given
+    const stamped = Effect.flatMap(given === undefined ? writer.stamp(writes) : Effect.succeed(given), (stamp) =>
+      write((drawn = stamp))
+    )
+    const ended = (error: Cause.TimeoutError) => Effect.fail(drawn === undefined ? error : unknown(drawn))
+    return run(Effect.catchTag(within(stamped, timeoutMillis), "TimeoutError", ended), signal)
   }
 
   const list = async function* (namespace: string, { prefix, reverse, signal }: ListOptions = {}) {
@@ -193,18 +225,21 @@ const make = (
     return closed
   }
 
-  return {
+  return checked({
     id: config.id,
     url: Server.urlOf(config, server.address),
     put: async (namespace, key, value, options = {}) =>
       commit(Entry.put(namespace, key, ...contentOf(value, options.contentType)), options),
     delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),
     commit: async (writes, options) => {
-      const entries = writes.map((write) =>
-        write.delete === true
-          ? Entry.remove(write.namespace, write.key)
-          : Entry.put(write.namespace, write.key, ...contentOf(write.value, write.contentType))
-      )
+      if (!Array.isArray(writes)) throw invalid("writes", "it is a list")
+      const entries = (writes as ReadonlyArray<Write>).map((write) => {
+        only(["namespace", "key", "value", "contentType", "delete"], write)
+        const { delete: deleted, key, namespace, value } = write
+        if (deleted !== true) return Entry.put(namespace, key, ...contentOf(value, write.contentType))
+        if (value !== undefined) throw invalid("delete", "there is a value too; give one of them")
+        return Entry.remove(namespace, key)
+      })
       const [first, ...rest] = entries
       if (first === undefined) throw invalid("writes", "there is none")
       return commit([first, ...rest], options)
@@ -236,7 +271,7 @@ const make = (
     status: () => encodeReplicaStatus(status.current()),
     close,
     [Symbol.asyncDispose]: close
-  }
+  })
 }
 
 const nothing = (): void => {}
@@ -250,7 +285,14 @@ const unreadable = new StoreFailed({
   reason: "corrupt"
 })
 
-/** Gives up waiting after so many milliseconds; a write may take place all the same. */
+const unknown = (stamp: StampToken.StampToken) =>
+  new OutcomeUnknown({
+    message:
+      "nobody knows whether the write took place, because there was no answer in time; with its stamp it may be made again",
+    stamp
+  })
+
+/** Gives up waiting after so many milliseconds. */
 const within = <A, E>(
   effect: Effect.Effect<A, E>,
   millis: number | undefined
@@ -277,9 +319,6 @@ const stampOf = (text: string): StampToken.StampToken => {
   if (!isStamp(text)) throw invalid("stamp", "it is no stamp")
   return text
 }
-
-const invalid = (field: string, detail: string): InvalidRequest =>
-  new InvalidRequest({ message: `invalid request, ${field}: ${detail}`, field, detail })
 
 /** The bytes of a value, and its type. */
 const contentOf = (

@@ -153,6 +153,62 @@ describe("an open replica", () => {
   )
 
   it(
+    "never says that nothing was written when time ran out, and has a stamp to go on with",
+    async () => {
+      const { a, b } = await three()
+      const stamp = await a.stamp([{ namespace: "n", key: "k" }])
+      // All three have to sync it: that takes longer, at one of a few attempts.
+      const late = async (): Promise<object> => {
+        for (;;) {
+          const put = a.put("n", "k", "v", { stamp, w: 3, timeoutMillis: 1 })
+          const error = await put.then(
+            () => undefined,
+            (error: unknown) => error
+          )
+          if (error instanceof QuorumError) return { ...error }
+        }
+      }
+      const error = await late()
+      assert.deepInclude(error, { code: "outcome_unknown", written: "perhaps", stamp })
+      const first = await b.put("n", "k", "v", { stamp })
+      assert.deepStrictEqual((await a.put("n", "k", "v", { stamp, timeoutMillis: 10_000 })).clock, first.clock)
+      assert.strictEqual((await a.put("n", "k", "w", { timeoutMillis: 10_000 })).policy.w, 2)
+    },
+    timeout
+  )
+
+  it(
+    "refuses what it does not know, by the name under which it was given",
+    async () => {
+      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
+      await takesWrites(a)
+      const place = { namespace: "n", key: "k" }
+      for (const [field, call] of [
+        ["consistenc", () => a.get("n", "k", { consistenc: "quorum" } as never)],
+        ["W", () => a.put("n", "k", "v", { W: 3 } as never)],
+        ["options", () => a.put("n", "k", "v", null as never)],
+        ["signal", () => a.delete("n", "k", { signal: 5 } as never)],
+        ["pageSize", () => a.list("n", { pageSize: 5 } as never).next()],
+        ["from", () => a.watch("n", { from: "x" } as never).next()],
+        ["ttl", () => a.commit([{ ...place, value: "v", ttl: 5 } as never])],
+        ["delete", () => a.commit([{ ...place, value: "v", delete: true } as never])],
+        ["writes", () => a.commit(undefined as never)]
+      ] as const) {
+        assert.deepInclude({ ...(await failure(call())) }, { code: "invalid_request", field, written: "no" })
+      }
+      assert.isUndefined(await a.get("n", "k"))
+      for (const [options, said] of [
+        [undefined, '"folder" of openReplica: it is missing'],
+        [{ folder: "x" }, '"id" of openReplica: it is missing'],
+        [{ id: "a", folder: 5 }, '"folder" of openReplica: Expected string']
+      ] as const) {
+        assert.include((await failure(openReplica(options as never))).message, said)
+      }
+    },
+    timeout
+  )
+
+  it(
     "fails with classes that have a code and say what is known",
     async () => {
       const { a, b, c } = await three()
