@@ -10,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { freePorts } from "./support/ports.ts"
 import * as Replicas from "./support/replicas.ts"
 
 type Run = (urls: ReadonlyArray<string>, page: Page) => Promise<string>
@@ -72,7 +73,7 @@ const openPage = async (): Promise<Page> => {
     response.setHeader("content-type", types[file.split(".").at(-1)!] ?? "application/json")
     return response.end(readFileSync(file))
   })
-  const port = await Replicas.freePort()
+  const port = (await freePorts(1))[0]!
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
   return {
     origin: `http://127.0.0.1:${port}`,
@@ -122,7 +123,7 @@ describe("the client in each of its runtimes", () => {
         await using page = await openPage()
         await using replicas = await Replicas.start(["a", "b", "c"], undefined, [page.origin])
         const [, b] = replicas.urls
-        const dead = `http://127.0.0.1:${await Replicas.freePort()}`
+        const dead = `http://127.0.0.1:${(await freePorts(1))[0]!}`
         const running = run!([dead, ...replicas.urls], page)
         let isOver = false
         const over = () => (isOver = true)
