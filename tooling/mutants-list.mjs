@@ -74,7 +74,7 @@ export const bugs = [
     name: "order-of-arrival",
     from: "L36",
     says: "the index keeps what came last",
-    file: "record/internal/PointerTable.ts",
+    file: "record/internal/PackedWrites.ts",
     find: "if (order !== 0) return order > 0",
     replace: "if (order !== 0) return true"
   },
@@ -200,7 +200,7 @@ export const bugs = [
     name: "half-an-atomic-entry",
     from: "L38",
     says: "the index takes in the first write of an entry only",
-    file: "record/internal/PointerTable.ts",
+    file: "record/internal/UpcomingKeys.ts",
     find: "for (at = Entry.firstRecord(at); at < after; at = Entry.nextRecord(bytes, at)) {",
     replace: "for (at = Entry.firstRecord(at); at < after; at = after) {"
   },
@@ -515,7 +515,7 @@ export const bugs = [
     name: "local-wins-ties",
     from: "cockroach#168541, L35",
     says: "of two writes of one clock each replica keeps the one that it had first",
-    file: "record/internal/PointerTable.ts",
+    file: "record/internal/PackedWrites.ts",
     find: "if (order !== 0) return order > 0",
     replace:
       "if (Array.from({ length: 10 }).every((_, i) => bytes[version + i] === records[start + placeBytes + i])) return false\n    if (order !== 0) return order > 0"
