@@ -7,6 +7,7 @@ import { PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as PeerMethods from "../src/peer/PeerMethods.ts"
 import * as Probes from "../src/peer/Probes.ts"
+import type * as Asker from "../src/peer/internal/Asker.ts"
 import * as ProbeLoop from "../src/peer/internal/ProbeLoop.ts"
 import * as Cluster from "./support/cluster.ts"
 
@@ -114,7 +115,7 @@ describe("a peer", () => {
 
 describe("of two peers", () => {
   /** Who waits to be woken, and whether it was, and with what. */
-  const resting = Effect.fnUntraced(function* (asker: Probes.Asker) {
+  const resting = Effect.fnUntraced(function* (asker: Asker.Asker) {
     const fiber = yield* Effect.forkChild(asker.wanted, { startImmediately: true })
     return () => {
       const exit = fiber.pollUnsafe()
@@ -186,7 +187,7 @@ describe("of two peers", () => {
         probes.rest()
         return [first(), second()]
       })
-      const answered = (who: Probes.Asker): void => who.answered(who.next(), answer(false))
+      const answered = (who: Asker.Asker): void => who.answered(who.next(), answer(false))
       for (let i = 0; i < 64; i++) {
         assert.deepStrictEqual(yield* ask(), [false, undefined])
         answered(asker)

@@ -10,7 +10,8 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import { type Key, ReplicaClock } from "../log/ReplicaClock.ts"
 import * as ProbeTracker from "../quorum/ProbeTracker.ts"
-import type * as PeerProtocol from "./PeerProtocol.ts"
+import * as AskOrder from "./internal/AskOrder.ts"
+import * as Asker from "./internal/Asker.ts"
 
 /** Calls that wait for a majority's clocks. */
 export interface Waiting {
@@ -25,29 +26,6 @@ export interface Waiting {
   readonly keys: (from: number) => { readonly keys: ReadonlyArray<Key>; readonly upTo: number }
   /** More calls may be covered than before. */
   readonly onAnswer: () => void
-}
-
-/** One question, and what was asked in it. */
-export interface Question {
-  readonly mark: number
-  readonly keys: ReadonlyArray<Key>
-}
-
-/** How one connection asks. */
-export interface Asker {
-  /**
-   * Waits until this peer has to be asked for somebody who waits. Says whether all who are called together have been
-   * called: else a turn is waited for them.
-   */
-  readonly wanted: Effect.Effect<boolean>
-  /** Makes the next question. */
-  readonly next: () => Question
-  /** It was answered. */
-  readonly answered: (question: Question, answer: PeerProtocol.Probed) => void
-  /** It was not answered, and others are asked. */
-  readonly unanswered: () => void
-  /** The connection has ended. */
-  readonly end: () => void
 }
 
 /** What peers know of the time. */
@@ -67,26 +45,13 @@ export class Probes extends Context.Service<
     /** Nobody waits: what was answered concerns nobody any more. */
     readonly rest: () => void
     /** A connection to a peer that asks. */
-    readonly asker: (peer: ReplicaId) => Asker
+    readonly asker: (peer: ReplicaId) => Asker.Asker
   }
 >()("@quorum/core/Probes") {}
 
-/** How it stands with the questions over one connection. */
-interface Asking {
-  /** Calls with lesser marks are served by what was asked last, or is asked next. */
-  mark: number
-  /** A question is under way. */
-  isUnderWay: boolean
-  /** Set while there is nothing to ask. */
-  wake: ((isGathered: boolean) => void) | undefined
-}
-
 /**
- * Starts without anybody waiting.
- *
- * No more peers are asked than make a majority, because each question costs both of them a turn: those who answered first
- * when everybody was asked, which is done for every {@link raceQuestions} questions. When somebody has waited for
- * {@link patienceMillis} everybody is asked too, and whoever did not answer in that time is asked last from then on.
+ * Starts without anybody waiting. When somebody has waited for {@link patienceMillis} everybody is asked, in turns that
+ * `AskOrder` knows.
  */
 export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaClock | Scope.Scope> = Effect.gen(
   function* () {
@@ -97,130 +62,41 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
     let highest = HybridLogicalClock.zero
     let last = 0
     let waiting: Waiting | undefined
-    /** In the order in which they are asked. */
-    let askers: ReadonlyArray<Asking> = []
-    const isAll = tracker.needed === peers.length
-    let isEverybodyAsked = isAll
-    /** Questions since everybody was asked. */
-    let questions = 0
-    /** Set while it is found out who answers first: those who have. */
-    let first: ReadonlyArray<Asking> | undefined
     let isArmed = false
+    const order = AskOrder.make(tracker.needed, peers.length, () => waiting?.newest())
     const mark = () => ++last
 
-    const count = (peer: ReplicaId, asked: number, clock: HybridLogicalClock.HybridLogicalClock): void => {
-      highest = HybridLogicalClock.receive(highest, clock, Number.POSITIVE_INFINITY)
-      tracker = ProbeTracker.answer(tracker, peer, asked)
-      waiting?.onAnswer()
-    }
-
-    /** Whether the newest call waits for a question of this one. */
-    const isWanted = (asking: Asking): boolean => {
-      const newest = waiting?.newest()
-      if (newest === undefined || asking.mark > newest) return false
-      if (isEverybodyAsked) return true
-      let others = 0
-      for (const { mark } of askers) if (mark > newest) others++
-      return others < tracker.needed
-    }
-
     const wake = (isGathered = false): void => {
-      if (!isEverybodyAsked && questions >= raceQuestions) {
-        questions = 0
-        first = []
-        isEverybodyAsked = true
-      }
-      for (const asking of askers) {
-        if (asking.wake === undefined || !isWanted(asking)) continue
-        asking.mark = Number.POSITIVE_INFINITY
-        // Resumed within the call: a latch would take one more turn of the event loop, for which each write waits.
-        asking.wake(isGathered)
-      }
+      order.wake(isGathered)
       arm()
     }
 
-    const moveBack = (is: (asking: Asking) => boolean): void => {
-      askers = [...askers.filter((asking) => !is(asking)), ...askers.filter(is)]
-    }
-
-    const placed = (asking: Asking): void => {
-      if (first === undefined || first.includes(asking)) return
-      first = [...first, asking]
-      if (first.length < tracker.needed) return
-      askers = [...first, ...askers.filter((other) => !first!.includes(other))]
-      first = undefined
-      isEverybodyAsked = isAll
-    }
-
     const arm = (): void => {
-      if (isArmed || isEverybodyAsked || waiting?.oldest() === undefined) return
+      if (isArmed || order.isEverybodyAsked() || waiting?.oldest() === undefined) return
       isArmed = true
       const upTo = last
       const look = (): void => {
         isArmed = false
-        if ((waiting?.oldest() ?? Number.POSITIVE_INFINITY) <= upTo) {
-          isEverybodyAsked = true
-          first = undefined
-          moveBack(({ isUnderWay }) => isUnderWay)
-        }
+        if ((waiting?.oldest() ?? Number.POSITIVE_INFINITY) <= upTo) order.askEverybody()
         wake()
       }
       runTimer(Effect.andThen(Effect.sleep(patienceMillis), Effect.sync(look)))
     }
 
-    const asker = (peer: ReplicaId): Asker => {
-      const own: Asking = { mark: 0, isUnderWay: false, wake: undefined }
-      askers = [...askers, own]
-      /** The peer keeps keys of versions that no clock follows, and has to be asked about those that are written. */
-      let keepsKeys = false
-      const rest = Effect.callback<boolean>((resume) => {
-        own.wake = (isGathered) => {
-          own.wake = undefined
-          resume(Effect.succeed(isGathered))
-        }
-        return Effect.sync(() => void (own.wake = undefined))
+    const asker = (peer: ReplicaId): Asker.Asker =>
+      Asker.make({
+        order,
+        ownClock,
+        mark,
+        keys: () => waiting?.keys(tracker.answered.get(peer) ?? 0),
+        onAsked: arm,
+        onAnswer: (asked, clock) => {
+          highest = HybridLogicalClock.receive(highest, clock, Number.POSITIVE_INFINITY)
+          tracker = ProbeTracker.answer(tracker, peer, asked)
+          waiting?.onAnswer()
+        },
+        onMissing: wake
       })
-      return {
-        wanted: Effect.suspend(() => {
-          if (!isWanted(own)) return rest
-          own.mark = Number.POSITIVE_INFINITY
-          return Effect.succeed(false)
-        }),
-        next: () => {
-          const from = tracker.answered.get(peer) ?? 0
-          const { keys, upTo } = (keepsKeys ? waiting?.keys(from) : undefined) ?? everything
-          own.mark = Math.min(mark(), upTo)
-          own.isUnderWay = true
-          questions++
-          arm()
-          return { mark: own.mark, keys }
-        },
-        answered: (question, { clock, far, versions }) => {
-          const isAnswer = keepsKeys || !far
-          keepsKeys = far
-          own.isUnderWay = false
-          // What it keeps may be newer than its clock: it is asked again, with the keys.
-          if (!isAnswer) return void (own.mark = 0)
-          for (const { clock: version, index } of versions) {
-            const key = question.keys[index]
-            if (key !== undefined) ownClock.heard(key, version)
-          }
-          placed(own)
-          count(peer, question.mark, clock)
-        },
-        unanswered: () => {
-          own.mark = 0
-          own.isUnderWay = false
-          moveBack((asking) => asking === own)
-          wake()
-        },
-        end: () => {
-          askers = askers.filter((asking) => asking !== own)
-          first = first?.filter((asking) => asking !== own)
-          wake()
-        }
-      }
-    }
 
     return Probes.of({
       mark,
@@ -230,7 +106,7 @@ export const make: Effect.Effect<Probes["Service"], never, ReplicaSet | ReplicaC
       clock: () => highest,
       rest: () => {
         highest = HybridLogicalClock.zero
-        if (first === undefined) isEverybodyAsked = isAll
+        order.rest()
       },
       asker
     })
@@ -242,10 +118,5 @@ export const layer: Layer.Layer<Probes, never, ReplicaSet | ReplicaClock> = Laye
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How many questions there are for each that everybody is asked. */
-const raceQuestions = 64
-
 /** How long those who are asked first have to answer before everybody is asked, in milliseconds. */
 const patienceMillis = 5
-
-const everything = { keys: [], upTo: Number.POSITIVE_INFINITY }
