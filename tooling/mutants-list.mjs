@@ -183,7 +183,7 @@ export const bugs = [
     name: "unmet-is-unwritten",
     from: "L16, L17",
     says: "a quorum that was not met is answered as nothing written",
-    file: "write/internal/InFlight.ts",
+    file: "write/internal/WriteGroup.ts",
     find: "resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))",
     replace:
       "resume(Exit.fail(new QuorumError.QuorumUnavailable({ alive: got, needed, reason: 'timeout', verdicts }) as never))"

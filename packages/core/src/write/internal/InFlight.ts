@@ -2,21 +2,19 @@
  * The writes that wait for their quorum: one tracker per batch and policy, not per write, because an ack covers a whole
  * batch, and one timer for all deadlines.
  */
-import { Clock, Effect, Exit, Result } from "effect"
+import { Clock, Effect, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
-import type { CommitOutcome, PeerAnswer } from "../../events/ReplicaEvents.ts"
 import * as Deadlines from "./Deadlines.ts"
-import * as LateAnswers from "./LateAnswers.ts"
+import * as GroupEvents from "./GroupEvents.ts"
 import * as UnmetWrites from "./UnmetWrites.ts"
 import * as WriteGroup from "./WriteGroup.ts"
 import * as AckTracker from "../../quorum/AckTracker.ts"
 import type * as LogId from "../../identity/LogId.ts"
-import * as WriteId from "../../identity/WriteId.ts"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import { type PeerEvent, Peers } from "../../peer/Peers.ts"
-import * as QuorumError from "../../quorum/QuorumError.ts"
+import type { Verdict } from "../../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
-import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
 /**
@@ -27,8 +25,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
   const { peers: peerIds, self } = yield* ReplicaSet
   const peers = yield* Peers
   const clock = yield* Clock.Clock
-  const sink = yield* EventSink
-  const lateAnswers = LateAnswers.make(sink)
+  const events = GroupEvents.make(yield* EventSink)
   const unmet = UnmetWrites.make()
   const now = () => Monotonic.millis(clock)
   let waiting = 0
@@ -41,12 +38,12 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     if (decision._tag === "Pending") return
     groups.delete(group)
     waiting -= group.waiters.length
-    for (const { id, verdict } of group.tracker.peers) if (group.isNew && verdict?._tag !== "acked") remember(id, group)
+    events.answered(group)
     if (decision._tag === "Met") {
-      tell(group, "committed", undefined, at)
+      events.ended(group, "committed", undefined, at)
       answering(() => WriteGroup.succeed(group, at))
     } else {
-      lagging(group, at)
+      WriteGroup.lagAll(group, peers, at)
       group.tracker = AckTracker.seal(group.tracker, at)
       if (group.isNew) rememberUnmet(group)
       fail(group, at)
@@ -57,25 +54,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
   const fail = (group: WriteGroup.WriteGroup, at: number): void => {
     const result = AckTracker.finalise(group.tracker, at)
     if (Result.isSuccess(result) || result.failure._tag !== "Unmet") return
-    const { got, needed, reason, verdicts } = result.failure
-    tell(group, "quorum_not_met", reason, at)
-    for (const { cancelled, check, resume, seq } of group.waiters) {
-      if (cancelled) continue
-      const writeId = WriteId.make(group.log, seq, check)
-      resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
-    }
-  }
-
-  /** A peer that is connected and silent about the writes is lagging, and by how much shows when they are answered. */
-  const lagging = (group: WriteGroup.WriteGroup, at: number): void => {
-    for (const { id, link, watermarks } of peers.all()) {
-      if (link._tag === "Up") WriteGroup.lag(group, id, watermarks.get(group.log)?.seq ?? 0, at)
-    }
-  }
-
-  const remember = (peer: ReplicaId.ReplicaId, { log, seq, tracker, waiters }: WriteGroup.WriteGroup): void => {
-    const { deadline, startedAt } = tracker
-    lateAnswers.remember(peer, { log, seq, writes: waiters.length, startedAt, deadline })
+    events.ended(group, "quorum_not_met", result.failure.reason, at)
+    WriteGroup.fail(group, result.failure)
   }
 
   const rememberUnmet = ({ log, tracker, waiters }: WriteGroup.WriteGroup): void =>
@@ -84,28 +64,6 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       waiters.map((waiter) => waiter.seq),
       AckTracker.ackedPeerIds(tracker)
     )
-
-  const tell = (
-    group: WriteGroup.WriteGroup,
-    outcome: CommitOutcome,
-    reason: QuorumError.Reason | undefined,
-    at: number
-  ): void => {
-    if (!group.isNew || !sink.active()) return
-    const durationMillis = Math.max(0, at - group.tracker.startedAt)
-    sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: group.waiters.length, durationMillis })
-  }
-
-  const tellAnswer = (
-    group: WriteGroup.WriteGroup,
-    peer: ReplicaId.ReplicaId,
-    answer: PeerAnswer,
-    at: number
-  ): void => {
-    if (!group.isNew || !sink.active()) return
-    const afterMillis = Math.max(0, at - group.tracker.startedAt)
-    sink.tell({ _tag: "PeerAnswered", peer, answer, writes: group.waiters.length, afterMillis })
-  }
 
   const { arm } = yield* Deadlines.make(now, (at) => {
     for (const group of Array.from(groups)) if (group.tracker.deadline < at) settle(group, at)
@@ -120,17 +78,16 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     groups.clear()
     waiting = 0
     for (const group of left) {
-      lagging(group, now())
+      WriteGroup.lagAll(group, peers, now())
       fail(group, now())
     }
   }
 
   const onPeerEvent = (event: PeerEvent): void => {
-    lateAnswers.hear(event)
+    events.hear(event)
     for (const group of groups) {
       if (!WriteGroup.record(group, event)) continue
-      const answer = WriteGroup.answerOf(event)
-      if (answer !== undefined) tellAnswer(group, event.peer, answer, event.monotonicMillis)
+      events.heard(group, event)
       settle(group, event.monotonicMillis)
     }
   }
@@ -162,10 +119,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       if (closed) return fail(group, now())
       groups.add(group)
       waiting += waiters.length
-      for (const { at, id, verdict } of group.tracker.peers) {
-        const answer = WriteGroup.earlyAnswers[verdict?._tag ?? ""]
-        if (answer !== undefined) tellAnswer(group, id, answer, at)
-      }
+      events.began(group)
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
     },
@@ -173,7 +127,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy, selfLagsBy: number) => {
       const at = now()
       const { tracker } = start(log, policy, [], seq, at, false, selfLagsBy)
-      const verdicts: Record<ReplicaId.ReplicaId, QuorumError.Verdict> = { ...AckTracker.verdicts(tracker, at) }
+      const verdicts: Record<ReplicaId, Verdict> = { ...AckTracker.verdicts(tracker, at) }
       for (const peer of AckTracker.ackedPeerIds(tracker)) {
         if (unmet.isLate(log, seq, peer)) verdicts[peer] = { _tag: "late" }
       }

@@ -3,7 +3,6 @@
  * answered.
  */
 import { Exit } from "effect"
-import type { PeerAnswer } from "../../events/ReplicaEvents.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import type * as ReplicaId from "../../identity/ReplicaId.ts"
 import * as WriteId from "../../identity/WriteId.ts"
@@ -11,7 +10,7 @@ import type { Version } from "../../log/Version.ts"
 import type { Watermark } from "../../log/Watermark.ts"
 import type { Heard, PeerEvent, Peers } from "../../peer/Peers.ts"
 import * as AckTracker from "../../quorum/AckTracker.ts"
-import type * as QuorumError from "../../quorum/QuorumError.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import type { Acked, How, Receipt } from "../Receipt.ts"
 
@@ -104,6 +103,15 @@ export const succeed = (group: WriteGroup, at: number): void => {
   }
 }
 
+/** Answers who waits with what is known of a quorum that was not met. */
+export const fail = (group: WriteGroup, { got, needed, reason, verdicts }: AckTracker.Unmet): void => {
+  for (const { cancelled, check, resume, seq } of group.waiters) {
+    if (cancelled) continue
+    const writeId = WriteId.make(group.log, seq, check)
+    resume(Exit.fail(new QuorumError.QuorumNotMet({ got, needed, reason, writeId, verdicts })))
+  }
+}
+
 /** What the receipts of a group have in common. */
 const receiptOf = (
   { heard, policy, tracker }: WriteGroup,
@@ -179,35 +187,18 @@ export const record = (group: WriteGroup, event: PeerEvent): boolean => {
   return group.tracker !== before
 }
 
+/** Peers that are connected and silent about the writes are lagging, and by how much shows when they are answered. */
+export const lagAll = (group: WriteGroup, peers: Peers["Service"], at: number): void => {
+  for (const { id, link, watermarks } of peers.all()) {
+    if (link._tag === "Up") lag(group, id, watermarks.get(group.log)?.seq ?? 0, at)
+  }
+}
+
 /** A peer is connected, and holds the log this far. */
-export const lag = (group: WriteGroup, peer: ReplicaId.ReplicaId, held: number, at: number): void => {
+const lag = (group: WriteGroup, peer: ReplicaId.ReplicaId, held: number, at: number): void => {
   if (held >= group.seq) return
   const verdict = { _tag: "lagging", by: group.seq - held } as const
   group.tracker = AckTracker.recordFailure(group.tracker, peer, verdict, at)
-}
-
-/** What a peer's verdict is to listeners when it is known before anybody waits. */
-export const earlyAnswers: Readonly<Record<string, PeerAnswer>> = {
-  acked: "ack",
-  drifted: "id_drift",
-  rejected: "rejected"
-}
-
-/** What an event that concerns a group is to listeners; a connection that comes up is no answer. */
-export const answerOf = (event: PeerEvent): PeerAnswer | undefined => {
-  switch (event._tag) {
-    case "Ack":
-      return "ack"
-    case "TakenBack":
-      return undefined
-    case "Drift":
-    case "Replaced":
-      return "id_drift"
-    case "Rejected":
-      return "rejected"
-    case "Link":
-      return event.link._tag === "Down" ? "failed" : undefined
-  }
 }
 
 /** A broken connection says nothing final about a write, whatever broke it. */
