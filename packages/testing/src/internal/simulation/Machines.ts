@@ -261,20 +261,23 @@ export const replaceDisk = (machine: Machine, disk: Disk.Disk): void => {
 
 /** What an owner's fibers run with: its scheduler, its clock, its randomness, its log. */
 export const contextOf = (
-  { seed, timeline, trace }: Pick<Setting, "seed" | "timeline" | "trace">,
+  { onDefect, seed, timeline, trace }: Pick<Setting, "onDefect" | "seed" | "timeline" | "trace">,
   owner: Timeline.Owner,
   clock: MachineClock.MachineClock,
   name: string
 ): Context.Context<never> => {
   const logger = Logger.make(({ logLevel, message }) => {
-    trace?.(owner.name, `[${logLevel}] ${Array.isArray(message) ? message.map(String).join(" ") : String(message)}`)
+    const text = Array.isArray(message) ? message.map(String).join(" ") : String(message)
+    trace?.(owner.name, `[${logLevel}] ${text}`)
+    // Of an index no run damages anything.
+    if (text.startsWith("the record index is damaged")) onDefect(owner.name, `says: ${text}`)
   })
   return Context.empty().pipe(
     Context.add(Scheduler.Scheduler, timeline.scheduler(owner)),
     Context.add(Clock.Clock, clock.service(owner)),
     Context.add(Random.Random, Dice.asRandom(Dice.make(seed, name))),
-    Context.add(References.CurrentLoggers, new Set(trace === undefined ? [] : [logger])),
-    Context.add(References.MinimumLogLevel, trace === undefined ? "None" : "Info")
+    Context.add(References.CurrentLoggers, new Set([logger])),
+    Context.add(References.MinimumLogLevel, trace === undefined ? "Error" : "Info")
   ) as Context.Context<never>
 }
 

@@ -40,6 +40,8 @@ export interface Scenario {
   readonly awayMillis?: number
   /** How replicas compact their logs; hardly ever in so short a time unless given. */
   readonly compacts?: Machines.Compacts | undefined
+  /** How often replicas read all that they hold again, and look it up, in milliseconds; once a day unless given. */
+  readonly scrubMillis?: number
 }
 
 /** What came of a run. */
@@ -105,7 +107,8 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   const usual = scenario.compacts === undefined || dice.chance(0.5) ? scenario : forgetting(scenario, dice)
   // Dice of their own, so that all other runs stay as they are.
   const rare = World.diceOf(seed, "away")
-  return rare.chance(0.06) ? away(usual, rare) : usual
+  const drawn = rare.chance(0.06) ? away(usual, rare) : usual
+  return rare.chance(0.25) ? { ...drawn, scrubMillis: rare.pick([300, 3000]) } : drawn
 }
 
 /** A run in which deletes may be forgotten. */
@@ -180,6 +183,7 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
     horizonMillis,
     orderedBy = scenario.order,
     replicas,
+    scrubMillis,
     seed,
     skewMillis
   } = scenario
@@ -193,7 +197,8 @@ export const run = (scenario: Scenario, isTraced = false): Outcome => {
     },
     options: {
       namespaces: { weak: weakPolicy(replicas) },
-      ...(awayMillis === undefined ? {} : { awayAfter: Duration.millis(awayMillis) })
+      ...(awayMillis === undefined ? {} : { awayAfter: Duration.millis(awayMillis) }),
+      ...(scrubMillis === undefined ? {} : { scrubEvery: Duration.millis(scrubMillis) })
     },
     ...(horizonMillis === undefined ? {} : { horizonMillis }),
     skewMillis,
