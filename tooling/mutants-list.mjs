@@ -224,7 +224,7 @@ export const bugs = [
     name: "read-without-confirm",
     from: "model noConfirm",
     says: "a linearizable read answers what a majority need not hold",
-    file: "read/internal/QuorumReads.ts",
+    file: "read/internal/Confirming.ts",
     find: "if (before.length >= majority) return true",
     replace: "if (before.length >= 1) return true"
   },
@@ -398,7 +398,7 @@ export const bugs = [
     name: "confirm-volatile",
     from: "model confirmVolatile",
     says: "a linearizable read counts this replica for what it does not hold",
-    file: "read/internal/QuorumReads.ts",
+    file: "read/internal/Confirming.ts",
     find: "if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)",
     replace: "confirmed.add(self)"
   },
@@ -472,7 +472,7 @@ export const bugs = [
     name: "confirm-counts-twice",
     from: "harper-pro#633, L62",
     says: "a replica that has acked a write and answered a read counts twice for the confirm",
-    file: "read/internal/QuorumReads.ts",
+    file: "read/internal/Confirming.ts",
     find: "if (before.length >= majority) return true",
     replace:
       "if (before.length + before.filter((id) => id !== self && reading.answers.has(id)).length >= majority) return true"

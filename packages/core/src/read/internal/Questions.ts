@@ -96,6 +96,9 @@ export const make = Effect.gen(function* () {
   return { askPeer, hold, acks }
 })
 
+/** What replicas can be asked. */
+export type Questions = Effect.Success<typeof make>
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What is said of a replica that was not heard. */

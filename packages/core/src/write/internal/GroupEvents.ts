@@ -34,7 +34,12 @@ export const make = (sink: EventSink) => {
       if (answer !== undefined) tell(group, event.peer, answer, event.monotonicMillis)
     },
     /** A group has its answer. */
-    ended: ({ isNew, tracker, waiters }: WriteGroup, outcome: CommitOutcome, reason: Reason | undefined, at: number) => {
+    ended: (
+      { isNew, tracker, waiters }: WriteGroup,
+      outcome: CommitOutcome,
+      reason: Reason | undefined,
+      at: number
+    ) => {
       if (!isNew || !sink.active()) return
       const durationMillis = Math.max(0, at - tracker.startedAt)
       sink.tell({ _tag: "CommitsEnded", outcome, reason, writes: waiters.length, durationMillis })
@@ -44,7 +49,8 @@ export const make = (sink: EventSink) => {
       if (!isNew) return
       const { deadline, peers, startedAt } = tracker
       for (const { id, verdict } of peers) {
-        if (verdict?._tag !== "acked") lateAnswers.remember(id, { log, seq, writes: waiters.length, startedAt, deadline })
+        if (verdict?._tag !== "acked")
+          lateAnswers.remember(id, { log, seq, writes: waiters.length, startedAt, deadline })
       }
     },
     /** What a peer says about groups that wait no more. */

@@ -1,0 +1,58 @@
+/**
+ * Waits until a majority is known to hold a write durably, and has those fetch it that are not known to.
+ */
+import { Effect, Result, type Scope } from "effect"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import * as Arrival from "../../log/Arrival.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as Version from "../../log/Version.ts"
+import type { NewestWrite } from "../../peer/KeyReader.ts"
+import type * as QuorumError from "../../quorum/QuorumError.ts"
+import * as decide from "./decide.ts"
+import type * as Questions from "./Questions.ts"
+import * as Reading from "./Reading.ts"
+import * as SideBySide from "./SideBySide.ts"
+
+/** Asks with these questions. */
+export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Questions, majority: number) {
+  const { peers: peerIds, self } = yield* ReplicaSet
+  const logs = yield* ReplicaLogs
+  const replicas = [self, ...peerIds]
+
+  /**
+   * Whether a majority holds it: a write that was stamped without a probe is given up when a newer one shows.
+   */
+  return Effect.fnUntraced(function* (
+    reading: Reading.Reading,
+    write: NewestWrite
+  ): Effect.fn.Return<boolean, QuorumError.ReadUnavailable, Scope.Scope> {
+    const confirmed = new Set<ReplicaId>()
+    /** Who holds its place and has no write of the key: it was a delete, and is forgotten there. */
+    const forgotten = new Set<ReplicaId>()
+    if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)
+    const isHolder = (id: ReplicaId) => confirmed.has(id) || (id !== self && acks(id, write.writeId))
+    const holders = () => decide.holdersOf(write, reading.answers, isHolder, forgotten, replicas)
+    const before = holders()
+    if (before.length >= majority) return true
+    const asked = yield* SideBySide.make
+    for (const replica of replicas) {
+      const holding = before.includes(replica) ? undefined : hold(replica, reading.key, write, reading.until)
+      if (holding !== undefined) yield* asked.ask(holding)
+    }
+    while (holders().length < majority) {
+      if (holders().length + asked.open() < majority) {
+        return yield* Reading.unavailable(reading, replicas, holders().length, majority, "unreachable")
+      }
+      const each = yield* asked.next
+      Reading.note(reading, each)
+      if (Result.isSuccess(each.result) && each.result.success.confirmed) {
+        confirmed.add(each.replica)
+        if (write.deleted && each.result.success.newest === undefined) forgotten.add(each.replica)
+      }
+      const newest = decide.newestOf(reading.answers)
+      if (write.unprobed && newest !== undefined && Version.compare(newest, write) > 0) return false
+    }
+    return true
+  })
+})
