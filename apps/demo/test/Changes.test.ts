@@ -134,6 +134,6 @@ describe("a reader of changes", () => {
         )
         console.log(`${acknowledged.size} acknowledged writes, ${seen.ids.size} seen, ${kills} readers killed`)
       }).pipe(Effect.scoped, Effect.provide([NodeHttpClient.layerUndici, NodeServices.layer])),
-    240_000
+    400_000
   )
 })
