@@ -1,11 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Schema } from "effect"
+import { Effect } from "effect"
 import * as Net from "node:net"
-import * as ClientApi from "../src/api/ClientApi.ts"
 import * as RequestRules from "../src/api/RequestRules.ts"
 import * as Cluster from "./support/cluster.ts"
-import * as Stub from "./support/stub.ts"
-import { type Answer, request } from "./support/request.ts"
+import { request } from "./support/request.ts"
 
 /** Sends a request as it is spelled, which no URL parser has been near, and returns the status line. */
 const raw = (url: string, head: string, body = "", headers = `Connection: close\r\nContent-Length: ${body.length}`) =>
@@ -308,104 +306,4 @@ describe("what nobody would look at", () => {
       assert.deepInclude(objection, { status: 501, error: "not_implemented", field: "if-match" })
     }
   })
-})
-
-const characters = ["a", "\uFEFF", "é", "\u20ac", "\uffff", "\u{10000}", "😀", " ", "/", "="] as const
-const Name = Arbitrary.map(
-  Arbitrary.array(Arbitrary.schema(Schema.Literals(characters)), { minLength: 1, maxLength: 12 }),
-  (all) => all.join("")
-)
-
-describe("cursors", () => {
-  const decode = Schema.decodeUnknownSync(ClientApi.Cursor)
-  const encode = Schema.encodeSync(ClientApi.Cursor)
-
-  it.prop("L65 a cursor decodes to what it encoded, whatever the names are", [Name, Name], ([namespace, key]) => {
-    assert.deepStrictEqual(decode(encode({ namespace, key })), { namespace, key })
-  })
-
-  it.live("L65 a list by single records ends, also with names that begin with a byte order mark", () =>
-    Effect.gen(function* () {
-      const a = yield* single()
-      const names = ["\uFEFFn", "n", "\uFEFF"]
-      for (const name of names) {
-        const path = `${a.url}/v1/records/${encodeURIComponent(name)}/${encodeURIComponent(name)}`
-        assert.strictEqual((yield* request("PUT", path, { body: "v" })).status, 201)
-      }
-      const found: Array<unknown> = []
-      let after: string | undefined = ""
-      for (let pages = 0; pages < 5 && after !== undefined; pages++) {
-        const page: Answer = yield* request("GET", `${a.url}/v1/records?limit=1${after}`)
-        found.push(...(page.json.records as ReadonlyArray<{ key: string }>).map(({ key }) => key))
-        after = page.json.next === undefined ? undefined : `&after=${page.json.next}`
-      }
-      assert.isUndefined(after)
-      assert.deepStrictEqual(found.sort(), [...names].sort())
-    })
-  )
-})
-
-describe("health", () => {
-  it.live("L68 health says why while every write fails, and says ok again after one that worked", () =>
-    Effect.gen(function* () {
-      const { faults, replica: a } = yield* Cluster.failing()
-      const health = () => request("GET", `${a.url}/healthz`)
-      assert.strictEqual((yield* health()).status, 200)
-      faults.always()
-      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 503)
-      const failing = yield* health()
-      assert.deepStrictEqual([failing.status, failing.json.error, failing.json.reason], [503, "unhealthy", "disk_full"])
-      // Reads go on, and change nothing about it.
-      assert.strictEqual((yield* request("GET", `${a.url}/v1/records/n/k`)).status, 404)
-      assert.strictEqual((yield* health()).status, 503)
-      assert.strictEqual((yield* request("GET", `${a.url}/readyz`)).status, 503)
-      faults.never()
-      assert.strictEqual((yield* request("PUT", `${a.url}/v1/records/n/k`, { body: "v" })).status, 201)
-      assert.strictEqual((yield* health()).status, 200)
-    })
-  )
-
-  it.live("L55 readiness counts a peer that is up only when it votes", () =>
-    Effect.gen(function* () {
-      const peer = { replica: Cluster.id("b"), link: "up" as const, voting: false }
-      const alone = { ...Stub.status, policy: Cluster.policy(2, 2), peers: [{ ...Stub.peer, ...peer }] }
-      const together = { ...alone, peers: [{ ...Stub.peer, ...peer, voting: true }] }
-      for (const [replica, status] of [
-        [alone, 503],
-        [together, 200]
-      ] as const) {
-        const { url } = yield* Stub.serve({ replica })
-        assert.strictEqual((yield* request("GET", `${url}/readyz`)).status, status)
-      }
-    })
-  )
-
-  it.live("a replica that cannot be read while its index is built again is alive, and not ready", () =>
-    Effect.gen(function* () {
-      const up = { ...Stub.status, policy: Cluster.policy(1, 1) }
-      const well = yield* Stub.serve({ replica: up })
-      const building = yield* Stub.serve({ replica: { ...up, readable: false } })
-      assert.strictEqual((yield* request("GET", `${well.url}/readyz`)).status, 200)
-      const answer = yield* request("GET", `${building.url}/readyz`)
-      assert.deepStrictEqual([answer.status, answer.json.error], [503, "not_ready"])
-      assert.include(answer.json.detail, "record index")
-      assert.strictEqual((yield* request("GET", `${building.url}/healthz`)).status, 200)
-    })
-  )
-
-  it.live("readiness asks for as many replicas as a write does", () =>
-    Effect.gen(function* () {
-      const set = yield* Cluster.make(["a", "b", "c"])
-      const a = yield* set.start("a")
-      const ready = () => request("GET", `${a.url}/readyz`)
-      assert.deepInclude((yield* ready()).json, { error: "not_ready" })
-      const b = yield* set.start("b")
-      yield* Cluster.connected(a, "b")
-      yield* Cluster.until("a may append", () => a.status().recovered)
-      assert.strictEqual((yield* ready()).status, 200)
-      yield* b.stop
-      yield* Cluster.lost(a, "b")
-      assert.strictEqual((yield* ready()).status, 503)
-    })
-  )
 })
