@@ -147,7 +147,14 @@ export const exitOf = ({ code, written }: QuorumError): 1 | 2 | 3 =>
   written !== "no" ? 3 : code === "invalid_request" ? 2 : 1
 
 /** The message of anything that was thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+export const messageOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  // What `fetch` fails with says why in its cause alone.
+  const { cause, message } = error
+  return error instanceof TypeError && cause instanceof Error && cause.message !== ""
+    ? `${message}: ${cause.message}`
+    : message
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 
