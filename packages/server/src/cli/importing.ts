@@ -9,6 +9,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Lines from "../tools/Lines.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
+import * as UnderWay from "../tools/UnderWay.ts"
 import { Ended, Failed, leaving, Usage } from "./Ending.ts"
 import * as Whole from "../tools/Whole.ts"
 import * as Records from "./records.ts"
@@ -153,7 +154,6 @@ const run = Effect.fnUntraced(
   ) {
     const { finish, say, step } = yield* Progress.Progress
     const state: State = { lines: 0, committed: 0, rejected: 0, open: undefined }
-    const ofKey = new Map<string, Promise<void>>()
     let read = 0
     let next = from
 
@@ -186,39 +186,19 @@ const run = Effect.fnUntraced(
       else state.open = { line: Math.min(line, known.line), reason: known.reason, code: Math.max(code, known.code) }
     }
 
-    /** What is under way, and who waits until that is less. */
-    let underWay = 0
-    let heldBytes = 0
-    let goOn: (() => void) | undefined
-    const isFull = (): boolean => underWay >= writers || heldBytes >= maxHeldBytes
-    const lessThanFull = (): Promise<void> =>
-      new Promise((resolve) => {
-        goOn = resolve
-      })
+    const underWay = UnderWay.make(writers, maxHeldBytes)
 
     /** Sends a line as soon as those of its key before it are settled. */
     const start = (line: Lines.WriteLine): void => {
       const { key, namespace, value } = line.write
-      const held = value.length + 200
-      underWay++
-      heldBytes += held
-      const name = `${namespace}\0${key}`
-      const done: Promise<void> = settle(line, ofKey.get(name)).then(() => {
-        if (ofKey.get(name) === done) ofKey.delete(name)
-        underWay--
-        heldBytes -= held
-        if (goOn === undefined || isFull()) return
-        goOn()
-        goOn = undefined
-      })
-      ofKey.set(name, done)
+      underWay.start(`${namespace}\0${key}`, value.length + 200, (before) => settle(line, before))
     }
 
     /** Lines that came at once: all of them are started, as soon as there is room. */
     const take = async (lines: ReadonlyArray<Lines.Line>): Promise<void> => {
       for (const line of lines) {
         if (line.number < from) continue
-        while (isFull()) await lessThanFull()
+        while (underWay.isFull()) await underWay.less()
         if (state.open !== undefined) return
         state.lines++
         next = line.number + 1
@@ -227,7 +207,7 @@ const run = Effect.fnUntraced(
       }
     }
 
-    const settled = Effect.promise(() => Promise.all(ofKey.values()))
+    const settled = Effect.promise(underWay.settled)
     const interrupted = Effect.gen(function* () {
       state.open ??= { line: next, reason: "it was interrupted", code: 1 }
       yield* settled
