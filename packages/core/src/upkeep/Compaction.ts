@@ -20,6 +20,8 @@ import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Room } from "../log/Room.ts"
 import * as IndexFollower from "../record/IndexFollower.ts"
 import * as KeptDeletes from "./internal/KeptDeletes.ts"
+import * as Leftover from "./internal/leftover.ts"
+import * as Pace from "./internal/pace.ts"
 import * as Rounds from "./internal/round.ts"
 import { Membership } from "../peer/Membership.ts"
 import { StableTime } from "../peer/StableTime.ts"
@@ -109,144 +111,78 @@ export const make = Effect.gen(function* () {
   const clock = yield* Clocks.Clock
   const share = yield* CompactionShare
   const { firstMillis, lookMillis, minBytes, sliceBytes } = yield* CompactionPace
-  const stable = (): HybridLogicalClock.HybridLogicalClock => stableTime.current().clock
   const oneAtATime = Semaphore.makeUnsafe(1)
   let last: Round | undefined
   let startedAt: number | null = null
-  /** When the last round began and ended, whole or not, by a clock that nobody sets, and how long it worked between. */
-  let tried = { beganAt: Number.NEGATIVE_INFINITY, endedAt: Number.NEGATIVE_INFINITY, workMillis: 0 }
-  let appendedBytes = 0
-  /** How many looks in a row nothing was appended. */
-  let quietLooks = 0
-  const isAtRest = (): boolean => quietLooks >= restLooks
-  /** What the last whole round rested on: as long as it is the same, another finds no more. */
-  let lookedAt = ""
-  let oldestDelete: HybridLogicalClock.HybridLogicalClock | undefined
+  const now = (): number => Monotonic.millis(clock)
+  const pace = Pace.make({ now, share, lookMillis, minBytes })
   const keptDeletes = KeptDeletes.make(yield* KeptDeletesBytes)
   const rounds = yield* Rounds.make(keptDeletes, sliceBytes)
   const forgettable = (): HybridLogicalClock.HybridLogicalClock | undefined =>
     keptDeletes.mayForget(sweeps.forgettable())
+  const leftover = Leftover.make({ forgettable, stable: () => stableTime.current().clock, sweeps })
 
   yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      logs.onAppend(({ bytes }) => {
-        appendedBytes += bytes.length
-        quietLooks = 0
-      })
-    ),
+    Effect.sync(() => logs.onAppend(({ bytes }) => pace.appended(bytes.length))),
     (stop) => Effect.sync(stop)
   )
 
-  /** Whether a round would show that what the oldest delete deleted is gone. */
-  const isToSweep = (): boolean =>
-    oldestDelete !== undefined &&
-    HybridLogicalClock.compare(stable(), oldestDelete) > 0 &&
-    HybridLogicalClock.compare(sweeps.own(), oldestDelete) <= 0
-
-  const stateOf = (ends: Rounds.Ends): string => {
-    const { logical = 0, wallTime = 0 } = forgettable() ?? {}
-    return `${Array.from(ends.values()).reduce((sum, seq) => sum + seq, 0)} ${wallTime}.${logical} ${isToSweep()}`
-  }
-
-  /** A pause after work of so many milliseconds, while others write. */
-  const pause = (millis: number, isBusy: boolean) =>
-    isBusy && share < 1 ? Effect.sleep(Math.min(maxPauseMillis, millis * (1 / share - 1))) : Effect.yieldNow
-
   const round = Effect.fnUntraced(function* (inBackground: boolean) {
-    const began = Monotonic.millis(clock)
+    const began = now()
     startedAt = clock.currentTimeMillisUnsafe()
-    const since = appendedBytes
     const generation = sweeps.generation()
-    appendedBytes = 0
-    let appendedBefore = 0
+    const taken = pace.begin()
     const ends = rounds.ends()
-    const found = yield* rounds.run((millis) =>
-      Effect.suspend(() => {
-        tried.workMillis += millis
-        const isBusy = inBackground && appendedBytes !== appendedBefore
-        appendedBefore = appendedBytes
-        return pause(millis, isBusy)
-      })
-    )
-    if (found !== undefined) oldestDelete = found.oldestDelete
+    const found = yield* rounds.run((millis) => pace.pause(millis, inBackground))
+    if (found !== undefined) leftover.found(found)
     // Something came back, or was given up, that this round has not looked at.
-    if (found === undefined || generation !== sweeps.generation()) {
-      appendedBytes += since
-      return
-    }
+    if (found === undefined || generation !== sweeps.generation()) return pace.owes(taken)
     yield* sweeps.swept(found.swept)
-    lookedAt = found.hasUnsettled ? "" : stateOf(ends)
+    leftover.holds(found, ends)
     const { erasedBytes, liveBytes, waitingBytes } = found
     const sum = { erasedBytes, liveBytes, waitingBytes }
-    const millis = Monotonic.millis(clock) - began
+    const millis = now() - began
     last = { endedAt: clock.currentTimeMillisUnsafe(), millis, ...sum }
     if (sink.active()) sink.tell({ _tag: "Compacted", durationMillis: millis, ...sum })
   })
 
-  const heldBackBy = (): ReadonlyArray<ReplicaId.ReplicaId> => {
-    if (share === 0) return [self]
-    const isOld = oldestDelete !== undefined && HybridLogicalClock.compare(stable(), oldestDelete) > 0
-    return isOld ? sweeps.notBeyond(oldestDelete!) : []
-  }
+  const once = (inBackground: boolean) =>
+    oneAtATime.withPermit(
+      Effect.ensuring(
+        Effect.tapError(round(inBackground), () =>
+          Effect.sync(() => pace.owes(Math.max(0, minBytes - pace.appendedBytes())))
+        ),
+        Effect.sync(() => {
+          pace.end()
+          startedAt = null
+        })
+      )
+    )
 
   const status = (): CompactionStatus => ({
     last: last ?? null,
     startedAt,
-    appendedBytes,
+    appendedBytes: pace.appendedBytes(),
     swept: sweeps.own(),
     forgettable: forgettable() ?? null,
-    heldBackBy: heldBackBy(),
+    heldBackBy: share === 0 ? [self] : leftover.heldBackBy(),
     space: spaceOf(room.space())
   })
 
-  /** What waits can go by now: its frontier has moved, or its deletes are older than what all have swept. */
-  const isWorthWaiting = (): boolean => {
-    if (oldestDelete === undefined) return true
-    const mayForget = forgettable() ?? HybridLogicalClock.zero
-    return HybridLogicalClock.compare(oldestDelete, mayForget) < 0 || isToSweep()
-  }
-
-  const once = (inBackground: boolean) =>
-    oneAtATime.withPermit(
-      Effect.suspend(() => {
-        tried = { beganAt: Monotonic.millis(clock), endedAt: Number.POSITIVE_INFINITY, workMillis: 0 }
-        return Effect.ensuring(
-          Effect.tapError(round(inBackground), () =>
-            Effect.sync(() => void (appendedBytes = Math.max(appendedBytes, minBytes)))
-          ),
-          Effect.sync(() => {
-            tried.endedAt = Monotonic.millis(clock)
-            startedAt = null
-          })
-        )
-      })
-    )
-
-  /** Whether rounds have worked for no more than their share of the time. At rest they hold nobody up. */
-  const isRested = (): boolean => {
-    const { beganAt, endedAt, workMillis } = tried
-    const now = Monotonic.millis(clock)
-    return now - endedAt >= lookMillis && (isAtRest() || now - beganAt >= workMillis / share)
-  }
-
-  /**
-   * Whether a round is worth its reading: as much may go as a quarter of what stays, or a twentieth where nothing is written
-   * that it could hold up.
-   */
   const isDue = (): boolean => {
     const { liveBytes = 0, waitingBytes = 0 } = last ?? {}
-    const least = Math.max(minBytes, liveBytes / (isAtRest() ? 20 : 4))
-    if (!isRested() || follower.isBuilding() || !membership.isVoting()) return false
-    if (appendedBytes >= least) return true
-    if (waitingBytes + appendedBytes < least) return false
+    const least = pace.worthBytes(liveBytes)
+    if (!pace.isRested() || follower.isBuilding() || !membership.isVoting()) return false
+    if (pace.appendedBytes() >= least) return true
+    if (waitingBytes + pace.appendedBytes() < least) return false
     // Nothing new came: what waits goes when the frontier has passed it, or all have swept what its deletes deleted.
-    return stateOf(rounds.ends()) !== lookedAt && isWorthWaiting()
+    return leftover.isMore(rounds.ends())
   }
 
   yield* Effect.gen(function* () {
     yield* room.look
     // As if all that is held had been appended just now: how much of it is live is not known before a round.
-    appendedBytes += room.space()?.taken ?? 0
+    pace.owes(room.space()?.taken ?? 0)
     yield* Effect.sleep(firstMillis)
     while (true) {
       if (share > 0 && isDue()) {
@@ -258,7 +194,7 @@ export const make = Effect.gen(function* () {
         )
       }
       yield* Effect.sleep(lookMillis)
-      quietLooks++
+      pace.looked()
     }
   }).pipe(Effect.forkScoped)
 
@@ -275,9 +211,3 @@ const spaceOf = (space: ReplicaStore.Space | null): CompactionStatus["space"] =>
 
 /** How long after a failure it is tried again. */
 const retryMillis = 60_000
-
-/** The longest pause between two steps. */
-const maxPauseMillis = 1000
-
-/** After so many looks without a write it is at rest. */
-const restLooks = 10
