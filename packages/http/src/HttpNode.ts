@@ -94,18 +94,18 @@ export const serve =
   > =>
     Layer.unwrap(
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
-        ReplicaServer.serve(Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes)).pipe(
-          Layer.provideMerge(
-            Layer.unwrap(
-              Effect.map(Endings.make, (ended) =>
-                NodeHttpServer.layer(() => listener(limits, certified, maxConnections, ended), {
-                  host,
-                  port,
-                  gracefulShutdownTimeout
-                })
-              )
+        ReplicaServer.listen(
+          Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes),
+          Layer.unwrap(
+            Effect.map(Endings.make, (ended) =>
+              NodeHttpServer.layer(() => listener(limits, certified, maxConnections, ended), {
+                host,
+                port,
+                gracefulShutdownTimeout
+              })
             )
-          ),
+          )
+        ).pipe(
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
         )

@@ -4,7 +4,6 @@
  * It is written beside the logs first, so the disk needs as much room again, and removed when it was sent. One at a time.
  * A token of namespaces does not reach it.
  */
-import { rmSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Backup } from "@quorum/core"
@@ -60,9 +59,8 @@ export const layer = (folder: string) =>
       const remove = Effect.forEach([file, `${file}.partial`], (path) =>
         Effect.ignore(fs.remove(path, { force: true }))
       )
-      // A process that was killed leaves its copy, and perhaps no room. In one go: the port is open by now, and a request
-      // that comes before the routes are there is never answered.
-      for (const path of [file, `${file}.partial`]) rmSync(path, { force: true })
+      // A process that was killed leaves its copy, and perhaps no room.
+      yield* remove
       /** Until the request is over, whether its answer was read, broke off or was none but a head. */
       const kept = Effect.acquireRelease(turn.takeIfAvailable(1), (taken) =>
         taken ? Effect.andThen(remove, turn.release(1)) : Effect.void

@@ -95,8 +95,10 @@ export const serve =
   > =>
     Layer.unwrap(
       Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
-        WsPeerServer.serve(identified(options, certified), routes).pipe(
-          Layer.provideMerge(server(host, port, (ended) => listener(limits, certified, maxConnections, ended), limits)),
+        ReplicaServer.listen(
+          Layer.mergeAll(WsPeerServer.layer(identified(options, certified)), routes),
+          server(host, port, (ended) => listener(limits, certified, maxConnections, ended), limits)
+        ).pipe(
           Layer.provideMerge(replica),
           Layer.provide(Layer.provide(transport(peers, certified), NodeWS.layerWebSocketConstructor))
         )

@@ -2,7 +2,7 @@
  * Serves the routes of a replica, for peers, for clients or for both, on one port, and ends in order.
  */
 import { Context, Deferred, Effect, Layer, Option } from "effect"
-import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Problem from "./Problem.ts"
 import type { Refusals } from "./Refusals.ts"
 import * as ServerLimits from "./ServerLimits.ts"
@@ -75,8 +75,8 @@ export const Closing = Context.Reference<Effect.Effect<void>>("@quorum/core/Serv
 export const closeMillis = 3000
 
 /**
- * Serves routes: a transport's, the client API's, an application's. Needs an `HttpServer`, which a platform provides.
- * Without a line in the log for each request, and without a span for those of peers: a write would pay for both. A path
+ * Serves routes: a transport's, the client API's, an application's. Needs an `HttpServer`, which a platform provides; it
+ * listens before the routes are there then, see {@link listen}. Without a line in the log for each request, and without a span for those of peers: a write would pay for both. A path
  * is taken as it is spelled: another case, a trailing or a double slash is another path.
  *
  * A server that stops listening goes on answering on the connections that are busy, and peers keep theirs busy. So from
@@ -84,6 +84,16 @@ export const closeMillis = 3000
  * once; otherwise stopping takes until the server gives up waiting (20 seconds on Node).
  */
 export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
+  listen(routes, Layer.effect(HttpServer.HttpServer, HttpServer.HttpServer))
+
+/**
+ * Serves routes as {@link serve} does, on a server that listens when all of them are there: a request that came before
+ * would wait for ever, and whoever finds nobody knows that nothing was taken.
+ */
+export const listen = <A, E, R, E2, R2>(
+  routes: Layer.Layer<A, E, R>,
+  server: Layer.Layer<HttpServer.HttpServer, E2, R2>
+) =>
   Layer.suspend(() => {
     const closing = Deferred.makeUnsafe<void>()
     const ended = Effect.as(Deferred.await(closing), HttpServerResponse.empty())
@@ -118,13 +128,19 @@ export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
       )
     )
     const all = Layer.provide(routes, Layer.succeed(Closing, Deferred.await(closing)))
-    const server = HttpRouter.serve(Layer.provideMerge(all, Layer.provideMerge(goodbye, knownHosts)), {
-      disableLogger: true,
-      routerConfig
-    }).pipe(Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"])))
     // Built after the server, so it is closed before it.
     const bell = Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(closing, undefined)))
-    return Layer.provideMerge(bell, server)
+    return HttpRouter.toHttpEffect(Layer.provideMerge(all, Layer.provideMerge(goodbye, knownHosts))).pipe(
+      Effect.provideService(HttpRouter.RouterConfig, routerConfig),
+      Effect.map((answer) =>
+        bell.pipe(
+          Layer.provideMerge(HttpServer.withLogAddress(HttpServer.serve(answer))),
+          Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"])),
+          Layer.provideMerge(server)
+        )
+      ),
+      Layer.unwrap
+    )
     // Several replicas in one program must not share handlers, as layers that are used twice would.
   }).pipe(Layer.fresh)
 

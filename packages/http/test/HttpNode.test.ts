@@ -1,0 +1,60 @@
+import { type AddressInfo, connect, createServer } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Replica, ReplicaSet } from "@quorum/core"
+import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpNode } from "../src/node.ts"
+
+/** A replica of its own with one further route, `GET /late`, that is there when `before` is done. */
+const replica = (port: number, before: Effect.Effect<void>) =>
+  Replica.layer().pipe(
+    HttpNode.serve({
+      port,
+      peers: {},
+      routes: HttpRouter.use((router) =>
+        Effect.andThen(before, router.add("GET", "/late", HttpServerResponse.text("here")))
+      )
+    }),
+    Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
+    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
+  )
+
+describe("a replica on Node that speaks HTTP", () => {
+  it.live("listens when all routes are there, however long one of them takes", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const reached = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      const before = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(go))
+      const built = yield* Effect.forkScoped(Layer.build(replica(port, before)))
+      yield* Deferred.await(reached)
+      assert.strictEqual(yield* connected(port), "ECONNREFUSED")
+      yield* Deferred.succeed(go, undefined)
+      yield* Fiber.join(built)
+      const answer = yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/late`)).text())
+      assert.strictEqual(answer, "here")
+    })
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/** What becomes of a connection to a port. */
+const connected = (port: number) =>
+  Effect.callback<string>((resume) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.once("connect", () => {
+      socket.destroy()
+      resume(Effect.succeed("it is open"))
+    })
+    socket.once("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? error.message)))
+  })
