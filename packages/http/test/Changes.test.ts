@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Changes, Entry, type LogId, QuorumError, Records } from "@quorum/core"
 import { Chain, ReplicaStore } from "@quorum/core/adapter"
 import { createHash } from "node:crypto"
-import { Effect, Option, Schedule, Stream } from "effect"
+import { Deferred, Effect, Option, Schedule, Stream } from "effect"
 import { maxFeeds } from "../src/api/ChangesApi.ts"
 import { ClientApiClient, ClientTokens } from "../src/index.ts"
 import { single } from "./support/api.ts"
@@ -248,6 +248,40 @@ describe("the changes", () => {
       ] as const) {
         const answer = yield* request("GET", `${url}/v1/changes${query}`, { headers: { authorization: "Bearer t" } })
         assert.strictEqual(answer.status, status, query)
+      }
+    })
+  )
+
+  it.live("end with the reason once the token of who follows is taken away, or may not see them any more", () =>
+    Effect.gen(function* () {
+      const sha256 = createHash("sha256").update("t").digest("hex")
+      const mine: ClientTokens.Token = { name: "t", sha256, role: "read" }
+      for (const [later, error] of [
+        [[], "unauthorized"],
+        [[{ ...mine, namespaces: ["a"] }], "forbidden"]
+      ] as const) {
+        let tokens: ReadonlyArray<ClientTokens.Token> = [mine]
+        const more = yield* Deferred.make<void>()
+        const [first, ...rest] = pages(3)
+        const { url } = yield* Effect.provideService(
+          serving(
+            Stream.concat(
+              Stream.make(first!),
+              Stream.unwrap(Effect.as(Deferred.await(more), Stream.fromIterable(rest)))
+            )
+          ),
+          ClientTokens.ClientTokens,
+          () => tokens
+        )
+        const feed = yield* follow(`${url}/v1/changes`, { authorization: "Bearer t" })
+        yield* feed.until((text) => linesOf(text).length === 1)
+        tokens = later
+        yield* Deferred.succeed(more, undefined)
+        const [, ...after] = linesOf(yield* feed.end)
+        assert.deepStrictEqual(
+          after.map(({ problem }) => (problem as { readonly error: string } | undefined)?.error),
+          [error]
+        )
       }
     })
   )

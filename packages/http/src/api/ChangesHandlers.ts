@@ -7,9 +7,11 @@ import { ReplicaServer } from "@quorum/core/adapter"
 import { Effect, Pull, type Scope, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import type { Forbidden, Unauthorized } from "./ApiErrors.ts"
 import { idleMillis, maxFeeds } from "./ChangesApi.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
+import * as ClientTokens from "./ClientTokens.ts"
 import { makeReport, namingParameter } from "./commits.ts"
 import * as Feeds from "./feeds.ts"
 import { inTurns } from "./pieces.ts"
@@ -37,8 +39,8 @@ export const layer = HttpApiBuilder.group(
       const since = headers["last-event-id"] ?? query.since
       const feed = records.changes({ ...query, ...(since === undefined ? {} : { since }), idleMillis })
       const pages = Effect.andThen(admitted, opened(feed).pipe(Effect.tapError(report), namingParameter))
-      return Effect.map(pages, (pages) =>
-        HttpServerResponse.stream(bytesOf(Stream.interruptWhen(pages, closing), format), {
+      return Effect.map(Effect.zip(pages, ClientTokens.whileAllowed), ([pages, allowed]) =>
+        HttpServerResponse.stream(bytesOf(Stream.interruptWhen(allowed(pages), closing), format), {
           contentType: format.contentType,
           // A proxy that collects answers would hold every line back.
           headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
@@ -64,7 +66,10 @@ const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages
 })
 
 /** All that is sent, the reason why there is no more of it included. */
-const bytesOf = (pages: Stream.Stream<Changes.Page, Changes.ChangesError>, format: Feeds.Format) =>
+const bytesOf = (
+  pages: Stream.Stream<Changes.Page, Changes.ChangesError | Unauthorized | Forbidden>,
+  format: Feeds.Format
+) =>
   pages.pipe(
     Stream.flatMap((page) => inTurns(format.page(page))),
     Stream.catch((error) => Stream.succeed(format.end(problemOf(error).problem))),

@@ -5,7 +5,7 @@
  * what `RouteAccess` opens, and the route of peers, who prove themselves in another way.
  */
 import { ClientCertificate, Monotonic, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
-import { Clock, Context, Effect, FileSystem, Layer, Option, Schema } from "effect"
+import { Clock, Context, Effect, FileSystem, Layer, Option, Schema, Stream } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as PlainError from "../PlainError.ts"
@@ -79,6 +79,24 @@ export const ClientName = Context.Reference<string | undefined>("@quorum/http/Cl
 })
 
 /**
+ * Why the current request may not go on, undefined as long as it may: an answer that lasts, such as a feed, asks before each
+ * part, since a token may be taken away, or may do less, and a certificate expire, after the request came.
+ */
+export const Refusal = Context.Reference<Effect.Effect<Unauthorized | Forbidden | undefined>>("@quorum/http/Refusal", {
+  defaultValue: () => Effect.undefined
+})
+
+/** Ends what the current request is answered with, before the first part that comes after it may not go on. */
+export const whileAllowed = Effect.map(
+  Refusal,
+  (refusal) =>
+    <A, E, R>(parts: Stream.Stream<A, E, R>): Stream.Stream<A, E | Unauthorized | Forbidden, R> =>
+      Stream.mapEffect(parts, (part) =>
+        Effect.flatMap(refusal, (refused) => (refused === undefined ? Effect.succeed(part) : Effect.fail(refused)))
+      )
+)
+
+/**
  * A line in the log for an act of administration: what was done, by whose token, from which address. Values and keys have no
  * place in it.
  */
@@ -121,16 +139,21 @@ export const layer = HttpRouter.use((router) =>
           const refusal = refused(request, clientOf(request, undefined))
           return refusal === undefined ? answer : Effect.succeed(refusal)
         }
+        // As it is whenever it is asked: what is taken away counts no more.
         const known =
           headers.authorization === undefined
             ? Effect.sync(() => certified(shown(request.source), tokens()))
-            : tokenOf(headers.authorization, tokens())
+            : Effect.suspend(() => tokenOf(headers.authorization, tokens()))
+        const refusal = Effect.map(known, (token) => {
+          if (token === undefined) return new Unauthorized()
+          return allows(token, method, url, access) ? undefined : new Forbidden()
+        })
         return Effect.flatMap(known, (token) => {
-          const refusal = refused(request, clientOf(request, token))
-          if (refusal !== undefined) return Effect.succeed(refusal)
+          const refusedNow = refused(request, clientOf(request, token))
+          if (refusedNow !== undefined) return Effect.succeed(refusedNow)
           if (token === undefined) return Effect.succeed(unknown)
           return allows(token, method, url, access)
-            ? Effect.provideService(answer, ClientName, token.name)
+            ? answer.pipe(Effect.provideService(ClientName, token.name), Effect.provideService(Refusal, refusal))
             : Effect.succeed(forbidden)
         })
       })

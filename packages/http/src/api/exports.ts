@@ -6,6 +6,7 @@ import type { ReplicaStore } from "@quorum/core/adapter"
 import { Effect, Option, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import type { InvalidRequest } from "./ApiErrors.ts"
+import * as ClientTokens from "./ClientTokens.ts"
 import { namingParameter } from "./commits.ts"
 import { lines } from "./feeds.ts"
 import { fieldsOf, keyFields } from "./lines.ts"
@@ -30,6 +31,7 @@ export const answer = Effect.fnUntraced(function* (
       page({ ...part, ...(after === undefined ? {} : { after }), limit: Math.min(left, pageKeys) }),
       report
     )
+  const allowed = yield* ClientTokens.whileAllowed
   const first = yield* namingParameter(read({ after, left: limit }))
   const rest = Stream.paginate(placeAfter(first, limit), (place) =>
     Option.match(place, {
@@ -38,7 +40,7 @@ export const answer = Effect.fnUntraced(function* (
     })
   )
   return HttpServerResponse.stream(
-    Stream.concat(Stream.succeed(first), rest).pipe(
+    allowed(Stream.concat(Stream.succeed(first), rest)).pipe(
       Stream.flatMap((page) => inTurns(textsOf(page))),
       Stream.catch((error) => Stream.succeed(lineOf({ problem: problemOf(error).problem }))),
       Stream.encodeText
