@@ -27,10 +27,11 @@ export interface Finding {
 }
 
 /** What is wrong with the replicas. None when all is well. */
-export const examine = (views: ReadonlyArray<View>): ReadonlyArray<Finding> => [
-  ...views.flatMap(ofOne),
-  ...ofAll(views.flatMap(({ status }) => (status === undefined ? [] : [status])))
-]
+export const examine = (views: ReadonlyArray<View>): ReadonlyArray<Finding> => {
+  const statuses = views.flatMap(({ status }) => (status === undefined ? [] : [status]))
+  const answering = new Set<string>(statuses.map(({ identity }) => identity.replica))
+  return [...views.flatMap((view) => ofOne(view, answering)), ...ofAll(statuses)]
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -42,7 +43,7 @@ const skewMillis = 5000
 /** How long a sync may take on average, in seconds. */
 export const slowSyncSeconds = 0.05
 
-const ofOne = (view: View): ReadonlyArray<Finding> => {
+const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Finding> => {
   const { error = "no answer", metrics, open, status, url } = view
   const findings: Array<Finding> = []
   const replica = status?.identity.replica ?? url
@@ -63,12 +64,28 @@ const ofOne = (view: View): ReadonlyArray<Finding> => {
       "the peers hold them: see QuorumDamage in docs/operations.md"
     )
   }
+  if (status.lost.length > 0) {
+    say(
+      "problem",
+      `${status.lost.length} ranges of entries are lost: no member has them`,
+      "see QuorumLost in docs/operations.md"
+    )
+  }
+  if (status.room.refusing) {
+    say(
+      "problem",
+      `its store has ${megabytes(status.room.left ?? 0)} left, of which ${megabytes(status.room.reserve ?? 0)} are kept: it refuses puts`,
+      "make room on its disk: see QuorumPutsRefused in docs/operations.md"
+    )
+  }
+  const isDouble = status.obstacle?.startsWith("another live process has the id") === true
   if (!status.voting)
     say(
       "problem",
       `it counts for no quorum: ${status.obstacle ?? "it is recovering"}`,
-      "start the members that are down"
+      isDouble ? stopOne : "start the members that are down"
     )
+  else if (isDouble) say("problem", `it may not write: ${status.obstacle}`, stopOne)
   else if (!status.recovered)
     say("problem", `it may not write yet: ${status.obstacle ?? "it has not heard of its own log"}`, "start its peers")
   if (status.insecure)
@@ -99,7 +116,7 @@ const ofOne = (view: View): ReadonlyArray<Finding> => {
       "write less at once, or at other replicas"
     )
   }
-  for (const peer of status.peers) ofPeer(peer, say)
+  for (const peer of status.peers) ofPeer(peer, isDouble ? stopOne : remedyOf(peer.replica, answering), say)
   ofMetrics(metrics, say)
   if (open && !isLoopback(url)) {
     say(
@@ -113,13 +130,21 @@ const ofOne = (view: View): ReadonlyArray<Finding> => {
 
 type Say = (level: Finding["level"], what: string, remedy: string) => void
 
-const ofPeer = ({ clockSkewMillis, detail, drifted, lag, link, replica }: Status["peers"][number], say: Say): void => {
-  if (link === "down")
-    say(
-      "problem",
-      `it cannot reach ${replica}: ${detail ?? "no answer"}`,
-      `start ${replica}, or mend the network between them`
-    )
+/** Two processes run as the same replica. */
+const stopOne = "stop one of the two processes that run as this replica"
+
+/** What to do about a peer that cannot be reached. One that answers here needs no start. */
+const remedyOf = (replica: string, answering: ReadonlySet<string>): string =>
+  answering.has(replica)
+    ? `see what is said of ${replica}, which runs, or mend the network between them`
+    : `start ${replica}, or mend the network between them`
+
+const ofPeer = (
+  { clockSkewMillis, detail, drifted, lag, link, replica }: Status["peers"][number],
+  remedy: string,
+  say: Say
+): void => {
+  if (link === "down") say("problem", `it cannot reach ${replica}: ${detail ?? "no answer"}`, remedy)
   if (drifted.length > 0) {
     say(
       "problem",
@@ -204,6 +229,8 @@ const twins = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> =>
       what: "two of the urls lead to it",
       remedy: "give each replica's own"
     }))
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 const seconds = (millis: number): string => `${(Math.abs(millis) / 1000).toFixed(1)} s`
 

@@ -34,6 +34,8 @@ const well = {
   obstacle: null,
   storeFault: null,
   damaged: [],
+  lost: [],
+  room: { left: 1e9, reserve: 64e6, refusing: false },
   clockHeldMillis: 0,
   farKeys: 0,
   waitingWrites: 0,
@@ -48,6 +50,8 @@ const view = (status: object = {}, more: Partial<Doctor.View> = {}): Doctor.View
   open: false,
   ...more
 })
+
+const double = "another live process has the id a"
 
 describe("doctor", () => {
   it("has nothing to say of replicas that are well", () => {
@@ -64,6 +68,9 @@ describe("doctor", () => {
       [of({ status: undefined, error: "refused" }), "problem", "it does not answer: refused"],
       [of({}, { storeFault: { reason: "disk_full", detail: "no room" } }), "problem", "disk_full"],
       [of({}, { damaged: [{}] }), "problem", "1 ranges of entries"],
+      [of({}, { lost: [{}, {}] }), "problem", "2 ranges of entries are lost"],
+      [of({}, { room: { left: 5e6, reserve: 64e6, refusing: true } }), "problem", "5.0 MB left, of which 64.0 MB"],
+      [of({}, { recovered: false, obstacle: `${double}, says b` }), "problem", "says b"],
       [of({}, { voting: false, obstacle: "waits for c" }), "problem", "waits for c"],
       [of({}, { recovered: false }), "problem", "it may not write yet"],
       [of({}, { readable: false }), "warning", "its index is built again"],
@@ -84,6 +91,19 @@ describe("doctor", () => {
       assert.isAbove(findings[0]!.remedy.length, 5)
     }
     assert.deepStrictEqual(of({ url: far }), [])
+  })
+
+  it("tells nobody to start a replica that runs, but to stop one of two that run as the same", () => {
+    const down = [{ ...peer, link: "down", detail: "its store fails" }]
+    const b = view({ identity: { ...well.identity, replica: "b" }, peers: [] })
+    const remedies = (views: ReadonlyArray<Doctor.View>) => Doctor.examine(views).map(({ remedy }) => remedy)
+    assert.deepStrictEqual(remedies([view({ peers: down })]), ["start b, or mend the network between them"])
+    assert.deepStrictEqual(remedies([view({ peers: down }), b]), [
+      "see what is said of b, which runs, or mend the network between them"
+    ])
+    const stop = "stop one of the two processes that run as this replica"
+    const copy = { voting: false, recovered: false, obstacle: `${double}, says b`, peers: down }
+    assert.deepStrictEqual(remedies([view(copy)]), [stop, stop])
   })
 
   it("compares what has to be the same on all replicas", () => {
