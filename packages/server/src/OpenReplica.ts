@@ -40,6 +40,7 @@ import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
 import { checked, invalid, only } from "./KnownOptions.ts"
 import { errorOf } from "./PromiseErrors.ts"
+import { flagOf, names } from "./config/settings.ts"
 
 /** How a replica is opened: the settings of `quorum serve`, with `folder` where its files are. */
 export interface ReplicaOptions extends Omit<ServerConfig.Settings, "data"> {
@@ -125,20 +126,21 @@ export const openReplica = async (options: ReplicaOptions): Promise<OpenReplica>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The problems by the names of the options. */
+/** The problems by the names of the options, which are those of the command's flags otherwise. */
 const byOptions = ({ problems: [first, ...rest] }: ServerConfig.InvalidConfig): ServerConfig.InvalidConfig => {
-  const named = (problem: typeof first): typeof first => {
-    switch (problem.source) {
-      case "--id":
-      case "--data":
-        return { source: `"${problem.source === "--id" ? "id" : "folder"}" of openReplica`, detail: "it is missing" }
-      case '"data" of openReplica':
-        return { ...problem, source: '"folder" of openReplica' }
-      default:
-        return problem
-    }
-  }
+  const named = ({ detail, source }: typeof first): typeof first => ({
+    source: source.startsWith("--") ? `"${optionOf(source)}" of openReplica` : source.replace(/^"data"/, '"folder"'),
+    detail: source === "--id" || source === "--data" ? "it is missing" : detail.replaceAll(flags, optionOf)
+  })
   return new ServerConfig.InvalidConfig({ problems: [named(first), ...rest.map(named)] })
+}
+
+const flags = /--[a-z]+(?:-[a-z]+)*(?: true)?/g
+
+const optionOf = (flag: string): string => {
+  if (flag === "--insecure true") return "insecure: true"
+  const name = names.find((name) => flagOf(name) === flag)
+  return name === "secretFile" ? "secret" : name === "data" ? "folder" : (name ?? flag)
 }
 
 const loggerOf = (format: "text" | "json", quiet: boolean) =>

@@ -15,9 +15,10 @@ import type { PeerTls } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
 import { Duration, Effect, Layer, Predicate, type Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
-import { HttpServer, type HttpServerError } from "effect/http"
+import { HttpServer, HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
+import * as Ports from "./tools/Ports.ts"
 
 /** A file that the settings name cannot be used, or a package that they need is missing. */
 export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", {
@@ -79,6 +80,8 @@ export const layer = (
     Effect.gen(function* () {
       const secret = options.secret ?? (yield* secretOf(config))
       const { cluster, host, hosts, id, insecure, maxConnections, members, origins, peers, port, tls } = config
+      // Listening comes last, and an empty folder would be a store with an identity by then.
+      yield* Effect.mapError(Ports.probe(host, port), (cause) => new HttpServerError.ServeError({ cause }))
       const listening = { host, hosts, insecure, maxConnections, origins, peers, port, secret, tls }
       return replica(config).pipe(
         serveBy[config.transport]({ ...listening, routes: routes(config) }),

@@ -198,7 +198,7 @@ const proofs = (
   }
   if (insecure || n === 1) return []
   const detail =
-    `it is missing: how replicas prove to each other who they are. Give the same file to all (openssl rand -hex 32), ` +
+    `it is missing: how replicas prove to each other who they are. Give the same to all (openssl rand -hex 32), ` +
     `or certificates (${tlsFiles.map(flagOf).join(", ")}), or for trying out ${flagOf("insecure")} true`
   return [{ source: flagOf("secretFile"), detail }]
 }

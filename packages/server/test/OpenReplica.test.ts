@@ -1,5 +1,5 @@
 /** A replica within a program that uses promises. */
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { QuorumError } from "@quorum/client"
@@ -255,6 +255,18 @@ describe("an open replica", () => {
     timeout
   )
 
+  it("says by the names of its own options what is missing", async () => {
+    const peers = { a: "http://127.0.0.1:1", b: "http://127.0.0.1:2" }
+    const { message } = await failure(openReplica({ id: "a", folder: join(folder, "a"), peers }))
+    assert.match(message, /"secret" of openReplica: it is missing: .*\(tlsKeyFile, .*or for trying out insecure: true$/)
+    const host = await failure(openReplica({ id: "a", folder: join(folder, "a"), host: "0.0.0.0" }))
+    assert.match(host.message, /"host" of openReplica: .*; give secret, or certificates \(tlsKeyFile, /)
+    const tls = await failure(
+      openReplica({ id: "a", folder: join(folder, "a"), peers, tlsKeyFile: "k", tlsCaFile: "c" })
+    )
+    assert.match(tls.message, /"tlsCertFile" of openReplica: it is missing; TLS needs tlsCertFile beside "tlsKeyFile"/)
+  })
+
   it(
     "says by a code why it does not open, and leaves nothing open",
     async () => {
@@ -262,7 +274,8 @@ describe("an open replica", () => {
       await open({ id: "a", port: port! })
       assert.strictEqual((await failure(open({ id: "a", port: port! + 1 }))).code, "store_locked")
       assert.strictEqual((await failure(open({ id: "b", port: port! }))).code, "port_in_use")
-      // The files of the one that found its port taken are not held any more.
+      // The one that found its port taken has written nothing.
+      assert.isFalse(existsSync(join(folder, "b")))
       const b = await open({ id: "b", port: port! + 1 })
       assert.strictEqual(b.url, `http://127.0.0.1:${port! + 1}`)
       const wrong = await failure(open({ id: "c", prot: 1 } as never))

@@ -143,6 +143,36 @@ describe("quorum serve", () => {
     () =>
       Effect.gen(function* () {
         const folder = yield* Program.folder
+        const [port, other] = yield* Ports.free(2)
+        const flags = (id: string, port: number) => [
+          "serve",
+          "--id",
+          id,
+          "--data",
+          join(folder, id),
+          "--port",
+          String(port)
+        ]
+        const first = yield* Program.run(flags("a", port!))
+        yield* first.wrote("listens")
+        for (const [more, said] of [
+          [flags("a", other!), "store locked"],
+          [flags("b", port!), `port ${port}`]
+        ] as const) {
+          const { code, stderr } = yield* Program.outcome(flags, { env })
+          assert.strictEqual(code, 2, stderr)
+          assert.include(stderr, said)
+          assert.notInclude(stderr, "    at ")
+        }
+      }),
+    timeout
+  )
+
+  it.live(
+    "says why it does not start, and ends with exit code 1",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
         const [port] = yield* Ports.free(1)
         const flags = (id: string, ...more: ReadonlyArray<string>) => [
           "serve",

@@ -22,10 +22,21 @@ export class PortInUse extends Schema.TaggedError<PortInUse>()("PortInUse", {
   }
 }
 
+/**
+ * Whether a port can be listened on now: fails with what Node says against it. It is closed again at once, and who
+ * connects in between finds nobody.
+ */
+export const probe = (host: string, port: number): Effect.Effect<void, NodeJS.ErrnoException> =>
+  Effect.callback((resume) => {
+    const server = createServer((socket) => socket.destroy())
+    server.once("error", (error: NodeJS.ErrnoException) => resume(Effect.fail(error)))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resume(Effect.void)))
+  })
+
 /** `count` ports in a row from `first` on; fails when one of them is taken. */
 export const inRow = (first: number, count: number): Effect.Effect<ReadonlyArray<number>, PortInUse> => {
   const ports = Array.from({ length: count }, (_, i) => first + i)
-  return Effect.as(Effect.forEach(ports, probe, { discard: true }), ports)
+  return Effect.as(Effect.forEach(ports, unused, { discard: true }), ports)
 }
 
 /**
@@ -43,11 +54,5 @@ export const free = (count: number): Effect.Effect<ReadonlyArray<number>, PortIn
 const lowest = 20_000
 const highest = 32_000
 
-const probe = (port: number): Effect.Effect<void, PortInUse> =>
-  Effect.callback((resume) => {
-    const server = createServer()
-    server.once("error", (error: NodeJS.ErrnoException) =>
-      resume(Effect.fail(new PortInUse({ port, code: error.code ?? "unknown" })))
-    )
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resume(Effect.void)))
-  })
+const unused = (port: number): Effect.Effect<void, PortInUse> =>
+  Effect.mapError(probe(host, port), ({ code = "unknown" }) => new PortInUse({ port, code }))
