@@ -159,37 +159,6 @@ describe("quorum serve", () => {
           [flags("a", other!), "store locked"],
           [flags("b", port!), `port ${port}`]
         ] as const) {
-          const { code, stderr } = yield* Program.outcome(flags, { env })
-          assert.strictEqual(code, 2, stderr)
-          assert.include(stderr, said)
-          assert.notInclude(stderr, "    at ")
-        }
-      }),
-    timeout
-  )
-
-  it.live(
-    "says why it does not start, and ends with exit code 1",
-    () =>
-      Effect.gen(function* () {
-        const folder = yield* Program.folder
-        const [port] = yield* Ports.free(1)
-        const flags = (id: string, ...more: ReadonlyArray<string>) => [
-          "serve",
-          "--id",
-          id,
-          "--data",
-          join(folder, "a"),
-          "--port",
-          String(port),
-          ...more
-        ]
-        const first = yield* Program.run(flags("a"))
-        yield* first.wrote("listens")
-        for (const [more, said] of [
-          [flags("a"), "store locked"],
-          [["serve", "--id", "b", "--data", join(folder, "b"), "--port", String(port)], `port ${port}`]
-        ] as const) {
           const { code, stderr } = yield* Program.outcome(more)
           assert.strictEqual(code, 1, stderr)
           assert.include(stderr, said)
