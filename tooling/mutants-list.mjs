@@ -1,7 +1,7 @@
 // Bugs that the simulator has to find: each changes one place in a copy of packages/core/src, or a few. `from` is where
 // the bug was seen: a law, the model, another system, or our own malice. `replicas`, `kinds`, `everyMillis` and
 // `compacts` say in which runs a rare one is looked for: of how many replicas, with which faults, with how much time between
-// two of them, and with compaction.
+// two of them, and with compaction; `first` names the seeds that are looked at before, by which it was found once.
 export const bugs = [
   {
     name: "majority-of-even",
@@ -739,5 +739,16 @@ export const bugs = [
     replace: "known.size >= 0 ||\n  entry.records.every(",
     kinds: ["away"],
     everyMillis: 4000
+  },
+  {
+    name: "left-out-lives-stop",
+    from: "seed 964 of an early version",
+    says: "a life in which a member was left out counts as one that another process has",
+    file: "peer/internal/Renewal.ts",
+    find: "const isLived = !Life.isLeftOut(newest)",
+    replace: "const isLived = Life.isLeftOut(newest) || !Life.isLeftOut(newest)",
+    kinds: ["away"],
+    everyMillis: 4000,
+    first: [964]
   }
 ]

@@ -57,8 +57,8 @@ const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
     const worker = join(root, "tooling/mutants-run.mjs")
-    const { compacts = false, everyMillis = 0, kinds = [], replicas = 3 } = bug ?? {}
-    const wanted = JSON.stringify({ compacts, everyMillis, kinds, replicas })
+    const { compacts = false, everyMillis = 0, first = [], kinds = [], replicas = 3 } = bug ?? {}
+    const wanted = JSON.stringify({ compacts, everyMillis, first, kinds, replicas })
     const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), wanted]
     return await new Promise((resolve, reject) => {
       const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
