@@ -107,7 +107,7 @@ describe("a replica that joins with an empty disk", () => {
         assert.isAtLeast(a!.lines, records)
         assert.deepStrictEqual([b, c], [a, a])
       }),
-    120_000 + kills * 3000 + records / 10
+    120_000 + kills * 10_000 + records / 5
   )
 })
 
