@@ -75,9 +75,10 @@ export const Closing = Context.Reference<Effect.Effect<void>>("@quorum/core/Serv
 export const closeMillis = 3000
 
 /**
- * Serves routes: a transport's, the client API's, an application's. Needs an `HttpServer`, which a platform provides; it
- * listens before the routes are there then, see {@link listen}. Without a line in the log for each request, and without a span for those of peers: a write would pay for both. A path
- * is taken as it is spelled: another case, a trailing or a double slash is another path.
+ * Serves routes: a transport's, the client API's, an application's. Needs an `HttpServer`, which a platform provides, and
+ * which listens before the routes are there: see {@link listen}. Without a line in the log for each request, and without a
+ * span for those of peers: a write would pay for both. A path is taken as it is spelled: another case, a trailing or a double
+ * slash is another path.
  *
  * A server that stops listening goes on answering on the connections that are busy, and peers keep theirs busy. So from
  * the moment its scope closes every answer ends its connection, and what was upgraded to another protocol is ended at
