@@ -83,7 +83,11 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
     say(
       "problem",
       `it counts for no quorum: ${status.obstacle ?? "it is recovering"}`,
-      isDouble ? stopOne : "start the members that are down"
+      isDouble
+        ? stopOne
+        : status.peers.every(({ link }) => link === "up")
+          ? lookFurther
+          : "start the members that are down"
     )
   else if (isDouble) say("problem", `it may not write: ${status.obstacle}`, stopOne)
   else if (!status.recovered)
@@ -132,6 +136,9 @@ type Say = (level: Finding["level"], what: string, remedy: string) => void
 
 /** Two processes run as the same replica. */
 const stopOne = "stop one of the two processes that run as this replica"
+
+/** All members run. Either they recover, or more of them have lost their stores than may at once. */
+const lookFurther = "wait, all members run; if it lasts, see QuorumNotVoting in docs/operations.md"
 
 /** What to do about a peer that cannot be reached. One that answers here needs no start. */
 const remedyOf = (replica: string, answering: ReadonlySet<string>): string =>

@@ -101,6 +101,10 @@ describe("doctor", () => {
     assert.deepStrictEqual(remedies([view({ peers: down }), b]), [
       "see what is said of b, which runs, or mend the network between them"
     ])
+    // As where two of three have lost their stores: each waits for the other, and nobody is down.
+    assert.deepStrictEqual(remedies([view({ voting: false, recovered: false, obstacle: "it waits for b" })]), [
+      "wait, all members run; if it lasts, see QuorumNotVoting in docs/operations.md"
+    ])
     const stop = "stop one of the two processes that run as this replica"
     const copy = { voting: false, recovered: false, obstacle: `${double}, says b`, peers: down }
     assert.deepStrictEqual(remedies([view(copy)]), [stop, stop])
