@@ -36,6 +36,16 @@ describe("a replica on Node that speaks HTTP", () => {
       assert.strictEqual(answer, "here")
     })
   )
+
+  it.effect("refuses by its name a port that is none", () =>
+    Effect.gen(function* () {
+      for (const port of [-1, 65_536, 1.5, "x", undefined] as ReadonlyArray<number>) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(replica(port, Effect.void))))
+        assert.strictEqual(error._tag, "InvalidPort")
+        assert.match(error.message, /^port: .* is none; give a whole number from 0, for any that is free, to 65535$/)
+      }
+    })
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ export const make: (
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | Scope.Scope
 > = Effect.fnUntraced(function* (options) {
-  const file = path.resolve(options.folder, "index.mdb")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "index.mdb")
   const { keyBytes, namespaceBytes } = yield* Limits.Limits
   if (namespaceBytes + 1 + keyBytes > Environment.maxKeyBytes) {
     const detail =

@@ -40,7 +40,7 @@ export const make = Effect.fnUntraced(function* (
   ReplicaStore.StoreError,
   ReplicaSet.ReplicaSet | Scope.Scope
 > {
-  const file = path.resolve(options.folder, "log.mdb")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "log.mdb")
   const { cluster, self } = yield* ReplicaSet.ReplicaSet
   const draw = yield* LogId.incarnations
   const boot = yield* Notes.Boot

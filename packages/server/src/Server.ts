@@ -5,7 +5,7 @@ import { accessSync, constants, statSync } from "node:fs"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
-import type { PeerSecret, PeerUrls, RecordIndex, ReplicaStore, WebPages } from "@quorum/core/adapter"
+import type { PeerSecret, PeerUrls, RecordIndex, ReplicaServer, ReplicaStore, WebPages } from "@quorum/core/adapter"
 import { ClientApiServer, ClientRate, ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
@@ -59,6 +59,7 @@ export type StartError =
   | PeerSecret.PeersUnproven
   | PeerTls.InvalidPeerTls
   | WebPages.InvalidOrigins
+  | ReplicaServer.InvalidPort
   | ReplicaStore.StoreError
   | HttpServerError.ServeError
 

@@ -4,7 +4,7 @@ import { ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, RunId } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs"
-import { SqliteStore } from "../src/index.ts"
+import { SqliteRecordIndex, SqliteReplicaStore, SqliteStore } from "../src/index.ts"
 import { a, firstBatch, logA, tempFolder } from "./support/store.ts"
 
 const pointer: RecordIndex.Pointer = {
@@ -18,6 +18,26 @@ const pointer: RecordIndex.Pointer = {
 }
 
 describe("SqliteStore", () => {
+  it.effect("refuses by its name a folder that is none: it would be the current one", () =>
+    Effect.gen(function* () {
+      const before = fs.readdirSync(".")
+      const members = Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+      for (const folder of ["", undefined as never]) {
+        const index = Layer.provide(SqliteRecordIndex.layer({ folder }), ReplicaStore.layerMemory)
+        const layers: ReadonlyArray<Layer.Layer<never, ReplicaStore.StoreError, ReplicaSet.ReplicaSet>> = [
+          SqliteStore.layer({ folder }),
+          SqliteReplicaStore.layer({ folder }),
+          index
+        ]
+        for (const layer of layers) {
+          const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.provide(layer, members))))
+          assert.match(error.message, /^store unavailable: folder: it is a path, and not empty/)
+        }
+      }
+      assert.deepStrictEqual(fs.readdirSync("."), before)
+    })
+  )
+
   it.effect("gives both services from one folder, and closes both with the scope", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder

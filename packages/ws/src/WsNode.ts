@@ -90,6 +90,7 @@ export const serve =
     | PeerSecret.PeersUnproven
     | PeerTls.InvalidPeerTls
     | WebPages.InvalidOrigins
+    | ReplicaServer.InvalidPort
     | HttpServerError.ServeError,
     Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
   > =>
@@ -115,7 +116,7 @@ export const serve =
           proves: secret !== undefined || tls !== undefined || options.identify !== undefined
         })
       ),
-      Layer.provide(Layer.effectDiscard(PeerTls.checkUrls(tls, peers)))
+      Layer.provide(Layer.effectDiscard(Effect.andThen(ReplicaServer.checkPort(port), PeerTls.checkUrls(tls, peers))))
     )
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -62,6 +62,17 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
   }
 }
 
+/** The folder that a store is given, or what is wrong with it: an empty path would be the current folder. */
+export const checkFolder = (folder: string): Effect.Effect<string, StoreError> =>
+  typeof folder === "string" && folder !== ""
+    ? Effect.succeed(folder)
+    : Effect.fail(
+        new StoreError({
+          reason: "unavailable",
+          detail: "folder: it is a path, and not empty; give the one in which this replica keeps its files"
+        })
+      )
+
 /**
  * What a store may not know at the start.
  *

@@ -1,7 +1,7 @@
 /**
  * Serves the routes of a replica, for peers, for clients or for both, on one port, and ends in order.
  */
-import { Context, Deferred, Effect, Layer, Option } from "effect"
+import { Context, Deferred, Effect, Layer, Option, Schema } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Problem from "./Problem.ts"
 import type { Refusals } from "./Refusals.ts"
@@ -70,6 +70,21 @@ export const forPeers = <E, R>(
 export const Closing = Context.Reference<Effect.Effect<void>>("@quorum/core/ServerClosing", {
   defaultValue: () => Effect.never
 })
+
+/** What is given as a port is none. */
+export class InvalidPort extends Schema.TaggedError<InvalidPort>()("InvalidPort", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** Whether something is a port to listen on; programs without types give what they like. */
+export const checkPort = (port: unknown): Effect.Effect<void, InvalidPort> => {
+  if (typeof port === "number" && Number.isInteger(port) && port >= 0 && port <= 65_535) return Effect.void
+  const given = typeof port === "string" ? JSON.stringify(port) : String(port)
+  const detail = `port: ${given} is none; give a whole number from 0, for any that is free, to 65535`
+  return Effect.fail(new InvalidPort({ detail }))
+}
 
 /** How long a server waits for requests under way when it stops, in milliseconds. */
 export const closeMillis = 3000
