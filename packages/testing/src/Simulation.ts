@@ -6,7 +6,7 @@
  * of them, as an application that has a replica in it.
  */
 import type { QuorumPolicy, Replica, ReplicaId } from "@quorum/core"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber, Schema } from "effect"
 import * as Convergence from "./internal/simulation/checks/Convergence.ts"
 import * as watching from "./internal/simulation/checks/watching.ts"
 import type * as Dice from "./internal/simulation/Dice.ts"
@@ -71,6 +71,8 @@ export interface Options<A> {
   readonly options?: Replica.Options
   /** Whether the outcome has a trace. */
   readonly isTraced?: boolean
+  /** How long the program may take, in virtual milliseconds; an hour unless given. Longer is a violation. */
+  readonly endsWithinMillis?: number
   /** What is done while faults happen. */
   readonly program: (set: Simulated) => Effect.Effect<A, unknown>
   /** What has to hold when all faults are mended, all replicas run, and what they hold had its time to become equal. */
@@ -88,8 +90,19 @@ export interface Outcome {
   readonly trace: ReadonlyArray<string>
 }
 
-/** Runs a program. Whatever fails in it, or in its check, is a violation. */
+/** What was asked for cannot be run: `field` is the option, `detail` what is wrong with it and what to do. */
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("InvalidOptions", {
+  field: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.field}: ${this.detail}`
+  }
+}
+
+/** Runs a program. Whatever fails in it, or in its check, is a violation. Throws {@link InvalidOptions}. */
 export const run = <A>(options: Options<A>): Outcome => {
+  checkAll(options)
   const { faultEveryMillis = 1000, faults = [], isTraced = false, replicas = 3, seed, skewMillis = 100 } = options
   const world = World.make({
     seed,
@@ -130,7 +143,7 @@ export const faultCounts: Readonly<Record<FaultKind, ReadonlyArray<string>>> = N
 
 const play = Effect.fnUntraced(function* <A>(
   world: World.World,
-  { check, program }: Options<A>,
+  { check, endsWithinMillis = hour, program }: Options<A>,
   nemesis: Nemesis.Options
 ) {
   const { at, dice, members, say, timeline, violated } = world
@@ -144,11 +157,18 @@ const play = Effect.fnUntraced(function* <A>(
   }
   yield* Effect.sleep(startMillis)
   const trouble = yield* Effect.forkChild(Nemesis.run(world, nemesis))
-  const result = yield* Effect.exit(program(set))
+  const result = yield* Effect.exit(
+    Effect.timeoutOrElse(program(set), {
+      duration: endsWithinMillis,
+      orElse: () => Effect.die(`the program has not ended after ${endsWithinMillis} virtual milliseconds`)
+    })
+  )
   yield* Fiber.interrupt(trouble)
   Nemesis.mend(world)
   yield* Effect.sleep(settleMillis)
-  while (!Convergence.isConverged(world) && timeline.now() < Convergence.bound) yield* Effect.sleep(1000)
+  // However long the program took, the replicas have as long as that after it.
+  const latest = timeline.now() + Convergence.bound
+  while (!Convergence.isConverged(world) && timeline.now() < latest) yield* Effect.sleep(1000)
   if (!Convergence.isConverged(world))
     violated("Convergence", "the replicas do not hold the same when faults have stopped")
   if (Exit.isFailure(result)) return violated("Program", Cause.pretty(result.cause))
@@ -156,6 +176,28 @@ const play = Effect.fnUntraced(function* <A>(
   const checked = yield* Effect.exit(check(set, result.value))
   if (Exit.isFailure(checked)) violated("Check", Cause.pretty(checked.cause))
 })
+
+const hour = 3_600_000
+
+/** What cannot be run, by the option that says so. */
+const need = (field: string, isFine: boolean, detail: string): void => {
+  if (!isFine) throw new InvalidOptions({ field, detail })
+}
+
+const checkAll = <A>({ endsWithinMillis, faultEveryMillis, faults = [], replicas, seed, skewMillis }: Options<A>) => {
+  need("seed", Number.isSafeInteger(seed), `a whole number is needed, not ${seed}`)
+  need("replicas", isWithin(replicas, 1, World.maxReplicas), `1 to ${World.maxReplicas} can be run, not ${replicas}`)
+  for (const kind of faults) {
+    need("faults", Nemesis.all.includes(kind), `there is no ${JSON.stringify(kind)}; see Simulation.faultKinds`)
+  }
+  for (const [field, value] of Object.entries({ endsWithinMillis, faultEveryMillis })) {
+    need(field, value === undefined || value > 0, `more than 0 ms are needed, not ${value}`)
+  }
+  need("skewMillis", skewMillis === undefined || skewMillis >= 0, `0 ms or more are needed, not ${skewMillis}`)
+}
+
+const isWithin = (value: number | undefined, least: number, most: number): boolean =>
+  value === undefined || (Number.isInteger(value) && value >= least && value <= most)
 
 /** How long the replicas have to find each other before anything else happens, and when faults have stopped. */
 const startMillis = 200

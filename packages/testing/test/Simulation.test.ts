@@ -91,6 +91,54 @@ describe("Simulation", () => {
     )
   })
 
+  it("calls a program that does not end a violation, after as long as it may take", () => {
+    for (const [more, millis] of [
+      [{}, 3_600_000],
+      [{ endsWithinMillis: 60_000 }, 60_000]
+    ] as const) {
+      const { violations, virtualMillis } = Simulation.run({
+        seed: 1,
+        replicas: 1,
+        ...more,
+        program: () => Effect.never
+      })
+      assert.lengthOf(violations, 1)
+      assert.strictEqual(violations[0]!.law, "Program")
+      assert.include(violations[0]!.detail, `has not ended after ${millis} virtual`)
+      assert.isBelow(virtualMillis, millis + 10_000)
+    }
+  })
+
+  it("gives the replicas their time to become equal after a program that took long, too", () => {
+    const { violations } = Simulation.run({
+      seed: 1,
+      program: ({ at, ids }) =>
+        Effect.gen(function* () {
+          yield* Effect.sleep(150_000)
+          // What an application goes on with after the program, for longer than faults take to be settled.
+          const busy = Effect.forEach(Array.from({ length: 3000 }), (_, i) => Effect.ignore(put(`k${i}`, "v")))
+          yield* Effect.forkDetach(at(ids[0]!, busy))
+        })
+    })
+    assert.deepStrictEqual(violations, [])
+  })
+
+  it("refuses what cannot be run, by the option that says it", () => {
+    const program = () => Effect.void
+    for (const [options, said] of [
+      [{ seed: 1.5 }, "seed: a whole number is needed, not 1.5"],
+      [{ seed: 1, replicas: 0 }, "replicas: 1 to 11 can be run, not 0"],
+      [{ seed: 1, replicas: 12 }, "replicas: 1 to 11 can be run, not 12"],
+      [{ seed: 1, faults: ["crush"] }, 'faults: there is no "crush"; see Simulation.faultKinds'],
+      [{ seed: 1, faultEveryMillis: 0 }, "faultEveryMillis: more than 0 ms are needed, not 0"],
+      [{ seed: 1, endsWithinMillis: Number.NaN }, "endsWithinMillis: more than 0 ms are needed, not NaN"],
+      [{ seed: 1, skewMillis: -1 }, "skewMillis: 0 ms or more are needed, not -1"]
+    ] as const) {
+      assert.throws(() => Simulation.run({ ...options, program } as unknown as Simulation.Options<void>), said)
+    }
+    assert.deepStrictEqual(Simulation.run({ seed: 1, replicas: 11, program }).violations, [])
+  })
+
   it("names the replica that does one thing after another, so that no time passes", () => {
     const { violations } = Simulation.run({
       seed: 1,

@@ -128,6 +128,12 @@ export const isNewest = (world: World, machine: Machines.Machine): boolean => {
   return others.every((content) => LogId.newer(content.incarnation, incarnation) === incarnation)
 }
 
+/** What the replicas are called. */
+const names = "abcdefghijk"
+
+/** The most replicas of a run. */
+export const maxReplicas = names.length
+
 /** A run in which nothing has happened yet. */
 export const make = (options: Options): World => {
   const { isTraced, seed, watch } = options
@@ -144,7 +150,7 @@ export const make = (options: Options): World => {
     if (isTraced) say("", `VIOLATION ${law}: ${detail}`)
     violations.push({ law, detail, at: timeline.now() })
   }
-  const members = Array.from({ length: options.replicas }, (_, i) => ReplicaId.make("abcdefghijk"[i]!))
+  const members = Array.from({ length: options.replicas }, (_, i) => ReplicaId.make(names[i]!))
   const networkDice = Dice.make(seed, "network")
   const network = Network.make({
     timeline,
