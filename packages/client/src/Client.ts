@@ -33,7 +33,8 @@ export interface ReplicaStatus {
 export interface QuorumClient {
   /**
    * Writes a record, and answers when W replicas hold it durably. It is one write, at however many replicas it has to be
-   * tried. Writes that are called at about the same time share a request.
+   * tried. Writes that are called at about the same time share a request; of values above 64 KiB, which have one each, 4 MiB
+   * are sent at once, and the others wait in their order, within the time of their calls.
    */
   readonly put: (namespace: string, key: string, value: Value, options?: Writes.WriteOptions) => Promise<Receipt>
   /** Reads a record: `undefined` when there is none. It is never older than what this client has written to it. */

@@ -7,10 +7,11 @@ import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
-import { otherThan } from "./Options.ts"
+import { millisOf, otherThan } from "./Options.ts"
 import type { QuorumError } from "./QuorumError.ts"
 import { pathOf, placeOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
+import * as Turns from "./Turns.ts"
 import { type Content, contentOf, lengthOf, saidOf, type Value } from "./Value.ts"
 
 /** How a write is made. */
@@ -38,6 +39,20 @@ export type BatchResult =
 /** Writes. `gathered` are the calls of what was taken in already. */
 export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   const gatherings = new Map<number | undefined, Gathering.Gathering>()
+  const turns = Turns.make()
+
+  /** Sends what is long when it is its turn, within the time of its call. */
+  const inTurn = async (length: number, options: WriteOptions, send: (options: WriteOptions) => Promise<Receipt>) => {
+    if (length <= longLength) return send(options)
+    const millis = millisOf("timeoutMillis", options.timeoutMillis ?? timeoutMillis)
+    const deadline = performance.now() + millis
+    const done = await turns.take(length, millis, options.signal)
+    try {
+      return await send({ ...options, timeoutMillis: Math.max(1, deadline - performance.now()) })
+    } finally {
+      done()
+    }
+  }
 
   const gather = (line: Group.Line, { signal, w, ...options }: WriteOptions): Promise<Receipt> => {
     const stamp = stampOf(options)
@@ -64,11 +79,13 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   /** A long value is not packed into a line: as it is it is shorter. */
   const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
     const copy = typeof body === "string" ? body : body.slice()
-    const token = stampOf(options) ?? (await stamp([place], options))
-    const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
-    const request = () =>
-      ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
-    return (await calls.call({ request, read: jsonOf, stamp: token }, options)) as Receipt
+    return inTurn(copy.length, options, async (options) => {
+      const token = stampOf(options) ?? (await stamp([place], options))
+      const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
+      const request = () =>
+        ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
+      return (await calls.call({ request, read: jsonOf, stamp: token }, options)) as Receipt
+    })
   }
 
   const put = async (namespace: string, key: string, value: Value, options: WriteOptions = {}): Promise<Receipt> => {
