@@ -55,7 +55,13 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
   }
   if (status.storeFault !== null) {
     const { detail, reason } = status.storeFault
-    say("problem", `its store fails (${reason}): ${detail}`, "do what the detail says, and restart it")
+    say(
+      "problem",
+      `its store fails (${reason}): ${detail}`,
+      reason === "disk_full"
+        ? "make room: it goes on by itself with the next write"
+        : "do what the detail says, and restart it"
+    )
   }
   if (status.damaged.length > 0) {
     say(

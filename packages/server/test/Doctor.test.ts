@@ -93,7 +93,7 @@ describe("doctor", () => {
     assert.deepStrictEqual(of({ url: far }), [])
   })
 
-  it("tells nobody to start a replica that runs, but to stop one of two that run as the same", () => {
+  it("tells nobody to start or restart what runs, but to stop one of two that run as the same", () => {
     const down = [{ ...peer, link: "down", detail: "its store fails" }]
     const b = view({ identity: { ...well.identity, replica: "b" }, peers: [] })
     const remedies = (views: ReadonlyArray<Doctor.View>) => Doctor.examine(views).map(({ remedy }) => remedy)
@@ -105,6 +105,9 @@ describe("doctor", () => {
     assert.deepStrictEqual(remedies([view({ voting: false, recovered: false, obstacle: "it waits for b" })]), [
       "wait, all members run; if it lasts, see QuorumNotVoting in docs/operations.md"
     ])
+    const fault = (reason: string) => remedies([view({ storeFault: { reason, detail: "no" } })])
+    assert.deepStrictEqual(fault("disk_full"), ["make room: it goes on by itself with the next write"])
+    assert.deepStrictEqual(fault("unavailable"), ["do what the detail says, and restart it"])
     const stop = "stop one of the two processes that run as this replica"
     const copy = { voting: false, recovered: false, obstacle: `${double}, says b`, peers: down }
     assert.deepStrictEqual(remedies([view(copy)]), [stop, stop])
