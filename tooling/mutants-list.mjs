@@ -118,7 +118,8 @@ export const bugs = [
     says: "a new connection begins one entry too late",
     file: "peer/internal/PushLoop.ts",
     find: "let sent = welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? 0",
-    replace: "let sent = (welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? -1) + 1"
+    replace: "let sent = (welcome.vector.find((watermark) => watermark.log === logs.own)?.seq ?? -1) + 1",
+    first: [89]
   },
   {
     name: "pull-skips-an-entry",
@@ -586,7 +587,8 @@ export const bugs = [
     file: "peer/internal/Renewal.ts",
     find: "outlived >= peers.length && !isLater",
     replace: "outlived > 0 && !isLater",
-    kinds: ["wipe", "replaced", "clock_jump"]
+    kinds: ["wipe", "replaced", "clock_jump"],
+    first: [685]
   },
   {
     name: "boot-leaps",
