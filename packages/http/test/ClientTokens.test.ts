@@ -184,4 +184,20 @@ describe("the tokens of clients", () => {
       assert.deepStrictEqual(names(), [])
     }).pipe(Effect.provide(Logger.layer([])))
   )
+
+  it.effect("names the file and what is wrong in it, once until that changes", () => {
+    const said: Array<string> = []
+    return Effect.gen(function* () {
+      let content = "[]"
+      const files = FileSystem.layerNoop({ readFileString: () => Effect.sync(() => content) })
+      yield* Layer.build(ClientTokens.layerFile("tokens.json").pipe(Layer.provide(files)))
+      for (const broken of ["{}", '[{"name":"x"}]', "[]", "{}"]) {
+        content = broken
+        yield* TestClock.adjust(10_000)
+      }
+      assert.lengthOf(said, 3)
+      for (const each of said) assert.match(each, /^tokens\.json cannot be read, .* mend it: ./)
+      assert.include(said[1], "role")
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])))
+  })
 })

@@ -64,9 +64,21 @@ export const layerFile = (path: string) =>
       const files = yield* FileSystem.FileSystem
       const read = Effect.flatMap(files.readFileString(path), Schema.decodeEffect(File))
       let tokens = yield* read
+      /** What was said last of the file: it is wrong in the same way until somebody mends it. */
+      let failed: string | undefined
       const again = Effect.matchEffect(read, {
-        onSuccess: (now) => Effect.sync(() => void (tokens = now)),
-        onFailure: (error) => Effect.logError("the tokens cannot be read, and stay what they were", error)
+        onSuccess: (now) =>
+          Effect.sync(() => {
+            failed = undefined
+            tokens = now
+          }),
+        onFailure: ({ message }) => {
+          const isKnown = failed === message
+          failed = message
+          return isKnown
+            ? Effect.void
+            : Effect.logError(`${path} cannot be read, and the tokens stay what they were; mend it: ${message}`)
+        }
       })
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), again)))
       return () => tokens
