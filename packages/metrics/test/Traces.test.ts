@@ -117,8 +117,17 @@ describe("logs", () => {
       Effect.gen(function* () {
         const collector = yield* Collector.make
         const { a, b, c, flush } = yield* Served.make({ transport: "ws", url: collector.url })
+        // Until all listen, each may find nobody.
+        yield* Served.until("all are connected", () =>
+          [a, b, c].every(({ status }) => status().peers.every(({ link }) => link === "up"))
+        )
+        yield* flush
+        const before = collector.lines().length
         const said = (event: string) =>
-          collector.lines().filter(({ attributes }) => attributes["quorum.event"] === event)
+          collector
+            .lines()
+            .slice(before)
+            .filter(({ attributes }) => attributes["quorum.event"] === event)
         yield* put(a.address)
         yield* c.stop
         yield* Served.until("both miss it", () =>
