@@ -148,6 +148,24 @@ describe("compaction", () => {
     })
   )
 
+  it.effect("begins after a start with what was there before, though nobody writes", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const pace = { lookMillis: 1000, minBytes: 100, sliceBytes: 64 * 1024 }
+      const started = (firstMillis: number) =>
+        Effect.provideService(cluster.start("a"), Compaction.CompactionPace, { ...pace, firstMillis })
+      const before = yield* started(1_000_000)
+      yield* TestClock.adjust(1000)
+      for (let i = 0; i < 20; i++) yield* before.writer.commit(put("k", `v${i}`))
+      yield* settled
+      assert.lengthOf(yield* entriesOf(before), 20)
+      yield* before.stop
+      const after = yield* started(1000)
+      yield* TestClock.adjust(30_000)
+      assert.lengthOf(yield* entriesOf(after), 1)
+    })
+  )
+
   it.effect("goes on when the wall clock is set back", () =>
     Effect.gen(function* () {
       const wall = yield* Wall.make()
