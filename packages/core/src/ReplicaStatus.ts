@@ -18,6 +18,7 @@ import * as Frontier from "./peer/Frontier.ts"
 import * as GivenUp from "./peer/GivenUp.ts"
 import * as PeerProtocol from "./peer/PeerProtocol.ts"
 import { Membership } from "./peer/Membership.ts"
+import type { RecoveryRefused } from "./peer/Recovery.ts"
 import { Insecure } from "./peer/PeerSecret.ts"
 import { Peers, type PeerState } from "./peer/Peers.ts"
 import * as StableTime from "./peer/StableTime.ts"
@@ -27,6 +28,8 @@ import * as QuorumError from "./quorum/QuorumError.ts"
 import * as QuorumPolicy from "./quorum/QuorumPolicy.ts"
 import { IndexFollower } from "./record/IndexFollower.ts"
 import { QuorumWriter } from "./write/QuorumWriter.ts"
+
+export { RecoveryRefused } from "./peer/Recovery.ts"
 
 /** What a replica knows about one of its peers. Times are milliseconds since the epoch. */
 export const PeerStatus = Schema.Struct({
@@ -140,12 +143,14 @@ export class ReplicaStatus extends Context.Service<
   ReplicaStatus,
   {
     readonly current: () => Status
+    /** What would be lost, in words, if these members were given up by `recover`. Changes nothing. */
+    readonly lossOf: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string, RecoveryRefused>
     /**
      * Has a replica that does not vote wait no longer for the members that are given up: a replica set of which only some
      * begin, or of which too many were lost at once. What only those members hold is lost; what that means is said in
-     * the log first, and answered.
+     * the log first, and answered. It holds until this process ends, and for each of them until it votes again.
      */
-    readonly recover: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string>
+    readonly recover: (givenUp: ReadonlyArray<ReplicaId.ReplicaId>) => Effect.Effect<string, RecoveryRefused>
     /** Reads all that is stored of the logs again now, and waits for the end. What is damaged shows in `damaged`. */
     readonly scrub: Effect.Effect<Scrub.ScrubStatus, ReplicaStore.StoreError>
     /** Compacts the logs now, without the pauses of what goes on in the background, and waits for the end. */
@@ -188,6 +193,7 @@ export const layer = Layer.effect(
       connectionBytes: transport.waitingBytes?.(peer.id) ?? null
     })
     return ReplicaStatus.of({
+      lossOf: membership.lossOf,
       recover: membership.recover,
       scrub: scrub.now,
       compact: compaction.now,

@@ -33,7 +33,10 @@ describe("a first start", () => {
       yield* TestClock.adjust(5000)
       for (const { membership } of [a, b]) {
         assert.isFalse(membership.isVoting())
-        assert.include(membership.obstacle(), "2 voting members have to answer, and 0 did")
+        assert.strictEqual(
+          membership.obstacle(),
+          "its store is new: all members have to meet for a first start, or 2 voting members have to answer; it waits for c"
+        )
       }
       for (const replica of [a, b]) {
         const { readable, voting } = replica.status()
@@ -64,6 +67,30 @@ describe("a first start", () => {
       yield* TestClock.adjust(2500)
       assert.isTrue(c.membership.isVoting())
       assert.isTrue(Option.isSome(yield* c.records.read("notes", "k")))
+    })
+  )
+
+  it.effect("of some members gives nobody up who is none, who can be asked, or when nothing is waited for", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* blankSet("abc", "ab")
+      yield* TestClock.adjust(1000)
+      const refusal = (ids: ReadonlyArray<string>) =>
+        Effect.map(Effect.flip(a.membership.lossOf(ids.map(Cluster.id))), ({ message, reason }) => [reason, message])
+      assert.deepStrictEqual(yield* refusal(["x"]), [
+        "invalid",
+        "givenUp: x is no peer of this replica: its peers are b, c"
+      ])
+      assert.deepStrictEqual(yield* refusal(["a"]), [
+        "invalid",
+        "givenUp: a is no peer of this replica: its peers are b, c"
+      ])
+      assert.deepStrictEqual(yield* refusal([]), ["invalid", "givenUp: name those of b, c that will never come"])
+      assert.include(yield* a.membership.lossOf([Cluster.id("c")]), "what only c holds")
+      yield* TestClock.adjust(1000)
+      assert.isFalse(a.membership.isVoting())
+      yield* cluster.start("c")
+      yield* TestClock.adjust(2500)
+      assert.deepStrictEqual(yield* refusal(["c"]), ["needless", "givenUp: this replica votes, and waits for nobody"])
     })
   )
 
@@ -186,6 +213,27 @@ describe("a replica that lost its store", () => {
       const again = yield* cluster.start("b")
       assert.strictEqual(again.membership.lives()[c.id]?.incarnation, c.logs.identity.incarnation)
       assert.notStrictEqual(c.logs.identity.incarnation, old.logs.identity.incarnation)
+    })
+  )
+
+  it.effect("waits again for a member that was given up, once that one is back and votes", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* lost
+      apart(cluster, "c", "ab")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(5000)
+      yield* c.membership.recover([a.id])
+      together(cluster, "c", "a")
+      yield* TestClock.adjust(5000)
+      assert.isFalse(c.membership.isVoting())
+      assert.include(c.membership.obstacle(), "2 voting members have to answer, and 1 did; it waits for b")
+      const { message, reason } = yield* Effect.flip(c.membership.recover([a.id]))
+      assert.strictEqual(reason, "needless")
+      assert.include(message, "a votes and can be reached")
+      together(cluster, "c", "b")
+      yield* TestClock.adjust(5000)
+      assert.isTrue(c.membership.isVoting())
+      assert.isTrue(b.membership.isVoting())
     })
   )
 })

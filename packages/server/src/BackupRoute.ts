@@ -11,17 +11,11 @@ import { Problem, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { type ClientApiServer, ClientTokens } from "@quorum/http"
 import { Effect, FileSystem, Layer, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as ErrorAnswer from "./tools/ErrorAnswer.ts"
 import * as Unread from "./tools/Unread.ts"
 
 /** Where it is. */
 export const path = "/v1/backup"
-
-/** An answer that is an error, as the document says it. */
-const problem = (description: string) => {
-  const text = { type: "string" }
-  const schema = { type: "object", required: ["error", "message"], properties: { error: text, message: text } }
-  return { description, content: { "application/problem+json": { schema } } }
-}
 
 /** What the OpenAPI document says of it. */
 export const described: ClientApiServer.FurtherRoute = {
@@ -40,10 +34,12 @@ export const described: ClientApiServer.FurtherRoute = {
         description: "The file. It is whole when as many bytes came as its length says.",
         content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
       },
-      "401": problem("The replica wants a token, and got none that it knows."),
-      "403": problem("The token does not reach so far."),
-      "429": problem("The client asks more often than it may; `Retry-After` says when to try again."),
-      "503": problem("Another backup is made, or the store cannot be read; `Retry-After` says when to try again.")
+      "401": ErrorAnswer.described("The replica wants a token, and got none that it knows."),
+      "403": ErrorAnswer.described("The token does not reach so far."),
+      "429": ErrorAnswer.described("The client asks more often than it may; `Retry-After` says when to try again."),
+      "503": ErrorAnswer.described(
+        "Another backup is made, or the store cannot be read; `Retry-After` says when to try again."
+      )
     }
   }
 }

@@ -17,6 +17,7 @@ import { Duration, Effect, Layer, Predicate, type Redacted, Runtime, Schema } fr
 import { CliError } from "effect/cli"
 import { HttpServer, HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
+import * as RecoverRoute from "./RecoverRoute.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 import * as Ports from "./tools/Ports.ts"
 
@@ -90,7 +91,11 @@ export const layer = (
         Layer.provide(tokensOf(config)),
         Layer.provide(Layer.succeed(ClientRate.ClientRate, config.clientRate)),
         Layer.provide(
-          Layer.succeed(ClientTokens.RouteAccess, { "/v1/status": config.statusFor, "/metrics": config.metricsFor })
+          Layer.succeed(ClientTokens.RouteAccess, {
+            "/v1/status": config.statusFor,
+            "/metrics": config.metricsFor,
+            [RecoverRoute.path]: "admin"
+          })
         ),
         Layer.provide(otlpOf(config)),
         Layer.provide(ReplicaSet.layer({ cluster, self: id, members })),
@@ -154,9 +159,12 @@ const replica = ({
 /** What is answered beside the peers: clients, and whoever watches. */
 const routes = ({ data, metrics }: ServerConfig) =>
   Layer.mergeAll(
-    ClientApiServer.layer.pipe(Layer.provide(Layer.succeed(ClientApiServer.FurtherRoutes, [BackupRoute.described]))),
+    ClientApiServer.layer.pipe(
+      Layer.provide(Layer.succeed(ClientApiServer.FurtherRoutes, [BackupRoute.described, RecoverRoute.described]))
+    ),
     ReplicaLog.layer(),
     BackupRoute.layer(data),
+    RecoverRoute.layer,
     metrics ? Layer.merge(Prometheus.layer(), ProcessMetrics.layer({ folder: data })) : Layer.empty
   )
 

@@ -18,6 +18,7 @@ import * as Exporting from "./cli/exporting.ts"
 import * as Importing from "./cli/importing.ts"
 import * as Ls from "./cli/ls.ts"
 import * as Records from "./cli/records.ts"
+import * as Recover from "./cli/recover.ts"
 import * as Serve from "./cli/serve.ts"
 import * as Status from "./cli/status.ts"
 import * as Watch from "./cli/watch.ts"
@@ -39,7 +40,8 @@ const quorum = Command.make("quorum").pipe(
         Doctor.command,
         Explain.command,
         Backup.backup,
-        Backup.restore
+        Backup.restore,
+        Recover.command
       ]
     },
     {

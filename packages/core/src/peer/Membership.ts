@@ -33,9 +33,11 @@ import * as Remembered from "./internal/Remembered.ts"
 import * as Renewal from "./internal/Renewal.ts"
 import * as Settling from "./internal/Settling.ts"
 import * as Standing from "./internal/Standing.ts"
+import * as Voting from "./internal/Voting.ts"
 import type { Said, Says } from "./Greeting.ts"
 import type * as PeerProtocol from "./PeerProtocol.ts"
 import { Peers } from "./Peers.ts"
+import { type RecoveryRefused, refusalOf } from "./Recovery.ts"
 
 /** How long, in milliseconds, a member may be away before it is marked, so that a majority may go on without it. */
 export const AwayAfter = Context.Reference<number>("@quorum/core/AwayAfter", {
@@ -112,11 +114,13 @@ export class Membership extends Context.Service<
     readonly renewed: Effect.Effect<void>
     /** Calls `listener` whenever this replica begins or ceases to vote. Returns how to stop it. */
     readonly listen: (listener: () => void) => () => void
+    /** What would be lost, in words, if these members were given up. Changes nothing. */
+    readonly lossOf: (givenUp: ReadonlyArray<ReplicaId>) => Effect.Effect<string, RecoveryRefused>
     /**
-     * Overrules what this replica waits for: nothing is waited for from the members that are given up, and what only
-     * they hold is lost. Says in the log first what may be lost.
+     * Overrules what this replica waits for: nothing is waited for from the members that are given up, until they vote
+     * again, and what only they hold is lost. Says in the log first what may be lost.
      */
-    readonly recover: (givenUp: ReadonlyArray<ReplicaId>) => Effect.Effect<string>
+    readonly recover: (givenUp: ReadonlyArray<ReplicaId>) => Effect.Effect<string, RecoveryRefused>
   }
 >()("@quorum/core/Membership") {}
 
@@ -189,6 +193,11 @@ export const make = Effect.gen(function* () {
   })
   const told = { standing, lives, former, renewal, obstacles, floor, settling, absence, onlyHere }
   const { answered, meet, refused } = Meeting.make({ self, logs, peers, kept, ...told })
+  const lossOf = (givenUp: ReadonlyArray<ReplicaId>) =>
+    Effect.suspend(() => {
+      const refusal = refusalOf(givenUp, { isVoting: obstacles.isVoting(), peers: peers.all() })
+      return refusal === undefined ? Effect.succeed(Voting.lossOf(peerIds, givenUp)) : Effect.fail(refusal)
+    })
 
   return Membership.of({
     lives: lives.all,
@@ -238,7 +247,8 @@ export const make = Effect.gen(function* () {
     remembered: remembered.of,
     renewed: renewal.renewed,
     listen,
-    recover: settling.recover
+    lossOf,
+    recover: (givenUp) => Effect.andThen(lossOf(givenUp), settling.recover(givenUp))
   })
 })
 

@@ -139,6 +139,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
       Layer.provide(
         Layer.succeed(ReplicaStatus.ReplicaStatus, {
           current: () => answers.replica ?? status,
+          lossOf: () => Effect.succeed("nothing"),
           recover: () => Effect.succeed("nothing"),
           scrub: Effect.succeed(status.scrub),
           compact: Effect.succeed(status.compaction)

@@ -33,7 +33,7 @@ export interface Here {
   readonly floor: Pick<ReturnType<typeof OwnFloor.make>, "beginWith">
   readonly onlyHere: Pick<ReturnType<typeof OnlyHere.make>, "heard">
   readonly absence: Pick<Effect.Success<ReturnType<typeof AbsenceWatch.make>>, "met" | "answered">
-  readonly standing: Pick<ReturnType<typeof Standing.make>, "isVoting" | "heard">
+  readonly standing: Pick<ReturnType<typeof Standing.make>, "isVoting" | "heard" | "isBack">
   readonly former: Pick<ReturnType<typeof FormerLogs.make>, "heard">
   readonly renewal: Pick<ReturnType<typeof Renewal.make>, "outlive" | "renewFor">
   readonly obstacles: Pick<ReturnType<typeof Obstacles.make>, "duplicate" | "known">
@@ -66,6 +66,7 @@ export const make = (here: Here) => {
         yield* lives.learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         yield* floor.beginWith(said)
         onlyHere.heard(replica, vector, said.voting)
+        if (said.voting && standing.isBack(replica)) settling.again()
         yield* absence.met(said)
         const newest = Life.of(members, self)
         if (newest !== undefined) yield* renewal.outlive(newest)

@@ -103,6 +103,12 @@ export const make = ({
     /** Members that an operator has given up. */
     givenUp: () => givenUp,
     giveUp: (members: ReadonlyArray<ReplicaId>): void => void (givenUp = new Set(members)),
+    /** A member that was given up is there and votes: it is waited for again. Whether it had been given up. */
+    isBack: (peer: ReplicaId): boolean => {
+      if (!givenUp.has(peer)) return false
+      givenUp = new Set(Array.from(givenUp).filter((id) => id !== peer))
+      return true
+    },
     /** It may have lost what it was counted for: whatever was answered before was of another life. */
     lose: (): void => {
       standing = "lost"
@@ -140,7 +146,8 @@ export const make = ({
     /** What is waited for, in words, of a replica that does not vote. */
     obstacle: (): string => {
       const rest = isStale() ? "; what the members have erased is erased here first" : ""
-      return `it may lack what it acknowledged: ${Voting.waitsFor(situation())}${rest}`
+      const why = standing === "blank" ? "its store is new" : "it may lack what it acknowledged"
+      return `${why}: ${Voting.waitsFor(situation())}${rest}`
     }
   }
 }

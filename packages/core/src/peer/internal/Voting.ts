@@ -112,10 +112,14 @@ export const lossOf = (peers: ReadonlyArray<ReplicaId>, givenUp: ReadonlyArray<R
 }
 
 /** What a replica that does not vote waits for, in words. */
-export const waitsFor = ({ answers, givenUp, holds, peers }: Situation): string => {
+export const waitsFor = ({ answers, blank, givenUp, holds, peers }: Situation): string => {
   const awaited = waitedFor({ givenUp, peers })
   const voting = awaited.filter((peer) => answers.get(peer)?.voting === true)
   const needed = Math.min(neededOf(peers.length + 1), awaited.length)
+  if (voting.length < needed && blank && voting.length === 0) {
+    const others = awaited.filter((peer) => answers.get(peer)?.blank !== true).join(", ")
+    return `all members have to meet for a first start, or ${needed} voting members have to answer; it waits for ${others}`
+  }
   if (voting.length < needed) {
     const others = awaited.filter((peer) => !voting.includes(peer)).join(", ")
     return `${needed} voting members have to answer, and ${voting.length} did; it waits for ${others}`
