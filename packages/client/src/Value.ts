@@ -90,11 +90,18 @@ const chunk = 8192
 /** A half of a surrogate pair without its other half. */
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Undefined for what JSON cannot say: functions, cycles, big integers and their like. */
-const jsonText = (value: unknown): string | undefined => {
+/** Undefined for what JSON cannot say: functions, cycles, big integers, numbers that are none and their like. */
+const jsonText = (json: unknown): string | undefined => {
   try {
-    return JSON.stringify(value)
+    const text = JSON.stringify(json)
+    // In the place of a number that is none there is `null`.
+    return text?.includes("null") === true ? JSON.stringify(json, finite) : text
   } catch {
     return undefined
   }
+}
+
+const finite = (_: string, value: unknown): unknown => {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError("JSON has no such number")
+  return value
 }

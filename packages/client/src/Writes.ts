@@ -78,7 +78,8 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   /** A long value is not packed into a line: as it is it is shorter. */
   const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
-    const copy = typeof body === "string" ? body : body.slice()
+    // A `Buffer` has a `slice` that copies nothing.
+    const copy = typeof body === "string" ? body : new Uint8Array(body)
     return inTurn(copy.length, options, async (options) => {
       const token = stampOf(options) ?? (await stamp([place], options))
       const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }

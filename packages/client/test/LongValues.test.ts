@@ -7,13 +7,15 @@ const mebibyte = new Uint8Array(1024 * 1024)
 /** A client, the keys in the order in which their values were sent, and what answers the first that waits. */
 const clientOf = () => {
   const sent: Array<string> = []
+  const bodies: Array<unknown> = []
   const waiting: Array<() => void> = []
   let reached: (() => void) | undefined
   const client = createClient({
     urls: ["http://a.invalid", "http://b.invalid"],
-    fetch: (url, { method }) => {
+    fetch: (url, { body, method }) => {
       if (method !== "PUT") return Promise.resolve(Response.json({ stamp: "s" }))
       sent.push(new URL(url).pathname.split("/").at(-1)!)
+      bodies.push(body)
       return new Promise((resolve) => {
         waiting.push(() => resolve(Response.json({ writeId: "w" })))
         reached?.()
@@ -23,7 +25,7 @@ const clientOf = () => {
   const until = async (count: number): Promise<void> => {
     while (sent.length < count) await new Promise<void>((resolve) => (reached = resolve))
   }
-  return { client, sent, until, answer: () => waiting.shift()!() }
+  return { client, sent, bodies, until, answer: () => waiting.shift()!() }
 }
 
 /** All that promises do by themselves is done. */
@@ -73,5 +75,17 @@ describe("many long values", () => {
     await until(1)
     answer()
     assert.strictEqual((await written).writeId, "w")
+  })
+
+  it("are those of the call: after it their bytes are its caller's again, those of a `Buffer` too", async () => {
+    for (const value of [new Uint8Array(100_000), Buffer.alloc(100_000), new Uint8Array(100_000).buffer]) {
+      const { answer, bodies, client, until } = clientOf()
+      const written = client.put("n", "k", value)
+      new Uint8Array(value instanceof ArrayBuffer ? value : value.buffer).fill(9)
+      await until(1)
+      answer()
+      await written
+      assert.isTrue((bodies as ReadonlyArray<Uint8Array>)[0]!.every((byte) => byte === 0))
+    }
   })
 })

@@ -68,6 +68,16 @@ describe("the change feed", () => {
     })
   )
 
+  it.effect("shows values that are its reader's, also where the store has a `Buffer`", () =>
+    Effect.gen(function* () {
+      const { changes, logs } = yield* feed(yield* memory)
+      const theirs = batch(Watermark.none(logOf("b")), Entry.put("n", "k", "1"))
+      yield* logs.append({ ...theirs, bytes: Buffer.from(theirs.bytes) })
+      ;(yield* held(changes))[0]!.changes[0]!.value.fill(0)
+      assert.strictEqual(text((yield* held(changes))[0]!.changes[0]!.value), "1")
+    })
+  )
+
   it.effect(
     "L27 CatchUpSkipsNothing: from the position of any page on it shows all that follows, in the order of each log",
     () =>

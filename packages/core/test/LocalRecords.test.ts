@@ -68,6 +68,24 @@ describe("Records", () => {
     })
   )
 
+  for (const [what, as] of [
+    ["bytes", (bytes: Uint8Array) => bytes],
+    ["a `Buffer`", (bytes: Uint8Array) => Buffer.from(bytes)]
+  ] as const) {
+    it.effect(
+      `a value is its reader's, and what is done with it is seen by nobody else, where the store has ${what}`,
+      () =>
+        Effect.gen(function* () {
+          const { logs, records } = yield* fresh
+          const own = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
+          yield* logs.append({ ...own, bytes: as(own.bytes) })
+          Option.getOrThrow(yield* records.read("n", "k")).value.fill(0)
+          ;(yield* records.page({ limit: 1 })).records[0]!.value.fill(0)
+          assert.strictEqual(text(Option.getOrThrow(yield* records.read("n", "k")).value), "1")
+        })
+    )
+  }
+
   it.effect("a deleted key reads as nothing and is left out of pages", () =>
     Effect.gen(function* () {
       const { logs, records } = yield* fresh

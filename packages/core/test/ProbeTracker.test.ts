@@ -20,6 +20,15 @@ describe("ProbeTracker", () => {
     assert.strictEqual(ProbeTracker.coveredBefore(answers(7, { b: 5, c: 5, d: 5, e: 2 })), 5)
   })
 
+  it("L1 covers nothing of an even number before more than half have answered, this replica among them", () => {
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(2, {})), 0)
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(2, { b: 4 })), 4)
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(4, { b: 4 })), 0)
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(4, { b: 4, c: 9 })), 4)
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(6, { b: 4, c: 9 })), 0)
+    assert.strictEqual(ProbeTracker.coveredBefore(answers(6, { b: 4, c: 9, d: 5 })), 4)
+  })
+
   it("covers everything where this replica is alone", () => {
     assert.strictEqual(ProbeTracker.coveredBefore(ProbeTracker.make(1)), Number.POSITIVE_INFINITY)
   })

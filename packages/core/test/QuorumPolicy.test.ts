@@ -99,6 +99,16 @@ describe("QuorumPolicy", () => {
     }
   })
 
+  it("L1 half of an even number is no majority: what half have to hold is ordered by clocks", () => {
+    for (const n of [1, 2, 3, 4, 6, 7]) {
+      for (let w = 1; w <= n; w++) {
+        const policy = Result.getOrThrow(QuorumPolicy.make({ n, w }))
+        assert.strictEqual(QuorumPolicy.isRealTime(policy), 2 * w > n, `${w} of ${n}`)
+        assert.strictEqual(QuorumPolicy.effective(policy).order, 2 * w > n ? "real-time" : "clock")
+      }
+    }
+  })
+
   it("L4 decoding a policy passes the checks of the constructor, names the field and clamps nothing", () => {
     const wrong: ReadonlyArray<readonly [field: string, value: unknown]> = [
       ["n", 0],

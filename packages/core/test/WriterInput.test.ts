@@ -45,6 +45,8 @@ const garbage: ReadonlyArray<readonly [what: string, write: unknown, field: stri
   ["another kind", { ...good, kind: "merge" }, "kind"],
   ["an object as value", { ...good, value: { a: 1 } }, "value"],
   ["text as value", { ...good, value: "v" }, "value"],
+  ["a put of half a surrogate pair", Entry.put("n", "k", "a\ud800"), "value"],
+  ["a list with a put of half a surrogate pair", [good, Entry.put("n", "l", "\udc00")], "writes[1].value"],
   ["no value", { ...good, value: undefined }, "value"],
   ["an array as value", { ...good, value: [1, 2] }, "value"],
   ["an ArrayBuffer as value", { ...good, value: new ArrayBuffer(2) }, "value"],

@@ -15,9 +15,15 @@ export const only = (names: ReadonlyArray<string>, given: object | undefined): v
   if (typeof given !== "object" || given === null) throw invalid("options", "they are an object, or not given")
   const name = Object.keys(given).find((name) => !names.includes(name))
   if (name !== undefined) throw invalid(name, `it is not known here; known are ${names.join(", ")}`)
-  const { signal } = given as { readonly signal?: unknown }
+  const { signal, timeoutMillis: millis } = given as { readonly signal?: unknown; readonly timeoutMillis?: unknown }
+  if (millis !== undefined && !(typeof millis === "number" && millis > 0 && millis <= maxMillis)) {
+    throw invalid("timeoutMillis", `it is a number of milliseconds above 0, ${maxMillis} at most`)
+  }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid("signal", "it is an AbortSignal")
 }
+
+/** The longest that timers take. */
+const maxMillis = 2 ** 31 - 1
 
 /** Has all methods look at the names of their options first. */
 export const checked = (replica: OpenReplica): OpenReplica => {

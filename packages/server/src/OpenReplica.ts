@@ -38,8 +38,9 @@ import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
-import { checked, invalid, only } from "./KnownOptions.ts"
+import { checked, invalid } from "./KnownOptions.ts"
 import { errorOf } from "./PromiseErrors.ts"
+import * as PromiseWrites from "./PromiseWrites.ts"
 import { flagOf, names } from "./config/settings.ts"
 
 /** How a replica is opened: the settings of `quorum serve`, with `folder` where its files are. */
@@ -231,21 +232,9 @@ const make = (
     id: config.id,
     url: Server.urlOf(config, server.address),
     put: async (namespace, key, value, options = {}) =>
-      commit(Entry.put(namespace, key, ...contentOf(value, options.contentType)), options),
+      commit(PromiseWrites.put(namespace, key, value, options.contentType), options),
     delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),
-    commit: async (writes, options) => {
-      if (!Array.isArray(writes)) throw invalid("writes", "it is a list")
-      const entries = (writes as ReadonlyArray<Write>).map((write) => {
-        only(["namespace", "key", "value", "contentType", "delete"], write)
-        const { delete: deleted, key, namespace, value } = write
-        if (deleted !== true) return Entry.put(namespace, key, ...contentOf(value, write.contentType))
-        if (value !== undefined) throw invalid("delete", "there is a value too; give one of them")
-        return Entry.remove(namespace, key)
-      })
-      const [first, ...rest] = entries
-      if (first === undefined) throw invalid("writes", "there is none")
-      return commit([first, ...rest], options)
-    },
+    commit: async (writes, options) => commit(PromiseWrites.several(writes), options),
     get: async (namespace, key, { atLeast, consistency, r, signal, timeoutMillis } = {}) => {
       const options = {
         ...(atLeast === undefined ? {} : { atLeast: writeIdOf("atLeast", atLeast) }),
@@ -320,29 +309,6 @@ const writeIdOf = (field: string, text: string): WriteId.WriteId => {
 const stampOf = (text: string): StampToken.StampToken => {
   if (!isStamp(text)) throw invalid("stamp", "it is no stamp")
   return text
-}
-
-/** The bytes of a value, and its type. */
-const contentOf = (
-  value: Value,
-  contentType?: string
-): [bytes: Uint8Array | string, options: { readonly contentType?: string }] => {
-  const typed = (type: string | undefined) => (type === undefined ? {} : { contentType: type })
-  if (typeof value === "string") return [value, typed(contentType ?? "text/plain; charset=utf-8")]
-  if (value instanceof Uint8Array) return [value.slice(), typed(contentType)]
-  if (value instanceof ArrayBuffer) return [new Uint8Array(value.slice(0)), typed(contentType)]
-  const text = jsonText(value)
-  if (text === undefined) throw invalid("value", "give text, bytes, or { json: … } of what JSON can say")
-  return [text, typed(contentType ?? "application/json")]
-}
-
-/** Undefined for what JSON cannot say: functions, cycles, big integers and their like. */
-const jsonText = (value: unknown): string | undefined => {
-  try {
-    return Predicate.hasProperty(value, "json") ? JSON.stringify(value.json) : undefined
-  } catch {
-    return undefined
-  }
 }
 
 const recordOf = ({ contentType, key, namespace, value, writeId }: Records.Record): QuorumRecord =>

@@ -178,6 +178,30 @@ describe("an open replica", () => {
   )
 
   it(
+    "stores the bytes of the call, whatever their caller does with them after it, those of a `Buffer` too",
+    async () => {
+      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
+      await takesWrites(a)
+      for (const value of [new Uint8Array(9), Buffer.alloc(9), new ArrayBuffer(9)]) {
+        const writes = [
+          a.put("n", "put", value),
+          a.put("n", "timed", value, { timeoutMillis: 10_000 }),
+          a.commit([
+            { namespace: "n", key: "one", value },
+            { namespace: "n", key: "of two", value }
+          ])
+        ]
+        new Uint8Array(value instanceof ArrayBuffer ? value : value.buffer).fill(7)
+        await Promise.all(writes)
+        for (const key of ["put", "timed", "one", "of two"]) {
+          assert.deepStrictEqual((await a.get("n", key))?.bytes, new Uint8Array(9))
+        }
+      }
+    },
+    timeout
+  )
+
+  it(
     "refuses what it does not know, by the name under which it was given",
     async () => {
       const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
@@ -192,7 +216,26 @@ describe("an open replica", () => {
         ["from", () => a.watch("n", { from: "x" } as never).next()],
         ["ttl", () => a.commit([{ ...place, value: "v", ttl: 5 } as never])],
         ["delete", () => a.commit([{ ...place, value: "v", delete: true } as never])],
-        ["writes", () => a.commit(undefined as never)]
+        ["writes", () => a.commit(undefined as never)],
+        ["writes", () => a.commit([undefined as never])],
+        ["delete", () => a.commit([{ ...place, value: "v", delete: "yes" } as never])],
+        ["contentType", () => a.commit([{ ...place, contentType: "text/plain", delete: true } as never])],
+        ["value", () => a.put("n", "k", "a\ud800")],
+        ["value", () => a.commit([{ ...place, value: "\udc00" }])],
+        ["value", () => a.put("n", "k", { json: Number.NaN })],
+        ["value", () => a.put("n", "k", { json: { deep: [null, Infinity] } })],
+        ["value", () => a.put("n", "k", { json: 1, type: "x" } as never)],
+        ...[Number.NaN, 0, -1, Infinity, 2 ** 31, "5", null].flatMap((timeoutMillis) => {
+          const options = { timeoutMillis } as never
+          return [
+            ["timeoutMillis", () => a.put("n", "k", "v", options)],
+            ["timeoutMillis", () => a.delete("n", "k", options)],
+            ["timeoutMillis", () => a.commit([{ ...place, value: "v" }], options)],
+            ["timeoutMillis", () => a.get("n", "k", options)],
+            ["timeoutMillis", () => a.stamp([place], options)],
+            ["timeoutMillis", () => a.watch("n", options).next()]
+          ] as const
+        })
       ] as const) {
         assert.deepInclude({ ...(await failure(call())) }, { code: "invalid_request", field, written: "no" })
       }

@@ -101,7 +101,10 @@ export const versionBytes = 18
 /** Where in a record the part begins that is about its key alone: two lengths, then the text. */
 export const keyPartAt = 6
 
-/** Makes a put from text or bytes. */
+/**
+ * Makes a put from text or bytes. Text that is none, because it has half a surrogate pair, is left as it is, and rejected by
+ * who is to write it: as bytes it would be other text.
+ */
 export const put = (
   namespace: string,
   key: string,
@@ -111,7 +114,7 @@ export const put = (
   kind: "put",
   namespace,
   key,
-  value: typeof value === "string" ? Bytes.ofText(value) : value,
+  value: typeof value === "string" && value.isWellFormed() ? Bytes.ofText(value) : (value as Uint8Array),
   ...(options?.contentType === undefined ? {} : { contentType: options.contentType })
 })
 

@@ -156,6 +156,7 @@ const plainBytes = (value: unknown): Uint8Array =>
 
 /** What an entry cannot hold would be refused by every peer, and with it all that follows. */
 const checkValue = (kind: Entry.Write["kind"], value: unknown, limit: number) => {
+  if (typeof value === "string" && !value.isWellFormed()) return invalid("value", "it is not well-formed Unicode")
   if (kindOfArray(value) !== "Uint8Array") {
     return invalid(
       "value",

@@ -194,8 +194,9 @@ const writeIn = (
   const { contentType, kind, value: shared } = Entry.bodyAt(batch.bytes, at)
   const { clock, tie, unprobed } = stamp
   const writeId = WriteId.make(pointer.log, pointer.seq, Chain.check(batch.chain))
-  // A copy: the bytes are those of the log, and a caller may do with a value as it likes.
-  const value = shared.slice()
+  // A copy: the bytes are those of the log, and a caller may do with a value as it likes. A store may hand out a `Buffer`, of
+  // which `slice` copies nothing.
+  const value = new Uint8Array(shared)
   const write = { namespace, key, writeId, clock, tie, unprobed, deleted: kind === "delete", value }
   return contentType === undefined ? write : { ...write, contentType }
 }

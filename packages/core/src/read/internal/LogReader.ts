@@ -117,10 +117,10 @@ export const make = (
 /** How much of a log is read at once: about a millisecond of work. */
 const readBytes = 64 * 1024
 
-/** A record as a change. Its value is a copy: the bytes are those of the log. */
+/** A record as a change. Its value is a copy: the bytes are those of the log, and perhaps a `Buffer`, which `slice` does not copy. */
 const changeAt = (bytes: Uint8Array, at: number) => {
   const { kind, value, ...rest } = Entry.recordAt(bytes, at)
-  return { ...rest, deleted: kind === "delete", value: value.slice() }
+  return { ...rest, deleted: kind === "delete", value: new Uint8Array(value) }
 }
 
 const replaced = ({ chain, log, seq }: Watermark.Watermark, here: Chain.Chain) =>
