@@ -1,159 +1,47 @@
 /**
  * A replica on Node that speaks HTTP, in one line: what reaches its peers, what answers them, and what answers clients.
  */
-import { createServer } from "node:http"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
-import {
-  Endings,
-  type PeerTransport,
-  type PeerUrls,
-  PeerSecret,
-  ReplicaServer,
-  ServerLimits,
-  WebPages
-} from "@quorum/core/adapter"
-import { NodeCodes, PeerTls } from "@quorum/tls"
-import { Effect, Layer, Redacted } from "effect"
-import type { HttpRouter, HttpServer, HttpServerError } from "effect/http"
+import type { ReplicaId } from "@quorum/core"
+import type { PeerUrls } from "@quorum/core/adapter"
+import { type PeerTls, ReplicaPort } from "@quorum/tls"
+import { Effect, Layer } from "effect"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"
 import * as HttpPeerTransport from "./peer/HttpPeerTransport.ts"
 
 /** Where a replica listens, and where its peers are. */
-export interface Options extends HttpPeerServer.Options {
-  /** The port for peers and clients; 0 takes any that is free. */
-  readonly port: number
-  /** The interface to listen on: that of this machine alone, `127.0.0.1`, unless given. Another needs `secret`, `tls` or `identify`. */
-  readonly host?: string
-  /**
-   * What all members share and nobody else knows, of 32 bytes or more (`openssl rand -hex 32`): peers prove to each other
-   * with it who they are, and what they say. Read it with `Config.redacted`, or name the file that holds it, `{ file }`:
-   * that is read again, so that a secret can be exchanged without a restart.
-   */
-  readonly secret?: PeerSecret.Given | undefined
-  /**
-   * The files by which peers prove with certificates who they are, in both directions; see `PeerTls`. The port takes TLS
-   * only then, also from clients, who need no certificate; where `ClientTokens` has theirs, they are known by it. It may be used together with `secret`.
-   */
-  readonly tls?: PeerTls.Options | undefined
-  /**
-   * Has peers prove nothing, where there is no `secret`, `tls` or `identify`: whoever reaches the port can be one then. For
-   * trying out; it listens on loopback only. A replica set of one needs none of them.
-   */
-  readonly insecure?: boolean | undefined
+export interface Options extends ReplicaPort.Options {
   /** Where each replica answers, by replica id: `http://host:port`, or `https://…`, with a path when a proxy adds one. */
   readonly peers: PeerUrls.PeerUrls
-  /**
-   * The names by which this replica is called, beside its addresses, `localhost` and those in `peers`: a request for
-   * another host is refused, because a web page could make its own name lead here.
-   */
-  readonly hosts?: ReadonlyArray<string>
-  /**
-   * The origins of web pages that may ask, beside those of the replica's own host: `https://app.example`. Requests of other
-   * pages are refused.
-   */
-  readonly origins?: ReadonlyArray<string>
-  /** How many connections of clients there may be at once: 2048 unless given. Peers have theirs beside them. */
-  readonly maxConnections?: number | undefined
   /** What else is served on the port: the client API unless given. */
-  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter | Replica.Services>
+  readonly routes?: ReplicaPort.Routes
 }
 
 /**
  * Gives a replica its transport, and serves it: `Replica.layer().pipe(HttpNode.serve({ port, peers }))`. The services of
  * the replica stay available to the program. `WsNode` of `@quorum/ws` takes the same options.
  */
-export const serve =
-  ({
-    host = "127.0.0.1",
-    hosts,
-    insecure = false,
-    maxConnections,
-    origins = [],
-    peers,
-    port,
-    routes = ClientApiServer.layer,
-    secret,
-    tls,
-    ...options
-  }: Options) =>
-  <E, R>(
-    replica: Layer.Layer<Replica.Services, E, R>
-  ): Layer.Layer<
-    Replica.Services | HttpServer.HttpServer,
-    | E
-    | PeerUrls.InvalidPeerUrls
-    | PeerSecret.PeersUnproven
-    | PeerTls.InvalidPeerTls
-    | WebPages.InvalidOrigins
-    | ReplicaServer.InvalidPort
-    | HttpServerError.ServeError,
-    Exclude<R, PeerTransport.PeerTransport> | ReplicaSet.ReplicaSet
-  > =>
-    Layer.unwrap(
-      Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
-        ReplicaServer.listen(
-          Layer.mergeAll(HttpPeerServer.layer(identified(options, certified)), routes),
-          Layer.unwrap(
-            Effect.map(Endings.make, (ended) =>
-              NodeHttpServer.layer(() => listener(limits, certified, maxConnections, ended), {
-                host,
-                port,
-                gracefulShutdownTimeout
-              })
-            )
-          )
-        ).pipe(
-          Layer.provideMerge(replica),
-          Layer.provide(Layer.provide(transport(peers, certified), NodeHttpClient.layerUndici))
-        )
-      )
-    ).pipe(
-      Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
-      Layer.provide(WebPages.layer(origins)),
-      Layer.provide(Layer.succeed(ReplicaServer.KnownHosts, ReplicaServer.hostsOf(peers, hosts))),
-      Layer.provide(Layer.provide(secretOf(secret), [NodeCodes.layer, NodeFileSystem.layer])),
-      Layer.provide(
-        PeerSecret.layerListening({
-          host,
-          insecure,
-          proves: secret !== undefined || tls !== undefined || options.identify !== undefined
-        })
-      ),
-      Layer.provide(Layer.effectDiscard(Effect.andThen(ReplicaServer.checkPort(port), PeerTls.checkUrls(tls, peers))))
-    )
+export const serve = (options: Options): ReplicaPort.Serving =>
+  ReplicaPort.serve(
+    {
+      server: HttpPeerServer.layer,
+      client: (peers, tls) =>
+        Layer.provide(
+          HttpPeerTransport.layer({
+            peers,
+            ...(tls === undefined ? {} : { clientFor: (peer) => clientFor(peer, tls) })
+          }),
+          NodeHttpClient.layerUndici
+        ),
+      routes: ClientApiServer.layer
+    },
+    options
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const gracefulShutdownTimeout = ReplicaServer.closeMillis
-
-const secretOf = (secret: PeerSecret.Given | undefined) =>
-  secret === undefined || Redacted.isRedacted(secret) ? PeerSecret.layer(secret) : PeerSecret.layerFile(secret.file)
-
-/** What an application identifies itself counts; unless it does, what TLS has proved. */
-const identified = (options: HttpPeerServer.Options, tls: PeerTls.Tls | undefined): HttpPeerServer.Options =>
-  tls === undefined ? options : { identify: ({ source }) => tls.identify(source), ...options }
-
-const listener = (
-  limits: Limits.Limits,
-  tls: PeerTls.Tls | undefined,
-  maxConnections: number | undefined,
-  ended: Endings.Endings
-) =>
-  ServerLimits.limit(
-    tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
-    ServerLimits.bodiesOf(limits),
-    maxConnections,
-    ended
-  )
-
 /** With TLS a client for each connection to a peer, which has to be that peer's. */
-const transport = (peers: PeerUrls.PeerUrls, tls: PeerTls.Tls | undefined) =>
-  HttpPeerTransport.layer({ peers, ...(tls === undefined ? {} : { clientFor: (peer) => clientFor(peer, tls) }) })
-
 const clientFor = (peer: ReplicaId.ReplicaId, tls: PeerTls.Tls) =>
   NodeHttpClient.makeDispatcherOptions({
     connect: ({ hostname, port }, connected) => {

@@ -5,13 +5,13 @@ import { accessSync, constants, statSync } from "node:fs"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
-import type { PeerSecret, PeerUrls, RecordIndex, ReplicaServer, ReplicaStore, WebPages } from "@quorum/core/adapter"
+import type { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { ClientApiServer, ClientRate, ClientTokens } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
 import { OtlpExport, Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
 import { SqliteStore } from "@quorum/sqlite"
-import type { PeerTls } from "@quorum/tls"
+import type { ReplicaPort } from "@quorum/tls"
 import { WsNode } from "@quorum/ws/node"
 import { Duration, Effect, Layer, Predicate, type Redacted, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
@@ -56,13 +56,8 @@ export type StartError =
   | Unusable
   | ReplicaSet.InvalidReplicaSet
   | QuorumError.InvalidPolicy
-  | PeerUrls.InvalidPeerUrls
-  | PeerSecret.PeersUnproven
-  | PeerTls.InvalidPeerTls
-  | WebPages.InvalidOrigins
-  | ReplicaServer.InvalidPort
   | ReplicaStore.StoreError
-  | HttpServerError.ServeError
+  | ReplicaPort.ServingError
 
 /** What a replica is built from beside its settings. */
 export interface Options {

@@ -1,26 +1,29 @@
 import { type AddressInfo, connect, createServer } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Replica, ReplicaSet } from "@quorum/core"
-import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { HttpNode } from "../src/node.ts"
+import { ReplicaPort } from "../src/index.ts"
+
+/** A transport without peers, which serves a route. */
+const transport = (before: Effect.Effect<void>): ReplicaPort.Transport => ({
+  server: () => Layer.empty,
+  client: () => Layer.provide(MemoryNetwork.layerTransport, Layer.fresh(MemoryNetwork.layer)),
+  routes: HttpRouter.use((router) =>
+    Effect.andThen(before, router.add("GET", "/late", HttpServerResponse.text("here")))
+  )
+})
 
 /** A replica of its own with one further route, `GET /late`, that is there when `before` is done. */
 const replica = (port: number, before: Effect.Effect<void>) =>
   Replica.layer().pipe(
-    HttpNode.serve({
-      port,
-      peers: {},
-      routes: HttpRouter.use((router) =>
-        Effect.andThen(before, router.add("GET", "/late", HttpServerResponse.text("here")))
-      )
-    }),
+    ReplicaPort.serve(transport(before), { port, peers: {} }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
     Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
   )
 
-describe("a replica on Node that speaks HTTP", () => {
+describe("a replica's port on Node", () => {
   it.live("listens when all routes are there, however long one of them takes", () =>
     Effect.gen(function* () {
       const port = yield* freePort
