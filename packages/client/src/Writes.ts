@@ -123,12 +123,14 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
       if (write.delete === true) return { ...namesOf(write), delete: true }
       return lineOf(placeOf(namespace, key), contentOf(write.value, contentType))
     })
-    const token = stampOf(options) ?? (await stamp(lines, options))
     const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
-    const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
-    const query = { atomic: true, w: options.w }
-    const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
-    return calls.call({ request, read: readAtomic, stamp: token }, options)
+    return inTurn(body.length, options, async (options) => {
+      const token = stampOf(options) ?? (await stamp(lines, options))
+      const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
+      const query = { atomic: true, w: options.w }
+      const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
+      return calls.call({ request, read: readAtomic, stamp: token }, options)
+    })
   }
 
   /** All that was taken has its answer. */

@@ -13,11 +13,14 @@ const clientOf = () => {
   const client = createClient({
     urls: ["http://a.invalid", "http://b.invalid"],
     fetch: (url, { body, method }) => {
-      if (method !== "PUT") return Promise.resolve(Response.json({ stamp: "s" }))
-      sent.push(new URL(url).pathname.split("/").at(-1)!)
+      const isBatch = url.includes("/v1/batch")
+      if (method !== "PUT" && !isBatch) return Promise.resolve(Response.json({ stamp: "s" }))
+      sent.push(isBatch ? "several" : new URL(url).pathname.split("/").at(-1)!)
       bodies.push(body)
+      const receipt = JSON.stringify({ writeId: "w" })
+      const answered = isBatch ? `{"line":1,"status":201,"receipt":${receipt}}\n` : receipt
       return new Promise((resolve) => {
-        waiting.push(() => resolve(Response.json({ writeId: "w" })))
+        waiting.push(() => resolve(new Response(answered)))
         reached?.()
       })
     }
@@ -67,6 +70,24 @@ describe("many long values", () => {
     assert.deepStrictEqual(sent, ["0", "1", "2", "3", "last"])
     for (let i = 0; i < 4; i++) answer()
     await Promise.all([...first, last])
+  })
+
+  it("take turns with those that are several keys of one write", async () => {
+    const { answer, client, sent, until } = clientOf()
+    const several = ["k", "l"].map((key) => ({ namespace: "n", key, value: mebibyte }))
+    const first = client.commit(several)
+    const second = client.put("n", "single", mebibyte)
+    const third = client.commit(several)
+    const small = client.commit(["k", "l"].map((key) => ({ namespace: "n", key, value: "short" })))
+    await until(3)
+    await settled()
+    // Two of a mebibyte are 2.7 as base64, so that a second such write has to wait, and a short one has not.
+    assert.deepStrictEqual(sent.toSorted(), ["several", "several", "single"])
+    for (let i = 0; i < 3; i++) answer()
+    await until(4)
+    answer()
+    const receipts = await Promise.all([first, second, third, small])
+    assert.deepStrictEqual(receipts, Array(4).fill({ writeId: "w" }))
   })
 
   it("are sent however long one of them is", async () => {

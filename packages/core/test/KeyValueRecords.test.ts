@@ -26,6 +26,16 @@ class Asked extends Persistable.Class<{ payload: { readonly id: number } }>()("A
 }) {}
 
 describe("a key-value store on records", () => {
+  it.effect("refuses text that no bytes can hold, and changes nothing", () =>
+    Effect.gen(function* () {
+      const kv = yield* KeyValueStore.KeyValueStore
+      yield* kv.set("k", "first")
+      const refused = yield* Effect.flip(kv.set("k", "half of a pair: \ud83d"))
+      assert.deepInclude(refused.cause, { _tag: "WriteRejected", field: "value" })
+      assert.strictEqual(yield* kv.get("k"), "first")
+    }).pipe(Effect.provide(store))
+  )
+
   it.effect("sets, gets, replaces and removes, text and bytes, whatever the key", () =>
     Effect.gen(function* () {
       const kv = yield* KeyValueStore.KeyValueStore

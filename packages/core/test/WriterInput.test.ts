@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, QuorumPolicy, type QuorumWriter, WriteId } from "../src/index.ts"
+import { Entry, QuorumPolicy, type QuorumWriter, type Receipt, WriteId } from "../src/index.ts"
 import { ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
@@ -233,6 +233,11 @@ describe("what a caller passes", () => {
           const error = yield* failure(ask(id as WriteId.WriteId), "WriteUnknown")
           assert.strictEqual<string>(error.writeId, String(id))
         }
+      }
+      for (const id of ["", "x", undefined, null, 7]) {
+        const receipt = { writeId: id } as Receipt.Receipt
+        yield* failure(a.writer.verify(receipt), "WriteUnknown")
+        yield* failure(a.writer.upgrade(receipt, "all"), "WriteUnknown")
       }
       const first = yield* Cluster.idAt(a.logs, 1)
       const replaced = WriteId.make(a.logs.own, 1, check ^ 1)

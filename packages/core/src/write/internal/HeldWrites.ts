@@ -142,5 +142,5 @@ export const make = Effect.fnUntraced(function* (options: {
 const isWriteId = Schema.is(WriteId.WriteId)
 
 /** Text that is no id is the id of no write, whatever place could be made of it. */
-const noSuchWrite = (writeId: unknown) =>
+export const noSuchWrite = (writeId: unknown) =>
   new QuorumError.WriteUnknown({ writeId: Thrown.textOf(writeId) as WriteId.WriteId }, { disableChecks: true })

@@ -11,8 +11,9 @@ import * as Copies from "../../peer/Copies.ts"
 import { KeyReader } from "../../peer/KeyReader.ts"
 import { Membership } from "../../peer/Membership.ts"
 import type * as PeerProtocol from "../../peer/PeerProtocol.ts"
-import * as QuorumError from "../../quorum/QuorumError.ts"
+import type * as QuorumError from "../../quorum/QuorumError.ts"
 import type { CopyState, Receipt, Verification } from "../Receipt.ts"
+import { noSuchWrite } from "./HeldWrites.ts"
 
 /** Asks on the connections that are up. */
 export const make = Effect.gen(function* () {
@@ -70,7 +71,7 @@ export const make = Effect.gen(function* () {
 
   return Effect.fnUntraced(function* (receipt: Receipt): Effect.fn.Return<Verification, QuorumError.WriteUnknown> {
     const { acked, policy, writeId } = receipt
-    if (!isWriteId(writeId)) return yield* new QuorumError.WriteUnknown({ writeId }, { disableChecks: true })
+    if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
     const copies: Record<ReplicaId, CopyState> = {}
     let held = 0
     const { answers, moved } = yield* askAll(receipt)
