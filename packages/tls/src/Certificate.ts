@@ -1,7 +1,7 @@
 /**
  * What a certificate of Node says, as core reads it.
  */
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import type { PeerCertificate } from "@quorum/core/adapter"
 
 /** Reads a certificate. */
@@ -14,6 +14,25 @@ export const factsOf = (certificate: X509Certificate): PeerCertificate.Facts => 
     validFromMillis: Date.parse(certificate.validFrom),
     validToMillis: Date.parse(certificate.validTo)
   }
+}
+
+/** All certificates of a text in PEM, in their order; throws where there is none, or one that cannot be read. */
+export const all = (pem: string): readonly [X509Certificate, ...ReadonlyArray<X509Certificate>] => {
+  const [, ...others] = pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []
+  return [new X509Certificate(pem), ...others.map((text) => new X509Certificate(text))]
+}
+
+/** Whether the first of some certificates leads, by those that come with it, to one of the authorities. */
+export const isSigned = (
+  [first, ...between]: readonly [X509Certificate, ...ReadonlyArray<X509Certificate>],
+  authorities: ReadonlyArray<X509Certificate>
+): boolean => {
+  if (authorities.some((authority) => authority.fingerprint256 === first.fingerprint256 || signs(authority, first))) {
+    return true
+  }
+  return between.some(
+    (next, i) => signs(next, first) && isSigned([next, ...between.filter((_, j) => j !== i)], authorities)
+  )
 }
 
 /**
@@ -32,3 +51,8 @@ export const namesOf = (text: string): ReadonlyArray<{ readonly kind: string; re
   }
   return names
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const signs = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
+  certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)

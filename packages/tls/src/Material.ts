@@ -2,7 +2,7 @@
  * The files of a replica's TLS: its key and certificate, the authority, the allowlist. Read together, and checked, so
  * that what is used fits together.
  */
-import { createHash, X509Certificate } from "node:crypto"
+import { createHash } from "node:crypto"
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls"
 import { PeerCertificate, Thrown } from "@quorum/core/adapter"
 import type { ReplicaSet } from "@quorum/core"
@@ -61,8 +61,9 @@ export const read = Effect.fnUntraced(function* (options: Options, members: Repl
   const cert = yield* text(options.certificate)
   const ca = yield* text(options.authority)
   const list = options.allowlist === undefined ? undefined : yield* text(options.allowlist)
-  const own = yield* factsOf(options.certificate, cert)
-  yield* factsOf(options.authority, ca)
+  const shown = yield* certificatesOf(options.certificate, cert)
+  const authorities = yield* certificatesOf(options.authority, ca)
+  const own = Certificate.factsOf(shown[0])
   const allowed = list === undefined ? undefined : yield* Effect.fromResult(allowlistOf(options.allowlist!, list))
   const secure: SecureContextOptions = { key, cert, ca, minVersion: "TLSv1.3" }
   const context = yield* Effect.try({
@@ -84,9 +85,13 @@ export const read = Effect.fnUntraced(function* (options: Options, members: Repl
     const detail = `it is the certificate of ${named.success}, and this replica is ${members.self}`
     return yield* new InvalidPeerTls({ file: options.certificate, detail })
   }
-  const authorities = digest(ca)
+  // The members trust the same authorities: with a certificate of another one none of them would speak with this replica.
+  if (!Certificate.isSigned(shown, authorities)) {
+    const detail = `no authority in ${options.authority} has signed it; have one of them sign it, or add the one that did, at all members first`
+    return yield* new InvalidPeerTls({ file: options.certificate, detail })
+  }
   const version = digest(JSON.stringify([key, cert, ca, list]))
-  const material: Material = { version, authorities, options: secure, context, rules, own }
+  const material: Material = { version, authorities: digest(ca), options: secure, context, rules, own }
   return material
 })
 
@@ -96,9 +101,10 @@ const uriOf = ({ cluster, self }: ReplicaSet.Members) => PeerCertificate.uriOf(c
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex")
 
-const factsOf = (file: string, pem: string) =>
+/** All certificates in a file. */
+const certificatesOf = (file: string, pem: string) =>
   Effect.try({
-    try: () => Certificate.factsOf(new X509Certificate(pem)),
+    try: () => Certificate.all(pem),
     catch: () => new InvalidPeerTls({ file, detail: "it is no certificate in PEM" })
   })
 
