@@ -1,6 +1,6 @@
 /** What is told of peers, and what a connection remembers of the one before. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type ReplicaEvents } from "../src/index.ts"
 import { type Chain, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
@@ -190,6 +190,31 @@ describe("one connection after another", () => {
       yield* TestClock.adjust(10_000)
       // It has pulled what could not be pushed.
       assert.strictEqual(b.logs.head(a.logs.own).seq, 1)
+      assert.strictEqual(a.peers.get(idB).link._tag, "Up")
+    })
+  )
+
+  it.effect("a peer that answers and cannot store is not said to be connected again and again", () =>
+    Effect.gen(function* () {
+      const said: Array<string> = []
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const a = yield* cluster.start("a", {
+        logger: Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+      })
+      yield* TestClock.adjust(2000)
+      yield* during(a.writer.commit(put("k")), 3000)
+      const about = () => said.filter((line) => / b(?:$|:)/.test(line)).map((line) => line.split(":")[0])
+      assert.deepStrictEqual(about(), ["cannot reach b"])
+      cluster.faults.set("b>a", (client) => ({ ...client, pull: () => Effect.succeed({ batch: null }) }))
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        push: () => Effect.fail(new ReplicaStore.StoreError({ reason: "disk_full", detail: "no room" }))
+      }))
+      yield* cluster.start("b")
+      yield* TestClock.adjust(30_000)
+      assert.deepStrictEqual(about(), ["cannot reach b", "connected to b", "lost b"])
+      cluster.faults.clear()
+      yield* TestClock.adjust(10_000)
       assert.strictEqual(a.peers.get(idB).link._tag, "Up")
     })
   )

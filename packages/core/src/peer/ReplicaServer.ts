@@ -150,7 +150,7 @@ export const listen = <A, E, R, E2, R2>(
       Effect.provideService(HttpRouter.RouterConfig, routerConfig),
       Effect.map((answer) =>
         bell.pipe(
-          Layer.provideMerge(HttpServer.withLogAddress(HttpServer.serve(answer))),
+          Layer.provideMerge(Layer.merge(HttpServer.serve(answer), saidWhere)),
           Layer.provide(withoutSpans([peerPath, "/healthz", "/readyz"])),
           Layer.provideMerge(server)
         )
@@ -161,6 +161,11 @@ export const listen = <A, E, R, E2, R2>(
   }).pipe(Layer.fresh)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Says in the log where it listens. An `HttpServer` does not know whether that is by TLS. */
+const saidWhere = Layer.effectDiscard(
+  HttpServer.addressFormattedWith((url) => Effect.logInfo(`listens on ${url.replace(/^http:\/\//, "")}`))
+)
 
 const misspelt = (path: string, url: string): HttpServerResponse.HttpServerResponse => {
   const [status, error, field, detail] = url.startsWith(`${path}?`)

@@ -130,8 +130,10 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
       const again = Latch.makeUnsafe()
       const greetAgain = () => void again.openUnsafe()
       // A peer that answers and cannot store is no use to a write: it is up again when it has acked.
-      if (links.serves(link)) links.works(link)
-      yield* Effect.logInfo(`connected to ${link.peer}`)
+      if (links.serves(link)) {
+        links.works(link)
+        yield* Effect.logInfo(`connected to ${link.peer}`)
+      }
       yield* connections.made({ peer: link.peer, client: source.client, session: welcome.session })
       const pushes = PushLoop.run(
         { logs, membership, peers, store, requestTimeoutMillis },
