@@ -79,7 +79,8 @@ export const make = Effect.fnUntraced(function* ({
           monotonicMillis: now
         })
         const what = before._tag === "Up" ? "lost" : "cannot reach"
-        const said = down?.detail === error.message ? Effect.void : Effect.logWarning(`${what} ${peer}: ${error.message}`)
+        const said =
+          down?.detail === error.message ? Effect.void : Effect.logWarning(`${what} ${peer}: ${error.message}`)
         return Effect.andThen(
           said,
           Effect.flatMap(Random.next, (random) => Effect.sleep(LinkState.pauseMillis(link.state, random)))
