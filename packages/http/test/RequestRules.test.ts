@@ -230,9 +230,62 @@ describe("what nobody would look at", () => {
           // A write of a record takes one, and nothing else that changes something.
           const status = method === "POST" ? 501 : 200
           assert.strictEqual(keyed.status, status, `${method} ${path}`)
+          if (method !== "POST") continue
+          const stamped = yield* request(method, a.url + path, { headers: { "quorum-stamp": "x" } })
+          assert.deepInclude(stamped.json, { error: "not_implemented", field: "quorum-stamp" }, path)
         }
         assert.strictEqual(a.head(a.own).seq, 2)
       })
+  )
+
+  it.live(
+    "L66 the host, the type and the token of a request are given once, or it is refused, and nothing is written",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* single()
+        const once = "Connection: close\r\nContent-Length: 1"
+        for (const twice of [
+          "Host: evil.example",
+          "HOST: localhost",
+          "Content-Type: text/plain\r\nContent-Type: text/html",
+          "Content-Type: text/plain\r\ncontent-type: text/plain",
+          "Authorization: Bearer a\r\nAuthorization: Bearer b"
+        ]) {
+          for (const [method, path] of [
+            ["PUT", "/v1/records/s/a"],
+            ["POST", "/v1/batch"],
+            ["GET", "/v1/status"],
+            ["GET", "/peer"]
+          ]) {
+            const line = yield* raw(a.url, `${method} ${path} HTTP/1.1`, "x", `${once}\r\n${twice}`)
+            assert.include(line, " 400 ", `${method} ${path} ${twice}`)
+          }
+        }
+        assert.strictEqual(a.head(a.own).seq, 0)
+        const apart = "Content-Type: text/plain\r\nAuthorization: Bearer a\r\nAccept: a/b\r\nAccept: c/d"
+        assert.include(yield* raw(a.url, "PUT /v1/records/s/a HTTP/1.1", "x", `${once}\r\n${apart}`), " 201 ")
+      })
+  )
+
+  it.live("L66 a body of names with something beside them is refused, and no stamp is drawn", () =>
+    Effect.gen(function* () {
+      const a = yield* single()
+      const key = { namespace: "s", key: "a" }
+      for (const path of ["/v1/stamps", "/v1/stamps/each"]) {
+        for (const [field, body] of [
+          ["w", { keys: [key], w: 2 }],
+          ["ttl", { keys: [key, { ...key, key: "b", ttl: 5 }] }]
+        ] as const) {
+          const answer = yield* request("POST", a.url + path, { body: JSON.stringify(body) })
+          assert.deepInclude(answer.json, { error: "invalid_request", field: "body" })
+          assert.include(answer.json.detail, field)
+        }
+        assert.strictEqual(
+          (yield* request("POST", a.url + path, { body: JSON.stringify({ keys: [key] }) })).status,
+          201
+        )
+      }
+    })
   )
 
   it.live("L66 a body that is packed for the way is not stored as it came", () =>

@@ -119,7 +119,7 @@ const soundList = (writes: ReadonlyArray<unknown>, limits: Limits): Entry.Writes
     if (write instanceof WriteRejected) return inList(i, write)
     const key = `${write.namespace}\0${write.key}`
     const twin = placeOf.get(key)
-    if (twin !== undefined) return invalid(`writes[${i}].key`, `it is the key of writes[${twin}] too`)
+    if (twin !== undefined) return invalid(`writes[${i}].key`, `it is that of the one at place ${twin} too`)
     placeOf.set(key, i)
     size += Entry.recordSize(write)
     if (size > longest) return tooLarge("writes", `together they take more bytes than an entry may, ${longest}`)

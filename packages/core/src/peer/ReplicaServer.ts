@@ -123,6 +123,8 @@ export const listen = <A, E, R, E2, R2>(
             // Nobody is there to answer.
             if (ServerLimits.isEnded(request.source)) return Effect.succeed(HttpServerResponse.empty())
             if (host === undefined && needsHost(request.source)) return Effect.succeed(noHost)
+            const twice = repeatedIn(request.source)
+            if (twice !== undefined) return Effect.succeed(repeated(twice))
             if (host !== undefined && !isKnown(host)) return Effect.succeed(unknownHost(host))
             // The peers' route refuses all pages, and says so to whoever watches.
             return request.url === peerPath ? answer : guard(request, answer)
@@ -189,6 +191,31 @@ const needsHost = (source: object): boolean => "httpVersion" in source && source
 
 const hostNeeded = "a request of HTTP/1.1 names it"
 const noHost = Problem.make(400, "invalid_request", `host: ${hostNeeded}`, { field: "host", detail: hostNeeded })
+
+/**
+ * The header of which there may be one and there are several, of which Node hands over the first without a word: what a
+ * proxy in front goes by may be another (law L66). Known where the request came over Node's HTTP.
+ */
+const repeatedIn = (source: object): string | undefined => {
+  if (!("rawHeaders" in source) || !Array.isArray(source.rawHeaders)) return undefined
+  const fields = source.rawHeaders as ReadonlyArray<string>
+  let seen = 0
+  // Names and values in turn.
+  for (let i = 0; i < fields.length; i += 2) {
+    const which = 1 << single.indexOf(fields[i]!.toLowerCase())
+    // The last bit is that of all others.
+    if (which > 0 && (seen & which) !== 0) return fields[i]!.toLowerCase()
+    seen |= which
+  }
+  return undefined
+}
+
+const single = ["host", "content-type", "authorization"]
+
+const repeated = (field: string): HttpServerResponse.HttpServerResponse => {
+  const detail = "it is given more than once"
+  return Problem.make(400, "invalid_request", `${field}: ${detail}`, { field, detail })
+}
 
 /** Whether a host is an address, `localhost`, or one of these names; its port does not matter. */
 const knows = (names: ReadonlyArray<string>): ((host: string) => boolean) => {

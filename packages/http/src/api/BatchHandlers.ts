@@ -60,7 +60,7 @@ const maxEachBytes = 1024 * 1024
 /** How many stamps are drawn at once, each for a key. */
 const drawnAtOnce = 1000
 
-const decodeKeys = Schema.decodeUnknownEffect(Schema.fromJsonString(Keys))
+const decodeKeys = Schema.decodeUnknownEffect(Schema.fromJsonString(Keys), { onExcessProperty: "error" })
 
 /** The keys of a body. What is wrong with it the schema says. */
 const keysOf = (text: string): Effect.Effect<typeof Keys.Type, Schema.SchemaError> => {
@@ -69,10 +69,17 @@ const keysOf = (text: string): Effect.Effect<typeof Keys.Type, Schema.SchemaErro
 }
 
 const isKeys = (json: unknown): json is typeof Keys.Type =>
-  Predicate.hasProperty(json, "keys") && Array.isArray(json.keys) && json.keys.length > 0 && json.keys.every(isKey)
+  Predicate.hasProperty(json, "keys") &&
+  Object.keys(json).length === 1 &&
+  Array.isArray(json.keys) &&
+  json.keys.length > 0 &&
+  json.keys.every(isKey)
 
 const isKey = (json: unknown): boolean =>
-  Predicate.isObject(json) && Predicate.isString(json["namespace"]) && Predicate.isString(json["key"])
+  Predicate.isObject(json) &&
+  Object.keys(json).length === 2 &&
+  Predicate.isString(json["namespace"]) &&
+  Predicate.isString(json["key"])
 
 const stampsHandlers = HttpApiBuilder.group(
   ClientApi,

@@ -115,7 +115,7 @@ const strictRequests = Layer.succeed(StrictRequests, (answer, { endpoint }) =>
       RequestRules.ofQuery(url, names) ??
       RequestRules.ofHeaders(method, headers, {
         readsBody: endpoint.payload.size > 0,
-        takesKey: namesIn(endpoint.headers).includes("idempotency-key")
+        takes: namesIn(endpoint.headers)
       })
     return objection === undefined ? answer : Effect.succeed(objected(objection))
   })

@@ -67,8 +67,8 @@ export const ofQuery = (target: string, names: ReadonlyArray<string>): Objection
 /** What an endpoint makes of a request. */
 export interface Endpoint {
   readonly readsBody?: boolean
-  /** Whether it looks at `Idempotency-Key`. */
-  readonly takesKey?: boolean
+  /** The names of the headers that it decodes. */
+  readonly takes?: ReadonlyArray<string>
 }
 
 /**
@@ -78,7 +78,7 @@ export interface Endpoint {
 export const ofHeaders = (
   method: string,
   headers: Headers,
-  { readsBody = method === "PUT", takesKey = false }: Endpoint = {}
+  { readsBody = method === "PUT", takes = [] }: Endpoint = {}
 ): Objection | undefined => {
   const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
@@ -98,7 +98,7 @@ export const ofHeaders = (
       ? undefined
       : notImplemented("if-match", "compare the `etag` of the answer")
   }
-  return ofWrite(headers, readsBody, takesKey)
+  return ofWrite(headers, readsBody, takes)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -106,13 +106,14 @@ export const ofHeaders = (
 type Headers = { readonly [name: string]: string | undefined }
 
 /** What is wrong with the headers of a request that changes something. */
-const ofWrite = (headers: Headers, readsBody: boolean, takesKey: boolean): Objection | undefined => {
+const ofWrite = (headers: Headers, readsBody: boolean, takes: ReadonlyArray<string>): Objection | undefined => {
   const conditional = conditionals.find((name) => headers[name] !== undefined)
   if (conditional !== undefined) {
     return notImplemented(conditional, "a write cannot depend on what is there; there is no compare-and-set")
   }
-  if (headers["idempotency-key"] !== undefined && !takesKey) {
-    return notImplemented("idempotency-key", "nobody would look at it here; a write of a record takes one")
+  const repeatable = repeatables.find((name) => headers[name] !== undefined && !takes.includes(name))
+  if (repeatable !== undefined) {
+    return notImplemented(repeatable, "nobody would look at it here; a write of a record takes one")
   }
   const digest = digests.find((name) => headers[name] !== undefined)
   if (digest !== undefined) {
@@ -128,6 +129,9 @@ const ofWrite = (headers: Headers, readsBody: boolean, takesKey: boolean): Objec
 }
 
 const conditionals = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"]
+
+/** By which a write may be sent again. */
+const repeatables = ["idempotency-key", "quorum-stamp"]
 
 const digests = ["content-md5", "digest", "content-digest", "repr-digest"]
 

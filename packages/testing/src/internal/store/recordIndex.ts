@@ -83,6 +83,31 @@ const mergeInSteps = (index: Open["index"], pointers: ReadonlyArray<RecordIndex.
     }
   })
 
+type Write = Pick<RecordIndex.Pointer, "clock" | "log" | "seq" | "tie">
+
+const write = (wallTime: number, logical: number, tie = "1", log = logA, seq = 1): Write => ({
+  clock: { wallTime, logical },
+  tie: tie.padStart(16, "0") as RunId.RunId,
+  log,
+  seq
+})
+
+/** Two writes of a key, the older first, which differ where text, or numbers of another size, would be ordered otherwise. */
+const steps: ReadonlyArray<readonly [older: Write, newer: Write]> = [
+  ...[9, 99, 999_999_999_999, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 48 - 2].map(
+    (wallTime) => [write(wallTime, 9), write(wallTime + 1, 0)] as const
+  ),
+  ...[0, 9, 99, 2 ** 31 - 1, 2 ** 32 - 2].map(
+    (logical) => [write(10, logical, "f", logC, 9), write(10, logical + 1)] as const
+  ),
+  [write(10, 1, "9", logC, 9), write(10, 1, "a")],
+  [write(10, 1, "fffffffffffffff", logC, 9), write(10, 1, "1000000000000000")],
+  [write(10, 1, "1", logA, 9), write(10, 1, "1", logB)],
+  ...[9, 99, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 40].map(
+    (seq) => [write(10, 1, "1", logB, seq), write(10, 1, "1", logB, seq + 1)] as const
+  )
+]
+
 export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   Conformance.make(
     "a new index covers nothing",
@@ -179,6 +204,23 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
       yield* mergeInSteps(index, all.slice(90).toReversed(), 3)
       assert.deepStrictEqual(yield* everything(index), fold(all))
       yield* close
+    })
+  ),
+
+  Conformance.make(
+    "L33 L35 of two writes of a key the one with the greater clock stays, as a number of any size; then the tie, the log, the place",
+    Effect.gen(function* () {
+      const { index } = yield* open()
+      for (const [i, [older, newer]] of steps.entries()) {
+        for (const [order, writes] of [
+          ["older first", [older, newer]],
+          ["newer first", [newer, older]]
+        ] as const) {
+          const at = { namespace: order, key: `${i}`, deleted: false }
+          for (const write of writes) yield* index.merge([{ ...at, ...write }], new Map())
+          assert.deepStrictEqual(yield* index.get(order, `${i}`), Option.some({ ...at, ...newer }))
+        }
+      }
     })
   ),
 
