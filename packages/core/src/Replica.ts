@@ -7,6 +7,7 @@
 import { Context, Effect, Layer } from "effect"
 import { EventSink } from "./events/EventSink.ts"
 import { ReplicaEvents } from "./events/ReplicaEvents.ts"
+import * as InvalidOptions from "./internal/InvalidOptions.ts"
 import { type Options, parts } from "./internal/parts.ts"
 import { Backup } from "./log/Backup.ts"
 import { PeerHandler } from "./peer/PeerHandler.ts"
@@ -15,6 +16,7 @@ import { Records } from "./read/Records.ts"
 import { ReplicaStatus } from "./ReplicaStatus.ts"
 import { QuorumWriter } from "./write/QuorumWriter.ts"
 
+export { InvalidOptions } from "./internal/InvalidOptions.ts"
 export type { Options } from "./internal/parts.ts"
 
 /** What a replica is to an application, and to the server that answers its peers. */
@@ -26,12 +28,12 @@ export type Services = QuorumWriter | Records | ClientSessions | ReplicaStatus |
  * inside is not: whoever could report an ack there could make a receipt of nothing.
  *
  * When its scope closes, the writer stops taking writes and finishes those under way, then replication stops, then the
- * index is brought up to the logs.
+ * index is brought up to the logs. `InvalidOptions` names an option that cannot be used; nothing is opened then.
  */
 export const layer = (options: Options = {}) =>
   Layer.effectContext(
     Effect.map(
-      Layer.build(parts(options)),
+      Effect.andThen(InvalidOptions.check(options), Layer.build(parts(options))),
       // Where the transport's server tells whom it turned away.
       Context.pick(EventSink, QuorumWriter, Records, ClientSessions, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
     )

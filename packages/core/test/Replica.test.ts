@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Option } from "effect"
-import { Replica, ReplicaId, ReplicaSet, ReplicaStatus } from "../src/index.ts"
+import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
+import { type QuorumPolicy, Replica, ReplicaId, ReplicaSet, ReplicaStatus } from "../src/index.ts"
 import { MemoryNetwork, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as Peers from "../src/peer/Peers.ts"
@@ -38,6 +38,61 @@ describe("Replica", () => {
       const { policy } = Context.get(yield* Layer.build(layer), ReplicaStatus.ReplicaStatus).current()
       assert.deepStrictEqual([policy.n, policy.w], [4, 3])
     }).pipe(Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
+  )
+
+  const build = (options: Replica.Options) =>
+    Layer.build(
+      Replica.layer(options).pipe(
+        Layer.provide([MemoryNetwork.layerTransport, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
+        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members }))
+      )
+    ).pipe(Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
+
+  it.effect("an option that cannot be used is refused by its name, before anything is opened", () =>
+    Effect.gen(function* () {
+      const bad: Record<string, ReadonlyArray<unknown>> = {
+        clockSkewWarn: [-1, 0, Number.NaN, "soon"],
+        clockBound: ["0 seconds", "-1 second"],
+        scrubEvery: [0, "-1 day", null],
+        awayAfter: [0, "-7 days", Number.NaN],
+        awayBytes: [0, -1, Number.NaN, "1 GiB"],
+        compactionShare: [-0.1, 1.1, Number.NaN, "0.5"],
+        reserveBytes: [-1, 0.5, Number.NaN, Infinity, "64 MiB"]
+      }
+      for (const [option, values] of Object.entries(bad)) {
+        for (const value of values) {
+          const error = yield* Effect.flip(build({ [option]: value }))
+          assert.deepInclude(error, { _tag: "InvalidOptions", option }, String(value))
+          assert.match(error.message, new RegExp(`^${option}: .* is not a`))
+        }
+      }
+      yield* build({ awayAfter: "Infinity", awayBytes: Infinity, compactionShare: 0, reserveBytes: 0, clockBound: 5 })
+    })
+  )
+
+  it.effect("L4 a policy that was written by hand is checked as one that is made", () =>
+    Effect.gen(function* () {
+      const good = Cluster.policy(2, 2)
+      const bad: Record<string, ReadonlyArray<QuorumPolicy.QuorumPolicy>> = {
+        w: [3, 0, 1.5, Number.NaN].map((w) => ({ ...good, w })),
+        ackTimeout: [Duration.infinity, Duration.zero, "2 seconds" as never].map((ackTimeout) => ({
+          ...good,
+          ackTimeout
+        })),
+        order: [{ ...good, order: "none" as never }],
+        unavailable: [{ ...good, unavailable: undefined as never }]
+      }
+      for (const [field, policies] of Object.entries(bad)) {
+        for (const policy of policies) {
+          for (const options of [{ policy }, { namespaces: { notes: policy } }]) {
+            const error = yield* Effect.flip(build(options))
+            assert.strictEqual(error._tag, "InvalidPolicy")
+            assert.include(error.message, field)
+          }
+        }
+      }
+      yield* build({ policy: { ...good, ackTimeout: Duration.seconds(5), order: "clock" } })
+    })
   )
 
   it.effect("NoPhantomAck: what could report an ack is not to be had from outside", () =>

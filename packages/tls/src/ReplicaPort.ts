@@ -5,7 +5,7 @@
 import { createServer } from "node:http"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Limits, type Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
+import { Limits, Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   Endings,
   type PeerHandler,
@@ -17,7 +17,7 @@ import {
   ServerLimits,
   WebPages
 } from "@quorum/core/adapter"
-import { Effect, Layer, type Option, Redacted } from "effect"
+import { Effect, Layer, type Option, Predicate, Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError, HttpServerRequest } from "effect/http"
 import * as NodeCodes from "./NodeCodes.ts"
 import * as PeerTls from "./PeerTls.ts"
@@ -96,6 +96,7 @@ export type ServingError =
   | PeerTls.InvalidPeerTls
   | WebPages.InvalidOrigins
   | ReplicaServer.InvalidPort
+  | Replica.InvalidOptions
   | HttpServerError.ServeError
 
 /** Gives a replica its transport, and serves it. */
@@ -148,13 +149,33 @@ export const serve =
           proves: secret !== undefined || tls !== undefined || identify !== undefined
         })
       ),
-      Layer.provide(Layer.effectDiscard(Effect.andThen(ReplicaServer.checkPort(port), PeerTls.checkUrls(tls, peers))))
+      Layer.provide(
+        Layer.effectDiscard(
+          Effect.all([ReplicaServer.checkPort(port), checkCount(maxConnections), PeerTls.checkUrls(tls, peers)])
+        )
+      )
     )
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const secretOf = (secret: PeerSecret.Given | undefined) =>
-  secret === undefined || Redacted.isRedacted(secret) ? PeerSecret.layer(secret) : PeerSecret.layerFile(secret.file)
+/** Programs without types give what they like, and a secret of theirs may not be shown. */
+const secretOf = (secret: PeerSecret.Given | undefined) => {
+  if (secret === undefined || Redacted.isRedacted(secret)) return PeerSecret.layer(secret)
+  if (Predicate.hasProperty(secret, "file") && typeof secret.file === "string") return PeerSecret.layerFile(secret.file)
+  return Layer.effectDiscard(
+    Effect.fail(new PeerSecret.PeersUnproven({ detail: "secret: give it as Redacted.make(…), or as { file }" }))
+  )
+}
+
+const checkCount = (maxConnections: unknown): Effect.Effect<void, Replica.InvalidOptions> =>
+  maxConnections === undefined || (Number.isSafeInteger(maxConnections) && (maxConnections as number) > 0)
+    ? Effect.void
+    : Effect.fail(
+        new Replica.InvalidOptions({
+          option: "maxConnections",
+          detail: `${String(maxConnections)} is not a whole number above zero`
+        })
+      )
 
 /** What an application identifies itself counts; unless it does, what TLS has proved. */
 const identified = (identify: Identify | undefined, tls: PeerTls.Tls | undefined): { readonly identify?: Identify } => {

@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Replica, ReplicaSet } from "@quorum/core"
-import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
+import { MemoryNetwork, type PeerSecret, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { ReplicaPort } from "../src/index.ts"
@@ -16,9 +16,9 @@ const transport = (before: Effect.Effect<void>): ReplicaPort.Transport => ({
 })
 
 /** A replica of its own with one further route, `GET /late`, that is there when `before` is done. */
-const replica = (port: number, before: Effect.Effect<void>) =>
+const replica = (port: number, before: Effect.Effect<void>, options: Partial<ReplicaPort.Options> = {}) =>
   Replica.layer().pipe(
-    ReplicaPort.serve(transport(before), { port, peers: {} }),
+    ReplicaPort.serve(transport(before), { port, peers: {}, ...options }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
     Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
   )
@@ -46,6 +46,28 @@ describe("a replica's port on Node", () => {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(replica(port, Effect.void))))
         assert.strictEqual(error._tag, "InvalidPort")
         assert.match(error.message, /^port: .* is none; give a whole number from 0, for any that is free, to 65535$/)
+      }
+    })
+  )
+
+  it.effect("refuses a number of connections that is none, and a secret that anybody could show", () =>
+    Effect.gen(function* () {
+      const refused = (options: Partial<ReplicaPort.Options>) =>
+        Effect.flip(Effect.scoped(Layer.build(replica(0, Effect.void, options))))
+      for (const maxConnections of [0, -1, 1.5, Number.NaN, "2"] as ReadonlyArray<number>) {
+        assert.deepInclude(yield* refused({ maxConnections }), { _tag: "InvalidOptions", option: "maxConnections" })
+      }
+      for (const secret of [
+        "0123456789abcdef0123456789abcdef",
+        {},
+        { file: 7 },
+        null
+      ] as unknown as ReadonlyArray<PeerSecret.Given>) {
+        const { _tag, message } = yield* refused({ secret })
+        assert.deepStrictEqual(
+          [_tag, message],
+          ["PeersUnproven", "secret: give it as Redacted.make(…), or as { file }"]
+        )
       }
     })
   )

@@ -127,6 +127,14 @@ export const QuorumPolicy: Schema.Codec<QuorumPolicy, Encoded> = Schema.Struct({
     )
   )
 
+const decodeMade = Schema.decodeUnknownResult(Schema.toType(QuorumPolicy))
+
+/** What is wrong with a policy that was written by hand, naming the field; `undefined` where it could have been made. */
+export const faultOf = (policy: unknown): string | undefined => {
+  const made = decodeMade(policy)
+  return Result.isSuccess(made) ? undefined : made.failure.message.replaceAll(/\s*\n\s*/g, " ")
+}
+
 // -----------------------------------------------------------------------------
 // constructors
 // -----------------------------------------------------------------------------

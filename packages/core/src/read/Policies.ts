@@ -57,8 +57,8 @@ export class Policies extends Context.Service<
 >()("@quorum/core/Policies") {}
 
 /**
- * Checks the policies. `policy.n` has to be the size of the replica set, and so in the policy of every namespace;
- * otherwise `InvalidPolicy`. A policy whose `w` was clamped is used as clamped, with a warning in the log.
+ * Checks the policies, also those that were written by hand. `policy.n` has to be the size of the replica set, and so in
+ * the policy of every namespace; otherwise `InvalidPolicy`. A policy whose `w` was clamped is used as clamped, with a warning in the log.
  */
 export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy, reads = {} }: Options) {
   const n = (yield* ReplicaSet).peers.length + 1
@@ -66,6 +66,8 @@ export const make = Effect.fnUntraced(function* ({ namespaces: own = {}, policy,
   const namespaces = new Map(Object.entries(own))
   const all = [usual, ...namespaces.values()]
   for (const each of all) {
+    const fault = QuorumPolicy.faultOf(each)
+    if (fault !== undefined) return yield* new QuorumError.InvalidPolicy({ detail: fault })
     if (each.n !== n) {
       return yield* new QuorumError.InvalidPolicy({ detail: `n is ${each.n}, and the replica set has ${n} members` })
     }
