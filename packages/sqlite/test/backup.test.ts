@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Backup, Entry, ReplicaId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, ReplicaStore } from "@quorum/core/adapter"
 import { ReplicaSetRig } from "@quorum/testing"
-import { Context, Effect, Fiber, Option, type Scope } from "effect"
+import { Context, Deferred, Effect, Fiber, FileSystem, Option, type Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { SqliteReplicaStore } from "../src/index.ts"
@@ -272,6 +272,45 @@ describe("a backup", () => {
           assert.include(String(yield* Effect.exit(rig.start("a"))), "a backup is in it in part")
           yield* Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
           yield* rig.start("a")
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "is nothing that a replica starts on either while the file is looked at, and one that is refused leaves what was there",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "some.backup")
+          const { replicas } = yield* set()
+          yield* put(replicas[0]!, "k", "v")
+          yield* backup(replicas[0]!, file)
+          const store = yield* open(yield* tempFolder, "a")
+          const restoring = (from: string) =>
+            Effect.provideService(Backup.restore(from), ReplicaStore.ReplicaStore, store)
+          const rig = yield* ReplicaSetRig.make(ids)
+          rig.replaceStore("a", store)
+          const started = Effect.map(Effect.exit(rig.start("a")), String)
+          const files = yield* FileSystem.FileSystem
+          const looking = yield* Deferred.make<void>()
+          const stuck = {
+            ...files,
+            open: () => Effect.andThen(Deferred.succeed(looking, undefined), Effect.never)
+          } as FileSystem.FileSystem
+          const fiber = yield* Effect.forkChild(Effect.provideService(restoring(file), FileSystem.FileSystem, stuck))
+          yield* Deferred.await(looking)
+          yield* Fiber.interrupt(fiber)
+          assert.include(yield* started, "a backup is in it in part")
+          fs.writeFileSync(`${file}.cut`, fs.readFileSync(file).subarray(0, 100))
+          yield* Effect.flip(restoring(`${file}.cut`))
+          assert.include(yield* started, "a backup is in it in part")
+          yield* restoring(file)
+          yield* rig.start("a")
+          const fresh = yield* open(yield* tempFolder, "b")
+          yield* Effect.flip(Effect.provideService(Backup.restore(`${file}.cut`), ReplicaStore.ReplicaStore, fresh))
+          rig.replaceStore("b", fresh)
+          yield* rig.start("b")
         })
       ),
     60_000

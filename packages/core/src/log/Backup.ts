@@ -108,20 +108,24 @@ export const restore = Effect.fnUntraced(function* (
   FileSystem.FileSystem | ReplicaStore.ReplicaStore
 > {
   const store = yield* ReplicaStore.ReplicaStore
-  const summary = yield* verify(path)
-  if (summary.cluster !== store.identity.cluster) {
-    const detail = `${path} is of ${JSON.stringify(summary.cluster)}, and the store of ${JSON.stringify(store.identity.cluster)}`
-    return yield* new BackupError({ reason: "wrong_cluster", detail })
-  }
   const refused = new BackupError({
     reason: "not_empty",
     detail: `the store is in use already; give the replica an empty folder, and restore ${path} into that`
   })
-  const note = yield* store.note(ReplicaStore.recoveringNote)
   const held = yield* store.watermarks
-  const isKnown = ({ log, seq }: Watermark.Watermark) => (endOf(summary.vector, log)?.seq ?? 0) >= seq
-  if (!Option.contains(note, "blank") || !held.every(isKnown)) return yield* refused
-  yield* store.setNotes({ [ReplicaStore.restoredNote]: ReplicaStore.restoredInPart })
+  if (!Option.contains(yield* store.note(ReplicaStore.recoveringNote), "blank")) return yield* refused
+  const before = Option.getOrElse(yield* store.note(ReplicaStore.restoredNote), () => "")
+  const mark = (note: string) => store.setNotes({ [ReplicaStore.restoredNote]: note })
+  // Looking at the file may take long: who is interrupted meanwhile has no empty store that a replica would begin with.
+  if (held.length === 0) yield* mark(ReplicaStore.restoredInPart)
+  const summary = yield* looked(path, store.identity.cluster).pipe(
+    Effect.filterOrFail(
+      ({ vector }) => held.every(({ log, seq }) => (endOf(vector, log)?.seq ?? 0) >= seq),
+      () => refused
+    ),
+    Effect.tapError(() => (held.length === 0 ? mark(before) : Effect.void))
+  )
+  yield* mark(ReplicaStore.restoredInPart)
   let done = 0
   const restored = yield* readAll(path, (batch) =>
     store.append(batch).pipe(
@@ -129,11 +133,23 @@ export const restore = Effect.fnUntraced(function* (
       Effect.map(() => onProgress((done += batch.count), summary.entries))
     )
   )
-  yield* store.setNotes({ [ReplicaStore.restoredNote]: "yes" })
+  yield* mark("yes")
   return restored
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Looks at all of a backup, which has to be of this replica set. */
+const looked = (path: string, cluster: string) =>
+  Effect.filterOrFail(
+    verify(path),
+    (summary) => summary.cluster === cluster,
+    (summary) =>
+      new BackupError({
+        reason: "wrong_cluster",
+        detail: `${path} is of ${JSON.stringify(summary.cluster)}, and the store of ${JSON.stringify(cluster)}`
+      })
+  )
 
 /** How much of a log is read at once. */
 const readBytes = 256 * 1024
