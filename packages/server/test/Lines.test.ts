@@ -68,7 +68,8 @@ describe("one line", () => {
   it("keeps numbers as they are spelled where JavaScript would round them, or take them for nothing", () => {
     for (const value of [
       "12345678901234567890",
-      '{"id":9007199254740993,"s":"1e400","list":[1e400,-1E+400,1.5,2e3]}'
+      '{"id":9007199254740993,"s":"1e400","list":[1e400,-1E+400,1.5,2e3]}',
+      "[0.12345678901234567890,1.000000000000000000000000001,-1e-400,0.30000000000000004,0.1]"
     ]) {
       const kept = value.replace("2e3", "2000")
       assert.deepStrictEqual(parse(`{"namespace":"n","key":"k","value":${value}}`), [1, "n", "k", kept])

@@ -1,6 +1,6 @@
 /**
- * JSON of which no number is rounded. A number that JavaScript cannot hold, as an id of 64 bits, is kept as it is spelled,
- * and `JSON.stringify` spells it so again. Pure.
+ * JSON of which no number is rounded. A number that JavaScript cannot hold, as an id of 64 bits or an amount of many digits,
+ * is kept as it is spelled, and `JSON.stringify` spells it so again. Pure.
  */
 
 /** Takes a text apart. Throws what `JSON.parse` throws. */
@@ -26,6 +26,18 @@ const mayBeRounded = /\d{16}|\d[eE]/
 const exact = (_: string, value: unknown, { source }: { readonly source?: string }): unknown =>
   typeof value !== "number" || source === undefined || isKept(value, source) ? value : exactly.rawJSON(source)
 
-/** Fractions are as near as they get. */
-const isKept = (value: number, source: string): boolean =>
-  Number.isSafeInteger(value) || (Number.isFinite(value) && !Number.isInteger(value)) || String(value) === source
+/** So many digits every number keeps that is neither too large nor too near to nothing. */
+const keptDigits = 15
+
+const isKept = (value: number, source: string): boolean => {
+  if (String(value) === source) return true
+  const digits = source
+    .replace(/[eE].*/, "")
+    .replaceAll(/[-.]/g, "")
+    .replace(/^0+/, "")
+  if (digits === "") return true
+  return digits.length <= keptDigits && Number.isFinite(value) && Math.abs(value) >= smallest
+}
+
+/** From here on numbers have all their digits. */
+const smallest = 2 ** -1022
