@@ -146,6 +146,15 @@ describe("PointerTable", () => {
     assert.deepStrictEqual(inOrder(tableOf([...batches, ...batches])), pointers)
   })
 
+  it("L35 of copies of one version the one in the greater log stays, and in one log the last, in whatever order they come", () => {
+    const copies = logs.flatMap((log) => [9, 10].map((seq) => batchAt(log, seq, [Entry.put("n", "k", "v")])))
+    const last = inOrder(tableOf(copies))
+    assert.deepInclude(last[0], { log: "b@0000000000000000", seq: 10 })
+    for (const one of copies) assert.deepStrictEqual(inOrder(tableOf([...copies, one])), last)
+    assert.deepStrictEqual(inOrder(tableOf(copies.toReversed())), last)
+    assert.deepInclude(inOrder(tableOf([copies[1]!, copies[0]!]))[0], { log: logs[0], seq: 10 })
+  })
+
   it.prop(
     "finds within two keys what a filter finds, keys that no entry can hold included",
     [Steps],
