@@ -47,7 +47,17 @@ describe("the choice of a replica", () => {
     assert.deepStrictEqual(rests.slice(0, 4), [100, 200, 400, 800])
     assert.strictEqual(rests.at(-1), 5000)
     assert.strictEqual(Failover.failed(Failover.well, 0, 0).restUntil, 50)
-    assert.isBelow(Failover.pauseMillis(50, 1), 1001)
+  })
+
+  it("L22 pauses twice as long after every round of all, never more than a second, and spreads it by chance", () => {
+    assert.deepStrictEqual(
+      [1, 2, 3, 4, 50].map((rounds) => Failover.pauseMillis(rounds, 1)),
+      [40, 80, 160, 320, 1000]
+    )
+    assert.deepStrictEqual(
+      [1, 50].map((rounds) => Failover.pauseMillis(rounds, 0)),
+      [20, 500]
+    )
   })
 })
 
@@ -56,6 +66,31 @@ describe("what an error says of the next attempt", () => {
     for (const code of ["invalid_request", "write_rejected", "forbidden", "stamp_reused", "too_old_to_know"]) {
       assert.strictEqual(Failover.verdictOf(ended(code)), "final", code)
     }
+  })
+
+  it("L22 nothing, whatever the request is blamed for, but for what another replica or a later time may change", () => {
+    for (const [status, codes] of [
+      [400, ["invalid_request", "write_rejected"]],
+      [401, ["unauthorized"]],
+      [403, ["forbidden"]],
+      [404, ["not_found", "route_unknown"]],
+      [405, ["method_not_allowed"]],
+      [406, ["not_acceptable"]],
+      [409, ["write_replaced", "stamp_reused"]],
+      [410, ["write_compacted", "changes_forgotten", "too_old_to_know"]],
+      [413, ["request_too_large", "write_rejected"]],
+      [415, ["unsupported_media_type"]],
+      [421, ["host_unknown"]],
+      [422, ["idempotency_key_reused"]],
+      [501, ["not_implemented"]]
+    ] as const) {
+      for (const code of codes) {
+        const error = errorOf(status, { error: code, message: code }, "http://a")
+        assert.strictEqual(Failover.verdictOf(error), "final", `${status} ${code}`)
+      }
+    }
+    assert.strictEqual(Failover.verdictOf(ended("write_unknown")), "once")
+    assert.strictEqual(Failover.verdictOf(ended("rate_limited")), "rest")
   })
 
   it("to ask another one, and to leave alone what does not work", () => {
