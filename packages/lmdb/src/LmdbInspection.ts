@@ -3,7 +3,14 @@
  * its index can be used. Nothing in the folder changes by it: LMDB writes to its table of readers even to read, so the
  * files are copied, and opened elsewhere. Where the file system can, a copy shares its blocks and costs nothing.
  */
-import { DamagedRange, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
+import {
+  DamagedRange,
+  EntryBatch,
+  IndexCheck,
+  type RecordIndex,
+  ReplicaStore,
+  type StoreInspection
+} from "@quorum/core/adapter"
 import { Effect, type Scope } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -32,9 +39,9 @@ export const inspect = Effect.fnUntraced(function* ({
       const copy = path.join(scratch, "log.mdb")
       const guard = yield* opened(file, copy)
       const { index, ...state } = yield* stateOf(file, boot, guard)
-      const logs = yield* logsOf(file, guard)
+      const { held, logs } = yield* logsOf(file, guard)
       const doubt = state.isSamePlace ? (state.isSameBoot ? "none" : "other_boot") : "other_place"
-      const found = yield* indexOf(path.resolve(folder, "index.mdb"), scratch, { doubt, noted: index, boot, logs })
+      const found = yield* indexOf(path.resolve(folder, "index.mdb"), scratch, { doubt, noted: index, boot, held })
       const isClosed = index === "" || index.endsWith(` ${IndexTables.wasClosed}`)
       return { ...state, isClosed, isUnsynced: false, logs, index: found }
     })
@@ -105,19 +112,20 @@ const logsOf = (file: string, { environment }: Opened) =>
   attempt(file, () => {
     const entries = environment.table("entries")
     const found: HeldLog.Found = { ranges: [] }
-    const logs = HeldLog.names(entries).map((name) => {
+    const held = HeldLog.names(entries).map((name) => {
       const log = HeldLog.make(file, entries, name, found)
       HeldLog.findHead(log)
       for (let at = 0; at < log.head.seq;) at = Mending.check(log, at, 1 << 20)
       return log
     })
     const damaged = DamagedRange.joined(found.ranges)
-    return logs.map(({ damagedEnd, head: { log: name, seq } }) => ({
+    const logs = held.map(({ damagedEnd, head: { log: name, seq } }): StoreInspection.InspectedLog => ({
       log: name,
       seq,
       damaged: damaged.filter(({ log }) => log === name),
       isEndDamaged: damagedEnd !== undefined
     }))
+    return { held, logs }
   })
 
 const indexOf = (
@@ -127,23 +135,27 @@ const indexOf = (
     readonly doubt: ReplicaStore.Doubt
     readonly noted: string
     readonly boot: string
-    readonly logs: ReadonlyArray<StoreInspection.InspectedLog>
+    readonly held: ReadonlyArray<HeldLog.HeldLog>
   }
 ): Effect.Effect<StoreInspection.InspectedIndex> => {
   const copy = path.join(scratch, "index.mdb")
-  const { boot, logs, noted } = store
-  const heads = new Map<string, number>(logs.map(({ log, seq }) => [log, seq]))
+  const { boot, held, noted } = store
+  const heads = new Map<string, number>(held.map(({ head: { log, seq } }) => [log, seq]))
   const look = Effect.acquireUseRelease(
     Effect.andThen(
       Environment.check(copy, file),
       attempt(file, () => IndexTables.make(copy))
     ),
     ({ service, whyUnusable }) =>
-      Effect.map(service.progress, (covered): StoreInspection.InspectedIndex => {
+      Effect.gen(function* (): Effect.fn.Return<StoreInspection.InspectedIndex, ReplicaStore.StoreError> {
+        const covered = yield* service.progress
         const why = whyUnusable(store, noted, boot, heads)?.replaceAll(copy, file)
         // Nothing was ever written to it, and it covers nothing.
         if (why !== undefined && why !== IndexTables.isNew) return { state: "unusable", why }
-        return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
+        const wrong = yield* Effect.catch(faultOf(service, held, covered), ({ detail }) => Effect.succeed(detail))
+        if (wrong !== undefined) return { state: "wrong", why: wrong.replaceAll(copy, file) }
+        const behind = held.map(({ head: { log, seq } }) => seq - (covered.get(log) ?? 0))
+        return { state: "usable", behind: behind.reduce((sum, count) => sum + count, 0) }
       }),
     ({ close }) => close
   )
@@ -153,3 +165,24 @@ const indexOf = (
     return yield* look
   }).pipe(Effect.catch(({ detail }) => Effect.succeed({ state: "unusable" as const, why: detail })))
 }
+
+/** What an index does not know of the logs, as far as it covers them. */
+const faultOf = Effect.fnUntraced(function* (
+  index: Pick<RecordIndex.RecordIndex["Service"], "getAll">,
+  logs: ReadonlyArray<HeldLog.HeldLog>,
+  covered: RecordIndex.Progress
+) {
+  for (const log of logs) {
+    const end = covered.get(log.head.log) ?? 0
+    for (let at = 0; at < end;) {
+      const damage = HeldLog.damageAt(log, at + 1)
+      const row = damage === undefined ? HeldLog.soundRow(log, at + 1) : undefined
+      const batch = row && EntryBatch.upTo(EntryBatch.after(row, at), end)
+      const writes = batch === undefined ? [] : IndexCheck.newestIn(batch)
+      const fault = IndexCheck.faultOf(writes, yield* index.getAll(writes))
+      if (fault !== undefined) return fault
+      at = damage?.to ?? (batch === undefined ? at + 1 : EntryBatch.last(batch))
+    }
+  }
+  return undefined
+})

@@ -1,7 +1,7 @@
 /** Looking at the folder of a store that no process has open. */
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaId, ReplicaSet } from "@quorum/core"
-import { RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { IndexCheck, RecordIndex, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer } from "effect"
 import { open as openLmdb } from "lmdb"
 import { execFileSync } from "node:child_process"
@@ -32,8 +32,13 @@ const inspect = Effect.fnUntraced(function* (folder: string) {
 
 const sound = { isSamePlace: true, isSameBoot: true, isClosed: true, isUnsynced: false, recovering: "blank" }
 
-/** A folder with two logs, and an index that has all but the last entries of them, closed in order. */
-const filled = Effect.gen(function* () {
+/**
+ * A folder with two logs, and an index that has all but the last entries of them, closed in order; `known` is what it knows
+ * of those that it says that it has.
+ */
+const filledWith = Effect.fnUntraced(function* (
+  known: (pointers: ReadonlyArray<RecordIndex.Pointer>) => ReadonlyArray<RecordIndex.Pointer>
+) {
   const folder = yield* tempFolder
   const a = ReplicaId.make("a")
   const layer = LmdbStore.layer({ folder }).pipe(
@@ -42,13 +47,20 @@ const filled = Effect.gen(function* () {
   yield* Effect.gen(function* () {
     const store = yield* ReplicaStore.ReplicaStore
     let head = Watermark.none(logA)
-    for (const value of ["one", "two", "three"]) head = yield* store.append(batchAfter(head, [value, `${value}-b`]))
+    const pointers: Array<RecordIndex.Pointer> = []
+    for (const value of ["one", "two", "three"]) {
+      const batch = batchAfter(head, [value, `${value}-b`])
+      if (batch.from <= 4) pointers.push(...IndexCheck.newestIn(batch))
+      head = yield* store.append(batch)
+    }
     yield* store.append(batchAfter(Watermark.none(logB), ["other"]))
     const index = yield* RecordIndex.RecordIndex
-    yield* index.merge([], new Map([[logA, 4]]))
+    yield* index.merge(known(pointers), new Map([[logA, 4]]))
   }).pipe(Effect.provide(layer))
   return folder
 })
+
+const filled = filledWith((pointers) => pointers)
 
 describe("looking at a folder", () => {
   it.live("changes nothing in it, and says whose it is, how far its logs go and how far the index is behind", () =>
@@ -78,6 +90,14 @@ describe("looking at a folder", () => {
       })
       assert.deepStrictEqual(end?.damaged, [{ log: logB, from: 1, to: 1 }])
       assert.isTrue(end?.isEndDamaged)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("compares an index with the logs, as far as it covers them", () =>
+    Effect.gen(function* () {
+      const { index } = yield* inspect(yield* filledWith((pointers) => pointers.slice(0, 1)))
+      const why = `the index knows nothing of a record in entry 4 of ${logA}, or something older`
+      assert.deepStrictEqual(index, { state: "wrong", why })
     }).pipe(Effect.scoped)
   )
 

@@ -109,7 +109,11 @@ const ofDoubt = (found: Inspection, say: Say): void => {
       "start it while a majority of the others run"
     )
   } else if (recovering === "blank") {
-    say("warning", "it has not heard of its replica set yet", "start it while a majority of the others run")
+    say(
+      "warning",
+      "it has not heard of its replica set yet",
+      "start it while a majority of the others run; for a first start, or when the same backup was restored at all of them, start all"
+    )
   }
 }
 
@@ -126,6 +130,11 @@ const ofLog = ({ damaged, isEndDamaged, seq }: StoreInspection.InspectedLog, say
 
 const ofIndex = (index: StoreInspection.InspectedIndex, say: Say): void => {
   if (index.state === "usable") return
+  if (index.state === "wrong") {
+    const what = `its record index does not agree with its logs: ${index.why}`
+    say("problem", what, "delete its files, index.*, before the next start, which builds it again from the logs")
+    return
+  }
   const what =
     index.state === "missing" ? "its record index is missing" : `its record index cannot be used: ${index.why}`
   say("warning", what, "nothing: its next start builds it again from the logs")

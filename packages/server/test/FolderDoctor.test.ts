@@ -59,6 +59,7 @@ describe("doctor of a folder", () => {
       [view({ recovering: "lost" }), "warning", "may be missing"],
       [view({ recovering: "blank" }), "warning", "has not heard"],
       [view({ index: { state: "missing" } }), "warning", "index is missing"],
+      [view({ index: { state: "wrong", why: "it lacks k" } }), "problem", "does not agree with its logs: it lacks k"],
       [view({ index: { state: "unusable", why: "it is damaged" } }), "warning", "it is damaged"],
       [view({}, { disk: { freeBytes: 5, sizeBytes: 100 } }), "problem", "5 % of its disk"],
       [view({}, { syncMillis: 80 }), "warning", "a sync takes 80 ms"],

@@ -2,7 +2,8 @@
  * A look at the folder of a store that no process has open: whose it is, where it lives, what is damaged in it and whether
  * its index can be used. Nothing in the folder changes by it.
  */
-import { DamagedRange, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
+import type { LogId } from "@quorum/core"
+import { DamagedRange, EntryBatch, IndexCheck, ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
 import { Effect, Schema } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -15,6 +16,7 @@ import * as Mending from "./internal/mending.ts"
 import type { DatabaseSync } from "./internal/nodeSqlite.ts"
 import * as Place from "./internal/place.ts"
 import * as Pointers from "./internal/pointers.ts"
+import * as Rows from "./internal/rows.ts"
 import type * as SqliteReplicaStore from "./SqliteReplicaStore.ts"
 
 /**
@@ -61,7 +63,8 @@ const inspected = (
     isSameBoot: notes.get("boot") === boot,
     isUnsynced: Files.isUnsynced(file)
   }
-  const logs = logsOf(file, db)
+  const held = HeldLog.all(file, db)
+  const logs = logsOf(held)
   const doubt = found.isSamePlace ? (found.isSameBoot ? "none" : "other_boot") : "other_place"
   return {
     identity: { ...identity },
@@ -70,13 +73,12 @@ const inspected = (
     recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
     isRestoredInPart: notes.get(ReplicaStore.restoredNote) === ReplicaStore.restoredInPart,
     logs,
-    index: indexOf(path.join(path.dirname(file), "index.db"), { identity, doubt }, boot, logs)
+    index: indexOf(path.join(path.dirname(file), "index.db"), { identity, doubt }, boot, held.logs)
   }
 }
 
 /** All logs, each read to its end. */
-const logsOf = (file: string, db: DatabaseSync): ReadonlyArray<StoreInspection.InspectedLog> => {
-  const { found, logs } = HeldLog.all(file, db)
+const logsOf = ({ found, logs }: ReturnType<typeof HeldLog.all>): ReadonlyArray<StoreInspection.InspectedLog> => {
   for (const log of logs.values()) {
     for (let at = 0; at < log.head.seq;) at = Mending.check(log, at, 1 << 20)
   }
@@ -93,21 +95,51 @@ const indexOf = (
   file: string,
   store: Parameters<typeof IndexFile.whyUnusable>[1],
   boot: string,
-  logs: ReadonlyArray<StoreInspection.InspectedLog>
+  logs: ReadonlyMap<LogId.LogId, Rows.HeldLog>
 ): StoreInspection.InspectedIndex => {
   if (!fs.existsSync(file)) return { state: "missing" }
   try {
     return looked(file, Database.index, ({ db }) => {
-      const heads = new Map(logs.map(({ log, seq }) => [log as string, seq]))
+      const heads = new Map(Array.from(logs.values(), ({ head }) => [head.log as string, head.seq]))
       const why = IndexFile.whyUnusable(db, store, boot, heads)
       if (why !== undefined) return { state: "unusable", why: `it ${why}` }
       const sound = db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]
       if (sound !== "ok") return { state: "unusable", why: `it is damaged: ${String(sound)}` }
       const covered = Pointers.progressOf(db)
-      return { state: "usable", behind: logs.reduce((sum, { log, seq }) => sum + seq - (covered.get(log) ?? 0), 0) }
+      const wrong = faultOf(file, db, logs, covered)
+      if (wrong !== undefined) return { state: "wrong", why: wrong }
+      const behind = Array.from(logs.values(), ({ head }) => head.seq - (covered.get(head.log) ?? 0))
+      return { state: "usable", behind: behind.reduce((sum, count) => sum + count, 0) }
     })
   } catch (cause) {
     return { state: "unusable", why: Database.storeError(file, cause).detail }
+  }
+}
+
+/** What an index does not know of the logs, as far as it covers them. */
+const faultOf = (
+  file: string,
+  db: DatabaseSync,
+  logs: ReadonlyMap<LogId.LogId, Rows.HeldLog>,
+  covered: ReadonlyMap<LogId.LogId, number>
+): string | undefined => {
+  try {
+    const pointers = Pointers.make(db)
+    for (const [name, log] of logs) {
+      const end = covered.get(name) ?? 0
+      for (let at = 0; at < end;) {
+        const damage = Rows.damageAt(log, at + 1)
+        const row = damage === undefined ? Rows.storedRow(log, at + 1)?.batch : undefined
+        const batch = row && EntryBatch.upTo(EntryBatch.after(row, at), end)
+        const writes = batch === undefined ? [] : IndexCheck.newestIn(batch)
+        const fault = IndexCheck.faultOf(writes, pointers.getAll(writes))
+        if (fault !== undefined) return fault
+        at = damage?.to ?? (batch === undefined ? at + 1 : EntryBatch.last(batch))
+      }
+    }
+    return undefined
+  } catch (cause) {
+    return Database.storeError(file, cause).detail
   }
 }
 

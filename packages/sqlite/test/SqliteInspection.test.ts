@@ -1,6 +1,6 @@
 /** Looking at the folder of a store that no process has open. */
 import { assert, describe, it } from "@effect/vitest"
-import { RecordIndex, ReplicaStore, type StoreInspection, Watermark } from "@quorum/core/adapter"
+import { IndexCheck, RecordIndex, ReplicaStore, type StoreInspection, Watermark } from "@quorum/core/adapter"
 import { ReplicaSet } from "@quorum/core"
 import { Effect, Layer } from "effect"
 import { execFileSync } from "node:child_process"
@@ -43,8 +43,13 @@ const inspect = Effect.fnUntraced(function* (folder: string) {
 
 const sound = { isSamePlace: true, isSameBoot: true, isClosed: true, isUnsynced: false, recovering: "blank" }
 
-/** A folder with two logs, and an index that has all but the last entries of them, closed in order. */
-const filled = Effect.gen(function* () {
+/**
+ * A folder with two logs, and an index that has all but the last entries of them, closed in order; `known` is what it knows
+ * of those that it says that it has.
+ */
+const filledWith = Effect.fnUntraced(function* (
+  known: (pointers: ReadonlyArray<RecordIndex.Pointer>) => ReadonlyArray<RecordIndex.Pointer>
+) {
   const folder = yield* tempFolder
   const layer = SqliteStore.layer({ folder }).pipe(
     Layer.provide(Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] }))
@@ -52,15 +57,20 @@ const filled = Effect.gen(function* () {
   yield* Effect.gen(function* () {
     const store = yield* ReplicaStore.ReplicaStore
     let head = Watermark.none(logA)
+    const pointers: Array<RecordIndex.Pointer> = []
     for (const value of ["one-value", "two-value", "three-value"]) {
-      head = yield* store.append(batchAfter(head, [value, `${value}-b`]))
+      const batch = batchAfter(head, [value, `${value}-b`], value)
+      if (batch.from <= 4) pointers.push(...IndexCheck.newestIn(batch))
+      head = yield* store.append(batch)
     }
     yield* store.append(firstBatch(logB, ["other"]))
     const index = yield* RecordIndex.RecordIndex
-    yield* index.merge([], new Map([[logA, 4]]))
+    yield* index.merge(known(pointers), new Map([[logA, 4]]))
   }).pipe(Effect.provide(layer))
   return folder
 })
+
+const filled = filledWith((pointers) => pointers)
 
 const logOf = ({ logs }: StoreInspection.StoreInspection, name: string) => logs.find(({ log }) => log === name)
 
@@ -143,6 +153,34 @@ describe("looking at a folder", () => {
       assert.include(yield* whyOf, "another store")
       fs.rmSync(path.join(folder, "index.db"))
       assert.strictEqual(yield* whyOf, "missing")
+    })
+  )
+
+  it.effect("compares an index with the logs, as far as it covers them", () =>
+    Effect.gen(function* () {
+      const wrongOf = (folder: string) =>
+        Effect.map(inspect(folder), ({ index }) => (index.state === "wrong" ? index.why : index.state))
+      const lacking = (seq: number) =>
+        `the index knows nothing of a record in entry ${seq} of ${logA}, or something older`
+      const older = yield* filledWith((pointers) =>
+        pointers.map((pointer, i) => (i === 1 ? { ...pointer, seq: 3, clock: { wallTime: 1, logical: 0 } } : pointer))
+      )
+      assert.strictEqual(yield* wrongOf(older), lacking(4))
+      assert.strictEqual(yield* wrongOf(yield* filledWith(() => [])), lacking(2))
+      const folder = yield* filled
+      assert.strictEqual(yield* wrongOf(folder), "usable")
+      const db = new DatabaseSync(path.join(folder, "index.db"))
+      db.exec("UPDATE pointer SET key = 'elsewhere' WHERE key = 'two-value'")
+      db.close()
+      assert.strictEqual(yield* wrongOf(folder), lacking(4))
+      const again = new DatabaseSync(path.join(folder, "index.db"))
+      again.exec("UPDATE pointer SET deleted = 1 WHERE key = 'one-value'")
+      again.close()
+      assert.include(yield* wrongOf(folder), "a pointer of the record index is damaged")
+      // What is damaged in the log is no fault of the index.
+      const damaged = yield* filled
+      damageEntry(damaged, logA, 3)
+      assert.strictEqual(yield* wrongOf(damaged), "usable")
     })
   )
 

@@ -19,12 +19,14 @@ export interface InspectedLog {
 
 /**
  * The record index, as the next start will find it: one that cannot be used is built again from the logs. `behind` is how
- * many entries of the logs it does not have yet.
+ * many entries of the logs it does not have yet. One that is `wrong` does not know what the logs say that it covers, or has
+ * pointers that are damaged: the start does not see that, and a read, or the scrub, has it built again.
  */
 export type InspectedIndex =
   | { readonly state: "usable"; readonly behind: number }
   | { readonly state: "missing" }
   | { readonly state: "unusable"; readonly why: string }
+  | { readonly state: "wrong"; readonly why: string }
 
 /** The folder of a store. */
 export interface StoreInspection {

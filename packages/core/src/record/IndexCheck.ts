@@ -41,8 +41,7 @@ export const make = Effect.gen(function* () {
     const held = Option.getOrUndefined(yield* logs.read(log, seq - 1, 1))
     if (held === undefined || Erased.is(held.bytes, 0)) return
     if (Version.compare(Entry.stampAt(held.bytes, 0), write) !== 0) return
-    const detail = `the index knows nothing of a record in entry ${seq} of ${log}, or something older`
-    yield* follower.distrust(new StoreError({ reason: "corrupt", detail }))
+    yield* follower.distrust(new StoreError({ reason: "corrupt", detail: unknownWrite(write) }))
   })
 })
 
@@ -53,13 +52,20 @@ export const isKnown = (held: RecordIndex.Pointer, newest: RecordIndex.Pointer |
   return order > 0 || (order === 0 && newest.deleted === held.deleted)
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** After how many keys others have their turn. */
-const turnKeys = 32
+/**
+ * What is wrong with an index, in words, that answers these newest pointers of the keys of some writes that are held;
+ * `undefined` when nothing is. For who looks at the files of a replica that does not run.
+ */
+export const faultOf = (
+  writes: ReadonlyArray<RecordIndex.Pointer>,
+  newest: ReadonlyArray<RecordIndex.Pointer | undefined>
+): string | undefined => {
+  const unknown = writes.find((write, i) => !isKnown(write, newest[i]))
+  return unknown && unknownWrite(unknown)
+}
 
 /** The newest write in a batch of each of its keys. */
-const newestIn = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Pointer> => {
+export const newestIn = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Pointer> => {
   const { bytes, log } = batch
   const found = new Map<string, RecordIndex.Pointer>()
   EntryBatch.forEach(batch, (seq, offset) => {
@@ -76,3 +82,11 @@ const newestIn = (batch: EntryBatch.EntryBatch): ReadonlyArray<RecordIndex.Point
   })
   return Array.from(found.values())
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const unknownWrite = ({ log, seq }: RecordIndex.Pointer): string =>
+  `the index knows nothing of a record in entry ${seq} of ${log}, or something older`
+
+/** After how many keys others have their turn. */
+const turnKeys = 32

@@ -46,8 +46,8 @@ export const command = Command.make(
   Command.withDescription(
     "Looks at replicas that run: whether each answers, votes and reaches its peers, damage and drift, clocks, lag, disk space " +
       "and the time of a sync, settings that differ, and ports that are open to everyone. With --data or --config looks into " +
-      "the folder of a replica that is stopped: whose it is, every entry against its checksums, where it lives, its index and " +
-      "its settings. Says what to do. Changes nothing. Exit code 1 when there is a problem."
+      "the folder of a replica that is stopped: whose it is, every entry against its checksums, where it lives, its index against its " +
+      "logs, and its settings. Says what to do. Changes nothing. Exit code 1 when there is a problem."
   ),
   Command.withShortDescription("Says what is wrong with the replicas, and what to do"),
   Command.withExamples([
