@@ -7,6 +7,11 @@ import { cluster, get, head, put, single } from "./support/api.ts"
 import * as Cluster from "./support/cluster.ts"
 import { request } from "./support/request.ts"
 
+/** What the document says of the methods of a path. */
+interface Operations {
+  readonly get?: { readonly parameters?: ReadonlyArray<{ readonly in: string; readonly name: string }> }
+}
+
 describe("the replica", () => {
   it.live(
     "takes a write without a quorum where the policy of its namespace accepts that, and says that it is not met",
@@ -73,27 +78,58 @@ describe("the replica", () => {
     })
   )
 
-  it.live("L43 no GET writes anything", () =>
-    Effect.gen(function* () {
-      const a = yield* single()
-      yield* put(a, "k")
-      const before = a.status().vector
-      for (const path of [
-        "/v1/records/notes/k?w=2",
-        "/v1/records/new/key",
-        `/v1/records/notes/k?atLeast=zz@0123456789abcdef:9.5ad3c01e&withinMillis=1`,
-        "/v1/records?limit=3",
-        `/v1/writes/${a.own}:1.5ad3c01e`,
-        "/v1/status?peer=x",
-        "/healthz",
-        "/peer",
-        "/openapi.json",
-        "/docs"
-      ]) {
-        yield* get(a, path)
-      }
-      assert.deepStrictEqual(a.status().vector, before)
-    })
+  it.live(
+    "L43 no GET writes anything, whatever route it asks, with all parameters that there are, nor does a HEAD",
+    () =>
+      Effect.gen(function* () {
+        const a = yield* single()
+        const { writeId } = (yield* put(a, "k")).json
+        const samples: Readonly<Record<string, string>> = {
+          namespace: "notes",
+          key: "k",
+          id: String(writeId),
+          atLeast: String(writeId),
+          withinMillis: "1",
+          consistency: "linearizable",
+          limit: "2",
+          prefix: "k",
+          reverse: "true",
+          until: "now"
+        }
+        const { paths } = (yield* get(a, "/openapi.json")).json as {
+          readonly paths: Readonly<Record<string, Operations>>
+        }
+        const before = a.status()
+        const sent = { "quorum-stamp": "x", "idempotency-key": "x", "if-none-match": "*" }
+        let asked = 0
+        for (const [path, { get: operation }] of Object.entries(paths)) {
+          if (operation === undefined) continue
+          const names = operation.parameters?.filter((each) => each.in === "query").map(({ name }) => name) ?? []
+          const query = names.flatMap((name) => (name in samples ? [`${name}=${samples[name]!}`] : [])).join("&")
+          for (const key of ["k", "new"]) {
+            const url = `${a.url}${path.replaceAll(/\{(\w+)\}/g, (_, name: string) => (name === "key" ? key : samples[name]!))}`
+            for (const method of ["GET", "HEAD"]) {
+              const { status } = yield* request(method, query === "" ? url : `${url}?${query}`, { headers: sent })
+              // None is refused before it is looked at.
+              assert.include([200, 304, 404], status, `${method} ${path}?${query}`)
+              asked++
+            }
+          }
+        }
+        assert.isAbove(asked, 40)
+        for (const path of [
+          "/v1/records/notes/k?w=2",
+          "/v1/records/notes/k?atLeast=zz@0123456789abcdef:9.5ad3c01e&withinMillis=1",
+          `/v1/writes/${a.own}:1.5ad3c01e`,
+          "/v1/status?peer=x",
+          "/peer",
+          "/docs"
+        ]) {
+          yield* get(a, path)
+        }
+        assert.deepStrictEqual(a.status().vector, before.vector)
+        assert.deepStrictEqual(a.status().identity, before.identity)
+      })
   )
 
   it.live("stops at once although a client keeps its connection busy", () =>
