@@ -38,6 +38,12 @@ describe("ReplicaSet", () => {
     assert.match(detailOf({ cluster: "", self: "a", members }), /^cluster is empty/)
   })
 
+  it("a name that is no text is refused, naming the field", () => {
+    for (const cluster of ["\ud800", "a\udc00b"]) {
+      assert.match(detailOf({ cluster, self: "a", members }), /^cluster has half a surrogate pair/)
+    }
+  })
+
   it("a member that is no replica id is refused, naming the field and the member", () => {
     for (const wrong of ["", "-a", ".a", "a b", "a@b", "http://a:1", "é", "x".repeat(65)]) {
       assert.strictEqual(

@@ -81,7 +81,7 @@ export interface Sources {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** An object of settings, and where it stands: `in quorum.json`. */
   readonly object?: { readonly settings: object; readonly place: string }
-  /** Whether the secret of the peers is given in another way than by `secretFile`. */
+  /** Whether the secret of the peers is given in another way than by `secretFile`, or nobody needs it. */
   readonly hasSecret?: boolean
 }
 

@@ -206,6 +206,22 @@ describe("a wrong setting", () => {
     assert.include(wrong({ ...least, peers: { ...peers, a: "https://a.example" } })[0]!, "say on which port")
   })
 
+  it("L66 has the policy of every namespace that it names, whatever that is called", () => {
+    for (const namespace of ["__proto__", "constructor", "toString", "ü"]) {
+      const namespaces = JSON.parse(`{ "${namespace}": { "w": 3, "reads": "quorum" } }`) as object
+      const made = config({ namespaces })
+      assert.deepStrictEqual(Object.entries(made.reads), [[namespace, "quorum"]])
+      assert.deepStrictEqual(
+        Object.entries(made.namespaces).map(([name, { w }]) => [name, w]),
+        [[namespace, 3]]
+      )
+    }
+  })
+
+  it("has no name of a replica set that is no text", () => {
+    assert.include(wrong({ ...least, cluster: "a\ud800" })[0]!, '"cluster" in quorum.json: Expected well-formed text')
+  })
+
   const anyName = Schema.Literals([...names, "x"])
   it.prop(
     "never throws, whatever is given",
@@ -228,6 +244,12 @@ describe("a setting that would do nothing", () => {
       [{ insecure: true, ...tls }, "by certificates"],
       [{ hosts: ["10.0.0.9"] }, "10.0.0.9 is an address"],
       [{ hosts: ["DB-C"] }, "DB-C is known already"],
+      ...["*", "*.example", "app.example:8080", "http://app.example", "app.example/", "a b", "bücher.example"].map(
+        (host) => [{ hosts: [host] }, `no request names ${JSON.stringify(host)} as its host`] as const
+      ),
+      ...["", "\ud800", "a\0b", "n".repeat(256)].map(
+        (namespace) => [{ namespaces: { [namespace]: { w: 3 } } }, "none can be called"] as const
+      ),
       [{ namespaces: { s: {} } }, "s says nothing"],
       [{ statusFor: "open" }, '"statusFor" in quorum.json: it would do nothing: without tokens'],
       [{ metricsFor: "open" }, '"metricsFor" in quorum.json: it would do nothing: without tokens'],
@@ -264,7 +286,13 @@ describe("a setting that would do nothing", () => {
 
   it("is none of those that are given in an ordinary file", () => {
     assert.deepStrictEqual(
-      inert({ transport: "http", w: "majority", order: "clock", hosts: ["db"], maxBytes: 2 ** 30 }),
+      inert({
+        transport: "http",
+        w: "majority",
+        order: "clock",
+        hosts: ["db", "app.example", "A_b.example."],
+        maxBytes: 2 ** 30
+      }),
       []
     )
   })

@@ -73,7 +73,7 @@ export const restore = Command.make(
   Effect.fnUntraced(
     function* ({ config: configFile, file, json, ...given }) {
       yield* named(file)
-      const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given))
+      const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given), { serves: false })
       const { finish, step } = yield* Progress.Progress
       const layer = Server.storeOf(config).pipe(
         Layer.provide(ReplicaSet.layer({ cluster: config.cluster, self: config.id, members: config.members }))

@@ -60,17 +60,23 @@ export const command = (onServing: () => void) =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The settings out of all their places. */
+/** The settings out of all their places. `serves`: whether a replica is to be run by them, which has to know its peers. */
 export const configOf = Effect.fnUntraced(function* (
   flag: string | undefined,
-  flags: Readonly<Record<string, string>>
+  flags: Readonly<Record<string, string>>,
+  { serves = true }: { readonly serves?: boolean } = {}
 ) {
   const path = flag ?? process.env["QUORUM_CONFIG"]
   const source = flag === undefined ? "QUORUM_CONFIG" : "--config"
   const object =
     path === undefined || path === "" ? undefined : { settings: yield* fileOf(path, source), place: `in ${path}` }
   return yield* Effect.fromResult(
-    ServerConfig.make({ flags, environment: process.env, ...(object === undefined ? {} : { object }) })
+    ServerConfig.make({
+      flags,
+      environment: process.env,
+      hasSecret: !serves,
+      ...(object === undefined ? {} : { object })
+    })
   )
 })
 

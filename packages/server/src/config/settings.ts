@@ -28,6 +28,12 @@ const whole = (value: string): number => {
   return Number(value)
 }
 
+const decimal = (value: string): number => {
+  if (!/^[0-9]{1,15}(?:\.[0-9]{1,15})?$/.test(value))
+    throw new Error(`Expected a number as 12 or 0.5, got ${shown(value)}`)
+  return Number(value)
+}
+
 const wholeOrWord = (value: string): number | string => (/^[0-9]/.test(value) ? whole(value) : value)
 
 const yesOrNo = (value: string): boolean => {
@@ -231,8 +237,8 @@ export const settings = {
     "From which difference of clocks on the log warns (default: 30000)"
   ),
   awayHours: setting(
-    Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
-    whole,
+    Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
+    decimal,
     "HOURS",
     "How long a replica may be away before it is marked; the others go on without it when a majority has marked it, and 0 is for never (default: 168)"
   ),
