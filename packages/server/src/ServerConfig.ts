@@ -243,17 +243,18 @@ const policiesOf = (given: Given, n: number, sourceOf: Reading.Read["sourceOf"])
     ...(unavailable === undefined ? {} : { unavailable })
   })
   const usual = policyOf(of(given))
-  const namespaces: Record<string, QuorumPolicy.QuorumPolicy> = {}
-  const reads: Record<string, Records.Consistency> = {}
+  const namespaces = new Map<string, QuorumPolicy.QuorumPolicy>()
+  const reads = new Map<string, Records.Consistency>()
   for (const [namespace, rule] of Object.entries(given.namespaces ?? {})) {
     const { reads: how, ...writing } = rule
-    if (how !== undefined) reads[namespace] = how
+    if (how !== undefined) reads.set(namespace, how)
     // What a rule does not say is as everywhere; an order goes with the w that it was given for.
     const rest = writing.w === undefined ? of(given) : { ...of(given), order: undefined }
     const policy = Object.keys(writing).length === 0 ? undefined : policyOf({ ...strip(rest), ...writing }, namespace)
-    if (policy !== undefined) namespaces[namespace] = policy
+    if (policy !== undefined) namespaces.set(namespace, policy)
   }
-  return { usual, namespaces, reads, problems }
+  // A namespace may be called `__proto__`.
+  return { usual, namespaces: Object.fromEntries(namespaces), reads: Object.fromEntries(reads), problems }
 }
 
 const strip = ({ order, ...rest }: { readonly order?: Rule["order"] | undefined } & Omit<Rule, "order">): Rule =>

@@ -284,6 +284,11 @@ describe("a setting that would do nothing", () => {
     assert.include(inert({ awayHours: 0, awayBytes: 2 ** 30 })[0]!, "leave one of the two out")
   })
 
+  it("take a part of an hour, in decimal digits", () => {
+    assert.strictEqual(config({}, { flags: { awayHours: "0.25" } }).awayHours, 0.25)
+    assert.include(wrong(least, { flags: { awayHours: "1e9" } })[0]!, "Expected a number as 12 or 0.5")
+  })
+
   it("is none of those that are given in an ordinary file", () => {
     assert.deepStrictEqual(
       inert({

@@ -38,6 +38,8 @@ export const make = (options: {
 }): Result.Result<Members, InvalidReplicaSet> => {
   const fail = (detail: string) => Result.fail(new InvalidReplicaSet({ detail }))
   if (options.cluster.length === 0) return fail("cluster is empty; give the replica set a name")
+  // Others would be told another name.
+  if (!options.cluster.isWellFormed()) return fail("cluster has half a surrogate pair, which is no text")
   const members: Array<ReplicaId.ReplicaId> = []
   for (const member of options.members) {
     if (!isReplicaId(member)) return fail(`members: ${JSON.stringify(member)} is not a replica id`)

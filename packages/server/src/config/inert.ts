@@ -1,6 +1,8 @@
 /**
  * Settings that would do nothing, each with the reason: whoever gave one expects something of it. Pure.
  */
+import { Entry, Limits } from "@quorum/core"
+import { Result } from "effect"
 import type { Problem, Read } from "./reading.ts"
 import type { Given, Name } from "./settings.ts"
 
@@ -36,7 +38,10 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
   if (given.maxBytes !== undefined && given.store === "lmdb") say("maxBytes", "it is for the store sqlite")
   if (given.order === "real-time" && isMinority(given.w, n)) say("order", minority(given.w, n))
   if (given.unavailable === "accept" && isAlone(given.w, n)) say("unavailable", alone)
+  const limits = { ...Limits.defaults, ...given.limits }
   for (const [namespace, rule] of Object.entries(given.namespaces ?? {})) {
+    const named = Limits.checkWrite(Entry.remove(namespace, "k"), limits)
+    if (Result.isFailure(named)) say("namespaces", `none can be called ${shown(namespace)}: ${named.failure.detail}`)
     if (Object.keys(rule).length === 0) say("namespaces", `${namespace} says nothing`)
     const w = rule.w ?? given.w
     if (rule.order === "real-time" && isMinority(w, n)) say("namespaces", `${namespace}.order: ${minority(w, n)}`)
@@ -46,7 +51,9 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
   const known = new Set(["localhost", ...Object.values(given.peers ?? {}).flatMap(hostOf)])
   for (const host of given.hosts ?? []) {
     if (isAddress(host)) say("hosts", `${host} is an address, and those are known`)
-    else if (known.has(host.toLowerCase()))
+    else if (!isName(host)) {
+      say("hosts", `no request names ${shown(host)} as its host; give a name alone, as app.example`)
+    } else if (known.has(host.toLowerCase()))
       say("hosts", `${host} is known already, as localhost and the names in peers are`)
   }
   return problems
@@ -66,5 +73,10 @@ const minority = (w: Width, n: number): string =>
   `w is ${w} of ${n}, and only a majority can order writes in real time; take clock, or a greater w`
 
 const hostOf = (url: string): ReadonlyArray<string> => (URL.canParse(url) ? [new URL(url).hostname] : [])
+
+/** Whether a request may have it as its host, beside a port: no url, no pattern, and in the letters that browsers send. */
+const isName = (host: string): boolean => /^[a-z0-9_][a-z0-9._-]*$/i.test(host)
+
+const shown = (name: string): string => JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
 
 const isAddress = (host: string): boolean => /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-f]*:[0-9a-f:.]+\]?)$/i.test(host)

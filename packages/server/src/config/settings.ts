@@ -96,7 +96,7 @@ export const settings = {
   ),
   data: setting(Schema.NonEmptyString, text, "FOLDER", "Where this replica keeps its files"),
   cluster: setting(
-    Schema.NonEmptyString,
+    Schema.NonEmptyString.check(Schema.makeFilter((name) => name.isWellFormed(), { expected: "well-formed text" })),
     text,
     "NAME",
     "The name of the replica set; others refuse each other (default: quorum)"
@@ -197,7 +197,7 @@ export const settings = {
     "Whether a write is refused, or written here without being committed, while too few replicas are there (default: refuse)"
   ),
   namespaces: setting(
-    Schema.Record(Schema.NonEmptyString, Namespace),
+    Schema.Record(Schema.String, Namespace),
     json,
     "JSON",
     'What is other in single namespaces: {"sessions":{"w":1,"ackTimeoutMillis":500,"order":"clock","reads":"quorum"}}'
