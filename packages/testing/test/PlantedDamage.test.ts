@@ -1,6 +1,7 @@
 /** Every fault that the damage cases of the store suite are for is planted, and found. */
 import { describe, it } from "@effect/vitest"
-import { EntryBatch, ReplicaStore } from "@quorum/core/adapter"
+import type { LogId } from "@quorum/core"
+import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer, Option } from "effect"
 import { ReplicaStoreConformance, StorePlace } from "../src/index.ts"
 import { type Finds, finds } from "./support/finds.ts"
@@ -80,6 +81,24 @@ describe("the damage cases of the store suite find", { concurrent: true }, () =>
           : store.append(batch)
     }),
     [[end, /there is damage somewhere/]]
+  )
+
+  planted(
+    "a log that was given up whole and is not gone",
+    (store) => {
+      const gone = new Set<LogId.LogId>()
+      const noted = ({ log, seq }: Watermark.Watermark) => Effect.sync(() => void (seq === 0 && gone.add(log)))
+      const held = (ends: Watermark.VersionVector) => {
+        const others = [...gone].filter((log) => !ends.some((end) => end.log === log))
+        return [...ends, ...others.map(Watermark.none)]
+      }
+      return {
+        ...store,
+        cut: (log, after) => Effect.tap(store.cut(log, after), noted),
+        watermarks: Effect.map(store.watermarks, held)
+      }
+    },
+    [["a log of which all is damaged may be given up whole, and begins again", /has no watermark/]]
   )
 
   it.live("a place that cannot damage anything, and does not say so", () =>

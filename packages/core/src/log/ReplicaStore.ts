@@ -128,6 +128,8 @@ export const restoredInPart = "in part"
  * - `append` is idempotent, refuses gaps and never overwrites: it does what {@link decideAppend} says.
  * - Calls may be concurrent; appends to one log take effect one after the other.
  * - One process at a time: opening a store that is open elsewhere fails with `locked`.
+ * - The end of every log is looked at when the store is opened: damage there is named from the beginning, because a log may
+ *   not go on behind it. Other damage may be named when it is read.
  * - `identity` changes by {@link ReplicaStore.renew} alone, which a store in doubt does by itself before it is returned:
  *   `other_boot` and `sync_failed` give it a new incarnation that follows with a `boot`, `other_place` one that follows with
  *   a `loss` (see `LogId.incarnations`) and the note {@link recoveringNote}. One that is created has the note from the

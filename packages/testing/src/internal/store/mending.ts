@@ -183,8 +183,14 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
         yield* using(({ store }) =>
           Effect.gen(function* () {
             yield* checked(store, logA)
-            assert.deepStrictEqual(named(store), [[5, 5]], `in round ${round}`)
-            yield* store.replace(range(all, 5, 5))
+            // Once mended it may be stored together with what is beside it, and is damaged with that the next time.
+            const [lost = [0, 0], ...others] = named(store)
+            assert.isTrue(
+              lost[0] <= 5 && lost[1] >= 5 && others.length === 0,
+              `in round ${round}: ${String(named(store))}`
+            )
+            if (round === 0) assert.deepStrictEqual(lost, [5, 5])
+            yield* store.replace(range(all, ...lost))
             yield* whole(store, logA, all)
           })
         )
@@ -230,7 +236,11 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
       yield* using(({ store }) =>
         Effect.gen(function* () {
           assert.strictEqual((yield* store.cut(logA)).seq, 0)
-          assert.strictEqual((yield* head(store, logA)).seq, 0)
+          const ends = yield* store.watermarks
+          assert.isFalse(
+            ends.some(({ log }) => log === logA),
+            "a log of which nothing is held has no watermark"
+          )
           yield* store.append(all)
           yield* whole(store, logA, all)
         })
