@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, QuorumWriter, Records } from "@quorum/core"
+import { Entry, QuorumWriter, Records, ReplicaId } from "@quorum/core"
 import { Effect, Option } from "effect"
 import { Simulation } from "../src/index.ts"
 import * as Escapes from "../src/internal/simulation/Escapes.ts"
@@ -216,10 +216,17 @@ describe("Simulation", () => {
   })
 
   it("calls an escape from a program a violation", () => {
-    const outcome = Simulation.run({ seed: 1, program: () => Effect.sync(() => Math.random()) })
-    assert.include(
-      outcome.violations.map(({ law }) => law),
-      "NoEscape"
+    const { violations } = Simulation.run({ seed: 1, program: () => Effect.sync(() => Math.random()) })
+    const { detail } = violations.find(({ law }) => law === "NoEscape")!
+    assert.match(detail, /^Math\.random was used, at (?!at ).*Simulation\.test\.ts/)
+  })
+
+  it("asks for no replica that there is not", () => {
+    const stranger = ReplicaId.make("stranger")
+    const { violations } = Simulation.run({ seed: 1, replicas: 3, program: ({ at }) => at(stranger, Effect.void) })
+    assert.deepStrictEqual(
+      violations.map(({ detail, law }) => [law, detail]),
+      [["Program", 'Error: there is no replica "stranger", but a, b, c']]
     )
   })
 })

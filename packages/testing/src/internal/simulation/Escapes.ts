@@ -79,5 +79,6 @@ const placeNow = (): string => {
   const { stack = "" } = new Error("here")
   Error.stackTraceLimit = stackTraceLimit
   const lines = stack.split("\n").slice(1)
-  return lines.map((line) => line.trim()).find((line) => !/Escapes\.[jt]s/.test(line)) ?? "a place that is not known"
+  const line = lines.find((line) => !/Escapes\.[jt]s/.test(line))
+  return line?.trim().replace(/^at /, "") ?? "a place that is not known"
 }

@@ -238,7 +238,10 @@ export const make = (options: Options): World => {
     violated,
     say: isTraced ? say : () => {},
     isTraced,
-    at: (id, effect) => callAt(world, machine(id), effect)
+    at: (id, effect) =>
+      members.includes(id)
+        ? callAt(world, machine(id), effect)
+        : Effect.die(new Error(`there is no replica ${JSON.stringify(id)}, but ${members.join(", ")}`))
   }
   return world
 }
