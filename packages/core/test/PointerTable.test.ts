@@ -149,10 +149,10 @@ describe("PointerTable", () => {
   it("L35 of copies of one version the one in the greater log stays, and in one log the last, in whatever order they come", () => {
     const copies = logs.flatMap((log) => [9, 10].map((seq) => batchAt(log, seq, [Entry.put("n", "k", "v")])))
     const last = inOrder(tableOf(copies))
-    assert.deepInclude(last[0], { log: "b@0000000000000000", seq: 10 })
+    assert.deepInclude(last[0], { log: logs.toSorted().at(-1)!, seq: 10 })
     for (const one of copies) assert.deepStrictEqual(inOrder(tableOf([...copies, one])), last)
     assert.deepStrictEqual(inOrder(tableOf(copies.toReversed())), last)
-    assert.deepInclude(inOrder(tableOf([copies[1]!, copies[0]!]))[0], { log: logs[0], seq: 10 })
+    assert.deepInclude(inOrder(tableOf([copies[1]!, copies[0]!]))[0], { log: logs[0]!, seq: 10 })
   })
 
   it.prop(
