@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
-import { existsSync, globSync, readFileSync } from "node:fs"
+import { existsSync, globSync, readFileSync, statSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { dead } from "./dead.mjs"
@@ -237,4 +238,38 @@ test("every bug that the simulator is tried with has its one place in the code",
   for (const { name, changes, ...change } of bugs) {
     for (const one of changes ?? [change]) assert.notEqual(plant(source(one.file), { name, ...one }), source(one.file))
   }
+})
+
+/** What the headings of a document are called in links, as GitHub makes it. */
+const anchorsOf = (text) =>
+  Array.from(text.matchAll(/^#+ (.*)$/gm), ([, heading]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-")
+  )
+
+test("every link of a document leads somewhere, and of one that is published from where it is installed too", () => {
+  const root = fileURLToPath(new URL("..", import.meta.url))
+  const published = globSync("packages/*/{README.md,recipes/README.md}", { cwd: root })
+  const others = globSync(["*.md", "docs/**/*.md", "apps/*/README.md"], { cwd: root })
+  const ours = /^https:\/\/github\.com\/quorum-write\/quorum\/(?:blob|tree)\/main\//
+  const wrong = []
+  for (const file of [...published, ...others]) {
+    const text = readFileSync(join(root, file), "utf8").replaceAll(/```[^]*?```/g, "")
+    for (const [, link] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link) && !ours.test(link)) continue
+      const [path, anchor] = link.replace(ours, "").split("#")
+      const target = path === "" ? file : ours.test(link) ? path : normalize(join(dirname(file), path))
+      if (!existsSync(join(root, target))) wrong.push(`${file}: ${link} leads nowhere`)
+      else if (published.includes(file) && !ours.test(link) && !target.startsWith(file.split("/", 2).join("/"))) {
+        wrong.push(`${file}: ${link} is not in the package`)
+      } else if (anchor !== undefined) {
+        const document = statSync(join(root, target)).isDirectory() ? `${target}/README.md` : target
+        if (!anchorsOf(readFileSync(join(root, document), "utf8")).includes(anchor))
+          wrong.push(`${file}: ${link}: no such heading`)
+      }
+    }
+  }
+  assert.deepEqual(wrong, [])
 })
