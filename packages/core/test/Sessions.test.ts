@@ -113,6 +113,20 @@ describe("sessions", () => {
     )
   }
 
+  it("L39 L67 a session is of use to the connection on which it was opened, and to no other, whatever that proves", () => {
+    const sessions = Sessions.make(3000)
+    const { incarnation, run, startedAt, starts } = hello(before)
+    const [own, other] = [{}, {}]
+    const { id } = sessions.open(idB, { incarnation, run, startedAt, starts }, { connection: own }, 0, () => "id")
+    for (const proven of [undefined, idB]) {
+      assert.isUndefined(sessions.enter(id, { connection: other }, proven, 1))
+      assert.isUndefined(sessions.enter(id, { connection: undefined }, proven, 1))
+      assert.isDefined(sessions.enter(id, { connection: own }, proven, 1))
+    }
+    assert.isUndefined(sessions.enter(id, { connection: own }, Cluster.id("c"), 1))
+    assert.isUndefined(sessions.enter("other", { connection: own }, idB, 1))
+  })
+
   it("L39 whoever says hello over and over in the name of a member does not end the session that it uses", () => {
     const sessions = Sessions.make(3000)
     const { incarnation, run, startedAt, starts } = hello(before)

@@ -188,6 +188,23 @@ describe("peers that cannot be counted", () => {
       yield* Cluster.connected(c, "b")
     })
   )
+
+  it.live(
+    "L39 L67 a caller that proves nothing is turned away where callers have to, and is told nothing of the set",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b", "c"])
+        const b = yield* cluster.start("b", { server: { identify: () => Option.none() } })
+        const a = yield* cluster.start("a")
+        const lost = (yield* Cluster.lost(a, "b"))!
+        assert.match(lost.detail, /403/)
+        assert.strictEqual(a.peer("b").watermark, 0)
+        const headers = { "content-type": PeerMessage.contentType }
+        const answer = yield* request("POST", `${b.url}/peer`, { body: "anything", headers })
+        assert.strictEqual(answer.status, 403)
+        assert.notMatch(answer.text, /\b[abc]\b(?=[@",])|test/)
+      })
+  )
 })
 
 describe("POST /peer", () => {

@@ -144,6 +144,17 @@ describe("WsPeerServer", () => {
     })
   )
 
+  it.live("L39 L67 a caller that proves nothing is turned away where callers have to, before it can say anything", () =>
+    Effect.gen(function* () {
+      const port = yield* serve({ identify: () => Option.none() })
+      const refused = yield* Effect.flip(
+        Effect.scoped(Effect.flatMap(connect("a", port), (client) => client.hello(Greeting.hello("a"))))
+      )
+      assert.strictEqual(refused._tag, "PeerUnreachable")
+      assert.include(refused.message, "403")
+    })
+  )
+
   for (const [what, message] of [
     ["bytes that are not the protocol", Uint8Array.from({ length: 200 }, () => 0xee)],
     ["text", "hello? ".repeat(30)],
