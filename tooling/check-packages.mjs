@@ -18,18 +18,18 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), "utf8"))
  */
 const projects = [
   { program: "alone.ts", packages: ["client"], also: [], withoutEffect: true },
-  { program: "client.ts", packages: ["client", "core", "http", "sqlite", "tls"], also: ["@effect/platform-node"] },
+  { program: "client.ts", packages: ["client", "core", "http", "node", "sqlite"], also: ["@effect/platform-node"] },
   { program: "core.ts", packages: ["core"], also: [] },
   { program: "lmdb.ts", packages: ["core", "lmdb"], also: [] },
-  { program: "http.ts", packages: ["core", "http", "sqlite", "tls"], also: ["@effect/platform-node"] },
-  { program: "metrics.ts", packages: ["core", "http", "metrics", "sqlite", "tls"], also: ["@effect/platform-node"] },
+  { program: "http.ts", packages: ["core", "http", "node", "sqlite"], also: ["@effect/platform-node"] },
+  { program: "metrics.ts", packages: ["core", "http", "metrics", "node", "sqlite"], also: ["@effect/platform-node"] },
   {
     program: "server.ts",
     packages: ["server"],
-    brings: ["client", "core", "http", "lmdb", "metrics", "sqlite", "tls", "ws"],
+    brings: ["client", "core", "http", "lmdb", "metrics", "node", "sqlite", "ws"],
     also: []
   },
-  { program: "ws.ts", packages: ["core", "ws", "sqlite", "tls"], also: ["@effect/platform-node"] }
+  { program: "ws.ts", packages: ["core", "node", "sqlite", "ws"], also: ["@effect/platform-node"] }
 ]
 
 const run = (command, args, cwd) => {

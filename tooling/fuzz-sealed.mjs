@@ -15,7 +15,7 @@ const patience = 250
  */
 export const make = async ({ dist, ports, helloOf, framesOf, counts, sawStatus }) => {
   const { PeerChannel, PeerCodes, PeerFrame } = await dist("core", "adapter")
-  const { NodeCodes } = await dist("tls", "index")
+  const { NodeCodes } = await dist("node", "index")
   const codes = Effect.runSync(Effect.provide(PeerCodes.PeerCodes, NodeCodes.layer))
   const provers = [codes.prover(Buffer.from(secret))]
   const members = { cluster: "fuzz", self: "b", members: ["a", "b"], peers: ["a"] }

@@ -4,7 +4,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { ReplicaId } from "@quorum/core"
 import type { PeerUrls } from "@quorum/core/adapter"
-import { type PeerTls, ReplicaPort } from "@quorum/tls"
+import { type PeerTls, ReplicaPort } from "@quorum/node"
 import { Effect, Layer } from "effect"
 import * as ClientApiServer from "./api/ClientApiServer.ts"
 import * as HttpPeerServer from "./peer/HttpPeerServer.ts"

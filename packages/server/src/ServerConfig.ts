@@ -5,7 +5,7 @@
 import { Limits, QuorumPolicy, type ReplicaId, type Records } from "@quorum/core"
 import { PeerSecret } from "@quorum/core/adapter"
 import type { ClientTokens } from "@quorum/http"
-import type { PeerTls } from "@quorum/tls"
+import type { PeerTls } from "@quorum/node"
 import { Result, Runtime, Schema } from "effect"
 import { CliError } from "effect/cli"
 import * as Reading from "./config/reading.ts"

@@ -4,7 +4,7 @@
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import type { ReplicaId } from "@quorum/core"
 import type { PeerUrls } from "@quorum/core/adapter"
-import { type PeerTls, ReplicaPort } from "@quorum/tls"
+import { type PeerTls, ReplicaPort } from "@quorum/node"
 import { Layer } from "effect"
 import * as Masking from "./internal/Masking.ts"
 import * as WsPeerServer from "./WsPeerServer.ts"

@@ -1,6 +1,6 @@
 /**
  * The codes by which members that share a secret know each other's bytes: a port, which a platform's own cryptography
- * fills. `NodeCodes` of `@quorum/tls` is Node's.
+ * fills. `NodeCodes` of `@quorum/node` is Node's.
  *
  * It answers at once, since frames keep their order, and what a key takes to be prepared is done once for each key.
  */

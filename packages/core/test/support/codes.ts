@@ -1,4 +1,4 @@
-/** Codes as `NodeCodes` of `@quorum/tls` makes them, which core cannot use. */
+/** Codes as `NodeCodes` of `@quorum/node` makes them, which core cannot use. */
 import { createCipheriv, createHmac } from "node:crypto"
 import { Layer } from "effect"
 import { PeerCodes } from "../../src/adapter.ts"

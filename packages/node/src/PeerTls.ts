@@ -46,7 +46,7 @@ export interface Tls {
 }
 
 /** The mutual TLS of this replica; there is none unless a layer provides it. */
-export const PeerTls = Context.Reference<Tls | undefined>("@quorum/tls/PeerTls", { defaultValue: () => undefined })
+export const PeerTls = Context.Reference<Tls | undefined>("@quorum/node/PeerTls", { defaultValue: () => undefined })
 
 /** How often the files are read again and live connections are looked at, in milliseconds. */
 export const reloadMillis = 1000
