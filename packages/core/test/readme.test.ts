@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, QuorumError } from "../src/index.ts"
+import { Entry, QuorumError, type QuorumWriter } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { follow } from "./readme/changes.ts"
 import { program } from "./readme/example.ts"
@@ -56,4 +57,30 @@ describe("README", () => {
       assert.deepStrictEqual(seen, ["1", "2"])
     })
   )
+
+  it("says of every outcome of a commit what to do", () => {
+    const outcomes: Record<QuorumWriter.CommitError["_tag"], true> = {
+      DiskLow: true,
+      IdempotencyKeyReused: true,
+      IdempotencyUnknown: true,
+      InvalidPolicy: true,
+      LocalWriteFailed: true,
+      NotReady: true,
+      Overloaded: true,
+      QuorumNotMet: true,
+      QuorumUnavailable: true,
+      ReplicaClosing: true,
+      StampReused: true,
+      TooOldToKnow: true,
+      WriteCompacted: true,
+      WriteRejected: true,
+      WriteUncertain: true
+    }
+    const rows = readFileSync(new URL("../README.md", import.meta.url), "utf8").match(/^\| `.*$/gm) ?? []
+    const named = rows.map((row) => row.split("|")[1]).join()
+    assert.deepStrictEqual(
+      Object.keys(outcomes).filter((tag) => !named.includes(`\`${tag}\``)),
+      []
+    )
+  })
 })

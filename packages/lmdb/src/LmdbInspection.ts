@@ -31,7 +31,7 @@ import type * as LmdbReplicaStore from "./LmdbReplicaStore.ts"
 export const inspect = Effect.fnUntraced(function* ({
   folder
 }: LmdbReplicaStore.Options): Effect.fn.Return<StoreInspection.StoreInspection, ReplicaStore.StoreError> {
-  const file = path.resolve(folder, "log.mdb")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(folder), "log.mdb")
   const boot = yield* Notes.Boot
   return yield* Effect.scoped(
     Effect.gen(function* () {

@@ -170,4 +170,14 @@ describe("looking at a folder", () => {
       assert.include(index.state === "unusable" ? index.why : index.state, `${name} is not a file`)
     }).pipe(Effect.scoped)
   )
+
+  it.effect("refuses an empty path, which would be the folder in which the program runs", () =>
+    Effect.gen(function* () {
+      for (const folder of ["", undefined] as ReadonlyArray<string>) {
+        const { message, reason } = yield* Effect.flip(LmdbInspection.inspect({ folder }))
+        assert.strictEqual(reason, "unavailable")
+        assert.match(message, /folder: it is a path, and not empty/)
+      }
+    })
+  )
 })

@@ -29,7 +29,7 @@ export const inspect = Effect.fnUntraced(function* ({
   StoreInspection.StoreInspection,
   ReplicaStore.StoreError
 > {
-  const file = path.resolve(folder, "log.db")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(folder), "log.db")
   const boot = yield* Place.Boot
   return yield* Effect.try({
     try: () => looked(file, Database.logs, ({ db, isClosed }) => inspected(file, db, isClosed, boot)),

@@ -240,4 +240,14 @@ describe("looking at a folder", () => {
       assert.include(index.state === "unusable" ? index.why : index.state, `${name} is not a file`)
     })
   )
+
+  it.effect("refuses an empty path, which would be the folder in which the program runs", () =>
+    Effect.gen(function* () {
+      for (const folder of ["", undefined] as ReadonlyArray<string>) {
+        const { message, reason } = yield* Effect.flip(SqliteInspection.inspect({ folder }))
+        assert.strictEqual(reason, "unavailable")
+        assert.match(message, /folder: it is a path, and not empty/)
+      }
+    })
+  )
 })
