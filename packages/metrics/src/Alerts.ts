@@ -100,9 +100,10 @@ const ofData: ReadonlyArray<Alert> = [
   {
     name: "QuorumDamage",
     severity: "critical",
-    expr: `${prometheus("damaged")} > 0`,
+    // Most damage is mended before anybody has looked, and its disk is to be looked at all the same.
+    expr: `${prometheus("damaged")} > 0 or increase(${prometheus("mended")}[20m]) > 0`,
     forSeconds: 0,
-    summary: `${replica} holds entries that it cannot read any more`
+    summary: `${replica} has found entries that it cannot read, or has mended such: look at its disk`
   },
   {
     name: "QuorumLost",

@@ -180,12 +180,16 @@ export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: O
             more: { left: status.room.left ?? 0, reserve: status.room.reserve ?? 0 }
           }
     ),
-    ...changed("damage", String(status.damaged.length), "0", (is) => ({
-      level: "Error",
-      event: "damage",
-      message: "entries that are held here cannot be read any more",
-      more: { ranges: Number(is) }
-    })),
+    ...changed("damage", String(status.damaged.length), "0", (is) =>
+      is === "0"
+        ? { level: "Info", event: "damage_over", message: "all entries that are held here can be read again" }
+        : {
+            level: "Error",
+            event: "damage",
+            message: "entries that are held here cannot be read any more",
+            more: { ranges: Number(is) }
+          }
+    ),
     ...changed("majority", hasMajority(status) ? "yes" : "no", "yes", (is) =>
       is === "yes"
         ? { level: "Info", event: "available", message: "enough replicas can be reached for a write" }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FaultyReplicaStore } from "@quorum/testing"
+import { FaultyReplicaStore, ReplicaSetRig } from "@quorum/testing"
 import { Effect, Layer, Logger, References } from "effect"
 import { ReplicaLog } from "../src/index.ts"
 import * as Replicas from "./support/replicas.ts"
@@ -117,6 +117,21 @@ describe("ReplicaLog", () => {
         log.lines.filter((line) => line.startsWith("puts")),
         ["puts_refused", "puts_taken"]
       )
+    })
+  )
+
+  it.effect("says that entries cannot be read, and that all can be read again", () =>
+    Effect.gen(function* () {
+      const rig = yield* ReplicaSetRig.make(["a"])
+      const a = yield* rig.start("a")
+      yield* pass(3000)
+      const watch = ReplicaLog.watcher({})
+      const status = a.status()
+      const said = (damaged: typeof status.damaged) =>
+        watch({ ...status, damaged }, 0).map(({ event, level }) => `${level} ${event}`)
+      assert.deepStrictEqual(said([]), [])
+      assert.deepStrictEqual(said([{ log: status.log, from: 1, to: 1 }]), ["Error damage"])
+      assert.deepStrictEqual(said([]), ["Info damage_over"])
     })
   )
 

@@ -73,6 +73,7 @@ const wellSeries: ReadonlyArray<Series> = [
     gauge("peerSkew", peer, 0.01)
   ]),
   gauge("damaged", {}, 0),
+  count("mended", {}, 0),
   gauge("lost", {}, 0),
   gauge("storeFault", full, 0),
   gauge("putsRefused", {}, 0),
@@ -99,9 +100,9 @@ export const illnesses: ReadonlyArray<Illness> = [
   },
   {
     alert: "QuorumDamage",
-    series: [gauge("damaged", {}, 0, 3)],
+    series: [count("mended", {}, 1)],
     labels: {},
-    summary: "a holds entries that it cannot read any more"
+    summary: "a has found entries that it cannot read, or has mended such: look at its disk"
   },
   {
     alert: "QuorumLost",
