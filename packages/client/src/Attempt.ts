@@ -4,6 +4,7 @@
 import { errorOf, unexpected } from "./Answers.ts"
 import { invalid, TimedOut, Unreachable } from "./ClientError.ts"
 import type { Settings } from "./Options.ts"
+import type { Receipt } from "./Record.ts"
 import { QuorumError } from "./QuorumError.ts"
 import type { Session } from "./Session.ts"
 
@@ -77,6 +78,16 @@ export const jsonOf = async (response: Response, url: string): Promise<unknown> 
   } catch {
     throw unexpected(response.status, url, "its body is no JSON")
   }
+}
+
+/** The receipt that an answer is. */
+export const readReceipt: Read<Receipt> = async (response, url) => receiptOf(await jsonOf(response, url), response, url)
+
+/** What an answer, or a line of it, says that a receipt is. Anything else that is answered with 2xx is no ack (law L11). */
+export const receiptOf = (json: unknown, { status }: Pick<Response, "status">, url: string): Receipt => {
+  const { acked, writeId } = (json ?? {}) as { readonly [Field in keyof Receipt]?: unknown }
+  if (typeof writeId === "string" && Array.isArray(acked)) return json as Receipt
+  throw unexpected(status, url, "it is no receipt")
 }
 
 /** The lines of an answer, as they come. */

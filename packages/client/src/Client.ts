@@ -2,7 +2,7 @@
  * The client: what can be asked of a replica set, as promises.
  */
 import * as Calls from "./Calls.ts"
-import { jsonOf } from "./Attempt.ts"
+import { jsonOf, readReceipt } from "./Attempt.ts"
 import { ClientClosed } from "./ClientError.ts"
 import * as Known from "./Known.ts"
 import { type ClientOptions, settingsOf } from "./Options.ts"
@@ -114,7 +114,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
     ...writes,
     watch: Watch.make(open, closing.signal),
     resume: async (writeId, { w, ...options } = {}) =>
-      (await open.call(json("POST", `${writePath(writeId)}/resume`, { w }), options)) as Receipt,
+      open.call({ ...json("POST", `${writePath(writeId)}/resume`, { w }), read: readReceipt }, options),
     writeStatus: async (writeId, options) => (await open.call(json("GET", writePath(writeId)), options)) as WriteStatus,
     verify: (receipt, options) =>
       open.call(json("POST", "/v1/receipts/verify", {}, JSON.stringify(receipt)), options) as Promise<Verification>,

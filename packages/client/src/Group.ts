@@ -3,7 +3,7 @@
  * and keeps what its attempts said, because a part of a group may be answered before a connection breaks.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, type Read, readLines } from "./Attempt.ts"
+import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
 import type { Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
@@ -120,7 +120,8 @@ const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, timeoutMillis: 
       request: () => ({ method: "POST", path: "/v1/stamps/each", body: JSON.stringify({ keys }) }),
       read: async (response, url) => {
         const { stamps } = (await jsonOf(response, url)) as { readonly stamps?: ReadonlyArray<string> }
-        if (stamps?.length !== keys.length) throw unexpected(response.status, url, "it has not as many stamps as keys")
+        const isWhole = stamps?.length === keys.length && stamps.every((stamp) => typeof stamp === "string")
+        if (!isWhole) throw unexpected(response.status, url, "it has not as many stamps as keys")
         return stamps
       },
       onFailed
@@ -157,8 +158,11 @@ const send = async (
   const settle = (answer: Answer, status: number, url: string): QuorumError | undefined => {
     const each = sent[answer.line - 1]
     if (each === undefined) throw unexpected(status, url, "it has more lines than were sent")
+    if (answer.receipt !== undefined) {
+      each.resolve(receiptOf(answer.receipt, { status }, url))
+      return void silent.delete(each)
+    }
     silent.delete(each)
-    if (answer.receipt !== undefined) return void each.resolve(answer.receipt)
     const error = errorOf(answer.status, answer.problem, url)
     each.history = Failover.recorded(each.history, error, true)
     if (Failover.verdictOf(error) !== "final") return error
@@ -208,7 +212,7 @@ const sendAlone = async (
     line.delete === true ? (["DELETE", { headers: { "quorum-stamp": stamp! } }] as const) : (["PUT", content] as const)
   try {
     const request = () => ({ method, path: pathOf(placeOf(line.namespace, line.key)), query: { w }, ...more })
-    resolve((await calls.call({ request, read: jsonOf, stamp }, { timeoutMillis })) as Receipt)
+    resolve(await calls.call({ request, read: readReceipt, stamp }, { timeoutMillis }))
   } catch (error) {
     reject(error)
   }

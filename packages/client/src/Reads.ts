@@ -1,6 +1,7 @@
 /**
  * Reads of records, one by one and in pages.
  */
+import { unexpected } from "./Answers.ts"
 import { jsonOf } from "./Attempt.ts"
 import type { Call, CallOptions, Calls } from "./Calls.ts"
 import { invalid } from "./ClientError.ts"
@@ -50,7 +51,7 @@ export const make = (calls: Calls) => {
       return await read(
         {
           request: () => ({ method: "GET", path: pathOf(place), query: { atLeast, consistency, r } }),
-          read: (response) => recordOf(response, place)
+          read: (response, url) => recordOf(response, place, url)
         },
         call,
         atLeast
@@ -125,13 +126,16 @@ export const nameOf = (field: string, name: string): string => {
   }
 }
 
-const recordOf = async (response: Response, place: Place): Promise<QuorumRecord> => {
+/** The record that an answer is. A replica says of which write it is; a page that something else answers does not. */
+const recordOf = async (response: Response, place: Place, url: string): Promise<QuorumRecord> => {
+  const writeId = response.headers.get("quorum-write-id")
+  if (writeId === null) throw unexpected(response.status, url, "it does not say of which write it is")
   const type = response.headers.get("content-type") ?? undefined
   return new QuorumRecord({
     ...place,
     bytes: new Uint8Array(await response.arrayBuffer()),
     contentType: type === "application/octet-stream" ? undefined : type,
-    writeId: response.headers.get("quorum-write-id") ?? ""
+    writeId
   })
 }
 

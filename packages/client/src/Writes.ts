@@ -2,7 +2,7 @@
  * Writes of records, one by one, many, and several as one. Each has a stamp before it is sent.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, type Read, readLines } from "./Attempt.ts"
+import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
@@ -69,11 +69,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   const stamp = async (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => {
     const body = JSON.stringify({ keys: keys.map(({ key, namespace }) => ({ namespace, key })) })
-    const { stamp } = (await calls.call(
-      { request: () => ({ method: "POST", path: "/v1/stamps", body }), read: jsonOf },
-      options
-    )) as { readonly stamp: string }
-    return stamp
+    return calls.call({ request: () => ({ method: "POST", path: "/v1/stamps", body }), read: readStamp }, options)
   }
 
   /** A long value is not packed into a line: as it is it is shorter. */
@@ -85,7 +81,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
       const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
       const request = () =>
         ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
-      return (await calls.call({ request, read: jsonOf, stamp: token }, options)) as Receipt
+      return calls.call({ request, read: readReceipt, stamp: token }, options)
     })
   }
 
@@ -178,13 +174,19 @@ const lineOf = (place: Place, content: Content): Group.Line => {
   return contentType === undefined ? { ...place, ...saidOf(content) } : { ...place, ...saidOf(content), contentType }
 }
 
+const readStamp: Read<string> = async (response, url) => {
+  const { stamp } = ((await jsonOf(response, url)) ?? {}) as { readonly stamp?: unknown }
+  if (typeof stamp === "string") return stamp
+  throw unexpected(response.status, url, "it has no stamp")
+}
+
 /** The one line that an atomic batch is answered with. */
 const readAtomic: Read<Receipt> = async (response, url, learn) => {
   let outcome: Receipt | QuorumError | undefined
   await readLines(response, url, ([line]) => {
     const { problem, receipt, session, status } = line as Answer
     learn(session)
-    outcome = receipt ?? errorOf(status, problem, url)
+    outcome = receipt === undefined ? errorOf(status, problem, url) : receiptOf(receipt, response, url)
   })
   if (outcome === undefined) throw unexpected(response.status, url, "it has no line")
   if (outcome instanceof Error) throw outcome

@@ -17,7 +17,7 @@ const clientOf = () => {
       if (method !== "PUT" && !isBatch) return Promise.resolve(Response.json({ stamp: "s" }))
       sent.push(isBatch ? "several" : new URL(url).pathname.split("/").at(-1)!)
       bodies.push(body)
-      const receipt = JSON.stringify({ writeId: "w" })
+      const receipt = JSON.stringify({ writeId: "w", acked: [] })
       const answered = isBatch ? `{"line":1,"status":201,"receipt":${receipt}}\n` : receipt
       return new Promise((resolve) => {
         waiting.push(() => resolve(new Response(answered)))
@@ -87,7 +87,7 @@ describe("many long values", () => {
     await until(4)
     answer()
     const receipts = await Promise.all([first, second, third, small])
-    assert.deepStrictEqual(receipts, Array(4).fill({ writeId: "w" }))
+    assert.deepStrictEqual(receipts, Array(4).fill({ writeId: "w", acked: [] }))
   })
 
   it("are sent however long one of them is", async () => {
