@@ -1,6 +1,6 @@
 /** A write is found by its id on every replica that holds it or gets it, whoever wrote it and whoever started again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, LogId, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -85,6 +85,24 @@ describe("resume", () => {
         )
       }
       yield* failure(a.writer.upgrade(receipt, 4), "InvalidPolicy")
+    })
+  )
+
+  it.effect("Bounded: who gives up waiting for it is counted no more, and keeps the replica from nothing", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* Cluster.running("ab", 1)
+      cluster.cut("a", "b")
+      cluster.cut("b", "a")
+      const receipt = yield* during(a.writer.commit(put("k")), 10)
+      const waits = [a.writer.resume(receipt.writeId, { w: 2 }), a.writer.upgrade(receipt, "all")]
+      const waiting = yield* Effect.forEach(waits, (wait) => Effect.forkChild(wait))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(a.writer.waiting(), 2)
+      yield* Fiber.interruptAll(waiting)
+      assert.strictEqual(a.writer.waiting(), 0)
+      const closing = yield* Effect.forkChild(a.stop)
+      yield* TestClock.adjust(10)
+      assert.isDefined(closing.pollUnsafe(), "it waits for somebody who is gone")
     })
   )
 })

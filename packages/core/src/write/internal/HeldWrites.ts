@@ -127,10 +127,11 @@ export const make = Effect.fnUntraced(function* (options: {
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
         onWait()
-        inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
+        const leave = inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
         restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true
+          leave()
         })
       })
     })

@@ -106,6 +106,9 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     /**
      * Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done; `isNew`
      * says that it was done just now. This replica counts unless its copy lags by some entries, because of damage.
+     *
+     * Returns how to end it before, for when nobody waits any more for what was not done just now: of a new write the acks
+     * are told of all the same.
      */
     watch: (
       log: LogId.LogId,
@@ -114,14 +117,23 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       startedAt: number,
       isNew: boolean,
       selfLagsBy = 0
-    ): void => {
+    ): (() => void) => {
       const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt, isNew, selfLagsBy)
-      if (closed) return fail(group, now())
+      const leave = (): void => {
+        if (!groups.delete(group)) return
+        waiting -= waiters.length
+        if (groups.size === 0) onIdle()
+      }
+      if (closed) {
+        fail(group, now())
+        return leave
+      }
       groups.add(group)
       waiting += waiters.length
       events.began(group)
       settle(group, now())
       if (groups.has(group)) arm(group.tracker.deadline)
+      return leave
     },
     /** Who is known to hold a write, those who acked it late among them, and what is known of each replica. */
     holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy, selfLagsBy: number) => {
