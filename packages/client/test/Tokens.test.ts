@@ -1,7 +1,9 @@
 /** The client where replicas want tokens. */
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import { createClient, QuorumError } from "../src/index.ts"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import { createClient, type QuorumClient, QuorumError } from "../src/index.ts"
 import * as Replicas from "./support/replicas.ts"
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
@@ -12,7 +14,45 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     (error: unknown) => (error instanceof QuorumError ? error.code : String(error))
   )
 
+/** A server of HTTP, and which requests it was sent. */
+const listen = async (answer: (response: Http.ServerResponse) => void) => {
+  const asked: Array<string> = []
+  const server = Http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.url} ${request.headers.authorization}`)
+    request.resume().on("end", () => answer(response))
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  const close = () => new Promise((resolve) => server.closeAllConnections() ?? server.close(resolve))
+  return { asked, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: async () => void (await close()) }
+}
+
 describe("a client with a token", () => {
+  it("L14 follows no redirect: neither its token nor what it writes goes elsewhere, and that is no answer", async () => {
+    await using elsewhere = await listen((response) => response.end("{}"))
+    for (const status of [301, 302, 303, 307, 308]) {
+      await using replica = await listen((response) =>
+        response.writeHead(status, { location: `${elsewhere.url}/v1/records/n/k` }).end()
+      )
+      const calls: ReadonlyArray<(client: QuorumClient) => Promise<unknown>> = [
+        (client) => client.get("n", "k"),
+        (client) => client.put("n", "k", "v", { stamp: "s" }),
+        (client) => client.put("n", "k", "v".repeat(100_000), { stamp: "s" }),
+        (client) => client.delete("n", "k", { stamp: "s" }),
+        (client) => client.stamp([{ namespace: "n", key: "k" }]),
+        (client) => client.watch("n").next()
+      ]
+      for (const call of calls) {
+        const before = replica.asked.length
+        const client = createClient({ urls: [replica.url], token: "secret", timeoutMillis: 100 })
+        assert.notStrictEqual(await codeOf(call(client)), "done")
+        assert.isAbove(replica.asked.length, before)
+        await client.close()
+      }
+    }
+    assert.deepStrictEqual(elsewhere.asked, [])
+  })
+
   it("does what its token may do, and is told what it may not", async () => {
     await using replicas = await Replicas.start(
       ["a"],

@@ -132,6 +132,8 @@ describe("records", () => {
         yield* upload("PUT", `${a.url}/v1/records/n/k`, {}, "endless")
       ]) {
         assert.deepStrictEqual([answer.status, answer.json["reason"]], [413, "too_large"])
+        // Beside the value there is what the system keeps of a connection.
+        assert.isBelow(answer.sent, Limits.defaults.valueBytes + 32 * 1024 * 1024)
       }
       assert.strictEqual(head(a), 0)
     })

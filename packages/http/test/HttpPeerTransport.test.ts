@@ -1,7 +1,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaSet } from "@quorum/core"
-import { Chain, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { Chain, EntryBatch, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Greeting } from "@quorum/testing"
 import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
@@ -98,6 +98,39 @@ describe("L11 nothing but a decoded answer of the protocol is an answer", () => 
       assert.strictEqual(yield* reasonOf(cached.hello(hello)), "invalid_answer")
     })
   )
+})
+
+describe("L11 a right answer to another request", () => {
+  for (const [by, what] of [
+    [0, "counts where it has the number of the request"],
+    [1, "does not count where it has that of a later one"],
+    [-1, "does not count where it has that of an earlier one"]
+  ] as const) {
+    it.live(what, () =>
+      Effect.gen(function* () {
+        const ack: PeerProtocol.Ack = {
+          ...EntryBatch.watermark(push.batch),
+          replica: b,
+          incarnation,
+          members: 0,
+          clock: { wallTime: 0, logical: 0 },
+          voting: true
+        }
+        const url = yield* Cluster.serve((request, response) => {
+          const chunks: Array<Buffer> = []
+          request.on("data", (chunk: Buffer) => chunks.push(chunk))
+          request.on("end", () => {
+            const { number } = Result.getOrThrow(PeerFrame.decodeRequest(new Uint8Array(Buffer.concat(chunks))))
+            const answer = PeerFrame.encodeAnswer(number + by, { _tag: "push", result: Result.succeed(ack) })
+            response.writeHead(200, { "content-type": PeerMessage.contentType }).end(answer)
+          })
+        })
+        const client = yield* connect(url)
+        const outcome = by === 0 ? Effect.map(client.push(push), ({ seq }) => String(seq)) : reasonOf(client.push(push))
+        assert.strictEqual(yield* outcome, by === 0 ? String(ack.seq) : "invalid_answer")
+      })
+    )
+  }
 })
 
 describe("L14 redirects are not followed", () => {

@@ -172,6 +172,21 @@ describe("WsPeerServer", () => {
     )
   }
 
+  it.live("L42 a message of the protocol at the limit is answered, and one with a byte more ends the connection", () =>
+    Effect.gen(function* () {
+      const { port } = yield* serveHandler({ push: () => Effect.fail(new PeerProtocol.SessionUnknown()) })
+      const most = PeerProtocol.maxMessageBytes() - pushOf(1, new Uint8Array(0)).length
+      const socket = yield* open(port)
+      const answered = Effect.callback<string>((resume) => {
+        socket.on("message", () => resume(Effect.succeed("answered")))
+        socket.on("close", (code) => resume(Effect.succeed(`closed ${code}`)))
+        socket.send(pushOf(1, new Uint8Array(most)))
+      })
+      assert.strictEqual(yield* answered, "answered")
+      assert.strictEqual(yield* closeCodeAfter(port, pushOf(1, new Uint8Array(most + 1))), 1002)
+    })
+  )
+
   it.live(
     "L63 a connection on which nobody says hello ends in seconds, whatever else comes, and that of a peer stays",
     () =>

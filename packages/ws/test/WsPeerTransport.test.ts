@@ -4,6 +4,7 @@ import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { Chain, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Greeting } from "@quorum/testing"
 import { Context, Effect, Fiber, Layer, Result } from "effect"
+import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"
 
@@ -109,6 +110,39 @@ describe("L11 nothing but an answer of the protocol is an answer", () => {
       assert.deepStrictEqual(yield* peer.push(push), ack)
     })
   )
+})
+
+describe("L14 a redirect", () => {
+  for (const status of [301, 302, 307, 308]) {
+    it.live(`${status} is not followed: it is said, and whoever it leads to sees nothing`, () =>
+      Effect.gen(function* () {
+        const { server } = yield* open(({ number }, say) => say(nothing(number)))
+        let seen = 0
+        server.on("connection", () => seen++)
+        const target = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/peer`
+        const redirecting = yield* Effect.acquireRelease(
+          Effect.callback<Http.Server>((resume) => {
+            const http = Http.createServer().on("upgrade", (_, socket) =>
+              socket.end(`HTTP/1.1 ${status} Elsewhere\r\nLocation: ${target}\r\nConnection: close\r\n\r\n`)
+            )
+            http.listen(0, "127.0.0.1", () => resume(Effect.succeed(http)))
+          }),
+          (http) => Effect.sync(() => http.close())
+        )
+        const { port } = redirecting.address() as AddressInfo
+        const context = yield* WsPeerTransport.layer({ peers: { b: `ws://127.0.0.1:${port}` } }).pipe(
+          Layer.provide(NodeWS.layerWebSocketConstructor),
+          Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })),
+          Layer.build
+        )
+        const peer = yield* Context.get(context, PeerTransport.PeerTransport).connect(b)
+        const error = yield* Effect.flip(peer.push(push))
+        assert.strictEqual(error._tag, "PeerUnreachable")
+        assert.include(error.message, String(status))
+        assert.strictEqual(seen, 0)
+      })
+    )
+  }
 })
 
 describe("answers and calls", () => {

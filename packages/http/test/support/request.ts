@@ -43,12 +43,19 @@ export const upload = (
   url: string,
   headers: Record<string, string>,
   body: "none" | "endless"
-): Effect.Effect<{ readonly status: number | undefined; readonly json: Readonly<Record<string, unknown>> }> =>
+): Effect.Effect<{
+  readonly status: number | undefined
+  readonly json: Readonly<Record<string, unknown>>
+  /** How many bytes of the body the server and what is in between had taken by then. */
+  readonly sent: number
+}> =>
   Effect.callback((resume) => {
+    let sent = 0
     const chunk = Buffer.alloc(64 * 1024)
     const outgoing = Http.request(url, { method, headers, agent: false })
     const more = (): void => {
       if (outgoing.destroyed) return
+      sent += chunk.length
       if (outgoing.write(chunk)) setImmediate(more)
       else outgoing.once("drain", more)
     }
@@ -60,7 +67,7 @@ export const upload = (
       response.on("data", (part: string) => (text += part))
       response.on("end", () => {
         outgoing.destroy()
-        resume(Effect.succeed({ status: response.statusCode, json: JSON.parse(text) }))
+        resume(Effect.succeed({ status: response.statusCode, json: JSON.parse(text), sent }))
       })
     })
     if (body === "none") outgoing.flushHeaders()
