@@ -72,10 +72,13 @@ export const render = (rules: ReadonlyArray<Alert> = alerts()): string =>
       `          severity: ${severity}`,
       "        annotations:",
       `          summary: ${JSON.stringify(summary)}`,
-      `          runbook_url: ${JSON.stringify(`${runbook}#${name.toLowerCase()}`)}`
+      `          runbook_url: ${JSON.stringify(runbookOf(name))}`
     ]),
     ""
   ].join("\n")
+
+/** Where it is told what an alert means, and what to do. */
+export const runbookOf = (name: string): string => `${runbook}#${name.toLowerCase()}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 

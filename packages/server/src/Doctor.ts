@@ -2,6 +2,7 @@
  * What is wrong with replicas that run, by what they say of themselves, and what to do about it. Pure.
  */
 import type { ReplicaStatus } from "@quorum/core"
+import { Alerts } from "@quorum/metrics"
 
 /** A replica, as it was seen. */
 export interface View {
@@ -67,21 +68,21 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
     say(
       "problem",
       `${status.damaged.length} ranges of entries cannot be read`,
-      "the peers hold them: see QuorumDamage in docs/operations.md"
+      `the peers hold them: see ${Alerts.runbookOf("QuorumDamage")}`
     )
   }
   if (status.lost.length > 0) {
     say(
       "problem",
       `${status.lost.length} ranges of entries are lost: no member has them`,
-      "see QuorumLost in docs/operations.md"
+      `see ${Alerts.runbookOf("QuorumLost")}`
     )
   }
   if (status.room.refusing) {
     say(
       "problem",
       `its store has ${megabytes(status.room.left ?? 0)} left, of which ${megabytes(status.room.reserve ?? 0)} are kept: it refuses puts`,
-      "make room on its disk: see QuorumPutsRefused in docs/operations.md"
+      `make room on its disk: see ${Alerts.runbookOf("QuorumPutsRefused")}`
     )
   }
   const isDouble = status.obstacle?.startsWith("another live process has the id") === true
@@ -144,7 +145,7 @@ type Say = (level: Finding["level"], what: string, remedy: string) => void
 const stopOne = "stop one of the two processes that run as this replica"
 
 /** All members run. Either they recover, or more of them have lost their stores than may at once. */
-const lookFurther = "wait, all members run; if it lasts, see QuorumNotVoting in docs/operations.md"
+const lookFurther = `wait, all members run; if it lasts, see ${Alerts.runbookOf("QuorumNotVoting")}`
 
 /** What to do about a peer that cannot be reached. One that answers here needs no start. */
 const remedyOf = (replica: string, answering: ReadonlySet<string>): string =>
@@ -162,7 +163,7 @@ const ofPeer = (
     say(
       "problem",
       `${replica} holds other entries than it does, of ${drifted.join(", ")}`,
-      "see QuorumDrift in docs/operations.md"
+      `see ${Alerts.runbookOf("QuorumDrift")}`
     )
   }
   if (link === "up" && lag > manyEntries)

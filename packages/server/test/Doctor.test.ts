@@ -103,7 +103,7 @@ describe("doctor", () => {
     ])
     // As where two of three have lost their stores: each waits for the other, and nobody is down.
     assert.deepStrictEqual(remedies([view({ voting: false, recovered: false, obstacle: "it waits for b" })]), [
-      "wait, all members run; if it lasts, see QuorumNotVoting in docs/operations.md"
+      "wait, all members run; if it lasts, see https://github.com/quorum-write/quorum/blob/main/docs/operations.md#quorumnotvoting"
     ])
     const fault = (reason: string) => remedies([view({ storeFault: { reason, detail: "no" } })])
     assert.deepStrictEqual(fault("disk_full"), ["make room: it goes on by itself with the next write"])
