@@ -11,7 +11,21 @@ import * as Disk from "../src/internal/simulation/Disk.ts"
 import * as Machines from "../src/internal/simulation/Machines.ts"
 import { epochMillis } from "../src/internal/simulation/MachineClock.ts"
 import * as Scenario from "../src/internal/simulation/Scenario.ts"
-import { ackOf, broken, empty, erases, found, newerThan, put, running, said, says, type Scene, sound, stampless } from "./support/scene.ts"
+import {
+  ackOf,
+  broken,
+  empty,
+  erases,
+  found,
+  newerThan,
+  put,
+  running,
+  said,
+  says,
+  type Scene,
+  sound,
+  stampless
+} from "./support/scene.ts"
 
 describe("the promises that a run is looked at for", () => {
   for (const law of Object.keys(checks)) {
