@@ -57,6 +57,22 @@ describe("L53 a store on LMDB that is opened again", () => {
     })
   )
 
+  it.effect(
+    "is in doubt where its file was put back, though it has the number that the file had where those are given again",
+    () =>
+      Effect.gen(function* () {
+        const folder = path.join(yield* tempFolder, "store")
+        const { incarnation } = yield* start(folder)
+        const file = path.join(folder, "log.mdb")
+        fs.copyFileSync(file, `${file}-older`)
+        fs.rmSync(file)
+        fs.copyFileSync(`${file}-older`, file)
+        const restored = yield* start(folder)
+        assert.deepStrictEqual([restored.doubt, restored.recovering], ["other_place", "lost"])
+        assert.isTrue(restored.incarnation >= LogId.incarnationAt(0, 0, incarnation))
+      })
+  )
+
   it.live(
     "holds whole batches and every acked one after kill -9, however often",
     () =>

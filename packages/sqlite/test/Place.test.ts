@@ -84,6 +84,15 @@ describe("L53 a store that is opened again", () => {
       }
     ],
     [
+      "an older copy of its file that was put back, and has the number that the file had where numbers are given again",
+      (folder) => {
+        fs.copyFileSync(fileOf(folder), `${fileOf(folder)}-older`)
+        fs.rmSync(fileOf(folder))
+        fs.copyFileSync(`${fileOf(folder)}-older`, fileOf(folder))
+        return folder
+      }
+    ],
+    [
       "a copy of its file under the old name",
       (folder) => {
         fs.copyFileSync(fileOf(folder), `${fileOf(folder)}-copy`)
