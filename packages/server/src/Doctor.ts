@@ -64,10 +64,14 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
         : "do what the detail says, and restart it"
     )
   }
-  if (status.damaged.length > 0) {
+  // What is lost stays damaged, and no peer holds it.
+  const isLost = ({ from, log, to }: Status["damaged"][number]) =>
+    status.lost.some((range) => range.log === log && range.from <= from && range.to >= to)
+  const damaged = status.damaged.filter((range) => !isLost(range))
+  if (damaged.length > 0) {
     say(
       "problem",
-      `${status.damaged.length} ranges of entries cannot be read`,
+      `${damaged.length} ranges of entries cannot be read`,
       `the peers hold them: see ${Alerts.runbookOf("QuorumDamage")}`
     )
   }
@@ -94,7 +98,7 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
         ? stopOne
         : status.peers.every(({ link }) => link === "up")
           ? lookFurther
-          : "start the members that are down"
+          : `start the members that are down; where too many will never come, see ${Alerts.runbookOf("QuorumNotVoting")}`
     )
   else if (isDouble) say("problem", `it may not write: ${status.obstacle}`, stopOne)
   else if (!status.recovered)

@@ -60,6 +60,17 @@ describe("doctor", () => {
     assert.deepStrictEqual(Doctor.examine([view({}, { metrics, open: true }), view({ identity })]), [])
   })
 
+  it("does not say of entries that are lost that peers hold them", () => {
+    const range = (from: number) => ({ log: "a@0000000000000001", from, to: from })
+    const whatOf = (damaged: ReadonlyArray<object>) =>
+      Doctor.examine([view({ damaged, lost: [range(4)] })]).map(({ what }) => what.replace(/:.*/, ""))
+    assert.deepStrictEqual(whatOf([range(4)]), ["1 ranges of entries are lost"])
+    assert.deepStrictEqual(whatOf([range(4), range(9)]), [
+      "1 ranges of entries cannot be read",
+      "1 ranges of entries are lost"
+    ])
+  })
+
   it("names each thing that is wrong, with what to do", () => {
     const of = (what: Partial<Doctor.View> | undefined, status: object = {}) => Doctor.examine([view(status, what)])
     const far = "http://10.0.0.1:7401"
