@@ -151,7 +151,12 @@ export const serve =
       ),
       Layer.provide(
         Layer.effectDiscard(
-          Effect.all([ReplicaServer.checkPort(port), checkCount(maxConnections), PeerTls.checkUrls(tls, peers)])
+          Effect.all([
+            ReplicaServer.checkPort(port),
+            checkCount(maxConnections),
+            checkHosts(hosts),
+            PeerTls.checkUrls(tls, peers)
+          ])
         )
       )
     )
@@ -176,6 +181,14 @@ const checkCount = (maxConnections: unknown): Effect.Effect<void, Replica.Invali
           detail: `${String(maxConnections)} is not a whole number above zero`
         })
       )
+
+/** What no request can have as its host would do nothing. */
+const checkHosts = (hosts: ReadonlyArray<string> = []): Effect.Effect<void, Replica.InvalidOptions> => {
+  const other = hosts.find((host) => typeof host !== "string" || !ReplicaServer.isHost(host))
+  if (other === undefined) return Effect.void
+  const detail = `no request names ${JSON.stringify(other)} as its host; give a name alone, as app.example`
+  return Effect.fail(new Replica.InvalidOptions({ option: "hosts", detail }))
+}
 
 /** What an application identifies itself counts; unless it does, what TLS has proved. */
 const identified = (identify: Identify | undefined, tls: PeerTls.Tls | undefined): { readonly identify?: Identify } => {

@@ -50,6 +50,19 @@ describe("a replica's port on Node", () => {
     })
   )
 
+  it.effect("L66 refuses what no request can have as its host", () =>
+    Effect.gen(function* () {
+      const refused = (options: Partial<ReplicaPort.Options>) =>
+        Effect.flip(Effect.scoped(Layer.build(replica(0, Effect.void, options))))
+      for (const host of ["*", "*.example", "http://app.example", "app.example:80", "", "bücher.example", 5 as never]) {
+        assert.deepInclude(yield* refused({ hosts: ["app.example", host] }), {
+          _tag: "InvalidOptions",
+          option: "hosts"
+        })
+      }
+    })
+  )
+
   it.effect("refuses a number of connections that is none, and a secret that anybody could show", () =>
     Effect.gen(function* () {
       const refused = (options: Partial<ReplicaPort.Options>) =>

@@ -44,6 +44,12 @@ export const KnownHosts = Context.Reference<ReadonlyArray<string>>("@quorum/core
   defaultValue: () => []
 })
 
+/**
+ * Whether a request can name it as its host, beside a port: a name alone, in the letters that browsers send, or an address.
+ * A url, a pattern or a name with a port among {@link KnownHosts} would never be that of any request.
+ */
+export const isHost = (name: string): boolean => /^(?:[a-z0-9_][a-z0-9._-]*|\[[0-9a-f:.]+\])$/i.test(name)
+
 /** The host names in some URLs, and these: for {@link KnownHosts}. */
 export const hostsOf = (urls: Readonly<Record<string, string>>, hosts: ReadonlyArray<string> = []) => [
   ...hosts,

@@ -2,6 +2,7 @@
  * Settings that would do nothing, each with the reason: whoever gave one expects something of it. Pure.
  */
 import { Entry, Limits } from "@quorum/core"
+import { ReplicaServer } from "@quorum/core/adapter"
 import { Result } from "effect"
 import type { Problem, Read } from "./reading.ts"
 import type { Given, Name } from "./settings.ts"
@@ -51,7 +52,7 @@ export const inert = (given: Given, n: number, sourceOf: Read["sourceOf"]): Read
   const known = new Set(["localhost", ...Object.values(given.peers ?? {}).flatMap(hostOf)])
   for (const host of given.hosts ?? []) {
     if (isAddress(host)) say("hosts", `${host} is an address, and those are known`)
-    else if (!isName(host)) {
+    else if (!ReplicaServer.isHost(host)) {
       say("hosts", `no request names ${shown(host)} as its host; give a name alone, as app.example`)
     } else if (known.has(host.toLowerCase()))
       say("hosts", `${host} is known already, as localhost and the names in peers are`)
@@ -73,9 +74,6 @@ const minority = (w: Width, n: number): string =>
   `w is ${w} of ${n}, and only a majority can order writes in real time; take clock, or a greater w`
 
 const hostOf = (url: string): ReadonlyArray<string> => (URL.canParse(url) ? [new URL(url).hostname] : [])
-
-/** Whether a request may have it as its host, beside a port: no url, no pattern, and in the letters that browsers send. */
-const isName = (host: string): boolean => /^[a-z0-9_][a-z0-9._-]*$/i.test(host)
 
 const shown = (name: string): string => JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
 
