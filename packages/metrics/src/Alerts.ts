@@ -96,9 +96,10 @@ const ofData: ReadonlyArray<Alert> = [
   {
     name: "QuorumDrift",
     severity: "critical",
-    expr: `${prometheus("peerDrifted")} > 0`,
+    // It is settled before anybody has looked, mostly, and how two stores came to be is to be found out all the same.
+    expr: `${prometheus("peerDrifted")} > 0 or on (instance) increase(${prometheus("drifts")}[20m]) > 0`,
     forSeconds: 0,
-    summary: `${peer} holds other bytes than ${replica} at the same place of a log`
+    summary: `a peer holds, or has held, other bytes than ${replica} at the same place of a log`
   },
   {
     name: "QuorumDamage",

@@ -72,6 +72,7 @@ const wellSeries: ReadonlyArray<Series> = [
     gauge("peerHoldsBack", peer, 0),
     gauge("peerSkew", peer, 0.01)
   ]),
+  count("drifts", {}, 0),
   gauge("damaged", {}, 0),
   count("mended", {}, 0),
   gauge("lost", {}, 0),
@@ -96,7 +97,7 @@ export const illnesses: ReadonlyArray<Illness> = [
     alert: "QuorumDrift",
     series: [gauge("peerDrifted", b, 0, 1)],
     labels: { quorum_peer: "b" },
-    summary: "b holds other bytes than a at the same place of a log"
+    summary: "a peer holds, or has held, other bytes than a at the same place of a log"
   },
   {
     alert: "QuorumDamage",
