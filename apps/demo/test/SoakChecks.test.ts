@@ -3,7 +3,7 @@ import { Entry, type LogId, WriteId } from "@quorum/core"
 import { RunId } from "@quorum/core/adapter"
 import * as Checks from "../src/soak/Checks.ts"
 import * as History from "../src/soak/History.ts"
-import type { Held, Logs } from "../src/soak/Logs.ts"
+import { type Held, type Logs, noteErased } from "../src/soak/Logs.ts"
 import * as Memory from "../src/soak/Memory.ts"
 
 const tie = RunId.RunId.make("0000000000000001")
@@ -41,7 +41,7 @@ const sound = () => {
     operation: kind === "put" ? id : undefined,
     holders: ["a", "b"]
   })
-  const logs: Logs = { writes: new Map([first, second].map((each) => [each.writeId!, held(each)])), erased: [] }
+  const logs: Logs = { writes: new Map([first, second].map((each) => [each.writeId!, held(each)])), erased: new Map() }
   const page = () => new Map([["hot/k", { writeId: second.writeId! as string, operation: 1 as number | undefined }]])
   const pages = new Map([
     ["a", page()],
@@ -89,7 +89,7 @@ describe("what a soak looks at", () => {
     const erase = ({ logs }: ReturnType<typeof sound>, id: number, ...holders: ReadonlyArray<string>) => {
       const { log, seq } = WriteId.place(idOf(id))
       logs.writes.delete(idOf(id))
-      for (const holder of holders) logs.erased.push({ holder, log, from: seq, to: seq })
+      for (const holder of holders) noteErased(logs, { holder, log, from: seq, to: seq })
     }
     assert.deepStrictEqual(
       after((evidence) => erase(evidence, 0, "a", "b")),

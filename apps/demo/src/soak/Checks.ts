@@ -27,8 +27,9 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
    */
   AckedIsDurable: ({ logs, operations, pages }) => {
     const newest = newestOf(logs)
+    const copies = byVersion(logs)
     return acknowledged(operations).flatMap((operation) => {
-      const held = logs.writes.get(operation.writeId) ?? copyOf(logs, operation)
+      const held = logs.writes.get(operation.writeId) ?? copyOf(copies, operation)
       const erased = erasedOn(logs, operation.writeId)
       if (held === undefined && erased.length === 0) return [`${nameOf(operation)} is on no disk`]
       if (held !== undefined && !isOf(held, operation))
@@ -105,8 +106,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       places.set(`${log}:${seq}`, operation)
     }
     for (const held of logs.writes.values()) {
-      const { clock, tie } = held.version
-      const version = `${clock.wallTime}.${clock.logical}.${tie}`
+      const version = textOf(held.version)
       const other = writes.get(version)
       if (other !== undefined && !isCopy(other, held))
         wrong.push(`${other.id} and ${held.id} have one version, ${version}`)
@@ -133,7 +133,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       ...Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete"),
       ...acknowledged(operations).filter(({ kind }) => kind === "delete")
     ])
-    const doubtful = byKey(logs.erased.length === 0 ? [] : operations.filter(isDoubtfulDelete))
+    const doubtful = byKey(logs.erased.size === 0 ? [] : operations.filter(isDoubtfulDelete))
     return operations.flatMap((read) => {
       if (read.outcome !== "read") return []
       const writer = read.seen === undefined ? undefined : operations[read.seen]
@@ -160,7 +160,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
     const known = new Set(acknowledged(operations).map(({ writeId }) => writeId))
     const strays = byKey(Array.from(logs.writes.values()).filter(({ id, kind }) => kind === "delete" && !known.has(id)))
     // One that was erased is in no log any more.
-    const mayBeStray = logs.erased.length > 0
+    const mayBeStray = logs.erased.size > 0
     const hot = operations.filter(({ kind, linearizable, outcome }) =>
       kind === "read" ? linearizable : outcome !== "nothing"
     )
@@ -202,9 +202,16 @@ const isDoubtfulDelete = ({ kind, outcome }: History.Operation): boolean => kind
 
 const isCopy = (a: Held, b: Held): boolean => a.kind === b.kind && a.key === b.key && a.operation === b.operation
 
+const textOf = ({ clock, tie }: Version.Version): string => `${clock.wallTime}.${clock.logical}.${tie}`
+
+const byVersion = ({ writes }: Logs): ReadonlyMap<string, Held> =>
+  new Map(Array.from(writes.values(), (held) => [textOf(held.version), held]))
+
 /** A write whose log forked is found under another id, with its version. */
-const copyOf = (logs: Logs, operation: Acknowledged): Held | undefined =>
-  Array.from(logs.writes.values()).find((held) => isOf(held, operation))
+const copyOf = (copies: ReadonlyMap<string, Held>, operation: Acknowledged): Held | undefined => {
+  const held = copies.get(textOf(operation.version))
+  return held !== undefined && isOf(held, operation) ? held : undefined
+}
 
 const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): ReadonlyMap<string, ReadonlyArray<A>> => {
   const found = new Map<string, Array<A>>()

@@ -20,32 +20,52 @@ export interface Held {
   readonly holders: Array<string>
 }
 
-/** Entries that a replica has erased, because every member held something newer of their keys. */
-export interface Erased {
-  readonly holder: string
-  readonly log: LogId.LogId
-  readonly from: number
-  readonly to: number
-}
-
-/** What the disks hold: the writes by their ids, and what was erased. */
+/** What the disks hold. */
 export interface Logs {
+  /** The writes by their ids. */
   readonly writes: Map<WriteId.WriteId, Held>
-  readonly erased: Array<Erased>
+  /**
+   * By log and place, the replicas that have erased the entry there, because every member held something newer of its keys.
+   */
+  readonly erased: Map<LogId.LogId, Map<number, Array<string>>>
 }
 
 /** Nothing yet. */
-export const none = (): Logs => ({ writes: new Map(), erased: [] })
+export const none = (): Logs => ({ writes: new Map(), erased: new Map() })
 
 /** The replicas that held an entry and have erased it. */
 export const erasedOn = ({ erased }: Logs, writeId: WriteId.WriteId): ReadonlyArray<string> => {
   const { log, seq } = WriteId.place(writeId)
-  return erased.flatMap((each) => (each.log === log && each.from <= seq && seq <= each.to ? [each.holder] : []))
+  return erased.get(log)?.get(seq) ?? []
 }
 
 /** How many writes a replica has erased. */
-export const erasedBy = ({ erased }: Logs, holder: string): number =>
-  erased.reduce((sum, each) => (each.holder === holder ? sum + each.to - each.from + 1 : sum), 0)
+export const erasedBy = ({ erased }: Logs, holder: string): number => {
+  let count = 0
+  for (const places of erased.values()) {
+    for (const holders of places.values()) if (holders.includes(holder)) count++
+  }
+  return count
+}
+
+/** Notes what a replica has erased of a log. */
+export const noteErased = (
+  { erased }: Logs,
+  {
+    from,
+    holder,
+    log,
+    to
+  }: { readonly holder: string; readonly log: LogId.LogId; readonly from: number; readonly to: number }
+): void => {
+  const places = erased.get(log) ?? new Map<number, Array<string>>()
+  erased.set(log, places)
+  for (let seq = from; seq <= to; seq++) {
+    const holders = places.get(seq)
+    if (holders === undefined) places.set(seq, [holder])
+    else holders.push(holder)
+  }
+}
 
 /** Reads the folder of a replica that does not run. What differs under one id is said. */
 export const read = (cluster: string, members: ReadonlyArray<Member>, member: Member, logs: Logs) =>
@@ -73,10 +93,11 @@ export const read = (cluster: string, members: ReadonlyArray<Member>, member: Me
 
 const batchBytes = 4 * 1024 * 1024
 
-const note = (batch: EntryBatch.EntryBatch, holder: string, { erased, writes }: Logs, wrong: Array<string>): void => {
+const note = (batch: EntryBatch.EntryBatch, holder: string, logs: Logs, wrong: Array<string>): void => {
   const { bytes, log } = batch
+  const { writes } = logs
   EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
-    if (isErased) return void erased.push({ holder, log, from, to })
+    if (isErased) return noteErased(logs, { holder, log, from, to })
     const id = WriteId.make(log, from, chain.high)
     const { clock, records, tie } = Entry.decodeAt(bytes, offset)
     const { key, kind, namespace, value } = records[0]!

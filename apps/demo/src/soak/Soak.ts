@@ -179,6 +179,7 @@ const compare = Effect.fnUntraced(function* ({
     problems.push(...(yield* Effect.catch(read, ({ message }) => Effect.succeed(unreadable(message)))))
   }
   const { operations, wrong } = load.history
+  yield* say(`Looking at ${Text.number(operations.length)} operations and at what lies on the disks`)
   problems.push(...wrong)
   const pages = new Map(contents.map(({ id, page }) => [id, page]))
   for (const [promise, check] of Object.entries(Checks.checks)) {
