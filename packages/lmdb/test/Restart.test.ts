@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { LmdbRecordIndex, LmdbStore } from "../src/index.ts"
 import * as Notes from "../src/internal/notes.ts"
+import * as Power from "./support/power.ts"
 import { fileOf, open, tempFolder, using } from "./support/store.ts"
 
 const logA = "a@00000000000000aa" as LogId.LogId
@@ -103,6 +104,31 @@ describe("L53 a store on LMDB that is opened again", () => {
               assert.deepStrictEqual(store.damaged(), [])
             })
           )
+        }
+      }),
+    60_000
+  )
+})
+
+describe("L54 what a start finds of LMDB", () => {
+  it.live.skipIf(!Power.canTrace)(
+    "is synced, with the names in its folder, before LMDB reads it (skipped where no process can be traced)",
+    () =>
+      Effect.gen(function* () {
+        const folder = path.join(yield* tempFolder, "store")
+        yield* using(folder, (store) => store.append(one))
+        const program = fileURLToPath(new URL("support/state.ts", import.meta.url))
+        const out = path.join(path.dirname(folder), "trace")
+        const node = [process.execPath, "--disable-warning=ExperimentalWarning", program, folder]
+        spawnSync("strace", ["-f", "-y", "-e", "trace=fsync,fdatasync,openat,write", "-o", out, ...node])
+        const calls = fs.readFileSync(out, "utf8").split("\n")
+        assert.isTrue(calls.some((line) => /write\(1<.*held 2/.test(line)))
+        const opened = calls.findIndex((line) => /log\.mdb", O_WRONLY\|O_DSYNC/.test(line))
+        assert.isAbove(opened, 0)
+        for (const name of ["log.mdb>", "store>"]) {
+          const synced = calls.findIndex((line) => /f(data)?sync\(/.test(line) && line.includes(name))
+          assert.isAtLeast(synced, 0, `${name} is not synced`)
+          assert.isBelow(synced, opened, `${name} is synced after it was read`)
         }
       }),
     60_000
