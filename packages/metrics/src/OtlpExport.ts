@@ -24,7 +24,8 @@ export interface Options {
 /**
  * Sends until the scope closes. Provide it to the replica, so that it ends last, with the loggers and the tracer that it
  * adds to: `Replica.layer().pipe(…, Layer.provide(OtlpExport.layer({ url })))`. Which replica it is says the resource:
- * `service.instance.id`, and `quorum.replica_set`.
+ * `service.instance.id`, and `quorum.replica_set`. Throws at a `url` that is no `http` or `https` one, to which nothing would
+ * ever be sent, and at a share that is not from 0 to 1.
  */
 export const layer = ({
   every,
@@ -32,8 +33,11 @@ export const layer = ({
   serviceName = "quorum",
   traceShare = 1,
   url
-}: Options): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient | ReplicaSet.ReplicaSet> =>
-  Layer.unwrap(
+}: Options): Layer.Layer<OtlpExporter.Flusher, never, HttpClient.HttpClient | ReplicaSet.ReplicaSet> => {
+  if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
+    throw new TypeError(`url: ${JSON.stringify(url)} is no http or https url; give that of the collector`)
+  }
+  return Layer.unwrap(
     Effect.map(ReplicaSet.ReplicaSet, ({ cluster, self }) =>
       Otlp.layer({
         baseUrl: url,
@@ -46,6 +50,7 @@ export const layer = ({
     (otlp) => (traceShare === 1 ? otlp : Layer.provideMerge(TraceSampling.layer(traceShare), otlp)),
     Layer.provide(serialization)
   )
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -86,4 +86,11 @@ describe("OtlpExport", () => {
       assert.include((bodies.get("/v1/traces") ?? []).join(), "something to trace")
     })
   )
+
+  it("throws at a url to which nothing could be sent", () => {
+    for (const url of ["", "x", "collector:4318", "grpc://127.0.0.1:4317", "http://", "http://a b", undefined]) {
+      assert.throws(() => OtlpExport.layer({ url: url as string }), /^url: .* is no http or https url/)
+    }
+    OtlpExport.layer({ url: "https://collector.example:4318/otlp" })
+  })
 })
