@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, Limits, LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, RunId, Watermark } from "@quorum/core/adapter"
-import { Effect, Layer, Logger, Option } from "effect"
+import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -159,6 +159,19 @@ describe("L59 a file of LMDB that a restart would not find", () => {
           assert.strictEqual(error.reason, "unavailable")
           assert.include(error.detail, "was removed, renamed or replaced while it was open")
         }
+      })
+    )
+
+    it.live(`when ${what} while a batch is written, the batch is uncertain, and the next one untried`, () =>
+      Effect.gen(function* () {
+        const folder = path.join(yield* tempFolder, "store")
+        const store = yield* open(folder)
+        yield* store.append(one)
+        // It is handed to the thread of LMDB, which is heard of when this one has its turn again.
+        const writing = yield* Effect.forkChild(appendError(store, two), { startImmediately: true })
+        lose(folder)
+        assert.strictEqual((yield* Fiber.join(writing)).reason, "uncertain")
+        assert.strictEqual((yield* appendError(store, two)).reason, "unavailable")
       })
     )
   }
