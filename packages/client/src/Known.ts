@@ -5,7 +5,7 @@
 import type { CallOptions } from "./Calls.ts"
 import type { QuorumClient } from "./Client.ts"
 import { invalid } from "./ClientError.ts"
-import { otherThan } from "./Options.ts"
+import { expectedMillis, isMillis, otherThan } from "./Options.ts"
 import type { InvalidRequest } from "./QuorumError.ts"
 
 /** Has all calls look at what they are given first. */
@@ -74,8 +74,7 @@ const listed = {
 
 const everywhere: { readonly [Name in keyof Required<CallOptions>]: Rule } = {
   signal: rule("it is an AbortSignal", (value) => isObject(value) && "aborted" in value && "addEventListener" in value),
-  // A time has a rule of its own where it is used.
-  timeoutMillis: () => undefined
+  timeoutMillis: rule(expectedMillis, isMillis)
 }
 
 const known: {

@@ -56,9 +56,12 @@ export const settingsOf = (options: ClientOptions): Settings => {
 
 /** A duration in milliseconds that timers take. */
 export const millisOf = (field: string, millis: number): number => {
-  if (typeof millis === "number" && millis > 0 && millis <= maxMillis) return millis
-  throw invalid(field, `it is a number of milliseconds above 0, ${maxMillis} at most`)
+  if (isMillis(millis)) return millis
+  throw invalid(field, expectedMillis)
 }
+
+/** Whether it is a duration in milliseconds that timers take. */
+export const isMillis = (millis: unknown): boolean => typeof millis === "number" && millis > 0 && millis <= maxMillis
 
 /** What is given and has none of these names, and what is wrong with it: nobody would look at it. */
 export const otherThan = (
@@ -75,6 +78,9 @@ const names = ["urls", "token", "timeoutMillis", "attemptMillis", "fetch"]
 
 /** The longest that timers take. */
 const maxMillis = 2 ** 31 - 1
+
+/** What is wrong with one that they do not. */
+export const expectedMillis = `it is a number of milliseconds above 0, ${maxMillis} at most`
 
 const invalid = (field: string, detail: string): InvalidOptions =>
   new InvalidOptions({ message: `${field}: ${detail}`, field })

@@ -242,6 +242,26 @@ describe("the client", () => {
       ["writeId", () => nowhere.resume("..")],
       ["timeoutMillis", () => nowhere.get("n", "k", { timeoutMillis: 0 })],
       ["timeoutMillis", () => collect(nowhere.watch("n", { timeoutMillis: 0 }))],
+      ...[1n, Symbol("s"), "5", Number.NaN, -1, 2 ** 31, Infinity, null, {}].flatMap((timeoutMillis) => {
+        const options = { timeoutMillis } as never
+        const write = { namespace: "n", key: "k", value: "v" }
+        const id = "a@0000000000000000:1.00000000"
+        const calls: ReadonlyArray<() => Promise<unknown>> = [
+          () => nowhere.put("n", "k", "v", options),
+          () => nowhere.put("n", "k", long, options),
+          () => nowhere.delete("n", "k", options),
+          () => nowhere.batch([write], options),
+          () => nowhere.commit([write], options),
+          () => nowhere.stamp([write], options),
+          () => nowhere.get("n", "k", options),
+          () => nowhere.resume(id, options),
+          () => nowhere.writeStatus(id, options),
+          () => nowhere.status(options),
+          () => collect(nowhere.list("n", options)),
+          () => collect(nowhere.watch("n", options))
+        ]
+        return calls.map((call) => ["timeoutMillis", call] as const)
+      }),
       ["timeot", () => nowhere.put("n", "k", "v", { timeot: 5 } as never)],
       ["consitency", () => nowhere.get("n", "k", { consitency: "quorum" } as never)],
       ["contentType", () => nowhere.delete("n", "k", { contentType: "text/plain" } as never)],

@@ -337,3 +337,34 @@ describe("a store that throws", () => {
     })
   )
 })
+
+describe("what a caller asks for", () => {
+  it.effect("L70 what is no name is that of no record, however it is read, and the replica goes on", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      yield* a.writer.commit(good)
+      for (const name of [
+        undefined,
+        null,
+        5,
+        1n,
+        Symbol("n"),
+        {},
+        ["n"],
+        () => "n",
+        "\ud800",
+        ""
+      ] as ReadonlyArray<never>) {
+        for (const consistency of ["local", "quorum", "linearizable"] as const) {
+          for (const [namespace, key] of [
+            [name, "k"],
+            ["n", name]
+          ] as const) {
+            assert.isTrue(Option.isNone(yield* a.records.read(namespace, key, { consistency })))
+          }
+        }
+      }
+      assert.isTrue(Option.isSome(yield* a.records.read("n", "k")))
+    })
+  )
+})

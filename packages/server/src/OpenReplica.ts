@@ -236,6 +236,9 @@ const make = (
     delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),
     commit: async (writes, options) => commit(PromiseWrites.several(writes), options),
     get: async (namespace, key, { atLeast, consistency, r, signal, timeoutMillis } = {}) => {
+      for (const [field, name] of Object.entries({ namespace, key })) {
+        if (typeof name !== "string") throw invalid(field, "it is text")
+      }
       const options = {
         ...(atLeast === undefined ? {} : { atLeast: writeIdOf("atLeast", atLeast) }),
         ...(consistency === undefined ? {} : { consistency }),

@@ -13,7 +13,8 @@ export const suffix = ".idempotency"
 
 /** The namespace whose writes the marks of a namespace are of; none when it is no namespace of marks. */
 export const markedBy = (namespace: string): string | undefined =>
-  namespace.endsWith(suffix) ? namespace.slice(0, -suffix.length) : undefined
+  // Programs without types ask for what they like, and find nothing.
+  typeof namespace === "string" && namespace.endsWith(suffix) ? namespace.slice(0, -suffix.length) : undefined
 
 /** A mark: the key as its own, and a hash of what is written as its value. */
 export interface Mark extends Entry.Write {
