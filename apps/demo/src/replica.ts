@@ -11,25 +11,21 @@ import { Replica, ReplicaSet } from "@quorum/core"
 import { PeerProtocol } from "@quorum/core/adapter"
 import { ClientApiServer } from "@quorum/http"
 import { HttpNode } from "@quorum/http/node"
-import { LmdbStore } from "@quorum/lmdb"
 import { Prometheus, ReplicaLog } from "@quorum/metrics"
 import { ProcessMetrics } from "@quorum/metrics/node"
-import { SqliteStore } from "@quorum/sqlite"
 import { WsNode } from "@quorum/ws/node"
 import { Ports } from "@quorum/server/tools"
 import { Console, Effect, Layer, Logger, Schema, Stdio, Stream } from "effect"
 import * as Ending from "./Ending.ts"
 import { FromArgument, FromReadyLine, type Proof, type ReplicaConfig } from "./ReplicaConfig.ts"
 import * as ShiftedClock from "./ShiftedClock.ts"
+import * as Stores from "./Stores.ts"
 
 /** Between http and ws one line differs. Clients are answered over HTTP in any case. */
 const serve = {
   http: (options: HttpNode.Options) => HttpNode.serve(options),
   ws: (options: HttpNode.Options) => WsNode.serve(options)
 }
-
-/** Between the stores too. */
-const stores = { lmdb: LmdbStore.layer, sqlite: SqliteStore.layer }
 
 /** What is answered beside the peers: clients, and whoever watches. */
 const routes = (folder: string) =>
@@ -41,7 +37,7 @@ const proving = (proof: Proof) => ("secretFile" in proof ? { secret: { file: pro
 const replica = ({ cluster, folder, id, members, policy, port, proof, store = "sqlite", transport }: ReplicaConfig) =>
   Replica.layer({ policy }).pipe(
     serve[transport]({ host: Ports.host, port, peers: members, ...proving(proof), routes: routes(folder) }),
-    Layer.provide(stores[store]({ folder })),
+    Layer.provide(Stores.layerOf(store, folder)),
     Layer.provide(ReplicaSet.layer({ cluster, self: id, members: Object.keys(members) }))
   )
 

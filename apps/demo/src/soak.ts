@@ -42,6 +42,7 @@ const flags = {
     Flag.optional
   ),
   transport: Flags.transport("ws"),
+  store: Flags.store,
   writers: Flags.writers("How many writers write at once", 64),
   faults: Flag.String("faults").pipe(
     Flag.withMetavar("LIST"),
@@ -57,8 +58,10 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const { say } = yield* Progress.Progress
   const seed = Option.isSome(given.seed) ? given.seed.value : yield* Random.nextIntBetween(0, 2 ** 31)
   const folder = yield* Flags.folderOf(given.dir, "quorum-soak-")
-  const { faults, minutes, transport, writers } = given
-  yield* say(`Soak of ${minutes} minutes over ${transport} with ${writers} writers; --seed ${seed} for the same again`)
+  const { faults, minutes, store, transport, writers } = given
+  yield* say(
+    `Soak of ${minutes} minutes over ${transport} on ${store} with ${writers} writers; --seed ${seed} for the same again`
+  )
   const { lines, problems } = yield* Soak.run({
     script: fileURLToPath(new URL("./replica.js", import.meta.url)),
     name: "soak",
@@ -66,6 +69,7 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
     ports: yield* Ports.free(3),
     policy: yield* Effect.fromResult(QuorumPolicy.make({ n: 3, w: 2, order: "real-time" })),
     transport,
+    store,
     seed,
     minutes,
     writers,
@@ -84,7 +88,10 @@ const soak = Command.make("soak", flags, (given) =>
     "Runs three replicas under load while they are killed, paused, wiped, set back and given wrong clocks, and looks " +
       "whether everything held that is promised"
   ),
-  Command.withExamples([{ command: "npx -y pnpm@12 soak --minutes 10", description: "Ten minutes over WebSocket" }])
+  Command.withExamples([
+    { command: "npx -y pnpm@12 soak --minutes 10", description: "Ten minutes over WebSocket on SQLite" },
+    { command: "npx -y pnpm@12 soak --transport http --store lmdb", description: "The same over HTTP on LMDB" }
+  ])
 )
 
 // Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.

@@ -5,26 +5,42 @@ import { Effect, FileSystem } from "effect"
 import * as Program from "./support/program.ts"
 
 describe("the soak, as a process", () => {
-  it.live(
-    "AckedIsDurable, LaterWins, AtomicRegister: every promise holds while replicas are killed, stopped, wiped and set back",
-    () =>
-      Effect.gen(function* () {
-        const fs = yield* FileSystem.FileSystem
-        const tmp = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
-        const soak = yield* Program.run(["--minutes", "1"], { program: "soak.js", tmp })
-        const ended = yield* soak.ended
-        console.log(soak.output())
-        assert.strictEqual(ended, 0, soak.output())
-        assert.include(soak.output(), "Everything held.")
-        const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
-        assert.strictEqual(shown, of)
-        for (const kind of ["kill", "kill two", "kill all", "pause", "pause two", "wipe", "old folder", "wipe alone"]) {
-          assert.match(soak.output(), new RegExp(`^ {16}${kind} [abc]`, "m"))
-        }
-        assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
-      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    { timeout: 400_000 }
-  )
+  for (const [transport, store] of [
+    ["ws", "sqlite"],
+    ["http", "lmdb"]
+  ] as const) {
+    it.live(
+      `AckedIsDurable, LaterWins, AtomicRegister: every promise holds over ${transport} on ${store} while replicas are killed, stopped, wiped and set back`,
+      () =>
+        Effect.gen(function* () {
+          const fs = yield* FileSystem.FileSystem
+          const tmp = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+          const flags = ["--minutes", "1", "--transport", transport, "--store", store]
+          const soak = yield* Program.run(flags, { program: "soak.js", tmp })
+          const ended = yield* soak.ended
+          console.log(soak.output())
+          assert.strictEqual(ended, 0, soak.output())
+          assert.include(soak.output(), `over ${transport} on ${store}`)
+          assert.include(soak.output(), "Everything held.")
+          const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
+          assert.strictEqual(shown, of)
+          for (const kind of [
+            "kill",
+            "kill two",
+            "kill all",
+            "pause",
+            "pause two",
+            "wipe",
+            "old folder",
+            "wipe alone"
+          ]) {
+            assert.match(soak.output(), new RegExp(`^ {16}${kind} [abc]`, "m"))
+          }
+          assert.deepStrictEqual(yield* fs.readDirectory(tmp), [])
+        }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+      { timeout: 400_000 }
+    )
+  }
 
   it.live(
     "says what is wrong with a flag before it starts anything",

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import type { Client } from "../Client.ts"
 import type { Cluster, Member } from "../Cluster.ts"
 import * as Compare from "../Compare.ts"
+import { logFiles } from "../Stores.ts"
 import * as Random from "./Random.ts"
 import type { Load } from "./Workload.ts"
 
@@ -276,6 +277,6 @@ const isStopped = (pid: number): boolean => {
 }
 
 const sizeOf = (folder: string): number => {
-  const file = join(folder, "log.db")
-  return existsSync(file) ? statSync(file).size : 0
+  const file = logFiles.map((name) => join(folder, name)).find((file) => existsSync(file))
+  return file === undefined ? 0 : statSync(file).size
 }

@@ -3,9 +3,10 @@
  */
 import { Entry, type LogId, ReplicaSet, WriteId } from "@quorum/core"
 import { EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
-import { SqliteStore } from "@quorum/sqlite"
 import { Effect, Layer, Option } from "effect"
 import type { Member } from "../Cluster.ts"
+import type { Store } from "../ReplicaConfig.ts"
+import * as Stores from "../Stores.ts"
 import * as History from "./History.ts"
 
 /** A write as the disks hold it. */
@@ -68,7 +69,15 @@ export const noteErased = (
 }
 
 /** Reads the folder of a replica that does not run. What differs under one id is said. */
-export const read = (cluster: string, members: ReadonlyArray<Member>, member: Member, logs: Logs) =>
+export const read = (
+  {
+    cluster,
+    members,
+    store
+  }: { readonly cluster: string; readonly members: ReadonlyArray<Member>; readonly store: Store },
+  member: Member,
+  logs: Logs
+) =>
   Effect.gen(function* () {
     const store = yield* ReplicaStore.ReplicaStore
     const wrong: Array<string> = []
@@ -83,7 +92,7 @@ export const read = (cluster: string, members: ReadonlyArray<Member>, member: Me
     return wrong
   }).pipe(
     Effect.provide(
-      SqliteStore.layer({ folder: member.folder }).pipe(
+      Stores.layerOf(store, member.folder).pipe(
         Layer.provide(ReplicaSet.layer({ cluster, self: member.id, members: members.map(({ id }) => id) }))
       )
     )

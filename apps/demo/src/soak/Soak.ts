@@ -7,6 +7,7 @@ import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import * as Client from "../Client.ts"
 import * as Cluster from "../Cluster.ts"
 import * as Compare from "../Compare.ts"
+import type { Store } from "../ReplicaConfig.ts"
 import * as Checks from "./Checks.ts"
 import * as Clocks from "./Clocks.ts"
 import * as Faults from "./Faults.ts"
@@ -22,6 +23,7 @@ export interface Options extends Omit<Cluster.Options, "env"> {
   readonly seed: number
   readonly minutes: number
   readonly writers: number
+  readonly store: Store
   /** The faults that happen. */
   readonly faults: ReadonlyArray<Fault>
 }
@@ -104,7 +106,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const lastedMillis = (yield* Clock.currentTimeMillis) - startedAt
   yield* say(progressLine(lastedMillis, load, windows, jumps))
 
-  const compared = yield* compare({ cluster, client, load, name: options.name, ended })
+  const compared = yield* compare({ cluster, client, load, name: options.name, store: options.store, ended })
   problems.push(...compared.problems)
   fakeTime?.sweep(ended)
   problems.push(...cluster.crashes().map((crash) => `a replica ended by itself: ${crash}`))
@@ -136,12 +138,14 @@ const compare = Effect.fnUntraced(function* ({
   cluster,
   ended,
   load,
-  name
+  name,
+  store
 }: {
   readonly cluster: Cluster.Cluster
   readonly client: Client.Client
   readonly load: Workload.Load
   readonly name: string
+  readonly store: Store
   readonly ended: Set<number>
 }) {
   const { say } = yield* Progress.Progress
@@ -174,7 +178,7 @@ const compare = Effect.fnUntraced(function* ({
   yield* Effect.forEach(cluster.members, cluster.gone, { discard: true })
   const logs = Logs.none()
   for (const member of cluster.members) {
-    const read = Logs.read(name, cluster.members, member, logs)
+    const read = Logs.read({ cluster: name, members: cluster.members, store }, member, logs)
     const unreadable = (detail: string) => [`AckedIsDurable: the disk of ${member.id} cannot be read: ${detail}`]
     problems.push(...(yield* Effect.catch(read, ({ message }) => Effect.succeed(unreadable(message)))))
   }
@@ -231,6 +235,7 @@ const jumpsText = (jumps: ReadonlyArray<Clocks.Jump>): string => {
 const summary = (of: {
   readonly seed: number
   readonly transport: string
+  readonly store: Store
   readonly writers: number
   readonly load: Workload.Load
   readonly windows: ReadonlyArray<Faults.Window>
@@ -248,7 +253,7 @@ const summary = (of: {
     "",
     row(
       "ran",
-      `${(of.lastedMillis / 60_000).toFixed(1)} minutes over ${of.transport}, ${of.writers} writers, seed ${of.seed}`
+      `${(of.lastedMillis / 60_000).toFixed(1)} minutes over ${of.transport} on ${of.store}, ${of.writers} writers, seed ${of.seed}`
     ),
     row(
       "writes",
