@@ -354,7 +354,7 @@ describe("what a caller asks for", () => {
         () => "n",
         "\ud800",
         ""
-      ] as ReadonlyArray<never>) {
+      ] as ReadonlyArray<unknown> as ReadonlyArray<never>) {
         for (const consistency of ["local", "quorum", "linearizable"] as const) {
           for (const [namespace, key] of [
             [name, "k"],
