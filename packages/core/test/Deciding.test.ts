@@ -96,6 +96,9 @@ describe("decideReplace", () => {
     assert.strictEqual(decided(part, range(all, 3, 10)), "Mend")
     assert.strictEqual(decided(part, { ...range(all, 3, 10), chain: another.chain }), "AppendDrift")
     assert.strictEqual(decided(part, { ...range(all, 3, 12), chain: another.chain }), "AppendDrift")
+    // All that is damaged, and not one entry more or less: what comes after it is known.
+    assert.strictEqual(decided(part, { ...range(all, 4, 9), chain: another.chain }), "AppendDrift")
+    assert.strictEqual(decided(part, { ...range(all, 4, 8), chain: another.chain }), "Mend")
     assert.strictEqual(decided(part, range(all, 10, 12)), "Held")
   })
 })
@@ -131,6 +134,11 @@ describe("withEdges", () => {
     assert.deepStrictEqual(inside, without(rows[1], 6, 7))
     const across = ReplicaStore.withEdges(without(range(all, 3, 10), 3, 10), rows[0], rows[2], size)
     assert.deepStrictEqual(across, without(all, 3, 10))
+    // By one entry on each side, and by none.
+    const byOne = ReplicaStore.withEdges(without(range(all, 4, 9), 4, 9), rows[0], rows[2], size)
+    assert.deepStrictEqual(byOne, without(all, 4, 9))
+    const byNone = ReplicaStore.withEdges(without(rows[1], 5, 8), rows[0], rows[2], size)
+    assert.deepStrictEqual(byNone, without(rows[1], 5, 8))
   })
 
   it("takes a row beside it that is less than half as long as rows may be, and no other", () => {
