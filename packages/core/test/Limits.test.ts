@@ -56,6 +56,17 @@ describe("Limits", () => {
     assert.isUndefined(check(Entry.put("n", "\ud7ff\ue000", "v")))
   })
 
+  it("a content type is what may stand in a header of HTTP: up to 255 visible characters of ASCII, of a put alone", () => {
+    const typed = (contentType: unknown, write = Entry.put("n", "k", "v")) =>
+      check({ ...write, contentType: contentType as string })
+    for (const type of ["x", 'a/b; c="d e"', "~".repeat(255), undefined]) assert.isUndefined(typed(type))
+    assert.deepStrictEqual(typed("x".repeat(256)), { field: "contentType", reason: "too_large" })
+    for (const type of ["", "a\nb", "a\tb", "a\0", "a\u007f", "é", "\u2028", 5, null, ["x"]]) {
+      assert.deepStrictEqual(typed(type), { field: "contentType", reason: "invalid" }, String(type))
+    }
+    assert.deepStrictEqual(typed("a/b", Entry.remove("n", "k")), { field: "contentType", reason: "invalid" })
+  })
+
   it("a delete with a value is invalid, for no peer could take the log from there on", () => {
     const write: Entry.Write = { kind: "delete", namespace: "n", key: "k", value: Uint8Array.of(1) }
     assert.deepStrictEqual(check(write), { field: "value", reason: "invalid" })
