@@ -54,6 +54,28 @@ describe("L50 the transport suite finds", { concurrent: true }, () => {
       })
   })
 
+  it.live("an ack before the append, of a server that ends when all that it began has ended", () =>
+    finds(
+      TransportConformance.cases,
+      Layer.effect(
+        Wire.Wire,
+        Effect.map(Wire.Wire, (wire) =>
+          Wire.Wire.of({
+            ...wire,
+            serve: (replica, handler) =>
+              Effect.flatMap(Effect.scope, (scope) => {
+                const { ack, hello } = truthOf(handler)
+                const push: Handler["push"] = (request) =>
+                  Effect.as(Effect.forkIn(Effect.ignore(handler.push(request)), scope), ack(replica, request.batch))
+                return wire.serve(replica, { ...handler, hello, push })
+              })
+          })
+        )
+      ).pipe(Layer.provide(MemoryWire.wire)),
+      [["an ack comes only when the peer's store holds the entries", /acked before it was held/]]
+    )
+  )
+
   planted(
     "an ack before the append",
     {

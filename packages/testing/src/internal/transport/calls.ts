@@ -34,6 +34,8 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
       const { client, push } = yield* Rig.connect(yield* rig.transport())
       const disk = Latch.makeUnsafe()
       peer.faults.inject(FaultyReplicaStore.slowDiskUntil(disk.await))
+      // A server that ends when all that it began has ended would wait for it, and hide what was found.
+      yield* Effect.addFinalizer(() => disk.open)
       let acked = false
       const pushed = yield* Effect.forkChild(
         Effect.tap(push(log), () => Effect.sync(() => (acked = true))),

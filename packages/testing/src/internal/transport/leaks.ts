@@ -64,6 +64,7 @@ export const cases: ReadonlyArray<Conformance.Case<Wire>> = [
         const disk = Latch.makeUnsafe()
         const before = peer.faults.count("SlowDisk")
         peer.faults.inject(FaultyReplicaStore.slowDiskUntil(disk.await))
+        yield* Effect.addFinalizer(() => disk.open)
         yield* append(Entry.put("ns", "during", `${round}`))
         yield* until("a push is under way", () => peer.faults.count("SlowDisk") > before)
         yield* running.die

@@ -22,8 +22,7 @@ export const useAndClose = (
     // A call that was interrupted.
     const disk = Latch.makeUnsafe()
     peer.faults.inject(FaultyReplicaStore.slowDiskUntil(disk.await))
-    yield* Effect.timeoutOption((yield* connect).push(range(log, 5, 6)), 50)
-    disk.openUnsafe()
+    yield* Effect.ensuring(Effect.timeoutOption((yield* connect).push(range(log, 5, 6)), 50), disk.open)
     // A call that was refused, and a peer that nobody serves.
     yield* Effect.exit((yield* connect).push(range(log, 9, 12)))
     yield* Effect.exit(Scope.provide(Rig.connect(transport, Rig.c), scope))
