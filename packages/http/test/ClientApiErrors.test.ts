@@ -74,7 +74,7 @@ const assertAnswer = (answer: Effect.Success<ReturnType<typeof request>>, { erro
 
 /** What the log says beside what it says at every start. */
 const ofRequests = (log: ReadonlyArray<string>) =>
-  log.filter((line) => !/^(?:Listening|clients need no token)/.test(line))
+  log.filter((line) => !/^(?:listens on|clients need no token)/.test(line))
 
 describe("L17 one error contract", () => {
   for (const [failure, expected] of ofCommit) {
