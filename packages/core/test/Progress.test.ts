@@ -39,6 +39,31 @@ const after = (millis: number) =>
   )
 
 describe("progress", () => {
+  it.effect("ends when its replica is closed, with the outcome that it has by then", () =>
+    Effect.gen(function* () {
+      const { a, cluster } = yield* slow(50)
+      for (const other of ["a", "b"]) {
+        cluster.cut("c", other)
+        cluster.cut(other, "c")
+      }
+      const committed = yield* follow(a)
+      yield* after(30)
+      const waiting = yield* follow(a, { w: 3 })
+      yield* after(30)
+      assert.deepStrictEqual([committed.said(), waiting.said()], [["Durable", "Committed"], ["Durable"]])
+      yield* Effect.forkChild(a.stop)
+      yield* after(3000)
+      assert.deepStrictEqual(
+        [committed.said(), waiting.said()],
+        [
+          ["Durable", "Committed"],
+          ["Durable", "NotMet"]
+        ]
+      )
+      for (const { fiber } of [committed, waiting]) assert.isDefined(fiber.pollUnsafe(), "it waits for nobody")
+    })
+  )
+
   it.effect("is durable here, then committed, then held by the others, and ends when all hold it", () =>
     Effect.gen(function* () {
       const { a } = yield* slow(50)

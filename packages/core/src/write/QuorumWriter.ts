@@ -78,7 +78,7 @@ export class QuorumWriter extends Context.Service<
      * `commit`, step by step: durable here, committed or not, and then every replica that is known to hold it later.
      *
      * A quorum that was not met is a step, and the acks after it are late. The stream ends when all replicas hold the
-     * write; whoever does not want to wait for one that is gone takes what is wanted. It fails only when nothing was
+     * write, or this one is closed; whoever does not want to wait for one that is gone takes what is wanted. It fails only when nothing was
      * written, or when that is not known.
      */
     readonly progress: (
@@ -150,6 +150,7 @@ export const make = Effect.gen(function* () {
   const policies = yield* Policies
   let closing = false
   const idle = Latch.makeUnsafe(true)
+  const closed = Latch.makeUnsafe()
   const restIfIdle = (): void => {
     if (appender.waiting() === 0 && inFlight.size() === 0) idle.openUnsafe()
   }
@@ -222,6 +223,7 @@ export const make = Effect.gen(function* () {
         Effect.sync(() => {
           inFlight.close()
           appender.close()
+          closed.openUnsafe()
         })
       )
     })
@@ -229,6 +231,7 @@ export const make = Effect.gen(function* () {
 
   const progress = (write: Entry.Writes, options?: WriteOptions) =>
     Steps.make({
+      closed: closed.await,
       listen: peers.listen,
       statusOf: heldWrites.follow,
       commit: (onDurable) =>

@@ -18,10 +18,13 @@ export interface Sources {
   readonly statusOf: (writeId: WriteId) => Effect.Effect<Option.Option<() => WriteStatus>>
   /** Calls `listener` whenever something was learnt of a peer. Returns how to stop it. */
   readonly listen: (listener: () => void) => () => void
+  /** The replica is closed: every write has its outcome, and nothing is learnt any more. */
+  readonly closed: Effect.Effect<void>
 }
 
-/** Follows a write. Ends when all replicas hold it; fails when nothing was written, or when that is not known. */
+/** Follows a write. Ends when all replicas hold it, or when its replica is closed; fails when nothing was written, or when that is not known. */
 export const make = ({
+  closed,
   commit,
   listen,
   statusOf
@@ -47,6 +50,13 @@ export const make = ({
         Effect.sync(() => listen(look)),
         (stop) => Effect.sync(stop)
       )
+      let isClosed = false
+      const onClosed = Effect.sync(() => {
+        isClosed = true
+        // Otherwise the outcome is on its way.
+        if (isDecided) Queue.endUnsafe(queue)
+      })
+      yield* Effect.forkScoped(Effect.andThen(closed, onClosed))
       const durable = commit((step, current) => {
         Queue.offerUnsafe(queue, step)
         status = current
@@ -58,6 +68,7 @@ export const make = ({
       isDecided = true
       if (status === undefined) return Queue.endUnsafe(queue)
       look()
+      if (isClosed) Queue.endUnsafe(queue)
     })
   )
 
