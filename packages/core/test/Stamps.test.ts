@@ -4,6 +4,7 @@ import { Effect, Exit, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type QuorumWriter, StampToken } from "../src/index.ts"
 import { StampHorizon } from "../src/log/Floor.ts"
+import { ClockBound } from "../src/log/ReplicaClock.ts"
 import { EntryBatch, RunId, Version } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
@@ -201,10 +202,12 @@ describe("a stamped write", () => {
     Effect.gen(function* () {
       const { a } = yield* Cluster.running("a", 1)
       const stamp = yield* a.writer.stamp(key)
-      const { tie } = Option.getOrThrow(StampToken.read(stamp))
-      const ahead = StampToken.make({ clock: { wallTime: 10 ** 12, logical: 0 }, tie, unprobed: false }, [key])
+      const { clock, tie } = Option.getOrThrow(StampToken.read(stamp))
+      const at = (wallTime: number) => StampToken.make({ clock: { wallTime, logical: 0 }, tie, unprobed: false }, [key])
+      const ahead = at(10 ** 12)
+      const bound = clock.wallTime + (yield* ClockBound)
       const misspelt = stamp.replace(/^[0-9]+/, "7")
-      for (const bad of ["", "x", misspelt, ahead, null, 7, Symbol("s")]) {
+      for (const bad of ["", "x", misspelt, ahead, at(bound + 1), null, 7, Symbol("s")]) {
         const options = { stamp: bad } as QuorumWriter.WriteOptions
         assert.strictEqual((yield* failure(a.writer.commit(put("v"), options), "WriteRejected")).field, "stamp")
       }
@@ -214,6 +217,7 @@ describe("a stamped write", () => {
       }
       assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
       yield* a.writer.commit(put("v"), { stamp })
+      yield* a.writer.commit(put("w"), { stamp: at(bound) })
     })
   )
 
@@ -221,13 +225,15 @@ describe("a stamped write", () => {
     Effect.gen(function* () {
       const { a } = yield* Cluster.running("a", 1)
       const [known, unknown] = [yield* a.writer.stamp(key), yield* a.writer.stamp(key)]
+      const last = yield* a.writer.stamp({ namespace: "n", key: "last" })
       const { writeId } = yield* a.writer.commit(put("v"), { stamp: known })
       yield* TestClock.adjust("1 minute")
+      yield* a.writer.commit(put("v", "last"), { stamp: last })
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* a.writer.commit(put("v"), { stamp: known })).writeId, writeId)
       const error = yield* failure(a.writer.commit(put("w"), { stamp: unknown }), "TooOldToKnow")
       assert.isAbove(error.ageMillis, error.horizonMillis)
-      assert.strictEqual(a.logs.head(a.logs.own).seq, 1)
+      assert.strictEqual(a.logs.head(a.logs.own).seq, 2)
     }).pipe(Effect.provideService(StampHorizon, 60_000))
   )
 
