@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
-import { EntryBatch, PeerProtocol, Watermark } from "../src/adapter.ts"
+import { EntryBatch, PeerProtocol, type RunId, Watermark } from "../src/adapter.ts"
 import * as Sessions from "../src/peer/internal/Sessions.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
@@ -125,6 +125,22 @@ describe("sessions", () => {
     }
     assert.isUndefined(sessions.enter(id, { connection: own }, Cluster.id("c"), 1))
     assert.isUndefined(sessions.enter("other", { connection: own }, idB, 1))
+  })
+
+  it("a process is told of another one that goes by its id as long as sessions last, and not a millisecond longer", () => {
+    const sessions = Sessions.make(3000)
+    const lifeOf = (incarnation: LogId.Incarnation, run: string) => {
+      const { startedAt, starts } = hello(incarnation)
+      return { incarnation, run: run.padStart(16, "0") as RunId.RunId, startedAt, starts }
+    }
+    const [first, other] = [lifeOf(before, "1"), lifeOf(after, "2")]
+    sessions.open(idB, first, { connection: {} }, 0, () => "id")
+    assert.isUndefined(sessions.rivalOf(idB, first, 0))
+    assert.isTrue(sessions.isTaken(idB, other, 3000))
+    assert.strictEqual(sessions.rivalOf(idB, first, 6000), other.run)
+    assert.isUndefined(sessions.rivalOf(idB, other, 6000))
+    assert.isUndefined(sessions.rivalOf(idB, first, 6001))
+    assert.isFalse(sessions.isTaken(idB, other, 3001))
   })
 
   it("L39 whoever says hello over and over in the name of a member does not end the session that it uses", () => {
