@@ -10,7 +10,7 @@ import { during, pass } from "./support/time.ts"
 const day = 24 * 60 * 60 * 1000
 
 /** A replica set of one with some entries, and its disk. */
-const filled = Effect.fnUntraced(function* (replica = {}, index?: RecordIndex.RecordIndex["Service"]) {
+const filled = Effect.fnUntraced(function* (replica = {}, index?: RecordIndex.RecordIndex["Service"], tookMillis = 0) {
   const cluster = yield* Cluster.make(["a"], 1)
   const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: Cluster.id("a") })
   let slices: Array<{ readonly at: number; readonly maxBytes: number }> = []
@@ -24,7 +24,7 @@ const filled = Effect.fnUntraced(function* (replica = {}, index?: RecordIndex.Re
       Effect.suspend(() => {
         slices.push({ at, maxBytes })
         if (isFailing) return Effect.fail(new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" }))
-        return store.check(log, at, 100)
+        return Effect.delay(store.check(log, at, 100), tookMillis)
       })
   })
   const a = yield* cluster.start("a", { replica, ...(index && { index }) })
@@ -67,6 +67,20 @@ describe("DamageIsLocal: a scrub", () => {
       yield* pass(20_000)
       assert.strictEqual(told("Scrubbed"), 2)
       // Nothing else need happen often in a day of virtual time.
+    }).pipe(Effect.provideService(PeerProtocol.HeartbeatInterval, 60_000))
+  )
+
+  it.effect("works for a twentieth of the time", () =>
+    Effect.gen(function* () {
+      const { a, takeSlices } = yield* filled({}, undefined, 10)
+      yield* TestClock.adjust(59_000)
+      takeSlices()
+      yield* pass(10_000)
+      const { last } = a.status().scrub
+      // The last slice finds the end, after which no pause is needed.
+      const slices = takeSlices().length - 1
+      assert.isAbove(slices, 3)
+      assert.strictEqual(last!.millis, slices * 200 + 10)
     }).pipe(Effect.provideService(PeerProtocol.HeartbeatInterval, 60_000))
   )
 

@@ -90,14 +90,20 @@ const within = (millis: number, question: Effect.Effect<boolean>): Effect.Effect
 
 const between = ({ random }: Context, least: number, most: number): number => least + random(most - least)
 
-/** Waits for a moment at which writes are in flight at all of these replicas, and kills them in that moment. */
-const killInFlight = Effect.fnUntraced(function* ({ cluster, ended, load }: Context, members: ReadonlyArray<Member>) {
+/** Waits, not for long, for a moment at which all of these replicas are asked something, and says how much. */
+const asked = Effect.fnUntraced(function* ({ load }: Context, members: ReadonlyArray<Member>) {
   const inFlight = () => members.map((member) => load.inFlight.get(member) ?? 0)
   yield* within(
     5000,
     Effect.sync(() => inFlight().every((count) => count > 0))
   )
-  const counts = inFlight()
+  return inFlight()
+})
+
+/** Waits for a moment at which writes are in flight at all of these replicas, and kills them in that moment. */
+const killInFlight = Effect.fnUntraced(function* (context: Context, members: ReadonlyArray<Member>) {
+  const { cluster, ended } = context
+  const counts = yield* asked(context, members)
   const pids = members.map((member) => cluster.killUnsafe(member))
   yield* Effect.forEach(members, cluster.gone, { discard: true })
   for (const pid of pids) ended.add(pid)
@@ -151,7 +157,7 @@ const pause = Effect.fnUntraced(function* (context: Context, kind: Kind, members
     yield* Effect.sleep(settleMillis)
     const before = answers()
     yield* Effect.sleep(millis - settleMillis)
-    const waiting = members.map((member) => load.inFlight.get(member) ?? 0)
+    const waiting = yield* asked(context, members)
     return pids.every(isStopped) && answers() === before && waiting.every((count) => count > 0)
       ? `process ${pids.join(", ")} stopped for ${millis} ms, no answer came, ${waiting.join(", ")} requests waited`
       : undefined

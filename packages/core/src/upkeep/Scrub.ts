@@ -61,30 +61,32 @@ export const make = Effect.gen(function* () {
     Effect.catch(() => Effect.void)
   )
 
-  const read = Effect.fnUntraced(function* (pauseMillis: number) {
+  const read = Effect.fnUntraced(function* (inBackground: boolean) {
     const startedAt = clock.currentTimeMillisUnsafe()
-    const began = Monotonic.millis(clock)
+    const now = () => Monotonic.millis(clock)
+    const began = now()
     let entries = 0
     for (const { log } of logs.heads()) {
       for (let at = 0; ;) {
         status = { ...status, current: { startedAt, entries } }
+        const sliceBegan = now()
         const next = yield* logs.check(log, at, sliceBytes)
         if (next === at) break
         yield* lookUp(log, at, next)
         entries += next - at
         at = next
-        yield* pauseMillis === 0 ? Effect.yieldNow : Effect.sleep(pauseMillis)
+        yield* inBackground ? Effect.sleep(pauseMillis(now() - sliceBegan)) : Effect.yieldNow
       }
     }
-    const millis = Monotonic.millis(clock) - began
+    const millis = now() - began
     status = { last: { endedAt: clock.currentTimeMillisUnsafe(), millis, entries }, current: null }
     if (sink.active()) sink.tell({ _tag: "Scrubbed", entries, durationMillis: millis })
     return status
   })
-  const pass = (pauseMillis: number) =>
+  const pass = (inBackground: boolean) =>
     oneAtATime.withPermit(
       Effect.ensuring(
-        read(pauseMillis),
+        read(inBackground),
         Effect.sync(() => void (status = { ...status, current: null }))
       )
     )
@@ -93,7 +95,7 @@ export const make = Effect.gen(function* () {
     let waitMillis = Math.min(firstMillis, everyMillis)
     while (true) {
       yield* Effect.sleep(waitMillis)
-      waitMillis = yield* Effect.matchEffect(pass(slicePauseMillis), {
+      waitMillis = yield* Effect.matchEffect(pass(true), {
         onSuccess: () => Effect.succeed(everyMillis),
         onFailure: ({ message }) =>
           Effect.as(
@@ -104,7 +106,7 @@ export const make = Effect.gen(function* () {
     }
   }).pipe(Effect.forkScoped)
 
-  return Scrub.of({ status: () => status, now: pass(0) })
+  return Scrub.of({ status: () => status, now: pass(false) })
 })
 
 /** {@link make} as a layer. */
@@ -119,8 +121,19 @@ export const layer = Layer.effect(Scrub, make)
  */
 const sliceBytes = 4 * 1024
 
-/** The pause after each slice, which bounds the rate to about 1 MiB a second. */
-const slicePauseMillis = 4
+/**
+ * The pause after a slice that took so long. Of rows of one small entry most of a slice is looking their keys up: without a
+ * share of the time as its bound, a pass took a quarter of a processor from the commits of three replicas that shared two.
+ */
+const pauseMillis = (tookMillis: number): number =>
+  Math.min(maxPauseMillis, Math.max(minPauseMillis, tookMillis * (1 / share - 1)))
+
+/** How much of the time a pass in the background may work. */
+const share = 0.05
+
+/** The shortest pause, which bounds the rate to about 1 MiB a second, and the longest. */
+const minPauseMillis = 4
+const maxPauseMillis = 1000
 
 /** How long after a start the first pass begins, and the next after one that failed. */
 const firstMillis = 60_000
