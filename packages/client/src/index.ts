@@ -57,6 +57,6 @@ export {
   type Verification,
   type WriteStatus
 } from "./Record.ts"
-export type { Value } from "./Value.ts"
+export { contentOf, type Content, type Value } from "./Value.ts"
 export type { BatchResult, Write, WriteOptions } from "./Writes.ts"
 export type { WatchOptions } from "./Watch.ts"

@@ -16,11 +16,16 @@ const transport = (before: Effect.Effect<void>): ReplicaPort.Transport => ({
 })
 
 /** A replica of its own with one further route, `GET /late`, that is there when `before` is done. */
-const replica = (port: number, before: Effect.Effect<void>, options: Partial<ReplicaPort.Options> = {}) =>
+const replica = (
+  port: number,
+  before: Effect.Effect<void>,
+  options: Partial<ReplicaPort.Options> = {},
+  members = ["a"]
+) =>
   Replica.layer().pipe(
     ReplicaPort.serve(transport(before), { port, peers: {}, ...options }),
     Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory]),
-    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
+    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members }))
   )
 
 describe("a replica's port on Node", () => {
@@ -59,6 +64,15 @@ describe("a replica's port on Node", () => {
           _tag: "InvalidOptions",
           option: "hosts"
         })
+      }
+    })
+  )
+
+  it.effect("refuses to listen where peers prove nothing, unless it is `insecure` and on loopback", () =>
+    Effect.gen(function* () {
+      for (const options of [{}, { insecure: true, host: "0.0.0.0" }]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(replica(0, Effect.void, options, ["a", "b"]))))
+        assert.strictEqual(error._tag, "PeersUnproven")
       }
     })
   )
