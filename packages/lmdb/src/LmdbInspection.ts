@@ -22,6 +22,7 @@ import * as HeldLog from "./internal/heldLog.ts"
 import * as IndexTables from "./internal/indexTables.ts"
 import * as Mending from "./internal/mending.ts"
 import * as Notes from "./internal/notes.ts"
+import * as Rows from "./internal/rows.ts"
 import type * as LmdbReplicaStore from "./LmdbReplicaStore.ts"
 
 /**
@@ -93,7 +94,7 @@ const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
     const identity = notes.identity()
     if (identity === undefined) {
       // As a crash leaves it that comes before that is committed.
-      if (HeldLog.names(environment.table("entries")).length > 0)
+      if (Rows.names(Rows.entriesOf(environment)).length > 0)
         throw Environment.damaged(`${file} does not say whose it is`)
       throw noStore(`no replica has written to ${file} yet; start one on this folder, or give that of another`)
     }
@@ -110,9 +111,9 @@ const stateOf = (file: string, boot: string, { environment, guard }: Opened) =>
 /** All logs, each read to its end. */
 const logsOf = (file: string, { environment }: Opened) =>
   attempt(file, () => {
-    const entries = environment.table("entries")
+    const entries = Rows.entriesOf(environment)
     const found: HeldLog.Found = { ranges: [] }
-    const held = HeldLog.names(entries).map((name) => {
+    const held = Rows.names(entries).map((name) => {
       const log = HeldLog.make(file, entries, name, found)
       HeldLog.findHead(log)
       for (let at = 0; at < log.head.seq;) at = Mending.check(log, at, 1 << 20)

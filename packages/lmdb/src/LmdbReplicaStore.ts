@@ -14,6 +14,7 @@ import * as Guard from "./internal/guard.ts"
 import * as HeldLog from "./internal/heldLog.ts"
 import * as Mending from "./internal/mending.ts"
 import * as Notes from "./internal/notes.ts"
+import * as Rows from "./internal/rows.ts"
 import * as Shrinking from "./internal/shrinking.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -136,10 +137,10 @@ const makeStore = (
 ) => {
   let identity = first
   let syncMillis = 0
-  const entries = environment.table("entries")
+  const entries = Rows.entriesOf(environment)
   const damage: HeldLog.Found = { ranges: [] }
   const logs = new Map<LogId.LogId, HeldLog.HeldLog>()
-  for (const name of HeldLog.names(entries)) {
+  for (const name of Rows.names(entries)) {
     const log = HeldLog.make(file, entries, name, damage)
     HeldLog.findHead(log)
     logs.set(name, log)
@@ -148,7 +149,7 @@ const makeStore = (
   const append = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch) => {
     const startedAt = performance.now()
     const what = `entries ${batch.from} to ${EntryBatch.last(batch)} of ${batch.log}`
-    const write = () => HeldLog.put(environment, log, batch)
+    const write = () => Rows.put(environment, log, batch)
     return Effect.map(commit(what, batch.bytes.length, write), () => {
       syncMillis = performance.now() - startedAt
       log.head = EntryBatch.watermark(batch)

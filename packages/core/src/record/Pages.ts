@@ -143,13 +143,15 @@ export const make = ({
     const damaged: Array<DamagedRecord> = []
     let bytes = 0
     const next = yield* walk(options, (pointer) =>
-      Effect.map(resolve(pointer), recordOf).pipe(
-        Effect.catchIf(isDamage, () => {
+      Effect.matchEffect(resolve(pointer), {
+        onFailure: (error) => {
+          if (!isDamage(error)) return Effect.fail(error)
           const { key, log, namespace, seq } = pointer
           damaged.push({ namespace, key, log, seq })
-          return Effect.succeedNone
-        }),
-        Effect.flatMap((found) => {
+          return Effect.succeed(false)
+        },
+        onSuccess: (newest) => {
+          const found = recordOf(newest)
           if (Option.isNone(found)) return Effect.succeed(false)
           records.push(found.value)
           const before = bytes
@@ -159,8 +161,8 @@ export const make = ({
           return Math.floor(before / turnBytes) === Math.floor(bytes / turnBytes)
             ? Effect.succeed(isEnough)
             : Effect.as(Effect.yieldNow, isEnough)
-        })
-      )
+        }
+      })
     )
     return { records, damaged, unreadable: follower.unreadable(), next }
   })

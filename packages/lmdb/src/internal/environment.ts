@@ -6,7 +6,7 @@
  */
 import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
-import { type Database, open as openLmdb, type RootDatabase } from "lmdb"
+import { type Database, type DatabaseOptions, open as openLmdb, type RangeOptions, type RootDatabase } from "lmdb"
 import * as fs from "node:fs"
 import * as Files from "./files.ts"
 import * as Pages from "./pages.ts"
@@ -14,9 +14,25 @@ import * as Pages from "./pages.ts"
 /** A table: keys in the order of their bytes. */
 export type Table = Database<Buffer, Buffer>
 
+/** What is read of a table without copying it, which takes as long as finding it. */
+export interface Borrowed<K> {
+  /** The value of a key. It is LMDB's own, and good until LMDB is asked for anything else. */
+  readonly get: (key: Buffer) => Buffer | undefined
+  /** The keys of a range, as they were asked for, and their values: each good until LMDB is asked for the next. */
+  readonly getRange: (options: BorrowedRange) => Iterable<{ readonly key: K; readonly value: Buffer }>
+}
+
+/** A range of keys, which `lmdb` describes. */
+export interface BorrowedRange extends Omit<RangeOptions, "start" | "end"> {
+  readonly start: Buffer
+  readonly end?: Buffer
+}
+
 /** An environment that is open. */
 export interface Environment {
   readonly table: (name: string) => Table
+  /** The same table, borrowed: of a key comes what `keyIn` makes of its bytes, which are good as long as it is called. */
+  readonly borrowed: <K>(name: string, keyIn: (bytes: Buffer, from: number, to: number) => K) => Borrowed<K>
   /** Puts a value, inside a commit. */
   readonly put: (table: Table, key: Buffer, value: Buffer) => void
   /** Removes a key, inside a commit. */
@@ -66,6 +82,15 @@ export const open = (file: string, { sync }: { readonly sync: boolean }): Enviro
   }
   return {
     table,
+    borrowed: (name, keyIn) =>
+      root.openDB({
+        name,
+        encoding: "binary",
+        encoder: lent,
+        keyEncoder: { writeKey, readKey: keyIn }
+      } as DatabaseOptions & {
+        readonly name: string
+      }) as unknown as Borrowed<never>,
     // What becomes of it says the commit.
     put: (table, key, value) => void table.put(key, value).catch(() => undefined),
     remove: (table, key) => void table.remove(key).catch(() => undefined),
@@ -139,6 +164,17 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Hands out the bytes of a value where they are. */
+const lent = {
+  encode: (value: Buffer) => value,
+  decode: (bytes: Buffer, size = bytes.length) => Buffer.from(bytes.buffer, bytes.byteOffset, size)
+}
+
+const writeKey = (key: Buffer, target: Buffer, start: number): number => {
+  target.set(key, start)
+  return start + key.length
+}
 
 /** How many pages of each kind a tree has. */
 interface Tree {

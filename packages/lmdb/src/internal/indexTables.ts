@@ -24,6 +24,7 @@ export const make = (file: string) => {
   const environment = Environment.open(file, { sync: false })
   const { put } = environment
   const pointers = environment.table("pointers")
+  const lent = environment.borrowed("pointers", Pointers.nameIn)
   const progress = environment.table("progress")
   const name = environment.table("name")
   const named = name.getBinary(idKey)?.toString("latin1")
@@ -40,7 +41,7 @@ export const make = (file: string) => {
     Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
   const find = (key: RecordKey.RecordKey): RecordIndex.Pointer | undefined => {
     const name = Pointers.keyOf(key)
-    const value = name.length > Environment.maxKeyBytes ? undefined : pointers.getBinary(name)
+    const value = name.length > Environment.maxKeyBytes ? undefined : lent.get(name)
     return value === undefined ? undefined : Pointers.decode(key, value)
   }
 
@@ -56,12 +57,12 @@ export const make = (file: string) => {
         // At the place of a bound that was cut may be a key that is not in the range.
         const limit = isCut ? scan.limit + 1 : scan.limit
         const end = { start: to?.at ?? afterAll, end: from.at, inclusiveEnd: true, exclusiveStart: to?.isCut !== true }
-        const range = pointers.getRange(
+        const range = lent.getRange(
           scan.reverse === true
             ? { ...end, reverse: true, limit }
             : { start: from.at, ...(to === undefined ? {} : { end: to.at, inclusiveEnd: to.isCut }), limit }
         )
-        const found = Array.from(range, ({ key, value }) => Pointers.decode(Pointers.nameOf(key), value))
+        const found = Array.from(range, ({ key, value }) => Pointers.decode(key, value))
         return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
       }),
     forget: (gone) =>
@@ -98,14 +99,14 @@ export const make = (file: string) => {
   }
   const isThere = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)
-    const held = pointers.getBinary(key)
+    const held = lent.get(key)
     if (held === undefined) return false
     const { log, seq } = Pointers.decode(pointer, held)
     return log === pointer.log && seq === pointer.seq
   }
   const isNewer = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)
-    const held = pointers.getBinary(key)
+    const held = lent.get(key)
     return held === undefined || RecordIndex.compare(pointer, Pointers.decode(pointer, held)) > 0
   }
 

@@ -4,6 +4,7 @@
 import { type Chain, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import type * as Environment from "./environment.ts"
 import * as HeldLog from "./heldLog.ts"
+import * as Rows from "./rows.ts"
 
 /** Reads rows again, each of which has to follow the one before. Returns the last entry that was looked at. */
 export const check = (log: HeldLog.HeldLog, after: number, maxBytes: number): number => {
@@ -18,10 +19,11 @@ export const check = (log: HeldLog.HeldLog, after: number, maxBytes: number): nu
       continue
     }
     chain ??= chainAfter(log, end)
-    const row = HeldLog.rowAfter(log, end)
-    const batch = row && HeldLog.batchOf(log, row)
+    const row = Rows.rowAfter(log, end)
+    const batch = row && Rows.batchOf(log, row)
     const isNext = batch !== undefined && batch.from <= end + 1 && EntryBatch.last(batch) <= head
-    const follows = isNext && (chain === undefined || EntryBatch.after(batch, end).prevChain === chain)
+    const isWhole = isNext && Rows.hasItsMarks(row!, batch)
+    const follows = isWhole && (chain === undefined || EntryBatch.after(batch, end).prevChain === chain)
     const isEnd = follows && EntryBatch.last(batch) === head && log.damagedEnd === undefined
     if (!follows || (isEnd && batch.chain !== last)) {
       HeldLog.noteDamage(log, end + 1)
@@ -47,11 +49,11 @@ export const replace = (
   const before = HeldLog.soundRow(log, batch.from - 1)
   const after = HeldLog.soundRow(log, EntryBatch.last(batch) + 1)
   // Beside what is damaged no more is touched than has to be.
-  const whole = ReplicaStore.withEdges(batch, before, after, mends ? 0 : HeldLog.maxRowBytes)
-  for (const last of HeldLog.endsWithin(log, whole.from, EntryBatch.last(whole))) {
-    environment.remove(log.table, HeldLog.keyOf(batch.log, last))
+  const whole = ReplicaStore.withEdges(batch, before, after, mends ? 0 : Rows.maxRowBytes)
+  for (const last of Rows.endsWithin(log, whole.from, EntryBatch.last(whole))) {
+    environment.remove(log.table, Rows.keyOf(batch.log, last))
   }
-  HeldLog.put(environment, log, whole)
+  Rows.put(environment, log, whole)
 }
 
 /** Where a log ends without its damaged end, and that end. */
@@ -76,10 +78,10 @@ export const endAt = (log: HeldLog.HeldLog, seq: number) => {
 
 /** Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. */
 export const removeFrom = (environment: Environment.Environment, log: HeldLog.HeldLog, from: number): void => {
-  for (const row of Array.from(HeldLog.rowsAfter(log, from - 1))) {
-    environment.remove(log.table, HeldLog.keyOf(log.head.log, row.last))
-    const batch = HeldLog.batchOf(log, row)
-    if (batch !== undefined && batch.from < from) HeldLog.put(environment, log, EntryBatch.upTo(batch, from - 1))
+  for (const row of Array.from(Rows.rowsAfter(log, from - 1))) {
+    environment.remove(log.table, Rows.keyOf(log.head.log, row.last))
+    const batch = Rows.batchOf(log, row)
+    if (batch !== undefined && batch.from < from) Rows.put(environment, log, EntryBatch.upTo(batch, from - 1))
   }
 }
 

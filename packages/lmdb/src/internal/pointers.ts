@@ -32,10 +32,10 @@ export const encode = (pointer: RecordIndex.Pointer): Buffer => {
   return value
 }
 
-/** The record of a key, see {@link keyOf}. */
-export const nameOf = (key: Buffer): RecordKey.RecordKey => {
-  const end = key.indexOf(0)
-  return { namespace: key.toString("utf8", 0, end), key: key.toString("utf8", end + 1) }
+/** The record of a key, see {@link keyOf}, which lies among other bytes. */
+export const nameIn = (bytes: Buffer, from: number, to: number): RecordKey.RecordKey => {
+  const end = bytes.indexOf(0, from)
+  return { namespace: bytes.toString("utf8", from, end), key: bytes.toString("utf8", end + 1, to) }
 }
 
 /** The pointer of a record, in its value. Throws where one of the two is damaged. */

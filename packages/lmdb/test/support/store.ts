@@ -41,22 +41,40 @@ export const using = <A, E>(
 ) => Effect.scoped(Effect.flatMap(open(folder), use))
 
 /** Flips one bit of an entry's value in the closed file, as a bad disk would. */
-export const damageEntry = async (folder: string, log: LogId.LogId, seq: number): Promise<void> => {
+export const damageEntry = (folder: string, log: LogId.LogId, seq: number): Promise<void> =>
+  changeRow(folder, log, seq, (bytes, last) => {
+    const from = bytes.readUIntBE(0, 6)
+    // After the head come marks, and before them how many they are.
+    const start = 27 + 16 * bytes[26]!
+    const count = last - from + 1
+    const entries = { log, from, count, prevChain: Chain.empty, chain: Chain.empty, bytes: bytes.subarray(start) }
+    bytes[start + EntryBatch.upTo(entries, seq).bytes.length - 1]! ^= 1
+  })
+
+/** Flips one bit of the last mark of the row with an entry in the closed file. */
+export const damageMark = (folder: string, log: LogId.LogId, seq: number): Promise<void> =>
+  changeRow(folder, log, seq, (bytes) => {
+    bytes[27 + 16 * bytes[26]! - 1]! ^= 1
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Changes the row with an entry, of which the last entry is told too. */
+const changeRow = async (
+  folder: string,
+  log: LogId.LogId,
+  seq: number,
+  change: (bytes: Buffer, last: number) => void
+): Promise<void> => {
   const root = openLmdb<Buffer, Buffer>({ path: fileOf(folder), encoding: "binary", keyEncoding: "binary" })
   const table = root.openDB<Buffer, Buffer>({ name: "entries", encoding: "binary", keyEncoding: "binary" })
-  const keyOf = (sequence: number) => {
-    const key = Buffer.alloc(log.length + 7)
-    key.write(log, 0, "latin1")
-    key.writeUIntBE(sequence, log.length + 1, 6)
-    return key
-  }
-  const [row] = Array.from(table.getRange({ start: keyOf(seq), limit: 1 }))
+  const start = Buffer.alloc(log.length + 7)
+  start.write(log, 0, "latin1")
+  start.writeUIntBE(seq, log.length + 1, 6)
+  const [row] = Array.from(table.getRange({ start, limit: 1 }))
   const { key, value } = row!
   const bytes = Buffer.from(value)
-  const from = bytes.readUIntBE(0, 6)
-  const count = key.readUIntBE(key.length - 6, 6) - from + 1
-  const entries = { log, from, count, prevChain: Chain.empty, chain: Chain.empty, bytes: bytes.subarray(26) }
-  bytes[26 + EntryBatch.upTo(entries, seq).bytes.length - 1]! ^= 1
+  change(bytes, key.readUIntBE(key.length - 6, 6))
   await table.put(Buffer.from(key), bytes)
   await root.close()
 }
