@@ -1,6 +1,6 @@
 /**
- * The measurement of a table: in every round all systems are started afresh, and take turns at every number of writers,
- * so that what the machine does besides hits all of them. Every second round goes through them backwards, so that none
+ * The measurement of a table: in every round each system is started afresh, makes all its measurements, and ends before the
+ * next is started, so that none has the processors of another. Every second round goes through them backwards, so that none
  * always comes after the same.
  */
 import { join } from "node:path"
@@ -27,11 +27,11 @@ export interface Measured extends Sample {
   readonly round: number
 }
 
-/** Runs all rounds. The processes and files of a round end with it. */
+/** Runs all rounds. The processes and files of a system end with its turn. */
 export const run = Effect.fnUntraced(function* (options: Options) {
   const measured: Array<Measured> = []
   for (let round = 1; round <= options.rounds; round++) {
-    measured.push(...(yield* Effect.scoped(oneRound(options, round))))
+    measured.push(...(yield* oneRound(options, round)))
   }
   return measured
 })
@@ -52,29 +52,24 @@ const rehearsalWriters = 64
 
 const oneRound = Effect.fnUntraced(function* (options: Options, round: number) {
   const { profile, rehearsal, rounds: _, say, systems, writers: numbers, ...usual } = options
-  const files = yield* folder
   const measured: Array<Measured> = []
-  const children = []
-  for (const system of systems) {
+  const measure = Effect.fnUntraced(function* (system: System) {
+    const files = yield* folder
     const flags =
       profile === undefined
         ? []
         : ["--cpu-prof", `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${system.name}-${round}.cpuprofile`]
-    children.push({ system, child: yield* system.start(join(files, system.name), flags) })
-  }
-  if (round % 2 === 0) children.reverse()
-  if (rehearsal > 0) {
-    for (const { child } of children) {
+    const child = yield* system.start(join(files, system.name), flags)
+    if (rehearsal > 0) {
       yield* child.measure({ ...usual, writers: rehearsalWriters, warmup: 0, seconds: rehearsal })
     }
-  }
-  for (const writers of numbers) {
-    for (const { child, system } of children) {
+    for (const writers of numbers) {
       const sample = yield* child.measure({ ...usual, writers })
       const found = { system: system.name, writers, round, ...sample }
       measured.push(found)
       yield* say(line(found))
     }
-  }
+  })
+  for (const system of round % 2 === 0 ? systems.toReversed() : systems) yield* Effect.scoped(measure(system))
   return measured
 })
