@@ -123,6 +123,8 @@ describe("L17 one error contract", () => {
       const failed = { status: 503, error: "store_failed", rest: { reason: "corrupt" } }
       assertAnswer(yield* request("GET", `${broken.url}/v1/records/n/k`), failed)
       assertAnswer(yield* request("GET", `${broken.url}/v1/records`), failed)
+      const { json } = yield* request("GET", `${broken.url}/v1/records/n/k`)
+      assert.match(String(json["message"]), /damaged until it is mended from another replica/)
     })
   )
 

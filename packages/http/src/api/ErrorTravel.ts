@@ -39,7 +39,7 @@ export const travel = <E extends Error, F extends Schema.Struct.Fields, Rest ext
   code: string,
   fields: F,
   /** What is not for strangers: what they are told instead of the error's own message, and of the fields that are left out. */
-  hidden?: { readonly message: string; readonly rest: Rest }
+  hidden?: { readonly message: (error: E) => string; readonly rest: Rest }
 ): Travel<E> => {
   const isOf = Schema.is(error)
   const isBody = Schema.is(Schema.Struct(fields))
@@ -66,7 +66,7 @@ export const travel = <E extends Error, F extends Schema.Struct.Fields, Rest ext
       message: Schema.String
     }) as unknown as Schema.Codec<object, unknown>,
     is: (e) => isOf(e) && isBody(e),
-    toBody: (e) => Problem.members(status, code, hidden?.message ?? e.message, said(e)),
+    toBody: (e) => Problem.members(status, code, hidden?.message(e as E) ?? e.message, said(e)),
     fromBody: (body) => new error({ ...(body as Schema.Struct.Type<F>), ...(hidden?.rest as Rest) })
   }
 }

@@ -54,7 +54,7 @@ export const writeUncertain = travel(
   "write_uncertain",
   {},
   {
-    message: "this replica cannot say whether the write took place; its log says why",
+    message: () => "this replica cannot say whether the write took place; its log says why",
     rest: logSaysMore
   }
 )
@@ -71,7 +71,7 @@ export const localWriteFailed = travel(
   "local_write_failed",
   {},
   {
-    message: "this replica cannot append to its store now, its log says why; nothing was written, safe to retry",
+    message: () => "this replica cannot append to its store now, its log says why; nothing was written, safe to retry",
     rest: logSaysMore
   }
 )
@@ -90,7 +90,13 @@ export const storeFailed = travel(
   ReplicaStore.StoreError,
   "store_failed",
   { reason: ReplicaStore.StoreErrorReason },
-  { message: "this replica cannot read its store now; its log says why", rest: logSaysMore }
+  {
+    message: ({ reason }) =>
+      reason === "corrupt"
+        ? "what this replica holds of it is damaged until it is mended from another replica; ask another; its log says more"
+        : "this replica cannot read its store now; its log says why",
+    rest: logSaysMore
+  }
 )
 export const logDamaged = travel(503, Changes.LogDamaged, "log_damaged", {
   log: LogId.LogId,
