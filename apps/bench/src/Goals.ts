@@ -106,6 +106,16 @@ const written = (writers: number, bound: number): Goal => ({
   )
 })
 
+/** A ratio of what @quorum/client does from another process, and what users ask beside it. */
+const ofClient = (against: string, whose: string, writers: number, is: Goal["is"], bound: number): Goal => ({
+  name: `@quorum/client, ${inWords(writers)}: ${is === "at least" ? "throughput" : "p50"} of ${whose}`,
+  part: "commits",
+  is,
+  bound,
+  unit: "×",
+  values: ratio("client-promises", against, writers, is === "at least" ? throughput : p50)
+})
+
 /** The values of `commits` have so many bytes. */
 const valueBytes = 128
 
@@ -150,6 +160,12 @@ export const all: ReadonlyArray<Goal> = [
     unit: "×",
     values: ratio("ws", "etcd", 256, throughput)
   },
+  ofClient("redis", "Redis's", 256, "at least", 2),
+  ofClient("nats", "NATS's", 256, "at least", 2),
+  ofClient("etcd", "etcd's", 256, "at least", 12),
+  ofClient("ws", "ws's, which is asked in a replica", 256, "at least", 0.5),
+  ofClient("redis", "Redis's", 1, "at most", 1),
+  ofClient("etcd", "etcd's", 1, "at most", 1),
   {
     name: "ws on the better store, 256 writers, 60 s: throughput of the ceiling's",
     part: "sustained",

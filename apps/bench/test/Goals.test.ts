@@ -5,6 +5,9 @@ import { outcome, sample } from "./support/samples.ts"
 
 const named = (name: string): Goals.Goal => Goals.all.find((goal) => goal.name === name)!
 
+const shown = ({ goal, holds, value }: Goals.Verdict): string =>
+  `${goal.name}: ${value.median}, ${holds ? "holds" : "fails"}`
+
 describe("verdicts", () => {
   it("says nothing about what was not measured", () => {
     expect(Goals.verdicts([])).toEqual([])
@@ -41,6 +44,22 @@ describe("verdicts", () => {
     const samples = [sample({ system: "ws", writtenBytes: 256 })]
     expect(Goals.verdicts([outcome({ part: "commits", samples })], [goal])[0]?.value.median).toBe(2)
     expect(Goals.verdicts([outcome({ part: "commits", samples: [sample({ system: "ws" })] })], [goal])).toEqual([])
+  })
+
+  it("compares the client with what users would ask beside it: writes/s of many writers, delay of one", () => {
+    const samples = [
+      sample({ system: "client-promises", writesPerSecond: 40_000 }),
+      sample({ system: "redis", writesPerSecond: 16_000 }),
+      sample({ system: "ws", writesPerSecond: 100_000 }),
+      sample({ system: "client-promises", writers: 1, p50: 2 }),
+      sample({ system: "etcd", writers: 1, p50: 1.6 })
+    ]
+    const found = Goals.verdicts([outcome({ part: "commits", samples })])
+    expect(found.filter(({ goal }) => goal.name.startsWith("@quorum/client")).map(shown)).toEqual([
+      "@quorum/client, 256 writers: throughput of Redis's: 2.5, holds",
+      "@quorum/client, 256 writers: throughput of ws's, which is asked in a replica: 0.4, fails",
+      "@quorum/client, 1 writer: p50 of etcd's: 1.25, fails"
+    ])
   })
 
   it("compares reads by key with a bare SELECT of the same round", () => {

@@ -69,6 +69,7 @@ export const commits = part({
     Systems.http,
     Systems.core,
     Systems.client,
+    Systems.gathering,
     ...Catalogue.others
   ],
   writers: [1, 16, 64, 256, 1024]
