@@ -108,9 +108,9 @@ export const bugs = [
     from: "L58, malice",
     says: "a write that is held here is said to be committed when it is asked for again",
     file: "write/internal/InFlight.ts",
-    find: "if (closed) {\n        fail(group, now())",
+    find: "if (closed) {\n        fail(group, monotonicMillis())",
     replace:
-      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, now())\n      if (closed) {\n        fail(group, now())"
+      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, now())\n      if (closed) {\n        fail(group, monotonicMillis())"
   },
   {
     name: "push-skips-an-entry",

@@ -16,7 +16,7 @@ import { type ClientApi, ClientApiClient } from "@quorum/http"
 import { type Cause, Effect, Option, Predicate, Record, Schema, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { HttpBody, HttpClient, type HttpClientError } from "effect/http"
-import type { Member } from "./Cluster.ts"
+import type { Member } from "./DemoSet.ts"
 
 /** What is known about a write after a request. */
 export type Answer =

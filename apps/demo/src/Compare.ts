@@ -7,7 +7,7 @@ import { HybridLogicalClock, type Records } from "@quorum/core"
 import { RecordKey, type Watermark } from "@quorum/core/adapter"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Client, Status } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import type { Acknowledged } from "./Import.ts"
 
 /** What a replica holds, and how it differs from what was acknowledged. */
@@ -100,7 +100,7 @@ export const distance = (
  * A replica that does not answer holds nothing as far as this is concerned.
  */
 export const awaitSameLogs = Effect.fnUntraced(function* (options: {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly stallMillis: number
   readonly onProgress: (held: number, total: number) => Effect.Effect<void>
@@ -113,7 +113,7 @@ export const awaitSameLogs = Effect.fnUntraced(function* (options: {
   let best = -1
   let progressAt = yield* Clock.currentTimeMillis
   while (true) {
-    const answers = yield* Effect.forEach(options.cluster.members, vectorOf, { concurrency: "unbounded" })
+    const answers = yield* Effect.forEach(options.set.members, vectorOf, { concurrency: "unbounded" })
     const vectors = answers.map((vector) => vector ?? [])
     const { held, total } = distance(vectors)
     yield* options.onProgress(held, total)

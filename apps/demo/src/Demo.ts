@@ -6,7 +6,7 @@ import type { Progress } from "@quorum/server/tools"
 import { Clock, Effect, type FileSystem, type PlatformError, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Client from "./Client.ts"
-import type { Cluster, ReplicaFailed } from "./Cluster.ts"
+import type { DemoSet, ReplicaFailed } from "./DemoSet.ts"
 import * as Import from "./Import.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Renewal from "./Renewal.ts"
@@ -15,28 +15,27 @@ import * as Steps from "./Steps.ts"
 
 /** Runs all steps on replicas that are not running yet, and reports. The replicas run on until their scope closes. */
 export const run = Effect.fnUntraced(function* (
-  cluster: Cluster,
+  set: DemoSet,
   options: Steps.Options
 ): Effect.fn.Return<
   Report.Report,
   PlatformError.PlatformError | ReplicaFailed,
   FileSystem.FileSystem | HttpClient.HttpClient | Progress.Progress | Scope.Scope
 > {
-  const { members, policy } = cluster
-  const metrics = yield* Metrics.watch(cluster)
+  const { members, policy } = set
+  const metrics = yield* Metrics.watch(set)
   const client = metrics.counting(yield* Client.make(members))
   const startedAt = yield* Clock.currentTimeMillis
   const state = Import.make()
 
   const { certificates } = options
-  const imported = yield* Steps.importAndKill({ cluster, client, state, ...options })
-  const renewed =
-    certificates === undefined ? undefined : yield* Renewal.renew({ cluster, client, state }, certificates)
-  const shortage = yield* Steps.writeWithoutQuorum({ cluster, client, state })
-  const recovery = yield* Steps.recover({ cluster, client, state, shortage })
-  const told = yield* Steps.tell({ cluster, client, state }, recovery.late, shortage.survivor)
-  const strangers = renewed === undefined ? undefined : yield* Renewal.turnAway(cluster, certificates!, renewed.formers)
-  const compared = yield* Steps.compare({ cluster, client, state, caughtUp: recovery.caughtUpMs !== null })
+  const imported = yield* Steps.importAndKill({ set, client, state, ...options })
+  const renewed = certificates === undefined ? undefined : yield* Renewal.renew({ set, client, state }, certificates)
+  const shortage = yield* Steps.writeWithoutQuorum({ set, client, state })
+  const recovery = yield* Steps.recover({ set, client, state, shortage })
+  const told = yield* Steps.tell({ set, client, state }, recovery.late, shortage.survivor)
+  const strangers = renewed === undefined ? undefined : yield* Renewal.turnAway(set, certificates!, renewed.formers)
+  const compared = yield* Steps.compare({ set, client, state, caughtUp: recovery.caughtUpMs !== null })
 
   const kills = [...imported.kills, ...shortage.kills]
   const seen = yield* metrics.seen(kills.map(({ id }) => id))
@@ -46,7 +45,7 @@ export const run = Effect.fnUntraced(function* (
       id: member.id,
       url: member.url,
       folder: member.folder,
-      rssMb: cluster.peakMb(member) ?? null
+      rssMb: set.peakMb(member) ?? null
     })),
     n: policy.n,
     w: policy.w,
@@ -78,7 +77,7 @@ export const run = Effect.fnUntraced(function* (
     totalMs: (yield* Clock.currentTimeMillis) - startedAt
   }
   const problems = [
-    ...cluster.crashes(),
+    ...set.crashes(),
     ...Report.problemsOf(facts),
     ...(renewed?.problems ?? []),
     ...shortage.problems,

@@ -6,7 +6,7 @@ import type { StampToken } from "@quorum/core"
 import type { Lines } from "@quorum/server/tools"
 import { Clock, Effect, Stream } from "effect"
 import type { Answer, Client, Stamped } from "./Client.ts"
-import type { Member } from "./Cluster.ts"
+import type { Member } from "./DemoSet.ts"
 
 /** Lines, and what is known of each by its place among them. */
 export interface Group {

@@ -11,7 +11,7 @@ import { RecordKey } from "@quorum/core/adapter"
 import type { Lines } from "@quorum/server/tools"
 import { type Cause, Clock, Effect, Latch, Queue, Stream } from "effect"
 import type { Answer, Client } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import * as Group from "./Group.ts"
 import type { Kill } from "./Report.ts"
 
@@ -89,14 +89,14 @@ export const absorb = (state: Import, written: Import): void => {
 export const run = Effect.fnUntraced(function* <E, R>(options: {
   readonly state: Import
   readonly lines: Stream.Stream<Lines.Line, E, R>
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   /** How many writes are under way at once, at most. */
   readonly writers: number
   readonly onProgress: () => void
 }) {
-  const { client, cluster, onProgress, state } = options
-  const groups = Math.min(options.writers, groupsPerReplica * cluster.members.length)
+  const { client, set, onProgress, state } = options
+  const groups = Math.min(options.writers, groupsPerReplica * set.members.length)
   const dealer = makeDealer(state, Math.min(maxLines, Math.floor(options.writers / groups)))
   const queue = yield* Queue.make<Dealt, Cause.Done>({ capacity: groups })
 
@@ -119,7 +119,7 @@ export const run = Effect.fnUntraced(function* <E, R>(options: {
     for (let attempt = 0; group.open.length > 0; attempt++) {
       if (attempt > 0 && (yield* Clock.currentTimeMillis) >= deadline) return
       if (attempt > 0) yield* Effect.sleep(pauseMillis(attempt))
-      const member = choose(cluster, home + attempt)
+      const member = choose(set, home + attempt)
       if (member === undefined) continue
       if (isFirst) state.sent += group.open.length
       else state.sentAgain += group.open.length
@@ -155,17 +155,15 @@ export const run = Effect.fnUntraced(function* <E, R>(options: {
 })
 
 /** Kills a replica and says what was in flight in that moment. */
-export const killUnsafe = (state: Import, cluster: Cluster, member: Member): typeof Kill.Type => {
+export const killUnsafe = (state: Import, set: DemoSet, member: Member): typeof Kill.Type => {
   const here = state.inFlight.get(member) ?? 0
   const kill = { id: member.id, afterWrites: state.committed, inFlight: inFlight(state), inFlightHere: here }
-  return { ...kill, pid: cluster.killUnsafe(member) }
+  return { ...kill, pid: set.killUnsafe(member) }
 }
 
 /** The replica at which the most requests wait. */
-export const busiest = (state: Import, cluster: Cluster): Member =>
-  cluster
-    .alive()
-    .reduce((most, next) => ((state.inFlight.get(next) ?? 0) > (state.inFlight.get(most) ?? 0) ? next : most))
+export const busiest = (state: Import, set: DemoSet): Member =>
+  set.alive().reduce((most, next) => ((state.inFlight.get(next) ?? 0) > (state.inFlight.get(most) ?? 0) ? next : most))
 
 /** What an answer means for a person. */
 export const describe = (answer: Answer): string => {
@@ -201,9 +199,9 @@ const patienceMillis = 30_000
 const pauseMillis = (attempt: number): number => Math.min(500, 5 * 2 ** (attempt - 1))
 
 /** The first member that is alive, from `start` on around the ring. */
-const choose = (cluster: Cluster, start: number): Member | undefined => {
-  const { members } = cluster
-  const alive = cluster.alive()
+const choose = (set: DemoSet, start: number): Member | undefined => {
+  const { members } = set
+  const alive = set.alive()
   for (let i = 0; i < members.length; i++) {
     const member = members[(start + i) % members.length]!
     if (alive.includes(member)) return member

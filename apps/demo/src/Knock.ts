@@ -6,7 +6,7 @@ import { request } from "node:https"
 import type { TLSSocket } from "node:tls"
 import { Effect } from "effect"
 import type { Certificates, Shown } from "./Certificates.ts"
-import type { Member } from "./Cluster.ts"
+import type { Member } from "./DemoSet.ts"
 import type { Transport } from "./ReplicaConfig.ts"
 
 /** What a replica answered. */

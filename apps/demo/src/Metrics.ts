@@ -6,7 +6,7 @@ import { Definitions } from "@quorum/metrics"
 import { Effect, Exit, Option, Schedule, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import type { Answer, Client } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import type { Seen } from "./Report.ts"
 
 /** The series of one answer, by name and labels as they are written. */
@@ -31,7 +31,7 @@ export const read = (member: Member) =>
   )
 
 /** Looks at the metrics of all replicas again and again, until the scope closes. */
-export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
+export const watch = Effect.fnUntraced(function* (set: DemoSet) {
   const http = yield* HttpClient.HttpClient
   const answers = new Map<Member, { committed: number; notMet: number; unknown: number; repeated: number }>()
   /** Writes that were sent, and of which nobody knew what became of them. */
@@ -40,7 +40,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
   const look = (member: Member) => Effect.provideService(read(member), HttpClient.HttpClient, http)
 
   const note = (member: Member, series: Series): void => {
-    for (const { id } of cluster.members) {
+    for (const { id } of set.members) {
       const known = most.get(`${member.id} ${id}`) ?? { lag: 0, seconds: 0 }
       known.lag = Math.max(known.lag, of(series, "peerLag", id))
       known.seconds = Math.max(known.seconds, of(series, "peerLagTime", id))
@@ -49,7 +49,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
   }
   const lookAtAll = Effect.suspend(() =>
     Effect.forEach(
-      cluster.alive(),
+      set.alive(),
       (member) => Effect.map(look(member), (series) => Option.isSome(series) && note(member, series.value)),
       { concurrency: "unbounded", discard: true }
     )
@@ -96,7 +96,7 @@ export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
     }),
     /** What a replica that was not among the killed says, once nobody is behind any more, or after a while. */
     seen: Effect.fnUntraced(function* (killed: ReadonlyArray<string>) {
-      const survivor = cluster.members.find(({ id }) => !killed.includes(id))
+      const survivor = set.members.find(({ id }) => !killed.includes(id))
       if (survivor === undefined) return null
       const isLevel = (series: Series): boolean => killed.every((id) => of(series, "peerLag", id) === 0)
       const series = yield* look(survivor).pipe(

@@ -6,7 +6,7 @@ import { Ports } from "@quorum/server/tools"
 import { Effect, FileSystem, Schedule, Schema, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import type { Member } from "./Cluster.ts"
+import type { Member } from "./DemoSet.ts"
 
 /** Prometheus cannot be asked. */
 export class PrometheusFailed extends Schema.TaggedError<PrometheusFailed>()("PrometheusFailed", {

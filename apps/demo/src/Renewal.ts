@@ -6,13 +6,13 @@ import { type Lines, Progress, Text } from "@quorum/server/tools"
 import { Clock, Effect, Option, Stream } from "effect"
 import type { Certificates, Shown } from "./Certificates.ts"
 import type { Client } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import * as Import from "./Import.ts"
 import * as Knock from "./Knock.ts"
 import type * as Report from "./Report.ts"
 
 interface Context {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly state: Import.Import
 }
@@ -22,9 +22,9 @@ interface Context {
  * until that is done. Each has its next one put on the list, then in its place, and then the former taken off the list; and
  * each of these steps waits until all that run have taken it in.
  */
-export const renew = Effect.fnUntraced(function* ({ client, cluster, state }: Context, certificates: Certificates) {
+export const renew = Effect.fnUntraced(function* ({ client, set, state }: Context, certificates: Certificates) {
   const { say } = yield* Progress.Progress
-  const { alive, members, transport } = cluster
+  const { alive, members, transport } = set
   yield* say("The certificates of all replicas are exchanged, one after the other, while records are written")
   const startedAt = yield* Clock.currentTimeMillis
   const problems: Array<string> = []
@@ -64,7 +64,7 @@ export const renew = Effect.fnUntraced(function* ({ client, cluster, state }: Co
   )
   yield* Effect.all(
     [
-      Import.run({ state: written, lines, cluster, client, writers, onProgress: () => {} }),
+      Import.run({ state: written, lines, set, client, writers, onProgress: () => {} }),
       Effect.forEach(members, renewOne, { discard: true }).pipe(Effect.ensuring(Effect.sync(() => (isOver = true))))
     ],
     { concurrency: "unbounded", discard: true }
@@ -85,12 +85,12 @@ export const renew = Effect.fnUntraced(function* ({ client, cluster, state }: Co
 
 /** Has everybody call at every replica who is no member any more, or none yet, and a member to compare. */
 export const turnAway = Effect.fnUntraced(function* (
-  cluster: Cluster,
+  set: DemoSet,
   certificates: Certificates,
   formers: ReadonlyMap<Member, Shown>
 ) {
   const { say } = yield* Progress.Progress
-  const { members, transport } = cluster
+  const { members, transport } = set
   const problems: Array<string> = []
   const refused: Array<Report.TurnedAway> = []
   for (const [i, member] of members.entries()) {

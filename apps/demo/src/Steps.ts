@@ -6,7 +6,7 @@ import { Lines, Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
 import type { Certificates } from "./Certificates.ts"
 import type { Answer, Client } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import * as Compare from "./Compare.ts"
 import * as Import from "./Import.ts"
 import type * as Report from "./Report.ts"
@@ -23,18 +23,18 @@ export interface Options {
 
 /** What the steps work on. */
 export interface Context {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly state: Import.Import
 }
 
 /** Imports all lines, and kills the busiest replica when half of the writes were sent. */
-export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, state, ...options }: Context & Options) {
+export const importAndKill = Effect.fnUntraced(function* ({ client, set, state, ...options }: Context & Options) {
   const { finish, say, step } = yield* Progress.Progress
-  const { members, policy } = cluster
+  const { members, policy } = set
   const { lines, writes } = yield* Lines.count(options.input, options.limit)
   const writers = Math.max(1, Math.min(options.writers, Math.ceil(writes / rounds)))
-  yield* start({ client, cluster, state }, members)
+  yield* start({ client, set, state }, members)
   yield* say(`${members.length} replicas run: ${members.map(({ id, url }) => `${id} at ${url}`).join(", ")}`)
   yield* say(
     `Importing ${Text.number(lines)} lines, up to ${Text.number(writers)} at once; a write is committed when ` +
@@ -43,7 +43,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   const kills: Array<typeof Report.Kill.Type> = []
   const onProgress = (): void => {
     if (kills.length === 0 && state.sent >= writes / 2 && Import.inFlight(state) > 0) {
-      kills.push(Import.killUnsafe(state, cluster, Import.busiest(state, cluster)))
+      kills.push(Import.killUnsafe(state, set, Import.busiest(state, set)))
     }
   }
   const show = Effect.suspend(() => step("import", state.committed + state.failed.length, writes))
@@ -58,7 +58,7 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
   })
   const startedAt = yield* Clock.currentTimeMillis
   const source = Lines.read(options.input, options.limit)
-  yield* Effect.raceFirst(Import.run({ state, cluster, client, lines: source, writers, onProgress }), watch)
+  yield* Effect.raceFirst(Import.run({ state, set, client, lines: source, writers, onProgress }), watch)
   const importMs = (yield* Clock.currentTimeMillis) - startedAt
   yield* show
   yield* finish
@@ -66,22 +66,22 @@ export const importAndKill = Effect.fnUntraced(function* ({ client, cluster, sta
 })
 
 /** Kills replicas until fewer than W are alive, and writes. */
-export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster, state }: Context) {
+export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, set, state }: Context) {
   const { say } = yield* Progress.Progress
-  const [survivor, ...others] = cluster.alive()
+  const [survivor, ...others] = set.alive()
   if (survivor === undefined)
     return { kills: [], problems: ["no replica was left after the import"], survivor, answer: undefined, afterMs: 0 }
-  const kills = others.slice(cluster.policy.w - 2).map((member) => Import.killUnsafe(state, cluster, member))
+  const kills = others.slice(set.policy.w - 2).map((member) => Import.killUnsafe(state, set, member))
   yield* say(
-    `Replica ${kills.map(({ id }) => id).join(" and ")} killed as well: ${cluster.alive().length} of ` +
-      `${cluster.policy.n} left, and a write needs ${cluster.policy.w}`
+    `Replica ${kills.map(({ id }) => id).join(" and ")} killed as well: ${set.alive().length} of ` +
+      `${set.policy.n} left, and a write needs ${set.policy.w}`
   )
   const askedAt = yield* Clock.currentTimeMillis
   const answer = yield* client.write(survivor, write)
   const afterMs = (yield* Clock.currentTimeMillis) - askedAt
   yield* say(`A write to ${survivor.id}: ${Import.describe(answer)}, after ${Text.seconds(afterMs)}`)
   const problems: Array<string> = []
-  const limit = Duration.toMillis(cluster.policy.ackTimeout) + marginMillis
+  const limit = Duration.toMillis(set.policy.ackTimeout) + marginMillis
   if (afterMs > limit) problems.push(`the write without a quorum took ${afterMs} ms, more than ${limit} ms`)
   if (answer._tag === "NotMet") state.notMet++
   else if (answer._tag !== "Unavailable") problems.push(`the write without a quorum: ${Import.describe(answer)}`)
@@ -91,23 +91,23 @@ export const writeWithoutQuorum = Effect.fnUntraced(function* ({ client, cluster
 /** Starts the dead replicas, looks what became of the write that was made without them, and waits until all hold the same. */
 export const recover = Effect.fnUntraced(function* ({
   client,
-  cluster,
+  set,
   shortage,
   state
 }: Context & { readonly shortage: Effect.Success<ReturnType<typeof writeWithoutQuorum>> }) {
   const { finish, say, step } = yield* Progress.Progress
-  const alive = cluster.alive()
-  const dead = cluster.members.filter((member) => !alive.includes(member))
+  const alive = set.alive()
+  const dead = set.members.filter((member) => !alive.includes(member))
   const problems: Array<string> = []
-  yield* Effect.forEach(dead, cluster.gone, { concurrency: "unbounded", discard: true })
+  yield* Effect.forEach(dead, set.gone, { concurrency: "unbounded", discard: true })
   const startedAt = yield* Clock.currentTimeMillis
   const late = dead.at(-1)
-  if (late !== undefined) cluster.shiftClock(late, Stories.shiftMillis)
+  if (late !== undefined) set.shiftClock(late, Stories.shiftMillis)
   yield* say(
     `Starting ${dead.map(({ id }) => id).join(" and ")} again` +
       (late === undefined ? "" : `, ${late.id} with its clock an hour behind`)
   )
-  yield* start({ client, cluster, state }, dead).pipe(
+  yield* start({ client, set, state }, dead).pipe(
     Effect.catch((error) => Effect.sync(() => void problems.push(error.message)))
   )
 
@@ -121,7 +121,7 @@ export const recover = Effect.fnUntraced(function* ({
   }
 
   const onProgress = (held: number, total: number) => step("catch-up", held, total)
-  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis, onProgress })
+  const vector = yield* Compare.awaitSameLogs({ set, client, stallMillis, onProgress })
   yield* finish
   const caughtUpMs = Option.isSome(vector) ? (yield* Clock.currentTimeMillis) - startedAt : null
   if (Option.isSome(vector)) problems.push(...Compare.missing(vector.value, state.acknowledgedUpTo))
@@ -140,7 +140,7 @@ export const tell = Effect.fnUntraced(function* (
   survivor: Member | undefined
 ) {
   const nothing = { ownWrites: null, apart: null, notMet: null, wrongClock: null, problems: [] }
-  if (late === undefined || survivor === undefined || context.cluster.alive().length < context.cluster.policy.n) {
+  if (late === undefined || survivor === undefined || context.set.alive().length < context.set.policy.n) {
     return nothing
   }
   const own = yield* Stories.ownWrites(context, survivor)
@@ -160,11 +160,11 @@ export const tell = Effect.fnUntraced(function* (
 export const compare = Effect.fnUntraced(function* ({
   caughtUp,
   client,
-  cluster,
+  set,
   state
 }: Context & { readonly caughtUp: boolean }) {
   const { finish, say, step } = yield* Progress.Progress
-  const { members } = cluster
+  const { members } = set
   const startedAt = yield* Clock.currentTimeMillis
   const expected = state.acknowledged.size
   yield* say(`Comparing ${Text.number(expected)} acknowledged keys with all records of every replica`)
@@ -196,10 +196,10 @@ export const compare = Effect.fnUntraced(function* ({
 })
 
 /** Starts replicas and waits until every replica is connected to every other, for a while at least. */
-const start = Effect.fnUntraced(function* ({ client, cluster }: Context, dead: ReadonlyArray<Member>) {
-  yield* Effect.forEach(dead, cluster.start, { concurrency: "unbounded", discard: true })
+const start = Effect.fnUntraced(function* ({ client, set }: Context, dead: ReadonlyArray<Member>) {
+  yield* Effect.forEach(dead, set.start, { concurrency: "unbounded", discard: true })
   // It is no failure when it takes longer: the writes will show.
-  yield* Effect.forEach(cluster.members, client.status, { concurrency: "unbounded" }).pipe(
+  yield* Effect.forEach(set.members, client.status, { concurrency: "unbounded" }).pipe(
     Effect.map((statuses) => statuses.every(({ peers }) => peers.every(({ link }) => link === "up"))),
     Effect.orElseSucceed(() => false),
     Effect.tap(Effect.sleep(pollMillis)),

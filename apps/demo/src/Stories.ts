@@ -6,14 +6,14 @@ import { Entry, type WriteId } from "@quorum/core"
 import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Duration, Effect, Option } from "effect"
 import type { Answer, Client, Status } from "./Client.ts"
-import type { Cluster, Member } from "./Cluster.ts"
+import type { DemoSet, Member } from "./DemoSet.ts"
 import * as Compare from "./Compare.ts"
 import * as Group from "./Group.ts"
 import * as Import from "./Import.ts"
 import type * as Report from "./Report.ts"
 
 interface Context {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly state: Import.Import
 }
@@ -26,16 +26,16 @@ export const shiftMillis = -3_600_000
  * waited for once the replica goes on.
  */
 export const missedQuorum = Effect.fnUntraced(function* (
-  { client, cluster, state }: Context,
+  { client, set, state }: Context,
   writer: Member,
   stopped: Member
 ) {
   const { say } = yield* Progress.Progress
-  const { n } = cluster.policy
+  const { n } = set.policy
   yield* say(`Replica ${stopped.id} is stopped for a moment, and a write to ${writer.id} asks for all ${n} replicas`)
   const askedAt = yield* Clock.currentTimeMillis
   const passed = Effect.map(Clock.currentTimeMillis, (now) => now - askedAt)
-  const answer = yield* cluster.whileStopped(stopped, client.write(writer, missed, n))
+  const answer = yield* set.whileStopped(stopped, client.write(writer, missed, n))
   const afterMs = yield* passed
   yield* say(`  ${Import.describe(answer)}, after ${Text.seconds(afterMs)}`)
   if (answer._tag !== "NotMet") {
@@ -60,14 +60,10 @@ export const missedQuorum = Effect.fnUntraced(function* (
  * Two writes to one key, one after the other, the second at a replica whose clock is behind, and which stood still while
  * the first was committed, so that it has not heard of it.
  */
-export const wrongClock = Effect.fnUntraced(function* (
-  { client, cluster, state }: Context,
-  right: Member,
-  wrong: Member
-) {
+export const wrongClock = Effect.fnUntraced(function* ({ client, set, state }: Context, right: Member, wrong: Member) {
   const { say } = yield* Progress.Progress
   yield* say(`The clock of ${wrong.id} is an hour behind. A key is written at ${right.id}, and then at ${wrong.id}`)
-  const earlier = yield* cluster.whileStopped(wrong, client.write(right, first))
+  const earlier = yield* set.whileStopped(wrong, client.write(right, first))
   const between = yield* Clock.currentTimeMillis
   const later = yield* client.write(wrong, second)
   if (earlier._tag !== "Committed" || later._tag !== "Committed") {
@@ -75,7 +71,7 @@ export const wrongClock = Effect.fnUntraced(function* (
     return { story: null, problems }
   }
   Import.acknowledge(state, second, later)
-  const shown = yield* Effect.forEach(cluster.members, (member) =>
+  const shown = yield* Effect.forEach(set.members, (member) =>
     Effect.map(
       client.read(member, second.namespace, second.key, { atLeast: later.writeId }),
       (found) => [member.id, found._tag === "Value" ? decoder.decode(found.value) : found._tag] as const
@@ -99,9 +95,9 @@ export const wrongClock = Effect.fnUntraced(function* (
 })
 
 /** A write at one replica, read back at all others at once, by its id: each shows it, or waits until it can. */
-export const ownWrites = Effect.fnUntraced(function* ({ client, cluster, state }: Context, writer: Member) {
+export const ownWrites = Effect.fnUntraced(function* ({ client, set, state }: Context, writer: Member) {
   const { say } = yield* Progress.Progress
-  const others = cluster.members.filter((member) => member !== writer)
+  const others = set.members.filter((member) => member !== writer)
   yield* say(
     `A key is written at ${writer.id}, and read at ${others.map(({ id }) => id).join(" and ")} by the id of the write`
   )
@@ -136,7 +132,7 @@ export const ownWrites = Effect.fnUntraced(function* ({ client, cluster, state }
 
 /** A replica stands still while the others take writes, so that it differs from them; it goes on, and must not any more. */
 export const apart = Effect.fnUntraced(function* (context: Context, writer: Member, stopped: Member) {
-  const { client, cluster, state } = context
+  const { client, set, state } = context
   const { say } = yield* Progress.Progress
   const writes = Array.from({ length: writtenApart }, (_, i) =>
     Entry.put("quorum-demo-apart", `record-${i}`, `written at ${writer.id} while ${stopped.id} stood still`)
@@ -147,14 +143,14 @@ export const apart = Effect.fnUntraced(function* (context: Context, writer: Memb
   const before = yield* Effect.option(client.status(stopped))
   const stoppedAt = yield* Clock.currentTimeMillis
   const passed = Effect.map(Clock.currentTimeMillis, (now) => now - stoppedAt)
-  const { answers, meanwhile } = yield* cluster.whileStopped(
+  const { answers, meanwhile } = yield* set.whileStopped(
     stopped,
     Effect.all({ answers: writeAll(client, writer, writes), meanwhile: Effect.option(client.status(writer)) })
   )
   const wentOnAfterMs = yield* passed
   answers.forEach((answer, i) => answer._tag === "Committed" && Import.acknowledge(state, writes[i]!, answer))
   const onProgress = () => Effect.void
-  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis: patienceMillis, onProgress })
+  const vector = yield* Compare.awaitSameLogs({ set, client, stallMillis: patienceMillis, onProgress })
   const sameAfterMs = Option.isSome(vector) ? yield* passed : null
   yield* say(`  ${stopped.id} goes on: the replicas hold ${sameAfterMs === null ? "different" : "the same"} logs`)
   const failed = answers.find(({ _tag }) => _tag !== "Committed")

@@ -14,7 +14,7 @@ import { Ports } from "@quorum/server/tools"
 import { Clock, Console, Effect, FileSystem, Ref } from "effect"
 import { HttpClient } from "effect/http"
 import * as Client from "./Client.ts"
-import * as Cluster from "./Cluster.ts"
+import * as DemoSet from "./DemoSet.ts"
 import * as Ending from "./Ending.ts"
 import * as Picture from "./Picture.ts"
 import * as Prometheus from "./Prometheus.ts"
@@ -46,9 +46,9 @@ const run = Effect.gen(function* () {
   const [port, ...ports] = yield* Ports.free(4)
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
   const policy = yield* Effect.fromResult(QuorumPolicy.majority(3))
-  const cluster = yield* Cluster.make({ script, name: "alerts", folder, ports, policy, transport: "ws" })
-  const { members } = cluster
-  yield* Effect.forEach(members, cluster.start, { concurrency: "unbounded", discard: true })
+  const set = yield* DemoSet.make({ script, name: "alerts", folder, ports, policy, transport: "ws" })
+  const { members } = set
+  yield* Effect.forEach(members, set.start, { concurrency: "unbounded", discard: true })
   const prometheus = yield* Prometheus.start({
     folder: join(folder, "prometheus"),
     port: port!,
@@ -97,15 +97,15 @@ const run = Effect.gen(function* () {
   yield* until("c holds what a wrote, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)
   const wellAt = yield* Clock.currentTimeMillis
   if (file !== undefined) yield* Effect.sleep(aroundMillis)
-  cluster.killUnsafe(c)
+  set.killUnsafe(c)
   yield* mark("c killed")
-  yield* cluster.gone(c)
+  yield* set.gone(c)
   yield* say("c was killed; writes go on")
   yield* until(
     "both alerts fire",
     ({ firing, lag }) => lag > 100 && ["QuorumPeerDown", "QuorumPeerLagging"].every((name) => firing.includes(name))
   )
-  yield* cluster.start(c)
+  yield* set.start(c)
   yield* mark("c started")
   yield* say("c was started again")
   yield* until("c has caught up, and nothing fires", ({ firing, lag }) => lag < 5 && firing.length === 0)

@@ -13,7 +13,7 @@ import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as BadFlags from "./BadFlags.ts"
 import * as Certificates from "./Certificates.ts"
-import * as Cluster from "./Cluster.ts"
+import * as DemoSet from "./DemoSet.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
@@ -115,20 +115,20 @@ const run = Effect.fnUntraced(function* (given: Command.Command.Config.Infer<typ
   const policy = yield* Effect.fromResult(QuorumPolicy.make({ n: replicas, w, order: "real-time" }))
   const script = fileURLToPath(new URL("./replica.js", import.meta.url))
   const certificates = tls ? yield* signed(folder, replicas) : undefined
-  const cluster = yield* Cluster.make({ script, name, folder, ports, policy, transport, store, certificates, verbose })
+  const set = yield* DemoSet.make({ script, name, folder, ports, policy, transport, store, certificates, verbose })
 
   if (input === cities) yield* say("City data © GeoNames, CC BY 4.0", "quiet")
-  if (metrics) yield* say(["Metrics:", ...cluster.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))
+  if (metrics) yield* say(["Metrics:", ...set.members.map(({ id, url }) => `  ${id}  ${url}/metrics`)].join("\n"))
   const options = { input, limit: Option.getOrUndefined(limit), writers, certificates }
   const report = yield* certificates === undefined
-    ? Demo.run(cluster, options)
-    : Effect.provideServiceEffect(Demo.run(cluster, options), HttpClient.HttpClient, clientOf(certificates))
+    ? Demo.run(set, options)
+    : Effect.provideServiceEffect(Demo.run(set, options), HttpClient.HttpClient, clientOf(certificates))
   yield* say(["", ...Report.summary(report), ""].join("\n"))
   yield* say(Report.verdict(report).join("\n"), report.ok ? "good" : "bad")
   if (Option.isSome(reportFile)) yield* Report.write(reportFile.value, report)
   if (keep) {
     process.exitCode = report.ok ? 0 : 1
-    yield* say(keepText(cluster.members, folder, certificates))
+    yield* say(keepText(set.members, folder, certificates))
     return yield* Effect.never
   }
   if (report.ok) return
@@ -171,7 +171,7 @@ const prepareReport = Effect.fnUntraced(function* (path: string) {
 /** The first certificates of all replicas. */
 const signed = (folder: string, replicas: number) =>
   Effect.try({
-    try: () => Certificates.make(join(folder, "certificates"), name, Cluster.idsOf(replicas)),
+    try: () => Certificates.make(join(folder, "certificates"), name, DemoSet.idsOf(replicas)),
     catch: (error) => new Unusable({ detail: `--tls: certificates cannot be made by openssl: ${messageOf(error)}` })
   })
 
@@ -184,7 +184,7 @@ const clientOf = ({ authority }: Certificates.Certificates) =>
   )
 
 const keepText = (
-  members: ReadonlyArray<Cluster.Member>,
+  members: ReadonlyArray<DemoSet.Member>,
   folder: string,
   certificates: Certificates.Certificates | undefined
 ): string => {

@@ -10,7 +10,7 @@ import { Entry, type LogId, QuorumPolicy, WriteId } from "@quorum/core"
 import * as Ports from "../../../packages/server/test/support/ports.ts"
 import { Effect, Fiber, FileSystem, Random, Result, Stream } from "effect"
 import * as Client from "../src/Client.ts"
-import * as Cluster from "../src/Cluster.ts"
+import * as DemoSet from "../src/DemoSet.ts"
 import { dist, until } from "./support/program.ts"
 
 const kills = 100
@@ -56,7 +56,7 @@ const makeSeen = () => {
 const setUp = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped()
-  const cluster = yield* Cluster.make({
+  const set = yield* DemoSet.make({
     script: dist("replica.js"),
     name: "changes",
     folder,
@@ -64,8 +64,8 @@ const setUp = Effect.gen(function* () {
     policy: Result.getOrThrow(QuorumPolicy.majority(3)),
     transport: "ws"
   })
-  yield* Effect.forEach(cluster.members, cluster.start, { concurrency: "unbounded", discard: true })
-  return { cluster, folder, client: yield* Client.make(cluster.members) }
+  yield* Effect.forEach(set.members, set.start, { concurrency: "unbounded", discard: true })
+  return { set, folder, client: yield* Client.make(set.members) }
 })
 
 describe("a reader of changes", () => {
@@ -73,12 +73,12 @@ describe("a reader of changes", () => {
     `L27 that is killed and goes on ${kills} times, at one replica after another, has seen every acknowledged write`,
     () =>
       Effect.gen(function* () {
-        const { client, cluster, folder } = yield* setUp
+        const { client, set, folder } = yield* setUp
         const acknowledged = new Set<WriteId.WriteId>()
         const seen = makeSeen()
         let batch = 0
         const writing = Effect.gen(function* () {
-          const alive = cluster.alive()
+          const alive = set.alive()
           const member = alive[batch++ % alive.length]!
           const writes = Array.from({ length: 50 }, (_, i) =>
             Entry.put("n", `${batch}/${i}`, "x".repeat((i * 97) % 900))
@@ -92,9 +92,9 @@ describe("a reader of changes", () => {
         })
         const load = yield* Effect.forkScoped(Effect.forever(writing))
 
-        let restart: Fiber.Fiber<void, Cluster.ReplicaFailed> | undefined
+        let restart: Fiber.Fiber<void, DemoSet.ReplicaFailed> | undefined
         for (let round = 0; round < kills; round++) {
-          const alive = cluster.alive()
+          const alive = set.alive()
           const file = join(folder, `seen-${round}`)
           const member = alive[round % alive.length]!
           const child = spawn(process.execPath, [reader, `${member.url}/v1/changes?since=${seen.position()}`, file])
@@ -107,14 +107,14 @@ describe("a reader of changes", () => {
           if (round % 25 === 10) {
             // One at a time: with two away nothing is written, and readers would wait for it.
             if (restart !== undefined) yield* Fiber.join(restart)
-            cluster.killUnsafe(member)
-            restart = yield* Effect.forkScoped(Effect.andThen(cluster.gone(member), cluster.start(member)))
+            set.killUnsafe(member)
+            restart = yield* Effect.forkScoped(Effect.andThen(set.gone(member), set.start(member)))
           }
         }
         yield* Effect.sync(() => load.interruptUnsafe())
         assert.isAbove(acknowledged.size, kills)
 
-        const [last] = cluster.alive()
+        const [last] = set.alive()
         const rest = Effect.promise(() => fetch(`${last!.url}/v1/changes?until=now&since=${seen.position()}`)).pipe(
           Effect.flatMap((answer) => Effect.promise(() => answer.text())),
           Effect.map((text) => {

@@ -4,7 +4,7 @@ import { Entry, type StampToken, type WriteId } from "@quorum/core"
 import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Answer, Client } from "../src/Client.ts"
-import type { Member } from "../src/Cluster.ts"
+import type { Member } from "../src/DemoSet.ts"
 import * as Group from "../src/Group.ts"
 
 const [a, b] = [{ id: "a" } as Member, { id: "b" } as Member]

@@ -6,7 +6,7 @@ import { RecordKey, RunId } from "@quorum/core/adapter"
 import type { Lines } from "@quorum/server/tools"
 import { Effect, Result, Stream } from "effect"
 import type { Answer, Client } from "../src/Client.ts"
-import type { Cluster, Member } from "../src/Cluster.ts"
+import type { DemoSet, Member } from "../src/DemoSet.ts"
 import * as Import from "../src/Import.ts"
 
 const member = (id: string): Member => ({ id: ReplicaId.make(id), url: `http://${id}`, port: 1, folder: `/${id}` })
@@ -38,7 +38,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   })
   const committed = (member: Member): Answer =>
     committedAs(WriteId.make(`${member.id}@0000000000000001` as LogId.LogId, ++seq, 0))
-  const cluster: Cluster = {
+  const set: DemoSet = {
     members: [a, b, c],
     policy: Result.getOrThrow(QuorumPolicy.majority(3)),
     transport: "ws",
@@ -82,7 +82,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
     status: () => Effect.die("not asked"),
     records: () => Stream.die("not asked")
   }
-  return { asked, client, cluster, dead, requests }
+  return { asked, client, set, dead, requests }
 }
 
 const line = (number: number, key = `k${number}`, value = `${number}`): Lines.Line => ({
@@ -100,7 +100,7 @@ const run = Effect.fnUntraced(function* (
   yield* Import.run({
     state,
     lines: Stream.fromIterable(lines),
-    cluster: replicas.cluster,
+    set: replicas.set,
     client: replicas.client,
     writers: options.writers ?? 4,
     onProgress: () => options.onProgress?.(state)
@@ -281,8 +281,8 @@ describe("an import", () => {
           writers: 9,
           onProgress: (now) => {
             if (kill !== undefined || now.committed < 50) return
-            const victim = Import.busiest(now, replicas.cluster)
-            kill = Import.killUnsafe(now, replicas.cluster, victim)
+            const victim = Import.busiest(now, replicas.set)
+            kill = Import.killUnsafe(now, replicas.set, victim)
             askedBefore = replicas.asked.length
             assert.strictEqual(kill.inFlightHere, now.inFlight.get(victim))
           }

@@ -3,7 +3,7 @@
  */
 import { Effect, Option } from "effect"
 import { HttpClient } from "effect/http"
-import type { Cluster, Member } from "../Cluster.ts"
+import type { DemoSet, Member } from "../DemoSet.ts"
 import type * as FakeTime from "./FakeTime.ts"
 import * as Random from "./Random.ts"
 
@@ -17,15 +17,15 @@ export interface Jump {
 
 /** Lets one clock after the other jump, and be right again, until it is interrupted. */
 export const jump = Effect.fnUntraced(function* (options: {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly fakeTime: FakeTime.FakeTime
   readonly random: Random.Random
   readonly onJump: (jump: Jump) => void
 }) {
-  const { cluster, fakeTime, onJump, random } = options
+  const { set, fakeTime, onJump, random } = options
   return yield* Effect.gen(function* () {
     yield* Effect.sleep(500 + random(2500))
-    const member = Random.pick(random, cluster.members)
+    const member = Random.pick(random, set.members)
     const seconds = Random.pick(random, jumps)
     fakeTime.set(member.id, seconds)
     const isSeen = yield* wrongBy(member).pipe(
@@ -37,7 +37,7 @@ export const jump = Effect.fnUntraced(function* (options: {
     yield* Effect.sleep(random(4000))
     fakeTime.set(member.id, 0)
     onJump({ member: member.id, seconds, isShown: Option.isSome(isSeen) })
-  }).pipe(Effect.forever, Effect.ensuring(Effect.sync(() => cluster.members.forEach(({ id }) => fakeTime.set(id, 0)))))
+  }).pipe(Effect.forever, Effect.ensuring(Effect.sync(() => set.members.forEach(({ id }) => fakeTime.set(id, 0)))))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

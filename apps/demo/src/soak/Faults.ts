@@ -6,7 +6,7 @@ import { cpSync, existsSync, readFileSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import type { Client } from "../Client.ts"
-import type { Cluster, Member } from "../Cluster.ts"
+import type { DemoSet, Member } from "../DemoSet.ts"
 import * as Compare from "../Compare.ts"
 import { logFiles } from "../Stores.ts"
 import * as Random from "./Random.ts"
@@ -30,7 +30,7 @@ export const kinds = ["kill", "pause", "wipe", "kill all", "pause two", "old fol
 
 /** What faults work on. */
 export interface Context {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly load: Load
   readonly random: Random.Random
@@ -40,14 +40,14 @@ export interface Context {
 
 /** Makes a fault happen, and waits until it is over. */
 export const happen = (context: Context, kind: Kind): Effect.Effect<Window> => {
-  const { cluster, random } = context
-  const one = Random.pick(random, cluster.members)
-  const two = cluster.members.filter((member) => member !== one)
+  const { set, random } = context
+  const one = Random.pick(random, set.members)
+  const two = set.members.filter((member) => member !== one)
   switch (kind) {
     case "kill":
       return kill(context, kind, [one])
     case "kill all":
-      return kill(context, kind, cluster.members)
+      return kill(context, kind, set.members)
     case "kill two":
       return kill(context, kind, two)
     case "pause":
@@ -64,10 +64,10 @@ export const happen = (context: Context, kind: Kind): Effect.Effect<Window> => {
 }
 
 /** Waits until every replica says that it takes writes. */
-export const allReady = ({ client, cluster }: Pick<Context, "client" | "cluster">): Effect.Effect<boolean> =>
+export const allReady = ({ client, set }: Pick<Context, "client" | "set">): Effect.Effect<boolean> =>
   within(
     readyMillis,
-    Effect.map(Effect.forEach(cluster.members, client.isReady, { concurrency: "unbounded" }), (ready) =>
+    Effect.map(Effect.forEach(set.members, client.isReady, { concurrency: "unbounded" }), (ready) =>
       ready.every(Boolean)
     )
   )
@@ -102,25 +102,25 @@ const asked = Effect.fnUntraced(function* ({ load }: Context, members: ReadonlyA
 
 /** Waits for a moment at which writes are in flight at all of these replicas, and kills them in that moment. */
 const killInFlight = Effect.fnUntraced(function* (context: Context, members: ReadonlyArray<Member>) {
-  const { cluster, ended } = context
+  const { set, ended } = context
   const counts = yield* asked(context, members)
-  const pids = members.map((member) => cluster.killUnsafe(member))
-  yield* Effect.forEach(members, cluster.gone, { discard: true })
+  const pids = members.map((member) => set.killUnsafe(member))
+  yield* Effect.forEach(members, set.gone, { discard: true })
   for (const pid of pids) ended.add(pid)
   const proof = `process ${pids.join(", ")} ended by SIGKILL with ${counts.join(", ")} requests in flight`
   return pids.some(runs) || counts.some((count) => count === 0) ? undefined : proof
 })
 
-const start = ({ cluster }: Context, members: ReadonlyArray<Member>): Effect.Effect<string | undefined> =>
-  Effect.forEach(members, cluster.start, { concurrency: "unbounded", discard: true }).pipe(
+const start = ({ set }: Context, members: ReadonlyArray<Member>): Effect.Effect<string | undefined> =>
+  Effect.forEach(members, set.start, { concurrency: "unbounded", discard: true }).pipe(
     Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message })
   )
 
 /** Starts a replica that lost something: every other time while those that know what stand still. */
 const startInDoubt = (context: Context, member: Member): Effect.Effect<string | undefined> => {
-  const { cluster, random } = context
+  const { set, random } = context
   if (random(2) === 0) return start(context, [member])
-  const others = cluster.members.filter((each) => each !== member)
+  const others = set.members.filter((each) => each !== member)
   const stopped = whileStopped(context, others, Effect.sleep(between(context, 1000, 4000)))
   return Effect.map(Effect.all([start(context, [member]), stopped], { concurrency: "unbounded" }), ([failed]) => failed)
 }
@@ -141,15 +141,15 @@ const kill = Effect.fnUntraced(function* (context: Context, kind: Kind, members:
 
 /** Runs something while replicas stand still. */
 const whileStopped = <A>(
-  { cluster }: Context,
+  { set }: Context,
   members: ReadonlyArray<Member>,
   effect: Effect.Effect<A>
-): Effect.Effect<A> => members.reduce((inner, member) => cluster.whileStopped(member, inner), effect)
+): Effect.Effect<A> => members.reduce((inner, member) => set.whileStopped(member, inner), effect)
 
 /** Stops processes for a while. */
 const pause = Effect.fnUntraced(function* (context: Context, kind: Kind, members: ReadonlyArray<Member>) {
-  const { cluster, load } = context
-  const pids = members.flatMap((member) => cluster.pid(member) ?? [])
+  const { set, load } = context
+  const pids = members.flatMap((member) => set.pid(member) ?? [])
   const answers = () => members.reduce((sum, member) => sum + (load.answers.get(member) ?? 0), 0)
   const millis = between(context, 800, 4000)
   const stopped = Effect.gen(function* () {

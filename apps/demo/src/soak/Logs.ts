@@ -4,7 +4,7 @@
 import { Entry, type LogId, ReplicaSet, WriteId } from "@quorum/core"
 import { EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
 import { Effect, Layer, Option } from "effect"
-import type { Member } from "../Cluster.ts"
+import type { Member } from "../DemoSet.ts"
 import type { Store } from "../ReplicaConfig.ts"
 import * as Stores from "../Stores.ts"
 import * as History from "./History.ts"

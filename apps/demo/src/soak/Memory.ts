@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs"
 import { Effect, Schedule } from "effect"
-import type { Cluster, Member } from "../Cluster.ts"
+import type { DemoSet, Member } from "../DemoSet.ts"
 
 /** What one replica held: when, in milliseconds since the beginning, and how much, in MB of 2^20 bytes. */
 export interface Sample {
@@ -12,13 +12,13 @@ export interface Sample {
 }
 
 /** Looks again and again, until the scope closes. */
-export const watch = Effect.fnUntraced(function* (cluster: Cluster) {
-  const samples = new Map<Member, Array<Sample>>(cluster.members.map((member) => [member, []]))
+export const watch = Effect.fnUntraced(function* (set: DemoSet) {
+  const samples = new Map<Member, Array<Sample>>(set.members.map((member) => [member, []]))
   const since = new Map<number, number>()
   const startedAt = performance.now()
   const look = (): void => {
     for (const [member, seen] of samples) {
-      const pid = cluster.pid(member)
+      const pid = set.pid(member)
       if (pid === undefined) continue
       const now = performance.now()
       if (!since.has(pid)) since.set(pid, now)

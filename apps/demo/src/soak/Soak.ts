@@ -5,7 +5,7 @@
 import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import * as Client from "../Client.ts"
-import * as Cluster from "../Cluster.ts"
+import * as DemoSet from "../DemoSet.ts"
 import * as Compare from "../Compare.ts"
 import type { Store } from "../ReplicaConfig.ts"
 import * as Checks from "./Checks.ts"
@@ -19,7 +19,7 @@ import * as Random from "./Random.ts"
 import * as Workload from "./Workload.ts"
 
 /** What is run, and for how long. */
-export interface Options extends Omit<Cluster.Options, "env"> {
+export interface Options extends Omit<DemoSet.Options, "env"> {
   readonly seed: number
   readonly minutes: number
   readonly writers: number
@@ -49,31 +49,30 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const hasClocks = options.faults.includes("clock")
   const fakeTime = hasClocks ? FakeTime.make(options.folder) : undefined
   const env = fakeTime === undefined ? {} : { env: fakeTime.env }
-  const cluster = yield* Cluster.make({ ...options, ...env })
-  for (const { id } of cluster.members) fakeTime?.set(id, 0)
-  const client = yield* Client.make(cluster.members)
+  const set = yield* DemoSet.make({ ...options, ...env })
+  for (const { id } of set.members) fakeTime?.set(id, 0)
+  const client = yield* Client.make(set.members)
   const load = Workload.make()
   const random = Random.make(options.seed)
   const ended = new Set<number>()
   const windows: Array<Faults.Window> = []
   const jumps: Array<Clocks.Jump> = []
 
-  yield* Effect.forEach(cluster.members, cluster.start, { concurrency: "unbounded", discard: true })
+  yield* Effect.forEach(set.members, set.start, { concurrency: "unbounded", discard: true })
   const problems: Array<string> = []
-  if (!(yield* Faults.allReady({ client, cluster })))
-    problems.push("Liveness: the replicas were not ready at the start")
+  if (!(yield* Faults.allReady({ client, set }))) problems.push("Liveness: the replicas were not ready at the start")
   if (hasClocks && fakeTime === undefined)
     yield* say("  no clock jumps: libfaketime (Debian's package faketime) is not installed")
-  const memory = yield* Memory.watch(cluster)
+  const memory = yield* Memory.watch(set)
   const startedAt = yield* Clock.currentTimeMillis
 
-  const writers = yield* Effect.forkScoped(Workload.run({ ...options, cluster, client, load }))
+  const writers = yield* Effect.forkScoped(Workload.run({ ...options, set, client, load }))
   const clocks =
     fakeTime === undefined
       ? undefined
       : yield* Effect.forkScoped(
           Clocks.jump({
-            cluster,
+            set,
             fakeTime,
             random: Random.make(options.seed + 1),
             onJump: (jump) => jumps.push(jump)
@@ -92,7 +91,7 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const endsAt = startedAt + options.minutes * 60_000
   for (let i = 0; (yield* Clock.currentTimeMillis) < endsAt || i < kinds.length; i++) {
     const kind = kinds[i] ?? Random.pick(random, kinds)
-    const window = yield* Faults.happen({ cluster, client, load, random, ended }, kind)
+    const window = yield* Faults.happen({ set, client, load, random, ended }, kind)
     windows.push(window)
     if (window.proof === undefined)
       problems.push(`a fault cannot be shown to have happened: ${kind} of ${window.members.join(", ")}`)
@@ -106,12 +105,12 @@ export const run = Effect.fnUntraced(function* (options: Options) {
   const lastedMillis = (yield* Clock.currentTimeMillis) - startedAt
   yield* say(progressLine(lastedMillis, load, windows, jumps))
 
-  const compared = yield* compare({ cluster, client, load, name: options.name, store: options.store, ended })
+  const compared = yield* compare({ set, client, load, name: options.name, store: options.store, ended })
   problems.push(...compared.problems)
   fakeTime?.sweep(ended)
-  problems.push(...cluster.crashes().map((crash) => `a replica ended by itself: ${crash}`))
+  problems.push(...set.crashes().map((crash) => `a replica ended by itself: ${crash}`))
   if (jumps.length > 0 && !jumps.some(({ isShown }) => isShown)) problems.push("no clock was seen to jump")
-  const thirds = cluster.members.map((member) => ({
+  const thirds = set.members.map((member) => ({
     id: member.id,
     of: Memory.thirds(memory.get(member)!, lastedMillis)
   }))
@@ -135,13 +134,13 @@ const toldOfEach = 3
 /** Waits until the replicas hold the same, and looks at what they show and at what lies on their disks. */
 const compare = Effect.fnUntraced(function* ({
   client,
-  cluster,
+  set,
   ended,
   load,
   name,
   store
 }: {
-  readonly cluster: Cluster.Cluster
+  readonly set: DemoSet.DemoSet
   readonly client: Client.Client
   readonly load: Workload.Load
   readonly name: string
@@ -150,12 +149,11 @@ const compare = Effect.fnUntraced(function* ({
 }) {
   const { say } = yield* Progress.Progress
   const problems: Array<string> = []
-  if (!(yield* Faults.allReady({ client, cluster })))
-    problems.push("Liveness: not every replica is ready after the faults")
+  if (!(yield* Faults.allReady({ client, set }))) problems.push("Liveness: not every replica is ready after the faults")
   yield* say("Waiting until all replicas hold the same, and reading it")
-  const vector = yield* Compare.awaitSameLogs({ cluster, client, stallMillis, onProgress: () => Effect.void })
+  const vector = yield* Compare.awaitSameLogs({ set, client, stallMillis, onProgress: () => Effect.void })
   if (Option.isNone(vector)) problems.push("Convergence: the replicas hold different logs, and make no progress")
-  const contents = yield* Effect.forEach(cluster.members, (member) =>
+  const contents = yield* Effect.forEach(set.members, (member) =>
     Effect.gen(function* () {
       const page = new Map<string, { readonly writeId: string; readonly operation: number | undefined }>()
       const records = Stream.tap(client.records(member), ({ key, namespace, value, writeId }) =>
@@ -174,11 +172,11 @@ const compare = Effect.fnUntraced(function* ({
   if (new Set(contents.map(({ digest }) => digest)).size > 1)
     problems.push("Convergence: the replicas show different records")
 
-  for (const member of cluster.alive()) ended.add(cluster.killUnsafe(member))
-  yield* Effect.forEach(cluster.members, cluster.gone, { discard: true })
+  for (const member of set.alive()) ended.add(set.killUnsafe(member))
+  yield* Effect.forEach(set.members, set.gone, { discard: true })
   const logs = Logs.none()
-  for (const member of cluster.members) {
-    const read = Logs.read({ cluster: name, members: cluster.members, store }, member, logs)
+  for (const member of set.members) {
+    const read = Logs.read({ cluster: name, members: set.members, store }, member, logs)
     const unreadable = (detail: string) => [`AckedIsDurable: the disk of ${member.id} cannot be read: ${detail}`]
     problems.push(...(yield* Effect.catch(read, ({ message }) => Effect.succeed(unreadable(message)))))
   }
@@ -191,7 +189,7 @@ const compare = Effect.fnUntraced(function* ({
     problems.push(...broken.slice(0, toldOfEach).map((each) => `${promise}: ${each}`))
     if (broken.length > toldOfEach) problems.push(`${promise}: and ${broken.length - toldOfEach} more`)
   }
-  const erased = cluster.members.map(({ id }) => ({ id, writes: Logs.erasedBy(logs, id) }))
+  const erased = set.members.map(({ id }) => ({ id, writes: Logs.erasedBy(logs, id) }))
   return { problems, erased }
 })
 

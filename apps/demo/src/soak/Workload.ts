@@ -5,7 +5,7 @@
 import { Entry } from "@quorum/core"
 import { Effect } from "effect"
 import type { Answer, Client } from "../Client.ts"
-import type { Cluster, Member } from "../Cluster.ts"
+import type { DemoSet, Member } from "../DemoSet.ts"
 import * as History from "./History.ts"
 import * as Random from "./Random.ts"
 
@@ -46,7 +46,7 @@ export const own = "own"
 
 /** Runs the writers until the load is over. */
 export const run = (options: {
-  readonly cluster: Cluster
+  readonly set: DemoSet
   readonly client: Client
   readonly load: Load
   readonly writers: number
@@ -70,7 +70,7 @@ const patience = 4
 
 /** One writer, until the load is over. */
 const write = Effect.fnUntraced(function* (
-  { client, cluster, load }: { readonly cluster: Cluster; readonly client: Client; readonly load: Load },
+  { client, set, load }: { readonly set: DemoSet; readonly client: Client; readonly load: Load },
   index: number,
   random: Random.Random
 ) {
@@ -80,8 +80,8 @@ const write = Effect.fnUntraced(function* (
 
   /** A replica that runs: mostly its own, so that all replicas are written to. */
   const choose = (): Member | undefined => {
-    const alive = cluster.alive()
-    const home = cluster.members[index % cluster.members.length]!
+    const alive = set.alive()
+    const home = set.members[index % set.members.length]!
     if (alive.length === 0) return undefined
     return alive.includes(home) && random(4) > 0 ? home : Random.pick(random, alive)
   }

@@ -5,7 +5,7 @@ import type { Lines } from "@quorum/server/tools"
 import * as Ports from "../../../../packages/server/test/support/ports.ts"
 import { Effect, FileSystem, Option, Result, Stream } from "effect"
 import * as Client from "../../src/Client.ts"
-import * as Cluster from "../../src/Cluster.ts"
+import * as DemoSet from "../../src/DemoSet.ts"
 import * as Compare from "../../src/Compare.ts"
 import * as Import from "../../src/Import.ts"
 import type { Transport } from "../../src/ReplicaConfig.ts"
@@ -37,7 +37,7 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
   console.log(`seed ${seed}; to choose the same victims again: QUORUM_SEED=${seed}`)
   const random = makeRandom(seed)
   const fs = yield* FileSystem.FileSystem
-  const cluster = yield* Cluster.make({
+  const set = yield* DemoSet.make({
     script: dist("replica.js"),
     name: "storm",
     folder: yield* fs.makeTempDirectoryScoped(),
@@ -45,17 +45,17 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
     policy: Result.getOrThrow(QuorumPolicy.majority(3)),
     transport
   })
-  const client = yield* Client.make(cluster.members)
-  yield* Effect.forEach(cluster.members, cluster.start, { concurrency: "unbounded", discard: true })
+  const client = yield* Client.make(set.members)
+  yield* Effect.forEach(set.members, set.start, { concurrency: "unbounded", discard: true })
 
   const state = Import.make()
   const kills: Array<ReturnType<typeof Import.killUnsafe>> = []
   let round = 0
   let killAt = 1 + random(longestPause)
-  let victims: ReadonlyArray<Cluster.Member> = []
+  let victims: ReadonlyArray<DemoSet.Member> = []
 
-  const { members } = cluster
-  const choose = ({ kill, wipe }: Round): ReadonlyArray<Cluster.Member> => {
+  const { members } = set
+  const choose = ({ kill, wipe }: Round): ReadonlyArray<DemoSet.Member> => {
     if (kill === "all") return members
     // Who has just acknowledged a write is the one whose loss would show that nobody else holds it.
     const newest = LogId.owner(WriteId.place(state.newest!).log)
@@ -69,11 +69,11 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
     const chosen = choose(rounds[round]!)
     if (chosen.some((member) => (state.inFlight.get(member) ?? 0) === 0)) return
     victims = chosen
-    kills.push(...chosen.map((member) => Import.killUnsafe(state, cluster, member)))
+    kills.push(...chosen.map((member) => Import.killUnsafe(state, set, member)))
   }
 
   /** A replica that was wiped has to have back what was acknowledged before, or the next loss would be one too many. */
-  const refilled = (member: Cluster.Member, upTo: Import.Import["acknowledgedUpTo"]) =>
+  const refilled = (member: DemoSet.Member, upTo: Import.Import["acknowledgedUpTo"]) =>
     Effect.all([client.status(member), client.isReady(member)]).pipe(
       Effect.map(([{ vector }, isReady]) => isReady && Compare.missing(vector, upTo).length === 0),
       Effect.tap(Effect.sleep(20)),
@@ -85,10 +85,10 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
   const restarts = Effect.gen(function* () {
     for (; round < rounds.length; round++) {
       yield* until(() => victims.length > 0)
-      yield* Effect.forEach(victims, cluster.gone, { discard: true })
+      yield* Effect.forEach(victims, set.gone, { discard: true })
       const { wipe } = rounds[round]!
       if (wipe === true) yield* Effect.forEach(victims, ({ folder }) => fs.remove(folder, { recursive: true }))
-      yield* Effect.forEach(victims, cluster.start, { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(victims, set.start, { concurrency: "unbounded", discard: true })
       if (wipe === true) yield* refilled(victims[0]!, new Map(state.acknowledgedUpTo))
       // Often before the restarted replica has caught up.
       killAt = state.committed + 1 + random(longestPause)
@@ -105,7 +105,7 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
       () => (round === rounds.length ? undefined : ([makeLine(number, seed), number + 1] as const))
     )
   )
-  yield* Effect.all([Import.run({ state, lines, cluster, client, writers, onProgress }), restarts], {
+  yield* Effect.all([Import.run({ state, lines, set, client, writers, onProgress }), restarts], {
     concurrency: "unbounded",
     discard: true
   })
@@ -118,26 +118,26 @@ export const run = Effect.fnUntraced(function* (given: ReadonlyArray<Round>, tra
   assert.isAbove(state.outcomeUnknown, 0)
   assert.deepStrictEqual(state.failed, [])
   assert.deepStrictEqual(state.rejected, [])
-  assert.deepStrictEqual(cluster.crashes(), [])
+  assert.deepStrictEqual(set.crashes(), [])
   assert.strictEqual(state.committed, state.lines)
   // All keys differ, so every acknowledged write has to be found, by its id.
   assert.strictEqual(state.acknowledged.size, state.committed)
 
   const vector = yield* Compare.awaitSameLogs({
-    cluster,
+    set,
     client,
     stallMillis: 60_000,
     onProgress: () => Effect.void
   })
   assert.deepStrictEqual(Compare.missing(Option.getOrThrow(vector), state.acknowledgedUpTo), [])
   // Whoever may lack what it acknowledged shows nothing; all have it by now, and say so soon.
-  const ready = Effect.forEach(cluster.members, client.isReady, { concurrency: "unbounded" })
+  const ready = Effect.forEach(set.members, client.isReady, { concurrency: "unbounded" })
   yield* Effect.timeout(
     Effect.repeat(Effect.tap(ready, Effect.sleep(50)), { until: (all) => all.every(Boolean) }),
     60_000
   )
   const contents = yield* Effect.forEach(
-    cluster.members,
+    set.members,
     (member) => Compare.content(client.records(member), state.acknowledged),
     { concurrency: "unbounded" }
   )

@@ -51,11 +51,11 @@ export const encode = (
   head: Watermark,
   writes: ReadonlyArray<Entry.Writes>,
   clock: HybridLogicalClock.HybridLogicalClock,
-  now: number,
+  wallMillis: number,
   tie: RunId.RunId = RunId.none
 ): Encoded & { readonly clock: HybridLogicalClock.HybridLogicalClock } => {
   const encoded = encodeStamped(head, writes, () => {
-    clock = Result.getOrThrow(HybridLogicalClock.tick(clock, now))
+    clock = Result.getOrThrow(HybridLogicalClock.tick(clock, wallMillis))
     return { clock, tie, unprobed: false }
   })
   return { ...encoded, clock }

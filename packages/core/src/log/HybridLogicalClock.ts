@@ -31,15 +31,18 @@ export class ClockExhausted extends Schema.TaggedError<ClockExhausted>()("ClockE
 /** Before every other timestamp. */
 export const zero: HybridLogicalClock = { wallTime: 0, logical: 0 }
 
-/** The timestamp of a new local event: after `last`, and not before `now` (whole milliseconds). */
-export const tick = (last: HybridLogicalClock, now: number): Result.Result<HybridLogicalClock, ClockExhausted> => {
-  const ticked = next(last, now)
+/** The timestamp of a new local event: after `last`, and not before `wallMillis` (whole milliseconds). */
+export const tick = (
+  last: HybridLogicalClock,
+  wallMillis: number
+): Result.Result<HybridLogicalClock, ClockExhausted> => {
+  const ticked = next(last, wallMillis)
   return ticked === undefined ? Result.fail(new ClockExhausted()) : Result.succeed(ticked)
 }
 
 /** {@link tick}, for stamping one write after the other: `undefined` at the end of the range. */
-export const next = (last: HybridLogicalClock, now: number): HybridLogicalClock | undefined => {
-  if (now > last.wallTime) return now > maxWallTime ? undefined : { wallTime: now, logical: 0 }
+export const next = (last: HybridLogicalClock, wallMillis: number): HybridLogicalClock | undefined => {
+  if (wallMillis > last.wallTime) return wallMillis > maxWallTime ? undefined : { wallTime: wallMillis, logical: 0 }
   if (last.logical < maxLogical) return { wallTime: last.wallTime, logical: last.logical + 1 }
   return last.wallTime < maxWallTime ? { wallTime: last.wallTime + 1, logical: 0 } : undefined
 }

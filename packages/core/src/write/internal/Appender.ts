@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     wake()
   }
   const probing = yield* Probing.make({
-    now: inFlight.now,
+    monotonicMillis: inFlight.monotonicMillis,
     onCovered,
     onUnavailable: (commit, error) => {
       const accepting = QuorumPolicy.accepting(commit.policy)
@@ -68,10 +68,10 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
 
   /** Answers writes that have waited for long while this replica may not append yet. */
   const refuseWaiting = Effect.sync(() => {
-    const now = inFlight.now()
+    const at = inFlight.monotonicMillis()
     const detail = membership.obstacle() ?? "it has not asked all of its peers yet what they know of it"
     const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
-      replication.wasReady() || now - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
+      replication.wasReady() || at - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
     const overdue = [...probing.takeOverdue(isOverdue), ...queue.takeOverdue(isOverdue)]
     refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
     onIdle()

@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
     for (const [commit, error] of odd) refuse([commit], "write_rejected", error)
     if (sound.length === 0) return
     appending = sound
-    const startedAt = inFlight.now()
+    const startedAt = inFlight.monotonicMillis()
     appendingSince = startedAt
     const writes = sound.map(({ write }) => write!)
     const { own } = logs
@@ -130,11 +130,11 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
    * known. Returns who else has waited for too long by then, and why; nothing while there are no such writes.
    */
   const refuseStalled = () => {
-    const now = inFlight.now()
+    const at = inFlight.monotonicMillis()
     const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
-      now - Math.max(monotonicMillis, appendingSince) > Duration.toMillis(policy.ackTimeout)
+      at - Math.max(monotonicMillis, appendingSince) > Duration.toMillis(policy.ackTimeout)
     if (!appending.some(isOverdue)) return undefined
-    const detail = `its disk has not answered an append for ${Math.floor((now - appendingSince) / 1000)} s`
+    const detail = `its disk has not answered an append for ${Math.floor((at - appendingSince) / 1000)} s`
     const stalled = appending.filter((commit) => !commit.cancelled && isOverdue(commit))
     refuse(stalled, "write_uncertain", new QuorumError.WriteUncertain({ detail }))
     for (const commit of stalled) commit.cancelled = true

@@ -127,7 +127,7 @@ export const make = Effect.fnUntraced(function* (options: {
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
         const waiter: Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
         onWait()
-        const leave = inFlight.watch(log, policy, [waiter], inFlight.now(), false, selfLagsBy)
+        const leave = inFlight.watch(log, policy, [waiter], inFlight.monotonicMillis(), false, selfLagsBy)
         restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true

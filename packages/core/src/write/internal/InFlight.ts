@@ -27,11 +27,11 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
   const clock = yield* Clock.Clock
   const events = GroupEvents.make(yield* EventSink)
   const unmet = UnmetWrites.make()
-  const now = () => Monotonic.millis(clock)
+  const monotonicMillis = () => Monotonic.millis(clock)
   let waiting = 0
   let closed = false
   const groups = new Set<WriteGroup.WriteGroup>()
-  const start = WriteGroup.starting({ self, peerIds, peers, now })
+  const start = WriteGroup.starting({ self, peerIds, peers, monotonicMillis })
 
   const settle = (group: WriteGroup.WriteGroup, at: number): void => {
     const decision = AckTracker.decision(group.tracker, at)
@@ -65,7 +65,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       AckTracker.ackedPeerIds(tracker)
     )
 
-  const { arm } = yield* Deadlines.make(now, (at) => {
+  const { arm } = yield* Deadlines.make(monotonicMillis, (at) => {
     for (const group of Array.from(groups)) if (group.tracker.deadline < at) settle(group, at)
     let next = Number.POSITIVE_INFINITY
     for (const { tracker } of groups) next = Math.min(next, tracker.deadline)
@@ -78,8 +78,8 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     groups.clear()
     waiting = 0
     for (const group of left) {
-      WriteGroup.lagAll(group, peers, now())
-      fail(group, now())
+      WriteGroup.lagAll(group, peers, monotonicMillis())
+      fail(group, monotonicMillis())
     }
   }
 
@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     /** How many writes wait. */
     waiting: () => waiting,
     /** The time of `startedAt`. */
-    now,
+    monotonicMillis,
     /**
      * Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done; `isNew`
      * says that it was done just now. This replica counts unless its copy lags by some entries, because of damage.
@@ -125,19 +125,19 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
         if (groups.size === 0) onIdle()
       }
       if (closed) {
-        fail(group, now())
+        fail(group, monotonicMillis())
         return leave
       }
       groups.add(group)
       waiting += waiters.length
       events.began(group)
-      settle(group, now())
+      settle(group, monotonicMillis())
       if (groups.has(group)) arm(group.tracker.deadline)
       return leave
     },
     /** Who is known to hold a write, those who acked it late among them, and what is known of each replica. */
     holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy, selfLagsBy: number) => {
-      const at = now()
+      const at = monotonicMillis()
       const { tracker } = start(log, policy, [], seq, at, false, selfLagsBy)
       const verdicts: Record<ReplicaId, Verdict> = { ...AckTracker.verdicts(tracker, at) }
       for (const peer of AckTracker.ackedPeerIds(tracker)) {

@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function* ({
       return appender.bytes()
     },
     get monotonicMillis() {
-      return inFlight.now()
+      return inFlight.monotonicMillis()
     }
   }
 
@@ -109,7 +109,7 @@ export const make = Effect.fnUntraced(function* ({
     if (Result.isFailure(after)) return void resume(refuse(after.failure))
     const { policy, valueBytes, write: sound } = admitted
     const commit: Commit = {
-      monotonicMillis: appender.needsTime(policy) ? inFlight.now() : 0,
+      monotonicMillis: appender.needsTime(policy) ? inFlight.monotonicMillis() : 0,
       mark: probes.mark(),
       after: After.later(after.success, how.after),
       unprobed: !QuorumPolicy.isRealTime(policy),

@@ -20,13 +20,13 @@ const maxNameBytes = 16 * 1024
 
 /** Starts with nothing that waits. Nobody is asked, and nothing is overdue, before `begin`. */
 export const make = Effect.fnUntraced(function* (options: {
-  readonly now: () => number
+  readonly monotonicMillis: () => number
   /** These writes may be stamped, in the order in which they came. */
   readonly onCovered: (commits: ReadonlyArray<Commit>) => void
   /** Too few have said their clocks until the deadline of this write. */
   readonly onUnavailable: (commit: Commit, error: QuorumError.QuorumUnavailable) => void
 }) {
-  const { now, onCovered, onUnavailable } = options
+  const { monotonicMillis, onCovered, onUnavailable } = options
   const { self } = yield* ReplicaSet
   const peers = yield* Peers
   const probes = yield* Probes
@@ -96,7 +96,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const deadlineOf = ({ monotonicMillis, policy }: Commit): number =>
     Math.max(monotonicMillis, begunAt) + timeoutOf(policy)
 
-  const deadlines = yield* Deadlines.make(now, (at) => {
+  const deadlines = yield* Deadlines.make(monotonicMillis, (at) => {
     for (const commit of take((each) => deadlineOf(each) < at)) onUnavailable(commit, unavailable(commit))
     let next = Number.POSITIVE_INFINITY
     for (const commit of pending) next = Math.min(next, deadlineOf(commit))
@@ -127,7 +127,7 @@ export const make = Effect.fnUntraced(function* (options: {
     bytes: () => bytes,
     /** From now on peers are asked, and deadlines run. */
     begin: (): void => {
-      begunAt = now()
+      begunAt = monotonicMillis()
       onAnswer()
       deadlines.look()
       probes.wake()

@@ -45,7 +45,7 @@ export interface WriteGroup {
 /** How groups begin: with what is known of the peers by then. The local commit is done. */
 export const starting =
   ({
-    now,
+    monotonicMillis: read,
     peerIds,
     peers,
     self
@@ -53,7 +53,7 @@ export const starting =
     readonly self: ReplicaId.ReplicaId
     readonly peerIds: ReadonlyArray<ReplicaId.ReplicaId>
     readonly peers: Peers["Service"]
-    readonly now: () => number
+    readonly monotonicMillis: () => number
   }) =>
   (
     log: LogId.LogId,
@@ -65,7 +65,7 @@ export const starting =
     selfLagsBy: number
   ): WriteGroup => {
     const tracker = AckTracker.make({ policy, self, peers: peerIds, startedAt })
-    const monotonicMillis = now()
+    const monotonicMillis = read()
     const local = AckTracker.recordLocal(tracker, monotonicMillis)
     const group: WriteGroup = { log, seq, policy, waiters, isNew, heard: new Map(), tracker: local }
     for (const { drifted, heard, id: peer, link, rejected, watermarks } of peers.all()) {

@@ -55,8 +55,8 @@ export interface Options {
   readonly env?: (id: ReplicaId.ReplicaId) => Readonly<Record<string, string>>
 }
 
-/** The replicas of a demo. */
-export interface Cluster {
+/** The replica set of a demo. */
+export interface DemoSet {
   readonly members: ReadonlyArray<Member>
   readonly policy: QuorumPolicy.QuorumPolicy
   readonly transport: Transport
@@ -241,7 +241,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       return peaks.get(member)
     },
     crashes: () => crashes
-  } satisfies Cluster
+  } satisfies DemoSet
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
