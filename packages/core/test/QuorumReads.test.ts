@@ -1,6 +1,6 @@
 /** Reads that ask several replicas. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
 import { ReplicaStore, RunId } from "../src/adapter.ts"
@@ -29,10 +29,11 @@ const ask = (replica: Cluster.Running, consistency: Records.Consistency, options
 const withoutPushes = (cluster: Effect.Success<ReturnType<typeof Cluster.make>>, from: string, to: string) =>
   cluster.faults.set(`${from}>${to}`, (client) => ({ ...client, push: () => Effect.never }))
 
-/** `c` holds nothing of what `a` writes, and is acked by `b`. */
+/** `c` holds nothing of what `a` writes and `b` acks: nothing is pushed to it, and it has to fetch what it misses. */
 const behind = Effect.gen(function* () {
   const cluster = yield* Cluster.make(["a", "b", "c"], 2)
   withoutPushes(cluster, "a", "c")
+  withoutPushes(cluster, "b", "c")
   const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
   yield* TestClock.adjust(1000)
   cluster.cut("c", "a")
@@ -49,6 +50,41 @@ describe("a quorum read", () => {
       assert.strictEqual(yield* soon(ask(c, "quorum")), "1")
       yield* TestClock.adjust(10)
       assert.strictEqual(yield* ask(c, "local"), "1")
+    })
+  )
+
+  it.effect("has the newest write fetched by a peer that turns out to miss it, which nobody writes it to", () =>
+    Effect.gen(function* () {
+      const { a, b, c } = yield* behind
+      yield* during(a.writer.commit(put("1")), 10)
+      assert.isUndefined(yield* ask(c, "local"))
+      assert.strictEqual(yield* soon(ask(b, "quorum", { r: "all" })), "1")
+      yield* TestClock.adjust(10)
+      assert.strictEqual(yield* ask(c, "local"), "1")
+    })
+  )
+
+  it.effect("does not count what a replica said before it lost its store, and asks all again", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 1)
+      const answers = yield* Latch.make(false)
+      cluster.faults.set("b>a", (client) => ({
+        ...client,
+        read: (request) => Effect.andThen(answers.await, client.read(request))
+      }))
+      const [, b, old] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(1000)
+      const reading = yield* Effect.forkChild(Effect.flip(ask(b, "quorum", { r: "all" })))
+      yield* TestClock.adjust(10)
+      yield* during(old.stop, 100)
+      cluster.wipe("c")
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(1000)
+      assert.isFalse(c.membership.isVoting())
+      assert.isUndefined(reading.pollUnsafe())
+      yield* answers.open
+      const error = yield* soon(Fiber.join(reading))
+      assert.deepInclude({ ...error }, { _tag: "ReadUnavailable", answered: 2, needed: 3, reason: "unreachable" })
     })
   )
 
@@ -267,7 +303,7 @@ describe("who is known to hold a write", () => {
     assert.deepStrictEqual(holders(candidate, new Map([[idB, write(6)]]), ["b"]), [])
   })
 
-  it("the newest of all answers is the one to confirm", () => {
+  it("the newest of all answers is the one to confirm, and who told of less misses it", () => {
     assert.isUndefined(decide.newestOf(new Map([[idA, undefined]])))
     const newest = write(6)
     const answers = new Map([
@@ -276,5 +312,7 @@ describe("who is known to hold a write", () => {
       [idC, undefined]
     ])
     assert.strictEqual(decide.newestOf(answers), newest)
+    const copy = write(6, { writeId: WriteId.make("b@0000000000000002" as LogId.LogId, 1, 7) })
+    assert.deepStrictEqual(decide.staleOf(copy, answers), [idA, idC])
   })
 })

@@ -5,10 +5,12 @@
  * read is asked to fetch it, and answers when it holds it.
  */
 import { Clock, Effect, type Scope } from "effect"
+import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import { Connections } from "../../peer/Connections.ts"
+import type { NewestWrite } from "../../peer/KeyReader.ts"
 import { Membership } from "../../peer/Membership.ts"
 import type * as QuorumError from "../../quorum/QuorumError.ts"
 import type { RecordKey } from "../../record/RecordKey.ts"
@@ -21,6 +23,9 @@ import * as Reading from "./Reading.ts"
 /** Why a read that asks several replicas was not answered. */
 type Failure = StoreError | QuorumError.ReadUnavailable
 
+/** How long a peer may take to answer that it has been told what it misses, in milliseconds. */
+const tellMillis = 2000
+
 /** Asks on the connections of this replica. */
 export const make = Effect.gen(function* () {
   const { peers: peerIds, self } = yield* ReplicaSet
@@ -32,6 +37,19 @@ export const make = Effect.gen(function* () {
   const questions = yield* Questions.make
   const ask = yield* Asking.make(questions)
   const confirm = yield* Confirming.make(questions, majority)
+  const scope = yield* Effect.scope
+  /** Who is being told that it misses something. */
+  const told = new Set<ReplicaId>()
+
+  /** Has a write fetched by who is known to miss it. No read waits for that, and a peer is told one thing at a time. */
+  const tell = (peer: ReplicaId, key: RecordKey, write: NewestWrite): Effect.Effect<unknown> => {
+    if (told.has(peer) || questions.acks(peer, write.writeId)) return Effect.void
+    const holding = questions.hold(peer, key, write, Monotonic.millis(clock))
+    if (holding === undefined) return Effect.void
+    told.add(peer)
+    const done = Effect.sync(() => void told.delete(peer))
+    return Effect.forkIn(Effect.ensuring(Effect.timeoutOption(holding, tellMillis), done), scope)
+  }
 
   /** Bounds a read, which may ask again, by one deadline. */
   const within = <A>(
@@ -51,12 +69,23 @@ export const make = Effect.gen(function* () {
 
   return {
     majority,
-    /** The newest write that `r` replicas know of. Who turns out not to have it is told to fetch it. */
+    /**
+     * The newest write that `r` replicas know of. Who turns out not to have it is told to fetch it. What was said by a
+     * replica that has lost its store since does not count, and all are asked again.
+     */
     quorum: (key: RecordKey, r: number, withinMillis: number) =>
       within(key, withinMillis, r, (reading) =>
-        Effect.map(ask(reading, r), () => {
+        Effect.gen(function* () {
+          let lives: number
+          do {
+            lives = membership.hash()
+            yield* ask(reading, r)
+          } while (lives !== membership.hash())
           const newest = decide.newestOf(reading.answers)
-          if (newest !== undefined && reading.answers.get(self)?.writeId !== newest.writeId) connections.fetchNow()
+          if (newest === undefined) return undefined
+          if (reading.answers.get(self)?.writeId !== newest.writeId) connections.fetchNow()
+          const stale = decide.staleOf(newest, reading.answers)
+          yield* Effect.forEach(stale, (id) => (id === self ? Effect.void : tell(id, key, newest)))
           return newest
         })
       ),

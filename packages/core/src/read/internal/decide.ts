@@ -23,6 +23,12 @@ export const newestOf = (answers: Answers): NewestWrite | undefined => {
   return newest
 }
 
+/** Who told of something older than the newest write, or of nothing. */
+export const staleOf = (newest: NewestWrite, answers: Answers): ReadonlyArray<ReplicaId> =>
+  Array.from(answers).flatMap(([replica, told]) =>
+    told === undefined || Version.compare(told, newest) < 0 ? [replica] : []
+  )
+
 /**
  * Who is known to hold a write durably: whoever told of the same version (copies under other places are one write), and
  * whoever `holds` its place. A write that was stamped without asking a majority counts only where it was the newest of
