@@ -206,31 +206,61 @@ test("L49 a test accepts one outcome, but for those that meet a fault at any mom
   )
 })
 
-/** The names of tests in a document of promises: what stands in backticks in the last column, or in parentheses. */
-const testsNamedIn = (text) => {
-  const rows = text.match(/^\|.*\|$/gm) ?? []
-  const inRows = rows.flatMap((row) => row.match(/`[^`]{20,}`(?= \|$)/g) ?? [])
-  return [...inRows, ...(text.match(/(?<=\()`[^`]{20,}`(?=\))/g) ?? [])].map((name) => name.slice(1, -1))
-}
+/** The names of tests that are in backticks in a text: a word in backticks is none. */
+const namesIn = (text) => (text.match(/`[^`]{20,}`/g) ?? []).map((name) => name.slice(1, -1))
 
-test("every promise is named once, and every test that a promise names exists", () => {
+/** The rows of promises in a document, each with its name and the tests that its last column names. */
+const promisesIn = (text) =>
+  (text.match(/^\| [A-Z][A-Za-z]+(?:,[^|]*)? \|.*\|$/gm) ?? []).map((row) => {
+    const cells = row.split(" | ")
+    return { name: cells[0].slice(2), shownBy: namesIn(cells.at(-1)) }
+  })
+
+/** The names of tests that stand in parentheses in a document. */
+const testsInSentences = (text) => (text.match(/(?<=\()`[^`]{20,}`(?=\))/g) ?? []).flatMap(namesIn)
+
+/** Whether a text has a test of a title which is run wherever tests are. */
+const hasTest = (text, title) =>
+  ['"', "`"].some((quote) => {
+    const at = text.indexOf(`${quote}${title}${quote}`)
+    return at >= 0 && !/\.(?:skip|todo|skipIf\(.*\)|runIf\(.*\))\(\s*$/.test(text.slice(0, at))
+  })
+
+test("every promise is named once and shown by a test, and every test that is named exists and is not skipped", () => {
   const text = readFileSync(new URL("../docs/guarantees.md", import.meta.url), "utf8")
-  const named = testsNamedIn(text)
-  const promises = text.match(/^\| [A-Z][A-Za-z]+ \|/gm)
-  assert.ok(promises.length > 15 && named.length > promises.length)
-  assert.equal(new Set(promises).size, promises.length)
-  const others = tests.filter(({ file }) => !file.startsWith("tooling/"))
-  const exists = (name) => others.some(({ text }) => text.includes(`"${name}"`) || text.includes(`\`${name}\``))
+  const promises = promisesIn(text)
+  assert.ok(promises.length > 25)
+  assert.equal(new Set(promises.map(({ name }) => name)).size, promises.length)
   assert.deepEqual(
-    named.filter((name) => !exists(name)),
+    promises.filter(({ shownBy }) => shownBy.length === 0),
+    []
+  )
+  const others = tests.filter(({ file }) => !file.startsWith("tooling/"))
+  const named = [...promises.flatMap(({ shownBy }) => shownBy), ...testsInSentences(text)]
+  assert.deepEqual(
+    named.filter((title) => !others.some(({ text }) => hasTest(text, title))),
     []
   )
 })
 
 test("a test that a promise names is found in its row and in its sentence, and a word in backticks is none", () => {
-  const row = "| A | It holds what `commit` said. | `holds all of what it said` |"
+  const row = "| Aa, of b | It holds what `commit` said. | `holds all of what it said`, `and says it again, too` |"
+  const none = "| None | It holds `what nobody shows at all`. | `commit` |"
+  assert.deepEqual(promisesIn(`${row}\n| --- | --- | --- |\n${none}\n`), [
+    { name: "Aa, of b", shownBy: ["holds all of what it said", "and says it again, too"] },
+    { name: "None", shownBy: [] }
+  ])
   const sentence = "Held whole (`are held whole or not at all`), `W = N` or not (`w`)."
-  assert.deepEqual(testsNamedIn(`${row}\n${sentence}`), ["holds all of what it said", "are held whole or not at all"])
+  assert.deepEqual(testsInSentences(sentence), ["are held whole or not at all"])
+})
+
+test("a test that is skipped, somewhere or everywhere, shows nothing", () => {
+  assert.ok(hasTest('it.effect("a title", () => 1)', "a title"))
+  assert.ok(hasTest("it(\n  `a title`,\n  () => 1)", "a title"))
+  for (const how of ["it.skip", "it.live.skip", "it.todo", "it.skipIf(!canTrace())", "it.live.runIf(isLinux)"]) {
+    assert.ok(!hasTest(`${how}(\n  "a title", () => 1)`, "a title"), how)
+  }
+  assert.ok(!hasTest('it("another title", () => 1)', "a title"))
 })
 
 test("every bug that the simulator is tried with has its one place in the code", () => {

@@ -251,7 +251,7 @@ describe("BoundedClocks", () => {
     return { a, b, c, cluster, said, wall }
   })
 
-  it.effect("L51 a clock that jumps by ten years stamps no more than the bound ahead, and moves nobody's", () =>
+  it.effect("L51 a clock that jumps by ten years stamps no more than the bound ahead, and moves nobody's by more", () =>
     Effect.gen(function* () {
       const { a, b, c, wall } = yield* start
       wall.set(tenYears)
@@ -262,6 +262,13 @@ describe("BoundedClocks", () => {
       for (const { logs, records } of [a, b, c]) {
         assert.strictEqual(logs.vector().length, 1)
         assert.strictEqual((yield* records.read("n", "k")).valueOrUndefined?.writeId, writeId)
+      }
+      // What is stamped ten years ahead all the same, by a caller who says so, is held by all and followed by nobody.
+      yield* a.logs.appendWrites([put("far")], () => ({ after: at(today + tenYears), unprobed: true }))
+      yield* TestClock.adjust(2000)
+      for (const { logs } of [a, b, c]) {
+        assert.strictEqual(logs.head(a.logs.own).seq, 2)
+        assert.isAtMost(logs.clock().wallTime, today + 5600 + 60_000)
       }
     })
   )
