@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem } from "effect"
+import * as FakeTime from "../src/soak/FakeTime.ts"
 import * as Program from "./support/program.ts"
 
 describe("the soak, as a process", () => {
@@ -24,6 +25,7 @@ describe("the soak, as a process", () => {
           assert.include(soak.output(), "Everything held.")
           const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
           assert.strictEqual(shown, of)
+          if (FakeTime.make(tmp) !== undefined) assert.match(soak.output(), /clocks +[1-9]\d* jumps seen in answers/)
           for (const kind of [
             "kill",
             "kill two",

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, type LogId, WriteId } from "@quorum/core"
-import { RunId } from "@quorum/core/adapter"
+import { EntryBatch, RunId, Watermark } from "@quorum/core/adapter"
 import * as Checks from "../src/soak/Checks.ts"
 import * as History from "../src/soak/History.ts"
-import { type Held, type Logs, noteErased } from "../src/soak/Logs.ts"
+import { type Held, type Logs, none, noteChain, noteErased, noteGap } from "../src/soak/Logs.ts"
 import * as Memory from "../src/soak/Memory.ts"
 
 const tie = RunId.RunId.make("0000000000000001")
@@ -20,6 +20,7 @@ const sound = () => {
     outcome: fields.kind === "read" ? "read" : "acknowledged",
     writeId: fields.kind === "read" ? undefined : idOf(fields.id),
     version: fields.kind === "read" ? undefined : { clock: { wallTime: 1000 + fields.id, logical: 0 }, tie },
+    counted: fields.kind === "read" ? [] : ["a", "b"],
     seen: undefined,
     linearizable: false,
     after: undefined,
@@ -41,13 +42,15 @@ const sound = () => {
     operation: kind === "put" ? id : undefined,
     holders: ["a", "b"]
   })
-  const logs: Logs = { writes: new Map([first, second].map((each) => [each.writeId!, held(each)])), erased: new Map() }
+  const logs: Logs = { ...none(), writes: new Map([first, second].map((each) => [each.writeId!, held(each)])) }
   const page = () => new Map([["hot/k", { writeId: second.writeId! as string, operation: 1 as number | undefined }]])
   const pages = new Map([
     ["a", page()],
     ["b", page()]
   ])
-  return { operations, logs, pages, first, second, operation, held }
+  const clocks = ["a", "b"].map((at) => ({ at, wallTime: 1_000_000 + 59_000, now: 1_000_000 }))
+  const recovering = [{ at: "c", from: 0, to: 100 }]
+  return { operations, logs, pages, clocks, recovering, first, second, operation, held }
 }
 
 const idOf = (id: number) => WriteId.make("a@0000000000000001" as LogId.LogId, id + 1, id)
@@ -176,6 +179,67 @@ describe("what a soak looks at", () => {
       logs.writes.set(id, { ...logs.writes.get(first.writeId!)!, id, kind: "delete", operation: undefined })
     })
     assert.deepStrictEqual(shared, ["OneEntryPerPlace"])
+  })
+
+  it("PrefixOrder: finds a copy of a log with another chain, and one that left something out", () => {
+    const log = "a@0000000000000001" as LogId.LogId
+    assert.deepStrictEqual(
+      after(({ logs }) => {
+        for (const [holder, chain] of [
+          ["a", "x"],
+          ["b", "x"]
+        ] as const)
+          noteChain(logs, { holder, log, seq: 1, chain })
+        noteChain(logs, { holder: "a", log, seq: 2, chain: "y" })
+      }),
+      []
+    )
+    assert.deepStrictEqual(
+      after(({ logs }) => {
+        for (const [holder, chain] of [
+          ["a", "x"],
+          ["b", "y"]
+        ] as const)
+          noteChain(logs, { holder, log, seq: 1, chain })
+      }),
+      ["PrefixOrder"]
+    )
+    const encode = (head: Watermark.Watermark) =>
+      EntryBatch.encode(head, [Entry.put("hot", "k", "1")], { wallTime: 1, logical: 0 }, 1).batch
+    const first = encode(Watermark.none(log))
+    const held = EntryBatch.watermark(first)
+    const gap = (batch: EntryBatch.EntryBatch, head: Watermark.Watermark) =>
+      after(({ logs }) => noteGap(logs, { holder: "a", batch, after: head }))
+    assert.deepStrictEqual(gap(encode(held), held), [])
+    assert.deepStrictEqual(gap(encode({ ...held, seq: 2 }), held), ["PrefixOrder"])
+    assert.deepStrictEqual(gap(first, { ...held, seq: 0 }), ["PrefixOrder"])
+  })
+
+  it("BoundedClocks: finds a clock that is two minutes ahead", () => {
+    assert.deepStrictEqual(
+      after(({ clocks }) => (clocks[1] = { ...clocks[1]!, wallTime: clocks[1]!.now + 120_000 })),
+      ["BoundedClocks"]
+    )
+  })
+
+  it("RecoveringDoesNotVote: finds a replica that answered, or was counted, while it said that it does not vote", () => {
+    const voted = (change: Partial<History.Operation>, from: number, to: number) =>
+      after(({ operations, recovering }) => {
+        operations[1] = { ...operations[1]!, ...change }
+        recovering[0] = { at: "c", from, to }
+      })
+    const { begun, ended } = sound().second
+    assert.deepStrictEqual(voted({ counted: ["a", "c"] }, begun, ended! + 1), ["RecoveringDoesNotVote"])
+    assert.deepStrictEqual(voted({ at: "c" }, begun, ended! + 1), ["RecoveringDoesNotVote"])
+    assert.deepStrictEqual(voted({ at: "c", counted: ["a", "c"] }, begun + 1, ended! + 1), [])
+    assert.deepStrictEqual(voted({ at: "c", counted: ["a", "c"] }, begun, ended!), [])
+    assert.deepStrictEqual(
+      after(({ operations, recovering }) => {
+        operations[3] = { ...operations[3]!, at: "c" }
+        recovering[0] = { at: "c", from: operations[3].begun, to: operations[3].ended! + 1 }
+      }),
+      ["RecoveringDoesNotVote"]
+    )
   })
 
   it("L50 ReadYourWrites: finds a read that missed what it had to see, or saw what was not written yet", () => {

@@ -5,10 +5,18 @@ import { WriteId } from "@quorum/core"
 import { Version } from "@quorum/core/adapter"
 import type * as History from "./History.ts"
 import { erasedOn, type Held, type Logs } from "./Logs.ts"
+import type * as Recovering from "./Recovering.ts"
 import * as Register from "./Register.ts"
 
 /** What a replica shows: of every key that exists, the write, and the operation that wrote the value. */
 export type Page = ReadonlyMap<string, { readonly writeId: string; readonly operation: number | undefined }>
+
+/** What a clock of a replica says in its status, and the right time then, in milliseconds since the epoch. */
+export interface StatusClock {
+  readonly at: string
+  readonly wallTime: number
+  readonly now: number
+}
 
 /** All that is known. */
 export interface Evidence {
@@ -17,6 +25,9 @@ export interface Evidence {
   readonly logs: Logs
   /** What each replica shows. */
   readonly pages: ReadonlyMap<string, Page>
+  readonly clocks: ReadonlyArray<StatusClock>
+  /** When which replica was seen not to vote. */
+  readonly recovering: ReadonlyArray<Recovering.Window>
 }
 
 /** The promises by their names, and how each is looked at: what is said is that it was broken. */
@@ -60,6 +71,34 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
           : [`${nameOf(write)} began after ${nameOf(newest)} was acknowledged, and is older`]
       })
     }),
+
+  /**
+   * Every copy of a log has the entries of the others up to where it ends, and none is left out. That the copies end at one
+   * place is another promise.
+   */
+  PrefixOrder: ({ logs }) => logs.breaks,
+
+  /** Clocks jumped by up to ten years, and no replica stamps by one that is further off than a bound and what it follows. */
+  BoundedClocks: ({ clocks }) =>
+    clocks.flatMap(({ at, now, wallTime }) =>
+      wallTime < now + farMillis ? [] : [`the clock of ${at} is ${Math.round((wallTime - now) / 1000)} s ahead`]
+    ),
+
+  /** A replica that may lack what it acknowledged answers no read, acknowledges nothing and is counted for nothing. */
+  RecoveringDoesNotVote: ({ operations, recovering }) => {
+    const asked = operations.filter(({ outcome }) => outcome === "read" || outcome === "acknowledged")
+    return recovering.flatMap(({ at, from, to }) =>
+      asked
+        .filter(({ begun, ended }) => begun >= from && ended! < to)
+        .flatMap((operation) =>
+          operation.at === at
+            ? [`${at} does not vote, and answered ${nameOf(operation)}`]
+            : operation.counted.includes(at)
+              ? [`${at} does not vote, and was counted for ${nameOf(operation)}`]
+              : []
+        )
+    )
+  },
 
   NotWrittenMeansNever: ({ logs, operations }) =>
     Array.from(logs.writes.values()).flatMap(({ holders, id, operation }) =>
@@ -180,6 +219,9 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A clock is held within a minute of the middle of all, and follows a foreign one for another. */
+const farMillis = 120_000
 
 /** A write with its receipt. */
 type Acknowledged = History.Operation & { readonly writeId: WriteId.WriteId; readonly version: Version.Version }

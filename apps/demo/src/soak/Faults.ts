@@ -10,6 +10,7 @@ import type { DemoSet, Member } from "../DemoSet.ts"
 import * as Compare from "../Compare.ts"
 import { logFiles } from "../Stores.ts"
 import * as Random from "./Random.ts"
+import * as Recovering from "./Recovering.ts"
 import type { Load } from "./Workload.ts"
 
 /** A fault that happened, or that could not be shown to have happened. */
@@ -175,7 +176,7 @@ const wipe = Effect.fnUntraced(function* (context: Context, member: Member) {
   const bytes = sizeOf(member.folder)
   rmSync(member.folder, { recursive: true })
   const isGone = !existsSync(member.folder)
-  const failed = (yield* startInDoubt(context, member)) ?? (yield* restored(context, member, upTo))
+  const failed = yield* comeBack(context, member, startInDoubt(context, member), upTo)
   const after = yield* Effect.option(client.status(member))
   const isAnother =
     before._tag === "Some" &&
@@ -207,14 +208,13 @@ const wipeAlone = Effect.fnUntraced(function* (
   const acknowledged = load.acknowledged - before
   const killed = yield* killInFlight(context, [member])
   const inDoubt = Effect.gen(function* () {
-    const bytes = sizeOf(member.folder)
-    rmSync(member.folder, { recursive: true })
     const failed = yield* start(context, [dead!, member])
     yield* Effect.sleep(between(context, 1000, 2500))
-    return { bytes, failed }
+    return failed
   })
-  const { bytes, failed } = yield* whileStopped(context, [silent!], inDoubt)
-  const problem = failed ?? (yield* restored(context, member, upTo))
+  const bytes = sizeOf(member.folder)
+  rmSync(member.folder, { recursive: true })
+  const problem = yield* comeBack(context, member, whileStopped(context, [silent!], inDoubt), upTo)
   const isShown = first !== undefined && killed !== undefined && bytes > 0 && acknowledged > 0
   const proof = `${killed}; ${acknowledged} writes acknowledged while ${dead!.id} was dead, ${silent!.id} stood still`
   return windowOf("wipe alone", [member], isShown ? proof : undefined, problem)
@@ -240,14 +240,26 @@ const oldFolder = Effect.fnUntraced(function* (context: Context, member: Member)
   const problem =
     failed ??
     (isReady ? undefined : `replica ${member.id} was not ready after ${readyMillis / 1000} s`) ??
-    (yield* startInDoubt(context, member)) ??
-    (yield* restored(context, member, upTo))
+    (yield* comeBack(context, member, startInDoubt(context, member), upTo))
   const isShown = first !== undefined && second !== undefined && lost > 0
   const proof = isShown
     ? `${second}; ${lost} entries of its own that were acknowledged since are not in the copy`
     : undefined
   return windowOf("old folder", [member], proof, problem)
 })
+
+/** Starts a replica that lost something, waits until it has got it back, and looks meanwhile whether it votes. */
+const comeBack = (
+  context: Context,
+  member: Member,
+  started: Effect.Effect<string | undefined>,
+  upTo: ReadonlyMap<string, number>
+): Effect.Effect<string | undefined> => {
+  const back = Effect.flatMap(started, (failed) =>
+    failed === undefined ? restored(context, member, upTo) : Effect.succeed(failed)
+  )
+  return Recovering.during(context, member, back)
+}
 
 /** Waits until a replica that lost something votes again and holds what was acknowledged before. */
 const restored = (

@@ -30,6 +30,8 @@ export interface Operation {
   /** Of a write that is known, and of what a read found. */
   writeId: WriteId.WriteId | undefined
   version: Version.Version | undefined
+  /** The replicas that were counted for a write. */
+  counted: ReadonlyArray<string>
   /** What a read found: the operation that wrote it; `undefined` when there is no record. */
   seen: number | undefined
   /** A read of several replicas, so that every later one sees the same or newer. */
@@ -65,6 +67,7 @@ export const begin = (
     outcome: "open",
     writeId: undefined,
     version: undefined,
+    counted: [],
     seen: undefined,
     linearizable: asked.linearizable ?? false,
     after: asked.after
@@ -78,6 +81,7 @@ export const acknowledge = (history: History, operation: Operation, receipt: Rec
   operation.outcome = "acknowledged"
   operation.writeId = receipt.writeId
   operation.version = { clock: receipt.clock, tie: receipt.tie }
+  operation.counted = receipt.acked.map(({ replica }) => replica)
   operation.ended = history.order++
 }
 

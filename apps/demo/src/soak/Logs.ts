@@ -2,7 +2,7 @@
  * What lies on the disks of replicas that do not run any more: every entry of every log.
  */
 import { Entry, type LogId, ReplicaSet, WriteId } from "@quorum/core"
-import { EntryBatch, ReplicaStore, Version } from "@quorum/core/adapter"
+import { Chain, EntryBatch, ReplicaStore, Version, Watermark } from "@quorum/core/adapter"
 import { Effect, Layer, Option } from "effect"
 import type { Member } from "../DemoSet.ts"
 import type { Store } from "../ReplicaConfig.ts"
@@ -29,10 +29,14 @@ export interface Logs {
    * By log and place, the replicas that have erased the entry there, because every member held something newer of its keys.
    */
   readonly erased: Map<LogId.LogId, Map<number, Array<string>>>
+  /** By log and place, the chain there, which covers all entries up to it. */
+  readonly chains: Map<LogId.LogId, Map<number, string>>
+  /** Places at which a copy of a log is not a prefix of the others, or has a gap. */
+  readonly breaks: Array<string>
 }
 
 /** Nothing yet. */
-export const none = (): Logs => ({ writes: new Map(), erased: new Map() })
+export const none = (): Logs => ({ writes: new Map(), erased: new Map(), chains: new Map(), breaks: [] })
 
 /** The replicas that held an entry and have erased it. */
 export const erasedOn = ({ erased }: Logs, writeId: WriteId.WriteId): ReadonlyArray<string> => {
@@ -68,6 +72,40 @@ export const noteErased = (
   }
 }
 
+/** Notes the chain of a copy of a log at a place, and whether another copy has another one there. */
+export const noteChain = (
+  { breaks, chains }: Logs,
+  {
+    chain,
+    holder,
+    log,
+    seq
+  }: { readonly holder: string; readonly log: LogId.LogId; readonly seq: number; readonly chain: string }
+): void => {
+  const places = chains.get(log) ?? new Map<number, string>()
+  chains.set(log, places)
+  const before = places.get(seq)
+  if (before === undefined) places.set(seq, chain)
+  else if (before !== chain)
+    breaks.push(`${log} has the chain ${chain} at ${seq} on ${holder}, and ${before} elsewhere`)
+}
+
+/** Notes a copy of a log that does not go on where it ended. */
+export const noteGap = (
+  { breaks }: Logs,
+  {
+    after,
+    batch,
+    holder
+  }: { readonly holder: string; readonly batch: EntryBatch.EntryBatch; readonly after: Watermark.Watermark }
+): void => {
+  const { from, log, prevChain } = batch
+  if (from === after.seq + 1 && prevChain === after.chain) return
+  breaks.push(
+    `${log} goes on at ${from} after ${prevChain} on ${holder}, and ended at ${after.seq} with ${after.chain}`
+  )
+}
+
 /** Reads the folder of a replica that does not run. What differs under one id is said. */
 export const read = (
   {
@@ -81,13 +119,17 @@ export const read = (
   Effect.gen(function* () {
     const store = yield* ReplicaStore.ReplicaStore
     const wrong: Array<string> = []
-    for (const { log } of yield* store.watermarks) {
-      for (let after = 0; ;) {
-        const batch = yield* store.read(log, after, batchBytes)
+    for (const head of yield* store.watermarks) {
+      let after = Watermark.none(head.log)
+      while (after.seq < head.seq) {
+        const batch = yield* store.read(head.log, after.seq, batchBytes)
         if (Option.isNone(batch)) break
+        noteGap(logs, { holder: member.id, batch: batch.value, after })
         note(batch.value, member.id, logs, wrong)
-        after = EntryBatch.last(batch.value)
+        after = EntryBatch.watermark(batch.value)
       }
+      if (after.seq !== head.seq || after.chain !== head.chain)
+        logs.breaks.push(`${head.log} is said to be held up to ${head.seq} on ${member.id}, and ends at ${after.seq}`)
     }
     return wrong
   }).pipe(
@@ -106,6 +148,7 @@ const note = (batch: EntryBatch.EntryBatch, holder: string, logs: Logs, wrong: A
   const { bytes, log } = batch
   const { writes } = logs
   EntryBatch.forEachElement(batch, ({ chain, from, isErased, offset, to }) => {
+    noteChain(logs, { holder, log, seq: to, chain: Chain.format(chain) })
     if (isErased) return noteErased(logs, { holder, log, from, to })
     const id = WriteId.make(log, from, chain.high)
     const { clock, records, tie } = Entry.decodeAt(bytes, offset)

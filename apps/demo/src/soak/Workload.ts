@@ -8,6 +8,7 @@ import type { Answer, Client } from "../Client.ts"
 import type { DemoSet, Member } from "../DemoSet.ts"
 import * as History from "./History.ts"
 import * as Random from "./Random.ts"
+import type * as Recovering from "./Recovering.ts"
 
 /** What goes on now, for whoever injects faults, and for whoever watches. */
 export interface Load {
@@ -22,6 +23,8 @@ export interface Load {
   reads: number
   /** The highest acknowledged sequence of each log. */
   readonly acknowledgedUpTo: Map<string, number>
+  /** When which replica was seen not to vote. */
+  readonly recovering: Array<Recovering.Window>
   /** Whether the writers are to end. */
   isOver: boolean
 }
@@ -37,6 +40,7 @@ export const make = (): Load => ({
   unknown: 0,
   reads: 0,
   acknowledgedUpTo: new Map(),
+  recovering: [],
   isOver: false
 })
 
