@@ -4,7 +4,7 @@ import { dirname, join, normalize } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { dead } from "./dead.mjs"
-import { examine } from "./examples.mjs"
+import { examine, notRun } from "./examples.mjs"
 import { bugs } from "./mutants-list.mjs"
 import { plant } from "./mutants.mjs"
 import { namesOf, strangers } from "./names.mjs"
@@ -42,6 +42,19 @@ test("a block of code that names no file, or differs from its file, is found", (
   const { right, wrong } = examine("<!-- a.ts -->\n\n```ts\nwrong()\n```", exampleOf)
   assert.equal(wrong.length, 1)
   assert.equal(right, "<!-- a.ts -->\n\n```ts\nright()\n```")
+})
+
+test("an example is run by a test of its package that imports it or starts it, and not by one that knows its type", () => {
+  const example = "packages/core/test/readme/example.ts"
+  const isRun = (text, file = "packages/core/test/readme.test.ts") => notRun([example], { [file]: text }).length === 0
+  assert.ok(isRun('import { program } from "./readme/example.ts"'))
+  assert.ok(isRun('import {\n  one,\n  two\n} from "./readme/example.ts"'))
+  assert.ok(isRun('import "./readme/example.ts"'))
+  assert.ok(isRun('const path = fileURLToPath(new URL("./readme/example.ts", import.meta.url))'))
+  assert.ok(!isRun('import type { Place } from "./readme/example.ts"'))
+  assert.ok(!isRun('// like "./readme/example.ts"'))
+  assert.ok(!isRun('import { program } from "./readme/other-example.ts"'))
+  assert.ok(!isRun('import { program } from "./readme/example.ts"', "packages/http/test/readme.test.ts"))
 })
 
 test("every file that the architecture names exists", () => {

@@ -1,6 +1,6 @@
-// The code in the documentation is that of files which are type-checked, and run where they can be. Before every block
-// of TypeScript stands the name of its file: <!-- packages/core/test/readme/example.ts -->. This compares the two;
-// with --write it takes the text of the files.
+// The code in the documentation is that of files which are type-checked, and which a test runs. Before every block of
+// TypeScript stands the name of its file: <!-- packages/core/test/readme/example.ts -->. This compares the two, and
+// looks for the test; with --write it takes the text of the files.
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -38,6 +38,18 @@ export const examine = (text, exampleOf) => {
   return { wrong, right }
 }
 
+/**
+ * The examples that no test of their package imports, for more than a type, or names by a URL to start them as a
+ * program. The texts of the tests are given by their names.
+ */
+export const notRun = (examples, tests) =>
+  examples.filter((example) => {
+    const [area, name, , ...path] = example.split("/")
+    const quoted = `"\\./${path.join("/").replaceAll(".", "\\.")}"`
+    const use = new RegExp(`(?:^(?:import|\\}) (?!type\\b)[^;\\n]*?|\\bnew URL\\()${quoted}`, "m")
+    return !Object.entries(tests).some(([file, text]) => file.startsWith(`${area}/${name}/`) && use.test(text))
+  })
+
 if (import.meta.main) {
   const write = process.argv.includes("--write")
   let failed = false
@@ -51,6 +63,13 @@ if (import.meta.main) {
       failed = true
     }
   }
+  const examples = globSync("{packages,apps}/*/test/readme/*.ts", { cwd: root }).sort()
+  const tests = globSync("{packages,apps}/*/test/*.test.ts", { cwd: root })
+  const texts = Object.fromEntries(tests.map((file) => [file, readFileSync(join(root, file), "utf8")]))
+  for (const example of notRun(examples, texts)) {
+    console.error(`${example}: no test runs it; import it, or start it as a program by its URL`)
+    process.exitCode = 1
+  }
   if (failed) console.error("npx -y pnpm@12 format takes the code from the files")
-  process.exitCode = failed ? 1 : 0
+  if (failed) process.exitCode = 1
 }

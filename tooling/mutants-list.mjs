@@ -110,7 +110,7 @@ export const bugs = [
     file: "write/internal/InFlight.ts",
     find: "if (closed) {\n        fail(group, monotonicMillis())",
     replace:
-      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, now())\n      if (closed) {\n        fail(group, monotonicMillis())"
+      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, monotonicMillis())\n      if (closed) {\n        fail(group, monotonicMillis())"
   },
   {
     name: "push-skips-an-entry",

@@ -1,13 +1,26 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { KeyValueStore, Persistable, Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { Entry, QuorumError, type QuorumWriter } from "../src/index.ts"
+import { MemoryNetwork, RecordIndex, ReplicaStore } from "../src/adapter.ts"
+import { Entry, QuorumError, type QuorumWriter, Records, Replica, ReplicaSet } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { follow } from "./readme/changes.ts"
 import { program } from "./readme/example.ts"
+import { persistence, store } from "./readme/persistence.ts"
 import { writeOnce } from "./readme/stamp.ts"
 import { during } from "./support/time.ts"
+
+class Asked extends Persistable.Class<{ payload: { readonly id: number } }>()("Asked", {
+  primaryKey: ({ id }) => String(id),
+  success: Schema.String
+}) {}
+
+const alone = Replica.layer().pipe(
+  Layer.provide([ReplicaStore.layerMemory, RecordIndex.layerMemory, MemoryNetwork.layerAlone]),
+  Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
+)
 
 describe("README", () => {
   it.effect("the example commits a write on two of three replicas", () =>
@@ -56,6 +69,19 @@ describe("README", () => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(seen, ["1", "2"])
     })
+  )
+
+  it.effect("the namespace of a replica is Effect's store, and keeps what its persistence is given", () =>
+    Effect.gen(function* () {
+      const kv = yield* KeyValueStore.KeyValueStore
+      yield* kv.set("k", "v")
+      assert.strictEqual(yield* kv.get("k"), "v")
+      const answers = yield* (yield* Persistence.Persistence).make({ storeId: "answers" })
+      yield* answers.set(new Asked({ id: 1 }), Exit.succeed("yes"))
+      assert.deepStrictEqual(yield* answers.get(new Asked({ id: 1 })), Exit.succeed("yes"))
+      const records = yield* Records.Records
+      assert.isTrue(Option.isSome(yield* records.read("results", "k")))
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(store, persistence).pipe(Layer.provideMerge(alone))))
   )
 
   it("says of every outcome of a commit what to do", () => {

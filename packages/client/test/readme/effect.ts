@@ -2,7 +2,7 @@ import { Effect, Layer, Option } from "effect"
 import { Persistence } from "effect/persistence"
 import { ClientKeyValueStore, QuorumClient } from "../../src/effect.ts"
 
-const client = QuorumClient.layer({ urls: ["http://127.0.0.1:8001", "http://127.0.0.1:8002", "http://127.0.0.1:8003"] })
+const replicas = ["http://127.0.0.1:8001", "http://127.0.0.1:8002", "http://127.0.0.1:8003"]
 
 export const program = Effect.gen(function* () {
   const quorum = yield* QuorumClient.QuorumClient
@@ -11,8 +11,11 @@ export const program = Effect.gen(function* () {
     .put("notes", "greeting", "hello", { w: 3 })
     .pipe(Effect.catchTag("quorum_not_met", ({ writeId }) => quorum.resume(writeId)))
   return Option.map(yield* quorum.get("notes", "greeting"), (record) => record.text())
-}).pipe(Effect.provide(client))
+})
 
-/** Effect's own ports on the namespace `results`. */
-export const store = ClientKeyValueStore.layer("results").pipe(Layer.provide(client))
-export const persistence = Persistence.layerKvs.pipe(Layer.provide(store))
+/** Effect's own ports on the namespace `results`, and the client, for `Effect.provide(program, services())`. */
+export const services = (urls = replicas) =>
+  Persistence.layerKvs.pipe(
+    Layer.provideMerge(ClientKeyValueStore.layer("results")),
+    Layer.provideMerge(QuorumClient.layer({ urls }))
+  )

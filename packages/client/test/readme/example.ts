@@ -1,9 +1,10 @@
-import { createClient, QuorumNotMet } from "../../src/index.ts"
+import { createClient, type QuorumClient, QuorumNotMet } from "../../src/index.ts"
 
-const quorum = createClient({ urls: ["http://127.0.0.1:8001", "http://127.0.0.1:8002", "http://127.0.0.1:8003"] })
+const replicas = ["http://127.0.0.1:8001", "http://127.0.0.1:8002", "http://127.0.0.1:8003"]
 
 /** Writes and reads back, whichever replicas are up. */
-export const program = async (): Promise<string | undefined> => {
+export const program = async (urls = replicas): Promise<string | undefined> => {
+  const quorum = createClient({ urls })
   const receipt = await quorum.put("notes", "greeting", "hello")
   console.log(`${receipt.writeId} is durable on ${receipt.acked.map(({ replica }) => replica).join(" and ")}`)
 
@@ -17,7 +18,7 @@ export const program = async (): Promise<string | undefined> => {
 }
 
 /** A write that asks for all replicas, and what may become of it. */
-export const onAll = async (): Promise<string> => {
+export const onAll = async (quorum: QuorumClient): Promise<string> => {
   try {
     return (await quorum.put("notes", "k", "v", { w: 3, timeoutMillis: 5000 })).writeId
   } catch (error) {

@@ -8,7 +8,8 @@ import { SqliteStore } from "@quorum/sqlite"
 import { Layer } from "effect"
 
 const folder = process.env["FOLDER"] ?? "data/a"
-const peers = { a: "http://127.0.0.1:8001", b: "http://127.0.0.1:8002", c: "http://127.0.0.1:8003" }
+const port = Number(process.env["PORT"] ?? 8001)
+const peers = { a: `http://127.0.0.1:${port}`, b: "http://127.0.0.1:8002", c: "http://127.0.0.1:8003" }
 
 const routes = Layer.mergeAll(
   ClientApiServer.layer,
@@ -19,7 +20,7 @@ const routes = Layer.mergeAll(
 
 const replica = Replica.layer().pipe(
   // On one machine, for trying it; otherwise with a secret.
-  HttpNode.serve({ peers, port: 8001, routes, insecure: true }),
+  HttpNode.serve({ peers, port, routes, insecure: true }),
   Layer.provide(SqliteStore.layer({ folder })),
   Layer.provide(ReplicaSet.layer({ cluster: "demo", self: "a", members: Object.keys(peers) }))
 )

@@ -76,7 +76,8 @@ const start = Effect.fnUntraced(function* (
   }
 })
 
-const freePort = Effect.callback<number>((resume) => {
+/** A port on which nobody listens. */
+export const freePort = Effect.callback<number>((resume) => {
   const server = createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as AddressInfo
