@@ -412,6 +412,14 @@ export const bugs = [
     replace: "const isDone = newest !== null ||"
   },
   {
+    name: "quorum-read-of-one-too-few",
+    from: "malice",
+    says: "a quorum read asks one replica fewer than overlap with every majority",
+    file: "read/Records.ts",
+    find: "if (r === undefined) return Result.succeed(several.majority)",
+    replace: "if (r === undefined) return Result.succeed(several.majority - 1)"
+  },
+  {
     name: "any-log-is-acked",
     from: "L12",
     says: "an ack for one log counts for another",

@@ -271,6 +271,48 @@ describe("the promises that a run is looked at for", () => {
     }
   })
 
+  it("Overlap is kept by a copy of the write, by a newer one and by nothing where it was deleted, and broken by an older one", () => {
+    const seen: Readonly<Record<string, (scene: Scene) => void>> = {
+      "a copy in another log": ({ all, append, read }) =>
+        read("k0", "v1", append(0, put("k0", "v1"), 2000, all), { consistency: "quorum" }),
+      "what nobody acknowledged": ({ append, b, read }) =>
+        read("k0", "v2", append(2, put("k0", "v2"), 3000, [b]), { consistency: "quorum" }),
+      "a delete that nobody acknowledged": ({ append, b, read }) => {
+        append(2, Entry.remove("n", "k0"), 3000, [b])
+        read("k0", undefined, undefined, { consistency: "quorum" })
+      },
+      "a delete that was asked for later": ({ append, b, committed, read }) => {
+        read("k0", undefined, undefined, { consistency: "quorum" })
+        committed("k0", undefined, append(2, Entry.remove("n", "k0"), 3000, [b]))
+      },
+      "an older delete": ({ append, b, read }) => {
+        append(2, Entry.remove("n", "k0"), 1500, [b])
+        read("k0", undefined, undefined, { consistency: "quorum" })
+      },
+      "the one before": ({ first, read }) => read("k0", "v0", first, { consistency: "quorum" }),
+      "the one before, of this replica alone": ({ first, read }) => read("k0", "v0", first, { consistency: "local" }),
+      "the one before, where fewer than a majority hold the newer one": ({ first, history, read, two }) => {
+        Object.assign(history.operations[two.id]!, { w: 1 })
+        read("k0", "v0", first, { consistency: "quorum" })
+      }
+    }
+    const violated = Object.entries(seen).map(([what, happens]) => {
+      const scene = sound()
+      happens(scene)
+      return [what, found("Overlap", scene).length]
+    })
+    assert.deepStrictEqual(violated, [
+      ["a copy in another log", 0],
+      ["what nobody acknowledged", 0],
+      ["a delete that nobody acknowledged", 0],
+      ["a delete that was asked for later", 1],
+      ["an older delete", 1],
+      ["the one before", 1],
+      ["the one before, of this replica alone", 0],
+      ["the one before, where fewer than a majority hold the newer one", 0]
+    ])
+  })
+
   it("NoPhantomAck is broken by a verification that finds a copy where there is none", () => {
     const { append, b, world } = sound()
     const writeId = append(0, put("k1", "v"), 3000, [b])

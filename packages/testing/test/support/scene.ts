@@ -126,6 +126,7 @@ export const broken: Readonly<Record<string, (scene: Scene) => void>> = {
     committed("k0", "v2", append(2, put("k0", "v2"), 500, all))
   },
   AtomicRegister: ({ first, read }) => read("k0", "v0", first),
+  Overlap: ({ first, read }) => read("k0", "v0", first, { consistency: "quorum" }),
   AtomicEntries: ({ one, two }) => Object.assign(two, { batch: one.batch }),
   OnceByKey: ({ all, append }) => append(2, put("k0", "v1"), 2100, all),
   SessionOrder: ({ first, one, second }) => Object.assign(one, { after: second, writeId: first })

@@ -15,6 +15,7 @@ import * as NotWrittenMeansNever from "./NotWrittenMeansNever.ts"
 import * as OnceByKey from "./OnceByKey.ts"
 import * as OneEntryPerPlace from "./OneEntryPerPlace.ts"
 import * as OrderFree from "./OrderFree.ts"
+import * as Overlap from "./Overlap.ts"
 import * as PrefixOrder from "./PrefixOrder.ts"
 import * as ReadYourWrites from "./ReadYourWrites.ts"
 import * as SessionOrder from "./SessionOrder.ts"
@@ -37,6 +38,7 @@ export const checks: Readonly<Record<string, Check>> = {
   OneEntryPerPlace: OneEntryPerPlace.check,
   LaterWins: LaterWins.check,
   AtomicRegister: AtomicRegister.check,
+  Overlap: Overlap.check,
   AtomicEntries: AtomicEntries.check,
   OnceByKey: OnceByKey.check,
   SessionOrder: SessionOrder.check
