@@ -75,7 +75,8 @@ export const start = (
     if (said !== ready) return yield* failed(`cannot start: ${said}`)
     return {
       pid: child.pid!,
-      measure: (run) => ask<Sample>(run, run.warmup + run.seconds + graceSeconds),
+      measure: (run) =>
+        ask<Sample>(run, run.warmup + run.seconds + (run.reads === undefined ? 0 : fillSeconds) + graceSeconds),
       status: ask<Status>("status", graceSeconds),
       compact: ask<Status>("compact", compactSeconds),
       held: ask<Held>("held", graceSeconds),
@@ -104,6 +105,9 @@ const readySeconds = 120
 
 /** How long it may take to go over all logs. */
 const compactSeconds = 300
+
+/** Who is asked for records may have to write all of them first. */
+const fillSeconds = 600
 
 /** How much longer than it should an answer may take. */
 const graceSeconds = 60

@@ -6,6 +6,9 @@ import { createHistogram } from "node:perf_hooks"
 import * as Points from "./Points.ts"
 import * as Spent from "./Spent.ts"
 
+/** A read of a record, as one replica has it or as everybody was told, or of a list. */
+export type Reads = "local" | "linearizable" | "list"
+
 /** What one measurement is asked to do. */
 export interface Run {
   readonly writers: number
@@ -16,6 +19,8 @@ export interface Run {
   /** Ends the measurement when so many writes were counted. */
   readonly commits?: number
   readonly valueBytes: number
+  /** What is asked instead of a write; only of clients. A list has as many records as there are keys. */
+  readonly reads?: Reads
   /** Keys are drawn at random from so many. */
   readonly keys: number
   /** What is recorded meanwhile, nothing unless given; only of core alone. */

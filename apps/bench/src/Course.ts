@@ -68,6 +68,12 @@ export const memoryRange = (points: ReadonlyArray<Point>): { readonly min: numbe
   return { min: Math.min(...settled), max: Math.max(...settled) }
 }
 
+/** The middle of the first fifth of what was seen over time, and that of the last. */
+export const ends = (seen: ReadonlyArray<number>): { readonly first: number; readonly last: number } => ({
+  first: spread(fifth(seen, 0)).median,
+  last: spread(fifth(seen, 4)).median
+})
+
 /** A replica that was away: how many entries it held at which moment (milliseconds since the epoch). */
 export interface Held {
   readonly at: number

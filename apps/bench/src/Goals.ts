@@ -4,6 +4,7 @@
 import type { Measured } from "./Bench.ts"
 import { inWords } from "./ClosedLoop.ts"
 import type { Outcome } from "./Part.ts"
+import * as Clients from "./parts/Clients.ts"
 import { firstPage, firstPageLag } from "./parts/Lists.ts"
 import { upperEnd, upperEndOfTraces } from "./parts/MetricsCost.ts"
 import * as Rows from "./Rows.ts"
@@ -114,6 +115,16 @@ const ofClient = (against: string, whose: string, writers: number, is: Goal["is"
   bound,
   unit: "×",
   values: ratio("client-promises", against, writers, is === "at least" ? throughput : p50)
+})
+
+/** A figure of those who ask from other processes. */
+const ofClients = (name: string, of: string, is: Goal["is"], bound: number, unit: string): Goal => ({
+  name,
+  part: "clients",
+  is,
+  bound,
+  unit,
+  values: figure(of)
 })
 
 /** The values of `commits` have so many bytes. */
@@ -296,6 +307,11 @@ export const all: ReadonlyArray<Goal> = [
     unit: "×",
     values: figure("throughput of that with all up")
   },
+  ofClients("quorum import of 1,000,000 lines", Clients.importing, "at least", 30_000, "lines/s"),
+  ofClients("memory of the importer, last fifth of the first", Clients.importerMemory, "at most", 1.25, "×"),
+  ofClients("memory of the replica meanwhile, last fifth of the first", Clients.replicaMemory, "at most", 1.25, "×"),
+  ofClients("@quorum/client, a list of 100,000 records with values", Clients.listing, "at least", 100_000, "records/s"),
+  ofClients("that list: how long it holds the event loop at most", Clients.listingLag, "at most", 20, "ms"),
   {
     name: "100,000 keys that the index does not have yet: the first page of a list",
     part: "lists",

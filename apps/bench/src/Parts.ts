@@ -3,6 +3,7 @@
  */
 import type { Part } from "./Part.ts"
 import { catchUp, join } from "./parts/CatchUp.ts"
+import { clients } from "./parts/Clients.ts"
 import { compaction } from "./parts/Compaction.ts"
 import { growth } from "./parts/Growth.ts"
 import { lists } from "./parts/Lists.ts"
@@ -33,5 +34,6 @@ export const all: ReadonlyArray<Part> = [
   reads,
   lists,
   requests,
+  clients,
   metricsCost
 ]

@@ -61,6 +61,12 @@ describe("memoryRange", () => {
   })
 })
 
+describe("ends", () => {
+  it("are the middle of the first fifth and of the last, whatever was between", () => {
+    expect(Course.ends([1, 2, 9, 500, 500, 500, 500, 500, 500, 500, 500, 500, 3, 4, 80])).toEqual({ first: 2, last: 4 })
+  })
+})
+
 describe("catchUp", () => {
   // Others write 1,000 entries a second, from 10,000 on; the replica gains 3,000 a second, from second 2 on.
   const points = Array.from({ length: 101 }, (_, i) => point({ second: i / 10, writes: i * 100, p99: i < 50 ? 7 : 3 }))

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { afterEach, beforeEach, expect, it } from "vitest"
+import * as Clients from "../src/parts/Clients.ts"
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
 
@@ -56,6 +57,30 @@ it("measures, and writes tables, samples and charts", { timeout: 120_000 }, asyn
   expect(readFileSync(join(charts, "commits.svg"), "utf8")).toContain("</svg>")
   expect(left()).toEqual([])
   expect(readdirSync(join(folder, "tmp"))).toEqual([])
+})
+
+it("imports, reads and lists from other processes", { timeout: 120_000 }, async () => {
+  const json = join(folder, "result.json")
+  const child = start("--part", "clients", "--quick", "--json", json)
+  child.stdout.resume()
+  const [code] = await once(child, "close")
+
+  expect(code).toBe(0)
+  const { figures } = JSON.parse(readFileSync(json, "utf8")).outcomes[0]
+  const found = new Map<string, number>(
+    figures.map(({ name, value }: { name: string; value: number }) => [name, value])
+  )
+  const names = [
+    Clients.importing,
+    Clients.replicaMemory,
+    "get by key, local, @quorum/client",
+    "get by key, linearizable, @quorum/client",
+    Clients.listing,
+    Clients.listingLag
+  ]
+  expect(names.filter((name) => !(found.get(name)! > 0))).toEqual([])
+  expect(Array.from(found.keys()).filter((name) => name.includes("FAILED"))).toEqual([])
+  expect(left()).toEqual([])
 })
 
 it(

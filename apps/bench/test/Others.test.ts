@@ -107,6 +107,28 @@ describe.each(Others.all.map((other) => [other.name, other] as const))("%s", (na
   })
 })
 
+describe.each([
+  ["etcd", ["local", "linearizable"]],
+  ["redis", ["local"]]
+] as const)("reads of %s", (name, kinds) => {
+  it("find every key that was written first", { timeout: 120_000 }, async ({ skip }) => {
+    const other = Others.all.find((other) => other.name === name)!
+    const missing = other.missing()
+    skip(missing !== undefined, missing)
+
+    const run = { writers: 4, warmup: 0, seconds: 0.5, valueBytes: 5, keys: 250 }
+    const samples = await Effect.gen(function* () {
+      const { measure } = yield* other.start(folder, [])
+      return yield* Effect.forEach(kinds, (reads) => measure({ ...run, reads }))
+    }).pipe(Effect.scoped, Effect.runPromise)
+
+    for (const { failed, failure, writes } of samples) {
+      expect({ failed, failure }).toEqual({ failed: 0, failure: undefined })
+      expect(writes).toBeGreaterThan(250)
+    }
+  })
+})
+
 it("says what is not installed, and what to do about it", async () => {
   vi.stubEnv("PATH", folder)
   const etcd = Others.all.find(({ name }) => name === "etcd")!

@@ -1,5 +1,5 @@
 /**
- * Programs that are not ours: found where distributions put them, started by command, ready when they say so, and ended
+ * Programs that are not the benchmark's: found where distributions put them, started by command, ready when they say so, and ended
  * by their id with the scope, whatever happens.
  */
 import { spawn, spawnSync } from "node:child_process"
@@ -71,15 +71,22 @@ export const start = (program: Program, ready: RegExp): Effect.Effect<number, Pr
     return child.pid!
   })
 
+/** Starts a program that ends by itself: its id, and what it said last, once it has come to a good end. */
+export const begin = (program: Program) =>
+  Effect.map(spawned(program), ({ child, ended, output }) => ({
+    pid: child.pid,
+    said: Effect.flatMap(
+      Effect.promise(() => ended),
+      (how) =>
+        how === "ended with 0"
+          ? Effect.succeed(output())
+          : Effect.fail(new ProcessFailed({ script: program.name, detail: `${how}\n${output()}` }))
+    )
+  }))
+
 /** Runs a program to its end, which must be a good one. */
 export const run = (program: Program): Effect.Effect<void, ProcessFailed> =>
-  Effect.gen(function* () {
-    const { ended, output } = yield* spawned(program)
-    const how = yield* Effect.promise(() => ended)
-    if (how !== "ended with 0") {
-      return yield* new ProcessFailed({ script: program.name, detail: `${how}\n${output()}` })
-    }
-  }).pipe(Effect.scoped)
+  Effect.flatMap(begin(program), ({ said }) => Effect.asVoid(said)).pipe(Effect.scoped)
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -10,16 +10,30 @@ import * as Lines from "../../Lines.ts"
 export interface Session {
   /** Resolves when the write is acknowledged, and rejects otherwise. */
   readonly write: (key: string, value: Buffer) => Promise<unknown>
+  /** Writes many keys at once, and reads one; only where reads are measured. */
+  readonly fill?: (keys: ReadonlyArray<string>, value: Buffer) => Promise<unknown>
+  readonly read?: (key: string, consistency: "local" | "linearizable") => Promise<Buffer | null>
   readonly close: () => unknown
 }
+
+let isFilled = false
 
 /** Says that this process is ready, and makes the measurements that it is asked for. */
 export const serve = (open: (run: Run) => Promise<Session>): void =>
   Lines.serve(async (run) => {
-    const { close, write } = await open(run)
+    const session = await open(run)
     const value = Buffer.alloc(run.valueBytes, 120)
-    const sample = await closedLoop(run, (key) => write(key, value))
-    await close()
+    const { reads } = run
+    if (reads !== undefined && !isFilled) {
+      await fill(session, run.keys, value)
+      isFilled = true
+    }
+    const sample = await closedLoop(run, async (key) => {
+      if (reads === undefined) return session.write(key, value)
+      if (reads === "list" || session.read === undefined) throw new Error("nobody asks these for that")
+      if ((await session.read(key, reads)) === null) throw new Error(`${key} is not found`)
+    })
+    await session.close()
     await setTimeout(500)
     return sample
   })
@@ -36,3 +50,25 @@ export const eventually = async <A>(attempt: () => Promise<A>): Promise<A> => {
     }
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Writes all keys, a hundred at once, and sixteen times that many under way. */
+const fill = async (session: Session, keys: number, value: Buffer): Promise<void> => {
+  let next = 0
+  const writer = async (): Promise<void> => {
+    while (next < keys) {
+      const from = next
+      next += filledAtOnce
+      const count = Math.min(filledAtOnce, keys - from)
+      await session.fill?.(
+        Array.from({ length: count }, (_, i) => `key-${from + i}`),
+        value
+      )
+    }
+  }
+  await Promise.all(Array.from({ length: 16 }, writer))
+}
+
+/** etcd takes 128 in a transaction. */
+const filledAtOnce = 100

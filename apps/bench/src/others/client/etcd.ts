@@ -26,6 +26,16 @@ Session.serve(async () => {
   await client.maintenance.status()
   return {
     write: (key, value) => client.put(key).value(value).exec(),
+    fill: (keys, value) =>
+      client
+        .if(keys[0]!, "Version", "==", 0)
+        .then(...keys.map((key) => client.put(key).value(value)))
+        .commit(),
+    read: (key, consistency) =>
+      client
+        .get(key)
+        .serializable(consistency === "local")
+        .buffer(),
     close: () => client.close()
   }
 })

@@ -31,6 +31,7 @@ primary.disconnect()
 Session.serve(async ({ writers }) => {
   const connections = await Promise.all(Array.from({ length: writers }, connect))
   const idle = [...connections]
+  let next = 0
   return {
     write: async (key, value) => {
       const connection = idle.pop()!
@@ -43,6 +44,9 @@ Session.serve(async ({ writers }) => {
         idle.push(connection)
       }
     },
+    fill: (keys, value) => connections[0]!.mset(new Map(keys.map((key) => [key, value]))),
+    // Nothing but the primary's own.
+    read: (key) => connections[next++ % connections.length]!.getBuffer(key),
     close: () => {
       for (const connection of connections) connection.disconnect()
     }
