@@ -37,8 +37,8 @@ export type Answer =
     }
   /** Nothing was written, as `detail` says; the same request may succeed later. */
   | { readonly _tag: "Unavailable"; readonly detail: string }
-  /** Nothing was written, and the same request will never succeed. */
-  | { readonly _tag: "Refused"; readonly detail: string }
+  /** Nothing was written, and the same request will never succeed. `isReused`: the stamp is held as that of another write. */
+  | { readonly _tag: "Refused"; readonly detail: string; readonly isReused?: boolean }
   /** Nobody listens at the address; nothing was written. */
   | { readonly _tag: "Unreachable"; readonly detail: string }
   /** The request was sent and has no answer: it may have been written. */
@@ -56,6 +56,13 @@ export interface ReadOptions {
   readonly consistency?: Records.Consistency
   /** The write that has to be visible. */
   readonly atLeast?: WriteId.WriteId
+}
+
+/** What a write asks for, where that is not what the policy says. */
+export interface WriteOptions {
+  /** How many replicas have to hold it. */
+  readonly w?: number
+  readonly stamp?: StampToken.StampToken
 }
 
 /** A write that may be repeated. */
@@ -79,8 +86,8 @@ export class AskFailed extends Schema.TaggedError<AskFailed>()("AskFailed", {
 
 /** The client API of the replicas. */
 export interface Client {
-  /** Puts or deletes. `w` is how many replicas have to hold it, where that is not what the policy says. */
-  readonly write: (member: Member, write: Entry.Write, w?: number) => Effect.Effect<Answer>
+  /** Puts or deletes. */
+  readonly write: (member: Member, write: Entry.Write, options?: WriteOptions) => Effect.Effect<Answer>
   /** Draws a stamp for each of many writes, which may then be sent any number of times; else, that nothing was written. */
   readonly stamp: (
     member: Member,
@@ -123,8 +130,9 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
     )
 
   const client: Client = {
-    write: (member, { key, kind, namespace, value }, w) => {
-      const place = { params: { namespace, key }, query: queryOf(w), headers: {} }
+    write: (member, { key, kind, namespace, value }, { stamp, w } = {}) => {
+      const headers = stamp === undefined ? {} : { "quorum-stamp": stamp }
+      const place = { params: { namespace, key }, query: queryOf(w), headers }
       const { put, remove } = of(member).records
       return answer(kind === "put" ? put({ ...place, payload: value }) : remove(place))
     },
@@ -269,6 +277,7 @@ const answerOf = (error: Failure): Answer => {
     case "InvalidRequest":
       return { _tag: "Refused", detail: `${error.field}: ${error.detail}` }
     case "StampReused":
+      return { _tag: "Refused", detail, isReused: true }
     case "IdempotencyKeyReused":
     case "TooOldToKnow":
     case "Unauthorized":

@@ -77,8 +77,10 @@ export const watch = Effect.fnUntraced(function* (set: DemoSet) {
     /** A client whose answers are counted. */
     counting: (client: Client): Client => ({
       ...client,
-      write: (member, write, w) =>
-        Effect.tap(client.write(member, write, w), (answer) => Effect.sync(() => noteAnswer(member, write, answer))),
+      write: (member, write, options) =>
+        Effect.tap(client.write(member, write, options), (answer) =>
+          Effect.sync(() => noteAnswer(member, write, answer))
+        ),
       writeMany: (member, writes) => {
         const silent = new Set(writes.keys())
         const rest = (exit: Exit.Exit<unknown, Answer>): void => {

@@ -35,7 +35,7 @@ export const missedQuorum = Effect.fnUntraced(function* (
   yield* say(`Replica ${stopped.id} is stopped for a moment, and a write to ${writer.id} asks for all ${n} replicas`)
   const askedAt = yield* Clock.currentTimeMillis
   const passed = Effect.map(Clock.currentTimeMillis, (now) => now - askedAt)
-  const answer = yield* set.whileStopped(stopped, client.write(writer, missed, n))
+  const answer = yield* set.whileStopped(stopped, client.write(writer, missed, { w: n }))
   const afterMs = yield* passed
   yield* say(`  ${Import.describe(answer)}, after ${Text.seconds(afterMs)}`)
   if (answer._tag !== "NotMet") {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, type LogId, WriteId } from "@quorum/core"
+import { Entry, type LogId, ReplicaId, WriteId } from "@quorum/core"
 import { EntryBatch, RunId, Watermark } from "@quorum/core/adapter"
 import * as Checks from "../src/soak/Checks.ts"
 import * as History from "../src/soak/History.ts"
@@ -20,9 +20,11 @@ const sound = () => {
     outcome: fields.kind === "read" ? "read" : "acknowledged",
     writeId: fields.kind === "read" ? undefined : idOf(fields.id),
     version: fields.kind === "read" ? undefined : { clock: { wallTime: 1000 + fields.id, logical: 0 }, tie },
+    drawn: undefined,
+    again: [],
     counted: fields.kind === "read" ? [] : ["a", "b"],
     seen: undefined,
-    linearizable: false,
+    consistency: "local",
     after: undefined,
     ...fields
   })
@@ -31,8 +33,9 @@ const sound = () => {
   const operations = [
     first,
     second,
-    operation({ id: 2, kind: "read", seen: 1, linearizable: true }),
-    operation({ id: 3, kind: "read", seen: 1, after: second })
+    operation({ id: 2, kind: "read", seen: 1, consistency: "linearizable" }),
+    operation({ id: 3, kind: "read", seen: 1, after: second }),
+    operation({ id: 4, kind: "read", seen: 1, consistency: "quorum" })
   ]
   const held = ({ id, key, kind, version, writeId }: History.Operation): Held => ({
     id: writeId!,
@@ -147,7 +150,7 @@ describe("what a soak looks at", () => {
 
   it("L50 NoResurrection: finds a value that is shown after its delete", () => {
     const broken = after(({ held, logs, operation, operations }) => {
-      const deleted = operation({ id: 4, kind: "delete" })
+      const deleted = operation({ id: 5, kind: "delete" })
       operations.push(deleted)
       logs.writes.set(deleted.writeId!, held(deleted))
     })
@@ -253,6 +256,64 @@ describe("what a soak looks at", () => {
     assert.deepStrictEqual(early, ["ReadYourWrites"])
   })
 
+  it("Overlap: finds a quorum read of what was overwritten before, and none where the newer write was under way", () => {
+    for (const seen of [0, undefined]) {
+      assert.deepStrictEqual(
+        after(({ operations }) => (operations[4]!.seen = seen)),
+        ["Overlap"]
+      )
+    }
+    const together = after(({ operations, second }) => {
+      operations[1] = { ...second, ended: 46 }
+      operations[4]!.seen = 0
+      operations.splice(2, 2)
+    })
+    assert.deepStrictEqual(together, [])
+  })
+
+  it("OnceByKey: finds a second receipt and a copy of a stamped write that have another version than its stamp", () => {
+    const stamped = (change: (evidence: ReturnType<typeof sound>, copy: Held) => void) =>
+      after((evidence) => {
+        const { held, logs, second } = evidence
+        const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+        const copy = { ...held(second), id }
+        second.drawn = second.version
+        second.again.push({ writeId: id, version: second.version! })
+        logs.writes.set(id, copy)
+        change(evidence, copy)
+      })
+    const version = { clock: { wallTime: 1001, logical: 7 }, tie }
+    assert.deepStrictEqual(
+      stamped(() => {}),
+      []
+    )
+    assert.deepStrictEqual(
+      stamped(({ second }) => (second.again[0] = { ...second.again[0]!, version })),
+      ["OnceByKey"]
+    )
+    assert.include(
+      stamped(({ logs }, copy) => logs.writes.set(copy.id, { ...copy, version })),
+      "OnceByKey"
+    )
+    assert.include(
+      stamped(({ first, second }) => (second.again[0] = { ...second.again[0]!, writeId: first.writeId! })),
+      "OneEntryPerPlace"
+    )
+  })
+
+  it("AckedIsDurable: takes a stamped write for held where one of its two copies is", () => {
+    const split = (holders: ReadonlyArray<string>) =>
+      after(({ held, logs, second }) => {
+        const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+        const { log, seq } = WriteId.place(second.writeId!)
+        logs.writes.delete(second.writeId!)
+        for (const holder of ["a", "b"]) noteErased(logs, { holder, log, from: seq, to: seq })
+        logs.writes.set(id, { ...held(second), id, holders: [...holders] })
+      })
+    assert.deepStrictEqual(split(["a", "b"]), [])
+    assert.deepStrictEqual(split(["a"]), ["AckedIsDurable"])
+  })
+
   it("L50 AtomicRegister: finds a linearizable read of what was overwritten before", () => {
     assert.deepStrictEqual(
       after(({ operations }) => (operations[2]!.seen = 0)),
@@ -267,6 +328,28 @@ describe("what a soak looks at", () => {
     for (const text of ["", "x", "7", "7 y", `${new TextDecoder().decode(History.valueOf(7))}x`]) {
       assert.isUndefined(History.operationOf(Entry.put("n", "k", text).value), text)
     }
+  })
+
+  it("keeps of a write that was sent twice the first receipt, and gives it up only where both requests say so", () => {
+    const history = History.make()
+    const begin = () => History.begin(history, { kind: "put", key: "hot/k", at: "a" })
+    const [neither, one] = [begin(), begin()]
+    History.giveUp(neither, { _tag: "Unavailable", detail: "" }, false)
+    assert.strictEqual(neither.outcome, "nothing")
+    History.giveUp(neither, { _tag: "Unknown", detail: "" }, false)
+    History.giveUp(neither, { _tag: "Unavailable", detail: "" }, false)
+    assert.strictEqual(neither.outcome, "unknown")
+    const [writeId, version] = [idOf(1), { clock: { wallTime: 1001, logical: 0 }, tie }]
+    const receipt = {
+      ...version,
+      writeId,
+      acked: [{ replica: ReplicaId.make("b"), afterMillis: 0, how: "push" }]
+    } as const
+    History.giveUp(one, { _tag: "Unavailable", detail: "" }, false)
+    History.acknowledge(history, one, "b", receipt)
+    History.giveUp(one, { _tag: "Unknown", detail: "" }, false)
+    History.acknowledge(history, one, "a", receipt)
+    assert.deepInclude(one, { outcome: "acknowledged", at: "b", counted: ["b"], again: [{ writeId, version }] })
   })
 
   it("counts a write as not written only when the first answer says so, and no replica has said that it holds it", () => {

@@ -38,39 +38,53 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
    */
   AckedIsDurable: ({ logs, operations, pages }) => {
     const newest = newestOf(logs)
-    const copies = byVersion(logs)
+    const byVersion = Map.groupBy(logs.writes.values(), ({ version }) => textOf(version))
     return acknowledged(operations).flatMap((operation) => {
-      const held = logs.writes.get(operation.writeId) ?? copyOf(copies, operation)
-      const erased = erasedOn(logs, operation.writeId)
-      if (held === undefined && erased.length === 0) return [`${nameOf(operation)} is on no disk`]
+      const held = logs.writes.get(operation.writeId)
       if (held !== undefined && !isOf(held, operation))
         return [`the place of ${nameOf(operation)} holds ${held.key} of ${held.operation}`]
+      // One whose log forked, or that was sent to two replicas, is there under another id, with its version.
+      const copies = byVersion.get(textOf(operation.version))?.filter((copy) => isOf(copy, operation)) ?? []
+      const holders = new Set(copies.flatMap((copy) => copy.holders))
+      const erased = erasedOn(logs, operation.writeId)
+      if (holders.size === 0 && erased.length === 0) return [`${nameOf(operation)} is on no disk`]
       const newer = newest.get(operation.key)
       const isSuperseded = newer !== undefined && Version.compare(newer.version, operation.version) > 0
-      if (erased.length > 0 && !isSuperseded)
-        return [`${nameOf(operation)} is erased on ${erased[0]}, and is the newest`]
-      const missing = Array.from(pages.keys()).filter(
-        (id) => held?.holders.includes(id) !== true && !(erased.includes(id) && newer!.holders.includes(id))
-      )
+      const lacking = Array.from(pages.keys()).filter((id) => !holders.has(id))
+      const wrongly = isSuperseded ? undefined : lacking.find((id) => erased.includes(id))
+      if (wrongly !== undefined) return [`${nameOf(operation)} is erased on ${wrongly}, and is the newest`]
+      const missing = lacking.filter((id) => !(erased.includes(id) && newer!.holders.includes(id)))
       return missing.length === 0 ? [] : [`${nameOf(operation)} is not on ${missing.join(", ")}`]
     })
   },
 
   /** A write that began after another of its key was acknowledged has the later version. */
   LaterWins: ({ operations }) =>
-    Array.from(byKey(acknowledged(operations)).values()).flatMap((writes) => {
-      const ended = writes.toSorted((a, b) => a.ended! - b.ended!)
-      let next = 0
-      let newest: Acknowledged | undefined
-      return writes.flatMap((write) => {
-        for (; next < ended.length && ended[next]!.ended! < write.begun; next++) {
-          if (newest === undefined || Version.compare(ended[next]!.version, newest.version) > 0) newest = ended[next]!
-        }
-        return newest === undefined || Version.compare(write.version, newest.version) > 0
+    Array.from(byKey(acknowledged(operations)).values()).flatMap((writes) =>
+      Array.from(newestBefore(writes, writes)).flatMap(([write, newest]) =>
+        Version.compare(write.version, newest.version) > 0
           ? []
           : [`${nameOf(write)} began after ${nameOf(newest)} was acknowledged, and is older`]
-      })
-    }),
+      )
+    ),
+
+  /** A stamped write that is sent to two replicas is one: all its receipts and copies have the version of its stamp. */
+  OnceByKey: ({ logs, operations }) => {
+    const another = (operation: History.Operation, id: WriteId.WriteId | undefined, version: Version.Version) =>
+      operation.drawn === undefined || Version.compare(version, operation.drawn) === 0
+        ? []
+        : [
+            `${nameOf(operation)} has the stamp ${textOf(operation.drawn)}, and ${id} has the version ${textOf(version)}`
+          ]
+    const receipts = acknowledged(operations).flatMap((operation) =>
+      [operation, ...operation.again].flatMap(({ version, writeId }) => another(operation, writeId, version))
+    )
+    const copies = Array.from(logs.writes.values()).flatMap(({ id, operation, version }) => {
+      const writer = operation === undefined ? undefined : operations[operation]
+      return writer === undefined ? [] : another(writer, id, version)
+    })
+    return [...receipts, ...copies]
+  },
 
   /**
    * Every copy of a log has the entries of the others up to where it ends, and none is left out. That the copies end at one
@@ -134,15 +148,18 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
 
   /** No id, and no place, is given to two acknowledged writes; no write has two versions, and no version is two writes'. */
   OneEntryPerPlace: ({ logs, operations }) => {
-    const places = new Map<string, Acknowledged>()
+    const places = new Map<string, History.Operation>()
     const versions = new Map<number, Held>()
     const writes = new Map<string, Held>()
     const wrong: Array<string> = []
     for (const operation of acknowledged(operations)) {
-      const { log, seq } = WriteId.place(operation.writeId)
-      const before = places.get(`${log}:${seq}`)
-      if (before !== undefined) wrong.push(`${nameOf(before)} and ${nameOf(operation)} have one place`)
-      places.set(`${log}:${seq}`, operation)
+      for (const { writeId } of [operation, ...operation.again]) {
+        const { log, seq } = WriteId.place(writeId)
+        const before = places.get(`${log}:${seq}`)
+        if (before !== undefined && before !== operation)
+          wrong.push(`${nameOf(before)} and ${nameOf(operation)} have one place`)
+        places.set(`${log}:${seq}`, operation)
+      }
     }
     for (const held of logs.writes.values()) {
       const version = textOf(held.version)
@@ -161,47 +178,34 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   },
 
   /** A read that has to see a write sees it, or a newer one; and nothing is read before it was written. */
-  ReadYourWrites: ({ logs, operations }) => {
-    const versions = new Map(
-      Array.from(logs.writes.values()).flatMap(({ operation, version }) =>
-        operation === undefined ? [] : [[operation, version] as const]
-      )
-    )
-    // Of a delete that was erased there is its receipt, if it had one.
-    const deletes = byKey([
-      ...Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete"),
-      ...acknowledged(operations).filter(({ kind }) => kind === "delete")
-    ])
-    const doubtful = byKey(logs.erased.size === 0 ? [] : operations.filter(isDoubtfulDelete))
-    return operations.flatMap((read) => {
-      if (read.outcome !== "read") return []
-      const writer = read.seen === undefined ? undefined : operations[read.seen]
-      if (read.seen !== undefined && (writer === undefined || writer.key !== read.key || writer.begun > read.ended!)) {
-        return [`a read of ${read.key} at ${read.at} found operation ${read.seen}, which had not written it`]
-      }
-      const least = read.after?.version
-      if (least === undefined) return []
-      const wanted = nameOf(read.after!)
-      if (writer === undefined) {
-        const isDeleted = deletes.get(read.key)?.some(({ version }) => Version.compare(version, least) >= 0) === true
-        const isMaybe = doubtful.get(read.key)?.some(({ begun }) => begun < read.ended!) === true
-        return isDeleted || isMaybe ? [] : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw nothing`]
-      }
-      const seen = writer.version ?? versions.get(writer.id)
-      return seen === undefined || Version.compare(seen, least) >= 0
+  ReadYourWrites: (evidence) => {
+    const early = evidence.operations.flatMap(({ at, ended, key, outcome, seen }) => {
+      const writer = seen === undefined ? undefined : evidence.operations[seen]
+      return outcome !== "read" || seen === undefined || (writer?.key === key && writer.begun < ended!)
         ? []
-        : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw ${nameOf(writer)}`]
+        : [`a read of ${key} at ${at} found operation ${seen}, which had not written it`]
     })
+    const asked = evidence.operations.flatMap((read) => (read.after === undefined ? [] : [[read, read.after] as const]))
+    return [...early, ...missed(evidence, asked)]
+  },
+
+  /** A read of a quorum finds nothing older than what was acknowledged before it began. */
+  Overlap: (evidence) => {
+    const writes = byKey(acknowledged(evidence.operations))
+    const reads = byKey(evidence.operations.filter(({ consistency }) => consistency === "quorum"))
+    const asked = Array.from(reads).flatMap(([key, of]) => Array.from(newestBefore(of, writes.get(key) ?? [])))
+    return missed(evidence, asked)
   },
 
   /** Writes and linearizable reads of a key are those of an atomic register. */
   AtomicRegister: ({ logs, operations }) => {
-    const known = new Set(acknowledged(operations).map(({ writeId }) => writeId))
-    const strays = byKey(Array.from(logs.writes.values()).filter(({ id, kind }) => kind === "delete" && !known.has(id)))
+    const known = new Set(acknowledged(operations).map(({ version }) => textOf(version)))
+    const deletes = Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete")
+    const strays = byKey(deletes.filter(({ version }) => !known.has(textOf(version))))
     // One that was erased is in no log any more.
     const mayBeStray = logs.erased.size > 0
-    const hot = operations.filter(({ kind, linearizable, outcome }) =>
-      kind === "read" ? linearizable : outcome !== "nothing"
+    const hot = operations.filter(({ consistency, kind, outcome }) =>
+      kind === "read" ? consistency === "linearizable" : outcome !== "nothing"
     )
     return Array.from(byKey(hot)).flatMap(([key, all]) => {
       if (!all.some(({ kind }) => kind === "read")) return []
@@ -239,21 +243,63 @@ const isOf = (held: Held, operation: Acknowledged): boolean =>
   held.operation === (operation.kind === "put" ? operation.id : undefined) &&
   Version.compare(held.version, operation.version) === 0
 
+/** Of operations of one key in their order, the newest of these writes that was acknowledged before each began. */
+const newestBefore = <A extends History.Operation>(
+  asked: ReadonlyArray<A>,
+  writes: ReadonlyArray<Acknowledged>
+): ReadonlyMap<A, Acknowledged> => {
+  const ended = writes.toSorted((a, b) => a.ended! - b.ended!)
+  let next = 0
+  let newest: Acknowledged | undefined
+  return new Map(
+    asked.flatMap((operation) => {
+      for (; next < ended.length && ended[next]!.ended! < operation.begun; next++) {
+        if (newest === undefined || Version.compare(ended[next]!.version, newest.version) > 0) newest = ended[next]!
+      }
+      return newest === undefined ? [] : [[operation, newest] as const]
+    })
+  )
+}
+
+/** The reads that found something older than the write that each had to see. */
+const missed = (
+  { logs, operations }: Evidence,
+  asked: ReadonlyArray<readonly [read: History.Operation, wanted: History.Operation]>
+): ReadonlyArray<string> => {
+  const versions = new Map(
+    Array.from(logs.writes.values()).flatMap(({ operation, version }) =>
+      operation === undefined ? [] : [[operation, version] as const]
+    )
+  )
+  // Of a delete that was erased there is its receipt, if it had one.
+  const deletes = byKey([
+    ...Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete"),
+    ...acknowledged(operations).filter(({ kind }) => kind === "delete")
+  ])
+  const doubtful = byKey(logs.erased.size === 0 ? [] : operations.filter(isDoubtfulDelete))
+  return asked.flatMap(([read, write]) => {
+    const least = write.version
+    if (read.outcome !== "read" || least === undefined) return []
+    const wanted = nameOf(write)
+    const writer = read.seen === undefined ? undefined : operations[read.seen]
+    if (writer === undefined) {
+      const isDeleted = deletes.get(read.key)?.some(({ version }) => Version.compare(version, least) >= 0) === true
+      const isMaybe = doubtful.get(read.key)?.some(({ begun }) => begun < read.ended!) === true
+      return isDeleted || isMaybe ? [] : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw nothing`]
+    }
+    const seen = writer.version ?? versions.get(writer.id)
+    return seen === undefined || Version.compare(seen, least) >= 0
+      ? []
+      : [`a read of ${read.key} at ${read.at} had to see ${wanted}, and saw ${nameOf(writer)}`]
+  })
+}
+
 /** Of which nobody knows whether it took place, and when. */
 const isDoubtfulDelete = ({ kind, outcome }: History.Operation): boolean => kind === "delete" && outcome === "unknown"
 
 const isCopy = (a: Held, b: Held): boolean => a.kind === b.kind && a.key === b.key && a.operation === b.operation
 
 const textOf = ({ clock, tie }: Version.Version): string => `${clock.wallTime}.${clock.logical}.${tie}`
-
-const byVersion = ({ writes }: Logs): ReadonlyMap<string, Held> =>
-  new Map(Array.from(writes.values(), (held) => [textOf(held.version), held]))
-
-/** A write whose log forked is found under another id, with its version. */
-const copyOf = (copies: ReadonlyMap<string, Held>, operation: Acknowledged): Held | undefined => {
-  const held = copies.get(textOf(operation.version))
-  return held !== undefined && isOf(held, operation) ? held : undefined
-}
 
 const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): ReadonlyMap<string, ReadonlyArray<A>> => {
   const found = new Map<string, Array<A>>()

@@ -4,7 +4,7 @@
  * The order is one count for all of them: an answer that was taken before a request was sent has the smaller number. So
  * "began after another was acknowledged" needs no clock, and least of all one of the replicas'.
  */
-import { type Entry, type Receipt, WriteId } from "@quorum/core"
+import { type Entry, type Receipt, type Records, WriteId } from "@quorum/core"
 import type { Version } from "@quorum/core/adapter"
 import type { Answer, Found } from "../Client.ts"
 
@@ -14,8 +14,8 @@ export interface Operation {
   readonly kind: "put" | "delete" | "read"
   /** The namespace and the key. */
   readonly key: string
-  /** The replica that was asked. */
-  readonly at: string
+  /** The replica that was asked; of a write that was sent to two, the one whose receipt came first. */
+  at: string
   /** When it was asked and answered. */
   readonly begun: number
   ended: number | undefined
@@ -30,12 +30,15 @@ export interface Operation {
   /** Of a write that is known, and of what a read found. */
   writeId: WriteId.WriteId | undefined
   version: Version.Version | undefined
+  /** The version of the stamp that was drawn for a write, and its receipts after the first. */
+  drawn: Version.Version | undefined
+  readonly again: Array<{ readonly writeId: WriteId.WriteId; readonly version: Version.Version }>
   /** The replicas that were counted for a write. */
   counted: ReadonlyArray<string>
   /** What a read found: the operation that wrote it; `undefined` when there is no record. */
   seen: number | undefined
-  /** A read of several replicas, so that every later one sees the same or newer. */
-  readonly linearizable: boolean
+  /** What a read asked for: of one replica, or of several, also so that every later one sees the same or newer. */
+  readonly consistency: Records.Consistency
   /** The write that a read had to see. */
   readonly after: Operation | undefined
 }
@@ -55,7 +58,7 @@ export const make = (): History => ({ operations: [], wrong: [], order: 0 })
 /** Notes that something is asked. */
 export const begin = (
   history: History,
-  asked: Pick<Operation, "kind" | "key" | "at"> & Partial<Pick<Operation, "linearizable" | "after">>
+  asked: Pick<Operation, "kind" | "key" | "at"> & Partial<Pick<Operation, "consistency" | "after">>
 ): Operation => {
   const operation: Operation = {
     id: history.operations.length,
@@ -67,20 +70,34 @@ export const begin = (
     outcome: "open",
     writeId: undefined,
     version: undefined,
+    drawn: undefined,
+    again: [],
     counted: [],
     seen: undefined,
-    linearizable: asked.linearizable ?? false,
+    consistency: asked.consistency ?? "local",
     after: asked.after
   }
   history.operations.push(operation)
   return operation
 }
 
-/** Notes the receipt of a write. */
-export const acknowledge = (history: History, operation: Operation, receipt: Receipt.Receipt): void => {
+/** Notes the receipt that a replica gave of a write. */
+export const acknowledge = (
+  history: History,
+  operation: Operation,
+  at: string,
+  receipt: Pick<Receipt.Receipt, "acked" | "clock" | "tie" | "writeId">
+): void => {
+  const { clock, tie, writeId } = receipt
+  const version = { clock, tie }
+  if (operation.outcome === "acknowledged") {
+    operation.again.push({ writeId, version })
+    return
+  }
   operation.outcome = "acknowledged"
-  operation.writeId = receipt.writeId
-  operation.version = { clock: receipt.clock, tie: receipt.tie }
+  operation.at = at
+  operation.writeId = writeId
+  operation.version = version
   operation.counted = receipt.acked.map(({ replica }) => replica)
   operation.ended = history.order++
 }
@@ -91,8 +108,12 @@ export const noteAcknowledged = (upTo: Map<string, number>, writeId: WriteId.Wri
   upTo.set(log, Math.max(seq, upTo.get(log) ?? 0))
 }
 
-/** Notes that a write ended without its receipt. `held` when a replica has said that it holds it. */
+/**
+ * Notes that a request to write ended without its receipt. `held` when a replica has said that it holds it. What another
+ * request for the same write has shown stays.
+ */
 export const giveUp = (operation: Operation, answer: Answer, held: boolean): void => {
+  if (operation.outcome === "acknowledged" || operation.outcome === "unknown") return
   operation.outcome =
     !held && (answer._tag === "Unavailable" || answer._tag === "Unreachable" || answer._tag === "Refused")
       ? "nothing"

@@ -1,10 +1,11 @@
 /**
  * The writers of a soak: overwrites and deletes of a few hot keys that all of them share, keys of their own, and reads
- * that have to see what was written. Nothing is ever sent twice: each request writes something that was never written.
+ * that have to see what was written. Only what has a stamp is sent twice: each other request writes something that was
+ * never written.
  */
-import { Entry } from "@quorum/core"
-import { Effect } from "effect"
-import type { Answer, Client } from "../Client.ts"
+import { Entry, StampToken } from "@quorum/core"
+import { Effect, Option, Result } from "effect"
+import type { Answer, Client, ReadOptions } from "../Client.ts"
 import type { DemoSet, Member } from "../DemoSet.ts"
 import * as History from "./History.ts"
 import * as Random from "./Random.ts"
@@ -69,6 +70,9 @@ const hotKeys = 8
 /** How long a writer waits before its next request, in milliseconds: 20 on average. */
 const thinkMillis = 40
 
+/** How long a stamp may take, in milliseconds. */
+const stampMillis = 5000
+
 /** How often a write that missed its quorum is waited for again. */
 const patience = 4
 
@@ -99,25 +103,59 @@ const write = Effect.fnUntraced(function* (
       Effect.ensuring(Effect.sync(() => load.inFlight.set(member, load.inFlight.get(member)! - 1)))
     )
 
-  const commit = Effect.fnUntraced(function* (member: Member, kind: "put" | "delete", namespace: string, key: string) {
-    const operation = History.begin(history, { kind, key: `${namespace}/${key}`, at: member.id })
-    const entry =
-      kind === "put" ? Entry.put(namespace, key, History.valueOf(operation.id)) : Entry.remove(namespace, key)
-    let answer: Answer = yield* tracked(member, client.write(member, entry))
+  /** Sends a write, waits for its quorum again and again, and notes what becomes known of it. */
+  const send = Effect.fnUntraced(function* (
+    member: Member,
+    operation: History.Operation,
+    request: Effect.Effect<Answer>
+  ) {
+    let answer: Answer = yield* tracked(member, request)
     const isHeld = answer._tag === "NotMet"
     for (let i = 0; i < patience && answer._tag === "NotMet"; i++) {
       load.notMet++
       answer = yield* tracked(member, client.resume(member, answer.writeId))
     }
     if (answer._tag === "Committed") {
-      load.acknowledged++
-      History.acknowledge(history, operation, answer.receipt())
+      History.acknowledge(history, operation, member.id, answer.receipt())
       History.noteAcknowledged(load.acknowledgedUpTo, answer.writeId)
     } else {
+      if (answer._tag === "Refused" && answer.isReused === true)
+        history.wrong.push(`OnceByKey: ${member.id} took a write that was sent again for another: ${answer.detail}`)
       History.giveUp(operation, answer, isHeld)
-      if (operation.outcome === "nothing") load.nothing++
-      else load.unknown++
     }
+  })
+
+  /** Sends a write with a stamp to two replicas, to one after the other or to both at once. */
+  const sendTwice = Effect.fnUntraced(function* (member: Member, operation: History.Operation, entry: Entry.Write) {
+    const drawn = client.stamp(member, [entry]).pipe(
+      Effect.map(([stamp]) => stamp!),
+      Effect.timeoutOrElse({
+        duration: stampMillis,
+        orElse: () => Effect.fail<Answer>({ _tag: "Unavailable", detail: "no stamp was drawn in time" })
+      }),
+      Effect.result
+    )
+    const stamp = yield* tracked(member, drawn)
+    if (Result.isFailure(stamp)) return History.giveUp(operation, stamp.failure, false)
+    operation.drawn = Option.getOrUndefined(StampToken.read(stamp.success))
+    const others = set.alive().filter((each) => each !== member)
+    const other = others.length === 0 ? member : Random.pick(random, others)
+    yield* Effect.forEach(
+      [member, other],
+      (each) => send(each, operation, client.write(each, entry, { stamp: stamp.success })),
+      { concurrency: 1 + random(2), discard: true }
+    )
+  })
+
+  const commit = Effect.fnUntraced(function* (member: Member, kind: "put" | "delete", namespace: string, key: string) {
+    const operation = History.begin(history, { kind, key: `${namespace}/${key}`, at: member.id })
+    const entry =
+      kind === "put" ? Entry.put(namespace, key, History.valueOf(operation.id)) : Entry.remove(namespace, key)
+    if (random(10) === 0) yield* sendTwice(member, operation, entry)
+    else yield* send(member, operation, client.write(member, entry))
+    if (operation.outcome === "acknowledged") load.acknowledged++
+    else if (operation.outcome === "nothing") load.nothing++
+    else load.unknown++
     return operation
   })
 
@@ -125,21 +163,21 @@ const write = Effect.fnUntraced(function* (
     member: Member,
     namespace: string,
     key: string,
-    after: History.Operation | undefined
+    asked: Pick<ReadOptions, "consistency"> & { readonly after?: History.Operation }
   ) {
-    const asked = { kind: "read", key: `${namespace}/${key}`, at: member.id } as const
-    const operation = History.begin(
-      history,
-      after === undefined ? { ...asked, linearizable: true } : { ...asked, after }
-    )
-    const options = after?.writeId === undefined ? { consistency: "linearizable" as const } : { atLeast: after.writeId }
+    const { after, ...several } = asked
+    const operation = History.begin(history, { kind: "read", key: `${namespace}/${key}`, at: member.id, ...asked })
+    const options = after?.writeId === undefined ? several : { atLeast: after.writeId }
     History.found(history, operation, yield* tracked(member, client.read(member, namespace, key, options)))
     load.reads++
   })
 
   const step = Effect.fnUntraced(function* (member: Member) {
     const chosen = random(100)
-    if (chosen < 20) return yield* read(member, hot, `k${random(hotKeys)}`, undefined)
+    if (chosen < 20) {
+      const consistency = chosen < 14 ? "linearizable" : "quorum"
+      return yield* read(member, hot, `k${random(hotKeys)}`, { consistency })
+    }
     const isHot = chosen < 60
     const isNew = !isHot && (mine.length === 0 || chosen < 85)
     const key = isHot ? `k${random(hotKeys)}` : isNew ? `${index}-${made++}` : Random.pick(random, mine)
@@ -151,7 +189,7 @@ const write = Effect.fnUntraced(function* (
     // A session: another replica has to show it.
     const other = choose()
     if (operation.outcome === "acknowledged" && other !== undefined && random(3) === 0) {
-      yield* read(other, namespace, key, operation)
+      yield* read(other, namespace, key, { after: operation })
     }
   })
 
