@@ -27,7 +27,7 @@ const maxMillis = 2 ** 31 - 1
 
 /** Has all methods look at the names of their options first. */
 export const checked = (replica: OpenReplica): OpenReplica => {
-  const { commit, delete: remove, get, list, put, resume, stamp, verify, watch, writeStatus } = replica
+  const { batch, commit, delete: remove, get, keys, list, put, resume, stamp, verify, watch, writeStatus } = replica
   const looked =
     <Given extends ReadonlyArray<unknown>, A>(
       call: (...given: Given) => Promise<A>,
@@ -43,6 +43,7 @@ export const checked = (replica: OpenReplica): OpenReplica => {
     put: looked(put, 3, "w", "contentType", "stamp"),
     get: looked(get, 2, "consistency", "r", "atLeast"),
     delete: looked(remove, 2, "w", "stamp"),
+    batch: looked(batch, 1, "w"),
     commit: looked(commit, 1, "w", "stamp"),
     stamp: looked(stamp, 1),
     resume: looked(resume, 1, "w"),
@@ -51,6 +52,10 @@ export const checked = (replica: OpenReplica): OpenReplica => {
     list: async function* (namespace, options) {
       only(["prefix", "reverse", "signal"], options)
       yield* list(namespace, options)
+    },
+    keys: async function* (namespace, options) {
+      only(["prefix", "reverse", "signal"], options)
+      yield* keys(namespace, options)
     },
     watch: async function* (namespace, options) {
       only(["prefix", "since", "until", "signal", "timeoutMillis"], options)

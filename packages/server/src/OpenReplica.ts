@@ -5,6 +5,7 @@
  * to the other.
  */
 import {
+  type BatchResult,
   type CallOptions,
   type Change,
   type GetOptions,
@@ -80,11 +81,18 @@ export interface OpenReplica extends AsyncDisposable {
   ) => Promise<ClientReceipt>
   /** The records of a namespace as this replica holds them, read as they are taken. */
   readonly list: (namespace: string, options?: ListOptions) => AsyncGenerator<QuorumRecord, void>
+  /** The keys of a namespace, without their values. */
+  readonly keys: (namespace: string, options?: ListOptions) => AsyncGenerator<string, void>
   /**
    * Follows what is written to a namespace: all that this replica holds durably since a position, and then what comes, each
    * write at least once, until it is left or its signal is aborted. `ReplicaClosing` ends it when the replica is closed.
    */
   readonly watch: (namespace: string, options?: WatchOptions) => AsyncGenerator<Change, void>
+  /** Makes many writes, and answers for each by itself, in their order. */
+  readonly batch: (
+    writes: ReadonlyArray<Write>,
+    options?: Omit<WriteOptions, "contentType" | "stamp">
+  ) => Promise<ReadonlyArray<BatchResult>>
   /** Several writes of different keys that are one: held whole or not at all. */
   readonly commit: (writes: ReadonlyArray<Write>, options?: Omit<WriteOptions, "contentType">) => Promise<ClientReceipt>
   /** Draws a stamp for a write of these keys, which may then be made any number of times. */
@@ -201,8 +209,27 @@ const make = (
     return run(Effect.catchTag(within(stamped, timeoutMillis), "TimeoutError", ended), signal)
   }
 
-  const list = async function* (namespace: string, { prefix, reverse, signal }: ListOptions = {}) {
-    let after: { readonly namespace: string; readonly key: string } | undefined
+  /** Each for itself: those that come at once share an append, and one that is refused keeps no other back. */
+  const batch = (writes: ReadonlyArray<Write>, options?: WriteOptions): Promise<ReadonlyArray<BatchResult>> => {
+    if (!Array.isArray(writes)) throw invalid("writes", "it is a list")
+    return Promise.all(
+      Array.from(writes as ReadonlyArray<Write>, async (write): Promise<BatchResult> => {
+        try {
+          return { ok: true, receipt: await commit(PromiseWrites.several([write]), options) }
+        } catch (error) {
+          return { ok: false, error }
+        }
+      })
+    )
+  }
+
+  /** Page after page, as they are taken, with nothing missing on any. */
+  const pages = async function* <A extends AnyPage>(
+    pageOf: (options: Records.PageOptions) => Effect.Effect<A, Records.PageError>,
+    namespace: string,
+    { prefix, reverse, signal }: ListOptions
+  ): AsyncGenerator<A, void> {
+    let after: Records.PageOptions["after"]
     do {
       const part = {
         namespace,
@@ -210,11 +237,29 @@ const make = (
         ...(prefix === undefined ? {} : { prefix }),
         ...(reverse === undefined ? {} : { reverse })
       }
-      const page = await run(records.page({ ...part, ...(after === undefined ? {} : { after }) }), signal)
-      if (page.damaged.length + page.unreadable.length > 0) throw unreadable
-      for (const record of page.records) yield recordOf(record)
+      const page: A = await run(pageOf({ ...part, ...(after === undefined ? {} : { after }) }), signal)
+      if ((page.damaged?.length ?? 0) + page.unreadable.length > 0) throw unreadable
+      yield page
       after = Option.getOrUndefined(page.next)
     } while (after !== undefined)
+  }
+
+  const list = async function* (namespace: string, options: ListOptions = {}) {
+    for await (const page of pages(records.page, namespace, options)) {
+      for (const record of page.records) {
+        options.signal?.throwIfAborted()
+        yield recordOf(record)
+      }
+    }
+  }
+
+  const keys = async function* (namespace: string, options: ListOptions = {}) {
+    for await (const page of pages(records.keys, namespace, options)) {
+      for (const { key } of page.keys) {
+        options.signal?.throwIfAborted()
+        yield key
+      }
+    }
   }
 
   /** Whoever follows waits for what may never come: that ends when the replica does. */
@@ -234,6 +279,7 @@ const make = (
     put: async (namespace, key, value, options = {}) =>
       commit(PromiseWrites.put(namespace, key, value, options.contentType), options),
     delete: async (namespace, key, options) => commit(Entry.remove(namespace, key), options),
+    batch: async (writes, options) => batch(writes, options),
     commit: async (writes, options) => commit(PromiseWrites.several(writes), options),
     get: async (namespace, key, { atLeast, consistency, r, signal, timeoutMillis } = {}) => {
       for (const [field, name] of Object.entries({ namespace, key })) {
@@ -249,6 +295,7 @@ const make = (
       return Option.getOrUndefined(Option.map(found, recordOf))
     },
     list,
+    keys,
     watch,
     stamp: async (keys, { signal, timeoutMillis } = {}) => run(within(writer.stamp(keys), timeoutMillis), signal),
     resume: async (writeId, { signal, timeoutMillis, w } = {}) => {
@@ -273,6 +320,11 @@ const nothing = (): void => {}
 const isClosing = () => new ReplicaClosing({ message: "the replica is closed, or closing" })
 
 const pageSize = 1000
+
+/** What pages of records and of keys have in common. */
+interface AnyPage extends Pick<Records.KeysPage, "next" | "unreadable"> {
+  readonly damaged?: Records.Page["damaged"]
+}
 
 const unreadable = new StoreFailed({
   message: "this replica holds records that it cannot read; ask another one",

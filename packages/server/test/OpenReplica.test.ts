@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { QuorumError } from "@quorum/client"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { openReplica, type OpenReplica, type ReplicaOptions } from "../src/index.ts"
+import { type ListOptions, openReplica, type OpenReplica, type ReplicaOptions } from "../src/index.ts"
 import * as Ports from "./support/ports.ts"
 import { program } from "./readme/embedded.ts"
 
@@ -87,6 +87,60 @@ describe("an open replica", () => {
       assert.deepStrictEqual(listed, ["json 9", "bytes 2"])
       await a.delete("notes", "json")
       assert.isUndefined(await a.get("notes", "json"))
+    },
+    timeout
+  )
+
+  it(
+    "answers each write of a batch by itself, in their order, and lists keys without their values",
+    async () => {
+      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
+      await takesWrites(a)
+      const bytes = Buffer.from([7])
+      const made = a.batch([
+        { namespace: "notes", key: "b", value: bytes },
+        { namespace: "", key: "c", value: "no name" },
+        { namespace: "notes", key: "c" } as never,
+        null as never,
+        { namespace: "notes", key: "gone", delete: true },
+        { namespace: "notes", key: "a", value: { json: [1] } }
+      ])
+      bytes.fill(1)
+      const results = await made
+      const said = results.map((result) => (result.ok ? result.receipt.policy.w : (result.error as QuorumError).code))
+      assert.deepStrictEqual(said, [1, "write_rejected", "invalid_request", "invalid_request", 1, 1])
+      assert.deepStrictEqual(await a.batch([]), [])
+      assert.deepStrictEqual([...(await a.get("notes", "b"))!.bytes], [7])
+      const keysOf = async (options?: ListOptions): Promise<ReadonlyArray<string>> => {
+        const all: Array<string> = []
+        for await (const key of a.keys("notes", options)) all.push(key)
+        return all
+      }
+      assert.deepStrictEqual(
+        [await keysOf(), await keysOf({ reverse: true })],
+        [
+          ["a", "b"],
+          ["b", "a"]
+        ]
+      )
+      assert.deepStrictEqual(await keysOf({ prefix: "b" }), ["b"])
+      // More than a page has.
+      const names = Array.from({ length: 1234 }, (_, i) => `k${String(i).padStart(4, "0")}`)
+      await a.batch(names.map((key) => ({ namespace: "notes", key, value: key })))
+      assert.deepStrictEqual(await keysOf({ prefix: "k" }), names)
+
+      const reason = new Error("enough")
+      const stopped = new AbortController()
+      const lists = [a.keys("notes", { signal: stopped.signal }), a.list("notes", { signal: stopped.signal })]
+      await Promise.all(lists.map((list) => list.next()))
+      stopped.abort(reason)
+      const signal = stopped.signal
+      for (const list of [...lists, a.keys("notes", { signal }), a.list("notes", { signal })]) {
+        assert.strictEqual(await failure(list.next()), reason as never)
+      }
+      const given = await a.batch([{ namespace: "notes", key: "late", value: "v" }], { signal })
+      assert.deepStrictEqual(given, [{ ok: false, error: reason }])
+      assert.isUndefined(await a.get("notes", "late"))
     },
     timeout
   )
@@ -215,9 +269,12 @@ describe("an open replica", () => {
         ["key", () => a.get("n", undefined as never)],
         ["signal", () => a.delete("n", "k", { signal: 5 } as never)],
         ["pageSize", () => a.list("n", { pageSize: 5 } as never).next()],
+        ["pageSize", () => a.keys("n", { pageSize: 5 } as never).next()],
         ["from", () => a.watch("n", { from: "x" } as never).next()],
+        ["stamp", () => a.batch([], { stamp: "s" } as never)],
         ["ttl", () => a.commit([{ ...place, value: "v", ttl: 5 } as never])],
         ["delete", () => a.commit([{ ...place, value: "v", delete: true } as never])],
+        ["writes", () => a.batch(undefined as never)],
         ["writes", () => a.commit(undefined as never)],
         ["writes", () => a.commit([undefined as never])],
         ["delete", () => a.commit([{ ...place, value: "v", delete: "yes" } as never])],
