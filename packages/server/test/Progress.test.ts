@@ -1,6 +1,12 @@
+import { statSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import * as Progress from "../src/tools/Progress.ts"
+import * as Ports from "./support/ports.ts"
+import * as Program from "./support/program.ts"
+import * as Set from "./support/set.ts"
 
 const record = (output: { readonly isTTY: boolean; readonly hasColors?: () => boolean }) => {
   const written: Array<string> = []
@@ -39,6 +45,37 @@ describe("progress", () => {
     })
   )
 
+  it.effect(
+    "is how much there is so far where nobody knows how much it will be: redrawn, or said when it has doubled",
+    () =>
+      Effect.gen(function* () {
+        const work = Effect.gen(function* () {
+          const { finish, step } = yield* Progress.Progress
+          for (const done of [999, 1000, 1999, 2500, 4999, 5000]) {
+            yield* step("import", done, undefined, "lines")
+            yield* TestClock.adjust(50)
+          }
+          yield* finish
+          yield* step("import", 1001, undefined, "lines")
+        })
+        const elsewhere = record({ isTTY: false })
+        yield* Effect.provide(work, elsewhere.layer)
+        const lines = ["1,000", "2,500", "5,000", "1,001"].map((count) => `  import      ${count} lines\n`)
+        assert.deepStrictEqual(elsewhere.written, lines)
+        const terminal = record({ isTTY: true })
+        yield* Effect.provide(work, terminal.layer)
+        const bars = ["1,000", "1,999", "2,500", "4,999", "5,000"].map(
+          (count) => `\r\u001b[2K  import      ${count} lines`
+        )
+        assert.deepStrictEqual(terminal.written, [
+          "  import      999 lines",
+          ...bars,
+          "\n",
+          "  import      1,001 lines"
+        ])
+      })
+  )
+
   it.effect("says how something is meant in a colour where there are some, and nowhere else", () =>
     Effect.gen(function* () {
       const say = Effect.flatMap(Progress.Progress, ({ say }) => say("all \u001b[2J is well", "good"))
@@ -62,8 +99,50 @@ describe("progress", () => {
         assert.isBelow(Progress.bar("catch-up", done, 1_000_000, columns).length, columns)
       }
     }
+    assert.isBelow(Progress.bar("import", 1_000_000, undefined, 20, "lines").length, 20)
     assert.match(Progress.bar("import", 0, 0, 80), /█ 100 %/)
+    assert.match(Progress.bar("backup", 5, 10, 80, "bytes"), /░  50 %  5 of 10 bytes$/)
   })
+
+  it.live(
+    "is said by the commands that take long, on standard error, and not to programs",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* Program.folder
+        const [port] = yield* Ports.free(1)
+        const url = `http://${Ports.host}:${port}`
+        const data = join(folder, "a")
+        const replica = yield* Program.run(["serve", "--id", "a", "--data", data, "--port", String(port)])
+        yield* replica.wrote("listens")
+        yield* Set.ready([url])
+        const said = Effect.fnUntraced(function* (args: ReadonlyArray<string>, input?: string) {
+          const env = { QUORUM_URL: url }
+          const { code, stderr } = yield* Program.outcome(args, input === undefined ? { env } : { env, input })
+          assert.strictEqual(code, 0, stderr)
+          return stderr
+        })
+        const lines = Array.from({ length: 3000 }, (_, i) => `${JSON.stringify({ id: i, text: "x".repeat(100) })}\n`)
+        // In pieces as the pipe has them; how many lines are in one is its own affair.
+        assert.match(yield* said(["import", "-"], lines.join("")), /^(?: {2}import {6}[123],\d{3} lines\n){1,2}$/)
+        const [exported, backup] = [join(folder, "all.jsonl"), join(folder, "all.backup")]
+        const written = yield* said(["export", "--output", exported])
+        assert.match(written, /^ {2}export {6}1,000 records\n {2}export {6}2,000 records\n3,000 records in /)
+        const size = (file: string) => statSync(file).size.toLocaleString("en-US")
+        assert.include(
+          yield* said(["import", exported]),
+          `  import      ${size(exported)} of ${size(exported)} bytes\n`
+        )
+        const taken = yield* said(["backup", backup])
+        assert.match(taken, /^(?: {2}backup {6}[\d,]+ of [\d,]+ bytes\n)+$/)
+        assert.include(taken, `  backup      ${size(backup)} of ${size(backup)} bytes\n`)
+
+        assert.strictEqual(yield* said(["import", "-", "--json"], lines.join("")), "")
+        for (const args of [["export"], ["import", exported], ["backup", `${backup}.2`]]) {
+          assert.strictEqual(yield* said([...args, "--json"]), "")
+        }
+      }),
+    90_000
+  )
 })
 
 describe("printable", () => {

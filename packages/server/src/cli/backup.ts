@@ -24,37 +24,46 @@ const file = Argument.String("file").pipe(Argument.withDescription("The file of 
 export const backup = Command.make(
   "backup",
   { file, ...Remote.flags },
-  Effect.fnUntraced(function* ({ file, ...given }) {
-    const fs = yield* FileSystem.FileSystem
-    yield* named(file)
-    if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) {
-      return yield* new Usage({ detail: `file: ${file} is there already; give another name` })
-    }
-    const remote = yield* Remote.connect(given)
-    const part = NewFile.partOf(file)
-    yield* Effect.acquireRelease(
-      Effect.try({
-        try: () => closeSync(openSync(part, "wx", 0o600)),
-        catch: (error) => new Usage({ detail: `file: ${Remote.messageOf(error)}` })
-      }),
-      () => Effect.promise(() => rm(part, { force: true }))
-    )
-    // What has come is read to its end, so that a file that has the name can be restored.
-    const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, part, signal)).pipe(
-      Effect.andThen(Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))),
-      leaving(given.json, Effect.succeed({ message: `there is no ${Progress.printable(file)}`, file }))
-    )
-    yield* Effect.try({
-      try: () => NewFile.take(part, file),
-      catch: (error) => new Failed({ detail: Remote.messageOf(error) })
-    })
-    const { cluster, entries, replica, takenAt } = summary
-    yield* Console.log(
-      given.json
-        ? JSON.stringify({ file, cluster, replica, takenAt, entries })
-        : `${Text.number(entries)} entries of ${cluster}, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${file}`
-    )
-  }, Effect.scoped)
+  Effect.fnUntraced(
+    function* ({ file, ...given }) {
+      const fs = yield* FileSystem.FileSystem
+      yield* named(file)
+      if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) {
+        return yield* new Usage({ detail: `file: ${file} is there already; give another name` })
+      }
+      const remote = yield* Remote.connect(given)
+      const part = NewFile.partOf(file)
+      yield* Effect.acquireRelease(
+        Effect.try({
+          try: () => closeSync(openSync(part, "wx", 0o600)),
+          catch: (error) => new Usage({ detail: `file: ${Remote.messageOf(error)}` })
+        }),
+        () => Effect.promise(() => rm(part, { force: true }))
+      )
+      const { finish, step } = yield* Progress.Progress
+      const onBytes = (done: number, all: number | undefined): void => {
+        if (!given.json) Effect.runSync(step("backup", done, all, "bytes"))
+      }
+      // What has come is read to its end, so that a file that has the name can be restored.
+      const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, part, onBytes, signal)).pipe(
+        Effect.ensuring(finish),
+        Effect.andThen(Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))),
+        leaving(given.json, Effect.succeed({ message: `there is no ${Progress.printable(file)}`, file }))
+      )
+      yield* Effect.try({
+        try: () => NewFile.take(part, file),
+        catch: (error) => new Failed({ detail: Remote.messageOf(error) })
+      })
+      const { cluster, entries, replica, takenAt } = summary
+      yield* Console.log(
+        given.json
+          ? JSON.stringify({ file, cluster, replica, takenAt, entries })
+          : `${Text.number(entries)} entries of ${cluster}, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${file}`
+      )
+    },
+    Effect.scoped,
+    Effect.provide(Progress.layer(process.stderr))
+  )
 ).pipe(
   Command.withDescription(
     "Takes a backup of a replica that runs: all that it durably holds at this moment. The file is read to its end before it " +
@@ -79,7 +88,7 @@ export const restore = Command.make(
         Layer.provide(ReplicaSet.layer({ cluster: config.cluster, self: config.id, members: config.members }))
       )
       const summary = yield* Backup.restore(file, (done, all) => {
-        if (!json) Effect.runSync(step("restore", done, all))
+        if (!json) Effect.runSync(step("restore", done, all, "entries"))
       }).pipe(
         Effect.provide(layer),
         Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message }))),
@@ -125,8 +134,13 @@ const named = (file: string) =>
     ? new Usage({ detail: "file: give a name; a backup is read to its end before it is used, and no pipe can be" })
     : Effect.void
 
-/** Takes it from the first replica that has one to give. */
-const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSignal): Promise<void> => {
+/** Takes it from the first replica that has one to give, and says how many bytes have come, of how many. */
+const fetchInto = async (
+  remote: Remote.Remote,
+  part: string,
+  onBytes: (done: number, all: number | undefined) => void,
+  signal: AbortSignal
+): Promise<void> => {
   let last: unknown
   for (const url of remote.urls) {
     try {
@@ -135,7 +149,15 @@ const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSigna
       await (await remote.fetch(`${url}/healthz`, { signal: limited })).body?.cancel()
       const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
       if (!answer.ok) throw await Remote.answered(answer, url)
-      await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(part, { flush: true }), {
+      const all = lengthOf(answer)
+      let done = 0
+      const counted = async function* (pieces: AsyncIterable<Uint8Array>) {
+        for await (const piece of pieces) {
+          onBytes((done += piece.length), all)
+          yield piece
+        }
+      }
+      await pipeline(Readable.fromWeb(answer.body as never), counted, createWriteStream(part, { flush: true }), {
         signal
       })
       return
@@ -145,4 +167,10 @@ const fetchInto = async (remote: Remote.Remote, part: string, signal: AbortSigna
     }
   }
   throw last
+}
+
+/** How long the body of an answer is. A proxy may leave that out, or pack the body and say how long that is. */
+const lengthOf = ({ headers }: Response): number | undefined => {
+  const length = headers.get("content-length")
+  return length === null || headers.has("content-encoding") ? undefined : Number(length)
 }

@@ -40,7 +40,7 @@ export const command = Command.make(
           const text = page.map((record) => `${JSON.stringify(Records.lineOf(record))}\n`).join("")
           return Effect.andThen(
             sink.write(text),
-            process.stderr.isTTY && !given.json ? step("export", count, count + 1) : Effect.void
+            given.json ? Effect.void : step("export", count, undefined, "records")
           )
         }),
         leaving(

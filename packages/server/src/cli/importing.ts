@@ -219,15 +219,18 @@ const run = Effect.fnUntraced(
     yield* bytes.pipe(
       Stream.tap((chunk) => {
         read += chunk.length
-        return size === undefined || given.json ? Effect.void : step("import", read, size)
+        return size === undefined || given.json ? Effect.void : step("import", read, size, "bytes")
       }),
       Lines.split(undefined, limits),
       Stream.chunks,
       Stream.takeWhile(() => state.open === undefined),
       Stream.runForEach((lines) =>
-        Effect.andThen(
-          Effect.promise(() => take(lines)),
-          tellRejected
+        Effect.promise(() => take(lines)).pipe(
+          Effect.andThen(tellRejected),
+          // Nobody knows how much is still to come.
+          Effect.andThen(() =>
+            size !== undefined || given.json ? Effect.void : step("import", state.lines, undefined, "lines")
+          )
         )
       ),
       Effect.mapError((error) => new Failed({ detail: `the lines cannot be read any more: ${error.message}` })),

@@ -12,8 +12,8 @@ export class Progress extends Context.Service<
   {
     /** Says something that stays, in a colour where the output has colours. */
     readonly say: (text: string, tone?: Tone) => Effect.Effect<void>
-    /** Says how far something is. */
-    readonly step: (label: string, done: number, total: number) => Effect.Effect<void>
+    /** Says how far something is: how much of what it counts is done, and of how much where that is known. */
+    readonly step: (label: string, done: number, total: number | undefined, unit?: string) => Effect.Effect<void>
     /** Ends the bar of the last step. */
     readonly finish: Effect.Effect<void>
   }
@@ -46,11 +46,13 @@ export const printable = (text: string): string =>
     return isControl ? `\\u${code.toString(16).padStart(4, "0")}` : character
   }).join("")
 
-/** A bar that fits in `columns`. */
-export const bar = (label: string, done: number, total: number, columns: number): string => {
+/** A bar that fits in `columns`; where nobody knows how much it will be, how much it is. */
+export const bar = (label: string, done: number, total: number | undefined, columns: number, unit?: string): string => {
+  const head = headOf(label)
+  const said = countOf(done, total, unit)
+  if (total === undefined) return `${head}${said}`.slice(0, Math.max(0, columns - 1))
   const part = total === 0 ? 1 : Math.min(1, done / total)
-  const head = `  ${label.padEnd(12)}`
-  const tail = ` ${String(Math.floor(part * 100)).padStart(3)} %  ${number(done)} of ${number(total)}`
+  const tail = ` ${String(Math.floor(part * 100)).padStart(3)} %  ${said}`
   const width = Math.min(40, columns - head.length - tail.length - 1)
   if (width < 5) return `${head}${tail}`.slice(0, Math.max(0, columns - 1))
   const full = Math.floor(part * width)
@@ -58,6 +60,11 @@ export const bar = (label: string, done: number, total: number, columns: number)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const headOf = (label: string): string => `  ${label.padEnd(12)}`
+
+const countOf = (done: number, total: number | undefined, unit: string | undefined): string =>
+  `${number(done)}${total === undefined ? "" : ` of ${number(total)}`}${unit === undefined ? "" : ` ${unit}`}`
 
 /** Text in a colour, where the output has some. Its control characters are shown as their escapes before. */
 const painted = (output: Output, text: string, tone: Tone | undefined): string => {
@@ -77,12 +84,12 @@ const onTerminal = (output: Output): Progress["Service"] => {
   const clear = () => (shown === "" ? "" : "\r\u001b[2K")
   return {
     say: (text, tone) => Effect.sync(() => void output.write(`${clear()}${painted(output, text, tone)}\n${shown}`)),
-    step: (label, done, total) =>
+    step: (label, done, total, unit) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        if (done < total && now - drawnAt < redrawMillis) return
+        if ((total === undefined || done < total) && now - drawnAt < redrawMillis) return
         drawnAt = now
         const before = clear()
-        shown = bar(label, done, total, output.columns ?? 80)
+        shown = bar(label, done, total, output.columns ?? 80, unit)
         output.write(before + shown)
       }),
     finish: Effect.sync(() => {
@@ -92,20 +99,34 @@ const onTerminal = (output: Output): Progress["Service"] => {
   }
 }
 
+/** From how much on, of what may be any amount, a line is written each time that it is twice as much. */
+const firstCount = 1000
+
 const inLines = (output: Output): Progress["Service"] => {
   let said = ""
+  let next = firstCount
+  /** Whether there is a line to write: a tenth more, or twice as much. */
+  const isNews = (label: string, done: number, total: number | undefined): boolean => {
+    if (total === undefined) {
+      if (done < next) return false
+      next = done * 2
+      return true
+    }
+    const tenth = total === 0 ? 10 : Math.floor((Math.min(done, total) / total) * 10)
+    const text = `${label} ${tenth}`
+    if (text === said || tenth === 0) return false
+    said = text
+    return true
+  }
   return {
     say: (text) => Effect.sync(() => void output.write(`${printable(text)}\n`)),
-    step: (label, done, total) =>
+    step: (label, done, total, unit) =>
       Effect.sync(() => {
-        const tenth = total === 0 ? 10 : Math.floor((Math.min(done, total) / total) * 10)
-        const text = `${label} ${tenth}`
-        if (text === said || tenth === 0) return
-        said = text
-        output.write(`  ${label.padEnd(12)}${number(done)} of ${number(total)}\n`)
+        if (isNews(label, done, total)) output.write(`${headOf(label)}${countOf(done, total, unit)}\n`)
       }),
     finish: Effect.sync(() => {
       said = ""
+      next = firstCount
     })
   }
 }
