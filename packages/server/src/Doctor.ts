@@ -3,6 +3,7 @@
  */
 import type { ReplicaStatus } from "@quorum/core"
 import { Alerts } from "@quorum/metrics"
+import * as OpenPort from "./tools/OpenPort.ts"
 
 /** A replica, as it was seen. */
 export interface View {
@@ -15,6 +16,8 @@ export interface View {
   readonly metrics: Readonly<Record<string, number>> | undefined
   /** Whether it answered its status to somebody without a token. */
   readonly open: boolean
+  /** Where else it answers, when it is open and was asked over loopback: an address that other machines may reach. */
+  readonly elsewhere?: string
 }
 
 /** Something to know. A `problem` endangers what is promised, or will; a `warning` is worth a look. */
@@ -45,7 +48,7 @@ const skewMillis = 5000
 export const slowSyncSeconds = 0.05
 
 const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Finding> => {
-  const { error = "no answer", metrics, open, status, url } = view
+  const { elsewhere, error = "no answer", metrics, open, status, url } = view
   const findings: Array<Finding> = []
   const replica = status?.identity.replica ?? url
   const say = (level: Finding["level"], what: string, remedy: string): void =>
@@ -133,12 +136,10 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
   }
   for (const peer of status.peers) ofPeer(peer, isDouble ? stopOne : remedyOf(peer.replica, answering), say)
   ofMetrics(metrics, say)
-  if (open && !isLoopback(url)) {
-    say(
-      "problem",
-      "everybody who reaches it may read and write",
-      "give it a tokensFile, or let only its clients reach the port"
-    )
+  if (open && !OpenPort.isLoopback(url)) say("problem", OpenPort.what, OpenPort.remedy)
+  else if (open && elsewhere !== undefined) {
+    const what = `it answers at ${elsewhere} too, and ${OpenPort.what}`
+    say("warning", what, `${OpenPort.remedy}, or have it listen on loopback`)
   }
   return findings
 }
@@ -251,5 +252,3 @@ const twins = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> =>
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 const seconds = (millis: number): string => `${(Math.abs(millis) / 1000).toFixed(1)} s`
-
-const isLoopback = (url: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(new URL(url).hostname)

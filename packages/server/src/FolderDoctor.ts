@@ -1,8 +1,9 @@
 /**
  * What is wrong with the folder of a replica that does not run, and what to do about it. Pure.
  */
-import type { ReplicaStore, StoreInspection } from "@quorum/core/adapter"
+import { PeerSecret, type ReplicaStore, type StoreInspection } from "@quorum/core/adapter"
 import { type Finding, slowSyncSeconds } from "./Doctor.ts"
+import * as OpenPort from "./tools/OpenPort.ts"
 import type { Problem } from "./config/reading.ts"
 
 /** A folder, as it was seen. */
@@ -19,6 +20,9 @@ export interface FolderView {
   readonly settings?: {
     readonly id?: string
     readonly cluster?: string
+    /** Where it listens, and the file of the tokens that its clients need. */
+    readonly host?: string
+    readonly tokensFile?: string | undefined
     readonly problems: ReadonlyArray<Problem>
   }
 }
@@ -51,6 +55,9 @@ export const examine = (view: FolderView): ReadonlyArray<Finding> => {
   // A folder that is none of a replica's may be open on purpose, as that of all temporary files is.
   if ("identity" in found && (mode & 0o077) !== 0) {
     say("warning", "other users of this machine can look into its folder", `chmod 700 ${folder}`)
+  }
+  if (settings?.host !== undefined && settings.tokensFile === undefined && !PeerSecret.isLoopback(settings.host)) {
+    say("warning", `it listens on ${settings.host} and wants no token: ${OpenPort.what}`, OpenPort.remedy)
   }
   for (const { detail, source } of settings?.problems ?? []) say("problem", `${source}: ${detail}`, "mend the setting")
   return findings

@@ -1,6 +1,9 @@
+import { createServer, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Doctor from "../src/Doctor.ts"
+import * as OpenPort from "../src/tools/OpenPort.ts"
 import * as Program from "./support/program.ts"
 import * as Set from "./support/set.ts"
 
@@ -94,7 +97,8 @@ describe("doctor", () => {
       [of({}, { peers: [{ ...peer, clockSkewMillis: -6000 }] }), "warning", "6.0 s"],
       [of({ metrics: { [Doctor.series.free]: 9, [Doctor.series.size]: 100 } }), "problem", "9 % of its disk"],
       [of({ metrics: sync }), "warning", "100 ms on average"],
-      [of({ url: far, open: true }), "problem", "everybody who reaches it"]
+      [of({ url: far, open: true }), "problem", "everybody who reaches it"],
+      [of({ open: true, elsewhere: "10.0.0.1" }), "warning", "it answers at 10.0.0.1 too, and everybody who reaches it"]
     ] as const) {
       assert.lengthOf(findings, 1, said)
       assert.strictEqual(findings[0]!.level, level, said)
@@ -140,6 +144,29 @@ describe("doctor", () => {
   })
 
   it.live(
+    "finds out whether a replica that is asked over loopback answers elsewhere too, and that it is the same",
+    () =>
+      Effect.gen(function* () {
+        const { incarnation } = well.identity
+        const [port, other] = yield* Effect.all([serving(JSON.stringify({ identity: well.identity })), serving("[1]")])
+        const url = `http://localhost:${port}`
+        const nobody = "127.255.255.254"
+        const find = (url: string, incarnation: string, ...addresses: ReadonlyArray<string>) =>
+          Effect.promise(() => OpenPort.elsewhere(url, incarnation, addresses))
+        assert.strictEqual(yield* find(url, incarnation, nobody, "127.0.0.1"), "127.0.0.1")
+        assert.isUndefined(yield* find(url, incarnation, nobody))
+        assert.isUndefined(yield* find(url, "01a214ef27187625", "127.0.0.1"))
+        assert.isUndefined(yield* find(`http://localhost:${other}`, incarnation, "127.0.0.1"))
+        assert.deepStrictEqual(
+          [url, "https://[::1]:1", "http://127.9.0.1", "http://10.0.0.1", "http://localhost.example"].map(
+            OpenPort.isLoopback
+          ),
+          [true, true, true, false, false]
+        )
+      }).pipe(Effect.scoped)
+  )
+
+  it.live(
     "looks at replicas that run, and ends with exit code 1 when one of them does not",
     () =>
       Effect.gen(function* () {
@@ -166,3 +193,13 @@ describe("doctor", () => {
     90_000
   )
 })
+
+/** A server that answers everything with the same, at a port that it chooses. */
+const serving = (text: string) =>
+  Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer((_, response) => response.end(text))
+      server.listen({ host: "127.0.0.1", port: 0 }, () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => void server.close())
+  ).pipe(Effect.map((server) => (server.address() as AddressInfo).port))

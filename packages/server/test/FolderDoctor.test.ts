@@ -40,7 +40,15 @@ const view = (
 describe("doctor of a folder", () => {
   it("has nothing to say of one that is well", () => {
     const settings = { id: "a", cluster: "quorum", problems: [] }
-    assert.deepStrictEqual(FolderDoctor.examine(view({}, { settings, syncMillis: 1 })), [])
+    for (const listening of [
+      { host: "127.0.0.1" },
+      { host: "localhost" },
+      { host: "::1" },
+      { host: "0.0.0.0", tokensFile: "t" }
+    ]) {
+      const seen = view({}, { settings: { ...settings, ...listening }, syncMillis: 1 })
+      assert.deepStrictEqual(FolderDoctor.examine(seen), [])
+    }
   })
 
   it("names each thing that is wrong, with what to do", () => {
@@ -68,6 +76,11 @@ describe("doctor of a folder", () => {
       [view({}, { found: full, mode: 0o41777 }), "problem", "log.db is damaged"],
       [view({}, { settings: { id: "b", problems: [] } }), "problem", "the settings say b"],
       [view({}, { settings: { cluster: "x", problems: [] } }), "problem", "the settings say x"],
+      [
+        view({}, { settings: { host: "0.0.0.0", problems: [] } }),
+        "warning",
+        "it listens on 0.0.0.0 and wants no token"
+      ],
       [view({}, { settings: { problems: [{ source: "--w", detail: "too many" }] } }), "problem", "--w: too many"]
     ] as const) {
       const findings = FolderDoctor.examine(seen)
@@ -118,6 +131,11 @@ describe("doctor of a folder", () => {
         assert.match((yield* doctor(data, "--config", config)).said.join(), /5 replicas cannot hold a write/)
         writeFileSync(config, JSON.stringify({ id: "b", data }))
         assert.match((yield* doctor(data, "--config", config)).said.join(), /belongs to replica a/)
+        const secretFile = join(folder, "secret")
+        writeFileSync(config, JSON.stringify({ id: "a", data, host: "0.0.0.0", secretFile }))
+        assert.deepStrictEqual((yield* doctor(data, "--config", config)).said, [
+          "it listens on 0.0.0.0 and wants no token: everybody who reaches it may read and write"
+        ])
 
         const copy = join(folder, "copy")
         cpSync(data, copy, { recursive: true })

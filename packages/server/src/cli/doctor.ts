@@ -4,6 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import * as Doctor from "../Doctor.ts"
+import * as OpenPort from "../tools/OpenPort.ts"
 import * as Table from "../tools/Table.ts"
 import { Ended, Usage } from "./Ending.ts"
 import * as Folder from "./folder.ts"
@@ -23,13 +24,19 @@ export const command = Command.make(
     const replicas = yield* Remote.ask(given, (signal) => remote.client.status({ signal }))
     const views = yield* Effect.promise(() =>
       Promise.all(
-        replicas.map(async ({ error, status, url }): Promise<Doctor.View> => ({
-          url,
-          status: status as Doctor.View["status"],
-          ...(error === undefined ? {} : { error: Remote.messageOf(error) }),
-          metrics: status === undefined ? undefined : await metricsOf(remote, url),
-          open: status !== undefined && (await isOpen(url))
-        }))
+        replicas.map(async ({ error, status, url }): Promise<Doctor.View> => {
+          const open = status !== undefined && (await isOpen(url))
+          const elsewhere =
+            open && OpenPort.isLoopback(url) ? await OpenPort.elsewhere(url, status.identity.incarnation) : undefined
+          return {
+            url,
+            status: status as Doctor.View["status"],
+            ...(error === undefined ? {} : { error: Remote.messageOf(error) }),
+            metrics: status === undefined ? undefined : await metricsOf(remote, url),
+            open,
+            ...(elsewhere === undefined ? {} : { elsewhere })
+          }
+        })
       )
     )
     const findings = Doctor.examine(views)
@@ -47,7 +54,7 @@ export const command = Command.make(
     "Looks at replicas that run: whether each answers, votes and reaches its peers, damage and drift, clocks, lag, disk space " +
       "and the time of a sync, settings that differ, and ports that are open to everyone. With --data or --config looks into " +
       "the folder of a replica that is stopped: whose it is, every entry against its checksums, where it lives, its index against its " +
-      "logs, and its settings. Says what to do. Changes nothing. Exit code 1 when there is a problem."
+      "logs, and its settings, an open port among them. Says what to do. Changes nothing. Exit code 1 when there is a problem."
   ),
   Command.withShortDescription("Says what is wrong with the replicas, and what to do"),
   Command.withExamples([
