@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, LogId, WriteId } from "../src/index.ts"
+import { ClientSession, Entry, LogId, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure } from "./support/time.ts"
 
@@ -44,6 +44,22 @@ describe("resume", () => {
         const receipt = yield* during(replica.writer.resume(writeId), 10)
         assert.deepStrictEqual([receipt.writeId, ...ids(receipt.acked)], [writeId, "b", "c"])
       }
+    })
+  )
+
+  it.effect("takes `w` alone, and refuses by its name what belongs to the commit", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      const { clock, writeId } = yield* during(a.writer.commit(put("k")), 10)
+      const stamp = yield* during(a.writer.stamp({ namespace: "n", key: "k" }), 10)
+      const others = { stamp, idempotencyKey: "once", after: clock, session: ClientSession.empty, W: 1 }
+      for (const [name, value] of Object.entries(others)) {
+        const options: { readonly w: number } = Object.assign({ w: 1 }, { [name]: value })
+        const { detail } = yield* failure(a.writer.resume(writeId, options), "InvalidPolicy")
+        assert.strictEqual(detail, `${name} is no option of resume: the write is made already; give w alone`)
+      }
+      const none: { readonly w: number } = Object.assign({ w: 1 }, { stamp: undefined })
+      assert.strictEqual((yield* a.writer.resume(writeId, none)).writeId, writeId)
     })
   )
 

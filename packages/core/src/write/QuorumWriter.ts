@@ -26,7 +26,7 @@ import { Policies } from "../read/Policies.ts"
 import * as Steps from "./internal/Steps.ts"
 import * as Verifying from "./internal/Verifying.ts"
 import type * as StampToken from "./StampToken.ts"
-import type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
+import { type CommitError, refusalOfResume, type ResumeError, type WriteOptions } from "./WriteOptions.ts"
 
 export type { CommitError, ResumeError, WriteOptions } from "./WriteOptions.ts"
 
@@ -111,9 +111,13 @@ export class QuorumWriter extends Context.Service<
      * Waits for the quorum of a write, with a new deadline: after `QuorumNotMet`, and on any replica, after any restart.
      * One that is not held here yet is waited for as long as acks are by the usual policy, if a member may still bring
      * it; then it is `WriteUnknown`, which does not say that it does not exist. Without `w` it is that of the namespace:
-     * a write that was committed with a `w` of its own needs it here too.
+     * a write that was committed with a `w` of its own needs it here too. What else a write may ask for was decided when it
+     * was made, and is refused with `InvalidPolicy`.
      */
-    readonly resume: (writeId: WriteId.WriteId, options?: WriteOptions) => Effect.Effect<Receipt, ResumeError>
+    readonly resume: (
+      writeId: WriteId.WriteId,
+      options?: Pick<WriteOptions, "w">
+    ) => Effect.Effect<Receipt, ResumeError>
     /** Waits until `w` replicas hold a committed write: {@link resume}, to reach further than the receipt says. */
     readonly upgrade: (receipt: Receipt, w: QuorumPolicy.W) => Effect.Effect<Receipt, ResumeError>
     /**
@@ -253,7 +257,10 @@ export const make = Effect.gen(function* () {
     progress,
     stamp: (keys, options) => inSession(options, (after) => drawing.stamp(keys, after)),
     stampEach: (keys, options) => inSession(options, (after) => drawing.stampEach(keys, after)),
-    resume: heldWrites.resume,
+    resume: (writeId, options) => {
+      const refusal = refusalOfResume(options)
+      return refusal === undefined ? heldWrites.resume(writeId, options) : Effect.fail(refusal)
+    },
     upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
     verify: yield* Verifying.make,
     status: heldWrites.status

@@ -3,7 +3,7 @@
  */
 import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
-import type * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { ClientSession } from "../read/ClientSession.ts"
 import type * as StampToken from "./StampToken.ts"
@@ -64,6 +64,17 @@ export const keyIn = (options: WriteOptions | undefined): unknown => fieldIn(opt
 /** The session that a write asks for, as {@link stampIn}. */
 export const sessionIn = (options: WriteOptions | undefined): unknown => fieldIn(options, "session")
 
+/**
+ * Why the quorum of an earlier write cannot be waited for with these options, which may be anything at all: they have
+ * something besides `w` at which nobody would look. What throws when it is looked at is said where `w` is read.
+ */
+export const refusalOfResume = (options: unknown): QuorumError.InvalidPolicy | undefined => {
+  const other = namesOf(options).find((name) => name !== "w")
+  if (other === undefined) return undefined
+  const detail = `${other} is no option of resume: the write is made already; give w alone`
+  return new QuorumError.InvalidPolicy({ detail })
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 const fieldIn = (options: WriteOptions | undefined, field: keyof WriteOptions): unknown => {
@@ -71,5 +82,14 @@ const fieldIn = (options: WriteOptions | undefined, field: keyof WriteOptions): 
     return options?.[field]
   } catch {
     return undefined
+  }
+}
+
+/** The names of what is given. */
+const namesOf = (options: unknown): ReadonlyArray<string> => {
+  try {
+    return Object.entries(Object(options)).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  } catch {
+    return []
   }
 }

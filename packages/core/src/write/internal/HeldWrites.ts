@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   /** A write that is held here, with its version and the policy of its namespaces. */
-  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
+  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: Pick<WriteOptions, "w">) {
     if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
     const { check, log, seq } = WriteId.place(writeId)
     if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function* (options: {
     follow: (writeId: WriteId.WriteId) => Effect.option(Effect.map(held(writeId), (place) => () => statusOf(place))),
     status: (writeId: WriteId.WriteId) =>
       Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), statusOf),
-    resume: Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: WriteOptions) {
+    resume: Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: Pick<WriteOptions, "w">) {
       yield* arrival(writeId)
       const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
