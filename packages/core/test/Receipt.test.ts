@@ -22,6 +22,9 @@ const slow = Effect.fnUntraced(function* (millis: number) {
   return { cluster, a: a!, b: b! }
 })
 
+const fieldsOf = (receipt: { readonly clock: object; readonly policy: object }) =>
+  [receipt, receipt.clock, receipt.policy].map((each) => Object.keys(each))
+
 describe("Receipt", () => {
   it.effect("names the version that every replica orders the write by", () =>
     Effect.gen(function* () {
@@ -92,6 +95,24 @@ describe("Receipt", () => {
     })
   )
 
+  it.effect("is on the wire what it has been, to the letter", () =>
+    Effect.gen(function* () {
+      const codec = Schema.fromJsonString(Schema.toCodecJson(Receipt.Receipt))
+      const kept =
+        '{"writeId":"a@000000000000cb73:1.2fcd272f","clock":{"wallTime":1700000000000,"logical":3},' +
+        '"tie":"83572b94cbf7153a","policy":{"n":5,"w":3,"ackTimeoutMillis":2000,"order":"real-time",' +
+        '"unavailable":"refuse"},"acked":[{"replica":"a","afterMillis":0,"how":"self"},{"replica":"b",' +
+        '"afterMillis":30,"how":"push"},{"replica":"c","afterMillis":31.5,"how":"vector"}],"missing":{"d":' +
+        '{"kind":"lagging","by":1},"e":{"kind":"refused","detail":"gone"}},"durationMillis":32}'
+      const receipt = Schema.decodeSync(codec)(kept)
+      assert.strictEqual(Schema.encodeSync(codec)(receipt), kept)
+      // One of today has the same fields.
+      const { a } = yield* Cluster.running("abc", 2)
+      const today = Schema.encodeSync(codec)(yield* during(a.writer.commit(put("k")), 10))
+      assert.deepStrictEqual(fieldsOf(JSON.parse(today)), fieldsOf(JSON.parse(kept)))
+    })
+  )
+
   it.effect("tells the order that a write really has, and counts the time of its probe too", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)
@@ -100,12 +121,24 @@ describe("Receipt", () => {
         cluster.faults.set(`a>${peer}`, (client) => ({ ...client, probe: (each) => slower(client.probe(each)) }))
       }
       const policy = Cluster.policy(3, 2, { order: "real-time" })
-      const [a] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id, { policy }))
+      const [a, b] = yield* Effect.forEach(["a", "b", "c"], (id) => cluster.start(id, { policy }))
       yield* TestClock.adjust(1010)
       const first = yield* during(a!.writer.commit(put("k")), 200)
       assert.deepStrictEqual([first.policy.order, first.durationMillis], ["real-time", 30])
       const one = yield* during(a!.writer.commit(put("k"), { w: 1 }), 200)
       assert.deepStrictEqual([one.policy.order, one.durationMillis], ["clock", 0])
+      // Its entry says so too, on every replica: a read counts by it.
+      for (const { logs } of [a!, b!]) {
+        const { bytes } = Option.getOrThrow(yield* logs.read(a!.logs.own, 0, 10_000))
+        const stamps = [0, Entry.endUnsafe(bytes, 0)].map((offset) => Entry.stampAt(bytes, offset))
+        assert.deepStrictEqual(
+          stamps.map(({ clock, unprobed }) => ({ clock, unprobed })),
+          [
+            { clock: first.clock, unprobed: false },
+            { clock: one.clock, unprobed: true }
+          ]
+        )
+      }
     })
   )
 })

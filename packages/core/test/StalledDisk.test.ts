@@ -31,6 +31,17 @@ const start = Effect.fnUntraced(function* (order: "clock" | "real-time") {
     append: (batch) => answered(store.append(batch)),
     ...(store.steps === undefined ? {} : { steps: { ...store.steps, sync: answered(store.steps.sync) } })
   })
+  let asked = 0
+  for (const peer of ["b", "c"]) {
+    cluster.faults.set(`a>${peer}`, (client) => ({
+      ...client,
+      probe: (probe) =>
+        Effect.andThen(
+          Effect.sync(() => void asked++),
+          client.probe(probe)
+        )
+    }))
+  }
   const a = yield* cluster.start("a", { policy: Cluster.policy(3, 2, { order }) })
   for (const id of ["b", "c"]) yield* cluster.start(id)
   yield* TestClock.adjust(2000)
@@ -39,6 +50,8 @@ const start = Effect.fnUntraced(function* (order: "clock" | "real-time") {
   let answers = 0
   return {
     answers: () => answers,
+    /** How many times a peer was asked for its clock. */
+    asked: () => asked,
     a,
     commit: (key: string): void => {
       a.writer.commitUnsafe(put(key), (outcome) => {
@@ -92,4 +105,24 @@ describe("a disk that stands still", () => {
       })
     )
   }
+
+  it.effect("has what waits behind it asked for meanwhile, and appended without another question", () =>
+    Effect.gen(function* () {
+      const { asked, commit, goOn, outcomes, stop } = yield* start("real-time")
+      stop()
+      commit("in it")
+      for (let i = 0; i < 10; i++) yield* TestClock.adjust(10)
+      const before = asked()
+      commit("behind it")
+      for (let i = 0; i < 10; i++) yield* TestClock.adjust(10)
+      const meanwhile = asked() - before
+      const answered = outcomes.size
+      yield* goOn
+      for (let i = 0; i < 10; i++) yield* TestClock.adjust(10)
+      assert.strictEqual(answered, 0)
+      assert.isAtLeast(meanwhile, 1)
+      assert.strictEqual(yield* tagOf(outcomes.get("behind it")), "Receipt")
+      assert.strictEqual(asked() - before, meanwhile)
+    })
+  )
 })
