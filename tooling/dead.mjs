@@ -7,11 +7,7 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 
 /** What only tests call, and why it stays. */
-const kept = new Map([
-  ["idDriftCount", "the system that this one comes from has it, and its tests are ours"],
-  ["isQuorumMet", "the system that this one comes from has it, and its tests are ours"],
-  ["keysOf", "what the ceiling of the benchmark has written is read back by its tests"]
-])
+const kept = new Map([["keysOf", "what the ceiling of the benchmark has written is read back by its tests"]])
 
 const declaration = /^export (?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm
 

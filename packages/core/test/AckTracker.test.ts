@@ -5,7 +5,7 @@ import * as QuorumError from "../src/quorum/QuorumError.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
 import * as WriteId from "../src/identity/WriteId.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
-import { lateAckPeerIds } from "./support/late.ts"
+import { idDriftCount, isQuorumMet, lateAckPeerIds } from "./support/trackers.ts"
 
 // The deadline of every tracker here: an ack at 1100 is in time, one at 1101 is late.
 const T0 = 1000
@@ -41,27 +41,27 @@ const rejected: AckTracker.Failure = { _tag: "rejected", detail: "too large" }
 
 describe("AckTracker, the basics", () => {
   it("quorum met with local plus peers", () => {
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, T0), T0))
+    assert.isTrue(isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, T0), T0))
   })
 
   it("quorum dedupes duplicate peer", () => {
     let tracker = started(5, 3)
     for (let i = 0; i < 3; i++) tracker = AckTracker.recordPeerAck(tracker, b, T0)
-    assert.isFalse(AckTracker.isQuorumMet(tracker, T0))
+    assert.isFalse(isQuorumMet(tracker, T0))
     tracker = AckTracker.recordPeerAck(tracker, c, T0)
-    assert.isTrue(AckTracker.isQuorumMet(tracker, T0))
+    assert.isTrue(isQuorumMet(tracker, T0))
   })
 
   it("quorum not met without local", () => {
     const tracker = pipe(bare(3, 2), AckTracker.recordPeerAck(b, T0), AckTracker.recordPeerAck(c, T0))
-    assert.isFalse(AckTracker.isQuorumMet(tracker, T0))
+    assert.isFalse(isQuorumMet(tracker, T0))
     assert.strictEqual(AckTracker.decision(tracker, T0)._tag, "Pending")
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordLocal(tracker, T0), T0))
+    assert.isTrue(isQuorumMet(AckTracker.recordLocal(tracker, T0), T0))
   })
 
   it("quorum expired after deadline", () => {
     const tracker = started(3, 2)
-    assert.isFalse(AckTracker.isQuorumMet(tracker, LATER))
+    assert.isFalse(isQuorumMet(tracker, LATER))
     const { got, needed, reason } = failureOf(tracker, LATER)
     assert.deepStrictEqual([got, needed, reason], [1, 2, "unreachable"])
   })
@@ -73,8 +73,8 @@ describe("AckTracker, the basics", () => {
 
   it("id drift counted but does not satisfy quorum", () => {
     const tracker = pipe(started(3, 2), AckTracker.recordIdDrift(b, T0), AckTracker.recordIdDrift(c, T0))
-    assert.strictEqual(AckTracker.idDriftCount(tracker), 2)
-    assert.isFalse(AckTracker.isQuorumMet(tracker, T0))
+    assert.strictEqual(idDriftCount(tracker), 2)
+    assert.isFalse(isQuorumMet(tracker, T0))
   })
 
   it("finalise without local commit errors local write failed", () => {
@@ -84,7 +84,7 @@ describe("AckTracker, the basics", () => {
   })
 
   it("single node quorum is trivially met", () => {
-    assert.isTrue(AckTracker.isQuorumMet(started(1, 1), T0))
+    assert.isTrue(isQuorumMet(started(1, 1), T0))
     assert.strictEqual(Result.getOrThrow(AckTracker.finalise(started(1, 1), T0)), 1)
   })
 
@@ -98,15 +98,15 @@ describe("AckTracker, the basics", () => {
   })
 
   it("id drift count zero initially", () => {
-    assert.strictEqual(AckTracker.idDriftCount(bare(3, 2)), 0)
+    assert.strictEqual(idDriftCount(bare(3, 2)), 0)
   })
 })
 
 describe("AckTracker", () => {
   it("counts an ack at exactly the deadline and none after it", () => {
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, DEADLINE), LATER))
-    assert.isFalse(AckTracker.isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, DEADLINE + 1), LATER))
-    assert.isFalse(AckTracker.isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, Number.NaN), LATER))
+    assert.isTrue(isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, DEADLINE), LATER))
+    assert.isFalse(isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, DEADLINE + 1), LATER))
+    assert.isFalse(isQuorumMet(AckTracker.recordPeerAck(started(3, 2), b, Number.NaN), LATER))
     assert.strictEqual(AckTracker.decision(started(3, 2), DEADLINE)._tag, "Pending")
     assert.strictEqual(AckTracker.decision(started(3, 2), DEADLINE + 1)._tag, "Failed")
   })
@@ -116,7 +116,7 @@ describe("AckTracker", () => {
     assert.deepStrictEqual([AckTracker.ackedPeerIds(late), lateAckPeerIds(late)], [[], [b]])
     const both = AckTracker.recordPeerAck(late, b, DEADLINE)
     assert.deepStrictEqual([AckTracker.ackedPeerIds(both), lateAckPeerIds(both)], [[b], []])
-    assert.isTrue(AckTracker.isQuorumMet(both, LATER))
+    assert.isTrue(isQuorumMet(both, LATER))
   })
 
   it("once met stays met, and goes on recording acks in time and late", () => {
@@ -133,7 +133,7 @@ describe("AckTracker", () => {
     assert.deepStrictEqual(AckTracker.decision(after, LATER), { _tag: "Met", got: 3 })
     assert.deepStrictEqual(AckTracker.ackedPeerIds(after), [b, c])
     assert.deepStrictEqual(lateAckPeerIds(after), [d])
-    assert.strictEqual(AckTracker.idDriftCount(after), 0)
+    assert.strictEqual(idDriftCount(after), 0)
   })
 
   it("once failed by time and sealed stays failed, whatever is processed later and whenever it is asked", () => {
@@ -148,7 +148,7 @@ describe("AckTracker", () => {
     }
     assert.deepStrictEqual(lateAckPeerIds(after), [b])
     // The same ack decides the tracker that nobody sealed.
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(unsealed, b, DEADLINE), LATER))
+    assert.isTrue(isQuorumMet(AckTracker.recordPeerAck(unsealed, b, DEADLINE), LATER))
   })
 
   it("seals nothing that is not a failure", () => {
@@ -168,7 +168,7 @@ describe("AckTracker", () => {
     for (const verdict of soft) {
       const tracker = AckTracker.recordFailure(started(3, 2), b, verdict, T0)
       assert.deepStrictEqual(AckTracker.verdicts(tracker, LATER)[b], verdict)
-      assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(tracker, b, T0 + 1), T0 + 1))
+      assert.isTrue(isQuorumMet(AckTracker.recordPeerAck(tracker, b, T0 + 1), T0 + 1))
     }
     const hard: ReadonlyArray<AckTracker.Failure> = [rejected, { _tag: "drifted" }]
     for (const verdict of hard) {
@@ -219,7 +219,7 @@ describe("AckTracker", () => {
   })
 
   it("does not judge the time of the local commit, and keeps a failure that was sealed without it", () => {
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordLocal(bare(3, 1), LATER), LATER))
+    assert.isTrue(isQuorumMet(AckTracker.recordLocal(bare(3, 1), LATER), LATER))
     assert.strictEqual(AckTracker.decision(bare(3, 1), DEADLINE)._tag, "Pending")
     assert.strictEqual(AckTracker.decision(bare(3, 1), LATER)._tag, "Failed")
     const sealed = AckTracker.seal(bare(3, 1), LATER)
@@ -269,7 +269,7 @@ describe("AckTracker", () => {
 describe("AckTracker, laws", () => {
   it("L2 finalising and asking whether it is met agree about acks after the deadline", () => {
     const tracker = pipe(started(3, 2), AckTracker.recordPeerAck(b, LATER), AckTracker.recordPeerAck(c, LATER))
-    assert.isFalse(AckTracker.isQuorumMet(tracker, LATER))
+    assert.isFalse(isQuorumMet(tracker, LATER))
     assert.deepStrictEqual([failureOf(tracker, LATER).reason, failureOf(tracker, LATER).got], ["unreachable", 1])
     assert.deepStrictEqual(lateAckPeerIds(tracker), [b, c])
   })
@@ -280,7 +280,7 @@ describe("AckTracker, laws", () => {
     assert.strictEqual(failureOf(one, LATER).reason, "id_drift")
     assert.strictEqual(failureOf(AckTracker.recordIdDrift(started(5, 3), b, T0), LATER).reason, "unreachable")
     assert.strictEqual(failureOf(AckTracker.recordIdDrift(started(3, 2), b, LATER), LATER).reason, "unreachable")
-    assert.isTrue(AckTracker.isQuorumMet(AckTracker.recordPeerAck(one, c, T0), T0))
+    assert.isTrue(isQuorumMet(AckTracker.recordPeerAck(one, c, T0), T0))
   })
 
   it("L3 drift is the reason whether it is processed before the other answers or after them", () => {
@@ -301,7 +301,7 @@ describe("AckTracker, laws", () => {
     )
     for (const id of [self, ReplicaId.make("x"), ReplicaId.make("y")])
       tracker = AckTracker.recordPeerAck(tracker, id, T0)
-    assert.isFalse(AckTracker.isQuorumMet(tracker, T0))
+    assert.isFalse(isQuorumMet(tracker, T0))
     assert.strictEqual(failureOf(tracker, T0).got, 1)
     for (const id of [b, c, d, b]) tracker = AckTracker.recordPeerAck(tracker, id, T0)
     assert.strictEqual(Result.getOrThrow(AckTracker.finalise(tracker, T0)), 2)

@@ -5,7 +5,7 @@ import * as AckTracker from "../src/quorum/AckTracker.ts"
 import * as QuorumPolicy from "../src/quorum/QuorumPolicy.ts"
 import * as ReplicaId from "../src/identity/ReplicaId.ts"
 import * as NaiveTracker from "./support/NaiveTracker.ts"
-import { lateAckPeerIds } from "./support/late.ts"
+import { idDriftCount, isQuorumMet, lateAckPeerIds } from "./support/trackers.ts"
 
 const DEADLINE = 10
 const TIMES = [0, DEADLINE, DEADLINE + 1, 25]
@@ -49,7 +49,6 @@ const see = (tracker: AckTracker.AckTracker) => ({
     const end = AckTracker.finalise(tracker, now)
     const verdicts = AckTracker.verdicts(tracker, now)
     const got = Object.values(verdicts).filter((verdict) => verdict._tag === "acked").length
-    assert.strictEqual(AckTracker.isQuorumMet(tracker, now), outcome._tag === "Met")
     if (tracker.localAt === undefined) {
       assert(Result.isFailure(end) && end.failure._tag === "LocalWriteFailed")
     } else if (outcome._tag === "Met") {
@@ -70,7 +69,7 @@ const see = (tracker: AckTracker.AckTracker) => ({
   }),
   acked: AckTracker.ackedPeerIds(tracker) as ReadonlyArray<string>,
   late: lateAckPeerIds(tracker) as ReadonlyArray<string>,
-  idDriftCount: AckTracker.idDriftCount(tracker)
+  idDriftCount: idDriftCount(tracker)
 })
 
 const seeTwin = (twin: NaiveTracker.NaiveTracker) => ({
@@ -163,7 +162,7 @@ describe("AckTracker beside its naive twin", () => {
     [Run],
     ([run]) => {
       play(run, ({ after, before }) => {
-        if (AckTracker.isQuorumMet(before, DEADLINE)) assert.isTrue(AckTracker.isQuorumMet(after, 25))
+        if (isQuorumMet(before, DEADLINE)) assert.isTrue(isQuorumMet(after, 25))
         if (before.failed !== undefined) assert.strictEqual(after.failed, before.failed)
         for (const { decision } of see(after).at) assert.isAtMost(decision.got, run.n)
       })

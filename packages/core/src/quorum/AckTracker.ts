@@ -217,15 +217,6 @@ export const seal: {
 // -----------------------------------------------------------------------------
 
 /**
- * Whether the quorum is met: the local commit, and acks in time of W - 1 distinct peers. By definition the same as
- * `decision` being `Met`, so that this and `finalise` cannot disagree (law L2).
- */
-export const isQuorumMet: {
-  (now: number): (self: AckTracker) => boolean
-  (self: AckTracker, now: number): boolean
-} = dual(2, (self: AckTracker, _now: number): boolean => isMet(self))
-
-/**
  * The outcome as of `now`. `Pending` only until the deadline, and only while W is still possible; W = 1 is met by the
  * local commit alone. Without the local commit nothing is met, and after the deadline that is `Failed` too.
  *
@@ -283,9 +274,6 @@ export const finalise: {
 // -----------------------------------------------------------------------------
 // reading
 // -----------------------------------------------------------------------------
-
-/** How many peers have drifted for this write, in time or not. */
-export const idDriftCount = (self: AckTracker): number => count(self, "drifted")
 
 /** The peers whose acks count. Self is not among them. */
 export const ackedPeerIds = (self: AckTracker): ReadonlyArray<ReplicaId> =>
