@@ -5,9 +5,17 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 /** Figures of no run. */
 const none = { taken: 0, runs: 0, operations: 0, virtualMillis: 0, seconds: 0, faults: {}, possible: [], broken: [] }
 
-/** Begins, or goes on from what a file holds; throws when that is of another run. `wanted` is what the run is asked for. */
+/**
+ * Begins, or goes on from what a file holds; throws when that is of another run, or of another code. `wanted` is what the run
+ * is asked for, and the commit that is run.
+ */
 export const open = (file, wanted) => {
   const before = file !== undefined && existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined
+  if (before !== undefined && before.wanted.commit !== wanted.commit)
+    throw new Error(
+      `${file} was begun on commit ${before.wanted.commit ?? "unknown"}, and this is ${wanted.commit}: ` +
+        "what it counts is of one code; go on there, or name another file"
+    )
   if (before !== undefined && JSON.stringify(before.wanted) !== JSON.stringify(wanted))
     throw new Error(
       `${file} is of another run: ${JSON.stringify(before.wanted)}; ask for the same, or for another file`

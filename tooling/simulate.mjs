@@ -4,6 +4,7 @@ import { fork } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { commitNow } from "./commit.mjs"
 import * as Options from "./options.mjs"
 import { open } from "./simulate-progress.mjs"
 import { root, turboRun } from "./turbo.mjs"
@@ -21,7 +22,7 @@ promise was broken; that run is made smaller, and told with a line that repeats 
   --with KINDS     these kinds of faults in every run, besides those that its seed draws: clock_jump,wipe
   --skew T         clocks that are wrong by up to so many milliseconds from the beginning, in every run
   --jobs N         so many threads; one unless given
-  --resume FILE    keeps what is done in a file, and goes on from there; needs --seed and --seeds
+  --resume FILE    keeps what is done in a file, and goes on from there on the same commit; needs --seed and --seeds
   --pinned         first the runs that broke a promise once (packages/testing/seeds.txt)
   --scenario JSON  one run, told line by line: what a broken run prints to be repeated
   --json FILE      the figures as JSON
@@ -96,7 +97,16 @@ if (options.resume !== undefined && (options.seed === undefined || options.seeds
   console.error("--resume goes on with the same runs: it needs --seed and --seeds")
   process.exit(2)
 }
-const progress = open(options.resume, { firstSeed, seeds, replicas, pinned: options.pinned, withKinds, skewMillis })
+const commit = commitNow()
+const openOrEnd = () => {
+  try {
+    return open(options.resume, { commit, firstSeed, seeds, replicas, pinned: options.pinned, withKinds, skewMillis })
+  } catch (error) {
+    console.error(error.message)
+    return process.exit(2)
+  }
+}
+const progress = openOrEnd()
 const { figures } = progress
 const before = { ...figures }
 const began = performance.now()
@@ -179,7 +189,7 @@ if (runs > 1) {
 
 const hours = virtualMillis / 3_600_000
 console.log(
-  `${runs} runs from seed ${firstSeed}, ${rate()} a second: ${hours.toFixed(1)} virtual hours, ${operations} operations, ` +
+  `${runs} runs from seed ${firstSeed} on commit ${commit}, ${rate()} a second: ${hours.toFixed(1)} virtual hours, ${operations} operations, ` +
     `${broken.length} runs broken`
 )
 const [first] = broken
@@ -189,8 +199,9 @@ if (first !== undefined) {
   console.log(Simulation.runStandard(scenario, true).trace.slice(-60).join("\n"))
 }
 if (options.json !== undefined) {
-  const report = { firstSeed, runs, operations, virtualMillis, seconds: before.seconds + passed() }
+  const report = { commit, firstSeed, runs, operations, virtualMillis, seconds: before.seconds + passed() }
   writeFileSync(options.json, `${JSON.stringify({ ...report, faults, broken }, undefined, 2)}\n`)
 }
-// Few runs need not have every fault.
-process.exitCode = broken.length > 0 || (silent.length > 0 && runs >= 500) ? 1 : 0
+// Few runs need not have every fault. Chosen seeds have it or have it not; of fresh ones a few more miss a rare one by chance.
+const enough = options.seed === undefined ? 500 : 300
+process.exitCode = broken.length > 0 || (silent.length > 0 && runs >= enough) ? 1 : 0

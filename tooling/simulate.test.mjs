@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { open } from "./simulate-progress.mjs"
 
-const wanted = { firstSeed: 1, seeds: 30 }
+const wanted = { commit: "abc1234", firstSeed: 1, seeds: 30 }
 
 /** What came of a part of ten runs, with `crash` that many times. */
 const part = (crashes) => ({
@@ -53,4 +53,16 @@ test("what was kept of another run is refused", () =>
   within((file) => {
     open(file, wanted).save(1)
     assert.throws(() => open(file, { ...wanted, seeds: 31 }), /is of another run/)
+  }))
+
+test("what was kept of another commit is refused, and of one that was changed since, by their names", () =>
+  within((file) => {
+    open(file, wanted).save(1)
+    for (const commit of ["def5678", "abc1234, changed"]) {
+      assert.throws(() => open(file, { ...wanted, commit }), {
+        message:
+          `${file} was begun on commit abc1234, and this is ${commit}: ` +
+          "what it counts is of one code; go on there, or name another file"
+      })
+    }
   }))
