@@ -101,6 +101,8 @@ export interface Client {
     member: Member,
     writes: ReadonlyArray<Stamped>
   ) => Stream.Stream<readonly [place: number, answer: Answer], Answer>
+  /** Puts and deletes several that are one entry: it is held whole or not at all. */
+  readonly writeAtomic: (member: Member, writes: ReadonlyArray<Entry.Write>) => Effect.Effect<Answer>
   readonly read: (member: Member, namespace: string, key: string, options?: ReadOptions) => Effect.Effect<Found>
   /** Waits for the quorum of a write that the member holds. */
   readonly resume: (member: Member, writeId: WriteId.WriteId, w?: number) => Effect.Effect<Answer>
@@ -129,6 +131,23 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
       Effect.mapError((error) => new AskFailed({ id: member.id, detail: error.message }))
     )
 
+  const batch = (url: string, writes: ReadonlyArray<Partial<Stamped> & Pick<Stamped, "write">>) =>
+    Stream.unwrap(
+      Effect.map(
+        http.post(url, { body: HttpBody.text(writes.map(lineOf).join(""), lines) }),
+        ({ status, stream }): Stream.Stream<Uint8Array, HttpClientError.HttpClientError | Answer> =>
+          status === 200 ? stream : Stream.fail({ _tag: "Unavailable", detail: `status ${status}` })
+      )
+    ).pipe(
+      Stream.pipeThroughChannel(Ndjson.decode()),
+      Stream.map((line) => answerOfLine(line as unknown as AnswerLine)),
+      Stream.mapError((error): Answer => {
+        if (error._tag === "Unavailable") return error
+        const isNowhere = error._tag === "HttpClientError" && isRefusedConnection(error)
+        return { _tag: isNowhere ? "Unreachable" : "Unknown", detail: String(error) }
+      })
+    )
+
   const client: Client = {
     write: (member, { key, kind, namespace, value }, { stamp, w } = {}) => {
       const headers = stamp === undefined ? {} : { "quorum-stamp": stamp }
@@ -147,20 +166,17 @@ export const make = Effect.fnUntraced(function* (members: ReadonlyArray<Member>)
             return answer._tag === "Unknown" ? { _tag: "Unavailable", detail: answer.detail } : answer
           })
         ),
-    writeMany: (member, writes) =>
-      Stream.unwrap(
-        Effect.map(
-          http.post(`${member.url}/v1/batch`, { body: HttpBody.text(writes.map(lineOf).join(""), lines) }),
-          ({ status, stream }): Stream.Stream<Uint8Array, HttpClientError.HttpClientError | Answer> =>
-            status === 200 ? stream : Stream.fail({ _tag: "Unavailable", detail: `status ${status}` })
-        )
+    writeMany: (member, writes) => batch(`${member.url}/v1/batch`, writes),
+    writeAtomic: (member, writes) =>
+      batch(
+        `${member.url}/v1/batch?atomic=true`,
+        writes.map((write) => ({ write }))
       ).pipe(
-        Stream.pipeThroughChannel(Ndjson.decode()),
-        Stream.map((line) => answerOfLine(line as unknown as AnswerLine)),
-        Stream.mapError((error): Answer => {
-          if (error._tag === "Unavailable") return error
-          const isNowhere = error._tag === "HttpClientError" && isRefusedConnection(error)
-          return { _tag: isNowhere ? "Unreachable" : "Unknown", detail: String(error) }
+        Stream.runHead,
+        Effect.timeoutOrElse({ duration: patienceMillis, orElse: () => Effect.succeedNone }),
+        Effect.match({
+          onFailure: (answer) => answer,
+          onSuccess: (first) => (Option.isSome(first) ? first.value[1] : { _tag: "Unknown", detail: "no answer came" })
         })
       ),
     read: (member, namespace, key, options = {}) =>
@@ -222,7 +238,10 @@ const keysOf = (writes: ReadonlyArray<Entry.Write>) =>
   writes.map(({ key, namespace }) => ({ namespace, key })) as [{ namespace: string; key: string }]
 
 /** A write as a line of a batch. */
-const lineOf = ({ stamp, write: { contentType, key, kind, namespace, value } }: Stamped): string => {
+const lineOf = ({
+  stamp,
+  write: { contentType, key, kind, namespace, value }
+}: Partial<Stamped> & Pick<Stamped, "write">): string => {
   if (kind === "delete") return `${JSON.stringify({ namespace, key, delete: true, stamp })}\n`
   const text = contentType === "application/json" ? { text: Buffer.from(value).toString() } : undefined
   const said = text ?? { value: Buffer.from(value).toString("base64") }

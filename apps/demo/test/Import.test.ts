@@ -57,6 +57,7 @@ const makeReplicas = (answer: (member: Member, key: string, attempt: number) => 
   }
   const client: Client = {
     write: () => Effect.die("not asked"),
+    writeAtomic: () => Effect.die("not asked"),
     stamp: (one, writes) => Effect.sync(() => writes.map(() => `${one.id}${++stamps}` as StampToken.StampToken)),
     writeMany: (one, writes) =>
       Stream.unwrap(

@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, type LogId, ReplicaId, WriteId } from "@quorum/core"
+import { Entry, type LogId, WriteId } from "@quorum/core"
 import { EntryBatch, RunId, Watermark } from "@quorum/core/adapter"
 import * as Checks from "../src/soak/Checks.ts"
-import * as History from "../src/soak/History.ts"
+import type * as History from "../src/soak/History.ts"
 import { type Held, type Logs, none, noteChain, noteErased, noteGap } from "../src/soak/Logs.ts"
-import * as Memory from "../src/soak/Memory.ts"
 
 const tie = RunId.RunId.make("0000000000000001")
 
@@ -13,6 +12,7 @@ const sound = () => {
   const operation = (
     fields: Partial<History.Operation> & Pick<History.Operation, "id" | "kind">
   ): History.Operation => ({
+    entry: fields.id,
     key: "hot/k",
     at: "a",
     begun: fields.id * 10,
@@ -40,9 +40,7 @@ const sound = () => {
   const held = ({ id, key, kind, version, writeId }: History.Operation): Held => ({
     id: writeId!,
     version: version!,
-    kind: kind as Held["kind"],
-    key,
-    operation: kind === "put" ? id : undefined,
+    records: [kind === "put" ? { kind, key, operation: id } : { kind: "delete", key, operation: undefined }],
     holders: ["a", "b"]
   })
   const logs: Logs = { ...none(), writes: new Map([first, second].map((each) => [each.writeId!, held(each)])) }
@@ -85,7 +83,10 @@ describe("what a soak looks at", () => {
     )
     assert.include(
       after(({ first, logs }) =>
-        logs.writes.set(first.writeId!, { ...logs.writes.get(first.writeId!)!, operation: 2 })
+        logs.writes.set(first.writeId!, {
+          ...logs.writes.get(first.writeId!)!,
+          records: [{ kind: "put", key: "hot/k", operation: 2 }]
+        })
       ),
       "AckedIsDurable"
     )
@@ -179,7 +180,11 @@ describe("what a soak looks at", () => {
     assert.deepStrictEqual(twice, ["OneEntryPerPlace"])
     const shared = after(({ first, logs }) => {
       const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
-      logs.writes.set(id, { ...logs.writes.get(first.writeId!)!, id, kind: "delete", operation: undefined })
+      logs.writes.set(id, {
+        ...logs.writes.get(first.writeId!)!,
+        id,
+        records: [{ kind: "delete", key: "hot/k", operation: undefined }]
+      })
     })
     assert.deepStrictEqual(shared, ["OneEntryPerPlace"])
   })
@@ -314,63 +319,49 @@ describe("what a soak looks at", () => {
     assert.deepStrictEqual(split(["a"]), ["AckedIsDurable"])
   })
 
+  it("WholeOrNotAtAll: finds an entry of two keys of which a disk, or a replica that shows one of them, lacks the other", () => {
+    const paired = (change: (evidence: ReturnType<typeof sound>, entry: Held) => void) =>
+      after((evidence) => {
+        const { held, logs, operation, operations, pages } = evidence
+        const [one, other] = (["hot/a", "hot/b"] as const).map((key, i) =>
+          operation({
+            id: 5 + i,
+            entry: 5,
+            kind: "put",
+            key,
+            writeId: idOf(5),
+            version: { clock: { wallTime: 1005, logical: 0 }, tie }
+          })
+        ) as [History.Operation, History.Operation]
+        const entry: Held = { ...held(one), records: [one, other].flatMap((each) => held(each).records) }
+        operations.push(one, other)
+        logs.writes.set(entry.id, entry)
+        for (const page of pages.values())
+          for (const { id, key } of [one, other]) page.set(key, { writeId: entry.id, operation: id })
+        change(evidence, entry)
+      })
+    assert.deepStrictEqual(
+      paired(() => {}),
+      []
+    )
+    for (const left of [0, 1]) {
+      const torn = paired(({ logs, pages }, entry) => {
+        logs.writes.set(entry.id, { ...entry, records: [entry.records[left]!] })
+        for (const page of pages.values()) page.delete(entry.records[1 - left]!.key)
+      })
+      assert.include(torn, "WholeOrNotAtAll")
+      assert.include(torn, "AckedIsDurable")
+    }
+    assert.include(
+      paired(({ pages }) => pages.get("b")!.delete("hot/b")),
+      "WholeOrNotAtAll"
+    )
+  })
+
   it("L50 AtomicRegister: finds a linearizable read of what was overwritten before", () => {
     assert.deepStrictEqual(
       after(({ operations }) => (operations[2]!.seen = 0)),
       ["AtomicRegister"]
     )
-  })
-
-  it("tells the operation that wrote a value, and bytes that nobody wrote", () => {
-    for (const operation of [0, 1, 399, 123_456]) {
-      assert.strictEqual(History.operationOf(History.valueOf(operation)), operation)
-    }
-    for (const text of ["", "x", "7", "7 y", `${new TextDecoder().decode(History.valueOf(7))}x`]) {
-      assert.isUndefined(History.operationOf(Entry.put("n", "k", text).value), text)
-    }
-  })
-
-  it("keeps of a write that was sent twice the first receipt, and gives it up only where both requests say so", () => {
-    const history = History.make()
-    const begin = () => History.begin(history, { kind: "put", key: "hot/k", at: "a" })
-    const [neither, one] = [begin(), begin()]
-    History.giveUp(neither, { _tag: "Unavailable", detail: "" }, false)
-    assert.strictEqual(neither.outcome, "nothing")
-    History.giveUp(neither, { _tag: "Unknown", detail: "" }, false)
-    History.giveUp(neither, { _tag: "Unavailable", detail: "" }, false)
-    assert.strictEqual(neither.outcome, "unknown")
-    const [writeId, version] = [idOf(1), { clock: { wallTime: 1001, logical: 0 }, tie }]
-    const receipt = {
-      ...version,
-      writeId,
-      acked: [{ replica: ReplicaId.make("b"), afterMillis: 0, how: "push" }]
-    } as const
-    History.giveUp(one, { _tag: "Unavailable", detail: "" }, false)
-    History.acknowledge(history, one, "b", receipt)
-    History.giveUp(one, { _tag: "Unknown", detail: "" }, false)
-    History.acknowledge(history, one, "a", receipt)
-    assert.deepInclude(one, { outcome: "acknowledged", at: "b", counted: ["b"], again: [{ writeId, version }] })
-  })
-
-  it("counts a write as not written only when the first answer says so, and no replica has said that it holds it", () => {
-    const outcomeOf = (answer: Parameters<typeof History.giveUp>[1], isHeld: boolean) => {
-      const operation = History.begin(History.make(), { kind: "put", key: "hot/k", at: "a" })
-      History.giveUp(operation, answer, isHeld)
-      return operation.outcome
-    }
-    assert.strictEqual(outcomeOf({ _tag: "Unavailable", detail: "" }, false), "nothing")
-    assert.strictEqual(outcomeOf({ _tag: "Unreachable", detail: "" }, false), "nothing")
-    assert.strictEqual(outcomeOf({ _tag: "Unavailable", detail: "" }, true), "unknown")
-    assert.strictEqual(outcomeOf({ _tag: "Unreachable", detail: "" }, true), "unknown")
-    assert.strictEqual(outcomeOf({ _tag: "Unknown", detail: "" }, false), "unknown")
-  })
-
-  it("Bounded: compares the first third of a run with the last", () => {
-    const samples = Array.from({ length: 30 }, (_, i) => ({
-      atMillis: i * 1000,
-      mb: i < 10 ? 100 : i < 20 ? 500 : 130
-    }))
-    assert.deepStrictEqual(Memory.thirds(samples, 30_000), { first: 100, last: 130 })
-    assert.isUndefined(Memory.thirds(samples.slice(0, 15), 30_000))
   })
 })

@@ -4,7 +4,7 @@
 import { WriteId } from "@quorum/core"
 import { Version } from "@quorum/core/adapter"
 import type * as History from "./History.ts"
-import { erasedOn, type Held, type Logs } from "./Logs.ts"
+import { erasedOn, type Held, isCopy, type Logs, type Record as Written } from "./Logs.ts"
 import type * as Recovering from "./Recovering.ts"
 import * as Register from "./Register.ts"
 
@@ -42,7 +42,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
     return acknowledged(operations).flatMap((operation) => {
       const held = logs.writes.get(operation.writeId)
       if (held !== undefined && !isOf(held, operation))
-        return [`the place of ${nameOf(operation)} holds ${held.key} of ${held.operation}`]
+        return [`the place of ${nameOf(operation)} holds ${textOfRecords(held)}`]
       // One whose log forked, or that was sent to two replicas, is there under another id, with its version.
       const copies = byVersion.get(textOf(operation.version))?.filter((copy) => isOf(copy, operation)) ?? []
       const holders = new Set(copies.flatMap((copy) => copy.holders))
@@ -79,7 +79,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
     const receipts = acknowledged(operations).flatMap((operation) =>
       [operation, ...operation.again].flatMap(({ version, writeId }) => another(operation, writeId, version))
     )
-    const copies = Array.from(logs.writes.values()).flatMap(({ id, operation, version }) => {
+    const copies = recordsOf(logs).flatMap(({ id, operation, version }) => {
       const writer = operation === undefined ? undefined : operations[operation]
       return writer === undefined ? [] : another(writer, id, version)
     })
@@ -115,7 +115,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   },
 
   NotWrittenMeansNever: ({ logs, operations }) =>
-    Array.from(logs.writes.values()).flatMap(({ holders, id, operation }) =>
+    recordsOf(logs).flatMap(({ holders, id, operation }) =>
       operation !== undefined && operations[operation]?.outcome === "nothing"
         ? [`operation ${operation} was answered that nothing was written, and ${id} on ${holders} is it`]
         : []
@@ -149,14 +149,14 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   /** No id, and no place, is given to two acknowledged writes; no write has two versions, and no version is two writes'. */
   OneEntryPerPlace: ({ logs, operations }) => {
     const places = new Map<string, History.Operation>()
-    const versions = new Map<number, Held>()
+    const versions = new Map<number, Versioned>()
     const writes = new Map<string, Held>()
     const wrong: Array<string> = []
     for (const operation of acknowledged(operations)) {
       for (const { writeId } of [operation, ...operation.again]) {
         const { log, seq } = WriteId.place(writeId)
         const before = places.get(`${log}:${seq}`)
-        if (before !== undefined && before !== operation)
+        if (before !== undefined && before.entry !== operation.entry)
           wrong.push(`${nameOf(before)} and ${nameOf(operation)} have one place`)
         places.set(`${log}:${seq}`, operation)
       }
@@ -167,14 +167,45 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       if (other !== undefined && !isCopy(other, held))
         wrong.push(`${other.id} and ${held.id} have one version, ${version}`)
       writes.set(version, held)
-      if (held.operation === undefined) continue
-      const before = versions.get(held.operation)
-      if (before !== undefined && Version.compare(before.version, held.version) !== 0) {
-        wrong.push(`operation ${held.operation} is two writes: ${before.id} and ${held.id}`)
+    }
+    for (const record of recordsOf(logs)) {
+      if (record.operation === undefined) continue
+      const before = versions.get(record.operation)
+      if (before !== undefined && Version.compare(before.version, record.version) !== 0) {
+        wrong.push(`operation ${record.operation} is two writes: ${before.id} and ${record.id}`)
       }
-      versions.set(held.operation, held)
+      versions.set(record.operation, record)
     }
     return wrong
+  },
+
+  /** What was written as one entry is one on every disk, and a replica that shows one key of it shows it at all of them. */
+  WholeOrNotAtAll: ({ logs, operations, pages }) => {
+    const members = Map.groupBy(
+      operations.filter(({ kind }) => kind === "put"),
+      ({ entry }) => entry
+    )
+    const apart = Array.from(logs.writes.values()).flatMap((held) => {
+      const first = held.records[0]!.operation
+      const writer = first === undefined ? undefined : operations[first]
+      const whole = writer === undefined ? undefined : members.get(writer.entry)
+      return whole === undefined ||
+        (whole.length === held.records.length && whole.every(({ id }, i) => held.records[i]!.operation === id))
+        ? []
+        : [`${held.id} on ${held.holders} holds ${textOfRecords(held)}, and was written with ${whole.map(nameOf)}`]
+    })
+    const shown = Array.from(pages).flatMap(([at, page]) =>
+      Array.from(page.values()).flatMap(({ operation }) => {
+        const writer = operation === undefined ? undefined : operations[operation]
+        const others = (writer === undefined ? undefined : members.get(writer.entry)) ?? []
+        return others.flatMap((other) =>
+          page.get(other.key)?.operation === other.id
+            ? []
+            : [`${at} shows ${nameOf(writer!)}, and not ${nameOf(other)}`]
+        )
+      })
+    )
+    return [...apart, ...shown]
   },
 
   /** A read that has to see a write sees it, or a newer one; and nothing is read before it was written. */
@@ -200,7 +231,7 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
   /** Writes and linearizable reads of a key are those of an atomic register. */
   AtomicRegister: ({ logs, operations }) => {
     const known = new Set(acknowledged(operations).map(({ version }) => textOf(version)))
-    const deletes = Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete")
+    const deletes = recordsOf(logs).filter(({ kind }) => kind === "delete")
     const strays = byKey(deletes.filter(({ version }) => !known.has(textOf(version))))
     // One that was erased is in no log any more.
     const mayBeStray = logs.erased.size > 0
@@ -238,10 +269,24 @@ const nameOf = ({ at, id, key, kind, version, writeId }: History.Operation): str
   (version === undefined ? "" : ` (${writeId}, ${version.clock.wallTime}.${version.clock.logical})`)
 
 const isOf = (held: Held, operation: Acknowledged): boolean =>
-  held.kind === operation.kind &&
-  held.key === operation.key &&
-  held.operation === (operation.kind === "put" ? operation.id : undefined) &&
-  Version.compare(held.version, operation.version) === 0
+  Version.compare(held.version, operation.version) === 0 &&
+  held.records.some(
+    ({ key, kind, operation: writer }) =>
+      kind === operation.kind && key === operation.key && writer === (kind === "put" ? operation.id : undefined)
+  )
+
+/** A record, and what is known of its entry. */
+type Versioned = Written & Omit<Held, "records">
+
+const recordsOf = ({ writes }: Logs): ReadonlyArray<Versioned> =>
+  Array.from(writes.values()).flatMap(({ holders, id, records, version }) =>
+    records.map((record) => ({ holders, id, version, ...record }))
+  )
+
+const textOfRecords = ({ records }: Held): string =>
+  records
+    .map(({ key, kind, operation }) => (kind === "put" ? `${key} of ${operation}` : `a delete of ${key}`))
+    .join(", ")
 
 /** Of operations of one key in their order, the newest of these writes that was acknowledged before each began. */
 const newestBefore = <A extends History.Operation>(
@@ -267,13 +312,13 @@ const missed = (
   asked: ReadonlyArray<readonly [read: History.Operation, wanted: History.Operation]>
 ): ReadonlyArray<string> => {
   const versions = new Map(
-    Array.from(logs.writes.values()).flatMap(({ operation, version }) =>
+    recordsOf(logs).flatMap(({ operation, version }) =>
       operation === undefined ? [] : [[operation, version] as const]
     )
   )
   // Of a delete that was erased there is its receipt, if it had one.
   const deletes = byKey([
-    ...Array.from(logs.writes.values()).filter(({ kind }) => kind === "delete"),
+    ...recordsOf(logs).filter(({ kind }) => kind === "delete"),
     ...acknowledged(operations).filter(({ kind }) => kind === "delete")
   ])
   const doubtful = byKey(logs.erased.size === 0 ? [] : operations.filter(isDoubtfulDelete))
@@ -297,8 +342,6 @@ const missed = (
 /** Of which nobody knows whether it took place, and when. */
 const isDoubtfulDelete = ({ kind, outcome }: History.Operation): boolean => kind === "delete" && outcome === "unknown"
 
-const isCopy = (a: Held, b: Held): boolean => a.kind === b.kind && a.key === b.key && a.operation === b.operation
-
 const textOf = ({ clock, tie }: Version.Version): string => `${clock.wallTime}.${clock.logical}.${tie}`
 
 const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): ReadonlyMap<string, ReadonlyArray<A>> => {
@@ -311,9 +354,9 @@ const byKey = <A extends { readonly key: string }>(all: ReadonlyArray<A>): Reado
   return found
 }
 
-const newestOf = (logs: Logs): ReadonlyMap<string, Held> => {
-  const found = new Map<string, Held>()
-  for (const held of logs.writes.values()) {
+const newestOf = (logs: Logs): ReadonlyMap<string, Versioned> => {
+  const found = new Map<string, Versioned>()
+  for (const held of recordsOf(logs)) {
     const before = found.get(held.key)
     if (before === undefined || Version.compare(held.version, before.version) > 0) found.set(held.key, held)
   }

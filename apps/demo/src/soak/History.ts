@@ -11,6 +11,8 @@ import type { Answer, Found } from "../Client.ts"
 /** A write or a read. */
 export interface Operation {
   readonly id: number
+  /** The first of the operations that are one entry with this one; its own id where it is alone. */
+  readonly entry: number
   readonly kind: "put" | "delete" | "read"
   /** The namespace and the key. */
   readonly key: string
@@ -58,10 +60,11 @@ export const make = (): History => ({ operations: [], wrong: [], order: 0 })
 /** Notes that something is asked. */
 export const begin = (
   history: History,
-  asked: Pick<Operation, "kind" | "key" | "at"> & Partial<Pick<Operation, "consistency" | "after">>
+  asked: Pick<Operation, "kind" | "key" | "at"> & Partial<Pick<Operation, "consistency" | "after" | "entry">>
 ): Operation => {
   const operation: Operation = {
     id: history.operations.length,
+    entry: asked.entry ?? history.operations.length,
     kind: asked.kind,
     key: asked.key,
     at: asked.at,

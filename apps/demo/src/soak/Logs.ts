@@ -9,21 +9,26 @@ import type { Store } from "../ReplicaConfig.ts"
 import * as Stores from "../Stores.ts"
 import * as History from "./History.ts"
 
-/** A write as the disks hold it. */
-export interface Held {
-  readonly id: WriteId.WriteId
-  readonly version: Version.Version
+/** What an entry does to one key. */
+export interface Record {
   readonly kind: "put" | "delete"
   readonly key: string
   /** The operation that wrote the value; `undefined` for a delete, and for bytes that nobody wrote. */
   readonly operation: number | undefined
+}
+
+/** An entry as the disks hold it. */
+export interface Held {
+  readonly id: WriteId.WriteId
+  readonly version: Version.Version
+  readonly records: ReadonlyArray<Record>
   /** The ids of the replicas that hold it. */
   readonly holders: Array<string>
 }
 
 /** What the disks hold. */
 export interface Logs {
-  /** The writes by their ids. */
+  /** The entries by their ids. */
   readonly writes: Map<WriteId.WriteId, Held>
   /**
    * By log and place, the replicas that have erased the entry there, because every member held something newer of its keys.
@@ -37,6 +42,14 @@ export interface Logs {
 
 /** Nothing yet. */
 export const none = (): Logs => ({ writes: new Map(), erased: new Map(), chains: new Map(), breaks: [] })
+
+/** Whether two entries do the same. */
+export const isCopy = (a: Held, b: Held): boolean =>
+  a.records.length === b.records.length &&
+  a.records.every(({ key, kind, operation }, i) => {
+    const other = b.records[i]!
+    return other.kind === kind && other.key === key && other.operation === operation
+  })
 
 /** The replicas that held an entry and have erased it. */
 export const erasedOn = ({ erased }: Logs, writeId: WriteId.WriteId): ReadonlyArray<string> => {
@@ -151,19 +164,20 @@ const note = (batch: EntryBatch.EntryBatch, holder: string, logs: Logs, wrong: A
     noteChain(logs, { holder, log, seq: to, chain: Chain.format(chain) })
     if (isErased) return noteErased(logs, { holder, log, from, to })
     const id = WriteId.make(log, from, chain.high)
-    const { clock, records, tie } = Entry.decodeAt(bytes, offset)
-    const { key, kind, namespace, value } = records[0]!
-    const operation = kind === "put" ? History.operationOf(value) : undefined
-    const held: Held = { id, version: { clock, tie }, kind, key: `${namespace}/${key}`, operation, holders: [holder] }
+    const { clock, records: written, tie } = Entry.decodeAt(bytes, offset)
+    const records = written.map(({ key, kind, namespace, value }) => {
+      const operation = kind === "put" ? History.operationOf(value) : undefined
+      return { kind, key: `${namespace}/${key}`, operation }
+    })
+    const held: Held = { id, version: { clock, tie }, records, holders: [holder] }
     const before = writes.get(id)
     if (before === undefined) writes.set(id, held)
     else if (isSame(before, held)) before.holders.push(holder)
     else wrong.push(`OneEntryPerPlace: ${id} is one write on ${before.holders.join(", ")} and another on ${holder}`)
-    if (kind === "put" && operation === undefined) {
+    if (records.some(({ kind, operation }) => kind === "put" && operation === undefined)) {
       wrong.push(`OneEntryPerPlace: ${holder} holds bytes under ${id} that nobody wrote`)
     }
   })
 }
 
-const isSame = (a: Held, b: Held): boolean =>
-  a.kind === b.kind && a.key === b.key && a.operation === b.operation && Version.compare(a.version, b.version) === 0
+const isSame = (a: Held, b: Held): boolean => isCopy(a, b) && Version.compare(a.version, b.version) === 0

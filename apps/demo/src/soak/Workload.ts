@@ -48,6 +48,7 @@ export const make = (): Load => ({
 /** The namespaces. */
 export const hot = "hot"
 export const own = "own"
+export const pair = "pair"
 
 /** Runs the writers until the load is over. */
 export const run = (options: {
@@ -66,6 +67,9 @@ export const run = (options: {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const hotKeys = 8
+
+/** Pairs of keys of which both are always written by one entry. */
+const pairs = 4
 
 /** How long a writer waits before its next request, in milliseconds: 20 on average. */
 const thinkMillis = 40
@@ -106,7 +110,7 @@ const write = Effect.fnUntraced(function* (
   /** Sends a write, waits for its quorum again and again, and notes what becomes known of it. */
   const send = Effect.fnUntraced(function* (
     member: Member,
-    operation: History.Operation,
+    operations: ReadonlyArray<History.Operation>,
     request: Effect.Effect<Answer>
   ) {
     let answer: Answer = yield* tracked(member, request)
@@ -116,12 +120,13 @@ const write = Effect.fnUntraced(function* (
       answer = yield* tracked(member, client.resume(member, answer.writeId))
     }
     if (answer._tag === "Committed") {
-      History.acknowledge(history, operation, member.id, answer.receipt())
+      const receipt = answer.receipt()
+      for (const operation of operations) History.acknowledge(history, operation, member.id, receipt)
       History.noteAcknowledged(load.acknowledgedUpTo, answer.writeId)
     } else {
       if (answer._tag === "Refused" && answer.isReused === true)
         history.wrong.push(`OnceByKey: ${member.id} took a write that was sent again for another: ${answer.detail}`)
-      History.giveUp(operation, answer, isHeld)
+      for (const operation of operations) History.giveUp(operation, answer, isHeld)
     }
   })
 
@@ -142,7 +147,7 @@ const write = Effect.fnUntraced(function* (
     const other = others.length === 0 ? member : Random.pick(random, others)
     yield* Effect.forEach(
       [member, other],
-      (each) => send(each, operation, client.write(each, entry, { stamp: stamp.success })),
+      (each) => send(each, [operation], client.write(each, entry, { stamp: stamp.success })),
       { concurrency: 1 + random(2), discard: true }
     )
   })
@@ -152,12 +157,31 @@ const write = Effect.fnUntraced(function* (
     const entry =
       kind === "put" ? Entry.put(namespace, key, History.valueOf(operation.id)) : Entry.remove(namespace, key)
     if (random(10) === 0) yield* sendTwice(member, operation, entry)
-    else yield* send(member, operation, client.write(member, entry))
-    if (operation.outcome === "acknowledged") load.acknowledged++
-    else if (operation.outcome === "nothing") load.nothing++
-    else load.unknown++
+    else yield* send(member, [operation], client.write(member, entry))
+    count(operation)
     return operation
   })
+
+  /** Writes both keys of a pair as one entry. */
+  const commitPair = Effect.fnUntraced(function* (member: Member) {
+    const entry = history.operations.length
+    const keys = halvesOf(random(pairs))
+    const operations = keys.map((key) =>
+      History.begin(history, { kind: "put", key: `${pair}/${key}`, at: member.id, entry })
+    )
+    const writes = operations.map(({ id }, i) => Entry.put(pair, keys[i]!, History.valueOf(id)))
+    yield* send(member, operations, client.writeAtomic(member, writes))
+    count(operations[0]!)
+    const other = choose()
+    if (operations[0]!.outcome !== "acknowledged" || other === undefined || random(3) > 0) return
+    for (const [i, after] of operations.entries()) yield* read(other, pair, keys[i]!, { after })
+  })
+
+  const count = ({ outcome }: History.Operation): void => {
+    if (outcome === "acknowledged") load.acknowledged++
+    else if (outcome === "nothing") load.nothing++
+    else load.unknown++
+  }
 
   const read = Effect.fnUntraced(function* (
     member: Member,
@@ -176,8 +200,11 @@ const write = Effect.fnUntraced(function* (
     const chosen = random(100)
     if (chosen < 20) {
       const consistency = chosen < 14 ? "linearizable" : "quorum"
+      if (chosen % 4 === 0)
+        return yield* read(member, pair, Random.pick(random, halvesOf(random(pairs))), { consistency })
       return yield* read(member, hot, `k${random(hotKeys)}`, { consistency })
     }
+    if (chosen < 26) return yield* commitPair(member)
     const isHot = chosen < 60
     const isNew = !isHot && (mine.length === 0 || chosen < 85)
     const key = isHot ? `k${random(hotKeys)}` : isNew ? `${index}-${made++}` : Random.pick(random, mine)
@@ -199,6 +226,8 @@ const write = Effect.fnUntraced(function* (
     yield* Effect.sleep(1 + random(thinkMillis))
   }
 })
+
+const halvesOf = (index: number): ReadonlyArray<string> => [`p${index}-a`, `p${index}-b`]
 
 /** How many of its own keys a writer knows, to write to again. */
 const longestMemory = 20
