@@ -1,3 +1,4 @@
+import { parse, View } from "vega"
 import { compile } from "vega-lite"
 import { describe, expect, it } from "vitest"
 import * as Charts from "../src/Charts.ts"
@@ -31,6 +32,14 @@ describe("of", () => {
 
   it("draws nothing of parts without samples", () => {
     expect(charts(outcome({ part: "start" }), outcome({ part: "commits" }))).toEqual([])
+  })
+
+  it("gives every system of the table of the goals a colour of its own", async () => {
+    const samples = Array.from({ length: 12 }, (_, i) => sample({ system: `system ${i}` }))
+    const [chart] = charts(outcome({ part: "hot", samples }))
+    const view = await new View(parse(compile(chart!.spec).spec), { renderer: "none" }).runAsync()
+    const colours = samples.map(({ system }) => (view.scale("color") as (system: string) => string)(system))
+    expect(new Set(colours).size).toBe(12)
   })
 
   it("yields specifications that Vega-Lite takes without a warning", () => {

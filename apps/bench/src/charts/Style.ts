@@ -23,10 +23,13 @@ export const base = (title: string, note: string) =>
     title: { text: title, subtitle: note }
   }) as const
 
-/** Systems keep the order in which they were measured, and so their colours. */
-export const colour = (samples: ReadonlyArray<Measured>) => ({
-  field: "system",
-  type: "nominal",
-  title: null,
-  scale: { domain: Array.from(new Set(samples.map(({ system }) => system))), scheme: "category10" }
-})
+/** Systems keep the order in which they were measured, and so their colours; no two of a chart have the same. */
+export const colour = (samples: ReadonlyArray<Measured>) => {
+  const domain = Array.from(new Set(samples.map(({ system }) => system)))
+  return {
+    field: "system",
+    type: "nominal",
+    title: null,
+    scale: { domain, scheme: domain.length > 10 ? "category20" : "category10" }
+  }
+}
