@@ -101,7 +101,7 @@ describe("Replica", () => {
         Layer.provide([MemoryNetwork.layerTransport, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
         Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members }))
       )
-      // Typed: these five and no others. An assignment that compiled with more of them would be a wrong type.
+      // Typed: these services and no others. An assignment that compiled with more of them would be a wrong type.
       const context: Context.Context<Replica.Services> = yield* Layer.build(layer)
       for (const inside of [Peers.Peers, ReplicaLogs.ReplicaLogs, Replication.Replication]) {
         // @ts-expect-error what a replica is made of is none of its services
@@ -109,6 +109,17 @@ describe("Replica", () => {
         assert.isTrue(Option.isNone(Context.getOption(context, outside)))
       }
       assert.isTrue(Option.isSome(Context.getOption(context, ReplicaStatus.ReplicaStatus)))
+      const names = [...context.mapUnsafe.keys()].flatMap((key) => key.match(/(?<=^@quorum\/core\/)\w+/) ?? [])
+      assert.deepStrictEqual(names.sort(), [
+        "Backup",
+        "ClientSessions",
+        "EventSink",
+        "PeerHandler",
+        "QuorumWriter",
+        "Records",
+        "ReplicaEvents",
+        "ReplicaStatus"
+      ])
     }).pipe(Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
   )
 })
