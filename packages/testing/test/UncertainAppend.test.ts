@@ -1,52 +1,17 @@
 /** What writers are told when an fsync fails, from the store to the caller and over a restart. */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Entry,
-  QuorumPolicy,
-  QuorumWriter,
-  Records,
-  Replica,
-  ReplicaId,
-  ReplicaSet,
-  ReplicaStatus,
-  WriteId
-} from "@quorum/core"
-import { MemoryNetwork, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Context, Effect, Exit, Layer, Logger, Option, Result, Scope } from "effect"
+import { Entry, QuorumPolicy, WriteId } from "@quorum/core"
+import { Effect, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { FaultyReplicaStore } from "../src/index.ts"
+import { FaultyReplicaStore, ReplicaSetRig } from "../src/index.ts"
 
 const one = (n: number) => Result.getOrThrow(QuorumPolicy.one(n))
-const memory = (replica: string) => ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make(replica) })
+const rigOf = (...members: ReadonlyArray<string>) => ReplicaSetRig.make(members, one(members.length))
 
-/** Starts a replica on a store that the caller keeps; `stop` ends it. */
-const start = Effect.fnUntraced(function* (
-  self: string,
-  members: ReadonlyArray<string>,
-  store: ReplicaStore.ReplicaStore["Service"],
-  network: MemoryNetwork.MemoryNetwork["Service"]
-) {
-  const scope = yield* Scope.make()
-  const layer = MemoryNetwork.layerServer.pipe(
-    Layer.provideMerge(Replica.layer({ policy: one(members.length) })),
-    Layer.provide([MemoryNetwork.layerTransport, RecordIndex.layerMemory]),
-    Layer.provide(Layer.succeed(MemoryNetwork.MemoryNetwork, network)),
-    Layer.provide(Layer.succeed(ReplicaStore.ReplicaStore, store)),
-    Layer.provide(ReplicaSet.layer({ cluster: "test", self, members })),
-    Layer.provide(Logger.layer([]))
-  )
-  const context = yield* Layer.buildWithScope(layer, scope)
-  const stop = Scope.close(scope, Exit.void)
-  yield* Effect.addFinalizer(() => stop)
-  return {
-    writer: Context.get(context, QuorumWriter.QuorumWriter),
-    records: Context.get(context, Records.Records),
-    status: Context.get(context, ReplicaStatus.ReplicaStatus),
-    stop
-  }
+/** How a replica is started whose store has faults. */
+const failing = (faults: FaultyReplicaStore.StoreFaults): ReplicaSetRig.StartOptions => ({
+  store: (store) => FaultyReplicaStore.make(store, faults)
 })
-
-const network = Effect.map(Layer.build(MemoryNetwork.layer), Context.get(MemoryNetwork.MemoryNetwork))
 
 /** How an effect ended: the tag of its error, or `committed`. */
 const ending = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) =>
@@ -58,10 +23,9 @@ describe("an append whose outcome is not known", () => {
   for (const held of [true, false]) {
     it.effect(`L52 has no id, for another write may get its place: the entries are ${held ? "" : "not "}held`, () =>
       Effect.gen(function* () {
-        const inner = yield* memory("a")
+        const rig = yield* rigOf("a")
         const faults = FaultyReplicaStore.faults()
-        const net = yield* network
-        const a = yield* start("a", ["a"], FaultyReplicaStore.make(inner, faults), net)
+        const a = yield* rig.start("a", failing(faults))
         assert.strictEqual(yield* ending(a.writer.commit(put("before"))), "committed")
         faults.inject(FaultyReplicaStore.failedFsync(held))
         const error = yield* Effect.flip(a.writer.commit(put("doubtful")))
@@ -71,10 +35,10 @@ describe("an append whose outcome is not known", () => {
         // The writes after it were never tried.
         for (const key of ["x", "y"]) assert.strictEqual(yield* ending(a.writer.commit(put(key))), "LocalWriteFailed")
         assert.strictEqual(faults.count("FailedFsync"), 1)
-        const { log } = a.status.current()
+        const { log } = a.status()
         yield* a.stop
 
-        const again = yield* start("a", ["a"], FaultyReplicaStore.make(inner, faults), net)
+        const again = yield* rig.start("a", failing(faults))
         const { writeId } = yield* again.writer.commit(put("after"))
         assert.deepInclude(WriteId.place(writeId), { log, seq: held ? 3 : 2 })
         const found = yield* Effect.forEach(["doubtful", "x", "y", "after"], (key) => again.records.read("notes", key))
@@ -86,25 +50,24 @@ describe("an append whose outcome is not known", () => {
       `NotWrittenMeansNever: a peer's push in doubt fails no own write in doubt: the push is ${held ? "" : "not "}held`,
       () =>
         Effect.gen(function* () {
-          const [innerA, storeB] = [yield* memory("a"), yield* memory("b")]
+          const rig = yield* rigOf("a", "b")
           const faults = FaultyReplicaStore.faults()
-          const net = yield* network
-          const a = yield* start("a", ["a", "b"], FaultyReplicaStore.make(innerA, faults), net)
-          const b = yield* start("b", ["a", "b"], storeB, net)
+          const a = yield* rig.start("a", failing(faults))
+          const b = yield* rig.start("b")
           yield* TestClock.adjust(2000)
           faults.inject(FaultyReplicaStore.failedFsync(held))
           const { writeId } = yield* b.writer.commit(put("pushed"))
           yield* TestClock.adjust(100)
           assert.strictEqual(faults.count("FailedFsync"), 1)
           for (const key of ["x", "y"]) assert.strictEqual(yield* ending(a.writer.commit(put(key))), "LocalWriteFailed")
-          assert.strictEqual(a.status.current().storeFault?.reason, "unavailable")
+          assert.strictEqual(a.status().storeFault?.reason, "unavailable")
           yield* a.stop
 
-          const again = yield* start("a", ["a", "b"], FaultyReplicaStore.make(innerA, faults), net)
+          const again = yield* rig.start("a", failing(faults))
           yield* TestClock.adjust(5000)
-          assert.isNull(again.status.current().storeFault)
+          assert.isNull(again.status().storeFault)
           const receipt = yield* again.writer.commit(put("after"))
-          assert.deepInclude(WriteId.place(receipt.writeId), { log: again.status.current().log, seq: 1 })
+          assert.deepInclude(WriteId.place(receipt.writeId), { log: again.status().log, seq: 1 })
           yield* TestClock.adjust(5000)
           for (const { records } of [again, b]) {
             const found = yield* Effect.forEach(["pushed", "x", "y", "after"], (key) => records.read("notes", key))
@@ -118,7 +81,8 @@ describe("an append whose outcome is not known", () => {
   it.effect("a store that becomes `unavailable` by itself fails writes as not written, and works again", () =>
     Effect.gen(function* () {
       const faults = FaultyReplicaStore.faults()
-      const a = yield* start("a", ["a"], FaultyReplicaStore.make(yield* memory("a"), faults), yield* network)
+      const rig = yield* rigOf("a")
+      const a = yield* rig.start("a", failing(faults))
       faults.inject(FaultyReplicaStore.failedAppend("unavailable"))
       assert.strictEqual(yield* ending(a.writer.commit(put("x"))), "LocalWriteFailed")
       assert.strictEqual(yield* ending(a.writer.commit(put("y"))), "committed")
