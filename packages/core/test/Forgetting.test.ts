@@ -4,6 +4,7 @@ import { Effect, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, StampToken } from "../src/index.ts"
 import { Compaction, EntryBatch, RecordIndex, type ReplicaStore, RunId } from "../src/adapter.ts"
+import * as Erased from "../src/log/Erased.ts"
 import * as Cluster from "./support/cluster.ts"
 import { put, remove, rounds, test } from "./support/deletes.ts"
 import { during } from "./support/time.ts"
@@ -50,6 +51,28 @@ describe("a delete", () => {
         yield* a.writer.commit(put("k", "again"))
         yield* settled
         for (const { records } of replicas) assert.isTrue(Option.isSome(yield* records.read("n", "k")))
+      })
+    )
+  )
+
+  it.effect("leaves of a log, of which nothing is left, one range with its end and its chain", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, replicas } = yield* Cluster.running("abc", 2)
+        const { own } = a.logs
+        for (let i = 0; i < 30; i++) yield* a.writer.commit(put(`k${i % 3}`, `v${i}`))
+        yield* a.writer.commit(remove("k0"))
+        const end = a.logs.head(own)
+        for (let i = 1; i < 3; i++) yield* b.writer.commit(put(`k${i}`, "new"))
+        yield* settled
+        yield* rounds(...replicas)
+        yield* rounds(...replicas)
+        for (const one of replicas) {
+          const { bytes, chain, count } = Option.getOrThrow(yield* one.logs.read(own, 0, 1 << 20))
+          assert.deepStrictEqual([bytes.length, count, chain], [Erased.size, end.seq, end.chain])
+          assert.deepStrictEqual(one.logs.head(own), end)
+          assert.deepStrictEqual(yield* keysOf(one), ["k1", "k2"])
+        }
       })
     )
   )
