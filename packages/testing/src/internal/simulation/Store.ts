@@ -229,6 +229,12 @@ const makeDevice = (disk: Disk.Disk, process: Owner, situation: Disk.Situation) 
       })
     })
 
+  /** What was written may be there, whatever keeps it from being synced. */
+  const unsynced = (): ReplicaStore.StoreError | undefined => {
+    const found = obstacle()
+    return found && errorOf("uncertain", found.detail)
+  }
+
   const syncing = (begin: () => () => void) => {
     const start = (): void => {
       if (isSyncing || waiting.length === 0) return
@@ -241,7 +247,7 @@ const makeDevice = (disk: Disk.Disk, process: Owner, situation: Disk.Situation) 
         isSyncing = false
         const fault =
           disk.faults[0] === "uncertain_held" || disk.faults[0] === "uncertain_lost" ? disk.faults.shift() : undefined
-        const failure = obstacle() ?? (fault === undefined ? undefined : failSync(fault))
+        const failure = unsynced() ?? (fault === undefined ? undefined : failSync(fault))
         if (failure === undefined) finish()
         const answer = failure === undefined ? Effect.void : Effect.fail(failure)
         for (const resume of failure === undefined ? served : [...served, ...waiting.splice(0)]) resume(answer)
@@ -249,7 +255,7 @@ const makeDevice = (disk: Disk.Disk, process: Owner, situation: Disk.Situation) 
       })
     }
     return Effect.callback<void, ReplicaStore.StoreError>((resume) => {
-      const before = obstacle()
+      const before = unsynced()
       if (before !== undefined) return resume(Effect.fail(before))
       waiting.push(resume)
       start()
