@@ -36,6 +36,7 @@ export const attempt = async <A>(
   limits: { readonly millis: number; readonly signal: AbortSignal | undefined },
   session: Session
 ): Promise<A> => {
+  limits.signal?.throwIfAborted()
   const controller = new AbortController()
   const said = session.text()
   const target = `${url}${path}${queryOf(query)}`
@@ -48,7 +49,6 @@ export const attempt = async <A>(
   const onAbort = (): void => controller.abort(signal?.reason)
   signal?.addEventListener("abort", onAbort, { once: true })
   try {
-    signal?.throwIfAborted()
     const response = await fetch(target, {
       method,
       headers: fields,

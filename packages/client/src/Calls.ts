@@ -77,6 +77,8 @@ export const make = (settings: Settings): Calls => {
         remember(choice.replica, "answered")
         return answer
       } catch (error) {
+        // Who gives up says nothing of the replica.
+        if (signal?.aborted === true) throw signal.reason
         if (!(error instanceof QuorumError)) throw error
         const verdict = Failover.verdictOf(error)
         remember(choice.replica, verdict)

@@ -60,7 +60,6 @@ export const make = (calls: Calls, w: number | undefined, timeoutMillis: number)
     write: (line, { signal, stamp }) =>
       new Promise((resolve, reject) => {
         if (isClosed) return reject(new ClientClosed({ message: "the client is closed; nothing was written" }))
-        if (signal?.aborted === true) return reject(signal.reason)
         const waiting = Group.waiting(line, stamp, signal, { resolve, reject })
         queue.push(waiting)
         void schedule()

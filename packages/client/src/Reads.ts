@@ -87,13 +87,19 @@ export const make = (calls: Calls) => {
         if (record !== undefined) page.push(record)
       }
       if (damaged.length > 0) page.sort((a, b) => (isBefore(a.key, b.key) === reverse ? 1 : -1))
-      yield* page
+      for (const record of page) {
+        options.signal?.throwIfAborted()
+        yield record
+      }
     }
   }
 
   const keys = async function* (namespace: string, options: ListOptions = {}): AsyncGenerator<string, void> {
     for await (const { keys = [] } of pages(`/v1/keys/${nameOf("namespace", namespace)}`, options)) {
-      for (const { key } of keys) yield key
+      for (const { key } of keys) {
+        options.signal?.throwIfAborted()
+        yield key
+      }
     }
   }
 

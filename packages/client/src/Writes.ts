@@ -56,6 +56,7 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
 
   const gather = (line: Group.Line, { signal, w, ...options }: WriteOptions): Promise<Receipt> => {
     const stamp = stampOf(options)
+    signal?.throwIfAborted()
     if (options.timeoutMillis !== undefined) {
       return new Promise((resolve, reject) => {
         const one = Group.waiting(line, stamp, signal, { resolve, reject })

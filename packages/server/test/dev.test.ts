@@ -18,7 +18,9 @@ describe("quorum dev", () => {
       Effect.gen(function* () {
         const folder = yield* Program.folder
         const ports = yield* Ports.free(3)
-        const dev = yield* Program.run(["dev", "--data", folder, "--port", String(ports[0])])
+        // What the commands are told in "Try" may stand in the shell.
+        const env = { QUORUM_URL: "http://127.0.0.1:1", QUORUM_TOKEN: "t" }
+        const dev = yield* Program.run(["dev", "--data", folder, "--port", String(ports[0])], { env })
         yield* dev.wrote("Their files are in")
         const urls = urlsOf(dev.stdout())
         assert.deepStrictEqual(
@@ -34,6 +36,23 @@ describe("quorum dev", () => {
         yield* dev.signal("SIGINT")
         assert.strictEqual(yield* dev.ended, 0)
         yield* Program.until(() => !replicas.some(Program.runs))
+      }),
+    timeout
+  )
+
+  it.live(
+    "refuses variables that are settings, which it would not look at, and says which",
+    () =>
+      Effect.gen(function* () {
+        const refused = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
+          const { code, stderr, stdout } = yield* Program.outcome(["dev", "--json"], { env })
+          return [code, stdout, (JSON.parse(stderr) as { readonly message: string }).message]
+        })
+        const said = (variables: string, it: string) =>
+          `${variables}: quorum dev is run by its flags alone; unset ${it}, or run quorum serve`
+        const two = { QUORUM_STORE: "lmdb", QUORUM_URL: "http://127.0.0.1:1", QUORUM_PROT: "1" }
+        assert.deepStrictEqual(yield* refused(two), [2, "", said("QUORUM_STORE, QUORUM_PROT", "them")])
+        assert.deepStrictEqual(yield* refused({ QUORUM_CONFIG: "x.json" }), [2, "", said("QUORUM_CONFIG", "it")])
       }),
     timeout
   )

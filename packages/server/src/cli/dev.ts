@@ -10,9 +10,10 @@ import { Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { defaultPort } from "../ServerConfig.ts"
+import * as Reading from "../config/reading.ts"
 import * as Folder from "../tools/Folder.ts"
 import * as Ports from "../tools/Ports.ts"
-import { Failed } from "./Ending.ts"
+import { Failed, Usage } from "./Ending.ts"
 import * as Whole from "../tools/Whole.ts"
 import * as Flags from "./flags.ts"
 
@@ -49,6 +50,7 @@ export const command = (onServing: () => void) =>
     "dev",
     flags,
     Effect.fnUntraced(function* (given) {
+      yield* noVariables
       onServing()
       const ports = yield* portsOf(given.port, given.replicas)
       const folder = yield* folderOf(given.data)
@@ -72,7 +74,8 @@ export const command = (onServing: () => void) =>
   ).pipe(
     Command.withDescription(
       "Runs a replica set on this machine for trying out: one process each, on loopback, with a secret of their own and without tokens. " +
-        "Ctrl-C ends them all. With --data they go on the next time where they were."
+        "Ctrl-C ends them all. With --data they go on the next time where they were. They are run by these flags alone: variables " +
+        "that are settings of quorum serve are refused."
     ),
     Command.withShortDescription("Runs three replicas on this machine, for trying out"),
     Command.withExamples([
@@ -82,6 +85,16 @@ export const command = (onServing: () => void) =>
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whoever sets one expects something of it, and the settings of one replica are not those of several. */
+const noVariables = Effect.suspend(() => {
+  const found = Array.from(Reading.ofEnvironment(process.env).values(), ({ source }) => source)
+  const variables = process.env["QUORUM_CONFIG"] === undefined ? found : [...found, "QUORUM_CONFIG"]
+  if (variables.length === 0) return Effect.void
+  const it = variables.length === 1 ? "it" : "them"
+  const detail = `quorum dev is run by its flags alone; unset ${it}, or run quorum serve`
+  return Effect.fail(new Usage({ detail: `${variables.join(", ")}: ${detail}` }))
+})
 
 interface Member {
   readonly id: string
@@ -144,7 +157,7 @@ const start = Effect.fnUntraced(function* (
         stdin: "pipe",
         stdout: "ignore",
         stderr: "pipe",
-        env: withoutSettings(),
+        env: inherited(),
         extendEnv: false,
         forceKillAfter: stopMillis
       })
@@ -198,11 +211,11 @@ const text = (members: ReadonlyArray<Member>, folder: string, isTemporary: boole
 /** A smaller nursery than Node's default: less memory for a replica under load, and no slower. */
 const nodeFlags = ["--max-semi-space-size=8"]
 
-/** The replicas of a trial take no settings from the environment. */
-const withoutSettings = (): Record<string, string> =>
+/** The environment, but for where systemd is told of this process: each replica would say that it is ready. */
+const inherited = (): Record<string, string> =>
   Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) =>
-      value === undefined || name.startsWith("QUORUM_") || name === "NOTIFY_SOCKET" ? [] : [[name, value]]
+      value === undefined || name === "NOTIFY_SOCKET" ? [] : [[name, value]]
     )
   )
 
