@@ -112,6 +112,7 @@ describe("commands that ask", () => {
         assert.strictEqual(status.code, 1)
         assert.match(status.stdout, new RegExp(`^\\? +${urls.a} +no answer`, "m"))
         assert.match(status.stdout, /^b .* ok .* 1\/2 /m)
+        assert.match(status.stdout, /^replica +live +waits to go +logs on disk +all read again\n(?!a )b /m)
         const verified = yield* quorum(["verify", "-", "--json"], { input: before.stdout })
         assert.deepInclude(JSON.parse(verified.stdout), { held: 2, committed: true })
 

@@ -7,6 +7,7 @@ import { Command } from "effect/cli"
 import * as Table from "../tools/Table.ts"
 import * as Text from "../tools/Text.ts"
 import { Ended } from "./Ending.ts"
+import * as Keeping from "./keeping.ts"
 import * as Remote from "./remote.ts"
 
 /** The command. */
@@ -29,14 +30,19 @@ export const command = Command.make(
       )
     } else
       yield* Console.log(
-        [...Table.lines(head, replicas.map(rowOf)), ...heldBack(replicas), ...away(replicas)].join("\n")
+        [
+          ...Table.lines(head, replicas.map(rowOf)),
+          ...heldBack(replicas),
+          ...away(replicas),
+          ...Keeping.lines(replicas, Date.now())
+        ].join("\n")
       )
     if (!replicas.every(isWell)) return yield* new Ended({ code: 1 })
   }, Effect.scoped)
 ).pipe(
   Command.withDescription(
     "Shows how the replicas are, as each says itself: whether it votes, how many peers it reaches, and how far these are " +
-      "behind its own writes. Exit code 1 when one does not answer, does not vote, or misses a peer."
+      "behind its own writes; and what each keeps: how much of it is live, when it was read again, what is damaged. Exit code 1 when one does not answer, does not vote, or misses a peer."
   ),
   Command.withShortDescription("Shows how the replicas are"),
   Command.withExamples([
