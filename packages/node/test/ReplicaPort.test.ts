@@ -1,8 +1,8 @@
-import { type AddressInfo, connect, createServer } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
+import { type AddressInfo, connect, createServer, Server } from "node:net"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { MemoryNetwork, type PeerSecret, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { ReplicaPort } from "../src/index.ts"
 
@@ -42,6 +42,23 @@ describe("a replica's port on Node", () => {
       yield* Fiber.join(built)
       const answer = yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/late`)).text())
       assert.strictEqual(answer, "here")
+    })
+  )
+
+  it.live("listens on loopback when no `host` is given, with a secret too", () =>
+    Effect.gen(function* () {
+      for (const options of [{}, { secret: Redacted.make("a secret of thirty-two bytes, or more") }]) {
+        const listen = vi.spyOn(Server.prototype, "listen")
+        const bound = yield* Layer.build(replica(0, Effect.void, options)).pipe(
+          Effect.andThen(Effect.sync(() => listen.mock.results.map(({ value }) => (value as Server).address()))),
+          Effect.scoped,
+          Effect.ensuring(Effect.sync(() => listen.mockRestore()))
+        )
+        assert.deepStrictEqual(
+          bound.map((one) => (typeof one === "object" ? one?.address : one)),
+          ["127.0.0.1"]
+        )
+      }
     })
   )
 
