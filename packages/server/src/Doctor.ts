@@ -4,6 +4,7 @@
 import type { ReplicaStatus } from "@quorum/core"
 import { Alerts } from "@quorum/metrics"
 import * as OpenPort from "./tools/OpenPort.ts"
+import * as Text from "./tools/Text.ts"
 
 /** A replica, as it was seen. */
 export interface View {
@@ -88,7 +89,7 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
   if (status.room.refusing) {
     say(
       "problem",
-      `its store has ${megabytes(status.room.left ?? 0)} left, of which ${megabytes(status.room.reserve ?? 0)} are kept: it refuses puts`,
+      `its store has ${Text.bytes(status.room.left ?? 0)} left, of which ${Text.bytes(status.room.reserve ?? 0)} are kept: it refuses puts`,
       `make room on its disk: see ${Alerts.runbookOf("QuorumPutsRefused")}`
     )
   }
@@ -248,7 +249,5 @@ const twins = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> =>
       what: "two of the urls lead to it",
       remedy: "give each replica's own"
     }))
-
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 const seconds = (millis: number): string => `${(Math.abs(millis) / 1000).toFixed(1)} s`

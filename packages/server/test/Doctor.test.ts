@@ -83,7 +83,7 @@ describe("doctor", () => {
       [of({}, { storeFault: { reason: "disk_full", detail: "no room" } }), "problem", "disk_full"],
       [of({}, { damaged: [{}] }), "problem", "1 ranges of entries"],
       [of({}, { lost: [{}, {}] }), "problem", "2 ranges of entries are lost"],
-      [of({}, { room: { left: 5e6, reserve: 64e6, refusing: true } }), "problem", "5.0 MB left, of which 64.0 MB"],
+      [of({}, { room: { left: 5e6, reserve: 64e6, refusing: true } }), "problem", "4.8 MiB left, of which 61.0 MiB"],
       [of({}, { recovered: false, obstacle: `${double}, says b` }), "problem", "says b"],
       [of({}, { voting: false, obstacle: "waits for c" }), "problem", "waits for c"],
       [of({}, { recovered: false }), "problem", "it may not write yet"],

@@ -145,8 +145,6 @@ const factsOf = (
     `replica ${identity.replica} of ${identity.cluster}, incarnation ${identity.incarnation}, in ${folder}`,
     ...Table.lines(["log", " entries", " damaged"], rows),
     `record index: ${index.state === "usable" ? `${Text.number(index.behind)} entries behind the logs` : index.state}`,
-    `disk: ${gigabytes(disk.freeBytes)} free of ${gigabytes(disk.sizeBytes)}${sync}`
+    `disk: ${Text.bytes(disk.freeBytes)} free of ${Text.bytes(disk.sizeBytes)}${sync}`
   ]
 }
-
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
