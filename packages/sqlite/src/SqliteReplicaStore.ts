@@ -231,8 +231,10 @@ const opened = (
         try: () => {
           // What is left in the log is moved into the file, which has to be durable before the log is removed.
           commits.synced()
+          const { size } = fs.fstatSync(log)
           closeFiles()
           fs.closeSync(log)
+          Files.keepWal(file, Math.min(size, Syncing.logBytes))
         },
         catch: (cause) => Database.storeError(file, cause)
       })

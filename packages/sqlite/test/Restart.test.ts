@@ -189,42 +189,54 @@ const canMount =
   process.platform === "linux" && process.getuid?.() === 0 && spawnSync("unshare", ["-m", "true"]).status === 0
 
 describe("a full disk", () => {
-  it.live.skipIf(!canMount)(
-    "stops no start: reads go on, writes are refused, and it recovers by itself (skipped where nothing can be mounted)",
-    () =>
-      Effect.gen(function* () {
-        const disk = yield* smallDisk(2)
-        const folder = path.join(disk, "store")
-        killed(folder)
-        assert.isAbove(fs.statfsSync(disk).bfree, 0, "the write-ahead log takes no room that others need")
-        const filler = path.join(disk, "filler")
-        spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4096"])
-        assert.strictEqual(fs.statfsSync(disk).bfree, 0)
-        yield* Effect.gen(function* () {
-          const store = yield* ReplicaStore.ReplicaStore
-          const index = yield* RecordIndex.RecordIndex
-          const [one] = yield* store.watermarks
-          assert.deepStrictEqual((yield* valuesOf(store, one!.log)).values, ["v"])
-          assert.deepStrictEqual(yield* index.scan({ limit: 10 }), [])
-          const two = batchAfter(one!, ["2"])
-          assert.strictEqual((yield* appendError(store, two)).reason, "disk_full")
-          const merge = index.merge([], new Map([[one!.log, 1]]))
-          assert.strictEqual((yield* Effect.flip(merge)).reason, "disk_full")
-          fs.rmSync(filler)
-          yield* store.append(two)
-          yield* merge
-          assert.deepStrictEqual(Array.from(yield* index.progress), [[one!.log, 1]])
-        }).pipe(
-          Effect.provide(
-            Layer.provide(
-              SqliteStore.layer({ folder }),
-              Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+  /** A store with one entry, as its scope leaves it. */
+  const stopped = (folder: string) => using(folder, (store) => store.append(firstBatch(logA, ["v"])))
+  const starts: ReadonlyArray<readonly [string, (folder: string) => Effect.Effect<unknown, unknown>, number]> = [
+    ["after kill -9", (folder) => Effect.sync(() => killed(folder)), 8],
+    ["after an orderly stop", stopped, 8],
+    ["after an orderly stop where there never was room for all of the write-ahead log", stopped, 2]
+  ]
+  for (const [when, leave, mebibytes] of starts) {
+    it.live.skipIf(!canMount)(
+      `stops no start ${when}: reads go on, writes are refused, and it recovers by itself (skipped where nothing can be mounted)`,
+      () =>
+        Effect.gen(function* () {
+          const disk = yield* smallDisk(mebibytes)
+          const folder = path.join(disk, "store")
+          yield* leave(folder)
+          assert.isAbove(fs.statfsSync(disk).bfree, 0, "the write-ahead log takes no room that others need")
+          const filler = path.join(disk, "filler")
+          spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4096"])
+          assert.strictEqual(fs.statfsSync(disk).bfree, 0)
+          yield* Effect.gen(function* () {
+            const store = yield* ReplicaStore.ReplicaStore
+            const index = yield* RecordIndex.RecordIndex
+            // A replica counts its starts, and none comes about without that.
+            yield* store.setNotes({ starts: "2" })
+            const [one] = yield* store.watermarks
+            assert.deepStrictEqual((yield* valuesOf(store, one!.log)).values, ["v"])
+            assert.deepStrictEqual(yield* index.scan({ limit: 10 }), [])
+            // More than there may be room for in the write-ahead log.
+            const two = batchAfter(one!, [new Uint8Array(mebibytes === 2 ? 500_000 : 5_000_000)])
+            assert.strictEqual((yield* appendError(store, two)).reason, "disk_full")
+            const merge = index.merge([], new Map([[one!.log, 1]]))
+            assert.strictEqual((yield* Effect.flip(merge)).reason, "disk_full")
+            fs.rmSync(filler)
+            yield* store.append(batchAfter(one!, ["2"]))
+            yield* merge
+            assert.deepStrictEqual(Array.from(yield* index.progress), [[one!.log, 1]])
+          }).pipe(
+            Effect.provide(
+              Layer.provide(
+                SqliteStore.layer({ folder }),
+                Layer.succeed(ReplicaSet.ReplicaSet, { cluster: "test", self: a, peers: [] })
+              )
             )
           )
-        )
-      }),
-    60_000
-  )
+        }),
+      60_000
+    )
+  }
 })
 
 describe("a disk that is nearly full", () => {

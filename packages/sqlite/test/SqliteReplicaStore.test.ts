@@ -45,11 +45,12 @@ describe("SqliteReplicaStore", () => {
     })
   )
 
-  it.effect("leaves nothing beside the file when it is closed", () =>
+  it.effect("leaves nothing beside the file when it is closed but the room of its write-ahead log", () =>
     Effect.gen(function* () {
       const folder = yield* tempFolder
       yield* using(folder, (store) => store.append(firstBatch(logA, ["1"])))
-      assert.deepStrictEqual(fs.readdirSync(folder), ["log.db"])
+      assert.deepStrictEqual(fs.readdirSync(folder), ["log.db", "log.db-wal"])
+      assert.isTrue(fs.readFileSync(`${fileOf(folder)}-wal`).every((byte) => byte === 0))
     })
   )
 

@@ -52,7 +52,7 @@ describe("SqliteStore", () => {
         yield* store.append(batch)
         yield* index.merge([pointer], new Map([[logA, 1]]))
       }).pipe(Effect.provide(layer))
-      assert.deepStrictEqual(fs.readdirSync(folder).sort(), ["index.db", "log.db"])
+      assert.deepStrictEqual(fs.readdirSync(folder).sort(), ["index.db", "log.db", "log.db-wal"])
       yield* Effect.gen(function* () {
         const store = yield* ReplicaStore.ReplicaStore
         const index = yield* RecordIndex.RecordIndex

@@ -350,6 +350,8 @@ describe("the file of a store", () => {
         assert.match(yield* tried(folder), /^read_only .*log\.db cannot be written/)
         assert.match(yield* tried(path.join(folder, "below")), /^read_only .*log\.db cannot be written/)
         fs.chmodSync(folder, 0o777)
+        assert.match(yield* tried(folder), /^read_only .*log\.db-wal/)
+        fs.chmodSync(`${fileOf(folder)}-wal`, 0o666)
         assert.strictEqual(yield* tried(folder), "opened")
       }),
     childTimeout

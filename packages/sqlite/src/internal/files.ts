@@ -93,16 +93,37 @@ export const orClose = <A>(descriptor: number, goOn: () => A): A => {
 export const lengthen = (descriptor: number, bytes: number): void => {
   const { size } = fs.fstatSync(descriptor)
   if (size >= bytes) return
-  // Page by page: Linux keeps what is written at once as one piece, and counts all of it as written when a part of it is.
-  for (let end = size; end < bytes;) {
-    const next = Math.min(bytes, end - (end % pageBytes) + pageBytes)
-    if (!write(descriptor, zeros.subarray(0, next - end), end)) {
-      fs.ftruncateSync(descriptor, size)
-      break
+  if (!writeZeros(descriptor, size, bytes)) fs.ftruncateSync(descriptor, size)
+  fs.fsyncSync(descriptor)
+}
+
+/**
+ * Makes the write-ahead log of a file that was closed again, of so many bytes or as many as there is room for: it keeps them
+ * for the next start, which has to write on a full disk too. It is all zeros, which SQLite takes for a log of nothing.
+ */
+export const keepWal = (file: string, bytes: number): void => {
+  try {
+    const descriptor = fs.openSync(walOf(file), "wx", 0o600)
+    try {
+      writeZeros(descriptor, 0, bytes)
+      fs.fsyncSync(descriptor)
+    } finally {
+      fs.closeSync(descriptor)
     }
+  } catch {
+    // What is in it already stays, and without any of it the file is whole.
+  }
+}
+
+/** Writes zeros from one place of a file to another. Returns whether there was room for all of them. */
+const writeZeros = (descriptor: number, from: number, to: number): boolean => {
+  // Page by page: Linux keeps what is written at once as one piece, and counts all of it as written when a part of it is.
+  for (let end = from; end < to;) {
+    const next = Math.min(to, end - (end % pageBytes) + pageBytes)
+    if (!write(descriptor, zeros.subarray(0, next - end), end)) return false
     end = next
   }
-  fs.fsyncSync(descriptor)
+  return true
 }
 
 const pageBytes = 4096
