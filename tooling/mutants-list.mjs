@@ -42,9 +42,9 @@ export const bugs = [
     from: "model ownBeforeFsync, d-engine#445",
     says: "the local commit counts before it is durable",
     file: "log/Appending.ts",
-    find: "return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {",
+    find: "const append = spans.within(started, secured(batch, appendOwn(batch, started)))",
     replace:
-      "return Effect.matchEffect(Effect.forkDetach(spans.within(started, secured(batch, appendOwn(batch, started))), { startImmediately: true }) as never as ReturnType<typeof appendOwn>, {"
+      "const append = Effect.forkDetach(spans.within(started, secured(batch, appendOwn(batch, started))), { startImmediately: true }) as never as ReturnType<typeof appendOwn>"
   },
   {
     name: "uncertain-is-failed",

@@ -96,6 +96,11 @@ export class Status extends Schema.Opaque<Status>()(
      * read is tried again every second.
      */
     storeFault: Schema.NullOr(Schema.Struct({ reason: ReplicaStore.StoreErrorReason, detail: Schema.String })),
+    /**
+     * For how many milliseconds the disk of this replica has not answered an append, of its own writes or of a peer's, once
+     * that is a second; 0 while it answers.
+     */
+    diskStalledMillis: Schema.Finite,
     /** Entries that are held here and cannot be read any more. They do not count as held, and are fetched from peers. */
     damaged: Schema.Array(ReplicaStore.DamagedRange),
     /** What of it no member has: all of them have said so, and it is not waited for any more. */
@@ -214,6 +219,7 @@ export const layer = Layer.effect(
           doubt: store.doubt,
           members: membership.lives(),
           storeFault: fault === undefined ? null : { reason: fault.reason, detail: fault.detail },
+          diskStalledMillis: logs.stalledMillis(),
           damaged: logs.damaged(),
           lost: membership.lost(),
           givenUp: membership.kept.all(),

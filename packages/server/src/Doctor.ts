@@ -68,6 +68,13 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
         : "do what the detail says, and restart it"
     )
   }
+  if (status.diskStalledMillis > 0) {
+    say(
+      "problem",
+      `its disk has not answered for ${seconds(status.diskStalledMillis)}`,
+      `write at other replicas, and look at its disk: see ${Alerts.runbookOf("QuorumAppendsSlow")}`
+    )
+  }
   // What is lost stays damaged, and no peer holds it.
   const isLost = ({ from, log, to }: Status["damaged"][number]) =>
     status.lost.some((range) => range.log === log && range.from <= from && range.to >= to)

@@ -36,6 +36,7 @@ const well = {
   readable: true,
   obstacle: null,
   storeFault: null,
+  diskStalledMillis: 0,
   damaged: [],
   lost: [],
   room: { left: 1e9, reserve: 64e6, refusing: false },
@@ -81,6 +82,7 @@ describe("doctor", () => {
     for (const [findings, level, said] of [
       [of({ status: undefined, error: "refused" }), "problem", "it does not answer: refused"],
       [of({}, { storeFault: { reason: "disk_full", detail: "no room" } }), "problem", "disk_full"],
+      [of({}, { diskStalledMillis: 3200 }), "problem", "its disk has not answered for 3.2 s"],
       [of({}, { damaged: [{}] }), "problem", "1 ranges of entries"],
       [of({}, { lost: [{}, {}] }), "problem", "2 ranges of entries are lost"],
       [of({}, { room: { left: 5e6, reserve: 64e6, refusing: true } }), "problem", "4.8 MiB left, of which 61.0 MiB"],

@@ -7,6 +7,7 @@ import type * as LogId from "../identity/LogId.ts"
 import type * as Appended from "./Appended.ts"
 import type * as AppendSpans from "./AppendSpans.ts"
 import type * as Damage from "./Damage.ts"
+import type * as DiskWatch from "./DiskWatch.ts"
 import type * as Entry from "./Entry.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as ErasedElsewhere from "./ErasedElsewhere.ts"
@@ -28,6 +29,7 @@ export interface Here {
   readonly head: (log: LogId.LogId) => Watermark.Watermark
   readonly clock: Pick<ReplicaClock["Service"], "secure">
   readonly damage: ReturnType<typeof Damage.make>
+  readonly disk: ReturnType<typeof DiskWatch.make>
   readonly floor: Effect.Success<ReturnType<typeof Floor.make>>
   readonly spans: ReturnType<typeof AppendSpans.make>
   readonly appended: ReturnType<typeof Appended.make>
@@ -42,7 +44,7 @@ export interface Here {
 }
 
 /** Appends one batch at a time to the own log; of copies, whoever calls holds the lock of their log. */
-export const make = ({ appended, clock, damage, floor, head, own, spans, stamp, store, time, writing }: Here) => {
+export const make = ({ appended, clock, damage, disk, floor, head, own, spans, stamp, store, time, writing }: Here) => {
   const onWritten = Listeners.make()
 
   /** Appends own entries, in two steps where the store has them: they are pushed after the first. */
@@ -82,7 +84,8 @@ export const make = ({ appended, clock, damage, floor, head, own, spans, stamp, 
           const encoded = EntryBatch.encodeStamped(end, writes, (index) => stamps.success[index]!)
           const { batch } = encoded
           const started = spans.startOwn(batch, commits)
-          return Effect.matchEffect(spans.within(started, secured(batch, appendOwn(batch, started))), {
+          const append = spans.within(started, secured(batch, appendOwn(batch, started)))
+          return Effect.matchEffect(disk.within(batch.log, append), {
             onFailure: (error) =>
               appended.failed(batch.log, error, error._tag === "StoreError" ? error : NotAppended.changed(error)),
             onSuccess: () => {
@@ -110,7 +113,7 @@ export const make = ({ appended, clock, damage, floor, head, own, spans, stamp, 
           spans.startCopy(batch, within),
           isOver ? secured(batch, taken) : secured(batch, store.append(batch))
         )
-        return Effect.matchEffect(Effect.andThen(damage.mendBy(batch), append), {
+        return Effect.matchEffect(disk.within(batch.log, Effect.andThen(damage.mendBy(batch), append)), {
           onFailure: (error) => appended.failed(batch.log, error, error),
           onSuccess: (watermark): Effect.Effect<Watermark.Watermark, ReplicaStore.StoreError> => {
             const held = head(batch.log).seq

@@ -13,6 +13,7 @@ import * as AppendSpans from "./AppendSpans.ts"
 import type * as Chain from "./Chain.ts"
 import type * as Entry from "./Entry.ts"
 import * as Damage from "./Damage.ts"
+import * as DiskWatch from "./DiskWatch.ts"
 import * as EndChange from "./EndChange.ts"
 import type * as EntryBatch from "./EntryBatch.ts"
 import * as Floor from "./Floor.ts"
@@ -94,6 +95,10 @@ export class ReplicaLogs extends Context.Service<
     readonly onDamage: (listener: (change: Damage.Change) => void) => () => void
     /** Why the store failed last, as long as it has not worked since, or that the end of the own log is damaged. */
     readonly fault: () => ReplicaStore.StoreError | undefined
+    /** For how long the disk has not answered an append, in milliseconds, once that is a second; 0 while it answers. */
+    readonly stalledMillis: () => number
+    /** Says in the log, once each, that the disk does not answer, and that it answers again. Called twice a second. */
+    readonly lookAtDisk: Effect.Effect<void>
     /**
      * Stamps entries, appends them to the own log as one batch and returns it; durable when it returns. One call at a
      * time: the caller does not start a second before the first is done. Without `orderOf` they are unprobed. `commits`
@@ -209,7 +214,21 @@ export const make: Effect.Effect<
     )
 
   const appended = Appended.make({ store, heads, own, clock, damage, sink, time })
-  const appends = Appending.make({ store, own, head, clock, damage, floor, spans, appended, writing, time, stamp })
+  const disk = DiskWatch.make(time)
+  const appends = Appending.make({
+    store,
+    own,
+    head,
+    clock,
+    damage,
+    disk,
+    floor,
+    spans,
+    appended,
+    writing,
+    time,
+    stamp
+  })
   const { appending, ...changes } = EndChange.make({
     store,
     heads,
@@ -243,6 +262,8 @@ export const make: Effect.Effect<
     ...floor.methods,
     onDamage: damage.listen,
     fault: () => appended.fault() ?? readFault() ?? endFault(),
+    stalledMillis: disk.stalledMillis,
+    lookAtDisk: disk.look,
     appendWrites: appends.own,
     stamp,
     append: (batch, within = []) =>

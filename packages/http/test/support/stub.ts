@@ -36,6 +36,7 @@ export const status: ReplicaStatus.Status = {
   doubt: "none",
   members: {},
   storeFault: null,
+  diskStalledMillis: 0,
   damaged: [],
   lost: [],
   givenUp: [],

@@ -60,6 +60,7 @@ const isUp = ({ link }: { readonly link: string }): boolean => link === "up"
 const stateOf = ({ status }: ReplicaStatus): string => {
   if (status === undefined) return "no answer"
   if (status.storeFault !== null && status.storeFault !== undefined) return "store fails"
+  if (Number(status.diskStalledMillis ?? 0) > 0) return "disk stands"
   if (!status.voting) return "does not vote"
   if (!status.recovered) return "recovering"
   return "ok"

@@ -3,6 +3,7 @@
  */
 import { Duration, Effect } from "effect"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Membership } from "../../peer/Membership.ts"
 import { Replication } from "../../peer/Replication.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
@@ -18,11 +19,12 @@ import * as Probing from "./Probing.ts"
  */
 const startMillis = 10_000
 
-/** How often it is looked whether the store answers, in milliseconds. */
+/** How often it is looked whether the store answers, own writes and those of peers, in milliseconds. */
 const stallMillis = 500
 
 /** Starts with nothing to append; appends in the background until the scope closes. */
 export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, onIdle: () => void) {
+  const { lookAtDisk } = yield* ReplicaLogs
   const membership = yield* Membership
   const replication = yield* Replication
   const n = (yield* ReplicaSet).peers.length + 1
@@ -83,7 +85,8 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     const { detail, isOverdue } = stall
     refuse(queue.takeOverdue(isOverdue), "not_ready", new QuorumError.NotReady({ detail }))
   })
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(stallMillis), refuseStalled)))
+  const look = Effect.andThen(lookAtDisk, refuseStalled)
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(stallMillis), look)))
 
   yield* Effect.gen(function* () {
     let hasBegun = false
