@@ -5,7 +5,7 @@
  * `QUORUM_POWER_IMAGES=5000 npx -y pnpm@12 exec vitest run power` tries more of them.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type { LogId } from "@quorum/core"
+import { LogId } from "@quorum/core"
 import { type Chain, EntryBatch, type ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Faults } from "@quorum/testing"
 import { Effect, Exit, Fiber, Option, Scope } from "effect"
@@ -22,7 +22,10 @@ const images = Number(process.env["QUORUM_POWER_IMAGES"] ?? 1000)
 const imagesOfRun = 60
 const logs = [logA, logB]
 
-/** What is known of the logs: the chain at every place, and how far they were acknowledged. */
+/**
+ * What is known of a store: of its logs the chain at every place, and how far they were acknowledged, and so of its notes
+ * and its incarnation.
+ */
 const makeKnown = () => {
   const chains = new Map<LogId.LogId, Array<Chain.Chain>>(logs.map((log) => [log, [Watermark.none(log).chain]]))
   const acked = new Map<LogId.LogId, number>(logs.map((log) => [log, 0]))
@@ -30,6 +33,9 @@ const makeKnown = () => {
     acked,
     /** The entries of which it was acknowledged that they are erased. */
     erased: new Set<string>(),
+    /** Notes are numbered, so that a later one may be there too. */
+    note: 0,
+    incarnation: LogId.incarnation(logA),
     written: (batch: EntryBatch.EntryBatch): void => {
       const known = chains.get(batch.log)!
       for (let seq = batch.from; seq <= EntryBatch.last(batch); seq++) known[seq] = EntryBatch.chainAt(batch, seq)!
@@ -48,10 +54,16 @@ type Known = ReturnType<typeof makeKnown>
 interface Said {
   readonly acked: ReadonlyMap<LogId.LogId, number>
   readonly erased: ReadonlySet<string>
+  readonly note: number
+  readonly incarnation: LogId.Incarnation
 }
 
+/** The two notes that are set together: one number, and a filling of any length. */
+const noteNames = ["left", "right"]
+const noteOf = (text: string): number => Number.parseInt(text, 10)
+
 /** A store that is opened on what is left has all that was acknowledged then, and nothing else than what was written. */
-const check = Effect.fnUntraced(function* (store: Store, known: Known, { acked, erased }: Said) {
+const check = Effect.fnUntraced(function* (store: Store, known: Known, { acked, erased, incarnation, note }: Said) {
   const heads = new Map((yield* store.watermarks).map((head) => [head.log, head]))
   for (const log of logs) {
     const head = heads.get(log) ?? Watermark.none(log)
@@ -65,6 +77,13 @@ const check = Effect.fnUntraced(function* (store: Store, known: Known, { acked, 
     }
   }
   assert.deepStrictEqual(store.damaged(), [])
+  const [left, right] = yield* Effect.forEach(noteNames, (name) => store.note(name))
+  assert.deepStrictEqual(left, right, "of notes that were set together one is there")
+  assert.isAtLeast(noteOf(Option.getOrElse(left!, () => "0")), note, "a note is lacking that was acknowledged")
+  // Elsewhere it has a new one by now, a leap above the one that it was left with.
+  const now = store.identity.incarnation
+  const is = store.doubt === "other_place" ? now > LogId.incarnationWithout(incarnation) : now === incarnation
+  assert.isTrue(is, "an incarnation is lacking that was acknowledged")
 })
 
 /** Writes to a store, with power failures in between; so many of them. */
@@ -79,7 +98,8 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
     if (power === undefined || made === wanted || random() < 0.5) return
     const to = path.join(folder, "..", `image-${made++}`)
     power.image(to, random)
-    pending.push({ to, acked: new Map(known.acked), erased: new Set(known.erased) })
+    const { incarnation, note } = known
+    pending.push({ to, acked: new Map(known.acked), erased: new Set(known.erased), note, incarnation })
   }
   const disk = (descriptor: number, done: (cause: Error | null) => void): void => {
     if (power === undefined) return fs.fdatasync(descriptor, done)
@@ -121,6 +141,15 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
     for (const place of gone) known.erased.add(place)
     known.acked.set(log, Math.max(last, known.acked.get(log)!))
   })
+  let notes = 0
+  const setNotes = () => {
+    const number = ++notes
+    const text = `${number} ${"-".repeat(Math.floor(random() ** 2 * 10_000))}`
+    return Effect.map(store.setNotes(Object.fromEntries(noteNames.map((name) => [name, text]))), () => {
+      known.note = Math.max(number, known.note)
+    })
+  }
+  known.incarnation = store.identity.incarnation
   // The first commits SQLite syncs itself.
   for (const log of logs) yield* append(log, 1, 10)
   power = Power.watch(folder)
@@ -135,6 +164,10 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
       power.look()
       fail()
     }
+    if (random() < 0.3) appends.push(yield* Effect.forkChild(setNotes(), { startImmediately: true }))
+    power.look()
+    fail()
+    if (random() < 0.1) known.incarnation = yield* store.renew()
     if (random() < 0.3) yield* erase(logs[Math.floor(random() * 2)]!, random() < 0.2)
     power.look()
     fail()
