@@ -1,5 +1,15 @@
 /**
  * The suite of the store port: what every `ReplicaStore` has to do. `RecordIndexConformance` is that of the index.
+ *
+ * It opens a store again in the process that wrote, so it cannot tell a sync from none: a store whose `sync` only says that
+ * it has synced passes. What is left to try by the author of a store, because only there its files are seen:
+ *
+ * - a power loss: of what was written since the last sync that ended, any part is on the disk, also a part of one write;
+ *   all that was acknowledged has to be there, and nothing that was never written. Of every call that is durable when
+ *   it returns: `append`, `steps.sync`, `replace`, `cut`, `setNotes` and `renew`;
+ * - a process that is killed while it appends;
+ * - a sync that fails: `uncertain` for all who wait for it, `unavailable` from then on, and the doubt `sync_failed` at the
+ *   next start.
  */
 import type { Layer } from "effect"
 import * as Conformance from "./Conformance.ts"
