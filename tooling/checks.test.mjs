@@ -8,7 +8,7 @@ import { examine, notRun } from "./examples.mjs"
 import { bugs } from "./mutants-list.mjs"
 import { plant } from "./mutants.mjs"
 import { namesOf, strangers } from "./names.mjs"
-import { objections } from "./rooms.mjs"
+import { houses, objections } from "./rooms.mjs"
 
 test("an import that points downward, or stays in its room, is in order", () => {
   assert.deepEqual(objections("write/QuorumWriter.ts", 'import { Peers } from "../peer/Peers.ts"'), [])
@@ -25,6 +25,16 @@ test("an import that points upward is found, also when it is for a type", () => 
 test("an import of what is internal to another room, or of a room next door, is found", () => {
   assert.equal(objections("write/QuorumWriter.ts", 'import { x } from "../peer/internal/PushLoop.ts"').length, 1)
   assert.equal(objections("peer/Peers.ts", 'import { x } from "../record/Records.ts"').length, 1)
+})
+
+test("what peers say over HTTP and what clients ask know nothing of each other", () => {
+  const wrongIn = (file, text) => objections(file, text, houses.http).length
+  assert.equal(wrongIn("api/feeds.ts", 'import type { X } from "../peer/PeerMessage.ts"'), 1)
+  assert.equal(wrongIn("peer/HttpPeerServer.ts", 'import { pathOf } from "../api/RequestRules.ts"'), 1)
+  assert.equal(wrongIn("api/ClientApiServer.ts", 'import * as HttpNode from "../HttpNode.ts"'), 1)
+  assert.equal(wrongIn("Another.ts", 'import * as PlainError from "./PlainError.ts"'), 1)
+  assert.equal(wrongIn("HttpNode.ts", 'import * as HttpPeerServer from "./peer/HttpPeerServer.ts"'), 0)
+  assert.equal(wrongIn("api/ClientRate.ts", 'import * as PlainError from "../PlainError.ts"'), 0)
 })
 
 test("what decides a quorum may know the types of Effect, and not use it", () => {

@@ -1,30 +1,34 @@
-// The rooms of core: imports only point downward, what is internal to a room is closed to the others, and what decides a
-// quorum is pure. Types count as much as values: what is imported for its type is known all the same.
+// The rooms of core and of HTTP: imports only point downward, what is internal to a room is closed to the others, and what
+// decides a quorum is pure. Types count as much as values: what is imported for its type is known all the same.
 import { globSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** From the top of the house to the ground. A file may import from its own floor and from those below. */
-const floors = [
-  ["index.ts", "adapter.ts", "persistence.ts"],
-  ["Replica.ts", "KeyValueRecords.ts"],
-  ["internal"],
-  ["ReplicaStatus.ts"],
-  ["write"],
-  ["read"],
-  ["upkeep"],
-  ["peer", "record"],
-  ["log"],
-  ["events"],
-  ["quorum"],
-  ["identity"]
-]
+/**
+ * Each house from its top to the ground. A file may import from its own room and from the floors below; rooms that share
+ * a floor, as `peer` and `record` do, know nothing of each other.
+ */
+export const houses = {
+  core: [
+    ["index.ts", "adapter.ts", "persistence.ts"],
+    ["Replica.ts", "KeyValueRecords.ts"],
+    ["internal"],
+    ["ReplicaStatus.ts"],
+    ["write"],
+    ["read"],
+    ["upkeep"],
+    ["peer", "record"],
+    ["log"],
+    ["events"],
+    ["quorum"],
+    ["identity"]
+  ],
+  http: [["index.ts", "node.ts"], ["HttpNode.ts", "HttpReplicaServer.ts"], ["peer", "api"], ["PlainError.ts"]]
+}
 
-/** `peer` and `record` share a floor, and know nothing of each other. */
 const roomOf = (file) => file.split("/")[0]
-const floorOf = (file) => floors.findIndex((rooms) => rooms.includes(roomOf(file)))
 
 /** What `quorum` may use of Effect when it runs: values, and nothing that has a fiber, a clock or a service. */
 const pure = ["Array", "Duration", "Equal", "Function", "Option", "Order", "Result", "Schema", "SchemaTransformation"]
@@ -61,8 +65,9 @@ const impureOf = ({ isType, names, source }) => {
     .filter((name) => name !== "" && !name.startsWith("type ") && !pure.includes(name.split(/\s/)[0]))
 }
 
-/** What is wrong with the imports of a file of `packages/core/src`, of which the text is given. */
-export const objections = (file, text) => {
+/** What is wrong with the imports of a file, by its name within the `src` of a package, of which the text is given. */
+export const objections = (file, text, floors = houses.core) => {
+  const floorOf = (name) => floors.findIndex((rooms) => rooms.includes(roomOf(name)))
   const wrong = []
   const code = codeOf(text)
   if (isComputed(code)) wrong.push(`${file} imports what shows only when it runs`)
@@ -79,7 +84,8 @@ export const objections = (file, text) => {
     if (!source.startsWith(".")) continue
     const target = normalize(join(dirname(file), source))
     const [from, to] = [floorOf(file), floorOf(target)]
-    if (to < 0) wrong.push(`${file} imports ${target}, which is on no floor`)
+    if (from < 0) wrong.push(`${file} is on no floor`)
+    else if (to < 0) wrong.push(`${file} imports ${target}, which is on no floor`)
     else if (to < from) wrong.push(`${file} imports ${target}, which is above it`)
     else if (to === from && roomOf(target) !== roomOf(file)) wrong.push(`${file} imports ${target}, which is next door`)
     if (target.includes("/internal/") && roomOf(target) !== roomOf(file)) {
@@ -90,10 +96,13 @@ export const objections = (file, text) => {
 }
 
 if (import.meta.main) {
-  const source = join(root, "packages/core/src")
-  const wrong = globSync("**/*.ts", { cwd: source })
-    .sort()
-    .flatMap((file) => objections(file, readFileSync(join(source, file), "utf8")))
+  const wrong = Object.entries(houses).flatMap(([name, floors]) => {
+    const source = join(root, `packages/${name}/src`)
+    return globSync("**/*.ts", { cwd: source })
+      .sort()
+      .flatMap((file) => objections(file, readFileSync(join(source, file), "utf8"), floors))
+      .map((line) => `@quorum/${name}: ${line}`)
+  })
   for (const line of wrong) console.error(line)
   process.exitCode = wrong.length === 0 ? 0 : 1
 }
