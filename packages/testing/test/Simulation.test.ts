@@ -174,13 +174,19 @@ describe("Simulation", () => {
     const uses: Record<string, () => unknown> = {
       "Date.now": () => Date.now(),
       "new Date()": () => new Date(),
+      "Date()": () => Date(),
       "performance.now": () => performance.now(),
       "Math.random": () => Math.random(),
       setTimeout: () => setTimeout(() => {}, 1),
+      setInterval: () => setInterval(() => {}, 1),
+      setImmediate: () => setImmediate(() => {}),
       queueMicrotask: () => queueMicrotask(() => {}),
       "Promise.then": () => Promise.resolve().then(() => {}),
       "crypto.randomUUID": () => crypto.randomUUID(),
-      "process.nextTick": () => process.nextTick(() => {})
+      "crypto.getRandomValues": () => crypto.getRandomValues(new Uint8Array(1)),
+      "process.nextTick": () => process.nextTick(() => {}),
+      "process.hrtime": () => process.hrtime(),
+      "process.hrtime.bigint": () => process.hrtime.bigint()
     }
     for (const [used, use] of Object.entries(uses)) {
       const escapes: Array<Escapes.Escape> = []
@@ -190,6 +196,7 @@ describe("Simulation", () => {
     }
     assert.isNumber(Date.now())
     assert.isNumber(new Date().getTime())
+    assert.strictEqual(typeof process.hrtime.bigint(), "bigint")
   })
 
   it("holds what is promised, whatever fails", () => {

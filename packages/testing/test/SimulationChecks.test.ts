@@ -1,6 +1,6 @@
 /** The promises that a run is looked at for: each is kept by a run that is in order, and broken by one that is not. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, LogId, QuorumPolicy } from "@quorum/core"
+import { Entry, LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
 import { Result } from "effect"
 import { readdirSync } from "node:fs"
 import { checks } from "../src/internal/simulation/checks/index.ts"
@@ -269,6 +269,19 @@ describe("the promises that a run is looked at for", () => {
       append(by, put("k1", "v2"), 3000, [all[by]!])
       assert.lengthOf(world.violations, by === 2 ? 0 : 1)
     }
+  })
+
+  it("AtomicRegister is not taken for kept where there are more orders than are tried", () => {
+    const scene = sound()
+    const { first, history, read, world } = scene
+    const [at] = world.members as [ReplicaId.ReplicaId]
+    // At once, and read in no order at all.
+    const values = Array.from({ length: 20 }, (_, i) => `w${i}`)
+    for (const value of values) history.ask({ client: 0, kind: "write", at, key: "k0", w: 2, value }, 0)
+    for (const value of [...values, values[0]!, values[1]!, values[0]!]) read("k0", value, first)
+    assert.deepStrictEqual(found("AtomicRegister", scene), [
+      "what was read and written of k0 fits no order, of as many as are tried"
+    ])
   })
 
   it("Overlap is kept by a copy of the write, by a newer one and by nothing where it was deleted, and broken by an older one", () => {

@@ -26,6 +26,7 @@ const traps = (): ReadonlyArray<Trap> => {
     ...of(Math, "Math.", ["random"]),
     ...of(globalThis, "", ["setTimeout", "setInterval", "setImmediate", "queueMicrotask"]),
     ...of(process, "process.", ["nextTick", "hrtime"]),
+    ...of(process.hrtime, "process.hrtime.", ["bigint"]),
     ...of(Promise.prototype, "Promise.", ["then"]),
     ...of(crypto, "crypto.", ["getRandomValues", "randomUUID"])
   ]
@@ -33,16 +34,18 @@ const traps = (): ReadonlyArray<Trap> => {
 
 /** Runs something that must be decided by its seed alone. Tells every escape, and lets none through. */
 export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A => {
+  const escapes = (used: string): never => {
+    const escape = { used, place: placeNow() }
+    onEscape(escape)
+    throw new Error(`${used} is used in a simulation, at ${escape.place}`)
+  }
   const undo = traps().map(({ holder, name, used }) => {
     const before = Object.getOwnPropertyDescriptor(holder, name)
     Object.defineProperty(holder, name, {
       configurable: true,
       writable: true,
-      value: () => {
-        const escape = { used, place: placeNow() }
-        onEscape(escape)
-        throw new Error(`${used} is used in a simulation, at ${escape.place}`)
-      }
+      // What hangs on it, as `bigint` on `hrtime`, is where it was.
+      value: new Proxy(Reflect.get(holder, name) as () => unknown, { apply: () => escapes(used) })
     })
     return () => {
       if (before === undefined) Reflect.deleteProperty(holder, name)
@@ -53,10 +56,10 @@ export const guard = <A>(run: () => A, onEscape: (escape: Escape) => void): A =>
   globalThis.Date = new Proxy(hostDate, {
     construct: (target, args, newTarget) => {
       if (args.length > 0) return Reflect.construct(target, args, newTarget) as object
-      const escape = { used: "new Date()", place: placeNow() }
-      onEscape(escape)
-      throw new Error(`new Date() is used in a simulation, at ${escape.place}`)
-    }
+      return escapes("new Date()")
+    },
+    // Called like this it says the time, whatever it is given.
+    apply: () => escapes("Date()")
   })
   // Typed errors are values, and many: their stacks would cost more than all else.
   const { stackTraceLimit } = Error

@@ -11,9 +11,10 @@ export const check = ({ history, majority, order }: Evidence): ReadonlyArray<str
   const keys = new Set(history.operations.map(({ key }) => key).filter((key) => !History.isWeak(key)))
   return Array.from(keys).flatMap((key) => {
     const operations = history.operations.flatMap((each) => (each.key === key ? asRegister(each, majority) : []))
-    return Linearizability.isLinearizable(operations) === "no"
-      ? [`what was read and written of ${key} fits no order`]
-      : []
+    const fits = Linearizability.isLinearizable(operations)
+    if (fits === "yes") return []
+    // What is not known would pass for a promise that was kept.
+    return [`what was read and written of ${key} fits no order${fits === "no" ? "" : ", of as many as are tried"}`]
   })
 }
 
