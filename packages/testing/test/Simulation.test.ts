@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, QuorumWriter, Records, ReplicaId } from "@quorum/core"
 import { Effect, Option } from "effect"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { Simulation } from "../src/index.ts"
 import * as Escapes from "../src/internal/simulation/Escapes.ts"
 import * as Shrink from "../src/internal/simulation/Shrink.ts"
@@ -46,6 +49,13 @@ const byClocks: Scenario.Scenario = {
   orderedBy: "clock"
 }
 
+/** A hash of the traces of a few seeds, in a process of its own that has these flags. */
+const tracesWith = async (flags: ReadonlyArray<string>): Promise<string> => {
+  const path = fileURLToPath(new URL("support/traces.ts", import.meta.url))
+  const args = ["--disable-warning=ExperimentalWarning", ...flags, path, "3", "5"]
+  return (await promisify(execFile)(process.execPath, args, { timeout: 80_000 })).stdout
+}
+
 const sizeOf = ({ workload }: Scenario.Scenario): number => workload.clients * workload.operations
 
 describe("Simulation", () => {
@@ -55,6 +65,14 @@ describe("Simulation", () => {
       assert.isAbove(first!.trace.length, 300)
       assert.strictEqual(first!.trace.join("\n"), second!.trace.join("\n"))
     }
+  })
+
+  it("gives the same trace in processes that compile and hash in other ways", async () => {
+    const hashes = await Promise.all(
+      [["--no-opt", "--hash-seed=1"], ["--max-lazy", "--hash-seed=2"], []].map(tracesWith)
+    )
+    assert.match(hashes[0]!, /^[0-9a-f]{64}$/)
+    assert.deepStrictEqual(hashes, [hashes[0]!, hashes[0]!, hashes[0]!])
   })
 
   it("gives another trace for another seed", () => {

@@ -232,6 +232,7 @@ const leave = (world: World, machine: Machines.Machine, dice: Dice): (() => void
 export const move: Fault = (world, dice, options) => {
   const { afterAck, members, network, outside, timeline } = world
   if (Array.from(network.links()).some(({ base }) => base > soundLink().base)) return undefined
+  // As V8 sorts: see what partitions are made of.
   const [near, far, ...rest] = members.toSorted(() => dice.next() - 0.5)
   if (near === undefined || far === undefined) return undefined
   const machine = world.machine(near)

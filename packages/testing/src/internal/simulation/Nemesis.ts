@@ -161,6 +161,8 @@ const partition =
   (name: string, isCut: (from: number, to: number, split: number, order: ReadonlyArray<number>) => boolean): Fault =>
   (world, dice) => {
     const { members, network } = world
+    // By a comparator that contradicts itself: how often it is asked, and what comes of that, is as V8 sorts. Another way to
+    // shuffle would change what every seed means.
     const order = members.map((_, i) => i).sort(() => dice.next() - 0.5)
     const split = 1 + dice.below(members.length - 1)
     const cut: Array<Link> = []
