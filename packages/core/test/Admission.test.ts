@@ -16,6 +16,7 @@ const peer = (id: PeerState["id"], state: Partial<PeerState> = {}): PeerState =>
   id,
   link: { _tag: "Up", sinceWallMillis: 0 },
   voting: true,
+  notVotingSinceMillis: undefined,
   watermarks: new Map(),
   heard: new Map(),
   drifted: new Set(),
@@ -38,6 +39,7 @@ const situation: Admission.Situation = {
   low: undefined,
   waiting: 0,
   pendingBytes: 0,
+  voting: true,
   peers: [peer(idB), peer(idC)],
   monotonicMillis: now
 }
@@ -98,6 +100,15 @@ describe("Admission", () => {
     assert.strictEqual(refusal({ peers: [peer(idB, downSince(now - 2001)), gone] }), "QuorumUnavailable")
   })
 
+  it("so it does when it has said for longer than that that it does not vote, unless this replica does not either", () => {
+    const gone = peer(idC, downSince(0))
+    const silent = (at: number) => peer(idB, { voting: false, notVotingSinceMillis: at })
+    assert.isUndefined(refusal({ peers: [silent(now - 2000), gone] }))
+    assert.strictEqual(refusal({ peers: [silent(now - 2001), gone] }), "QuorumUnavailable")
+    assert.isUndefined(refusal({ peers: [silent(now - 2001), peer(idC)] }))
+    assert.isUndefined(refusal({ peers: [silent(now - 2001), gone], voting: false }))
+  })
+
   it("a peer that drifted or rejects is no help for that log, and is for another", () => {
     const gone = peer(idC, downSince(0))
     const rejection = { seq: 1, detail: "no" }
@@ -120,15 +131,21 @@ describe("Admission", () => {
   })
 
   it("says how many are alive, and of each peer why it is not counted", () => {
-    const peers = [peer(idB, { drifted: new Set([own]) }), peer(idC, downSince(0))]
-    const error = Admission.unavailable(policy, { ...situation, peers })
-    assert.deepInclude(
-      { ...error },
-      {
-        alive: 1,
-        needed: 2,
-        verdicts: { [idA]: { _tag: "not_tried" }, [idB]: { _tag: "drifted" }, [idC]: { _tag: "refused" } }
-      }
-    )
+    const verdictsOf = (...peers: ReadonlyArray<PeerState>) => {
+      const error = Admission.unavailable(policy, { ...situation, peers })
+      assert.deepInclude({ ...error }, { alive: 1, needed: 2, reason: "unreachable" })
+      return { ...error!.verdicts }
+    }
+    const silent = peer(idB, { voting: false, notVotingSinceMillis: 0 })
+    assert.deepStrictEqual(verdictsOf(peer(idB, { drifted: new Set([own]) }), peer(idC, downSince(0))), {
+      [idA]: { _tag: "not_tried" },
+      [idB]: { _tag: "drifted" },
+      [idC]: { _tag: "refused" }
+    })
+    assert.deepStrictEqual(verdictsOf(silent, peer(idC, downSince(0))), {
+      [idA]: { _tag: "not_tried" },
+      [idB]: { _tag: "refused", detail: "it does not vote" },
+      [idC]: { _tag: "refused" }
+    })
   })
 })

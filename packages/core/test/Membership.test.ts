@@ -137,8 +137,8 @@ describe("a replica that lost its store", () => {
       // It has all that b has, and b never heard of what c acked.
       assert.isFalse(c.membership.isVoting())
       yield* failure(c.records.read("notes", "k"), "NotReady")
-      assert.strictEqual((yield* during(failure(b.writer.commit(put("m")), "QuorumNotMet"), 5000)).got, 1)
-      assert.isFalse(b.peers.get(c.id).voting)
+      const { alive, verdicts } = yield* during(failure(b.writer.commit(put("m")), "QuorumUnavailable"), 5000)
+      assert.deepStrictEqual([alive, verdicts[c.id]], [1, { _tag: "refused", detail: "it does not vote" }])
       together(cluster, "c", "a")
       yield* TestClock.adjust(5000)
       assert.isTrue(c.membership.isVoting())

@@ -36,6 +36,8 @@ export interface PeerState {
   readonly incarnation?: LogId.Incarnation | undefined
   /** Whether it counts for a quorum: as it said last. */
   readonly voting: boolean
+  /** Since when it does not, by a monotonic clock; `undefined` while it does. */
+  readonly notVotingSinceMillis: number | undefined
   /** How far it durably holds each log, as far as it said and the chain agreed. */
   readonly watermarks: ReadonlyMap<LogId.LogId, Watermark>
   /** How the newest of them became known. */
@@ -117,6 +119,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     link: Link
     incarnation: LogId.Incarnation | undefined
     voting: boolean
+    notVotingSinceMillis: number | undefined
     readonly watermarks: Map<LogId.LogId, Watermark>
     readonly heard: Map<LogId.LogId, Heard>
     readonly drifted: Set<LogId.LogId>
@@ -131,6 +134,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       link: { _tag: "Connecting" },
       incarnation: undefined,
       voting: true,
+      notVotingSinceMillis: undefined,
       watermarks: new Map(),
       heard: new Map(),
       drifted: new Set(),
@@ -203,6 +207,7 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
       const state = states.get(peer)
       if (state === undefined || state.voting === voting) return
       state.voting = voting
+      state.notVotingSinceMillis = voting ? undefined : Monotonic.millis(clock)
       if (!voting) takeBack(peer)
     },
     reportSkew: (peer, millis) => {

@@ -34,6 +34,8 @@ export interface Situation {
   readonly waiting: number
   /** Bytes of values that wait for an append. */
   readonly pendingBytes: number
+  /** Whether this replica votes. */
+  readonly voting: boolean
   readonly peers: ReadonlyArray<PeerState>
   readonly monotonicMillis: number
 }
@@ -90,23 +92,29 @@ export const admit = (
 /** Whether it was decided that a write may be appended. */
 export const isAdmitted = (decided: Admitted | Refusal): decided is Admitted => "policy" in decided
 
-/** Known before writing that too few are alive: down for longer than a write would wait, drifted, or rejecting. */
+/**
+ * Known before writing that too few are alive: down, or without a vote, for longer than a write would wait, drifted, or
+ * rejecting.
+ */
 export const unavailable = (
   policy: QuorumPolicy.QuorumPolicy,
-  situation: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self">
+  situation: Pick<Situation, "monotonicMillis" | "own" | "peers" | "self" | "voting">
 ): QuorumError.QuorumUnavailable | undefined => {
   if (policy.w === 1) return undefined
   const { own, peers } = situation
   let alive = 1
-  for (const { drifted, link, rejected } of peers) {
+  for (const peer of peers) {
+    const { drifted, rejected } = peer
     // Nearly always there is none, and then nobody looks one up.
     const isRefused = (drifted.size > 0 && drifted.has(own)) || (rejected.size > 0 && rejected.has(own))
-    if (!isRefused && !isGone(link, policy, situation)) alive++
+    if (!isRefused && !isGone(peer, policy, situation)) alive++
   }
   if (alive >= policy.w) return undefined
   const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [situation.self]: { _tag: "not_tried" } }
-  for (const { drifted, id, link } of peers) {
-    verdicts[id] = drifted.has(own) ? { _tag: "drifted" } : link._tag === "Down" ? link.verdict : { _tag: "not_tried" }
+  for (const { drifted, id, link, voting } of peers) {
+    if (drifted.has(own)) verdicts[id] = { _tag: "drifted" }
+    else if (link._tag === "Down") verdicts[id] = link.verdict
+    else verdicts[id] = voting ? { _tag: "not_tried" } : { _tag: "refused", detail: "it does not vote" }
   }
   return new QuorumError.QuorumUnavailable({ alive, needed: policy.w, reason: "unreachable", verdicts })
 }
@@ -122,10 +130,17 @@ const isDelete = (write: Entry.Writes): boolean => {
   )
 }
 
-/** Whether a peer has been down for longer than a write would wait. While all are up, nobody asks for the time. */
+/**
+ * Whether a peer has been down, or said that it does not vote, for longer than a write would wait. While all are up and
+ * vote, nobody asks for the time. Where this replica does not vote itself, its writes wait until it does, and its peers
+ * may vote by then too.
+ */
 const isGone = (
-  link: PeerState["link"],
+  { link, notVotingSinceMillis }: PeerState,
   { ackTimeout }: QuorumPolicy.QuorumPolicy,
-  situation: Pick<Situation, "monotonicMillis">
-): boolean =>
-  link._tag === "Down" && link.sinceMonotonicMillis < situation.monotonicMillis - Duration.toMillis(ackTimeout)
+  situation: Pick<Situation, "monotonicMillis" | "voting">
+): boolean => {
+  const isLongAgo = (since: number): boolean => since < situation.monotonicMillis - Duration.toMillis(ackTimeout)
+  if (link._tag === "Down" && isLongAgo(link.sinceMonotonicMillis)) return true
+  return notVotingSinceMillis !== undefined && isLongAgo(notVotingSinceMillis) && situation.voting
+}

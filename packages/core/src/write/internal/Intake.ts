@@ -10,6 +10,7 @@ import * as Limits from "../../log/Limits.ts"
 import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Room } from "../../log/Room.ts"
+import { Membership } from "../../peer/Membership.ts"
 import { Peers } from "../../peer/Peers.ts"
 import { Probes } from "../../peer/Probes.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
@@ -44,6 +45,7 @@ export const make = Effect.fnUntraced(function* ({
   const { self } = yield* ReplicaSet
   const logs = yield* ReplicaLogs
   const peers = yield* Peers
+  const membership = yield* Membership
   const probes = yield* Probes
   const clock = yield* ReplicaClock
   const boundMillis = yield* ClockBound
@@ -84,6 +86,9 @@ export const make = Effect.fnUntraced(function* ({
     },
     get pendingBytes() {
       return appender.bytes()
+    },
+    get voting() {
+      return membership.isVoting()
     },
     get monotonicMillis() {
       return inFlight.monotonicMillis()
