@@ -69,6 +69,26 @@ describe("start", () => {
     })
   )
 
+  it.effect(
+    "a write waits beyond its time at a replica that has just started, and not at one that recovers for longer",
+    () =>
+      Effect.gen(function* () {
+        const { again, write } = yield* emptied(() => Effect.fail(full))
+        const first = yield* Effect.forkChild(failure(write, "NotReady"))
+        yield* TestClock.adjust(11_900)
+        assert.isUndefined(first.pollUnsafe())
+        yield* TestClock.adjust(200)
+        assert.isDefined(first.pollUnsafe())
+        yield* TestClock.adjust(60_000)
+        const later = yield* Effect.forkChild(failure(again.writer.commit(put("later")), "NotReady"))
+        yield* TestClock.adjust(1900)
+        assert.isUndefined(later.pollUnsafe())
+        yield* TestClock.adjust(300)
+        assert.isDefined(later.pollUnsafe())
+        assert.include((yield* Fiber.join(later)).detail, "entries of 2 logs have to be fetched")
+      })
+  )
+
   it.effect("nothing is told of a write that was taken back before it was answered as not written", () =>
     Effect.gen(function* () {
       const { again, write } = yield* emptied(() => Effect.fail(full))

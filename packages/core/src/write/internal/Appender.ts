@@ -14,8 +14,8 @@ import type * as InFlight from "./InFlight.ts"
 import * as Probing from "./Probing.ts"
 
 /**
- * How long, beyond its deadline's worth, a write waits for a replica that has just started and may not append yet, in
- * milliseconds. Peers that are silent, and what they hold of its log, take some seconds.
+ * For how long, in milliseconds, a replica has just started: while it may not append yet, the time of a write begins after
+ * that. Peers that are silent, and what they hold of its log, take some seconds. A recovery may take for ever.
  */
 const startMillis = 10_000
 
@@ -28,6 +28,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   const membership = yield* Membership
   const replication = yield* Replication
   const n = (yield* ReplicaSet).peers.length + 1
+  const startedUntil = inFlight.monotonicMillis() + startMillis
   /** The writes that may be stamped. */
   const queue = CommitQueue.make()
   /** Woken, the appender goes on within the call: a latch would take one more turn of the event loop. */
@@ -73,7 +74,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     const at = inFlight.monotonicMillis()
     const detail = membership.obstacle() ?? "it has not asked all of its peers yet what they know of it"
     const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
-      replication.wasReady() || at - monotonicMillis > startMillis + Duration.toMillis(policy.ackTimeout)
+      replication.wasReady() || at - Math.max(monotonicMillis, startedUntil) > Duration.toMillis(policy.ackTimeout)
     const overdue = [...probing.takeOverdue(isOverdue), ...queue.takeOverdue(isOverdue)]
     refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
     onIdle()
