@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { dead } from "./dead.mjs"
 import { examine, notRun } from "./examples.mjs"
 import { bugs } from "./mutants-list.mjs"
-import { plant } from "./mutants.mjs"
+import { plant, written } from "./mutants.mjs"
 import { namesOf, strangers } from "./names.mjs"
 import { houses, objections } from "./rooms.mjs"
 
@@ -291,6 +291,59 @@ test("every bug that the simulator is tried with has its one place in the code",
   for (const { name, changes, ...change } of bugs) {
     for (const one of changes ?? [change]) assert.notEqual(plant(source(one.file), { name, ...one }), source(one.file))
   }
+})
+
+test("every bug that the simulator is tried with has its row in the table", () => {
+  const rows = readFileSync(new URL("../docs/simulation.md", import.meta.url), "utf8").split("\n")
+  assert.deepEqual(
+    bugs.map(({ name }) => name).filter((name) => !rows.some((row) => row.startsWith(`| ${name} | `))),
+    []
+  )
+})
+
+test("the table keeps the rows of bugs that were not looked for, and what is said of the last run of all", () => {
+  const [first, second] = bugs
+  const text = (lines) =>
+    [
+      "before",
+      "<!-- mutants: written by `npx -y pnpm@12 mutants --write` -->",
+      ...lines,
+      "<!-- end of mutants -->"
+    ].join("\n")
+  const found = { law: "Liveness", seed: 7, replicas: 3, runs: 7, seconds: 1.6 }
+  const row = `| ${first.name} | ${first.from} | ${first.says} | Liveness | 7 (3) | 2 s |`
+  const old = `| ${second.name} | from | what | Convergence | 1 (3) |`
+  const part = written(text(["", old, "", "The last run of all was on 2026-11-27.", ""]), [{ bug: first, found }])
+  assert.ok(part.includes(`| --- |\n${row}\n${old} |\n\nThe last run of all was on 2026-11-27.\n\n<!--`), part)
+  const whole = written(part, [{ bug: second, found: { runs: 9, seconds: 60 } }], "2026-11-28, of commit abc1234.")
+  assert.ok(
+    whole.includes(`${row}\n| ${second.name} | ${second.from} | ${second.says} | **survived** 9 runs | | 60 s |\n`)
+  )
+  assert.ok(whole.includes("\n\nThe last run of all was on 2026-11-28, of commit abc1234.\n\n<!--"), whole)
+  assert.ok(!whole.includes("2026-11-27"))
+})
+
+test("what an attack found is planted, or names a test that exists", () => {
+  const text = readFileSync(new URL("../docs/simulation.md", import.meta.url), "utf8")
+  const [, section] = text.split("### What an attack on running replicas found")
+  const [seen] = section.split("\n### ")
+  const rows = seen.split("\n").filter((line) => line.startsWith("| "))
+  assert.equal(rows.length, 2 + 15)
+  for (const row of rows.slice(2)) {
+    const [, planted, otherwise] = row.slice(2).split("|")
+    const names = planted.split(",").flatMap((name) => name.trim() || [])
+    assert.ok(names.length > 0 || namesIn(otherwise).length > 0, row)
+    for (const name of names)
+      assert.ok(
+        bugs.some((bug) => bug.name === name),
+        name
+      )
+  }
+  for (const title of namesIn(seen))
+    assert.ok(
+      tests.some(({ text }) => text.includes(title)),
+      title
+    )
 })
 
 /** What the headings of a document are called in links, as GitHub makes it. */

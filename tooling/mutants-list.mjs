@@ -42,9 +42,9 @@ export const bugs = [
     from: "model ownBeforeFsync, d-engine#445",
     says: "the local commit counts before it is durable",
     file: "log/Appending.ts",
-    find: "const append = spans.within(started, secured(batch, appendOwn(batch, started)))",
+    find: "return Effect.matchEffect(disk.within(batch.log, append), {",
     replace:
-      "const append = Effect.forkDetach(spans.within(started, secured(batch, appendOwn(batch, started))), { startImmediately: true }) as never as ReturnType<typeof appendOwn>"
+      "return Effect.matchEffect(Effect.forkDetach(disk.within(batch.log, append), { startImmediately: true }) as never as ReturnType<typeof appendOwn>, {"
   },
   {
     name: "uncertain-is-failed",
@@ -760,5 +760,42 @@ export const bugs = [
     kinds: ["away"],
     everyMillis: 4000,
     first: [964]
+  },
+  {
+    name: "joiner-holds-nothing-back",
+    from: "malice",
+    says: "a member of which nothing is remembered, as one that lost its disk, does not hold the frontier",
+    file: "peer/Frontier.ts",
+    find: "if (!Life.isLeftOut(Life.of(lives, peer))) held.set",
+    replace: "if (!Life.isLeftOut(Life.of(lives, peer)) && membership.remembered(peer).length > 0) held.set",
+    kinds: ["wipe"]
+  },
+  {
+    name: "any-clock-is-followed",
+    from: "a clock at +10 years that moved all others",
+    says: "a clock that is set ahead is not held back, and every other follows it",
+    changes: [
+      {
+        file: "log/ReplicaClock.ts",
+        find: "const latest = millis + boundMillis",
+        replace: "const latest = millis + 1e13"
+      },
+      {
+        file: "log/EffectiveTime.ts",
+        find: "const held = Math.min(Math.max(wallMillis, median - boundMillis), median + boundMillis)",
+        replace: "const held = Math.max(wallMillis, median - boundMillis)"
+      }
+    ],
+    everyMillis: 1000,
+    kinds: ["clock_jump"]
+  },
+  {
+    name: "more-pushes-than-the-cap",
+    from: "malice",
+    says: "a peer gets more pushes at once than its connection may have under way",
+    file: "peer/internal/PushLoop.ts",
+    find: "Semaphore.make(connection.slots)",
+    replace: "Semaphore.make(4 * connection.slots)",
+    kinds: ["slow_link"]
   }
 ]

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { commitNow } from "./commit.mjs"
 import { bugs } from "./mutants-list.mjs"
 import * as Options from "./options.mjs"
 import { root } from "./turbo.mjs"
@@ -80,25 +81,39 @@ const look = async (bug, seconds) => {
 
 const rowOf = ({ bug, found }) =>
   found.law === undefined
-    ? `| ${bug.name} | ${bug.from} | ${bug.says} | **survived** ${found.runs} runs | |`
-    : `| ${bug.name} | ${bug.from} | ${bug.says} | ${found.law} | ${found.seed} (${found.replicas}) |`
+    ? `| ${bug.name} | ${bug.from} | ${bug.says} | **survived** ${found.runs} runs | | ${found.seconds.toFixed(0)} s |`
+    : `| ${bug.name} | ${bug.from} | ${bug.says} | ${found.law} | ${found.seed} (${found.replicas}) | ${found.seconds.toFixed(0)} s |`
+
+/** A row with a cell for each column, as one that was written before there was a time. */
+const widened = (row) => (row?.split("|").length === 7 ? `${row} |` : row)
 
 const begin = "<!-- mutants: written by `npx -y pnpm@12 mutants --write` -->"
 const end = "<!-- end of mutants -->"
 
-/** Puts what was found into the table; the rows of bugs that were not looked for now stay. */
-const write = (results) => {
-  const file = join(root, "docs/simulation.md")
-  const text = readFileSync(file, "utf8")
-  const rowBefore = ({ name }) => text.split("\n").find((line) => line.startsWith(`| ${name} | `))
+/** What the last run of all of them is told by. */
+const lastWhole = "The last run of all was on "
+
+/**
+ * Puts what was found into the table; the rows of bugs that were not looked for now stay, and so does what is said of the
+ * last run of all unless this was one.
+ */
+export const written = (text, results, whole) => {
+  const lines = text.split("\n")
+  const rowBefore = ({ name }) => widened(lines.find((line) => line.startsWith(`| ${name} | `)))
   const rowNow = (bug) => results.find((result) => result.bug === bug)
   const table = [
-    "| bug | from | what is wrong | found by | at seed (replicas) |",
-    "| --- | --- | --- | --- | --- |",
+    "| bug | from | what is wrong | found by | at seed (replicas) | after |",
+    "| --- | --- | --- | --- | --- | --- |",
     ...bugs.map((bug) => (rowNow(bug) === undefined ? rowBefore(bug) : rowOf(rowNow(bug)))).filter(Boolean)
   ].join("\n")
+  const told = whole === undefined ? lines.find((line) => line.startsWith(lastWhole)) : `${lastWhole}${whole}`
   const [before, after] = [text.slice(0, text.indexOf(begin)), text.slice(text.indexOf(end))]
-  writeFileSync(file, `${before}${begin}\n\n${table}\n\n${after}`)
+  return `${before}${begin}\n\n${table}\n\n${told === undefined ? "" : `${told}\n\n`}${after}`
+}
+
+const write = (results, whole) => {
+  const file = join(root, "docs/simulation.md")
+  writeFileSync(file, written(readFileSync(file, "utf8"), results, whole))
 }
 
 if (import.meta.main) {
@@ -131,6 +146,8 @@ if (import.meta.main) {
     console.error(`without any bug: ${control.law}: ${control.detail}`)
     process.exit(1)
   }
+  const commit = commitNow()
+  const began = performance.now()
   const results = []
   const left = [...wanted]
   const work = async () => {
@@ -147,6 +164,15 @@ if (import.meta.main) {
   }
   await Promise.all(Array.from({ length: jobs }, work))
   const survivors = results.filter(({ found }) => found.law === undefined || found.isBroken)
-  console.log(`${results.length - survivors.length} of ${results.length} bugs were found`)
+  const told = `${results.length - survivors.length} of ${results.length} bugs were found`
+  console.log(told)
+  if (options.write && options.only === undefined) {
+    const minutes = ((performance.now() - began) / 60_000).toFixed(0)
+    const day = new Date().toISOString().slice(0, 10)
+    write(
+      results,
+      `${day}, of commit ${commit}: ${told} within ${seconds} s each, ${jobs} at a time, in ${minutes} minutes.`
+    )
+  }
   process.exitCode = survivors.length === 0 ? 0 : 1
 }
