@@ -134,7 +134,7 @@ export const UnavailableReason = Schema.Literals(["unreachable", "timeout"])
  * Known before writing that too few members are alive, the local one included in `alive`: fewer than W, or, for a write
  * in real-time order, fewer than a majority that said their clocks in time. Nothing was written: safe to retry.
  *
- * - `unreachable`: too few are connected
+ * - `unreachable`: too few are connected and vote
  * - `timeout`: they are connected, and did not answer in time
  */
 export class QuorumUnavailable extends Schema.TaggedError<QuorumUnavailable>()("QuorumUnavailable", {
