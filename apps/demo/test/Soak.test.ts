@@ -25,6 +25,8 @@ describe("the soak, as a process", () => {
           assert.include(soak.output(), "Everything held.")
           const [, shown, of] = /; (\d+) of (\d+) shown to have happened/.exec(soak.output())!
           assert.strictEqual(shown, of)
+          assert.match(soak.output(), /^ +[1-9]\S* have two receipts of one stamp, [1-9]\S* are of two keys$/m)
+          assert.match(soak.output(), /reads .*, [1-9]\S* linearizable, [1-9]\S* quorum$/m)
           if (FakeTime.make(tmp) !== undefined) assert.match(soak.output(), /clocks +[1-9]\d* jumps seen in answers/)
           for (const kind of [
             "kill",

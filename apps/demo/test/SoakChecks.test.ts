@@ -317,6 +317,16 @@ describe("what a soak looks at", () => {
       })
     assert.deepStrictEqual(split(["a", "b"]), [])
     assert.deepStrictEqual(split(["a"]), ["AckedIsDurable"])
+    const superseded = (holders: ReadonlyArray<string>) =>
+      after(({ first, held, logs, second }) => {
+        const id = WriteId.make("b@0000000000000001" as LogId.LogId, 1, 9)
+        logs.writes.set(first.writeId!, { ...held(first), holders: ["a"] })
+        noteErased(logs, { holder: "b", log: WriteId.place(first.writeId!).log, from: 1, to: 2 })
+        logs.writes.set(second.writeId!, { ...held(second), holders: ["a"] })
+        logs.writes.set(id, { ...held(second), id, holders: [...holders] })
+      })
+    assert.deepStrictEqual(superseded(["b"]), [])
+    assert.deepStrictEqual(superseded(["a"]), ["AckedIsDurable"])
   })
 
   it("WholeOrNotAtAll: finds an entry of two keys of which a disk, or a replica that shows one of them, lacks the other", () => {

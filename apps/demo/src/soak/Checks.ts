@@ -50,10 +50,13 @@ export const checks: Readonly<Record<string, (evidence: Evidence) => ReadonlyArr
       if (holders.size === 0 && erased.length === 0) return [`${nameOf(operation)} is on no disk`]
       const newer = newest.get(operation.key)
       const isSuperseded = newer !== undefined && Version.compare(newer.version, operation.version) > 0
+      // Each replica may have erased another copy of that.
+      const copiesOfNewer = newer === undefined ? [] : byVersion.get(textOf(newer.version))!
+      const holdNewer = new Set(copiesOfNewer.flatMap((copy) => copy.holders))
       const lacking = Array.from(pages.keys()).filter((id) => !holders.has(id))
       const wrongly = isSuperseded ? undefined : lacking.find((id) => erased.includes(id))
       if (wrongly !== undefined) return [`${nameOf(operation)} is erased on ${wrongly}, and is the newest`]
-      const missing = lacking.filter((id) => !(erased.includes(id) && newer!.holders.includes(id)))
+      const missing = lacking.filter((id) => !(erased.includes(id) && holdNewer.has(id)))
       return missing.length === 0 ? [] : [`${nameOf(operation)} is not on ${missing.join(", ")}`]
     })
   },

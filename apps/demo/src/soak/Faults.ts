@@ -150,6 +150,8 @@ const whileStopped = <A>(
 /** Stops processes for a while. */
 const pause = Effect.fnUntraced(function* (context: Context, kind: Kind, members: ReadonlyArray<Member>) {
   const { set, load } = context
+  // While one alone runs of those that start, all writers ask it, and wait there.
+  yield* allReady(context)
   const pids = members.flatMap((member) => set.pid(member) ?? [])
   const answers = () => members.reduce((sum, member) => sum + (load.answers.get(member) ?? 0), 0)
   const millis = between(context, 800, 4000)

@@ -26,14 +26,11 @@ export interface Context {
 export const during = <A>(context: Context, member: Member, effect: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.raceFirst(effect, watch(context, member))
 
-/** How many requests to a replica were sent and ended while it did not vote. */
+/** How many requests were sent to a replica while it did not vote. */
 export const asked = (operations: ReadonlyArray<History.Operation>, windows: ReadonlyArray<Window>): number =>
   windows.reduce(
-    (sum, { at, from, to }) =>
-      sum +
-      operations.filter(
-        ({ at: where, begun, ended }) => where === at && begun >= from && ended !== undefined && ended < to
-      ).length,
+    (sum, { at: member, from, to }) =>
+      sum + operations.filter(({ at, begun }) => at === member && begun >= from && begun < to).length,
     0
   )
 

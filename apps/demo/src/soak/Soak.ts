@@ -2,6 +2,7 @@
  * The soak: replicas under load while they are killed, paused, wiped, set back and given wrong clocks; and then
  * everything that was promised is looked at.
  */
+import type { Records } from "@quorum/core"
 import { Progress, Text } from "@quorum/server/tools"
 import { Clock, Effect, Fiber, Option, Stream } from "effect"
 import * as Client from "../Client.ts"
@@ -254,6 +255,9 @@ const summary = (of: {
   readonly erased: ReadonlyArray<{ readonly id: string; readonly writes: number }>
 }): ReadonlyArray<string> => {
   const { jumps, load, problems, windows } = of
+  const { operations } = load.history
+  const readsOf = (asked: Records.Consistency): string =>
+    Text.number(operations.filter(({ consistency, outcome }) => outcome === "read" && consistency === asked).length)
   const row = (label: string, text: string) => `  ${label.padEnd(14)}${text}`
   const shown = windows.filter(({ proof }) => proof !== undefined)
   const examples = Faults.kinds.flatMap((kind) => shown.find((window) => window.kind === kind) ?? [])
@@ -267,8 +271,17 @@ const summary = (of: {
       "writes",
       `${Text.number(load.acknowledged)} acknowledged, ${Text.number(load.unknown)} of unknown outcome, ${Text.number(load.nothing)} not written`
     ),
+    row(
+      "",
+      `${Text.number(operations.filter(({ again }) => again.length > 0).length)} have two receipts of one stamp, ` +
+        `${Text.number(operations.filter(({ entry, id }) => entry < id).length)} are of two keys`
+    ),
     row("", `${Text.number(load.notMet)} times the quorum was not met in time and was waited for again`),
-    row("reads", Text.number(load.reads)),
+    row(
+      "reads",
+      `${Text.number(load.reads)}, ` +
+        (["linearizable", "quorum"] as const).map((each) => `${readsOf(each)} ${each}`).join(", ")
+    ),
     row(
       "faults",
       `${countsOf(windows.map(({ kind }) => kind))}; ${shown.length} of ${windows.length} shown to have happened`
@@ -276,7 +289,7 @@ const summary = (of: {
     ...examples.map(({ kind, members, proof }) => row("", `${kind} ${members.join(", ")}: ${proof}`)),
     row(
       "recovering",
-      `${load.recovering.length} times a replica was seen not to vote, and ended ` +
+      `${load.recovering.length} times a replica was seen not to vote, and was sent ` +
         `${Recovering.asked(load.history.operations, load.recovering)} requests meanwhile`
     ),
     row("clocks", jumps.length === 0 ? "none jumped" : jumpsText(jumps)),
