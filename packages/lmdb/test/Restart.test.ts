@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, Limits, LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, RunId, Watermark } from "@quorum/core/adapter"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
-import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -188,33 +188,6 @@ describe("L59 a file of LMDB that a restart would not find", () => {
       const error = yield* Effect.flip(Effect.scoped(open(folder)))
       assert.include(error.detail, "is a symbolic link")
     })
-  )
-})
-
-describe("a full disk under LMDB", () => {
-  const canMount = process.getuid?.() === 0 && spawnSync("mount", ["--version"]).status === 0
-
-  it.live.skipIf(!canMount)(
-    "takes nothing of the batch, and goes on when there is room (skipped without a mount)",
-    () =>
-      Effect.gen(function* () {
-        const folder = yield* tempFolder
-        const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder])
-        if (mounted.status !== 0) return
-        yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", ["-l", folder])))
-        const store = yield* open(path.join(folder, "store"))
-        let head = yield* store.append(one)
-        let error: ReplicaStore.StoreError | undefined
-        while (error === undefined) {
-          const next = yield* Effect.result(store.append(batchAfter(head, [new Uint8Array(30_000)])))
-          if (next._tag === "Success") head = next.success
-          else error = next.failure as ReplicaStore.StoreError
-        }
-        assert.strictEqual(error.reason, "disk_full")
-        assert.deepStrictEqual(yield* store.watermarks, [head])
-        execFileSync("mount", ["-o", "remount,size=4m", folder])
-        assert.strictEqual((yield* store.append(batchAfter(head, [new Uint8Array(30_000)]))).seq, head.seq + 1)
-      })
   )
 })
 

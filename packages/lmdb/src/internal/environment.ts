@@ -62,6 +62,7 @@ export const check = (file: string, name = file): Effect.Effect<void, ReplicaSto
 /** Opens an environment that was checked. Without `sync` nothing in it is durable before it is closed and synced. */
 export const open = (file: string, { sync }: { readonly sync: boolean }): Environment => {
   Files.prepare(file)
+  Files.takeRoom(file)
   const root: RootDatabase<Buffer, Buffer> = openLmdb({
     path: file,
     noSubdir: true,

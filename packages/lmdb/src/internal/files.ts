@@ -43,10 +43,22 @@ export const sync = (file: string): void => {
   syncFolder(path.dirname(file))
 }
 
-/** How many bytes of room the disk of a file has for this user. */
+/**
+ * Takes the room that LMDB needs to open an environment, in a folder that this process has. Throws as the system does where
+ * there is none: LMDB maps its table of readers, and where a page of that finds no room the system ends the process; and it
+ * ends it itself when it cannot begin a new file.
+ */
+export const takeRoom = (file: string): void => {
+  const [data, readers] = [fs.statSync(file), fs.statSync(`${file}-lock`)]
+  if (data.size === 0 && roomIn(file) < newBytes) throw Object.assign(new Error("no space left"), { code: "ENOSPC" })
+  // LMDB would make it as long without taking the room. What is in it already may be in use.
+  if (readers.size < readersBytes) fs.appendFileSync(`${file}-lock`, new Uint8Array(readersBytes - readers.size))
+}
+
+/** How many bytes of room the disk of a file has for this user. One that does not say how large it is has no end. */
 export const roomIn = (file: string): number => {
-  const { bavail, bsize } = fs.statfsSync(path.dirname(file))
-  return bavail * bsize
+  const { bavail, blocks, bsize } = fs.statfsSync(path.dirname(file))
+  return blocks === 0 ? Infinity : bavail * bsize
 }
 
 /**
@@ -117,6 +129,12 @@ export const watchPlace = (file: string): (() => boolean) => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What a new environment takes with its tables and all that a start writes, and as much again, in bytes. */
+const newBytes = 128 * 1024
+
+/** How long a table of readers is, in bytes: 126 of them, and what is said of all. Elsewhere than on Linux it may be less. */
+const readersBytes = 8272
 
 /** The file whose lock is that of a folder, see {@link lock}. */
 const lockOf = (folder: string): string => path.join(folder, "lock.db")

@@ -1,6 +1,7 @@
 /**
  * Appends batches, for ever or as many as asked for, and prints the last sequence of each after `append` returned. With
- * `erase` it erases what it appended before too, and prints up to where after `replace` returned. Started by the tests.
+ * `erase` it erases what it appended before too, and prints up to where after `replace` returned; with `die` it is killed
+ * at the end, as nobody can be who closes a file in order. Started by the tests.
  */
 import { LogId, ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore, RunId, Watermark } from "@quorum/core/adapter"
@@ -30,6 +31,7 @@ await Effect.gen(function* () {
     erasedUpTo = EntryBatch.last(page)
     fs.writeSync(1, `erased ${erasedUpTo}\n`)
   }
+  if (process.argv[4] === "die") process.kill(process.pid, "SIGKILL")
 }).pipe(
   Effect.provide(LmdbStore.layer({ folder })),
   Effect.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] })),
