@@ -127,7 +127,8 @@ export const createClient = (options: ClientOptions): QuorumClient => {
             const status = await one.call(json("GET", "/v1/status"), { ...options, timeoutMillis })
             return { url, status: status as NonNullable<ReplicaStatus["status"]> }
           } catch (error) {
-            if (!(error instanceof QuorumError) || error instanceof ClientClosed) throw error
+            const isGivenUp = options?.signal?.aborted === true
+            if (isGivenUp || !(error instanceof QuorumError) || error instanceof ClientClosed) throw error
             return { url, error }
           }
         })

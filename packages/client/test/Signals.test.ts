@@ -83,7 +83,9 @@ describe("a signal", () => {
       const underWay = outcome(client.get("n", "late", { signal: controller.signal }))
       controller.abort(given)
       assert.strictEqual(await underWay, given)
-      assert.strictEqual(await outcome(client.get("n", "k", { signal: AbortSignal.abort(given) })), given)
+      const signal = AbortSignal.abort(given)
+      assert.strictEqual(await outcome(client.get("n", "k", { signal })), given)
+      assert.strictEqual(await outcome(client.status({ signal })), given)
       sent.length = 0
       const next = client.get("n", "k")
       assert.lengthOf(sent, 1)

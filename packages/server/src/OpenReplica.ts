@@ -183,6 +183,8 @@ const make = (
   /** Runs what is asked while the replica is open, and says what fails in the classes of the client. */
   const run = <A, E extends Error>(effect: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
     if (closed !== undefined) return Promise.reject(isClosing())
+    // A fiber runs until it first waits before it hears of a signal, and what it is asked may be done by then.
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
     const asked = Effect.runPromise(Effect.mapError(effect, errorOf), signal === undefined ? {} : { signal })
     const answer = asked.catch((error: unknown) => {
       throw signal?.aborted === true ? signal.reason : error

@@ -403,6 +403,31 @@ describe("an open replica", () => {
       )
       const late = await failure(alone.resume("a@01a214ef27187624:1.8ee1e0f4", { timeoutMillis: 20 }))
       assert.isTrue(late instanceof QuorumError)
+
+      // Where a write would be committed at once, too.
+      const a = await open({ id: "one", port: (await Effect.runPromise(Ports.free(1)))[0]! })
+      await takesWrites(a)
+      const receipt = await a.put("n", "there", "v")
+      const place = { namespace: "n", key: "k" }
+      for (const options of [{}, { timeoutMillis: 5000 }]) {
+        const given = { ...options, signal: AbortSignal.abort(reason) }
+        for (const call of [
+          () => a.put("n", "k", "v", given),
+          () => a.delete("n", "there", given),
+          () => a.commit([{ ...place, value: "v" }], given),
+          () => a.get("n", "there", given),
+          () => a.stamp([place], given),
+          () => a.resume(receipt.writeId, given),
+          () => a.writeStatus(receipt.writeId, given),
+          () => a.verify(receipt, given),
+          () => a.watch("n", given).next()
+        ]) {
+          assert.strictEqual(await failure(call()), reason as never)
+        }
+        assert.deepStrictEqual(await a.batch([{ ...place, value: "v" }], given), [{ ok: false, error: reason }])
+      }
+      assert.isUndefined(await a.get("n", "k"))
+      assert.strictEqual((await a.get("n", "there"))?.text(), "v")
     },
     timeout
   )
