@@ -1,65 +1,17 @@
 /** A replica within a program that uses promises. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { QuorumError } from "@quorum/client"
-import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type ListOptions, openReplica, type OpenReplica, type ReplicaOptions } from "../src/index.ts"
+import { openReplica } from "../src/index.ts"
+import * as Opened from "./support/opened.ts"
 import * as Ports from "./support/ports.ts"
 import { program } from "./readme/embedded.ts"
 
 const timeout = 120_000
 
-let folder = ""
-let opened: Array<OpenReplica> = []
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "quorum-open-"))
-})
-
-afterEach(async () => {
-  await Promise.all(opened.map((replica) => replica.close()))
-  opened = []
-  rmSync(folder, { recursive: true, force: true })
-})
-
-const open = async (options: Partial<ReplicaOptions> & { readonly id: string }): Promise<OpenReplica> => {
-  const replica = await openReplica({
-    folder: join(folder, options.id),
-    quiet: true,
-    ...(options.peers === undefined || options.secret !== undefined ? {} : { insecure: true }),
-    ...options
-  })
-  opened.push(replica)
-  return replica
-}
-
-const peersOf = async () => {
-  const ports = await Effect.runPromise(Ports.free(3))
-  return { a: `http://127.0.0.1:${ports[0]}`, b: `http://127.0.0.1:${ports[1]}`, c: `http://127.0.0.1:${ports[2]}` }
-}
-
-const three = async () => {
-  const peers = await peersOf()
-  const [a, b, c] = await Promise.all([open({ id: "a", peers }), open({ id: "b", peers }), open({ id: "c", peers })])
-  await Promise.all([a, b, c].map(takesWrites))
-  return { a: a!, b: b!, c: c!, peers }
-}
-
-const takesWrites = async ({ url }: OpenReplica): Promise<void> => {
-  while (!(await fetch(`${url}/readyz`)).ok) await new Promise((resolve) => setTimeout(resolve, 20))
-}
-
-/** What a promise fails with. */
-const failure = async (promise: Promise<unknown>): Promise<QuorumError & { readonly [field: string]: unknown }> => {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error
-  )
-  assert.instanceOf(error, Error)
-  return error as never
-}
+const { failure, folder, open, peersOf, single, three } = Opened.make()
 
 describe("an open replica", () => {
   it(
@@ -92,64 +44,9 @@ describe("an open replica", () => {
   )
 
   it(
-    "answers each write of a batch by itself, in their order, and lists keys without their values",
-    async () => {
-      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
-      await takesWrites(a)
-      const bytes = Buffer.from([7])
-      const made = a.batch([
-        { namespace: "notes", key: "b", value: bytes },
-        { namespace: "", key: "c", value: "no name" },
-        { namespace: "notes", key: "c" } as never,
-        null as never,
-        { namespace: "notes", key: "gone", delete: true },
-        { namespace: "notes", key: "a", value: { json: [1] } }
-      ])
-      bytes.fill(1)
-      const results = await made
-      const said = results.map((result) => (result.ok ? result.receipt.policy.w : (result.error as QuorumError).code))
-      assert.deepStrictEqual(said, [1, "write_rejected", "invalid_request", "invalid_request", 1, 1])
-      assert.deepStrictEqual(await a.batch([]), [])
-      assert.deepStrictEqual([...(await a.get("notes", "b"))!.bytes], [7])
-      const keysOf = async (options?: ListOptions): Promise<ReadonlyArray<string>> => {
-        const all: Array<string> = []
-        for await (const key of a.keys("notes", options)) all.push(key)
-        return all
-      }
-      assert.deepStrictEqual(
-        [await keysOf(), await keysOf({ reverse: true })],
-        [
-          ["a", "b"],
-          ["b", "a"]
-        ]
-      )
-      assert.deepStrictEqual(await keysOf({ prefix: "b" }), ["b"])
-      // More than a page has.
-      const names = Array.from({ length: 1234 }, (_, i) => `k${String(i).padStart(4, "0")}`)
-      await a.batch(names.map((key) => ({ namespace: "notes", key, value: key })))
-      assert.deepStrictEqual(await keysOf({ prefix: "k" }), names)
-
-      const reason = new Error("enough")
-      const stopped = new AbortController()
-      const lists = [a.keys("notes", { signal: stopped.signal }), a.list("notes", { signal: stopped.signal })]
-      await Promise.all(lists.map((list) => list.next()))
-      stopped.abort(reason)
-      const signal = stopped.signal
-      for (const list of [...lists, a.keys("notes", { signal }), a.list("notes", { signal })]) {
-        assert.strictEqual(await failure(list.next()), reason as never)
-      }
-      const given = await a.batch([{ namespace: "notes", key: "late", value: "v" }], { signal })
-      assert.deepStrictEqual(given, [{ ok: false, error: reason }])
-      assert.isUndefined(await a.get("notes", "late"))
-    },
-    timeout
-  )
-
-  it(
     "follows what is written, from a position on, until it is left, told to end or closed",
     async () => {
-      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
-      await takesWrites(a)
+      const a = await single()
       await a.put("notes", "k", "1")
       await a.put("other", "k", "no")
       await a.commit([
@@ -234,8 +131,7 @@ describe("an open replica", () => {
   it(
     "stores the bytes of the call, whatever their caller does with them after it, those of a `Buffer` too",
     async () => {
-      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
-      await takesWrites(a)
+      const a = await single()
       for (const value of [new Uint8Array(9), Buffer.alloc(9), new ArrayBuffer(9)]) {
         const writes = [
           a.put("n", "put", value),
@@ -258,8 +154,7 @@ describe("an open replica", () => {
   it(
     "refuses what it does not know, by the name under which it was given",
     async () => {
-      const a = await open({ id: "a", port: (await Effect.runPromise(Ports.free(1)))[0]! })
-      await takesWrites(a)
+      const a = await single()
       const place = { namespace: "n", key: "k" }
       for (const [field, call] of [
         ["consistenc", () => a.get("n", "k", { consistenc: "quorum" } as never)],
@@ -359,12 +254,12 @@ describe("an open replica", () => {
 
   it("says by the names of its own options what is missing", async () => {
     const peers = { a: "http://127.0.0.1:1", b: "http://127.0.0.1:2" }
-    const { message } = await failure(openReplica({ id: "a", folder: join(folder, "a"), peers }))
+    const { message } = await failure(openReplica({ id: "a", folder: join(folder(), "a"), peers }))
     assert.match(message, /"secret" of openReplica: it is missing: .*\(tlsKeyFile, .*or for trying out insecure: true$/)
-    const host = await failure(openReplica({ id: "a", folder: join(folder, "a"), host: "0.0.0.0" }))
+    const host = await failure(openReplica({ id: "a", folder: join(folder(), "a"), host: "0.0.0.0" }))
     assert.match(host.message, /"host" of openReplica: .*; give secret, or certificates \(tlsKeyFile, /)
     const tls = await failure(
-      openReplica({ id: "a", folder: join(folder, "a"), peers, tlsKeyFile: "k", tlsCaFile: "c" })
+      openReplica({ id: "a", folder: join(folder(), "a"), peers, tlsKeyFile: "k", tlsCaFile: "c" })
     )
     assert.match(tls.message, /"tlsCertFile" of openReplica: it is missing; TLS needs tlsCertFile beside "tlsKeyFile"/)
   })
@@ -377,7 +272,7 @@ describe("an open replica", () => {
       assert.strictEqual((await failure(open({ id: "a", port: port! + 1 }))).code, "store_locked")
       assert.strictEqual((await failure(open({ id: "b", port: port! }))).code, "port_in_use")
       // The one that found its port taken has written nothing.
-      assert.isFalse(existsSync(join(folder, "b")))
+      assert.isFalse(existsSync(join(folder(), "b")))
       const b = await open({ id: "b", port: port! + 1 })
       assert.strictEqual(b.url, `http://127.0.0.1:${port! + 1}`)
       const wrong = await failure(open({ id: "c", prot: 1 } as never))
@@ -392,54 +287,13 @@ describe("an open replica", () => {
   )
 
   it(
-    "gives up waiting with the reason of a signal, or after a time",
-    async () => {
-      const peers = await peersOf()
-      const alone = await open({ id: "a", peers })
-      const reason = new Error("enough")
-      assert.strictEqual(
-        await failure(alone.put("n", "k", "v", { signal: AbortSignal.abort(reason) })),
-        reason as never
-      )
-      const late = await failure(alone.resume("a@01a214ef27187624:1.8ee1e0f4", { timeoutMillis: 20 }))
-      assert.isTrue(late instanceof QuorumError)
-
-      // Where a write would be committed at once, too.
-      const a = await open({ id: "one", port: (await Effect.runPromise(Ports.free(1)))[0]! })
-      await takesWrites(a)
-      const receipt = await a.put("n", "there", "v")
-      const place = { namespace: "n", key: "k" }
-      for (const options of [{}, { timeoutMillis: 5000 }]) {
-        const given = { ...options, signal: AbortSignal.abort(reason) }
-        for (const call of [
-          () => a.put("n", "k", "v", given),
-          () => a.delete("n", "there", given),
-          () => a.commit([{ ...place, value: "v" }], given),
-          () => a.get("n", "there", given),
-          () => a.stamp([place], given),
-          () => a.resume(receipt.writeId, given),
-          () => a.writeStatus(receipt.writeId, given),
-          () => a.verify(receipt, given),
-          () => a.watch("n", given).next()
-        ]) {
-          assert.strictEqual(await failure(call()), reason as never)
-        }
-        assert.deepStrictEqual(await a.batch([{ ...place, value: "v" }], given), [{ ok: false, error: reason }])
-      }
-      assert.isUndefined(await a.get("n", "k"))
-      assert.strictEqual((await a.get("n", "there"))?.text(), "v")
-    },
-    timeout
-  )
-
-  it(
     "is closed by `await using`",
     async () => {
       const peers = await peersOf()
       const secret = "a secret of thirty-two bytes, or more"
       const others = [open({ id: "b", peers, secret }), open({ id: "c", peers, secret })]
       await Promise.all(others).then((all) => Promise.all(all))
-      const said = await retried(() => program("a", peers, join(folder, "a"), secret))
+      const said = await retried(() => program("a", peers, join(folder(), "a"), secret))
       assert.match(said, /^a@.* is on [23] replicas: hello$/)
       assert.strictEqual((await open({ id: "a", peers })).id, "a")
     },

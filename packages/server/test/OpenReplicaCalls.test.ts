@@ -1,0 +1,104 @@
+/** What the calls of a replica within a program have in common with those of the client: batches, keys and signals. */
+import { QuorumError } from "@quorum/client"
+import { assert, describe, it } from "@effect/vitest"
+import type { ListOptions } from "../src/index.ts"
+import * as Opened from "./support/opened.ts"
+
+const timeout = 120_000
+
+const { failure, open, peersOf, single } = Opened.make()
+
+describe("an open replica", () => {
+  it(
+    "answers each write of a batch by itself, in their order, and lists keys without their values",
+    async () => {
+      const a = await single()
+      const bytes = Buffer.from([7])
+      const made = a.batch([
+        { namespace: "notes", key: "b", value: bytes },
+        { namespace: "", key: "c", value: "no name" },
+        { namespace: "notes", key: "c" } as never,
+        null as never,
+        { namespace: "notes", key: "gone", delete: true },
+        { namespace: "notes", key: "a", value: { json: [1] } }
+      ])
+      bytes.fill(1)
+      const results = await made
+      const said = results.map((result) => (result.ok ? result.receipt.policy.w : (result.error as QuorumError).code))
+      assert.deepStrictEqual(said, [1, "write_rejected", "invalid_request", "invalid_request", 1, 1])
+      assert.deepStrictEqual(await a.batch([]), [])
+      assert.deepStrictEqual([...(await a.get("notes", "b"))!.bytes], [7])
+      const keysOf = async (options?: ListOptions): Promise<ReadonlyArray<string>> => {
+        const all: Array<string> = []
+        for await (const key of a.keys("notes", options)) all.push(key)
+        return all
+      }
+      assert.deepStrictEqual(
+        [await keysOf(), await keysOf({ reverse: true })],
+        [
+          ["a", "b"],
+          ["b", "a"]
+        ]
+      )
+      assert.deepStrictEqual(await keysOf({ prefix: "b" }), ["b"])
+      // More than a page has.
+      const names = Array.from({ length: 1234 }, (_, i) => `k${String(i).padStart(4, "0")}`)
+      await a.batch(names.map((key) => ({ namespace: "notes", key, value: key })))
+      assert.deepStrictEqual(await keysOf({ prefix: "k" }), names)
+
+      const reason = new Error("enough")
+      const stopped = new AbortController()
+      const lists = [a.keys("notes", { signal: stopped.signal }), a.list("notes", { signal: stopped.signal })]
+      await Promise.all(lists.map((list) => list.next()))
+      stopped.abort(reason)
+      const signal = stopped.signal
+      for (const list of [...lists, a.keys("notes", { signal }), a.list("notes", { signal })]) {
+        assert.strictEqual(await failure(list.next()), reason as never)
+      }
+      const given = await a.batch([{ namespace: "notes", key: "late", value: "v" }], { signal })
+      assert.deepStrictEqual(given, [{ ok: false, error: reason }])
+      assert.isUndefined(await a.get("notes", "late"))
+    },
+    timeout
+  )
+
+  it(
+    "gives up waiting with the reason of a signal, or after a time",
+    async () => {
+      const peers = await peersOf()
+      const alone = await open({ id: "a", peers })
+      const reason = new Error("enough")
+      assert.strictEqual(
+        await failure(alone.put("n", "k", "v", { signal: AbortSignal.abort(reason) })),
+        reason as never
+      )
+      const late = await failure(alone.resume("a@01a214ef27187624:1.8ee1e0f4", { timeoutMillis: 20 }))
+      assert.isTrue(late instanceof QuorumError)
+
+      // Where a write would be committed at once, too.
+      const a = await single("one")
+      const receipt = await a.put("n", "there", "v")
+      const place = { namespace: "n", key: "k" }
+      for (const options of [{}, { timeoutMillis: 5000 }]) {
+        const given = { ...options, signal: AbortSignal.abort(reason) }
+        for (const call of [
+          () => a.put("n", "k", "v", given),
+          () => a.delete("n", "there", given),
+          () => a.commit([{ ...place, value: "v" }], given),
+          () => a.get("n", "there", given),
+          () => a.stamp([place], given),
+          () => a.resume(receipt.writeId, given),
+          () => a.writeStatus(receipt.writeId, given),
+          () => a.verify(receipt, given),
+          () => a.watch("n", given).next()
+        ]) {
+          assert.strictEqual(await failure(call()), reason as never)
+        }
+        assert.deepStrictEqual(await a.batch([{ ...place, value: "v" }], given), [{ ok: false, error: reason }])
+      }
+      assert.isUndefined(await a.get("n", "k"))
+      assert.strictEqual((await a.get("n", "there"))?.text(), "v")
+    },
+    timeout
+  )
+})
