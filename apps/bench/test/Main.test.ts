@@ -73,6 +73,9 @@ it("imports, reads and lists from other processes", { timeout: 120_000 }, async 
   const names = [
     Clients.importing,
     Clients.replicaMemory,
+    `${Clients.importing}: cpu of the importer`,
+    `${Clients.importing}: cpu of the replica`,
+    `${Clients.listing}: cpu of the replica`,
     "get by key, local, @quorum/client",
     "get by key, linearizable, @quorum/client",
     Clients.listing,

@@ -59,7 +59,7 @@ export const clients: Part = {
       // One replica, as that of the other tables.
       const client = yield* Child.start("gathering", { urls: [url] })
       const read = yield* Effect.forEach(["local", "linearizable"] as const, (reads) =>
-        gets("@quorum/client", client, { ...run, reads })
+        gets("@quorum/client", client, { ...run, reads }, replica.pid)
       )
       return [...imported, ...read.flat(), ...(yield* listsOf(replica, client, { ...run, keys: listed }, lists))]
     })
@@ -106,16 +106,22 @@ const imports = Effect.fnUntraced(function* (
 ) {
   const file = join(folder, "records.jsonl")
   yield* Effect.promise(() => writeFile(file, lines(records)))
+  const replicaCpu = cpuSince(replica.pid)
   const { pid, said } = yield* Program.begin({
     name: "quorum import",
     command: process.execPath,
     args: [quorum, "import", file, "--url", url, "--json"],
     folder
   })
+  const importerCpu = cpuSince(pid)
   const running = yield* Effect.forkChild(said)
   const ofReplica: Array<number> = []
   const ofImporter: Array<number> = []
+  let ofItsOwn: ReadonlyArray<number> = []
   while (running.pollUnsafe() === undefined) {
+    // Of a process that has gone nothing can be read: what was read last counts.
+    const spent = importerCpu()
+    if (spent.length > 0) ofItsOwn = spent
     ofReplica.push((yield* replica.status).rssMiB)
     ofImporter.push(...memoryOf(pid))
     yield* Effect.sleep(everyMillis)
@@ -125,6 +131,8 @@ const imports = Effect.fnUntraced(function* (
   if (committed !== records) return yield* new Child.ProcessFailed({ script: "quorum import", detail: output })
   const found: Found = [
     { name: importing, unit: "lines/s", value: (committed / millis) * 1000 },
+    ...cpu(importing, "importer", ofItsOwn, records),
+    ...cpu(importing, "replica", replicaCpu(), records),
     ...memory("importer", importerMemory, ofImporter),
     ...memory("replica", replicaMemory, ofReplica)
   ]
@@ -150,6 +158,26 @@ const memoryOf = (pid: number | undefined): ReadonlyArray<number> => {
   }
 }
 
+/** Tells how much processor time another process has spent since, in microseconds, as Linux says it; nothing elsewhere. */
+const cpuSince = (pid: number | undefined): (() => ReadonlyArray<number>) => {
+  const now = (): ReadonlyArray<number> => {
+    try {
+      const [, user, system] = /\) \S(?: \S+){10} (\d+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!
+      return [(Number(user) + Number(system)) * tickMicros]
+    } catch {
+      return []
+    }
+  }
+  const [before = 0] = now()
+  return () => now().map((spent) => spent - before)
+}
+
+/** In which Linux tells it to programs. */
+const tickMicros = 10_000
+
+const cpu = (what: string, whose: string, spent: ReadonlyArray<number>, records: number): Found =>
+  spent.map((micros) => ({ name: `${what}: cpu of the ${whose}`, unit: "µs/record", value: micros / records }))
+
 /** The records in an order that is not that of their keys, as lines, in pieces of a thousand. */
 function* lines(records: number): Generator<string> {
   const text = "x".repeat(valueBytes)
@@ -169,14 +197,23 @@ const answered = Effect.fnUntraced(function* (child: Pick<Child.Child, "measure"
 })
 
 /** Records by keys at random. */
-const gets = Effect.fnUntraced(function* (whose: string, child: Pick<Child.Child, "measure">, run: Run) {
+const gets = Effect.fnUntraced(function* (
+  whose: string,
+  child: Pick<Child.Child, "measure">,
+  run: Run,
+  replica?: number
+) {
   const what = `get by key, ${run.reads}, ${whose}`
-  const sample = yield* answered(child, run)
+  // The rehearsal for itself, so that what a replica spends on it is none of the figures.
+  if (run.warmup > 0) yield* child.measure({ ...run, warmup: 0, seconds: run.warmup })
+  const replicaCpu = cpuSince(replica)
+  const sample = yield* answered(child, { ...run, warmup: 0 })
   const found: Found = [
     { name: what, unit: "records/s", value: sample.writesPerSecond },
     { name: `${what}: p50`, unit: "ms", value: sample.p50 },
     { name: `${what}: p99`, unit: "ms", value: sample.p99 },
     { name: `${what}: cpu of the client`, unit: "µs/record", value: sample.cpuMicros },
+    ...cpu(what, "replica", replicaCpu(), sample.writes),
     ...failed(what, sample)
   ]
   return found
@@ -187,6 +224,7 @@ const listsOf = Effect.fnUntraced(function* (replica: Child.Child, client: Child
   const run: Run = { ...usual, writers: 1, warmup: 0, seconds: 60, reads: "list" }
   yield* client.measure({ ...run, commits: 1 })
   yield* replica.held
+  const replicaCpu = cpuSince(replica.pid)
   const sample = yield* answered(client, { ...run, commits: times })
   const { cpuMillis, wallMillis } = yield* replica.held
   const found: Found = [
@@ -194,6 +232,7 @@ const listsOf = Effect.fnUntraced(function* (replica: Child.Child, client: Child
     { name: listingLag, unit: "ms", value: wallMillis },
     { name: `${listing}: loop held, at most, computing`, unit: "ms", value: cpuMillis },
     { name: `${listing}: cpu of the client`, unit: "µs/record", value: sample.cpuMicros / run.keys },
+    ...cpu(listing, "replica", replicaCpu(), sample.writes * run.keys),
     ...failed(listing, sample)
   ]
   return found
