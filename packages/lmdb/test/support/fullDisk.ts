@@ -4,7 +4,7 @@
  */
 import { ReplicaSet } from "@quorum/core"
 import { RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Logger, Option } from "effect"
+import { Effect, Logger, Option, Result } from "effect"
 import * as fs from "node:fs"
 import { LmdbStore } from "../../src/index.ts"
 import { batchAfter } from "./batches.ts"
@@ -20,9 +20,12 @@ await Effect.gen(function* () {
   const [head] = yield* store.watermarks
   print(`reads ${Option.isSome(yield* store.read(head!.log, head!.seq - 1, 1 << 20))}`)
   const progress = new Map([[head!.log, head!.seq]])
-  if ((yield* index.progress).size === 0) print((yield* Effect.flip(index.merge([], progress))).reason)
+  if ((yield* index.progress).size === 0) {
+    const merged = yield* Effect.result(index.merge([], progress))
+    print(Result.isFailure(merged) ? merged.failure.reason : "merged")
+  }
   fs.rmSync(filler)
-  yield* store.append(batchAfter(head!))
+  yield* Effect.catchTags(store.append(batchAfter(head!)), { AppendDrift: Effect.die, AppendGap: Effect.die })
   yield* index.merge([], progress)
   print(`covers ${(yield* index.progress).get(head!.log) === head!.seq}`)
 }).pipe(
