@@ -13,8 +13,11 @@ import * as Pool from "./internal/Pool.ts"
 /** How many connections of clients there may be unless that is said. Each costs a file descriptor. */
 export const maxClients = 2048
 
-/** How many connections there may be on which nothing was asked yet; they end after 5 s in any case. */
-export const maxSilent = 512
+/**
+ * How many connections there may be on which nothing was asked yet; they end after 5 s in any case. As many as of clients:
+ * after a restart all of them connect at once, and none of these has been read by then.
+ */
+export const maxSilent = maxClients
 
 /** How many connections there may be that ask as peers and have not proved to be any. */
 export const maxUnproven = 256
