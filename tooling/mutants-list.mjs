@@ -18,7 +18,8 @@ export const bugs = [
     says: "an ack after the deadline completes the quorum",
     file: "quorum/AckTracker.ts",
     find: "const verdict = self.failed === undefined && at <= self.deadline ? acked : late",
-    replace: "const verdict = acked"
+    replace: "const verdict = acked",
+    first: [420]
   },
   {
     name: "self-counts-twice",
@@ -368,7 +369,8 @@ export const bugs = [
     file: "peer/internal/Voting.ts",
     find: "([peer, answer]) => answer.voting && !givenUp.has(peer)",
     replace: "([peer]) => !givenUp.has(peer)",
-    replicas: 4
+    replicas: 4,
+    first: [398]
   },
   {
     name: "recovery-fetches-nothing",
