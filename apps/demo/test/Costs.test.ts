@@ -208,9 +208,10 @@ describe("L63 many connections", () => {
 
   several("on which nothing is said, or nothing that proves anything, keep no peer and no client out", () =>
     Effect.gen(function* () {
-      const { ended, port } = yield* replicaOf("ws", ["a", "b"])
+      const { ended, port } = yield* replicaOf("ws", ["a", "b"], 8)
       const first = yield* greet(port)
-      const { maxSilent, maxUnproven } = ServerConnections
+      const { maxUnproven } = ServerConnections
+      const maxSilent = ServerConnections.maxSilent(8)
       const silent = yield* flood(port, maxSilent + 100, maxSilent, "127.0.0.2")
       assert.isAtMost(silent(), maxSilent)
       const unproven = yield* flood(port, maxUnproven + 100, maxUnproven, "127.0.0.1", upgrade)

@@ -25,7 +25,7 @@ const open = (connections: ReadonlyArray<{ readonly isOpen: boolean }>) => conne
 describe("L63 connections of a server", () => {
   it("that asked nothing yet are so many at most, and the newest stay", () => {
     const server = ServerConnections.make()
-    const all = many(ServerConnections.maxSilent + 1)
+    const all = many(ServerConnections.maxSilent() + 1)
     for (const each of all) server.opened(each)
     assert.deepStrictEqual(
       all.filter((each) => !each.isOpen),
@@ -110,7 +110,7 @@ describe("L63 connections of a server", () => {
       server.asked(each, true)
       server.asked(each, false)
     }
-    for (const each of many(2 * ServerConnections.maxSilent)) server.opened(each)
+    for (const each of many(2 * ServerConnections.maxSilent())) server.opened(each)
     for (const each of many(2 * ServerConnections.maxUnproven)) server.asked(each, true)
     assert.strictEqual(open(clients).length, 10)
   })
@@ -185,7 +185,7 @@ describe("a pool", () => {
   it("are told of when they are ended, by their kind, from which address, and once", () => {
     const told: Array<readonly [string, string | undefined]> = []
     const server = ServerConnections.make(1, (reason, address) => void told.push([reason, address]))
-    for (const each of many(ServerConnections.maxSilent + 1, "10.0.0.1")) server.opened(each)
+    for (const each of many(ServerConnections.maxSilent(1) + 1, "10.0.0.1")) server.opened(each)
     for (const each of many(2, "10.0.0.2")) server.asked(each, false)
     for (const each of many(ServerConnections.maxUnproven + 1, "10.0.0.3")) server.asked(each, true)
     // Those that end by themselves are nobody's business.

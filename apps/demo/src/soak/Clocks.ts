@@ -15,18 +15,23 @@ export interface Jump {
   readonly isShown: boolean
 }
 
-/** Lets one clock after the other jump, and be right again, until it is interrupted. */
+/**
+ * Lets one clock after the other jump, and be right again, until it is interrupted. Beyond the bound, which is a minute, only
+ * one of them ever is: what was measured of a clock is remembered, so two that are wrong one after the other may be most.
+ */
 export const jump = Effect.fnUntraced(function* (options: {
   readonly set: DemoSet
   readonly fakeTime: FakeTime.FakeTime
+  /** Whose clock may be far off. */
+  readonly far: Member["id"]
   readonly random: Random.Random
   readonly onJump: (jump: Jump) => void
 }) {
-  const { set, fakeTime, onJump, random } = options
+  const { set, fakeTime, far, onJump, random } = options
   return yield* Effect.gen(function* () {
     yield* Effect.sleep(500 + random(2500))
     const member = Random.pick(random, set.members)
-    const seconds = Random.pick(random, jumps)
+    const seconds = Random.pick(random, member.id === far ? [...small, ...large] : small)
     fakeTime.set(member.id, seconds)
     const isSeen = yield* wrongBy(member).pipe(
       Effect.map((seen) => Option.isSome(seen) && Math.abs(seen.value - seconds) < 4),
@@ -42,8 +47,9 @@ export const jump = Effect.fnUntraced(function* (options: {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Below the bound and beyond it, ahead and behind; the last is A1 of what was once found: ten years. */
-const jumps = [5, -5, 25, -25, 50, -50, 3600, -3600, 315_360_000] as const
+/** Below the bound and beyond it, ahead and behind, in seconds; the last is ten years. */
+const small = [5, -5, 25, -25, 50, -50]
+const large = [3600, -3600, 315_360_000]
 
 /** The library looks at its file once a second, and the server at its clock as often. */
 const seenMillis = 4000

@@ -14,10 +14,10 @@ import * as Pool from "./internal/Pool.ts"
 export const maxClients = 2048
 
 /**
- * How many connections there may be on which nothing was asked yet; they end after 5 s in any case. As many as of clients:
- * after a restart all of them connect at once, and none of these has been read by then.
+ * How many connections there may be on which nothing was asked yet; they end after 5 s in any case. As many as of clients, or
+ * a little more than a replica set has peers: after a restart all connect at once, and none of these has been read by then.
  */
-export const maxSilent = maxClients
+export const maxSilent = (clients: number = maxClients): number => Math.max(clients, 256)
 
 /** How many connections there may be that ask as peers and have not proved to be any. */
 export const maxUnproven = 256
@@ -48,7 +48,7 @@ export const proved = (source: object): void => {
 export const make = (clients: number = maxClients, ended: Endings.Endings = Endings.untold): ServerConnections => {
   const live = new Map<string, Connection>()
   const pools = {
-    silent: Pool.make(maxSilent, "oldest"),
+    silent: Pool.make(maxSilent(clients), "oldest"),
     clients: Pool.make(clients, "newest"),
     unproven: Pool.make(maxUnproven, "oldest")
   }
