@@ -33,6 +33,18 @@ describe("L63 connections of a server", () => {
     )
   })
 
+  it("may all connect at once, as after a restart: as many as there may be clients, or 256", () => {
+    for (const [clients, count] of [
+      [ServerConnections.maxClients, 2048],
+      [8, 256]
+    ] as const) {
+      const server = ServerConnections.make(clients)
+      const all = many(count)
+      for (const each of all) server.opened(each)
+      assert.lengthOf(open(all), count)
+    }
+  })
+
   it("of clients are so many at most, and those that are there stay", () => {
     const server = ServerConnections.make(2)
     const all = many(3)
