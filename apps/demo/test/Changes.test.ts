@@ -97,12 +97,15 @@ describe("a reader of changes", () => {
           const alive = set.alive()
           const file = join(folder, `seen-${round}`)
           const member = alive[round % alive.length]!
-          const child = spawn(process.execPath, [reader, `${member.url}/v1/changes?since=${seen.position()}`, file])
+          const child = spawn(process.execPath, [reader, `${member.url}/v1/changes?since=${seen.position()}`, file], {
+            stdio: ["ignore", "ignore", "inherit"]
+          })
+          const ended = once(child, "close")
           yield* until(() => kept(file).length > 0 || child.exitCode !== null)
           yield* Effect.sleep(yield* Random.nextIntBetween(0, 30))
-          const ended = once(child, "close")
           child.kill("SIGKILL")
-          yield* Effect.promise(() => ended)
+          const [code, signal] = yield* Effect.promise(() => ended)
+          assert.deepStrictEqual([code, signal], [null, "SIGKILL"], `reader ${round} followed until it was killed`)
           seen.take(kept(file))
           if (round % 25 === 10) {
             // One at a time: with two away nothing is written, and readers would wait for it.

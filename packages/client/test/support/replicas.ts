@@ -52,7 +52,7 @@ export const start = async (
   const kill = async (id: string): Promise<void> => {
     const child = running.get(id)
     running.delete(id)
-    if (child === undefined || child.exitCode !== null) return
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, "exit")
     child.kill("SIGKILL")
     await gone
