@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import { type Chain, EntryBatch, type PeerProtocol, Watermark } from "../src/adapter.ts"
-import { comparable, faultOf, isStalled, stillAhead } from "../src/peer/internal/CatchUp.ts"
+import { faultOf, isStalled } from "../src/peer/internal/CatchUp.ts"
+import { comparable, stillAhead } from "../src/peer/internal/Comparing.ts"
 import { judge } from "../src/peer/internal/PushAnswers.ts"
 import * as Cluster from "./support/cluster.ts"
 
