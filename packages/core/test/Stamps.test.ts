@@ -205,9 +205,9 @@ describe("a stamped write", () => {
       const { clock, tie } = Option.getOrThrow(StampToken.read(stamp))
       const at = (wallTime: number) => StampToken.make({ clock: { wallTime, logical: 0 }, tie, unprobed: false }, [key])
       const ahead = at(10 ** 12)
-      const bound = clock.wallTime + (yield* ClockBound)
+      const latest = clock.wallTime + 2 * (yield* ClockBound)
       const misspelt = stamp.replace(/^[0-9]+/, "7")
-      for (const bad of ["", "x", misspelt, ahead, at(bound + 1), null, 7, Symbol("s")]) {
+      for (const bad of ["", "x", misspelt, ahead, at(latest + 1), null, 7, Symbol("s")]) {
         const options = { stamp: bad } as QuorumWriter.WriteOptions
         assert.strictEqual((yield* failure(a.writer.commit(put("v"), options), "WriteRejected")).field, "stamp")
       }
@@ -217,7 +217,7 @@ describe("a stamped write", () => {
       }
       assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
       yield* a.writer.commit(put("v"), { stamp })
-      yield* a.writer.commit(put("w"), { stamp: at(bound) })
+      yield* a.writer.commit(put("w"), { stamp: at(latest) })
     })
   )
 

@@ -66,6 +66,14 @@ export class ReplicaClock extends Context.Service<
       writes: ReadonlyArray<Entry.Writes>,
       afterOf: (index: number) => HybridLogicalClock.HybridLogicalClock | undefined
     ) => Result.Result<ReadonlyArray<HybridLogicalClock.HybridLogicalClock>, HybridLogicalClock.ClockExhausted>
+    /**
+     * The latest wall time of a clock that a client may bring for a write of these keys. Two members may be held back at
+     * either side of the middle of all clocks; and where this one, that of a member, or a version of these keys has got to
+     * already, nothing is put out of reach.
+     */
+    readonly latest: (keys: ReadonlyArray<Key>) => number
+    /** Where the clock of a member is, as that says. */
+    readonly told: (clock: HybridLogicalClock.HybridLogicalClock) => void
     /** Somebody else holds a version of a key: its clock is followed, or the key is kept. */
     readonly heard: (key: Key, version: HybridLogicalClock.HybridLogicalClock) => void
     /**
@@ -93,6 +101,8 @@ export const make = Effect.gen(function* () {
   const far = FarVersions.make(Option.getOrUndefined(yield* store.note(farNote)))
   const note = yield* ClockNote.make(store)
   let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: note.ceiling(), logical: 0 }
+  /** The latest wall time that a member has told of. */
+  let toldMillis = 0
   /** The last stamp of each wall time that is too far ahead to be followed: no two writes have one. */
   const stampedFar = new Map<number, HybridLogicalClock.HybridLogicalClock>()
 
@@ -172,6 +182,14 @@ export const make = Effect.gen(function* () {
     isFar: () => far.size() > 0,
     farKeys: far.size,
     far: ({ key, namespace }) => far.of(namespace, key),
+    latest: (keys) => {
+      const latest = Math.max(time().millis + 2 * boundMillis, clock.wallTime, toldMillis)
+      if (far.size() === 0) return latest
+      return keys.reduce((most, { key, namespace }) => Math.max(most, far.of(namespace, key)?.wallTime ?? 0), latest)
+    },
+    told: ({ wallTime }) => {
+      toldMillis = Math.max(toldMillis, wallTime)
+    },
     stamp: (writes, afterOf) => {
       const { millis } = time()
       const latest = limit(millis)

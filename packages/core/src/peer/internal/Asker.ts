@@ -80,6 +80,7 @@ export const make = (options: {
         const key = question.keys[index]
         if (key !== undefined) ownClock.heard(key, version)
       }
+      ownClock.told(clock)
       order.answered(own)
       options.onAnswer(question.mark, clock)
     },

@@ -6,8 +6,9 @@ import { Effect, Exit, Result } from "effect"
 import { EventSink } from "../../events/EventSink.ts"
 import * as Tracing from "../../events/Tracing.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
+import * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
-import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
+import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Room } from "../../log/Room.ts"
 import { Membership } from "../../peer/Membership.ts"
@@ -48,7 +49,6 @@ export const make = Effect.fnUntraced(function* ({
   const membership = yield* Membership
   const probes = yield* Probes
   const clock = yield* ReplicaClock
-  const boundMillis = yield* ClockBound
   const limits = yield* Limits.Limits
   const room = yield* Room
   const sink = yield* EventSink
@@ -95,11 +95,10 @@ export const make = Effect.fnUntraced(function* ({
     }
   }
 
-  const latestMillis = (): number => clock.time().millis + boundMillis
   const stamped = yield* Stamped.make
   const keyed = yield* Keyed.make
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const { atOnce, inSession } = yield* InSession.make(refuse, latestMillis)
+  const { atOnce, inSession } = yield* InSession.make(refuse, () => clock.latest([]))
 
   /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
   const offer = (
@@ -110,7 +109,7 @@ export const make = Effect.fnUntraced(function* ({
   ): (() => void) | undefined => {
     const admitted = Admission.admit(write, options, policies.resolve, situation)
     if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
-    const after = After.read(options, latestMillis)
+    const after = After.read(options, () => clock.latest(Entry.listOf(admitted.write)))
     if (Result.isFailure(after)) return void resume(refuse(after.failure))
     const { policy, valueBytes, write: sound } = admitted
     const commit: Commit = {

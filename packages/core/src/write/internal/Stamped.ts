@@ -11,7 +11,7 @@ import * as Entry from "../../log/Entry.ts"
 import * as Erased from "../../log/Erased.ts"
 import * as Limits from "../../log/Limits.ts"
 import { StampHorizon } from "../../log/Floor.ts"
-import { ClockBound, ReplicaClock } from "../../log/ReplicaClock.ts"
+import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
 import * as Version from "../../log/Version.ts"
@@ -49,7 +49,6 @@ export const make = Effect.gen(function* () {
   const reader = yield* KeyReader
   const clock = yield* ReplicaClock
   const limits = yield* Limits.Limits
-  const boundMillis = yield* ClockBound
   const horizonMillis = yield* StampHorizon
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
@@ -60,8 +59,9 @@ export const make = Effect.gen(function* () {
     const read = StampToken.read(token)
     if (Option.isNone(read)) return rejected("it is not what a replica answered when it was asked for one")
     const { keys, ...stamp } = read.value
-    if (keys !== StampToken.hashOf(Entry.listOf(write))) return rejected("it was drawn for other keys")
-    const isAhead = stamp.clock.wallTime > clock.time().millis + boundMillis
+    const writes = Entry.listOf(write)
+    if (keys !== StampToken.hashOf(writes)) return rejected("it was drawn for other keys")
+    const isAhead = stamp.clock.wallTime > clock.latest(writes)
     return isAhead ? rejected("it is further ahead of this replica's clock than clocks may be") : Result.succeed(stamp)
   }
 
