@@ -4,11 +4,8 @@
  * the peer holds in its place. A crash in between has it done again, which makes one more copy of the same versions and
  * does no other harm.
  */
-import { Clock, Effect, Option, Result } from "effect"
+import { Clock, Effect, Result } from "effect"
 import type { LogId } from "../../identity/LogId.ts"
-import * as Entry from "../../log/Entry.ts"
-import * as EntryBatch from "../../log/EntryBatch.ts"
-import * as Erased from "../../log/Erased.ts"
 import * as Monotonic from "../../log/Monotonic.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as DamagedRange from "../../log/DamagedRange.ts"
@@ -17,8 +14,9 @@ import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import type { Peers } from "../Peers.ts"
 import type { Keep } from "./Again.ts"
-import { faultOf, type Source } from "./CatchUp.ts"
+import type { Source } from "./CatchUp.ts"
 import * as Fork from "./Fork.ts"
+import * as ForkSearch from "./ForkSearch.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** The work of one replica, shared by its replicators. `mayWrite` says whether it may append to its own log. */
@@ -31,72 +29,11 @@ export const make = Effect.fnUntraced(function* (
   mayWrite: () => boolean
 ) {
   const clock = yield* Clock.Clock
+  const { forkOf, here, pull } = ForkSearch.make(logs)
   /** Logs that some replicator is at just now. */
   const underWay = new Set<LogId>()
   /** The first entries of sides that do not stay, by the peer that has them and has to give them up. */
   const waitedFor = new Map<string, { readonly seq: number; readonly chain: Fork.Side["chain"] }>()
-
-  /** Some entries of the peer's copy from a place on; `undefined` where it gives none today. */
-  const pull = Effect.fnUntraced(function* (asked: Asked, seq: number, maxBytes: number) {
-    const { log, session, source } = asked
-    const answer = yield* Effect.result(source.client.pull({ session, log, after: seq - 1, maxBytes }))
-    if (Result.isFailure(answer)) return answer.failure._tag === "StoreError" ? undefined : yield* answer.failure
-    const { batch } = answer.success
-    return batch === null || faultOf(batch, log, seq - 1) !== undefined ? undefined : EntryBatch.after(batch, seq - 1)
-  })
-
-  const here = (log: LogId, seq: number) =>
-    Effect.map(Effect.option(logs.read(log, seq - 1, 1)), (read) => Option.getOrUndefined(Option.flatten(read)))
-
-  /**
-   * Both copies at a place, or at the first one after it at which both know the chain, which nobody does within what is
-   * erased. Where there is none up to `last`, from where on there is none; `undefined` where one of the two gives nothing.
-   */
-  const compared = Effect.fnUntraced(function* (asked: Asked, seq: number, last: number) {
-    let from = seq
-    for (let at = seq; at <= last;) {
-      const [mine, theirs] = [yield* here(asked.log, at), yield* pull(asked, at, 1)]
-      if (mine === undefined || theirs === undefined) return undefined
-      const parts = [EntryBatch.take(mine, 1), EntryBatch.take(theirs, 1)] as const
-      const ends = parts.map(EntryBatch.last)
-      if (at === seq) from = Math.min(seq, ...parts.map((part) => part.from))
-      if (ends[0] === ends[1] && ends[0]! <= last) return { seq: ends[0]!, parts }
-      at = Math.max(...ends)
-    }
-    return { from }
-  })
-
-  /**
-   * The first entry that differs, in both copies, of which the first `last` are compared. Where one of the two has erased
-   * it, nobody can say which it is.
-   */
-  const forkOf = Effect.fnUntraced(function* (asked: Asked, last: number) {
-    let agreed = 0
-    /** The last place that may yet tell more: what is after it differs, or cannot be compared. */
-    let open = last
-    let differs:
-      | { readonly seq: number; readonly parts: readonly [EntryBatch.EntryBatch, EntryBatch.EntryBatch] }
-      | undefined
-    for (let seq = last; open > agreed; seq = Math.ceil((agreed + open) / 2)) {
-      const found = yield* compared(asked, seq, open)
-      if (found === undefined) return "unknown" as const
-      if (found.parts === undefined) {
-        open = found.from - 1
-        continue
-      }
-      const [mine, theirs] = found.parts
-      if (mine.chain === theirs.chain) agreed = found.seq
-      else {
-        differs = found
-        open = seq - 1
-      }
-    }
-    if (differs === undefined) return agreed === last ? undefined : ("unknown" as const)
-    const [mine, theirs] = differs.parts.map(sideOf)
-    if (differs.seq !== agreed + 1 || mine === undefined || theirs === undefined) return "unknown" as const
-    if (mine === "erased" || theirs === "erased") return "unknown" as const
-    return { seq: differs.seq, mine, theirs }
-  })
 
   /** Whether some of it is damaged and may yet be mended: what cannot be read cannot be committed again. */
   const isBeingMended = (range: DamagedRange.DamagedRange): boolean => {
@@ -108,7 +45,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Commits this replica's side again, and goes on with that of the peer. */
-  const giveUp = Effect.fnUntraced(function* (asked: Asked, { seq }: Found) {
+  const giveUp = Effect.fnUntraced(function* (asked: ForkSearch.Asked, { seq }: ForkSearch.Found) {
     const { log, source } = asked
     const batch = yield* pull(asked, seq, source.batchBytes())
     if (batch === undefined) return undefined
@@ -125,7 +62,7 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const settle = Effect.fnUntraced(function* (asked: Asked, { incarnation, vector }: PeerProtocol.Welcome) {
+  const settle = Effect.fnUntraced(function* (asked: ForkSearch.Asked, { incarnation, vector }: PeerProtocol.Welcome) {
     const { log, source } = asked
     const { peer } = source
     const last = Math.min(vector.find((said) => said.log === log)?.seq ?? 0, logs.announced(log))
@@ -133,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
     const key = `${peer} ${log}`
     const known = waitedFor.get(key)
     if (known !== undefined) {
-      const theirs = sideOf(yield* pull(asked, known.seq, 1))
+      const theirs = ForkSearch.sideOf(yield* pull(asked, known.seq, 1))
       if (theirs !== "erased" && theirs?.chain === known.chain) return undefined
     }
     waitedFor.delete(key)
@@ -141,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
     if (fork === "unknown") return undefined
     if (fork === undefined) {
       // What was compared was said before one of the two gave its side up.
-      const side = sideOf(yield* here(log, last))
+      const side = ForkSearch.sideOf(yield* here(log, last))
       const monotonicMillis = Monotonic.millis(clock)
       const watermark = side && side !== "erased" && { log, seq: last, chain: side.chain }
       if (watermark) peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
@@ -185,24 +122,3 @@ export const make = Effect.fnUntraced(function* (
     return undefined
   })
 })
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** A log of a peer, and how the peer is asked for it. */
-interface Asked {
-  readonly source: Source
-  readonly session: string
-  readonly log: LogId
-}
-
-/** The first entry at which two copies of a log differ. */
-interface Found {
-  readonly seq: number
-  readonly mine: Fork.Side
-  readonly theirs: Fork.Side
-}
-
-const sideOf = (batch: EntryBatch.EntryBatch | undefined): Fork.Side | "erased" | undefined =>
-  batch && Erased.is(batch.bytes, 0)
-    ? "erased"
-    : batch && { ...Entry.stampAt(batch.bytes, 0), chain: EntryBatch.take(batch, 1).chain }
