@@ -441,7 +441,7 @@ export const bugs = [
     name: "acks-of-those-who-do-not-vote",
     from: "L55",
     says: "an ack of a replica that is recovering counts",
-    file: "peer/Peers.ts",
+    file: "peer/internal/Known.ts",
     find: "if (!state.voting || (state.incarnation",
     replace: "if ((state.incarnation"
   },

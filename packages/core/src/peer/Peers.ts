@@ -12,6 +12,7 @@ import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
 import type { Watermark } from "../log/Watermark.ts"
+import * as Known from "./internal/Known.ts"
 
 /** Whether a peer can be reached. */
 export type Link =
@@ -114,78 +115,15 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
   const { peers } = yield* ReplicaSet
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
-  interface Mutable {
-    readonly id: ReplicaId.ReplicaId
-    link: Link
-    incarnation: LogId.Incarnation | undefined
-    voting: boolean
-    notVotingSinceMillis: number | undefined
-    readonly watermarks: Map<LogId.LogId, Watermark>
-    readonly heard: Map<LogId.LogId, Heard>
-    readonly drifted: Set<LogId.LogId>
-    readonly rejected: Map<LogId.LogId, { readonly seq: number; readonly detail: string }>
-    clockSkewMillis: number | undefined
-    pushes: Pushes
-  }
-  const states = new Map<ReplicaId.ReplicaId, Mutable>()
-  for (const id of peers) {
-    states.set(id, {
-      id,
-      link: { _tag: "Connecting" },
-      incarnation: undefined,
-      voting: true,
-      notVotingSinceMillis: undefined,
-      watermarks: new Map(),
-      heard: new Map(),
-      drifted: new Set(),
-      rejected: new Map(),
-      clockSkewMillis: undefined,
-      pushes: noPushes
-    })
-  }
+  const states = new Map<ReplicaId.ReplicaId, Known.Known>()
+  for (const id of peers) states.set(id, Known.nothing(id))
   const all = Array.from(states.values())
   const events = Listeners.make<PeerEvent>()
-  const apply = (state: Mutable, event: PeerEvent): boolean => {
-    switch (event._tag) {
-      case "Ack": {
-        const { incarnation, watermark } = event
-        if (!state.voting || (state.incarnation ?? incarnation) !== incarnation) return false
-        // The chains were compared: the two copies are one again, so far.
-        if (event.how === "vector") state.drifted.delete(watermark.log)
-        if (state.drifted.has(watermark.log)) return false
-        const known = state.watermarks.get(watermark.log)
-        if (known !== undefined && known.seq >= watermark.seq) return false
-        state.watermarks.set(watermark.log, watermark)
-        state.heard.set(watermark.log, event.how)
-        return true
-      }
-      case "TakenBack":
-        state.watermarks.clear()
-        return true
-      case "Drift": {
-        if (state.drifted.has(event.log)) return false
-        state.drifted.add(event.log)
-        state.watermarks.delete(event.log)
-        return true
-      }
-      case "Replaced":
-        state.watermarks.delete(event.log)
-        state.drifted.delete(event.log)
-        return true
-      case "Rejected":
-        if (state.rejected.has(event.log)) return false
-        state.rejected.set(event.log, { seq: event.seq, detail: event.detail })
-        return true
-      case "Link":
-        state.link = event.link
-        return true
-    }
-  }
   const report = (event: PeerEvent): void => {
     const state = states.get(event.peer)
     if (state === undefined) return
     const before = state.link._tag
-    if (!apply(state, event)) return
+    if (!Known.learn(state, event)) return
     events.tell(event)
     // A peer that cannot be reached again and again changes nothing.
     if (sink.active() && !(event._tag === "Link" && event.link._tag === before)) tell(sink, event)
@@ -226,8 +164,6 @@ export const make: Effect.Effect<Peers["Service"], never, ReplicaSet> = Effect.g
     listen: events.listen
   })
 })
-
-const noPushes: Pushes = { count: 0, bytes: 0 }
 
 /** Tells listeners what was learnt. */
 const tell = (sink: EventSink, event: PeerEvent): void => {
