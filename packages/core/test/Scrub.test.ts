@@ -119,16 +119,16 @@ describe("DamageIsLocal: a scrub", () => {
     })
   )
 
-  it.effect("that cannot read is made again a minute later", () =>
+  it.effect("that cannot read says so, and is made again a minute later", () =>
     Effect.gen(function* () {
       const { a, fail, told } = yield* filled()
       fail(true)
       yield* pass(61_000)
-      assert.strictEqual(told("Scrubbed"), 0)
+      assert.deepStrictEqual([told("Scrubbed"), told("ScrubFailed")], [0, 1])
       assert.deepStrictEqual(a.status().scrub, { last: null, current: null })
       fail(false)
       yield* pass(61_000)
-      assert.strictEqual(told("Scrubbed"), 1)
+      assert.deepStrictEqual([told("Scrubbed"), told("ScrubFailed")], [1, 1])
     })
   )
 

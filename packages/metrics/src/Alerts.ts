@@ -8,8 +8,12 @@ import { type Attribute, type Key, label, prometheus } from "./Definitions.ts"
 export interface Thresholds {
   /** For how long a peer may be down. */
   readonly downSeconds: number
-  /** For how long a peer may keep the logs of all others from shrinking. */
+  /** For how long a peer may keep the logs of all others from shrinking, and what was deleted from being forgotten. */
   readonly heldBackSeconds: number
+  /** How long ago all that is stored may have been read again. */
+  readonly scrubSeconds: number
+  /** For how long a disk may not answer. */
+  readonly stalledSeconds: number
   /** How old the oldest entry may be that a peer misses, and for how long. */
   readonly lagSeconds: number
   readonly lagForSeconds: number
@@ -30,6 +34,9 @@ export interface Thresholds {
 export const defaults: Thresholds = {
   downSeconds: 60,
   heldBackSeconds: 3600,
+  // All is read once a day unless set otherwise, and 170 GiB take two days.
+  scrubSeconds: 3 * 86_400,
+  stalledSeconds: 5,
   lagSeconds: 30,
   lagForSeconds: 30,
   skewSeconds: 5,
@@ -51,7 +58,7 @@ export interface Alert {
 
 /** The rules, the worst first. */
 export const alerts = (thresholds: Thresholds = defaults): ReadonlyArray<Alert> => [
-  ...ofData,
+  ...ofData(thresholds),
   ...ofQuorum(thresholds),
   ...ofPeers(thresholds),
   ...ofSpeed(thresholds)
@@ -92,7 +99,7 @@ const errorType = `{{ $labels.${label("error.type")} }}`
 const p99 = (key: Key, attribute: Attribute, value: string): string =>
   `histogram_quantile(0.99, sum by (instance, le) (rate(${prometheus(key)}_bucket{${label(attribute)}="${value}"}[5m])))`
 
-const ofData: ReadonlyArray<Alert> = [
+const ofData = ({ scrubSeconds, stalledSeconds }: Thresholds): ReadonlyArray<Alert> => [
   {
     name: "QuorumDrift",
     severity: "critical",
@@ -124,6 +131,13 @@ const ofData: ReadonlyArray<Alert> = [
     summary: `the store of ${replica} does not work: ${errorType}`
   },
   {
+    name: "QuorumDiskStalled",
+    severity: "critical",
+    expr: `${prometheus("diskStalled")} > ${stalledSeconds}`,
+    forSeconds: 0,
+    summary: `the disk of ${replica} has not answered for {{ $value | humanizeDuration }}`
+  },
+  {
     name: "QuorumPutsRefused",
     severity: "critical",
     expr: `${prometheus("putsRefused")} == 1`,
@@ -136,6 +150,20 @@ const ofData: ReadonlyArray<Alert> = [
     expr: `increase(${prometheus("peerRejections")}[10m]) > 0`,
     forSeconds: 0,
     summary: `${peer} will not take an entry of ${replica}, and nothing after it can follow`
+  },
+  {
+    name: "QuorumScrubFails",
+    severity: "warning",
+    expr: `increase(${prometheus("scrubFailures")}[10m]) > 0`,
+    forSeconds: 0,
+    summary: `not all that ${replica} stores can be read again: ${errorType}`
+  },
+  {
+    name: "QuorumScrubLate",
+    severity: "warning",
+    expr: `${prometheus("scrubAge")} > ${scrubSeconds}`,
+    forSeconds: 60,
+    summary: `all that ${replica} stores was read again last {{ $value | humanizeDuration }} ago`
   }
 ]
 
@@ -198,6 +226,13 @@ const ofPeers = ({
     expr: `${prometheus("peerHoldsBack")} > ${heldBackSeconds}`,
     forSeconds: 60,
     summary: `${peer} lacks entries, so that the logs of ${replica} cannot shrink`
+  },
+  {
+    name: "QuorumDeletesKept",
+    severity: "warning",
+    expr: `${prometheus("stableTimeAge")} > ${heldBackSeconds}`,
+    forSeconds: 60,
+    summary: `stable time of ${replica} has not risen for {{ $value | humanizeDuration }}: further deletes are kept`
   },
   {
     name: "QuorumPeerLagging",

@@ -125,7 +125,11 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
         unit: "s",
         queries: [quantile("appendDuration", 0.5), quantile("appendDuration", 0.99)]
       },
-      { title: "Of that, until durable", unit: "s", queries: [quantile("syncDuration", 0.99)] },
+      {
+        title: "Of that, until durable, and how long the disk stands still",
+        unit: "s",
+        queries: [quantile("syncDuration", 0.99), named("stands", gauge("diskStalled"))]
+      },
       { title: "Entries per append", unit: "short", queries: [quantile("appendEntries", 0.5)] },
       { title: "Bytes per append", unit: "bytes", queries: [quantile("appendSize", 0.5)] },
       { title: "Entries held", unit: "short", queries: [gauge("logHead")] },
@@ -138,7 +142,8 @@ export const rows: ReadonlyArray<{ readonly title: string; readonly panels: Read
           named("damaged", gauge("damaged")),
           named("lost", gauge("lost")),
           named("mended", rate("mended")),
-          named("failed appends", rate("appendFailures"))
+          named("failed appends", rate("appendFailures")),
+          named("failed scrubs", rate("scrubFailures"))
         ]
       },
       {

@@ -141,6 +141,13 @@ export const definitions = define({
     attributes: ["error.type"],
     help: "Appends that failed, by the reason that the store gave."
   },
+  diskStalled: {
+    name: "quorum.disk.stalled",
+    kind: "gauge",
+    unit: "s",
+    attributes: [],
+    help: "For how long the disk has not answered an append, once that is a second; 0 while it answers."
+  },
   ...peerDefinitions,
   // What is held here.
   info: {
@@ -212,6 +219,13 @@ export const definitions = define({
     unit: "s",
     attributes: [],
     help: "How long ago all that is stored was read again last, or this replica was started."
+  },
+  scrubFailures: {
+    name: "quorum.scrub.failures",
+    kind: "counter",
+    unit: "{pass}",
+    attributes: ["error.type"],
+    help: "How often not all that is stored could be read again, by the reason that the store gave."
   },
   liveSize: {
     name: "quorum.log.live.size",

@@ -70,6 +70,7 @@ const gauges = (
   gauge("voting", () => Number(status().voting))
   gauge("clockHeld", () => status().clockHeldMillis / 1000)
   gauge("stableTimeAge", () => Math.max(0, wallMillis() - status().stableTime.since) / 1000)
+  gauge("diskStalled", () => status().diskStalledMillis / 1000)
   gauge("writesWaiting", () => status().waitingWrites)
   gauge("writesLimit", () => status().caps.waitingWrites)
   gauge("waitingSize", () => status().waitingBytes)

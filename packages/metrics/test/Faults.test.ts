@@ -1,7 +1,7 @@
 /** What goes wrong between replicas, and shows in the metrics that are for it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, HybridLogicalClock, type LogId } from "@quorum/core"
-import { EntryBatch, PeerProtocol, type ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "@quorum/core"
+import { EntryBatch, PeerProtocol, ReplicaStore, Watermark } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Replicas from "./support/replicas.ts"
 
@@ -219,6 +219,54 @@ describe("faults between replicas", () => {
       assert.isAbove(a.value("scrubAge")!, 50)
       yield* pass(10_000)
       assert.isBelow(a.value("scrubAge")!, 10)
+    })
+  )
+
+  it.effect("a scrub that cannot read is counted, by the reason", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      let isFailing = true
+      const failing = new ReplicaStore.StoreError({ reason: "unavailable", detail: "EIO" })
+      set.replaceStore("a", {
+        ...store,
+        get identity() {
+          return store.identity
+        },
+        check: (log, after, maxBytes) => (isFailing ? Effect.fail(failing) : store.check(log, after, maxBytes))
+      })
+      const a = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      yield* commit(a, "one")
+      const failures = () => a.value("scrubFailures", { error_type: "unavailable" })
+      assert.strictEqual(failures(), 0)
+      // A minute after the start, and again a minute after that.
+      yield* pass(121_000)
+      assert.strictEqual(failures(), 2)
+      assert.isAbove(a.value("scrubAge")!, 120)
+      isFailing = false
+      yield* pass(60_000)
+      assert.strictEqual(failures(), 2)
+      assert.isBelow(a.value("scrubAge")!, 10)
+    })
+  )
+
+  it.effect("a disk that stands still is shown from a second on, until it answers", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const a = yield* set.start("a")
+      const b = yield* set.start("b")
+      yield* pass(2000)
+      a.faults.inject({ _tag: "SlowDisk", wait: Effect.sleep(8000) })
+      yield* Effect.forkChild(a.writer.commit(Entry.put("notes", "slow", "v")))
+      yield* pass(900)
+      assert.strictEqual(a.value("diskStalled"), 0)
+      yield* pass(6100)
+      assert.closeTo(a.value("diskStalled")!, 7, 0.1)
+      assert.strictEqual(b.value("diskStalled"), 0)
+      yield* pass(1500)
+      assert.strictEqual(a.value("diskStalled"), 0)
     })
   )
 

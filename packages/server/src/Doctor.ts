@@ -72,7 +72,7 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
     say(
       "problem",
       `its disk has not answered for ${seconds(status.diskStalledMillis)}`,
-      `write at other replicas, and look at its disk: see ${Alerts.runbookOf("QuorumAppendsSlow")}`
+      `write at other replicas, and look at its disk: see ${Alerts.runbookOf("QuorumDiskStalled")}`
     )
   }
   // What is lost stays damaged, and no peer holds it.

@@ -145,6 +145,8 @@ export type ReplicaEvent =
   | { readonly _tag: "LeftOut"; readonly peer: ReplicaId; readonly incarnation: Incarnation }
   /** All that is stored of the logs was read again and compared with their chains. */
   | { readonly _tag: "Scrubbed"; readonly entries: number; readonly durationMillis: number }
+  /** Not all of it could be read, and it is begun again in a minute. `reason` is the store's. */
+  | { readonly _tag: "ScrubFailed"; readonly reason: string }
   /** A round took out of the logs what nobody needs any more; of entries, bytes that went, that are live, and that wait. */
   | {
       readonly _tag: "Compacted"

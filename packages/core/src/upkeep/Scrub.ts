@@ -97,11 +97,13 @@ export const make = Effect.gen(function* () {
       yield* Effect.sleep(waitMillis)
       waitMillis = yield* Effect.matchEffect(pass(true), {
         onSuccess: () => Effect.succeed(everyMillis),
-        onFailure: ({ message }) =>
-          Effect.as(
+        onFailure: ({ message, reason }) => {
+          if (sink.active()) sink.tell({ _tag: "ScrubFailed", reason })
+          return Effect.as(
             Effect.logError(`not everything that is stored could be read again: ${message}`),
             Math.min(firstMillis, everyMillis)
           )
+        }
       })
     }
   }).pipe(Effect.forkScoped)

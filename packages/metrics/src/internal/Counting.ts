@@ -84,6 +84,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
   const own = append("own")
   const copy = append("copy")
   const appendFailures = each(storeReasons, (reason) => series.counter("appendFailures", { "error.type": reason }))
+  const scrubFailures = each(storeReasons, (reason) => series.counter("scrubFailures", { "error.type": reason }))
   const connects = counters("peerConnects")
   const losses = counters("peerLosses")
   const rejections = counters("peerRejections")
@@ -163,6 +164,8 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
         return mended.add(event.to - event.from + 1)
       case "Compacted":
         return erased.add(event.erasedBytes)
+      case "ScrubFailed":
+        return scrubFailures(event.reason)?.add(1)
       case "DamageFound":
       case "Scrubbed":
       case "Recovered":

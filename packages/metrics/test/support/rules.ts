@@ -60,6 +60,7 @@ const committed = { "quorum.outcome": "committed" } as const
 const own = { "quorum.log": "own" } as const
 const [b, c] = [{ "quorum.peer": "b" }, { "quorum.peer": "c" }] as const
 const full = { "error.type": "disk_full" } as const
+const unreadable = { "error.type": "unavailable" } as const
 const refused = { "quorum.direction": "incoming", "error.type": "version" } as const
 
 /** Every series that a rule looks at, of a replica that is well. */
@@ -77,7 +78,11 @@ const wellSeries: ReadonlyArray<Series> = [
   count("mended", {}, 0),
   gauge("lost", {}, 0),
   gauge("storeFault", full, 0),
+  gauge("diskStalled", {}, 0),
   gauge("putsRefused", {}, 0),
+  count("scrubFailures", unreadable, 0),
+  gauge("scrubAge", {}, 86_400),
+  gauge("stableTimeAge", {}, 90),
   count("failures", { reason: "timeout" }, 0),
   gauge("recovered", {}, 1),
   gauge("voting", {}, 1),
@@ -118,6 +123,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     summary: "the store of a does not work: disk_full"
   },
   {
+    alert: "QuorumDiskStalled",
+    series: [gauge("diskStalled", {}, 0, 6)],
+    labels: {},
+    summary: "the disk of a has not answered for 6s"
+  },
+  {
     alert: "QuorumPutsRefused",
     series: [gauge("putsRefused", {}, 0, 1)],
     labels: {},
@@ -128,6 +139,18 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [count("peerRejections", c, 1)],
     labels: { quorum_peer: "c" },
     summary: "c will not take an entry of a, and nothing after it can follow"
+  },
+  {
+    alert: "QuorumScrubFails",
+    series: [count("scrubFailures", unreadable, 1)],
+    labels: { error_type: "unavailable" },
+    summary: "not all that a stores can be read again: unavailable"
+  },
+  {
+    alert: "QuorumScrubLate",
+    series: [gauge("scrubAge", {}, 86_400, 300_000)],
+    labels: {},
+    summary: "all that a stores was read again last 3d 11h 20m 0s ago"
   },
   {
     alert: "QuorumTooFewReplicas",
@@ -171,6 +194,12 @@ export const illnesses: ReadonlyArray<Illness> = [
     series: [gauge("peerHoldsBack", c, 0, 4000)],
     labels: { quorum_peer: "c" },
     summary: "c lacks entries, so that the logs of a cannot shrink"
+  },
+  {
+    alert: "QuorumDeletesKept",
+    series: [gauge("stableTimeAge", {}, 90, 4000)],
+    labels: {},
+    summary: "stable time of a has not risen for 1h 6m 40s: further deletes are kept"
   },
   {
     alert: "QuorumPeerLagging",
