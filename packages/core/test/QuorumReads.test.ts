@@ -260,6 +260,11 @@ describe("what cannot be asked for", () => {
       for (const r of [0, 4, -1, 1.5, "2", { allBut: 3 }]) {
         assert.strictEqual(yield* field("n", { consistency: "quorum", r }), "r", JSON.stringify(r))
       }
+      for (const consistency of ["local", "quorum", "linearizable"]) {
+        for (const withinMillis of [NaN, -1, "5", null, {}]) {
+          assert.strictEqual(yield* field("n", { consistency, withinMillis }), "withinMillis", String(withinMillis))
+        }
+      }
       assert.isTrue(Option.isNone(yield* a.records.read("few", "k", { consistency: "quorum", r: { allBut: 1 } })))
       assert.isTrue(Option.isNone(yield* a.records.read("n", "\ud800", { consistency: "linearizable" })))
     })

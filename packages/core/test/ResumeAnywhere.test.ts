@@ -100,7 +100,7 @@ describe("resume", () => {
           [receipt.writeId, 3, "a", "b", "c"]
         )
       }
-      yield* failure(a.writer.upgrade(receipt, 4), "InvalidPolicy")
+      for (const w of [4, undefined as never]) yield* failure(a.writer.upgrade(receipt, w), "InvalidPolicy")
     })
   )
 

@@ -215,6 +215,9 @@ describe("a stamped write", () => {
       for (const bad of [undefined, null, [], [null], { namespace: "n" }, [key, key], new Proxy({}, { get: throws })]) {
         yield* failure(a.writer.stamp(bad as never), "WriteRejected")
       }
+      for (const bad of [undefined, null, "x", key, [null], revoked()]) {
+        assert.strictEqual((yield* failure(a.writer.stampEach(bad as never), "WriteRejected")).field, "keys")
+      }
       assert.strictEqual(a.logs.head(a.logs.own).seq, 0)
       yield* a.writer.commit(put("v"), { stamp })
       yield* a.writer.commit(put("w"), { stamp: at(latest) })
@@ -271,6 +274,12 @@ describe("a stamped write", () => {
 
 const throws = (): never => {
   throw new Error("a getter threw")
+}
+
+const revoked = (): unknown => {
+  const { proxy, revoke } = Proxy.revocable([], {})
+  revoke()
+  return proxy
 }
 
 /** Numbers from a seed (mulberry32). */

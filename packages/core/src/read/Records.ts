@@ -167,6 +167,8 @@ export const make = Effect.gen(function* () {
     Effect.suspend(() => {
       const replicas = replicasOf(namespace, options)
       if (Result.isFailure(replicas)) return Effect.fail(replicas.failure)
+      const rejected = LocalRecords.faultOfRead(options)
+      if (rejected !== undefined) return Effect.fail(rejected)
       const why = obstacle()
       if (why !== undefined) return Effect.fail(why)
       const { consistency = policies.readsOf(namespace) } = options

@@ -161,8 +161,11 @@ const damagedWrite = (writeId: WriteId.WriteId) =>
 
 const isWriteId = Schema.is(WriteId.WriteId)
 
-/** A place could be made of much that is no id: of entry 0, that everybody holds, or of one that never comes. */
-const faultOfRead = ({ atLeast, withinMillis }: ReadOptions): ReadRejected | undefined => {
+/**
+ * What is asked of a read and cannot be. A place could be made of much that is no id: of entry 0, that everybody holds, or
+ * of one that never comes.
+ */
+export const faultOfRead = ({ atLeast, withinMillis }: ReadOptions): ReadRejected | undefined => {
   if (atLeast !== undefined && !isWriteId(atLeast)) {
     return new ReadRejected({ field: "atLeast", detail: `${Parts.shown(atLeast)} is not the id of a write` })
   }

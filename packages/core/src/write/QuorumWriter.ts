@@ -11,7 +11,7 @@ import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
 import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
-import type * as QuorumError from "../quorum/QuorumError.ts"
+import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
@@ -261,7 +261,7 @@ export const make = Effect.gen(function* () {
       const refusal = refusalOfResume(options)
       return refusal === undefined ? heldWrites.resume(writeId, options) : Effect.fail(refusal)
     },
-    upgrade: ({ writeId }, w) => heldWrites.resume(writeId, { w }),
+    upgrade: (receipt, w) => (isGiven(w) ? heldWrites.resume(HeldWrites.idIn(receipt), { w }) : Effect.fail(withoutW)),
     verify: yield* Verifying.make,
     status: heldWrites.status
   })
@@ -276,3 +276,9 @@ export const layer = Layer.effect(QuorumWriter, make)
 const closeMillis = 1000
 
 const nothing = (): void => undefined
+
+/** Without it the policy would say how far a write has to reach, as it has already. */
+const withoutW = new QuorumError.InvalidPolicy({ detail: "w is missing: say how many replicas are to hold the write" })
+
+/** Programs without types give what they like. */
+const isGiven = (w: QuorumPolicy.W | undefined): boolean => w !== undefined

@@ -67,10 +67,12 @@ export const make = (offer: Offer) => {
     ): Effect.Effect<ReadonlyArray<StampToken.StampToken>, CommitError> =>
       Effect.mapError(
         Effect.suspend(() =>
-          drawn(
-            keys.map((key) => removalsOf(key)),
-            after
-          )
+          isList(keys)
+            ? drawn(
+                keys.map((key) => removalsOf(key)),
+                after
+              )
+            : Effect.fail(noList)
         ),
         namingKeys
       )
@@ -87,6 +89,17 @@ const removalsOf = (keys: unknown): unknown => {
     return keys
   }
 }
+
+/** Programs without types give what they like; a revoked Proxy is no list either. */
+const isList = (keys: unknown): boolean => {
+  try {
+    return Array.isArray(keys)
+  } catch {
+    return false
+  }
+}
+
+const noList = new QuorumError.WriteRejected({ field: "keys", reason: "invalid", detail: "it is not a list of keys" })
 
 const removalOf = (key: unknown): unknown => {
   if (typeof key !== "object" || key === null) return key

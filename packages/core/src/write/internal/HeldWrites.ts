@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function* (options: {
   })
 
   /** A write that is held here, with its version and the policy of its namespaces. */
-  const held = Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: Pick<WriteOptions, "w">) {
+  const held = Effect.fnUntraced(function* (writeId: unknown, asked?: Pick<WriteOptions, "w">) {
     if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
     const { check, log, seq } = WriteId.place(writeId)
     if (seq > logs.head(log).seq) return yield* noSuchWrite(writeId)
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   /** Waits for a write that a member may still bring. What is not in the own log now was never written to it. */
-  const arrival = (writeId: WriteId.WriteId) => {
+  const arrival = (writeId: unknown) => {
     if (!isWriteId(writeId)) return Effect.void
     const { log, seq } = WriteId.place(writeId)
     const owner = LogId.owner(log)
@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function* (options: {
     follow: (writeId: WriteId.WriteId) => Effect.option(Effect.map(held(writeId), (place) => () => statusOf(place))),
     status: (writeId: WriteId.WriteId) =>
       Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), statusOf),
-    resume: Effect.fnUntraced(function* (writeId: WriteId.WriteId, asked?: Pick<WriteOptions, "w">) {
+    resume: Effect.fnUntraced(function* (writeId: unknown, asked?: Pick<WriteOptions, "w">) {
       yield* arrival(writeId)
       const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
@@ -141,6 +141,10 @@ export const make = Effect.fnUntraced(function* (options: {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const isWriteId = Schema.is(WriteId.WriteId)
+
+/** The id that a receipt has, if it is one: programs without types give what they like. */
+export const idIn = (receipt: unknown): unknown =>
+  typeof receipt === "object" && receipt !== null && "writeId" in receipt ? receipt.writeId : undefined
 
 /** Text that is no id is the id of no write, whatever place could be made of it. */
 export const noSuchWrite = (writeId: unknown) =>

@@ -13,7 +13,7 @@ import { Membership } from "../../peer/Membership.ts"
 import type * as PeerProtocol from "../../peer/PeerProtocol.ts"
 import type * as QuorumError from "../../quorum/QuorumError.ts"
 import type { CopyState, Receipt, Verification } from "../Receipt.ts"
-import { noSuchWrite } from "./HeldWrites.ts"
+import { idIn, noSuchWrite } from "./HeldWrites.ts"
 
 /** Asks on the connections that are up. */
 export const make = Effect.gen(function* () {
@@ -70,8 +70,9 @@ export const make = Effect.gen(function* () {
   })
 
   return Effect.fnUntraced(function* (receipt: Receipt): Effect.fn.Return<Verification, QuorumError.WriteUnknown> {
-    const { acked, policy, writeId } = receipt
+    const writeId = idIn(receipt)
     if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
+    const { acked, policy } = receipt
     const copies: Record<ReplicaId, CopyState> = {}
     let held = 0
     const { answers, moved } = yield* askAll(receipt)
