@@ -86,24 +86,26 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   const settings = settingsOf(options)
   const underWay = new Set<Promise<unknown>>()
   const closing = new AbortController()
-  const isClosed = (): boolean => closing.signal.aborted
 
-  /** Makes calls while the client is open. */
+  /** Makes what is asked for while the client is open; who closes it waits for that, however many requests it takes. */
+  const taken: Writes.Taken = async (make) => {
+    if (closing.signal.aborted) throw new ClientClosed({ message: "the client is closed" })
+    const answer = make()
+    underWay.add(answer)
+    try {
+      return await answer
+    } finally {
+      underWay.delete(answer)
+    }
+  }
   const guarded = (calls: Calls.Calls): Calls.Calls => ({
-    call: (call, options) => {
-      if (isClosed()) return Promise.reject(new ClientClosed({ message: "the client is closed" }))
-      const answer = calls.call(call, options)
-      const settled: Promise<void> = answer.then(noop, noop).then(() => void underWay.delete(settled))
-      underWay.add(settled)
-      return answer
-    },
+    call: (call, options) => taken(() => calls.call(call, options)),
     forget: calls.forget
   })
   const calls = Calls.make(settings)
   const open = guarded(calls)
   const reads = Reads.make(open)
-  // What is gathered may still be sent when the client is closing.
-  const writes = Writes.make(calls, open, settings.timeoutMillis)
+  const writes = Writes.make(calls, taken, settings.timeoutMillis)
   const json = (method: "GET" | "POST", path: string, query?: { readonly w?: number | undefined }, body?: string) => ({
     request: () => ({ method, path, query, ...(body === undefined ? {} : { body }) }),
     read: jsonOf
@@ -135,14 +137,11 @@ export const createClient = (options: ClientOptions): QuorumClient => {
       ),
     close: async () => {
       closing.abort(new ClientClosed({ message: "the client is closed" }))
-      await writes.close()
-      await Promise.all(underWay)
+      await Promise.allSettled(underWay)
     }
   })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-const noop = (): void => {}
 
 const writePath = (writeId: string): string => `/v1/writes/${Reads.nameOf("writeId", writeId)}`

@@ -5,28 +5,20 @@
  * answered for the first time; what it has to do after that, it does by itself.
  */
 import type { Calls } from "./Calls.ts"
-import { ClientClosed } from "./ClientError.ts"
 import * as Group from "./Group.ts"
-import type { Receipt } from "./Record.ts"
 
 /** Gathers writes that ask for the same number of replicas. */
 export interface Gathering {
-  /** Fails with a `QuorumError`, or with the reason of the signal. */
-  readonly write: (
-    line: Group.Line,
-    options: { readonly stamp?: string | undefined; readonly signal?: AbortSignal | undefined }
-  ) => Promise<Receipt>
-  /** Takes nothing more, and waits until all that was taken is answered. */
-  readonly close: () => Promise<void>
+  /** Sends a write with those that come at about the same time. */
+  readonly write: (waiting: Group.Waiting) => void
 }
 
 /** Nothing is gathered yet. */
-export const make = (calls: Calls, w: number | undefined, timeoutMillis: number): Gathering => {
+export const make = (calls: Calls, w: number | undefined): Gathering => {
   let queue: Array<Group.Waiting> = []
   let groupsUnderWay = 0
   let isScheduled = false
-  let isClosed = false
-  const unanswered = new Set<Promise<void>>()
+  let timer: ReturnType<typeof setTimeout> | undefined
 
   const send = (): void => {
     const { group, rest } = Group.take(queue)
@@ -40,36 +32,36 @@ export const make = (calls: Calls, w: number | undefined, timeoutMillis: number)
       groupsUnderWay--
       schedule()
     }
-    const done = Group.run(calls, group, w, timeoutMillis, onFirst).then(() => {
-      onFirst()
-      unanswered.delete(done)
-    })
-    unanswered.add(done)
+    void Group.run(calls, group, w, onFirst).then(onFirst)
   }
 
   const schedule = async (): Promise<void> => {
-    if (isScheduled || queue.length === 0 || groupsUnderWay >= maxGroups) return
+    if (isScheduled || queue.length === 0) return
+    if (groupsUnderWay >= maxGroups) {
+      timer ??= setTimeout(expire, Math.max(1, queue[0]!.deadline - performance.now()))
+      return
+    }
     isScheduled = true
     // Those who were answered together write together: their turns come before this one.
     for (let i = 0; i < turns; i++) await undefined
     isScheduled = false
     while (queue.length > 0 && groupsUnderWay < maxGroups) send()
+    clearTimeout(timer)
+    timer = undefined
+    void schedule()
+  }
+
+  /** Ends those whose time is over before they could be sent. */
+  const expire = (): void => {
+    timer = undefined
+    queue = Group.unexpired(queue)
+    void schedule()
   }
 
   return {
-    write: (line, { signal, stamp }) =>
-      new Promise((resolve, reject) => {
-        if (isClosed) return reject(new ClientClosed({ message: "the client is closed; nothing was written" }))
-        const waiting = Group.waiting(line, stamp, signal, { resolve, reject })
-        queue.push(waiting)
-        void schedule()
-      }),
-    close: async () => {
-      isClosed = true
-      while (unanswered.size > 0 || queue.length > 0) {
-        await Promise.all(unanswered)
-        await undefined
-      }
+    write: (waiting) => {
+      queue.push(waiting)
+      void schedule()
     }
   }
 }

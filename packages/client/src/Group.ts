@@ -4,7 +4,7 @@
  */
 import { errorOf, unexpected } from "./Answers.ts"
 import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
-import type { Calls } from "./Calls.ts"
+import type { CallOptions, Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
 import { pathOf, placeOf } from "./Reads.ts"
@@ -21,25 +21,35 @@ export interface Line {
   readonly delete?: true
 }
 
-/** A write that waits for its answer. */
-export interface Waiting {
-  readonly line: Line
-  stamp: string | undefined
-  /** What its attempts said so far. */
-  history: Failover.History | undefined
-  /** Whether its caller has an answer, or wants none any more. */
-  isSettled: () => boolean
+/** How a write is made. */
+interface Limits {
+  readonly stamp: string | undefined
+  readonly signal: AbortSignal | undefined
+  /** Until when it may take, by `performance.now()`. */
+  readonly deadline: number
+}
+
+/** Who is told what became of a write. */
+interface Caller {
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: unknown) => void
 }
 
+/** A write that waits for its answer. */
+export interface Waiting extends Caller {
+  readonly line: Line
+  readonly deadline: number
+  stamp: string | undefined
+  /** What its attempts said so far. */
+  history: Failover.History | undefined
+  /** Whether its caller has an answer, or wants none any more. */
+  readonly isSettled: () => boolean
+  /** Called when its caller wants none any more. */
+  onGivenUp: () => void
+}
+
 /** A write that waits, until it is answered or its signal is aborted. */
-export const waiting = (
-  line: Line,
-  stamp: string | undefined,
-  signal: AbortSignal | undefined,
-  caller: { readonly resolve: (receipt: Receipt) => void; readonly reject: (error: unknown) => void }
-): Waiting => {
+export const waiting = (line: Line, { deadline, signal, stamp }: Limits, caller: Caller): Waiting => {
   let isSettled = false
   const settle = (answer: () => void): void => {
     if (isSettled) return
@@ -47,16 +57,22 @@ export const waiting = (
     signal?.removeEventListener("abort", onAbort)
     answer()
   }
-  const onAbort = (): void => settle(() => caller.reject(signal?.reason))
+  const onAbort = (): void => {
+    settle(() => caller.reject(signal?.reason))
+    one.onGivenUp()
+  }
   signal?.addEventListener("abort", onAbort, { once: true })
-  return {
+  const one: Waiting = {
     line,
+    deadline,
     stamp,
     history: undefined,
     isSettled: () => isSettled,
+    onGivenUp: () => {},
     resolve: (receipt) => settle(() => caller.resolve(receipt)),
     reject: (error) => settle(() => caller.reject(error))
   }
+  return one
 }
 
 /** The next group of those that wait, and the others. Who was given up before it was sent is in neither. */
@@ -67,6 +83,7 @@ export const take = (queue: ReadonlyArray<Waiting>) => {
   for (; i < queue.length && group.length < maxLines && length < maxLength; i++) {
     const next = queue[i]!
     if (next.isSettled()) continue
+    if (group.length > 0 && next.deadline > group[0]!.deadline + maxApartMillis) break
     group.push(next)
     const { key, namespace, text = "", value = "" } = next.line
     length += key.length + namespace.length + text.length + value.length
@@ -74,23 +91,32 @@ export const take = (queue: ReadonlyArray<Waiting>) => {
   return { group, rest: queue.slice(i) }
 }
 
-/** Sends a group, and settles all of it. `onFirst` is called when it has been answered once, however. Never fails. */
+/** Those that have time left. The others are told that they were not sent. */
+export const unexpired = (queue: ReadonlyArray<Waiting>): Array<Waiting> => {
+  const now = performance.now()
+  for (const each of queue) if (each.deadline <= now) each.reject(Failover.conclude(undefined, undefined))
+  return queue.filter((each) => !each.isSettled())
+}
+
+/**
+ * Sends a group, and settles all of it in the time of the first, which is the one that waits longest. `onFirst` is called
+ * when it has been answered once, however. Ends when everybody has given up. Never fails.
+ */
 export const run = async (
   calls: Calls,
   group: ReadonlyArray<Waiting>,
   w: number | undefined,
-  timeoutMillis: number,
   onFirst: () => void
 ): Promise<void> => {
-  const deadline = performance.now() + timeoutMillis
+  const limits = limitsOf(group)
   try {
-    await draw(calls, group, timeoutMillis, onFirst)
+    await draw(calls, group, limits(), onFirst)
   } catch (error) {
     const unstamped = group.filter(({ stamp }) => stamp === undefined)
     if (group.length > 1 && isFinal(error)) {
       // One of them is to blame, and the others are not.
       onFirst()
-      await Promise.all(group.map((each) => run(calls, [each], w, timeoutMillis, onFirst)))
+      await Promise.all(group.map((each) => run(calls, [each], w, onFirst)))
       return
     }
     for (const each of unstamped) each.reject(error)
@@ -99,7 +125,7 @@ export const run = async (
     calls,
     group.filter(({ stamp }) => stamp !== undefined),
     w,
-    Math.max(1, deadline - performance.now()),
+    limits,
     onFirst
   )
 }
@@ -110,9 +136,26 @@ export const run = async (
 const maxLines = 1000
 const maxLength = 256 * 1024
 
+/** How much sooner the time of a group may end than that of one of its writes, in milliseconds. */
+const maxApartMillis = 500
+
+/** How much time a group has left, and what is aborted when nobody of it wants an answer any more. */
+const limitsOf = (group: ReadonlyArray<Waiting>) => {
+  const givenUp = new AbortController()
+  const onGivenUp = (): void => {
+    if (group.every((each) => each.isSettled())) givenUp.abort()
+  }
+  for (const each of group) each.onGivenUp = onGivenUp
+  const { deadline } = group[0]!
+  return (): CallOptions => ({
+    signal: givenUp.signal,
+    timeoutMillis: Math.max(1, deadline - performance.now())
+  })
+}
+
 /** Draws the stamps that are missing. */
-const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, timeoutMillis: number, onFailed: () => void) => {
-  const unstamped = group.filter((each) => each.stamp === undefined)
+const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, limits: CallOptions, onFailed: () => void) => {
+  const unstamped = group.filter((each) => each.stamp === undefined && !each.isSettled())
   if (unstamped.length === 0) return
   const keys = unstamped.map(({ line: { key, namespace } }) => ({ namespace, key }))
   const stamps = await calls.call(
@@ -126,7 +169,7 @@ const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, timeoutMillis: 
       },
       onFailed
     },
-    { timeoutMillis }
+    limits
   )
   for (const [i, each] of unstamped.entries()) each.stamp = stamps[i]
 }
@@ -136,7 +179,7 @@ const send = async (
   calls: Calls,
   group: ReadonlyArray<Waiting>,
   w: number | undefined,
-  timeoutMillis: number,
+  limits: () => CallOptions,
   onFailed: () => void
 ): Promise<void> => {
   /** What was sent by the attempt that is under way, and what has no answer in it. */
@@ -185,11 +228,11 @@ const send = async (
     onFailed()
   }
   try {
-    await calls.call({ request, read, onFailed: failed }, { timeoutMillis })
+    await calls.call({ request, read, onFailed: failed }, limits())
   } catch (error) {
     // A token of namespaces is good for their records, and for no batch, which may be of any.
     if (error instanceof Forbidden)
-      return void (await Promise.all(remaining().map((each) => sendAlone(calls, each, w, timeoutMillis))))
+      return void (await Promise.all(remaining().map((each) => sendAlone(calls, each, w))))
     for (const each of remaining()) {
       each.reject(each.history === undefined ? error : Failover.conclude(each.history, each.stamp))
     }
@@ -197,12 +240,8 @@ const send = async (
 }
 
 /** Sends a write in a request of its own. */
-const sendAlone = async (
-  calls: Calls,
-  { line, reject, resolve, stamp }: Waiting,
-  w: number | undefined,
-  timeoutMillis: number
-) => {
+const sendAlone = async (calls: Calls, waiting: Waiting, w: number | undefined) => {
+  const { line, reject, resolve, stamp } = waiting
   const { contentType = "application/octet-stream", value } = line
   const content = {
     headers: { "quorum-stamp": stamp!, "content-type": contentType },
@@ -212,7 +251,7 @@ const sendAlone = async (
     line.delete === true ? (["DELETE", { headers: { "quorum-stamp": stamp! } }] as const) : (["PUT", content] as const)
   try {
     const request = () => ({ method, path: pathOf(placeOf(line.namespace, line.key)), query: { w }, ...more })
-    resolve(await calls.call({ request, read: readReceipt, stamp }, { timeoutMillis }))
+    resolve(await calls.call({ request, read: readReceipt, stamp }, limitsOf([waiting])()))
   } catch (error) {
     reject(error)
   }

@@ -56,10 +56,9 @@ export const keyvStore = (client: QuorumClient, namespace: string): KeyvStore =>
     has,
     hasMany: (keys) => Promise.all(keys.map(has)),
     clear: async () => {
-      const prefix = prefixOf(store.namespace)
-      const removals: Array<Promise<unknown>> = []
-      for await (const key of client.keys(namespace, prefix)) removals.push(client.delete(namespace, key))
-      await Promise.all(removals)
+      const keys: Array<string> = []
+      for await (const key of client.keys(namespace, prefixOf(store.namespace))) keys.push(key)
+      await Promise.all(keys.map((key) => client.delete(namespace, key)))
     },
     iterator: async function* <A>(within?: string): AsyncGenerator<[string, A], void> {
       for await (const record of client.list(namespace, prefixOf(within))) yield [record.key, valueOf<A>(record)]

@@ -7,7 +7,7 @@ import type { CallOptions, Calls } from "./Calls.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
-import { millisOf, otherThan } from "./Options.ts"
+import { otherThan } from "./Options.ts"
 import type { QuorumError } from "./QuorumError.ts"
 import { pathOf, placeOf } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
@@ -36,39 +36,49 @@ export type BatchResult =
   | { readonly ok: true; readonly receipt: Receipt }
   | { readonly ok: false; readonly error: unknown }
 
-/** Writes. `gathered` are the calls of what was taken in already. */
-export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
+/** Makes what is asked for, unless the client is closed. */
+export type Taken = <A>(make: () => Promise<A>) => Promise<A>
+
+/** Writes. What was taken makes all its calls, also while the client is closing. */
+export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
   const gatherings = new Map<number | undefined, Gathering.Gathering>()
   const turns = Turns.make()
 
-  /** Sends what is long when it is its turn, within the time of its call. */
-  const inTurn = async (length: number, options: WriteOptions, send: (options: WriteOptions) => Promise<Receipt>) => {
-    if (length <= longLength) return send(options)
-    const millis = millisOf("timeoutMillis", options.timeoutMillis ?? timeoutMillis)
+  /** Makes a write under a stamp, all within the time of its call; what is long when it is its turn. */
+  const stamped = async (
+    keys: ReadonlyArray<Place>,
+    length: number,
+    options: WriteOptions,
+    send: (stamp: string, limits: CallOptions) => Promise<Receipt>
+  ): Promise<Receipt> => {
+    const given = stampOf(options)
+    const { signal } = options
+    const millis = options.timeoutMillis ?? timeoutMillis
     const deadline = performance.now() + millis
-    const done = await turns.take(length, millis, options.signal)
+    const limits = (): CallOptions => ({ signal, timeoutMillis: Math.max(1, deadline - performance.now()) })
+    const done = length <= longLength ? undefined : await turns.take(length, millis, signal)
     try {
-      return await send({ ...options, timeoutMillis: Math.max(1, deadline - performance.now()) })
+      const stamp = given ?? (await draw(keys, limits()))
+      return await send(stamp, limits())
     } finally {
-      done()
+      done?.()
     }
   }
 
   const gather = (line: Group.Line, { signal, w, ...options }: WriteOptions): Promise<Receipt> => {
     const stamp = stampOf(options)
     signal?.throwIfAborted()
-    if (options.timeoutMillis !== undefined) {
-      return new Promise((resolve, reject) => {
-        const one = Group.waiting(line, stamp, signal, { resolve, reject })
-        void Group.run(calls, [one], w, options.timeoutMillis!, () => {})
-      })
-    }
-    let gathering = gatherings.get(w)
-    if (gathering === undefined) gatherings.set(w, (gathering = Gathering.make(gathered, w, timeoutMillis)))
-    return gathering.write(line, { signal, stamp })
+    return new Promise((resolve, reject) => {
+      const deadline = performance.now() + (options.timeoutMillis ?? timeoutMillis)
+      const one = Group.waiting(line, { stamp, signal, deadline }, { resolve, reject })
+      if (options.timeoutMillis !== undefined) return void Group.run(calls, [one], w, () => {})
+      let gathering = gatherings.get(w)
+      if (gathering === undefined) gatherings.set(w, (gathering = Gathering.make(calls, w)))
+      gathering.write(one)
+    })
   }
 
-  const stamp = async (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => {
+  const draw = async (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => {
     const body = JSON.stringify({ keys: keys.map(({ key, namespace }) => ({ namespace, key })) })
     return calls.call({ request: () => ({ method: "POST", path: "/v1/stamps", body }), read: readStamp }, options)
   }
@@ -77,26 +87,26 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
   const putLong = async (place: Place, { body, contentType }: Content, options: WriteOptions): Promise<Receipt> => {
     // A `Buffer` has a `slice` that copies nothing.
     const copy = typeof body === "string" ? body : new Uint8Array(body)
-    return inTurn(copy.length, options, async (options) => {
-      const token = stampOf(options) ?? (await stamp([place], options))
-      const headers = { "quorum-stamp": token, "content-type": contentType ?? "application/octet-stream" }
-      const request = () =>
-        ({ method: "PUT", path: pathOf(place), query: { w: options.w }, headers, body: copy }) as const
-      return calls.call({ request, read: readReceipt, stamp: token }, options)
+    return stamped([place], copy.length, options, (stamp, limits) => {
+      const headers = { "quorum-stamp": stamp, "content-type": contentType ?? "application/octet-stream" }
+      const query = { w: options.w }
+      const request = () => ({ method: "PUT", path: pathOf(place), query, headers, body: copy }) as const
+      return calls.call({ request, read: readReceipt, stamp }, limits)
     })
   }
 
-  const put = async (namespace: string, key: string, value: Value, options: WriteOptions = {}): Promise<Receipt> => {
-    const place = placeOf(namespace, key)
-    const content = contentOf(value, options.contentType)
-    const isLong = lengthOf(content) > longLength
-    return isLong ? putLong(place, content, options) : gather(lineOf(place, content), options)
-  }
+  const stamp = (keys: ReadonlyArray<Place>, options?: CallOptions): Promise<string> => taken(() => draw(keys, options))
 
-  const remove = async (namespace: string, key: string, options: WriteOptions = {}): Promise<Receipt> => {
-    const place = namesOf({ namespace, key })
-    return gather({ ...place, delete: true }, options)
-  }
+  const put = (namespace: string, key: string, value: Value, options: WriteOptions = {}): Promise<Receipt> =>
+    taken(() => {
+      const place = placeOf(namespace, key)
+      const content = contentOf(value, options.contentType)
+      const isLong = lengthOf(content) > longLength
+      return isLong ? putLong(place, content, options) : gather(lineOf(place, content), options)
+    })
+
+  const remove = (namespace: string, key: string, options: WriteOptions = {}): Promise<Receipt> =>
+    taken(() => gather({ ...namesOf({ namespace, key }), delete: true }, options))
 
   const batch = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<ReadonlyArray<BatchResult>> =>
     Promise.all(
@@ -114,28 +124,23 @@ export const make = (gathered: Calls, calls: Calls, timeoutMillis: number) => {
       })
     )
 
-  const commit = async (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<Receipt> => {
-    const lines = writes.map((write) => {
-      const { contentType, key, namespace } = known(write)
-      if (write.delete === true) return { ...namesOf(write), delete: true }
-      return lineOf(placeOf(namespace, key), contentOf(write.value, contentType))
+  const commit = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<Receipt> =>
+    taken(() => {
+      const lines = writes.map((write) => {
+        const { contentType, key, namespace } = known(write)
+        if (write.delete === true) return { ...namesOf(write), delete: true }
+        return lineOf(placeOf(namespace, key), contentOf(write.value, contentType))
+      })
+      const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+      return stamped(lines, body.length, options, (stamp, limits) => {
+        const headers = { "content-type": "application/x-ndjson", "quorum-stamp": stamp }
+        const query = { atomic: true, w: options.w }
+        const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
+        return calls.call({ request, read: readAtomic, stamp }, limits)
+      })
     })
-    const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
-    return inTurn(body.length, options, async (options) => {
-      const token = stampOf(options) ?? (await stamp(lines, options))
-      const headers = { "content-type": "application/x-ndjson", "quorum-stamp": token }
-      const query = { atomic: true, w: options.w }
-      const request = () => ({ method: "POST", path: "/v1/batch", query, headers, body }) as const
-      return calls.call({ request, read: readAtomic, stamp: token }, options)
-    })
-  }
 
-  /** All that was taken has its answer. */
-  const close = async (): Promise<void> => {
-    await Promise.all(Array.from(gatherings.values(), (gathering) => gathering.close()))
-  }
-
-  return { put, delete: remove, batch, commit, stamp, close }
+  return { put, delete: remove, batch, commit, stamp }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** Keyv's own tests of stores. See `suites/package.json` for how they are installed. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as vitest from "vitest"
+import { createClient } from "../src/index.ts"
 import { keyvStore } from "../src/keyv.ts"
 import { type Deployment, ways } from "./support/deployments.ts"
 import { isMissing, load } from "./support/installed.ts"
@@ -52,5 +53,31 @@ describe.each(ways)("a store for keyv on $name", ({ start, times }) => {
 
   it.skipIf(isMissing || times === 1)("was asked while replicas were killed", () => {
     assert.isAtLeast(deployment.kills(), 2)
+  })
+})
+
+describe("a store for keyv", () => {
+  it("fails once when what it clears cannot be listed to its end, and leaves no other failure to nobody", async () => {
+    const unheard: Array<unknown> = []
+    const onUnheard = (error: unknown) => unheard.push(error)
+    process.on("unhandledRejection", onUnheard)
+    let pages = 0
+    const client = createClient({
+      urls: ["http://a"],
+      fetch: async (url) => {
+        const isFirst = url.includes("/v1/keys/") && pages++ === 0
+        if (isFirst) return Response.json({ keys: [{ namespace: "n", key: "x" }], unreadable: [], next: "x" })
+        // The rest of the list takes longer to be refused than a delete.
+        if (url.includes("/v1/keys/")) await new Promise((resolve) => setImmediate(resolve))
+        return Response.json({ error: "forbidden", message: "no" }, { status: 403 })
+      }
+    })
+    const error = await keyvStore(client, "n")
+      .clear()
+      .catch((error: unknown) => error)
+    assert.deepInclude(error, { code: "forbidden" })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off("unhandledRejection", onUnheard)
+    assert.deepStrictEqual(unheard, [])
   })
 })

@@ -11,6 +11,7 @@ type Answer = (path: string, body: string) => Response | undefined
 /** A client, and what it sends; what has no answer hangs until it is given up. */
 const clientOf = (answer: Answer = () => undefined) => {
   const sent: Array<string> = []
+  const underWay = new Set<string>()
   let onSent: (() => void) | undefined
   const client = createClient({
     urls: ["http://a", "http://b"],
@@ -21,14 +22,23 @@ const clientOf = (answer: Answer = () => undefined) => {
       onSent?.()
       const answered = answer(pathname, text)
       if (answered !== undefined) return Promise.resolve(answered)
-      return new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)))
+      underWay.add(pathname)
+      return new Promise((_, reject) =>
+        signal!.addEventListener("abort", () => {
+          underWay.delete(pathname)
+          reject(signal!.reason)
+        })
+      )
     }
   })
-  return { client, sent, whenSent: () => new Promise<void>((resolve) => (onSent = resolve)) }
+  return { client, sent, underWay, whenSent: () => new Promise<void>((resolve) => (onSent = resolve)) }
 }
 
 /** What a call came to: its value, or what it failed with. */
 const outcome = (promise: Promise<unknown>): Promise<unknown> => promise.catch((error: unknown) => error)
+
+/** All that promises do by themselves is done. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 const write = { namespace: "n", key: "k", value: "v" }
 const long = "v".repeat(100_000)
@@ -93,10 +103,10 @@ describe("a signal", () => {
     }
   })
 
-  it("ends every call that is under way with its reason", async () => {
+  it("ends every call that is under way with its reason, and what was asked with it", async () => {
     for (const [name, call] of Object.entries(calls)) {
       for (const options of [{}, { timeoutMillis: 5000 }]) {
-        const { client, sent, whenSent } = clientOf()
+        const { client, sent, underWay, whenSent } = clientOf()
         const controller = new AbortController()
         const isSent = whenSent()
         const ended = outcome(call(client, { ...options, signal: controller.signal }))
@@ -104,7 +114,31 @@ describe("a signal", () => {
         controller.abort(reason)
         assert.deepStrictEqual(await ended, expected(name), name)
         assert.isAbove(sent.length, 0)
+        assert.deepStrictEqual(Array.from(underWay), [], name)
       }
+    }
+  })
+
+  it("of all writes that share a request ends it, when their stamps are drawn and after, and nothing more is sent", async () => {
+    for (const path of ["/v1/stamps/each", "/v1/batch"]) {
+      const { client, sent, underWay, whenSent } = clientOf((asked, body) =>
+        asked === path ? undefined : json({ stamps: JSON.parse(body).keys.map(() => "s") }, 201)
+      )
+      const controllers = [new AbortController(), new AbortController()]
+      let isSent = whenSent()
+      const ended = controllers.map(({ signal }, i) => outcome(client.put("n", `k${i}`, "v", { signal })))
+      while (underWay.size === 0) {
+        await isSent
+        isSent = whenSent()
+      }
+      controllers[0]!.abort(reason)
+      assert.lengthOf(underWay, 1)
+      controllers[1]!.abort(reason)
+      assert.deepStrictEqual(await Promise.all(ended), [reason, reason])
+      assert.lengthOf(underWay, 0)
+      const requests = sent.length
+      await settled()
+      assert.lengthOf(sent, requests)
     }
   })
 
