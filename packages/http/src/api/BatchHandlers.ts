@@ -1,7 +1,7 @@
 /**
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
-import { ClientSessions, type Entry, QuorumWriter, type StampToken } from "@quorum/core"
+import { ClientSessions, type Entry, Limits, QuorumWriter, type StampToken } from "@quorum/core"
 import { Array as Arr, Effect, Exit, Layer, Predicate, Result, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
@@ -9,6 +9,7 @@ import * as Batches from "./batches.ts"
 import { readJson } from "./bodies.ts"
 import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
+import * as ClientTokens from "./ClientTokens.ts"
 import { asked, makeReport, namedW, namingW } from "./commits.ts"
 import * as Sessions from "./sessions.ts"
 import { Keys } from "./WritesApi.ts"
@@ -31,6 +32,7 @@ const batchHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const writer = yield* QuorumWriter.QuorumWriter
     const sessions = yield* ClientSessions.ClientSessions
+    const limits = yield* Limits.Limits
     const report = makeReport()
     return handlers.handleRaw("commit", ({ headers, query, request }) => {
       const { "quorum-stamp": stamp } = headers
@@ -40,13 +42,17 @@ const batchHandlers = HttpApiBuilder.group(
       if (headers["idempotency-key"] !== undefined && query.atomic !== true) return Effect.fail(notOneKey)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
         writer.commit(writes, asked(query.w, stamp, headers)).pipe(namingW, Effect.tapError(report))
-      const lines = Batches.linesOf(request.stream)
       const session = Sessions.afterLines(sessions, headers)
-      if (query.atomic === true)
-        return Effect.succeed(Batches.responseOf(Batches.atomic(lines, commit, session, stamp)))
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
         writer.commitUnsafe(writes, (outcome) => done(Exit.mapError(outcome, namedW)), asked(query.w, stamp, headers))
-      return Effect.succeed(Batches.responseOf(Batches.each(lines, each, report, session)))
+      return Effect.map(ClientTokens.whileAllowed, (allowed) => {
+        const lines = Batches.linesOf(allowed(request.stream))
+        return Batches.responseOf(
+          query.atomic === true
+            ? Batches.atomic(lines, commit, session, stamp, limits)
+            : Batches.each(lines, each, report, session)
+        )
+      })
     })
   })
 )

@@ -1,14 +1,22 @@
 /**
  * Batches: the lines of a request as writes, and what became of them as lines.
  */
-import type { ClientSession, Entry, QuorumError, QuorumWriter, Receipt, StampToken } from "@quorum/core"
+import {
+  type ClientSession,
+  Entry,
+  Limits,
+  QuorumError,
+  type QuorumWriter,
+  type Receipt,
+  type StampToken
+} from "@quorum/core"
 import { JsonBounds, Monotonic } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Option, Result, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import * as Answers from "./answers.ts"
 import { maxLineBytes } from "./BatchApi.ts"
-import { InvalidRequest } from "./ApiErrors.ts"
+import { Forbidden, InvalidRequest, Unauthorized } from "./ApiErrors.ts"
 import { invalid, lineOf } from "./batchLines.ts"
 import { inTurns } from "./pieces.ts"
 
@@ -19,7 +27,11 @@ const concurrency = 4
 const maxAtomicLines = 10_000
 
 /** What a line fails with. */
-type LineError = Exclude<QuorumWriter.CommitError, QuorumError.InvalidPolicy> | InvalidRequest
+type LineError =
+  | Exclude<QuorumWriter.CommitError, QuorumError.InvalidPolicy>
+  | InvalidRequest
+  | Unauthorized
+  | Forbidden
 
 /** Commits writes that are one entry, under a stamp if they have one. */
 type Commit = (
@@ -94,27 +106,39 @@ export const each = (
   )
 }
 
-/** All lines are one write, under one stamp. */
+/**
+ * All lines are one write, under one stamp. No more of them is kept than one write may be: what is longer is refused before
+ * the rest of it is read (law L63).
+ */
 export const atomic = (
   lines: Stream.Stream<unknown, unknown>,
   commit: Commit,
   session: Session,
-  stamp: StampToken.StampToken | undefined
+  stamp: StampToken.StampToken | undefined,
+  limits: Limits.Limits
 ): Stream.Stream<string> => {
   let count = 0
+  let bytes = 0
+  const kept: Array<Entry.Write> = []
+  const take = (json: unknown): Result.Result<unknown, InvalidRequest | QuorumError.WriteRejected> => {
+    count++
+    if (count > maxAtomicLines) return Result.fail(invalid(`an atomic batch has ${maxAtomicLines} lines at most`))
+    const read = lineOf(json)
+    if (Result.isFailure(read)) return Result.fail(read.failure)
+    const { stamp, write } = read.success
+    if (stamp !== undefined) {
+      return Result.fail(invalid("the stamp of an atomic batch is in the header Quorum-Stamp"))
+    }
+    kept.push(write)
+    bytes += Entry.recordSize(write)
+    return bytes > Entry.longest(limits) ? Limits.checkWrites(kept, limits) : read
+  }
   const writes = lines.pipe(
-    Stream.take(maxAtomicLines + 1),
-    Stream.mapEffect((json) => {
-      count++
-      if (count > maxAtomicLines) return Effect.fail(invalid(`an atomic batch has ${maxAtomicLines} lines at most`))
-      return Effect.flatMap(Effect.fromResult(lineOf(json)), (line) =>
-        line.stamp === undefined
-          ? Effect.succeed(line.write)
-          : Effect.fail(invalid("the stamp of an atomic batch is in the header Quorum-Stamp"))
-      )
-    }),
-    Stream.runCollect,
-    Effect.mapError((cause) => (cause instanceof InvalidRequest ? cause : endOf(cause))),
+    Stream.runForEach((json) => Effect.fromResult(take(json))),
+    Effect.mapError((cause) =>
+      cause instanceof InvalidRequest || cause instanceof QuorumError.WriteRejected ? cause : endOf(cause)
+    ),
+    Effect.map(() => kept),
     Effect.flatMap(([first, ...rest]) =>
       first === undefined ? Effect.fail(invalid("there is no line")) : Effect.succeed([first, ...rest] as const)
     )
@@ -188,8 +212,9 @@ const commitEach = (
     )
   })
 
-/** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end. */
-const endOf = (cause: unknown): InvalidRequest => {
+/** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end, or may not go on. */
+const endOf = (cause: unknown): InvalidRequest | Unauthorized | Forbidden => {
+  if (cause instanceof Unauthorized || cause instanceof Forbidden) return cause
   if (cause instanceof InvalidRequest) return invalid(`${cause.detail}; nothing from here on was read`)
   const why = Ndjson.isNdjsonError(cause)
     ? whyNoLine[cause.reason ?? "InvalidJson"]

@@ -1,0 +1,102 @@
+/** What a batch may cost while it comes, and for how long it may go on. */
+import { createHash } from "node:crypto"
+import * as Http from "node:http"
+import { assert, describe, it } from "@effect/vitest"
+import { QuorumError } from "@quorum/core"
+import { Effect, Exit } from "effect"
+import { ClientTokens } from "../src/index.ts"
+import * as Cluster from "./support/cluster.ts"
+import * as Stub from "./support/stub.ts"
+
+/** A batch that is sent piece by piece, and what was answered so far. It is given up when the scope closes. */
+const begin = (url: string, headers: Http.OutgoingHttpHeaders = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const options = { method: "POST", headers: { "content-type": "application/x-ndjson", ...headers } }
+      const outgoing = Http.request(url, options)
+      let told = ""
+      const waiting = new Set<() => void>()
+      outgoing.on("error", () => undefined)
+      outgoing.on("response", (answer) => {
+        answer.on("error", () => undefined)
+        answer.setEncoding("utf8").on("data", (text: string) => {
+          told += text
+          for (const wake of waiting) wake()
+        })
+      })
+      const lines = () => told.split("\n").slice(0, -1)
+      return {
+        send: (line: object) => void outgoing.write(`${JSON.stringify(line)}\n`),
+        /** So many lines of the answer. */
+        answered: (count: number) =>
+          Effect.callback<ReadonlyArray<{ readonly status: number; readonly problem: Record<string, unknown> }>>(
+            (resume) => {
+              const look = () => {
+                if (lines().length < count) return
+                waiting.delete(look)
+                resume(Effect.succeed(lines().map((line) => JSON.parse(line))))
+              }
+              waiting.add(look)
+              look()
+            }
+          ),
+        end: () => void outgoing.destroy()
+      }
+    }),
+    ({ end }) => Effect.sync(end)
+  )
+
+describe("a batch that comes", () => {
+  it.live("L63 and is atomic is refused once it is longer than a write may be, before it has come to its end", () =>
+    Effect.gen(function* () {
+      const set = yield* Cluster.make(["a"])
+      const a = yield* set.start("a")
+      const batch = yield* begin(`${a.url}/v1/batch?atomic=true`)
+      const text = "x".repeat(600_000)
+      for (const key of ["first", "second"]) batch.send({ namespace: "n", key, text })
+      const [line] = yield* batch.answered(1)
+      assert.deepInclude(line, { line: 2, status: 413 })
+      assert.deepInclude(line!.problem, { error: "write_rejected", field: "writes", reason: "too_large" })
+      const other = yield* begin(`${a.url}/v1/batch?atomic=true`)
+      other.send({ namespace: "n", key: "short", text: "x" })
+      other.send({ namespace: "n", key: "long", text: text + text })
+      const [long] = yield* other.answered(1)
+      assert.deepInclude(long!.problem, { error: "write_rejected", field: "writes[1].value" })
+      assert.strictEqual(a.head(a.own).seq, 0)
+    })
+  )
+
+  it.live("ends with the reason once the token of who sends it is taken away, or may not write any more", () =>
+    Effect.gen(function* () {
+      const sha256 = createHash("sha256").update("t").digest("hex")
+      const mine: ClientTokens.Token = { name: "t", sha256, role: "write" }
+      for (const [later, status, error] of [
+        [[], 401, "unauthorized"],
+        [[{ ...mine, role: "read" }], 403, "forbidden"]
+      ] as const) {
+        let tokens: ReadonlyArray<ClientTokens.Token> = [mine]
+        let asked = 0
+        const { url } = yield* Effect.provideService(
+          Stub.serve({
+            commitUnsafe: (_, done) => {
+              asked++
+              done(Exit.fail(new QuorumError.Overloaded({ detail: "later" })))
+              return () => undefined
+            }
+          }),
+          ClientTokens.ClientTokens,
+          () => tokens
+        )
+        const batch = yield* begin(`${url}/v1/batch`, { authorization: "Bearer t" })
+        batch.send({ namespace: "n", key: "before", text: "v" })
+        yield* batch.answered(1)
+        tokens = later
+        batch.send({ namespace: "n", key: "after", text: "v" })
+        const [, refused] = yield* batch.answered(2)
+        assert.deepInclude(refused, { line: 2, status })
+        assert.strictEqual(refused!.problem["error"], error)
+        assert.strictEqual(asked, 1)
+      }
+    })
+  )
+})
