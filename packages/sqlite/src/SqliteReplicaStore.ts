@@ -5,8 +5,8 @@
  * against one table for all logs, that was 13 % (single entries) to 34 % (100 entries) faster, and the file 13 % smaller.
  */
 import { LogId, ReplicaSet } from "@quorum/core"
-import { EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Effect, Layer, Option, Result } from "effect"
+import { ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Effect, Layer, Option } from "effect"
 import type { Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -17,11 +17,9 @@ import * as Guard from "./internal/guard.ts"
 import * as HeldLog from "./internal/heldLog.ts"
 import * as Mending from "./internal/mending.ts"
 import * as Opening from "./internal/opening.ts"
-import * as Part from "./internal/part.ts"
 import * as Place from "./internal/place.ts"
-import * as Replacing from "./internal/replacing.ts"
-import * as Rows from "./internal/rows.ts"
 import * as Syncing from "./internal/syncing.ts"
+import * as Writing from "./internal/writing.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
 export interface Options {
@@ -41,29 +39,26 @@ export interface Options {
  * A store that is opened elsewhere than before, or after another boot of the machine, may not know what it gave away and
  * has a new incarnation when it is returned (law L53).
  */
-export const make = Effect.fnUntraced(function* (
+export const make: (
   options: Options
-): Effect.fn.Return<
-  ReplicaStore.ReplicaStore["Service"],
-  ReplicaStore.StoreError,
-  ReplicaSet.ReplicaSet | Scope.Scope
-> {
-  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "log.db")
-  const { cluster, self } = yield* ReplicaSet.ReplicaSet
-  const draw = yield* LogId.incarnations
-  const boot = yield* Place.Boot
-  const disk = yield* Syncing.Disk
-  const { service } = yield* Database.scoped(file, () =>
-    Opening.open(
-      file,
-      options.maxBytes,
-      { cluster, replica: self, incarnation: draw() },
-      { draw, boot },
-      (files, settled) => opened(file, files, settled, disk)
+) => Effect.Effect<ReplicaStore.ReplicaStore["Service"], ReplicaStore.StoreError, ReplicaSet.ReplicaSet | Scope.Scope> =
+  Effect.fnUntraced(function* (options) {
+    const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "log.db")
+    const { cluster, self } = yield* ReplicaSet.ReplicaSet
+    const draw = yield* LogId.incarnations
+    const boot = yield* Place.Boot
+    const disk = yield* Syncing.Disk
+    const { service } = yield* Database.scoped(file, () =>
+      Opening.open(
+        file,
+        options.maxBytes,
+        { cluster, replica: self, incarnation: draw() },
+        { draw, boot },
+        (files, settled) => opened(file, files, settled, disk)
+      )
     )
-  )
-  return ReplicaStore.ReplicaStore.of(service)
-})
+    return ReplicaStore.ReplicaStore.of(service)
+  })
 
 /** {@link make} as a layer. */
 export const layer = (
@@ -95,73 +90,7 @@ const opened = (
     onFailed: guard.syncFailed,
     touch: commits.touch
   })
-
-  /** Makes room for a new log, in a transaction of its own: a log of which nothing is held is as good as none. */
-  const addLog = (name: LogId.LogId): Rows.HeldLog => {
-    const table = Part.nextTable(db)
-    const part = commits.unsynced(() => Database.transaction(db, () => Part.create(db, table, name, 0)))
-    syncing.wrote(undefined, 4 * 4096)
-    const log = Rows.make(file, name, [part], found)
-    logs.set(name, log)
-    return log
-  }
-
-  const write = (asked: EntryBatch.EntryBatch) =>
-    syncing.writing(() =>
-      call((): ReturnType<Store["append"]> => {
-        checkPlace()
-        const held = logs.get(asked.log)
-        if (held?.damagedEnd !== undefined) return Effect.fail(held.damagedEnd)
-        const head = held?.head ?? Watermark.none(asked.log)
-        const decision = ReplicaStore.decideAppend(head, asked, (seq) => HeldLog.chainAt(held!, seq))
-        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        if (decision.success._tag === "Held") {
-          checkLogPlace()
-          return Effect.succeed(decision.success.watermark)
-        }
-        const log = held ?? addLog(asked.log)
-        const { batch } = decision.success
-        commits.append(log, batch)
-        syncing.wrote(log, batch.bytes.length)
-        return Effect.succeed(log.head)
-      })
-    )
-
-  /** Changes something that is no append, of so many bytes; durable when it returns, with what is to be done then. */
-  const changing = (bytes: number, change: () => void | (() => void)) =>
-    Effect.uninterruptible(
-      Effect.flatMap(
-        syncing.writing(() =>
-          call(() => {
-            checkPlace()
-            const then = commits.unsynced(change)
-            syncing.wrote(undefined, bytes)
-            return Effect.succeed(then)
-          })
-        ),
-        (then) => Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), () => then?.())
-      )
-    )
-
-  /** Writes a replacement, and returns what is to be done when it is durable; `undefined` where there is nothing to do. */
-  const replacing = (batch: EntryBatch.EntryBatch) =>
-    syncing.writing(() =>
-      call((): Effect.Effect<(() => void) | undefined, ReplicaStore.AppendGap | ReplicaStore.AppendDrift> => {
-        checkPlace()
-        const held = logs.get(batch.log)
-        const head = held?.head ?? Watermark.none(batch.log)
-        if (held?.damagedEnd !== undefined && EntryBatch.last(batch) >= head.seq) throw held.damagedEnd
-        const chainAt = (seq: number) => (held === undefined ? head.chain : HeldLog.chainAt(held, seq))
-        const decision = ReplicaStore.decideReplace({ head, damaged: found.ranges, chainAt }, batch)
-        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        const { success: decided } = decision
-        if (decided === "Held") return Effect.succeed(undefined)
-        const log = held ?? addLog(batch.log)
-        const { bytes, settle } = commits.unsynced(() => Replacing.replace(db, log, batch, decided === "Mend"))
-        syncing.wrote(log, bytes)
-        return Effect.succeed(settle)
-      })
-    )
+  const { changing, cut, replace, write } = Writing.make({ commits, db, file, found, guard, logs, syncing })
 
   const set = (changed: Readonly<Record<string, string>>, renewed?: LogId.Incarnation) =>
     changing(4096, () => notes.set(changed, renewed))
@@ -205,22 +134,8 @@ const opened = (
         const log = logs.get(name)
         return Effect.succeed(log === undefined ? after : Mending.check(log, after, maxBytes))
       }),
-    replace: (batch) =>
-      Effect.uninterruptible(
-        // What is held as it is may be written and not durable yet.
-        Effect.flatMap(replacing(batch), (settle) =>
-          Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), () => settle?.())
-        )
-      ),
-    cut: (name, after) =>
-      Effect.map(
-        call(() => {
-          const log = logs.get(name)
-          const isCut = after === undefined ? log?.damagedEnd !== undefined : after < (log?.head.seq ?? 0)
-          return isCut ? changing(4 * 4096, () => Mending.cut(db, log!, after)) : Effect.void
-        }),
-        () => logs.get(name)?.head ?? Watermark.none(name)
-      ),
+    replace,
+    cut,
     lastSyncMillis: syncing.lastMillis
   }
   const close = Effect.suspend(() => {
