@@ -14,6 +14,7 @@ import { Context, Effect, Latch } from "effect"
 import * as fs from "node:fs"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
+import * as Growth from "./growth.ts"
 
 /** How the content of a file that is open is made durable: `done` is called with what failed, or with nothing. */
 export const Disk = Context.Reference<(descriptor: number, done: (cause: Error | null) => void) => void>(
@@ -56,10 +57,7 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
   const gate = Latch.makeUnsafe(true)
   let isShut = false
   const idle = Latch.makeUnsafe(true)
-  /** What a checkpoint would copy, and the frames of the log, both as guessed from what was written. */
-  let pages = 0
-  let frames = 0
-  let mostFrames = checkpointFrames
+  const growth = Growth.make()
 
   const fail = (error: Failure): void => {
     failed = error
@@ -95,7 +93,7 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
       synced = upTo
       for (const [each, head] of ends) each.durable = head
       // Who goes on now writes after the checkpoint, which would have to sync that too otherwise.
-      if (isDue()) shut()
+      if (growth.isDue()) shut()
       const done = waiting.filter((each) => each.upTo <= upTo)
       waiting = waiting.filter((each) => each.upTo > upTo)
       for (const { resume } of done) resume(Effect.void)
@@ -103,15 +101,13 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
     })
   }
 
-  const isDue = (): boolean => pages >= checkpointPages || frames >= mostFrames
-
   const shut = (): void => {
     isShut = true
     gate.closeUnsafe()
   }
 
   const goOn = (): void => {
-    if (isDue()) {
+    if (growth.isDue()) {
       shut()
       return synced < written ? sync(checkpoint) : checkpoint()
     }
@@ -123,11 +119,8 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
     const isWhole = moved(db)
     disk(file, (cause) => {
       if (cause !== null) return fail(onFailed(cause))
-      // Without room for it the log grows on, and it is tried again when there is more of it.
-      mostFrames = isWhole ? checkpointFrames : 2 * frames
-      pages = 0
+      growth.moved(isWhole)
       if (!isWhole) return reopen()
-      frames = 0
       try {
         touch()
       } catch {
@@ -155,8 +148,7 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
     wrote: (to: Written | undefined, bytes: number): void => {
       written++
       if (to !== undefined) changed.add(to)
-      pages += bytes / pageBytes
-      frames += Math.ceil(bytes / pageBytes) + 1
+      growth.wrote(bytes)
     },
     /** Makes durable what was written so far. */
     sync: Effect.callback<void, Failure>((resume) => {
@@ -179,8 +171,6 @@ export type Syncing = ReturnType<typeof make>
 
 type Failure = ReplicaStore.StoreError
 
-const pageBytes = 4096
-
 /** Moves what the log holds into the file. What failed shows when that is synced, or the log still holds it. */
 const moved = (db: DatabaseSync): boolean => {
   try {
@@ -190,11 +180,5 @@ const moved = (db: DatabaseSync): boolean => {
   }
 }
 
-/** How many pages a checkpoint copies at most, or so, which holds the event loop. */
-const checkpointPages = 256
-
-/** How many frames the write-ahead log grows to, or so. Single entries write the same page again and again. */
-const checkpointFrames = 1000
-
-/** As many bytes as the write-ahead log takes then. */
+/** As many bytes as the write-ahead log takes when it is moved on. */
 export const logBytes = 4 * 1024 * 1024
