@@ -7,6 +7,7 @@ import * as Failover from "./Failover.ts"
 import { millisOf, type Settings } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import * as Session from "./Session.ts"
+import * as Turns from "./Turns.ts"
 
 /** What any call may be given. */
 export interface CallOptions {
@@ -39,13 +40,14 @@ export interface Calls {
 export const make = (settings: Settings): Calls => {
   const { urls } = settings
   const session = Session.make()
+  const turns = Turns.make(maxRequests)
   const health: Array<Failover.Health> = urls.map(() => Failover.well)
   let preferred = Math.floor(Math.random() * urls.length)
 
   /** Remembers how an attempt went. */
-  const remember = (replica: number, verdict: Failover.Verdict | "answered"): void => {
+  const remember = (replica: number, verdict: Failover.Verdict | "answered", begun: number): void => {
     if (verdict === "rest") {
-      health[replica] = Failover.failed(health[replica]!, performance.now(), Math.random())
+      health[replica] = Failover.failed(health[replica]!, { begun, now: performance.now() }, Math.random())
       return
     }
     health[replica] = Failover.well
@@ -59,12 +61,17 @@ export const make = (settings: Settings): Calls => {
     let history: Failover.History | undefined
     let tried = new Set<number>()
     for (let rounds = 1; ;) {
+      const done = await turns.take(1, deadline - performance.now(), signal)
+      if (done === undefined) throw Failover.conclude(history, stamp)
+      // Whom to ask is chosen in its turn: others may have learnt meanwhile who does not answer.
       const now = performance.now()
       const choice = Failover.choose({ health, now, preferred, tried })
       const waitMillis = choice?.afterMillis ?? Failover.pauseMillis(rounds, Math.random())
-      if (now + waitMillis >= deadline) throw Failover.conclude(history, stamp)
-      if (waitMillis > 0) await pause(waitMillis, signal)
-      if (choice === undefined) {
+      if (choice === undefined || waitMillis > 0 || now >= deadline) {
+        done()
+        if (now + waitMillis >= deadline) throw Failover.conclude(history, stamp)
+        await pause(waitMillis, signal)
+        if (choice !== undefined) continue
         if (history !== undefined && Failover.verdictOf(history.last) === "once") throw history.last
         tried = new Set()
         rounds++
@@ -72,25 +79,30 @@ export const make = (settings: Settings): Calls => {
       }
       tried.add(choice.replica)
       try {
-        const limits = { millis: deadline - performance.now(), signal }
+        const limits = { millis: deadline - now, signal }
         const answer = await attempt(settings, urls[choice.replica]!, request(), read, limits, session)
-        remember(choice.replica, "answered")
+        remember(choice.replica, "answered", now)
         return answer
       } catch (error) {
         // Who gives up says nothing of the replica.
         if (signal?.aborted === true) throw signal.reason
         if (!(error instanceof QuorumError)) throw error
         const verdict = Failover.verdictOf(error)
-        remember(choice.replica, verdict)
+        remember(choice.replica, verdict, now)
         history = Failover.recorded(history, error, stamp !== undefined)
         onFailed?.(error)
         if (verdict === "final") throw Failover.conclude(history, stamp)
+      } finally {
+        done()
       }
     }
   }
 
   return { call, forget: session.forget }
 }
+
+/** The most requests that are under way: each has a connection of its own, and of those a replica has only so many. */
+const maxRequests = 128
 
 /** Waits. Fails with the reason of the signal. */
 export const pause = (millis: number, signal: AbortSignal | undefined): Promise<void> =>

@@ -27,20 +27,31 @@ export const verdictOf = ({ code, ...error }: QuorumError): Verdict => {
   return status >= 400 && status < 500 && status !== 404 && status !== 408 && status !== 429 ? "final" : "rest"
 }
 
-/** How a replica did lately: failures in a row, and until when it is left alone, on the clock of the caller. */
+/** How a replica did lately: failures in a row, when the last one was seen, and until when it is left alone, by the caller's clock. */
 export interface Health {
   readonly failures: number
+  readonly failedAt: number
   readonly restUntil: number
 }
 
 /** A replica that has not failed. */
-export const well: Health = { failures: 0, restUntil: 0 }
+export const well: Health = { failures: 0, failedAt: 0, restUntil: 0 }
 
-/** After a failure: twice as long as after the one before, and up to half of it by chance, so that clients do not return at once. */
-export const failed = ({ failures }: Health, now: number, random: number): Health => ({
-  failures: failures + 1,
-  restUntil: now + Math.min(maxRestMillis, restMillis * 2 ** failures) * (0.5 + random / 2)
-})
+/**
+ * After a failure: twice as long as after the one before, and up to half of it by chance, so that clients do not return at
+ * once. What began before the last failure was seen is of the same one: many calls that fail together are no many failures.
+ */
+export const failed = (
+  health: Health,
+  attempt: { readonly begun: number; readonly now: number },
+  random: number
+): Health => {
+  const { failures } = health
+  const { begun, now } = attempt
+  if (failures > 0 && begun < health.failedAt) return health
+  const restUntil = now + Math.min(maxRestMillis, restMillis * 2 ** failures) * (0.5 + random / 2)
+  return { failures: failures + 1, failedAt: now, restUntil }
+}
 
 /** What is known when the next replica is chosen. */
 export interface Choice {

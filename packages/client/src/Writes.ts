@@ -4,6 +4,7 @@
 import { errorOf, unexpected } from "./Answers.ts"
 import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
+import * as Failover from "./Failover.ts"
 import * as Gathering from "./Gathering.ts"
 import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
@@ -42,7 +43,7 @@ export type Taken = <A>(make: () => Promise<A>) => Promise<A>
 /** Writes. What was taken makes all its calls, also while the client is closing. */
 export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
   const gatherings = new Map<number | undefined, Gathering.Gathering>()
-  const turns = Turns.make()
+  const turns = Turns.make(maxBytes)
 
   /** Makes a write under a stamp, all within the time of its call; what is long when it is its turn. */
   const stamped = async (
@@ -56,12 +57,13 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
     const millis = options.timeoutMillis ?? timeoutMillis
     const deadline = performance.now() + millis
     const limits = (): CallOptions => ({ signal, timeoutMillis: Math.max(1, deadline - performance.now()) })
-    const done = length <= longLength ? undefined : await turns.take(length, millis, signal)
+    const done = length <= longLength ? () => {} : await turns.take(length, millis, signal)
+    if (done === undefined) throw Failover.conclude(undefined, given)
     try {
       const stamp = given ?? (await draw(keys, limits()))
       return await send(stamp, limits())
     } finally {
-      done?.()
+      done()
     }
   }
 
@@ -147,6 +149,9 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
 
 /** From how many characters or bytes on a value travels by itself. */
 const longLength = 64 * 1024
+
+/** The most bytes of long values that are under way. One value that is longer is sent by itself. */
+const maxBytes = 4 * 1024 * 1024
 
 /** The place of a delete: a name that nobody can read by has one too. */
 const namesOf = ({ key, namespace }: Place): Place => {

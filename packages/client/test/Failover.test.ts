@@ -21,7 +21,7 @@ describe("the choice of a replica", () => {
   })
 
   it("leaves a replica alone that failed, as long as another one may be asked", () => {
-    const resting = { failures: 1, restUntil: 100 }
+    const resting = { failures: 1, failedAt: 0, restUntil: 100 }
     const choose = (now: number) =>
       Failover.choose({ health: [resting, Failover.well], now, preferred: 0, tried: none })
     assert.deepStrictEqual(choose(0), { replica: 1, afterMillis: 0 })
@@ -32,7 +32,7 @@ describe("the choice of a replica", () => {
   })
 
   it("asks the one whose rest ends first when all are at rest", () => {
-    const health = [300, 100, 200].map((restUntil) => ({ failures: 1, restUntil }))
+    const health = [300, 100, 200].map((restUntil) => ({ failures: 1, failedAt: 0, restUntil }))
     const choice = Failover.choose({ health, now: 50, preferred: 0, tried: none })
     assert.deepStrictEqual(choice, { replica: 1, afterMillis: 50 })
   })
@@ -41,12 +41,20 @@ describe("the choice of a replica", () => {
     let health = Failover.well
     const rests: Array<number> = []
     for (let i = 0; i < 10; i++) {
-      health = Failover.failed(health, 1000, 1)
+      health = Failover.failed(health, { begun: 1000, now: 1000 }, 1)
       rests.push(health.restUntil - 1000)
     }
     assert.deepStrictEqual(rests.slice(0, 4), [100, 200, 400, 800])
     assert.strictEqual(rests.at(-1), 5000)
-    assert.strictEqual(Failover.failed(Failover.well, 0, 0).restUntil, 50)
+    assert.strictEqual(Failover.failed(Failover.well, { begun: 0, now: 0 }, 0).restUntil, 50)
+  })
+
+  it("counts what fails together as one failure, so that many calls make no rest longer than one does", () => {
+    const first = Failover.failed(Failover.well, { begun: 0, now: 100 }, 1)
+    let health = first
+    for (let i = 0; i < 64; i++) health = Failover.failed(health, { begun: 99, now: 110 + i }, 1)
+    assert.deepStrictEqual(health, first)
+    assert.strictEqual(Failover.failed(health, { begun: 200, now: 201 }, 1).restUntil, 401)
   })
 
   it("L22 pauses twice as long after every round of all, never more than a second, and spreads it by chance", () => {

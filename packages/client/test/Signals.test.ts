@@ -98,6 +98,7 @@ describe("a signal", () => {
       assert.strictEqual(await outcome(client.status({ signal })), given)
       sent.length = 0
       const next = client.get("n", "k")
+      await settled()
       assert.lengthOf(sent, 1)
       assert.strictEqual((await next)!.text(), "v")
     }
