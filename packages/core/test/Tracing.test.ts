@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry } from "../src/index.ts"
-import { type PeerProtocol, ReplicaStore } from "../src/adapter.ts"
+import { Entry, type QuorumWriter, type Receipt } from "../src/index.ts"
+import { type PeerProtocol, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as Tracing from "../src/events/Tracing.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during } from "./support/time.ts"
@@ -160,6 +160,50 @@ describe("Tracing", () => {
       assert.strictEqual(Recorder.parentOf(append!), a.named("first")[0]!.spanId)
       const linked = ["no", "first", "second"].map((name) => a.named(name)[0]!.links.map(({ span }) => span.spanId))
       assert.deepStrictEqual(linked, [[], [append!.spanId], [append!.spanId]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("whatever a write asks for, its batch is in the span of its commit, and not in that of the start", () =>
+    Effect.gen(function* () {
+      const { cluster, a } = yield* traced()
+      const index = yield* RecordIndex.makeMemory
+      const slow = { ...index, get: (...key: Parameters<typeof index.get>) => Effect.delay(index.get(...key), 5) }
+      const { writer } = yield* Effect.withTracer(
+        Effect.withSpan(cluster.start("a", { index: slow }), "start"),
+        a.tracer
+      )
+      yield* cluster.start("b")
+      yield* cluster.start("c")
+      yield* TestClock.adjust(1000)
+      const stamp = () => during(writer.stamp({ namespace: "secret space", key: "k" }), 100)
+      const far = { clock: { wallTime: 120_000, logical: 0 }, places: [] }
+      const unsafe = (options: QuorumWriter.WriteOptions) =>
+        Effect.callback<Receipt.Receipt, QuorumWriter.CommitError>((resume) => {
+          writer.commitUnsafe(put("k"), resume, options)
+        })
+      const asked: Record<string, (sampled: boolean) => Effect.Effect<unknown, QuorumWriter.CommitError>> = {
+        nothing: () => writer.commit(put("k")),
+        key: (sampled) => writer.commit(put("k"), { idempotencyKey: `${sampled}` }),
+        "key without a fiber": (sampled) => unsafe({ idempotencyKey: `unsafe ${sampled}`.replace(" ", "-") }),
+        session: () => writer.commit(put("k"), { session: far }),
+        "session without a fiber": () => unsafe({ session: far }),
+        "session and key without a fiber": (sampled) => unsafe({ session: far, idempotencyKey: `both-${sampled}` })
+      }
+      const [one, two] = [yield* stamp(), yield* stamp()]
+      asked.stamp = (sampled) => writer.commit(put("k"), { stamp: sampled ? one : two })
+      for (const [name, commit] of Object.entries(asked)) {
+        for (const sampled of [true, false]) {
+          const before = a.named("quorum.append").length
+          const span = Effect.withSpan(commit(sampled), `${name} ${sampled}`, { root: true, sampled })
+          yield* during(Effect.withTracer(span, a.tracer), 200)
+          const appends = a.named("quorum.append").slice(before)
+          const [parent] = a.named(`${name} ${sampled}`)
+          assert.deepStrictEqual(appends.map(Recorder.parentOf), sampled ? [parent!.spanId] : [], `${name} ${sampled}`)
+        }
+      }
+      // In no span it is a trace of its own.
+      yield* during(writer.commit(put("k"), { idempotencyKey: "alone" }), 200)
+      assert.strictEqual(a.named("quorum.append").at(-1)!.parent._tag, "None")
     }).pipe(Effect.scoped)
   )
 

@@ -114,6 +114,15 @@ export const make: Effect.Effect<Tracing> = Effect.gen(function* () {
   }
 })
 
+/**
+ * Runs effects in fibers of their own, with the services that there are now and within no span: that in which a replica was
+ * built is none of what it does later.
+ */
+export const runApart: Effect.Effect<<A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>> = Effect.map(
+  Effect.context<never>(),
+  (context) => Effect.runForkWith(Context.omit(Tracer.ParentSpan)(context))
+)
+
 /** The spans of batches that were appended lately, by place, so that what is done with a batch later can join them. */
 export const makeRecent = () => {
   const known: Array<{ readonly from: number; readonly to: number; readonly span: Tracer.Span }> = []

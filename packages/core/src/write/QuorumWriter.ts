@@ -6,6 +6,7 @@
  */
 import { Context, Effect, type Exit, Latch, Layer, type Stream } from "effect"
 import * as WriteId from "../identity/WriteId.ts"
+import * as Tracing from "../events/Tracing.ts"
 import type * as Entry from "../log/Entry.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../log/ReplicaStore.ts"
@@ -169,24 +170,25 @@ export const make = Effect.gen(function* () {
     (stop) => Effect.sync(stop)
   )
   const heldWrites = yield* HeldWrites.make({ inFlight, onWait: () => idle.closeUnsafe(), restIfIdle })
-  const { atOnce, begin, inSession, offer } = yield* Intake.make({
+  const { atOnce, begin, currentSpan, inSession, offer } = yield* Intake.make({
     inFlight,
     appender,
     heldWrites,
     isClosing: () => closing,
     onTaken: () => idle.closeUnsafe()
   })
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const runApart = yield* Tracing.runApart
 
   /** {@link begin} in the session that the write asks for, as an effect: interrupted, it takes the write back. */
   const commit = (
     write: Entry.Writes,
     options: WriteOptions | undefined,
-    onDurable?: Commit["onDurable"]
+    onDurable?: Commit["onDurable"],
+    span?: Commit["span"]
   ): Effect.Effect<Receipt, CommitError> =>
     inSession(options, (after) =>
       Effect.callback((resume) => {
-        const takeBack = begin(write, options, after, resume, onDurable)
+        const takeBack = begin(write, options, after, resume, onDurable, span)
         return takeBack && Effect.sync(takeBack)
       })
     )
@@ -201,13 +203,13 @@ export const make = Effect.gen(function* () {
       try {
         done(outcome)
       } catch (cause) {
-        runFork(Effect.logError("what was called with the outcome of a commit has thrown", cause))
+        runApart(Effect.logError("what was called with the outcome of a commit has thrown", cause))
       }
     }
     const after = atOnce(options)
     if (after !== undefined) return begin(write, options, after[0], answer) ?? nothing
     // What its client saw has to come first, and that takes a fiber.
-    const fiber = runFork(commit(write, options))
+    const fiber = runApart(commit(write, options, undefined, currentSpan()))
     const forget = fiber.addObserver(answer)
     return () => {
       forget()

@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function* ({
 
   const stamped = yield* Stamped.make
   const keyed = yield* Keyed.make
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const runApart = yield* Tracing.runApart
   const { atOnce, inSession } = yield* InSession.make(refuse, () => clock.latest([]))
 
   /** Takes a write in, or refuses it. Returns how to take it back, if it was taken in. */
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function* ({
     write: unknown,
     options: WriteOptions | undefined,
     resume: Commit["resume"],
-    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable">>
+    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable" | "span">>
   ): (() => void) | undefined => {
     const admitted = Admission.admit(write, options, policies.resolve, situation)
     if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function* ({
       write: sound,
       valueBytes,
       policy,
-      span: tracing.current(),
+      span: how.span ?? tracing.current(),
       resume,
       drawn: how.drawn,
       onDrawn: how.onDrawn,
@@ -136,16 +136,16 @@ export const make = Effect.fnUntraced(function* ({
   }
 
   /** {@link begin} under a key that the caller invented. Members are asked about it, and that takes a fiber. */
-  const beginKeyed = (...[write, options, after, resume, onDurable]: Parameters<typeof begin>) => {
+  const beginKeyed = (...[write, options, after, resume, onDurable, span]: Parameters<typeof begin>) => {
     const ways: Keyed.Ways = {
       refuse,
       append: (marked, onAppended) =>
         Effect.callback((done) => {
-          offer(marked, options, done, { after, onDurable: both(onAppended, onDurable) })
+          offer(marked, options, done, { after, onDurable: both(onAppended, onDurable), span })
         }),
       resume: (writeId) => heldWrites.resume(writeId, options)
     }
-    const fiber = runFork(keyed(write, options, ways))
+    const fiber = runApart(keyed(write, options, ways))
     const forget = fiber.addObserver(resume)
     return () => {
       forget()
@@ -159,24 +159,26 @@ export const make = Effect.fnUntraced(function* ({
     options: WriteOptions | undefined,
     after: Commit["after"],
     resume: Commit["resume"],
-    onDurable?: Commit["onDurable"]
+    onDurable?: Commit["onDurable"],
+    span = tracing.current()
   ): (() => void) | undefined => {
     const token = stampIn(options)
-    if (keyIn(options) !== undefined) return beginKeyed(write, options, after, resume, onDurable)
+    if (keyIn(options) !== undefined) return beginKeyed(write, options, after, resume, onDurable, span)
     if (token === undefined) {
-      const how = onDurable === undefined && after === undefined ? asUsual : { after, onDurable }
+      const how =
+        onDurable === undefined && after === undefined && span === undefined ? asUsual : { after, onDurable, span }
       return offer(write, options, resume, how)
     }
     const ways: Stamped.Ways = {
       refuse,
       append: (sound, drawn, onAppended, done) =>
-        offer(sound, options, done, { drawn, onDurable: both(onAppended, onDurable) }),
+        offer(sound, options, done, { drawn, onDurable: both(onAppended, onDurable), span }),
       resume: (writeId) => heldWrites.resume(writeId, options)
     }
     return stamped(write, token, ways, resume)
   }
 
-  return { offer, begin, atOnce, inSession }
+  return { offer, begin, atOnce, inSession, currentSpan: tracing.current }
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  * not looked for elsewhere first: a write that a majority does not know of may still come to light.
  */
 import { Effect, Exit, Latch, Option, Result } from "effect"
+import * as Tracing from "../../events/Tracing.ts"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Erased from "../../log/Erased.ts"
@@ -50,7 +51,7 @@ export const make = Effect.gen(function* () {
   const clock = yield* ReplicaClock
   const limits = yield* Limits.Limits
   const horizonMillis = yield* StampHorizon
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const runApart = yield* Tracing.runApart
   /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
   const turns = new Map<string, Turn>()
 
@@ -120,7 +121,7 @@ export const make = Effect.gen(function* () {
     }
     /** Goes on with what comes of an effect, within this call if it comes at once. */
     const follow = <A, E>(effect: Effect.Effect<A, E>, next: (exit: Exit.Exit<A, E>) => void): void => {
-      const fiber = runFork(effect)
+      const fiber = runApart(effect)
       let forget = nothing
       ending = () => {
         forget()
