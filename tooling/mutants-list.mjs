@@ -60,8 +60,8 @@ export const bugs = [
     from: "L21",
     says: "nobody fetches what the owner cannot push",
     file: "peer/internal/CatchUp.ts",
-    find: "if (pulling.has(target.log)) return Effect.void",
-    replace: "if (pulling.has(target.log) || target.seq >= 0) return Effect.void"
+    find: "yield* once(log, pull(source, welcome, target))",
+    replace: "yield* Effect.void"
   },
   {
     name: "gap-is-appended",

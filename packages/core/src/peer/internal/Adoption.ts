@@ -7,18 +7,18 @@
  * knows of this life of the replica. Whoever recovers, and takes entries from such a copy, is one too (decision 0058).
  */
 import { Effect, Result } from "effect"
-import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as EntryBatch from "../../log/EntryBatch.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import { faultOf, type Source } from "./CatchUp.ts"
+import * as OneAtATime from "./OneAtATime.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** Adopts what the peers of one replica have erased, from one of them at a time. */
 export const make = (logs: ReplicaLogs["Service"], membership: Membership["Service"], store: OwnStore.OwnStore) => {
-  let from: ReplicaId | undefined
+  const once = OneAtATime.make<"adopting">()
   /** Something went that was here, and nobody was told yet. */
   let isChanged = false
   const tell = Effect.suspend(() => {
@@ -56,10 +56,10 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
 
   /** Takes over all that a voting peer has erased. An own fault ends it, and is returned. */
   return Effect.fnUntraced(function* (source: Source, { session, vector, voting }: PeerProtocol.Welcome) {
-    if (!voting || !membership.isStale() || from !== undefined) return undefined
+    if (!voting || !membership.isStale()) return undefined
     const { peer } = source
-    from = peer
-    return yield* Effect.ensuring(
+    return yield* once(
+      "adopting",
       Effect.gen(function* () {
         const life = logs.identity.incarnation
         const borrowed = membership.borrowed()
@@ -73,11 +73,7 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
         // Of another life it may be another copy.
         if (life === logs.identity.incarnation) membership.adopted(borrowed)
         return undefined
-      }),
-      Effect.andThen(
-        Effect.sync(() => void (from = undefined)),
-        tell
-      )
+      }).pipe(Effect.ensuring(tell))
     )
   })
 }

@@ -13,17 +13,15 @@ export const make = () => {
   return {
     /** Stores what comes from a life of a replica, unless that is a former one by now. */
     receive: <A, E>(isFormer: () => boolean, store: Effect.Effect<A, E>): Effect.Effect<A, E | SessionUnknown> =>
-      Effect.suspend(() => {
-        const arrival = {}
-        underWay.add(arrival)
-        const checked = Effect.suspend((): Effect.Effect<A, E | SessionUnknown> =>
-          isFormer() ? Effect.fail(new SessionUnknown()) : store
-        )
-        return Effect.ensuring(
-          checked,
-          Effect.sync(() => underWay.delete(arrival))
-        )
-      }),
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const arrival = {}
+          underWay.add(arrival)
+          return arrival
+        }),
+        (): Effect.Effect<A, E | SessionUnknown> => (isFormer() ? Effect.fail(new SessionUnknown()) : store),
+        (arrival) => Effect.sync(() => void underWay.delete(arrival))
+      ),
     /** A newer life of some replica is known from now on. */
     onNewLife: (): void => void (stragglers = Array.from(underWay)),
     /** Whether something is under way that may be of a former life. */

@@ -16,6 +16,7 @@ import type * as PeerProtocol from "../PeerProtocol.ts"
 import type { Membership } from "../Membership.ts"
 import type { Peers } from "../Peers.ts"
 import * as Comparing from "./Comparing.ts"
+import * as OneAtATime from "./OneAtATime.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** Whether a peer's push of its own log has made no progress here since the heartbeat before: it held more then already. */
@@ -56,8 +57,8 @@ export const make = Effect.fnUntraced(function* (
 ) {
   const sink = yield* EventSink
   const clock = yield* Clock.Clock
-  /** Logs that some replicator is pulling just now; one at a time, so that two peers do not send the same range. */
-  const pulling = new Set<LogId.LogId>()
+  /** A log is pulled by one replicator at a time, so that two peers do not send the same range. */
+  const once = OneAtATime.make<LogId.LogId>()
   const { compare, drifted, forget } = Comparing.make(clock, logs, peers, store, differs)
 
   /** Appends a page that was pulled. Returns whether there may be more. */
@@ -106,16 +107,6 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const pullOnce = (source: Source, welcome: PeerProtocol.Welcome, target: Watermark.Watermark) =>
-    Effect.suspend(() => {
-      if (pulling.has(target.log)) return Effect.void
-      pulling.add(target.log)
-      return Effect.ensuring(
-        pull(source, welcome, target),
-        Effect.sync(() => pulling.delete(target.log))
-      )
-    })
-
   return {
     compare,
     forget,
@@ -140,7 +131,7 @@ export const make = Effect.fnUntraced(function* (
         if (log === logs.own) yield* drifted(peer, log)
         else if (log !== pushed || isWanted || isStalled(before, log, head)) {
           if (welcome.stale === true) yield* store.patiently("note whom it takes entries from", borrows)
-          yield* pullOnce(source, welcome, target)
+          yield* once(log, pull(source, welcome, target))
         }
       }
     })

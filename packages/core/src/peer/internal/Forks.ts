@@ -17,6 +17,7 @@ import type { Keep } from "./Again.ts"
 import type { Source } from "./CatchUp.ts"
 import * as Fork from "./Fork.ts"
 import * as ForkSearch from "./ForkSearch.ts"
+import * as OneAtATime from "./OneAtATime.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** The work of one replica, shared by its replicators. `mayWrite` says whether it may append to its own log. */
@@ -30,8 +31,8 @@ export const make = Effect.fnUntraced(function* (
 ) {
   const clock = yield* Clock.Clock
   const { forkOf, here, pull } = ForkSearch.make(logs)
-  /** Logs that some replicator is at just now. */
-  const underWay = new Set<LogId>()
+  /** A log is settled with one peer at a time. */
+  const oneAtATime = OneAtATime.make<LogId>()
   /** The first entries of sides that do not stay, by the peer that has them and has to give them up. */
   const waitedFor = new Map<string, { readonly seq: number; readonly chain: Fork.Side["chain"] }>()
 
@@ -90,14 +91,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const once = <A, E>(log: LogId, work: Effect.Effect<A, E>): Effect.Effect<A | undefined, E> =>
-    Effect.suspend(() => {
-      if (underWay.has(log) || log === logs.own || !mayWrite()) return Effect.undefined
-      underWay.add(log)
-      return Effect.ensuring(
-        work,
-        Effect.sync(() => underWay.delete(log))
-      )
-    })
+    Effect.suspend(() => (log === logs.own || !mayWrite() ? Effect.undefined : oneAtATime(log, work)))
 
   /** Commits again what follows a lost range, once. It stays where it is, too: this replica can read it there. */
   const afterLost = Effect.fnUntraced(function* (range: DamagedRange.DamagedRange) {

@@ -10,6 +10,7 @@ import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import { faultOf, type Source } from "./CatchUp.ts"
+import * as OneAtATime from "./OneAtATime.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** What a peer can do for a damaged range: it has it, it lacks it or holds other entries, or nobody knows today. */
@@ -17,8 +18,8 @@ type Outcome = "mended" | "lacking" | "unknown" | OwnStore.OwnFault
 
 /** Mends the logs of one replica, shared by its replicators. */
 export const make = (logs: ReplicaLogs["Service"], membership: Membership["Service"], store: OwnStore.OwnStore) => {
-  /** Logs that are being mended from some peer just now. */
-  const underWay = new Set<LogId>()
+  /** A log is mended from one peer at a time. */
+  const once = OneAtATime.make<LogId>()
 
   /** The entries from a place on, some of them; why not in a word. */
   const pull = Effect.fnUntraced(function* ({ batchBytes, client }: Source, session: string, place: Place) {
@@ -99,14 +100,10 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
       const { log } = range
       // Such an end is given up, and fetched as what was never here.
       const isEnd = logs.unknownEnds().includes(log) && logs.head(log).seq <= range.to
-      if (isEnd || underWay.has(log)) continue
-      underWay.add(log)
-      const outcome = yield* Effect.ensuring(
-        mend(source, session, range),
-        Effect.sync(() => underWay.delete(log))
-      )
+      if (isEnd) continue
+      const outcome = yield* once(log, mend(source, session, range))
       if (outcome === "lacking") membership.lacks(source.peer, range)
-      else if (outcome !== "mended" && outcome !== "unknown") return outcome
+      else if (outcome !== undefined && outcome !== "mended" && outcome !== "unknown") return outcome
     }
     return undefined
   })

@@ -11,6 +11,7 @@ import { keyOf } from "../../log/KeyText.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { Membership } from "../Membership.ts"
 import type { Keep } from "./Again.ts"
+import * as OneAtATime from "./OneAtATime.ts"
 import * as OnlyHere from "./OnlyHere.ts"
 import * as OwnStore from "./OwnStore.ts"
 
@@ -21,7 +22,7 @@ export const make = (
   store: OwnStore.OwnStore,
   keep: Keep
 ) => {
-  let isUnderWay = false
+  const once = OneAtATime.make<"offering">()
 
   /** Calls `f` with every batch of a part of a log that can be read. */
   const forEachBatch = Effect.fnUntraced(function* (
@@ -106,15 +107,13 @@ export const make = (
   })
 
   /** Decides when it is time. An own fault ends it, and is returned. */
-  return Effect.suspend((): Effect.Effect<OwnStore.OwnFault | undefined> => {
-    const found = isUnderWay ? undefined : membership.toOffer()
-    if (found === undefined) return Effect.undefined
-    isUnderWay = true
-    return Effect.ensuring(
-      decide(found),
-      Effect.sync(() => void (isUnderWay = false))
-    )
-  })
+  return once(
+    "offering",
+    Effect.suspend((): Effect.Effect<OwnStore.OwnFault | undefined> => {
+      const found = membership.toOffer()
+      return found === undefined ? Effect.undefined : decide(found)
+    })
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

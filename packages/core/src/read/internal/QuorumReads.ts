@@ -42,14 +42,17 @@ export const make = Effect.gen(function* () {
   const told = new Set<ReplicaId>()
 
   /** Has a write fetched by who is known to miss it. No read waits for that, and a peer is told one thing at a time. */
-  const tell = (peer: ReplicaId, key: RecordKey, write: NewestWrite): Effect.Effect<unknown> => {
-    if (told.has(peer) || questions.acks(peer, write.writeId)) return Effect.void
-    const holding = questions.hold(peer, key, write, Monotonic.millis(clock))
-    if (holding === undefined) return Effect.void
-    told.add(peer)
-    const done = Effect.sync(() => void told.delete(peer))
-    return Effect.forkIn(Effect.ensuring(Effect.timeoutOption(holding, tellMillis), done), scope)
-  }
+  const tell = (peer: ReplicaId, key: RecordKey, write: NewestWrite): Effect.Effect<unknown> =>
+    Effect.uninterruptible(
+      Effect.suspend((): Effect.Effect<unknown> => {
+        if (told.has(peer) || questions.acks(peer, write.writeId)) return Effect.void
+        const holding = questions.hold(peer, key, write, Monotonic.millis(clock))
+        if (holding === undefined) return Effect.void
+        told.add(peer)
+        const done = Effect.sync(() => void told.delete(peer))
+        return Effect.forkIn(Effect.ensuring(Effect.timeoutOption(holding, tellMillis), done), scope)
+      })
+    )
 
   /** Bounds a read, which may ask again, by one deadline. */
   const within = <A>(

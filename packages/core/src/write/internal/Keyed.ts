@@ -37,16 +37,18 @@ export const make = Effect.gen(function* () {
 
   /** One after the other by key, until its write is here: the next one finds it. */
   const inTurn = <A, E>(name: string, body: (endTurn: () => void) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.gen(function* () {
-      for (let before = turns.get(name); before !== undefined; before = turns.get(name)) yield* before.await
-      const turn = Latch.makeUnsafe(false)
-      turns.set(name, turn)
-      const endTurn = (): void => {
-        if (turns.get(name) === turn) turns.delete(name)
-        turn.openUnsafe()
-      }
-      return yield* Effect.ensuring(body(endTurn), Effect.sync(endTurn))
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        for (let before = turns.get(name); before !== undefined; before = turns.get(name)) yield* restore(before.await)
+        const turn = Latch.makeUnsafe(false)
+        turns.set(name, turn)
+        const endTurn = (): void => {
+          if (turns.get(name) === turn) turns.delete(name)
+          turn.openUnsafe()
+        }
+        return yield* Effect.ensuring(restore(body(endTurn)), Effect.sync(endTurn))
+      })
+    )
 
   /** The mark as somebody holds it; none when all members say that they do not. */
   const find = Effect.fnUntraced(function* ({ key, namespace }: CallerKey.Mark) {
@@ -75,7 +77,7 @@ export const make = Effect.gen(function* () {
     )
 
   const decide = (ways: Ways, writes: Entry.Writes, mark: CallerKey.Mark, endTurn: () => void) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       const unmark = undecided.add(mark.namespace, mark.key)
       /** Set when it is not known whether it is there: then it is undecided until this replica starts anew. */
       let isAppending = false
@@ -94,13 +96,15 @@ export const make = Effect.gen(function* () {
         StoreError: ({ message }) => ways.refuse(unknown(`this replica cannot say whether it holds it: ${message}`))
       })
       return Effect.onExit(
-        Effect.flatMap(found, (held): Effect.Effect<Receipt, CommitError> => {
-          if (Option.isNone(held)) return append(ways, CallerKey.marked(writes, mark), begun, decided)
-          decided()
-          const { value, writeId } = held.value
-          if (CallerKey.isSame(mark, value)) return complete(ways, writeId)
-          return ways.refuse(new QuorumError.IdempotencyKeyReused({ held: writeId }))
-        }),
+        restore(
+          Effect.flatMap(found, (held): Effect.Effect<Receipt, CommitError> => {
+            if (Option.isNone(held)) return append(ways, CallerKey.marked(writes, mark), begun, decided)
+            decided()
+            const { value, writeId } = held.value
+            if (CallerKey.isSame(mark, value)) return complete(ways, writeId)
+            return ways.refuse(new QuorumError.IdempotencyKeyReused({ held: writeId }))
+          })
+        ),
         () => Effect.sync(() => isAppending || unmark())
       )
     })
