@@ -42,7 +42,7 @@ export const inspect = Effect.fnUntraced(function* ({
       const { index, ...state } = yield* stateOf(file, boot, guard)
       const { held, logs } = yield* logsOf(file, guard)
       const doubt = state.isSamePlace ? (state.isSameBoot ? "none" : "other_boot") : "other_place"
-      const found = yield* indexOf(path.resolve(folder, "index.mdb"), scratch, { doubt, noted: index, boot, held })
+      const found = yield* indexOf(path.resolve(folder, Files.indexName), scratch, { doubt, noted: index, boot, held })
       const isClosed = index === "" || index.endsWith(` ${IndexTables.wasClosed}`)
       return { ...state, isClosed, isUnsynced: false, logs, index: found }
     })

@@ -35,7 +35,7 @@ export const make: (
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | Scope.Scope
 > = Effect.fnUntraced(function* (options) {
-  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "index.mdb")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), Files.indexName)
   const { keyBytes, namespaceBytes } = yield* Limits.Limits
   if (namespaceBytes + 1 + keyBytes > Environment.maxKeyBytes) {
     const detail =
@@ -157,7 +157,7 @@ const open = Effect.fnUntraced(function* (
   let usable = Result.isSuccess(found) ? found.success : undefined
   if (why !== undefined) {
     if (usable !== undefined) yield* usable.close
-    Files.remove(file)
+    yield* attempt(() => Files.remove(file))
     usable = yield* tables
   }
   const { close, id, service } = usable!

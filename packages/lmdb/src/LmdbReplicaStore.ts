@@ -50,6 +50,11 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.acquireRelease(
     attempt(() => {
       Files.prepare(file)
+      const left = Files.leftOf(file)
+      // A new store would begin as if there had been none (decision 0081).
+      if (left !== undefined) {
+        throw Environment.damaged(`${file} is missing or empty, and ${left} is there; ${Environment.remedy}`)
+      }
       return Files.lock(path.dirname(file))
     }),
     (unlock) => Effect.sync(unlock)

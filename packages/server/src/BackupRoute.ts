@@ -1,12 +1,14 @@
 /**
  * `GET /v1/backup`: all that this replica durably holds at this moment, as a file that `quorum restore` takes.
  *
- * It is written beside the logs first, so the disk needs as much room again, and removed when it was sent. One at a time.
+ * It is written beside the logs first, so the disk needs as much room again, beside what the replica keeps of it for deletes
+ * and its peers, and removed when it was sent. One at a time.
  * A token of namespaces does not reach it.
  */
+import { statfs } from "node:fs/promises"
 import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { Backup } from "@quorum/core"
+import { Backup, ReplicaStatus } from "@quorum/core"
 import { Problem, ReplicaServer, ServerLimits } from "@quorum/core/adapter"
 import { type ClientApiServer, ClientTokens } from "@quorum/http"
 import { Effect, FileSystem, Layer, Semaphore } from "effect"
@@ -37,6 +39,7 @@ export const described: ClientApiServer.FurtherRoute = {
       "401": ErrorAnswer.described("The replica wants a token, and got none that it knows."),
       "403": ErrorAnswer.described("The token does not reach so far."),
       "429": ErrorAnswer.described("The client asks more often than it may; `Retry-After` says when to try again."),
+      "507": ErrorAnswer.described("The disk of the replica has too little room for it."),
       "503": ErrorAnswer.described(
         "Another backup is made, or the store cannot be read; `Retry-After` says when to try again."
       )
@@ -49,6 +52,7 @@ export const layer = (folder: string) =>
   HttpRouter.use((router) =>
     Effect.gen(function* () {
       const backup = yield* Backup.Backup
+      const replica = yield* ReplicaStatus.ReplicaStatus
       const fs = yield* FileSystem.FileSystem
       const turn = yield* Semaphore.make(1)
       const file = join(folder, "backup.sending")
@@ -71,6 +75,10 @@ export const layer = (folder: string) =>
       const send = Effect.gen(function* () {
         yield* ClientTokens.audit("a backup is taken")
         if (!(yield* kept)) return busy
+        const { compaction, room } = replica.current()
+        const wanted = (compaction.space?.taken ?? 0) - (compaction.space?.free ?? 0) + (room.reserve ?? 0)
+        const left = yield* freeBytes(folder)
+        if (left < wanted) return noRoom(wanted, left)
         return yield* remove.pipe(
           Effect.andThen(Effect.provideService(backup.toFile(file), FileSystem.FileSystem, fs)),
           Effect.andThen(fs.stat(file)),
@@ -99,6 +107,20 @@ export const layer = (folder: string) =>
 
 const answer = (error: string, message: string) =>
   HttpServerResponse.setHeader(Problem.make(503, error, message), "retry-after", "1")
+
+/** What its disk has for this user; no end where it cannot be asked. */
+const freeBytes = (folder: string) =>
+  Effect.promise(() =>
+    statfs(folder).then(
+      ({ bavail, bsize }) => bavail * bsize,
+      () => Infinity
+    )
+  )
+
+const noRoom = (wanted: number, left: number) => {
+  const message = `no backup is made: it takes ${wanted} bytes with what is kept free, and the disk of this replica has ${left}; make room, or ask another replica`
+  return Problem.make(507, "disk_low", message)
+}
 
 const busy = answer("overloaded", "another backup is made at this replica; ask another one, or again later")
 

@@ -1,7 +1,8 @@
 /**
  * A replica, composed of what its settings say: store, transport, the client API, metrics and security, on one port.
  */
-import { accessSync, constants, statSync } from "node:fs"
+import { accessSync, constants, existsSync, statSync } from "node:fs"
+import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Limits, type QuorumError, Replica, ReplicaSet } from "@quorum/core"
@@ -171,9 +172,21 @@ type Stores = Layer.Layer<
 
 /** The store of a replica, as its settings say. */
 export const storeOf = ({ data: folder, maxBytes, store }: ServerConfig): Stores =>
-  store === "sqlite"
-    ? SqliteStore.layer({ folder, ...(maxBytes === undefined ? {} : { maxBytes }) })
-    : Layer.unwrap(Effect.map(lmdb, ({ LmdbStore }) => LmdbStore.layer({ folder })))
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const other = store === "sqlite" ? "lmdb" : "sqlite"
+      if (hasStore(folder, other) && !hasStore(folder, store)) {
+        // A new store beside it would begin as if there had been none.
+        const detail = `it is ${store}, and ${folder} has the store of a replica in ${other}; say ${other}, or start with an empty folder, which the peers fill`
+        return yield* new Unusable({ setting: "store", detail })
+      }
+      if (store === "lmdb") return (yield* lmdb).LmdbStore.layer({ folder })
+      return SqliteStore.layer({ folder, ...(maxBytes === undefined ? {} : { maxBytes }) })
+    })
+  )
+
+const hasStore = (folder: string, kind: ServerConfig["store"]): boolean =>
+  existsSync(join(folder, kind === "sqlite" ? "log.db" : "log.mdb"))
 
 /** Loaded when it is asked for: its binaries are not there for every platform. */
 const lmdb = Effect.tryPromise({

@@ -1,7 +1,7 @@
 /** `quorum doctor` on the folder of a replica that does not run. */
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaStore } from "@quorum/core/adapter"
-import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { existsSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import * as FolderDoctor from "../src/FolderDoctor.ts"
@@ -172,6 +172,10 @@ describe("doctor of a folder", () => {
         const { stdout } = yield* Program.outcome(["doctor", "--data", data])
         assert.match(stdout, /^replica a of quorum, incarnation /)
         assert.include(stdout, "record index: 0 entries behind the logs")
+        // Beside it another kind of store would begin as if there had been none.
+        const other = yield* Program.outcome(["serve", ...flags.slice(0, -1), "sqlite"])
+        assert.deepStrictEqual([other.code, existsSync(join(data, "log.db"))], [2, false])
+        assert.include(other.stderr, `store: it is sqlite, and ${data} has the store of a replica in lmdb`)
       }),
     120_000
   )

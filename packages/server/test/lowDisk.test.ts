@@ -1,6 +1,6 @@
 /** A replica whose disk is nearly full, on a real file system of its own. */
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DiskLow } from "@quorum/client"
@@ -77,6 +77,28 @@ describe("a replica whose disk is nearly full (skipped where nothing can be moun
       120_000
     )
   }
+
+  it.skipIf(!canMount)("makes no backup that would take what is kept, and one where there is room for it", async () => {
+    const open = await openReplica({ id: "a", folder: join(disk, "a"), port: 0, quiet: true })
+    replica = open
+    const backup = () => fetch(`${open.url}/v1/backup`)
+    const status = async () => (await (await fetch(`${open.url}/v1/status`)).json()) as ReplicaStatus.Status
+    for (let i = 0; i < 40; i++) assert.isUndefined(await put(open, `k${i}`))
+    // It is looked once a second what the logs take.
+    await soon(async () => (await status()).compaction.space!.taken > 8_000_000)
+    const whole = await backup()
+    assert.strictEqual(whole.status, 200)
+    assert.isAbove((await whole.arrayBuffer()).byteLength, 8_000_000)
+    await soon(() => !existsSync(join(disk, "a", "backup.sending")))
+    // As much as it takes, and half of what is kept.
+    writeFileSync(join(disk, "filler"), new Uint8Array(freeBytes() - 9 * mebibyte))
+    const left = freeBytes()
+    const refused = await backup()
+    assert.strictEqual(refused.status, 507)
+    assert.strictEqual(((await refused.json()) as { error: string }).error, "disk_low")
+    assert.isAtLeast(freeBytes(), left)
+    assert.isUndefined(await put(open, "after"))
+  })
 
   it.skipIf(!canMount)("takes puts again as soon as somebody else's files are gone", async () => {
     replica = await openReplica({

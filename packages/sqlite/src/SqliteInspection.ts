@@ -73,7 +73,7 @@ const inspected = (
     recovering: notes.get(ReplicaStore.recoveringNote) || undefined,
     isRestoredInPart: notes.get(ReplicaStore.restoredNote) === ReplicaStore.restoredInPart,
     logs,
-    index: indexOf(path.join(path.dirname(file), "index.db"), { identity, doubt }, boot, held.logs)
+    index: indexOf(path.join(path.dirname(file), Files.indexName), { identity, doubt }, boot, held.logs)
   }
 }
 

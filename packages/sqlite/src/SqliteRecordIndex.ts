@@ -38,7 +38,7 @@ export const make: (
   ReplicaStore.StoreError,
   ReplicaStore.ReplicaStore | Scope.Scope
 > = Effect.fnUntraced(function* (options) {
-  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "index.db")
+  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), Files.indexName)
   const store = yield* ReplicaStore.ReplicaStore
   const boot = yield* Place.Boot
   const heads = new Map<string, number>((yield* store.watermarks).map(({ log, seq }) => [log, seq]))

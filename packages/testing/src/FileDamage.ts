@@ -37,7 +37,7 @@ export interface Outcome {
   readonly all: number
   /** The record index of one member was damaged, and is as it was. */
   readonly index: number
-  /** The store could not be opened and said so; an empty file was filled again. */
+  /** The store could not be opened and said so; an empty one was filled again. */
   readonly told: number
 }
 
@@ -79,7 +79,7 @@ const write = ({ beside, name }: File, folder: string, bytes: Uint8Array): void 
   fs.writeFileSync(path.join(folder, name), bytes)
 }
 
-/** Runs the replica set on the folders; a store that cannot be opened has the damaged file emptied first, as its error says. */
+/** Runs the replica set on the folders; a store that cannot be opened has its files emptied first, as its error says. */
 const running = Effect.fnUntraced(function* (store: Store, folders: ReadonlyMap<string, string>, damaged: File) {
   const rig = yield* ReplicaSetRig.make(ids)
   const scope = yield* Scope.Scope
@@ -91,7 +91,9 @@ const running = Effect.fnUntraced(function* (store: Store, folders: ReadonlyMap<
     if (Result.isFailure(tried)) {
       if (tried.failure.reason !== "corrupt") return yield* tried.failure
       isTold = true
-      write(damaged, folder, new Uint8Array(0))
+      for (const file of damaged === store.logs ? [store.logs, store.index] : [damaged]) {
+        write(file, folder, new Uint8Array(0))
+      }
     }
     const opened = yield* Layer.buildWithScope(layer, scope)
     rig.replaceStore(id, Context.get(opened, ReplicaStore.ReplicaStore))

@@ -11,10 +11,13 @@ import {
   type PlatformError,
   Result,
   Schema,
-  type Scope
+  type Scope,
+  Semaphore
 } from "effect"
 import * as Frames from "./BackupFrames.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Floor from "./Floor.ts"
+import * as ReplicaClock from "./ReplicaClock.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -126,12 +129,27 @@ export const restore = Effect.fnUntraced(function* (
     Effect.tapError(() => (held.length === 0 ? mark(before) : Effect.void))
   )
   yield* mark(ReplicaStore.restoredInPart)
+  const append = (batch: EntryBatch.EntryBatch) =>
+    Effect.catchTags(store.append(batch), {
+      AppendGap: () => Effect.fail(refused),
+      AppendDrift: () => Effect.fail(refused)
+    })
   let done = 0
-  const restored = yield* readAll(path, (batch) =>
-    store.append(batch).pipe(
-      Effect.catchTags({ AppendGap: () => Effect.fail(refused), AppendDrift: () => Effect.fail(refused) }),
-      Effect.map(() => onProgress((done += batch.count), summary.entries))
-    )
+  // Its clock goes on after all that is in it, wherever in a log that is, and after what was forgotten.
+  const restored = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const clock = yield* ReplicaClock.make
+      if (summary.floor !== undefined) {
+        const { methods } = yield* Floor.make(store, Semaphore.makeUnsafe(1), clock.follow)
+        yield* methods.raiseFloor(summary.floor)
+      }
+      return yield* readAll(path, (batch) =>
+        Effect.map(Effect.andThen(clock.secure(batch) ?? Effect.void, append(batch)), () => {
+          clock.held(batch)
+          onProgress((done += batch.count), summary.entries)
+        })
+      )
+    })
   )
   yield* mark("yes")
   return restored
@@ -166,7 +184,7 @@ const write = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"], path: s
   }
   const vector = logs.vector().filter(({ seq }) => seq > 0)
   const takenAt = (yield* Clock.Clock).currentTimeMillisUnsafe()
-  const header: Frames.Header = { format: 1, ...logs.identity, takenAt, vector }
+  const header: Frames.Header = { format: 1, ...logs.identity, takenAt, floor: logs.floor(), vector }
   const all = vector.reduce((sum, { seq }) => sum + seq, 0)
   const file = yield* fs.open(path, { flag: "w", mode: 0o600 })
   const check = Frames.start()

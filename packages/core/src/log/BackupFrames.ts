@@ -8,6 +8,7 @@ import { Option, Result, Schema } from "effect"
 import * as LogId from "../identity/LogId.ts"
 import * as Chain from "./Chain.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as HybridLogicalClock from "./HybridLogicalClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
 
@@ -16,6 +17,8 @@ export const Header = Schema.Struct({
   format: Schema.Literal(1),
   ...ReplicaStore.StoreIdentity.fields,
   takenAt: Schema.Finite,
+  /** The floor of the replica: deletes up to there may be forgotten, so nothing older is stamped where it is restored. */
+  floor: Schema.optionalKey(HybridLogicalClock.HybridLogicalClock),
   vector: Watermark.VersionVector
 })
 

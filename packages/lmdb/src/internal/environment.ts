@@ -8,6 +8,7 @@ import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import { type Database, type DatabaseOptions, open as openLmdb, type RangeOptions, type RootDatabase } from "lmdb"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import * as Files from "./files.ts"
 import * as Pages from "./pages.ts"
 
@@ -128,6 +129,9 @@ export const isFull = (file: string, cause: unknown, bytes: number): boolean =>
 export const closed = (file: string): ReplicaStore.StoreError =>
   new ReplicaStore.StoreError({ reason: "unavailable", detail: `${file} was closed` })
 
+/** What to do about a store that cannot be used as it is. It is not emptied by itself (decision 0081). */
+export const remedy = "restore it, or start with an empty folder, which the peers fill"
+
 /** Says that what is stored cannot be used. */
 export const damaged = (detail: string): ReplicaStore.StoreError =>
   new ReplicaStore.StoreError({ reason: "corrupt", detail })
@@ -151,7 +155,7 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
   }
   if (noRoom.has(codeOf(cause))) return diskFull(file, cause)
   if (cause instanceof Pages.Unreadable || unreadable.has(codeOf(cause))) {
-    return fail("corrupt", `${file} is damaged (${message}); restore it, or delete it and let the peers fill a new one`)
+    return fail("corrupt", `${file} is damaged (${message})${isIndex(file) ? "" : `; ${remedy}`}`)
   }
   switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
     case "EACCES":
@@ -202,6 +206,9 @@ const committed = async (batch: Promise<unknown>): Promise<void> => {
     throw cause
   }
 }
+
+/** Whether a file is built again by itself when it is damaged. */
+const isIndex = (file: string): boolean => path.basename(file) === Files.indexName
 
 const codeOf = (cause: unknown): unknown => (cause instanceof Error && "code" in cause ? cause.code : undefined)
 

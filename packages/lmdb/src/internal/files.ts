@@ -8,6 +8,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type * as NodeSqlite from "node:sqlite"
 
+/** Where the record index of a store is, in its folder. */
+export const indexName = "index.mdb"
+
 /** The files of an environment of LMDB: its data, and the table of its readers. */
 export const filesOf = (file: string): ReadonlyArray<string> => [file, `${file}-lock`]
 
@@ -32,6 +35,16 @@ export const prepare = (file: string): void => {
     if (isThere(name)) fs.accessSync(name, fs.constants.R_OK | fs.constants.W_OK)
     else fs.closeSync(fs.openSync(name, "a", 0o600))
   }
+}
+
+/**
+ * What is left of a store, beside a file in which there is nothing: it was removed or emptied, or is not where it was.
+ * `undefined` where nothing is, or it is no empty file.
+ */
+export const leftOf = (file: string): string | undefined => {
+  const bytesOf = (name: string): number => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0
+  const index = path.join(path.dirname(file), indexName)
+  return bytesOf(file) === 0 && bytesOf(index) > 0 ? index : undefined
 }
 
 /**

@@ -153,7 +153,5 @@ export const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError =
   const to = batch !== undefined && batch.from > seq ? batch.from - 1 : Math.min(row?.last ?? head, head)
   const range = { log: name, from, to: Math.max(seq, to) }
   if (!log.found.ranges.some((known) => covers(known, range))) log.found.ranges = [...log.found.ranges, range]
-  return Environment.damaged(
-    `${log.file} is damaged at entry ${seq} of ${name}; restore it, or delete it and let the peers fill a new one`
-  )
+  return Environment.damaged(`${log.file} is damaged at entry ${seq} of ${name}; a peer that has it mends it`)
 }

@@ -49,8 +49,7 @@ export const make = (file: string, environment: Environment.Environment, guard: 
   const table = environment.table("notes")
   for (const { key, value } of table.getRange({})) {
     if (value.length >= checkBytes && value.readUInt32BE(0) === checkOf(key, value.subarray(checkBytes))) continue
-    const remedy = "restore it, or delete it and let the peers fill a new one"
-    throw Environment.damaged(`${file} is damaged in what it says of itself; ${remedy}`)
+    throw Environment.damaged(`${file} is damaged in what it says of itself; ${Environment.remedy}`)
   }
   const get = (key: string): string | undefined => table.getBinary(Buffer.from(key))?.toString("utf8", checkBytes)
   const put = (name: string, text: string) => {
@@ -70,9 +69,19 @@ export const make = (file: string, environment: Environment.Environment, guard: 
     },
     identity: () => {
       const found = get(identityKey)
-      if (found === undefined) return undefined
-      const { cluster, incarnation, replica } = decodeIdentity(JSON.parse(found))
-      return { cluster, replica, incarnation }
+      if (found === undefined) {
+        // Whose it is was written first.
+        const isNew = [table, environment.table("entries")].every((each) => each.getKeysCount({ limit: 1 }) === 0)
+        if (isNew) return undefined
+        throw Environment.damaged(`${file} does not say whose it is; ${Environment.remedy}`)
+      }
+      const said: unknown = JSON.parse(found)
+      const { version: written } = decodeVersion(said)
+      if (written === version) return decodeIdentity(said)
+      throw Environment.damaged(
+        `${file} has tables of version ${written}, and this @quorum/lmdb knows version ${version}; ` +
+          "use the version of @quorum/lmdb that wrote it"
+      )
     }
   }
 }
@@ -96,6 +105,5 @@ const checkOf = (key: Buffer, value: Buffer): number => crc32(value, crc32(key))
 const identityKey = "identity"
 const noteKey = (name: string): string => `note ${name}`
 
-const decodeIdentity = Schema.decodeUnknownSync(
-  Schema.Struct({ ...ReplicaStore.StoreIdentity.fields, version: Schema.Literal(version) })
-)
+const decodeVersion = Schema.decodeUnknownSync(Schema.Struct({ version: Schema.Int }))
+const decodeIdentity = Schema.decodeUnknownSync(ReplicaStore.StoreIdentity)

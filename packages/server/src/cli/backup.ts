@@ -3,7 +3,8 @@
  */
 import { Backup, ReplicaSet } from "@quorum/core"
 import { closeSync, createWriteStream, openSync } from "node:fs"
-import { rm } from "node:fs/promises"
+import { rm, statfs } from "node:fs/promises"
+import { dirname } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Console, Effect, FileSystem, Layer, Option } from "effect"
@@ -150,6 +151,13 @@ const fetchInto = async (
       const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
       if (!answer.ok) throw await Remote.answered(answer, url)
       const all = lengthOf(answer)
+      const { bavail, bsize } = await statfs(dirname(part))
+      if (all !== undefined && bavail * bsize < all) {
+        await answer.body?.cancel()
+        throw new Error(
+          `it has ${all} bytes, and the disk of ${part} has ${bavail * bsize}; make room, or give another`
+        )
+      }
       let done = 0
       const counted = async function* (pieces: AsyncIterable<Uint8Array>) {
         for await (const piece of pieces) {

@@ -7,6 +7,7 @@ import { ReplicaStore, Thrown } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import * as Files from "./files.ts"
 import { DatabaseSync } from "./nodeSqlite.ts"
 
@@ -163,6 +164,9 @@ export const transaction = <A>(db: DatabaseSync, f: () => A): A => {
   }
 }
 
+/** What to do about a store that cannot be used as it is. It is not emptied by itself (decision 0081). */
+export const remedy = "restore it, or start with an empty folder, which the peers fill"
+
 /** Says that what is stored cannot be used. */
 export const damaged = (detail: string): ReplicaStore.StoreError =>
   new ReplicaStore.StoreError({ reason: "corrupt", detail })
@@ -195,10 +199,7 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case 1:
     case 11:
     case 26:
-      return fail(
-        "corrupt",
-        `${file} is damaged (${message}); restore it, or delete it and let the peers fill a new one`
-      )
+      return fail("corrupt", `${file} is damaged (${message})${isIndex(file) ? "" : `; ${remedy}`}`)
     case 13:
       return fail("disk_full", `no room to write ${file}; free space on its disk or raise maxBytes, then try again`)
   }
@@ -218,6 +219,9 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether a file is built again by itself when it is damaged. */
+const isIndex = (file: string): boolean => path.basename(file) === Files.indexName
 
 /** Whose a file says that it is. */
 export const read = (db: DatabaseSync) =>

@@ -9,6 +9,9 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
+/** Where the record index of a store is, in its folder. */
+export const indexName = "index.db"
+
 /** Where the write-ahead log of a file is. */
 export const walOf = (file: string): string => `${file}-wal`
 
@@ -40,6 +43,17 @@ export const prepare = (file: string): void => {
   }
   checkKind(file)
   if (!fs.existsSync(file)) fs.closeSync(fs.openSync(file, "a", 0o600))
+}
+
+/**
+ * What is left of a store, beside a file in which there is nothing: it was removed or emptied, or is not where it was.
+ * `undefined` where nothing is, or it is no empty file.
+ */
+export const leftOf = (file: string): string | undefined => {
+  const bytesOf = (name: string): number => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0
+  // A file of one byte is an empty one to SQLite.
+  if (bytesOf(file) > 1) return undefined
+  return [path.join(path.dirname(file), indexName), walOf(file)].find((name) => bytesOf(name) > 0)
 }
 
 /** Makes durable what a start finds in a file. Before it is opened, and never while this process has it open. */

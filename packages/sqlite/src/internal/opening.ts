@@ -31,6 +31,10 @@ export const open = <A>(
 ): A => {
   const asked = decodeIdentity(identity)
   Files.prepare(file)
+  const left = Files.leftOf(file)
+  // A new store would begin as if there had been none, and SQLite removes what is left (decision 0081).
+  if (left !== undefined)
+    throw Database.damaged(`${file} is missing or empty, and ${left} is there; ${Database.remedy}`)
   Files.sync(file)
   const here = { boot, place: Place.placeOf(file), isUnsynced: Files.isUnsynced(file) }
   // Opened before SQLite opens the file, and closed after it: that would drop its locks.
@@ -64,7 +68,7 @@ export const open = <A>(
     Database.checkpoint(db)
     Place.check(file, db)
     const found = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
-    if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; restore it, or delete it`)
+    if (!isIdentity(found)) throw Database.damaged(`${file} does not say whose it is; ${Database.remedy}`)
     if (found.cluster !== asked.cluster || found.replica !== asked.replica) {
       throw new ReplicaStore.StoreError({
         reason: "wrong_identity",

@@ -59,9 +59,7 @@ export const createTables = `CREATE TABLE store (cluster TEXT, replica TEXT, inc
 /** Throws where that is damaged: a replica that forgot what it noted might vote although it lacks what it acknowledged. */
 export const check = (file: string, db: DatabaseSync): void => {
   if (Database.isWhole(db, "store") && Database.isWhole(db, "note")) return
-  throw Database.damaged(
-    `${file} is damaged in what it says of itself; restore it, or delete it and let the peers fill a new one`
-  )
+  throw Database.damaged(`${file} is damaged in what it says of itself; ${Database.remedy}`)
 }
 
 /** Writes notes, inside a transaction. */

@@ -114,9 +114,7 @@ export const noteDamage = (log: HeldLog, seq: number): ReplicaStore.StoreError =
   const known = found.ranges.some((range) => range.log === name && range.from <= from && to <= range.to)
   if (!known) found.ranges = [...found.ranges, { log: name, from, to }]
   forgetRows(log)
-  return Database.damaged(
-    `${log.file} is damaged at entry ${seq} of ${name}; restore it, or delete it and let the peers fill a new one`
-  )
+  return Database.damaged(`${log.file} is damaged at entry ${seq} of ${name}; a peer that has it mends it`)
 }
 
 /** The batch in a row; `undefined` when its bytes do not fit what the row says of them. */
