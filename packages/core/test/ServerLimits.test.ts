@@ -46,7 +46,8 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
     headers: ServerLimits.NodeRequest["headers"],
     url = "/v1/x",
     unread = 0,
-    remoteAddress: string | undefined = "10.0.0.1"
+    remoteAddress: string | undefined = "10.0.0.1",
+    method = "POST"
   ) => {
     const closed: Array<() => void> = []
     const once = (_: "close", listener: () => void) => void closed.push(listener)
@@ -54,20 +55,37 @@ const limited = (bodies: ServerLimits.Bodies, ended?: Endings.Endings) => {
       remoteAddress,
       bytesRead: 0,
       isEnded: false,
+      said: "",
+      writable: true,
       writableLength: 0,
       writableEnded: false,
       destroy: () => void (socket.isEnded = true),
-      end: () => void (socket.isEnded = true),
+      end: (said = "") => {
+        socket.said = said
+        socket.isEnded = true
+      },
       once
     }
     const answer = { writableLength: unread, writableEnded: true, once }
-    const request = { url, headers, complete: false, readableLength: 0, socket, once }
+    const taken: Array<Uint8Array | null> = []
+    const push = (piece: Uint8Array | null) => taken.push(piece) > 0
+    const request = { method, url, headers, complete: false, readableLength: 0, socket, once, push }
     come(request, answer)
     const end = () => closed.forEach((listener) => listener())
     return {
       isEnded: () => socket.isEnded,
       end,
       answer,
+      /** What was answered in the place of a handler. */
+      said: () => socket.said,
+      /** So many pieces of a body come, each of so many bytes; how many are handed on. */
+      comes: (pieces: number, bytes: number) => {
+        const before = taken.length
+        for (let i = 0; i < pieces; i++) request.push(new Uint8Array(bytes))
+        socket.bytesRead += pieces * bytes
+        return taken.length - before
+      },
+      keeps: (bytes: number) => ServerLimits.keepsOfLine(request, bytes),
       of: (client: string) => ServerLimits.isWithinShare(request, client)
     }
   }
@@ -187,6 +205,112 @@ describe("L63 bodies that are under way", () => {
     const lines = Array.from({ length: 15 }, () => many({ ...chunked, "content-type": "application/x-ndjson" }))
     assert.isFalse(lines.some((each) => each.isEnded()))
     for (const each of lines) each.end()
+  })
+})
+
+describe("L63 lines that are under way", () => {
+  const lines = { "transfer-encoding": "chunked", "content-type": "application/x-ndjson; charset=utf-8" }
+  const kibibyte = 1024
+
+  it("count as what is kept of the longest, by a byte, and no more once it has come", () => {
+    const send = limited({ largest: 200 * kibibyte, together: 200 * kibibyte })
+    const [one, other] = [send(lines), send(lines)]
+    assert.isTrue(one.keeps(136 * kibibyte))
+    assert.isTrue(one.keeps(10))
+    assert.isTrue(one.keeps(136 * kibibyte))
+    assert.isFalse(other.keeps(64 * kibibyte + 1))
+    // It is over, and leaves its room.
+    assert.isTrue(one.keeps(200 * kibibyte))
+    for (const each of [one, other]) each.end()
+    const third = send(lines)
+    assert.isFalse(third.keeps(200 * kibibyte + 1))
+    third.end()
+  })
+
+  it("are no more than are left for others", () => {
+    const send = limited({ largest: 1000 * kibibyte, together: 1000 * kibibyte })
+    const one = send(lines)
+    assert.isTrue(one.of("token one"))
+    assert.isTrue(one.keeps(500 * kibibyte))
+    const other = send(lines)
+    assert.isTrue(other.of("token two"))
+    assert.isFalse(one.keeps(500 * kibibyte + 1))
+    for (const each of [one, other]) each.end()
+  })
+
+  it("may take as long as they come, but one that is long may not", () => {
+    vi.useFakeTimers()
+    try {
+      const send = limited({ largest: 1000 * kibibyte, together: 1000 * kibibyte })
+      const [short, long, after] = [send(lines), send(lines), send(lines)]
+      for (let looks = 0; looks < 3; looks++) {
+        for (const each of [short, long, after]) each.comes(1, 10)
+        short.keeps(64 * kibibyte)
+        long.keeps(64 * kibibyte + 1)
+        // Another one each time.
+        after.keeps(0)
+        after.keeps(64 * kibibyte + 1)
+        vi.advanceTimersByTime(ServerLimits.bodyMillis)
+      }
+      assert.deepStrictEqual(
+        [short, long, after].map((each) => each.isEnded()),
+        [false, true, false]
+      )
+      for (const each of [short, long, after]) each.end()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it("are what is posted as such, and not a value of that type, which is kept as a whole", () => {
+    for (const [method, type, isLines] of [
+      ["POST", "application/x-ndjson", true],
+      ["POST", "Application/X-NDJSON ;x", true],
+      ["POST", "application/x-ndjson2", false],
+      ["PUT", "application/x-ndjson", false]
+    ] as const) {
+      const send = limited({ largest: 600 * kibibyte, together: 1000 * kibibyte })
+      const headers = { "transfer-encoding": "chunked", "content-type": type }
+      const both = [1, 2].map(() => send(headers, "/v1/x", 0, "10.0.0.1", method))
+      assert.deepStrictEqual(
+        both.map((each) => each.isEnded()),
+        [false, !isLines],
+        `${method} ${type}`
+      )
+      for (const each of both) each.end()
+    }
+  })
+})
+
+describe("L63 a body in pieces of a few bytes", () => {
+  const chunked = { "transfer-encoding": "chunked" }
+
+  it("is answered with 413 once there are a thousand of them, and no more of it is taken", () => {
+    const told: Array<Parameters<Endings.Endings>> = []
+    const send = limited({ largest: 1000, together: 10_000 }, (...each) => void told.push(each))
+    const body = send(chunked)
+    assert.strictEqual(body.comes(100_000, 1), Math.floor((1024 * 32) / 31))
+    assert.isTrue(body.isEnded())
+    assert.match(body.said(), /^HTTP\/1\.1 413 .*"error":"request_too_large"/s)
+    assert.deepStrictEqual(told, [["small_pieces", "10.0.0.1"]])
+    body.end()
+  })
+
+  it("is taken where they are as long as a short line, or where they come slowly", () => {
+    vi.useFakeTimers()
+    try {
+      const send = limited({ largest: 1000, together: 10_000_000 })
+      const [lines, signs] = [1, 2].map(() => send({ ...chunked, "content-type": "application/x-ndjson" }))
+      assert.strictEqual(lines!.comes(100_000, 32), 100_000)
+      for (let looks = 0; looks < 3; looks++) {
+        assert.strictEqual(signs!.comes(1024, 1), 1024)
+        vi.advanceTimersByTime(ServerLimits.bodyMillis)
+      }
+      assert.isFalse(signs!.isEnded())
+      for (const each of [lines, signs]) each!.end()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 

@@ -2,10 +2,12 @@
 import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { QuorumError } from "@quorum/core"
-import { Effect, Exit } from "effect"
+import { ClientSession, QuorumError } from "@quorum/core"
+import { Effect, Exit, Stream } from "effect"
+import * as Batches from "../src/api/batches.ts"
 import { ClientTokens } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
 /** A batch that is sent piece by piece, and what was answered so far. It is given up when the scope closes. */
@@ -46,7 +48,67 @@ const begin = (url: string, headers: Http.OutgoingHttpHeaders = {}) =>
     ({ end }) => Effect.sync(end)
   )
 
+const utf8 = new TextEncoder()
+
+/** A body in these pieces. */
+const bodyOf = (...pieces: ReadonlyArray<string>) => Stream.fromIterable(pieces.map((piece) => utf8.encode(piece)))
+
 describe("a batch that comes", () => {
+  it.effect("L63 tells how much is kept of a line that has not come to its end, whatever ends lines", () =>
+    Effect.gen(function* () {
+      for (const end of ["\n", "\r\n", "\r"]) {
+        const told: Array<number> = []
+        const body = bodyOf("[1,", "22", `]${end}`, `[]${end}[`, `]${end}[]${end}[`, "]")
+        const lines = Batches.linesOf(body, (bytes) => told.push(bytes) > 0)
+        assert.deepStrictEqual(yield* Stream.runCollect(lines), [[1, 22], [], [], [], []])
+        // 0 comes before what is kept of the next.
+        assert.deepStrictEqual(told, [3, 5, 0, 0, 1, 0, 1, 2])
+      }
+    })
+  )
+
+  it.effect("L63 is over where that does not fit, and what came before is answered", () =>
+    Effect.gen(function* () {
+      const line = '{"namespace":"n","key":"k","text":"v"}\n'
+      const lines = Batches.linesOf(bodyOf(line, line, '{"namespace":'), (bytes) => bytes === 0)
+      const answers = yield* Stream.mkString(
+        Batches.each(
+          lines,
+          (_, __, done) => {
+            done(Exit.fail(new QuorumError.ReplicaClosing()))
+            return () => undefined
+          },
+          () => Effect.void,
+          () => Effect.succeed(ClientSession.empty)
+        )
+      )
+      const said = answers
+        .trimEnd()
+        .split("\n")
+        .map((text) => JSON.parse(text))
+      assert.deepStrictEqual(
+        said.map(({ line, problem, status }) => [line, status, problem.error]),
+        [
+          [1, 503, "replica_closing"],
+          [2, 503, "replica_closing"],
+          [3, 503, "overloaded"]
+        ]
+      )
+      assert.include(said[2].problem.message, "nothing from here on was read")
+    })
+  )
+
+  it.live("is of lines, and nothing else is that is kept as a whole", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      for (const path of ["/v1/stamps", "/v1/stamps/each", "/v1/receipts/verify"]) {
+        const headers = { "content-type": "application/x-ndjson" }
+        const { json, status } = yield* request("POST", url + path, { headers, body: "{}" })
+        assert.deepStrictEqual([status, json["error"], json["field"]], [400, "invalid_request", "content-type"], path)
+      }
+    })
+  )
+
   it.live("L63 and is atomic is refused once it is longer than a write may be, before it has come to its end", () =>
     Effect.gen(function* () {
       const set = yield* Cluster.make(["a"])

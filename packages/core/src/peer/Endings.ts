@@ -13,6 +13,7 @@ import { EventSink } from "../events/EventSink.ts"
  * - `too_many_requests`: more requests on it have no answer that was read than may be
  * - `too_many_bodies`: the bodies under way come to more bytes than may be
  * - `slow_body`: a body did not come in time
+ * - `small_pieces`: a body came in pieces that cost more than their bytes are worth
  * - `unread`: more bytes of answers wait to be read than may
  */
 export type Reason =
@@ -22,6 +23,7 @@ export type Reason =
   | "too_many_requests"
   | "too_many_bodies"
   | "slow_body"
+  | "small_pieces"
   | "unread"
 
 /** Tells that a connection was ended: by which bound, and from which address it came. */

@@ -8,6 +8,7 @@ import * as Endings from "./Endings.ts"
 import * as PeerProtocol from "./PeerProtocol.ts"
 import * as ServerConnections from "./ServerConnections.ts"
 import * as BodyShares from "./internal/BodyShares.ts"
+import * as BodyWatch from "./internal/BodyWatch.ts"
 import * as RefusedByNode from "./internal/RefusedByNode.ts"
 import * as UnreadAnswers from "./internal/UnreadAnswers.ts"
 
@@ -25,8 +26,7 @@ export const timeouts = {
   requireHostHeader: false
 } as const
 
-/** How long a body may take, in milliseconds; of one that is a stream of lines, how long nothing of it may come. */
-export const bodyMillis = 15_000
+export { bodyMillis } from "./internal/BodyWatch.ts"
 
 /** How long a connection that was upgraded may say nothing that counts before its end, in milliseconds: no handshake. */
 export const helloMillis = 5000
@@ -55,20 +55,20 @@ export const bodiesOf = (limits: Limits.Limits = Limits.defaults): Bodies => {
 }
 
 /** A request of `node:http`, as far as it is needed here. */
-export interface NodeRequest {
+export interface NodeRequest extends BodyWatch.Coming {
+  readonly method?: string | undefined
   readonly url?: string | undefined
   readonly headers: {
     readonly "content-type"?: string | undefined
     readonly "content-length"?: string | undefined
     readonly "transfer-encoding"?: string | undefined
   }
-  /** Whether all of it was received. */
-  readonly complete: boolean
-  /** Bytes that were received and are not read. */
-  readonly readableLength: number
   readonly socket: ServerConnections.Connection &
-    UnreadAnswers.Answer & { readonly bytesRead: number; readonly end: () => unknown }
-  readonly once: (event: "close", listener: () => void) => unknown
+    UnreadAnswers.Answer & {
+      readonly bytesRead: number
+      readonly writable: boolean
+      readonly end: (text?: string, onSent?: () => void) => unknown
+    }
 }
 
 /** A server of `node:http`, as far as it is needed here. */
@@ -87,6 +87,9 @@ export interface NodeServer {
 interface NodeResponse extends UnreadAnswers.Answer {
   readonly headersSent: boolean
 }
+
+/** Whether a body is a stream of lines by its type: read as it comes, and for as long as it does. */
+export const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
 
 /** Whether the connection of a request, as a server of Node hands it over, was ended: of what was sent before, the rest. */
 export const isEnded = (source: object): boolean => {
@@ -119,13 +122,23 @@ export const endUnread = (source: object, maxBytes: number): boolean => {
 export const isWithinShare = (source: object, client: string): boolean => {
   const socket = "socket" in source ? source.socket : undefined
   if (isSocket(socket)) clients.set(socket, client)
-  return bodiesUnderWay.get(source)?.of(client) ?? true
+  return bodiesUnderWay.get(source)?.share.of(client) ?? true
+}
+
+/**
+ * Says of a request whose body is lines how much is kept of one that has not come to its end, 0 when one has. Whether that
+ * fits into what all may have under way, and its client.
+ */
+export const keepsOfLine = (source: object, bytes: number): boolean => {
+  const body = bodiesUnderWay.get(source)
+  body?.watch.keeps(bytes)
+  return body?.share.keeps(bytes) ?? true
 }
 
 /**
  * Ends connections with more than {@link maxPipelined} requests that are not answered to the end, and those of which a
- * body does not come, see {@link bodyMillis}. Lines are read no faster than they are dealt with, so a long body of them
- * may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
+ * body does not come, see {@link bodyMillis}, or in pieces of a few bytes. Lines are read no faster than they are dealt with,
+ * so a long body of them may take as long as it does. So many slow senders at once that their bodies would not fit into {@link Bodies} find their
  * connections ended: the last of them, so that those under way are taken; what one client may have of them says
  * {@link isWithinShare}. Where the answers that nobody reads do not fit, the client for whom most of them wait loses the
  * connections on which most of these do. So many connections as {@link ServerConnections}
@@ -180,11 +193,15 @@ export const limit = <A extends NodeServer>(
       if (left === 0 && !server.listening) socket.end()
     })
     if (request.complete || !hasBody(request)) return
-    const body = shares[kindOf(request)].begin(claimOf(request, bodies.largest))
-    if (body === undefined) return endFor("too_many_bodies", socket)
-    bodiesUnderWay.set(request, body)
-    request.once("close", body.end)
-    limitBody(request, () => endFor("slow_body", socket))
+    const share = shares[kindOf(request)].begin(claimOf(request, bodies.largest))
+    if (share === undefined) return endFor("too_many_bodies", socket)
+    request.once("close", share.end)
+    const watch = BodyWatch.watch(request, sendsLines(request), (reason) => {
+      if (reason === "slow_body") return endFor(reason, socket)
+      ended(reason, socket.remoteAddress)
+      RefusedByNode.end({ code: "SMALL_PIECES" }, socket, waiting.get(socket)! > 1 || response.headersSent)
+    })
+    bodiesUnderWay.set(request, { share, watch })
   })
   return server
 }
@@ -192,7 +209,7 @@ export const limit = <A extends NodeServer>(
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The bodies of requests, until they have come. */
-const bodiesUnderWay = new WeakMap<object, BodyShares.Body>()
+const bodiesUnderWay = new WeakMap<object, { readonly share: BodyShares.Body; readonly watch: BodyWatch.BodyWatch }>()
 
 /** Of whom the last request on a connection was; an address's until that is said. */
 const clients = new WeakMap<object, string>()
@@ -200,11 +217,8 @@ const clients = new WeakMap<object, string>()
 const clientOf = (socket: ServerConnections.Connection): string =>
   clients.get(socket) ?? `address ${socket.remoteAddress ?? ""}`
 
-/** How much of lines is kept at once: they are read as they are dealt with. */
-const lineBytes = 64 * 1024
-
-const sendsLines = ({ headers }: NodeRequest): boolean =>
-  headers["content-type"]?.startsWith("application/x-ndjson") === true
+/** What is put is kept as a whole, whatever its type. */
+const sendsLines = ({ headers, method }: NodeRequest): boolean => method === "POST" && isLines(headers["content-type"])
 
 /** Node says of no request that it is complete when it comes. */
 const hasBody = ({ headers }: NodeRequest): boolean =>
@@ -212,25 +226,9 @@ const hasBody = ({ headers }: NodeRequest): boolean =>
 
 /** How many bytes of a body may be kept: all of it, which may be as much as one that does not say how long it is. */
 const claimOf = (request: NodeRequest, largest: number): number => {
-  const most = sendsLines(request) ? lineBytes : largest
+  const most = sendsLines(request) ? BodyWatch.lineBytes : largest
   const length = Number(request.headers["content-length"])
   return length >= 0 ? Math.min(length, most) : most
-}
-
-/** Looks at a body until it has come, and has its connection ended when it does not. */
-const limitBody = (request: NodeRequest, end: () => void): void => {
-  const { socket } = request
-  const isLines = sendsLines(request)
-  let received = socket.bytesRead
-  const timer = setInterval(() => {
-    if (request.complete) return clearInterval(timer)
-    const isComing = socket.bytesRead > received || request.readableLength > 0
-    received = socket.bytesRead
-    if (isLines && isComing) return
-    clearInterval(timer)
-    end()
-  }, bodyMillis)
-  request.once("close", () => clearInterval(timer))
 }
 
 const isSocket = (socket: unknown): socket is { readonly writableLength: number; readonly destroy: () => unknown } =>

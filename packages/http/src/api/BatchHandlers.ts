@@ -2,6 +2,7 @@
  * The handlers of many writes in one request, and of the stamps by which writes may be repeated.
  */
 import { ClientSessions, type Entry, Limits, QuorumWriter, type StampToken } from "@quorum/core"
+import { ServerLimits } from "@quorum/core/adapter"
 import { Array as Arr, Effect, Exit, Layer, Predicate, Result, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
@@ -24,8 +25,6 @@ const notOneKey = new ClientApiErrors.InvalidRequest({
   detail: "a key is one write's, and each line is a write; a line may have a stamp"
 })
 
-const isLines = (type: string | undefined): boolean => /^application\/x-ndjson *(;|$)/i.test(type ?? "")
-
 const batchHandlers = HttpApiBuilder.group(
   ClientApi,
   "batch",
@@ -37,7 +36,8 @@ const batchHandlers = HttpApiBuilder.group(
     return handlers.handleRaw("commit", ({ headers, query, request }) => {
       const { "quorum-stamp": stamp } = headers
       const type = request.headers["content-type"]
-      if (!isLines(type)) return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
+      if (!ServerLimits.isLines(type))
+        return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
       if (headers["idempotency-key"] !== undefined && query.atomic !== true) return Effect.fail(notOneKey)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
@@ -46,7 +46,9 @@ const batchHandlers = HttpApiBuilder.group(
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
         writer.commitUnsafe(writes, (outcome) => done(Exit.mapError(outcome, namedW)), asked(query.w, stamp, headers))
       return Effect.map(ClientTokens.whileAllowed, (allowed) => {
-        const lines = Batches.linesOf(allowed(request.stream))
+        const lines = Batches.linesOf(allowed(request.stream), (bytes) =>
+          ServerLimits.keepsOfLine(request.source, bytes)
+        )
         return Batches.responseOf(
           query.atomic === true
             ? Batches.atomic(lines, commit, session, stamp, limits)

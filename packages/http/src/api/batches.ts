@@ -49,12 +49,23 @@ type CommitUnsafe = (
 /** Says for the operator what went wrong. */
 type Report = (error: LineError) => Effect.Effect<void>
 
-/** The lines of a body, as many at once as came at once: no more of it is read than is dealt with, and no more taken apart. */
-export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
+/**
+ * The lines of a body, as many at once as came at once: no more of it is read than is dealt with, and no more taken apart.
+ * `keeps` is told how much is kept of one that has not come to its end, and says whether that fits.
+ */
+export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>, keeps: (bytes: number) => boolean) =>
   Stream.suspend(() => {
     const count = JsonBounds.counter()
+    let kept = 0
+    const fits = (bytes: Uint8Array): boolean => {
+      const end = Math.max(bytes.lastIndexOf(lineFeed), bytes.lastIndexOf(carriageReturn))
+      if (end >= 0 && kept > 0) keeps((kept = 0))
+      kept += bytes.length - 1 - end
+      return keeps(kept)
+    }
     return body.pipe(
-      Stream.flatMap((bytes): Stream.Stream<Uint8Array, InvalidRequest> => {
+      Stream.flatMap((bytes): Stream.Stream<Uint8Array, InvalidRequest | QuorumError.Overloaded> => {
+        if (!fits(bytes)) return Stream.fail(tooMuch)
         const excess = count(bytes)
         // Others have their turn while what came at once is looked at.
         if (excess === undefined) return Stream.fromEffect(Effect.as(Effect.yieldNow, bytes))
@@ -65,6 +76,14 @@ export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>) =>
       Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes }))
     )
   })
+
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+
+const tooMuch = new QuorumError.Overloaded({
+  detail:
+    "lines that have not come to their end are kept here of as many bytes as may be; nothing from here on was read"
+})
 
 /** The answer to a batch: a line for each of its own, and those that are known at once are one piece on the way. */
 export const responseOf = (answers: Stream.Stream<string>): HttpServerResponse.HttpServerResponse =>
@@ -213,8 +232,9 @@ const commitEach = (
   })
 
 /** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end, or may not go on. */
-const endOf = (cause: unknown): InvalidRequest | Unauthorized | Forbidden => {
-  if (cause instanceof Unauthorized || cause instanceof Forbidden) return cause
+const endOf = (cause: unknown): InvalidRequest | Unauthorized | Forbidden | QuorumError.Overloaded => {
+  if (cause instanceof Unauthorized || cause instanceof Forbidden || cause instanceof QuorumError.Overloaded)
+    return cause
   if (cause instanceof InvalidRequest) return invalid(`${cause.detail}; nothing from here on was read`)
   const why = Ndjson.isNdjsonError(cause)
     ? whyNoLine[cause.reason ?? "InvalidJson"]

@@ -2,7 +2,7 @@
  * The bodies of requests, and no more of them than is wanted.
  */
 import { QuorumError } from "@quorum/core"
-import { JsonBounds } from "@quorum/core/adapter"
+import { JsonBounds, ServerLimits } from "@quorum/core/adapter"
 import { ByteSize, Effect, type Schema } from "effect"
 import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
@@ -25,15 +25,21 @@ export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: n
   )
 }
 
-/** Reads a body that is JSON. */
+/** Reads a body that is JSON, and not one of lines: those are taken as they come, and this one is kept (law L63). */
 export const readJson = <A>(
   request: HttpServerRequest.HttpServerRequest,
   limit: number,
   decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
-) =>
-  Effect.flatMap(readValue(request, limit), (body) => {
+) => {
+  if (ServerLimits.isLines(request.headers["content-type"])) return Effect.fail(lines)
+  return Effect.flatMap(readValue(request, limit), (body) => {
     const invalid = (detail: string) => new ClientApiErrors.InvalidRequest({ field: "body", detail })
     const excess = JsonBounds.excessOf(body)
     if (excess !== undefined) return Effect.fail(invalid(excess))
     return Effect.mapError(decode(new TextDecoder().decode(body)), ({ message }) => invalid(message))
   })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const lines = new ClientApiErrors.InvalidRequest({ field: "content-type", detail: "send one JSON here, and no lines" })

@@ -8,6 +8,8 @@
 export interface Body {
   /** Says whose it is; whether it fits into what that client may have. One that does not is over: nobody keeps it. */
   readonly of: (client: string) => boolean
+  /** Says how much of it is kept now, where that may be more than it began with; whether that fits. Else it is over. */
+  readonly keeps: (bytes: number) => boolean
   /** It has come, or will not. */
   readonly end: () => void
 }
@@ -31,20 +33,34 @@ export const make = (together: number): BodyShares => {
     begin: (bytes) => {
       if (all + bytes > together) return undefined
       all += bytes
+      let counted = bytes
       let owner: string | undefined
       let isOver = false
+      const count = (more: number): void => {
+        counted += more
+        all += more
+        if (owner !== undefined) add(owner, more)
+      }
       const end = (): void => {
         if (isOver) return
         isOver = true
-        all -= bytes
-        if (owner !== undefined) add(owner, -bytes)
+        count(-counted)
       }
       return {
         end,
         of: (client) => {
           if (isOver || owner !== undefined || bytes === 0) return true
-          const fits = (held.get(client) ?? 0) + bytes <= together - all
-          if (fits) add((owner = client), bytes)
+          const fits = (held.get(client) ?? 0) + counted <= together - all
+          if (fits) add((owner = client), counted)
+          else end()
+          return fits
+        },
+        keeps: (now) => {
+          if (isOver) return true
+          const more = Math.max(now, bytes) - counted
+          const ofOwner = owner === undefined ? 0 : (held.get(owner) ?? 0) + more
+          const fits = more <= 0 || ofOwner <= together - all - more
+          if (fits) count(more)
           else end()
           return fits
         }

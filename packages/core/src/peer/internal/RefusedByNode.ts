@@ -48,10 +48,11 @@ type Refusal = readonly [status: number, phrase: string, error: string, what: st
 
 const malformed: Refusal = [400, "Bad Request", "invalid_request", "it is not as HTTP has it"]
 
-/** By the code of Node's error. */
+/** By the code of Node's error, or of what is refused in its place. */
 const refusals: { readonly [code: string]: Refusal } = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "request_timeout", "its head did not come in time"],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "Content Too Large", "request_too_large", "its chunks have too long extensions"],
+  SMALL_PIECES: [413, "Content Too Large", "request_too_large", "its body comes in too many pieces of a few bytes"],
   HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "request_too_large", "its head is too long"]
 }
 
