@@ -655,7 +655,7 @@ export const bugs = [
         replace: "stamp(writes, orderOf)"
       },
       {
-        file: "write/internal/Stamped.ts",
+        file: "write/internal/StampedCopies.ts",
         find: "if (ageMillis > horizonMillis)",
         replace: "if (ageMillis > 86_400_000)"
       }
@@ -672,7 +672,7 @@ export const bugs = [
         replace: "yield* store.note(`no ${note}`)"
       },
       {
-        file: "write/internal/Stamped.ts",
+        file: "write/internal/StampedCopies.ts",
         find: "if (ageMillis > horizonMillis)",
         replace: "if (ageMillis > 86_400_000)"
       }

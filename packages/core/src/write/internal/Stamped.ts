@@ -5,22 +5,20 @@
  * of the token: to every replica the two are one write, whatever came between. So it is never stamped anew, and it is
  * not looked for elsewhere first: a write that a majority does not know of may still come to light.
  */
-import { Effect, Exit, Latch, Option, Result } from "effect"
+import { Effect, Exit, Latch, Result } from "effect"
 import * as Tracing from "../../events/Tracing.ts"
-import * as WriteId from "../../identity/WriteId.ts"
-import * as Entry from "../../log/Entry.ts"
-import * as Erased from "../../log/Erased.ts"
+import type * as WriteId from "../../identity/WriteId.ts"
+import type * as Entry from "../../log/Entry.ts"
 import * as Limits from "../../log/Limits.ts"
 import { StampHorizon } from "../../log/Floor.ts"
 import { ReplicaClock } from "../../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type { StoreError } from "../../log/ReplicaStore.ts"
-import * as Version from "../../log/Version.ts"
 import { KeyReader } from "../../peer/KeyReader.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import type { CommitError, ResumeError } from "../WriteOptions.ts"
 import type { Receipt } from "../Receipt.ts"
-import * as StampToken from "../StampToken.ts"
+import * as StampedCopies from "./StampedCopies.ts"
 
 /** Is called with what became of a write. */
 type Done = (outcome: Exit.Exit<Receipt, CommitError>) => void
@@ -51,50 +49,12 @@ export const make = Effect.gen(function* () {
   const clock = yield* ReplicaClock
   const limits = yield* Limits.Limits
   const horizonMillis = yield* StampHorizon
+  const { prepare, versionOf } = StampedCopies.make({ clock, horizonMillis, logs, reader })
   const runApart = yield* Tracing.runApart
   /** One after the other per token, until its write is here: a second copy would be no harm, and is no use. */
   const turns = new Map<string, Turn>()
 
-  /** The version of a token, when it is one for these writes. */
-  const versionOf = (token: unknown, write: Entry.Writes): Result.Result<Entry.Stamp, QuorumError.WriteRejected> => {
-    const read = StampToken.read(token)
-    if (Option.isNone(read)) return rejected("it is not what a replica answered when it was asked for one")
-    const { keys, ...stamp } = read.value
-    const writes = Entry.listOf(write)
-    if (keys !== StampToken.hashOf(writes)) return rejected("it was drawn for other keys")
-    const isAhead = stamp.clock.wallTime > clock.latest(writes)
-    return isAhead ? rejected("it is further ahead of this replica's clock than clocks may be") : Result.succeed(stamp)
-  }
-
-  /** The copy that is held here. One that is superseded in all its keys is not found, and does no harm. */
-  const lookUp = Effect.fnUntraced(function* (write: Entry.Writes, stamp: Entry.Stamp) {
-    for (const { key, namespace } of Entry.listOf(write)) {
-      // Nearly always it is another write, which the index knows: nobody waits for the log then.
-      const version = yield* reader.version(namespace, key)
-      if (version === undefined || Version.compare(version, stamp) !== 0) continue
-      const newest = yield* reader.newest(namespace, key)
-      if (newest === undefined || Version.compare(newest, stamp) !== 0) continue
-      const { log, seq } = WriteId.place(newest.writeId)
-      const batch = Option.getOrThrow(yield* logs.read(log, seq - 1, 1))
-      // Superseded while it was looked up.
-      if (Erased.is(batch.bytes, 0)) continue
-      const held = batch.bytes.subarray(0, Entry.endUnsafe(batch.bytes, 0))
-      if (isEncoded(held, write, stamp)) return newest.writeId
-      return yield* new QuorumError.StampReused({ held: newest.writeId })
-    }
-    return undefined
-  })
-
-  /** The copy to complete, or nothing when one may be appended. */
-  const prepare = Effect.fnUntraced(function* (write: Entry.Writes, stamp: Entry.Stamp) {
-    const found = yield* lookUp(write, stamp)
-    if (found !== undefined) return found
-    const ageMillis = clock.time().millis - stamp.clock.wallTime
-    if (ageMillis > horizonMillis) return yield* new QuorumError.TooOldToKnow({ ageMillis, horizonMillis })
-    return undefined
-  })
-
-  /** {@link prepare}, with what it fails with as an outcome of the write. */
+  /** What `prepare` finds, with what it fails with as an outcome of the write. */
   const find = (write: Entry.Writes, stamp: Entry.Stamp, refuse: Ways["refuse"]) =>
     Effect.catchTags(prepare(write, stamp), {
       StampReused: refuse,
@@ -166,16 +126,6 @@ const nothing = (): void => undefined
 const ended = (done: Done, outcome: Exit.Exit<never, CommitError>): (() => void) => {
   done(outcome)
   return nothing
-}
-
-const rejected = (detail: string) =>
-  Result.fail(new QuorumError.WriteRejected({ field: "stamp", reason: "invalid", detail }))
-
-/** Whether an entry is that of these writes. */
-const isEncoded = (held: Uint8Array, write: Entry.Writes, stamp: Entry.Stamp): boolean => {
-  const bytes = new Uint8Array(Entry.maxSize(write))
-  const length = Entry.encodeInto(bytes, 0, write, stamp)
-  return length === held.length && held.every((byte, i) => byte === bytes[i])
 }
 
 type Unread = StoreError | QuorumError.WriteReplaced | QuorumError.WriteUnknown
