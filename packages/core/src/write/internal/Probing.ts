@@ -7,7 +7,7 @@ import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type { Key } from "../../log/ReplicaClock.ts"
-import { Peers } from "../../peer/Peers.ts"
+import { type PeerState, Peers } from "../../peer/Peers.ts"
 import { Probes } from "../../peer/Probes.ts"
 import * as ProbeTracker from "../../quorum/ProbeTracker.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
@@ -64,25 +64,11 @@ export const make = Effect.fnUntraced(function* (options: {
     if (pending.length === 0) probes.rest()
   }
 
-  /** The keys of the writes from a mark on, up to a number of bytes. */
-  const keys = (from: number) => {
-    const found: Array<Key> = []
-    let size = 0
-    for (const { mark, write } of pending) {
-      if (mark < from) continue
-      const records = Entry.listOf(write!)
-      const names = records.reduce((sum, { key, namespace }) => sum + 3 * (key.length + namespace.length), 0)
-      if (found.length > 0 && size + names > maxNameBytes) return { keys: found, upTo: mark }
-      size += names
-      found.push(...records)
-    }
-    return { keys: found, upTo: Number.POSITIVE_INFINITY }
-  }
   const hasBegun = (): boolean => begunAt < Number.POSITIVE_INFINITY
   probes.serve({
     newest: () => (hasBegun() ? pending.at(-1)?.mark : undefined),
     oldest: () => (hasBegun() ? pending[0]?.mark : undefined),
-    keys,
+    keys: (from) => keysFrom(pending, from),
     onAnswer
   })
 
@@ -97,29 +83,13 @@ export const make = Effect.fnUntraced(function* (options: {
     Math.max(monotonicMillis, begunAt) + timeoutOf(policy)
 
   const deadlines = yield* Deadlines.make(monotonicMillis, (at) => {
-    for (const commit of take((each) => deadlineOf(each) < at)) onUnavailable(commit, unavailable(commit))
+    for (const commit of take((each) => deadlineOf(each) < at))
+      onUnavailable(commit, unavailable(commit, self, probes.tracker(), peers.all()))
     let next = Number.POSITIVE_INFINITY
     for (const commit of pending) next = Math.min(next, deadlineOf(commit))
     if (next === Number.POSITIVE_INFINITY) probes.rest()
     return next
   })
-
-  /** Why a write could not be stamped in time. Nothing was written. */
-  const unavailable = ({ mark }: Commit): QuorumError.QuorumUnavailable => {
-    const tracker = probes.tracker()
-    const answered = ProbeTracker.answeredBy(tracker, mark)
-    const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
-    let connected = 1
-    for (const { id, link } of peers.all()) {
-      // One that hangs is there, also once its connection was given up.
-      if (link._tag === "Up" || (link._tag === "Down" && link.verdict._tag === "timed_out")) connected++
-      const silent = link._tag === "Down" ? link.verdict : ({ _tag: "timed_out" } as const)
-      verdicts[id] = answered.includes(id) ? { _tag: "not_tried" } : silent
-    }
-    const needed = tracker.needed + 1
-    const reason = connected < needed ? "unreachable" : "timeout"
-    return new QuorumError.QuorumUnavailable({ alive: answered.length + 1, needed, reason, verdicts })
-  }
 
   return {
     size: () => pending.length,
@@ -155,6 +125,42 @@ const later = (
   a: HybridLogicalClock.HybridLogicalClock | undefined,
   b: HybridLogicalClock.HybridLogicalClock
 ): HybridLogicalClock.HybridLogicalClock => (a !== undefined && HybridLogicalClock.compare(a, b) > 0 ? a : b)
+
+/** The keys of the writes from a mark on, up to a number of bytes, and the mark up to which that is. */
+const keysFrom = (pending: ReadonlyArray<Commit>, from: number) => {
+  const keys: Array<Key> = []
+  let size = 0
+  for (const { mark, write } of pending) {
+    if (mark < from) continue
+    const records = Entry.listOf(write!)
+    const names = records.reduce((sum, { key, namespace }) => sum + 3 * (key.length + namespace.length), 0)
+    if (keys.length > 0 && size + names > maxNameBytes) return { keys, upTo: mark }
+    size += names
+    keys.push(...records)
+  }
+  return { keys, upTo: Number.POSITIVE_INFINITY }
+}
+
+/** Why a write could not be stamped in time. Nothing was written. */
+const unavailable = (
+  { mark }: Commit,
+  self: ReplicaId,
+  tracker: ProbeTracker.ProbeTracker,
+  peers: ReadonlyArray<PeerState>
+): QuorumError.QuorumUnavailable => {
+  const answered = ProbeTracker.answeredBy(tracker, mark)
+  const verdicts: Record<ReplicaId, QuorumError.Verdict> = { [self]: { _tag: "not_tried" } }
+  let connected = 1
+  for (const { id, link } of peers) {
+    // One that hangs is there, also once its connection was given up.
+    if (link._tag === "Up" || (link._tag === "Down" && link.verdict._tag === "timed_out")) connected++
+    const silent = link._tag === "Down" ? link.verdict : ({ _tag: "timed_out" } as const)
+    verdicts[id] = answered.includes(id) ? { _tag: "not_tried" } : silent
+  }
+  const needed = tracker.needed + 1
+  const reason = connected < needed ? "unreachable" : "timeout"
+  return new QuorumError.QuorumUnavailable({ alive: answered.length + 1, needed, reason, verdicts })
+}
 
 /** The writes that may not be stamped yet. */
 export type Probing = Effect.Success<ReturnType<typeof make>>
