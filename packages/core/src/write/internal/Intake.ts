@@ -26,6 +26,7 @@ import type * as InFlight from "./InFlight.ts"
 import * as InSession from "./InSession.ts"
 import * as Keyed from "./Keyed.ts"
 import * as Outcomes from "./Outcomes.ts"
+import * as Situation from "./Situation.ts"
 import * as Stamped from "./Stamped.ts"
 
 /** Gives writes to `appender`. `onTaken` is called after each that was taken in. */
@@ -65,36 +66,7 @@ export const make = Effect.fnUntraced(function* ({
   }
 
   /** Made once, not for every write. */
-  const situation: Admission.Situation = {
-    self,
-    get own() {
-      return logs.own
-    },
-    limits,
-    peers: peers.all(),
-    get closing() {
-      return isClosing()
-    },
-    get broken() {
-      return appender.broken()
-    },
-    get low() {
-      return room.refusal()
-    },
-    get waiting() {
-      return appender.waiting() + inFlight.waiting()
-    },
-    get pendingBytes() {
-      return appender.bytes()
-    },
-    get voting() {
-      return membership.isVoting()
-    },
-    get monotonicMillis() {
-      return inFlight.monotonicMillis()
-    }
-  }
-
+  const situation = Situation.of({ self, limits, logs, peers, membership, room, appender, inFlight, isClosing })
   const stamped = yield* Stamped.make
   const keyed = yield* Keyed.make
   const runApart = yield* Tracing.runApart
