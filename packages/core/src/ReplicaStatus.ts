@@ -85,6 +85,11 @@ export class Status extends Schema.Opaque<Status>()(
     readable: Schema.Boolean,
     /** Why it does not vote, or must not write; null when it may. */
     obstacle: Schema.NullOr(Schema.String),
+    /**
+     * How many entries it has to fetch before it votes, as far as members have answered, those that they have erased
+     * included; 0 when it votes.
+     */
+    toFetch: Schema.Int,
     /** Whether peers prove nothing to it, so that whoever reaches its port can be one. */
     insecure: Schema.Boolean,
     /** What was in doubt when its store was opened. */
@@ -215,6 +220,7 @@ export const layer = Layer.effect(
           blank: membership.isBlank(),
           readable: membership.isVoting() && !follower.isBuilding(),
           obstacle: membership.obstacle() ?? null,
+          toFetch: membership.toFetch(),
           insecure,
           doubt: store.doubt,
           members: membership.lives(),

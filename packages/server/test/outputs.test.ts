@@ -80,17 +80,19 @@ describe("commands that ask", () => {
   )
 
   it.live(
-    "status says of a replica whose disk does not answer that it stands, and ends with exit code 1",
+    "status says of a replica whose disk does not answer that it stands, of one that recovers how much it has to fetch, and ends with exit code 1",
     () =>
       Effect.gen(function* () {
         const identity = { cluster: "c", replica: "a", incarnation: "9f3c52d0b1e44a07" }
         const keeps = { compaction: { last: null, space: null }, scrub: { last: null }, damaged: [], lost: [] }
         const well = { identity, voting: true, recovered: true, storeFault: null, peers: [], vector: [], ...keeps }
-        for (const [diskStalledMillis, state, code] of [
-          [0, "ok", 0],
-          [1200, "disk stands", 1]
+        for (const [more, state, code] of [
+          [{ diskStalledMillis: 0 }, "ok", 0],
+          [{ diskStalledMillis: 1200 }, "disk stands", 1],
+          [{ voting: false, toFetch: 1234 }, "fetches 1,234 entries", 1],
+          [{ voting: false, toFetch: 0 }, "does not vote", 1]
         ] as const) {
-          const { url } = yield* stub((_, response) => response.end(JSON.stringify({ ...well, diskStalledMillis })))
+          const { url } = yield* stub((_, response) => response.end(JSON.stringify({ ...well, ...more })))
           const ended = yield* Program.outcome(["status"], { env: { QUORUM_URL: url } })
           assert.match(ended.stdout, new RegExp(`^a +${url} +${state} `, "m"))
           assert.strictEqual(ended.code, code)

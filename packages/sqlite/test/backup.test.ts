@@ -330,6 +330,14 @@ describe("a backup", () => {
           yield* put(replicas[0]!, "k", "v")
           yield* backup(replicas[0]!, file)
           assert.strictEqual(yield* reasonOf(backup(replicas[0]!, file)), "exists")
+          // Of two that are written to one place at once, one is made, and the other leaves it alone.
+          const at = `${file}.2`
+          const both = yield* Effect.all([Effect.exit(backup(replicas[0]!, at)), reasonOf(backup(replicas[1]!, at))], {
+            concurrency: 2
+          })
+          assert.strictEqual(both[1], "exists")
+          yield* Backup.verify(at)
+          assert.isFalse(fs.existsSync(`${at}.partial`))
           const into = (store: ReplicaStore.ReplicaStore["Service"]) =>
             Effect.provideService(Backup.restore(file), ReplicaStore.ReplicaStore, store)
           assert.strictEqual(yield* reasonOf(into(rig.store("b"))), "not_empty")

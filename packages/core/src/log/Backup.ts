@@ -25,7 +25,7 @@ import * as Watermark from "./Watermark.ts"
 /**
  * A backup could not be made or used. `detail` names the file and the remedy.
  *
- * - `exists`: there is a file already where it should go
+ * - `exists`: there is a file already where it should go, or another backup is being written there
  * - `damaged`: the file is no backup, ends too early, or has other bytes than were written
  * - `wrong_cluster`: it is of another replica set
  * - `not_empty`: the store holds something that is not in the backup, or has begun to take part in its replica set
@@ -77,6 +77,7 @@ export const layer: Layer.Layer<Backup, never, ReplicaLogs> = Layer.effect(
           return yield* new BackupError({ reason: "exists", detail: `${path} exists; choose another name, or move it` })
         }
         const partial = `${path}.partial`
+        yield* claim(fs, partial)
         return yield* logs.unerased(write(logs, partial, onProgress)).pipe(
           Effect.scoped,
           Effect.tap(() => fs.rename(partial, path)),
@@ -175,6 +176,17 @@ const readBytes = 256 * 1024
 const endOf = (vector: Watermark.VersionVector, log: string): Watermark.Watermark | undefined =>
   vector.find((held) => held.log === log)
 
+/** Makes the file that gets its name when it is whole, unless another backup is written into it. */
+const claim = (fs: FileSystem.FileSystem, partial: string) =>
+  Effect.catchIf(
+    Effect.scoped(fs.open(partial, { flag: "wx", mode: 0o600 })),
+    ({ reason }) => reason._tag === "AlreadyExists",
+    () => {
+      const detail = `${partial} exists: another backup is written there, or was interrupted; wait for it, or remove it`
+      return Effect.fail(new BackupError({ reason: "exists", detail }))
+    }
+  )
+
 const write = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"], path: string, onProgress: OnProgress) {
   const fs = yield* FileSystem.FileSystem
   const [damage] = logs.damaged()
@@ -186,7 +198,7 @@ const write = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"], path: s
   const takenAt = (yield* Clock.Clock).currentTimeMillisUnsafe()
   const header: Frames.Header = { format: 1, ...logs.identity, takenAt, floor: logs.floor(), vector }
   const all = vector.reduce((sum, { seq }) => sum + seq, 0)
-  const file = yield* fs.open(path, { flag: "w", mode: 0o600 })
+  const file = yield* fs.open(path, { flag: "w" })
   const check = Frames.start()
   yield* file.writeAll(Frames.mark)
   yield* file.writeAll(Frames.encode(check, { _tag: "Header", header }))

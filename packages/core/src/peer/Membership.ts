@@ -77,6 +77,8 @@ export class Membership extends Context.Service<
     readonly offered: () => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
     readonly isBlank: () => boolean
+    /** How many entries it has to fetch before it votes, as far as members have answered; 0 when it votes. */
+    readonly toFetch: () => number
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
     readonly obstacle: () => string | undefined
     /** What this replica says of itself to a peer. */
@@ -219,6 +221,7 @@ export const make = Effect.gen(function* () {
       settling.again()
     },
     isBlank: standing.isBlank,
+    toFetch: standing.toFetch,
     obstacle: obstacles.obstacle,
     says: (peer) => ({
       ...own(),

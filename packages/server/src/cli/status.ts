@@ -61,7 +61,8 @@ const stateOf = ({ status }: ReplicaStatus): string => {
   if (status === undefined) return "no answer"
   if (status.storeFault !== null && status.storeFault !== undefined) return "store fails"
   if (Number(status.diskStalledMillis ?? 0) > 0) return "disk stands"
-  if (!status.voting) return "does not vote"
+  const toFetch = Number(status["toFetch"] ?? 0)
+  if (!status.voting) return toFetch > 0 ? `fetches ${Text.number(toFetch)} entries` : "does not vote"
   if (!status.recovered) return "recovering"
   return "ok"
 }

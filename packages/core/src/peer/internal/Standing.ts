@@ -143,6 +143,8 @@ export const make = ({
     /** What only it holds, once all else is here. */
     toOffer: (): OnlyHere.Tails | undefined =>
       isToOffer() && !isStale() && Voting.decide(situation()) === "recovered" ? tails() : undefined,
+    /** How many entries it has to fetch before it votes, as far as members have answered. */
+    toFetch: (): number => (standing === "voting" ? 0 : Voting.toFetch(answers, logs.announced)),
     /** What is waited for, in words, of a replica that does not vote. */
     obstacle: (): string => {
       const rest = isStale() ? "; what the members have erased is erased here first" : ""

@@ -6,7 +6,7 @@
  * quorum and any N - M + 1 members (M: the majority) share a member, so whoever holds all that so many voting members
  * hold, since they know that its former life is over, holds all that its former life was needed for.
  */
-import type { Incarnation } from "../../identity/LogId.ts"
+import type { Incarnation, LogId } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as Watermark from "../../log/Watermark.ts"
@@ -102,6 +102,15 @@ export const decide = (situation: Situation): "founded" | "recovered" | undefine
   return voting.every(([peer, { vector }]) => vector.every((watermark) => holds(peer, watermark)))
     ? "recovered"
     : undefined
+}
+
+/** How many entries of what was answered are not held here. What is erased counts as the entries that it was. */
+export const toFetch = (answers: Answers, held: (log: LogId) => number): number => {
+  const ends = new Map<LogId, number>()
+  for (const { vector } of answers.values()) {
+    for (const { log, seq } of vector) ends.set(log, Math.max(seq, ends.get(log) ?? 0))
+  }
+  return Array.from(ends, ([log, seq]) => Math.max(0, seq - held(log))).reduce((sum, count) => sum + count, 0)
 }
 
 /** What is lost when members are given up, in words. */
