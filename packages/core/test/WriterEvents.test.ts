@@ -1,6 +1,6 @@
 /** What the writer tells listeners, and that they cannot take part. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, LogId, ReplicaEvents } from "../src/index.ts"
 import { ReplicaStore } from "../src/adapter.ts"
@@ -233,6 +233,26 @@ describe("ReplicaEvents.stream", () => {
       yield* TestClock.adjust(2000)
       yield* Fiber.join(reader)
       assert.deepStrictEqual([first[0], first[1], first.at(-1), first.length], [0, 10_000 - 4095, 10_000, 4097])
+      assert.isFalse(sink.active())
+    })
+  )
+
+  it.effect("ends when the replica is closed, after its last event, also for who begins to read then", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(ReplicaEvents.layer, scope)
+      const sink = Context.get(context, EventSink)
+      const { stream } = Context.get(context, ReplicaEvents.ReplicaEvents)
+      const reader = yield* Effect.forkChild(Stream.runCollect(stream))
+      yield* TestClock.adjust(1)
+      yield* Scope.addFinalizer(
+        scope,
+        Effect.sync(() => sink.tell(event(7)))
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(reader.pollUnsafe(), Exit.succeed([event(7)]))
+      assert.deepStrictEqual(yield* Stream.runCollect(stream), [])
       assert.isFalse(sink.active())
     })
   )

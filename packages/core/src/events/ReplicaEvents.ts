@@ -4,7 +4,7 @@
  * Listeners cannot take part: they get values, answer nothing, and what they throw is swallowed. Telling costs nothing
  * while nobody listens, and is done per batch, per peer or per change of state, never per write that goes well.
  */
-import { Context, Effect, Layer, Queue, Stream } from "effect"
+import { Context, Effect, Latch, Layer, Queue, Stream } from "effect"
 import type { Incarnation, LogId } from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import type { RunId } from "../identity/RunId.ts"
@@ -173,49 +173,52 @@ export class ReplicaEvents extends Context.Service<
      * throws is swallowed. Returns how to stop it.
      */
     readonly listen: (listener: (event: ReplicaEvent) => void) => () => void
-    /** The events from now on. A reader that is slower than what happens misses the oldest of more than 4,096. */
+    /**
+     * The events from now on, until the replica is closed. A reader that is slower than what happens misses the oldest of
+     * more than 4,096.
+     */
     readonly stream: Stream.Stream<ReplicaEvent>
   }
 >()("@quorum/core/ReplicaEvents") {}
 
 /** Both sides: what the rooms of core tell, and what listeners hear. */
-export const layer: Layer.Layer<ReplicaEvents> = Layer.syncContext(() => {
-  const listeners = new Set<(event: ReplicaEvent) => void>()
-  const sink = EventSink.of({
-    active: () => listeners.size > 0,
-    tell: (event) => {
-      for (const listener of listeners) {
-        try {
-          listener(event)
-        } catch {
-          // A listener cannot take part, and so cannot fail what it listens to.
+export const layer: Layer.Layer<ReplicaEvents> = Layer.effectContext(
+  Effect.gen(function* () {
+    const listeners = new Set<(event: ReplicaEvent) => void>()
+    const closed = Latch.makeUnsafe()
+    yield* Effect.addFinalizer(() => closed.open)
+    const sink = EventSink.of({
+      active: () => listeners.size > 0,
+      tell: (event) => {
+        for (const listener of listeners) {
+          try {
+            listener(event)
+          } catch {
+            // A listener cannot take part, and so cannot fail what it listens to.
+          }
         }
       }
+    })
+    const listen = (listener: (event: ReplicaEvent) => void): (() => void) => {
+      // Each call is a listener of its own, also with the same function.
+      const own = (event: ReplicaEvent): void => listener(event)
+      listeners.add(own)
+      return () => void listeners.delete(own)
     }
-  })
-  const listen = (listener: (event: ReplicaEvent) => void): (() => void) => {
-    // Each call is a listener of its own, also with the same function.
-    const own = (event: ReplicaEvent): void => listener(event)
-    listeners.add(own)
-    return () => void listeners.delete(own)
-  }
-  return Context.make(EventSink, sink).pipe(
-    Context.add(
-      ReplicaEvents,
-      ReplicaEvents.of({
-        listen,
-        stream: Stream.callback<ReplicaEvent>(
-          (queue) =>
-            Effect.acquireRelease(
-              Effect.sync(() => listen((event) => void Queue.offerUnsafe(queue, event))),
-              (stop) => Effect.sync(stop)
-            ),
-          { bufferSize: streamBuffer, strategy: "sliding" }
+    const stream = Stream.callback<ReplicaEvent>(
+      Effect.fnUntraced(function* (queue) {
+        yield* Effect.acquireRelease(
+          Effect.sync(() => listen((event) => void Queue.offerUnsafe(queue, event))),
+          (stop) => Effect.sync(stop)
         )
-      })
+        yield* closed.await
+        yield* Queue.end(queue)
+      }),
+      { bufferSize: streamBuffer, strategy: "sliding" }
     )
-  )
-})
+    return Context.make(EventSink, sink).pipe(Context.add(ReplicaEvents, ReplicaEvents.of({ listen, stream })))
+  })
+)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
