@@ -29,6 +29,9 @@ export type Services = QuorumWriter | Records | ClientSessions | ReplicaStatus |
  *
  * When its scope closes, the writer stops taking writes and finishes those under way, then replication stops, then the
  * index is brought up to the logs. `InvalidOptions` names an option that cannot be used; nothing is opened then.
+ *
+ * As any layer, this one is built once in a program, whoever it is provided to: each call makes the layer of another replica.
+ * Two replicas on one store are refused, as `StoreError` with `locked`.
  */
 export const layer = (options: Options = {}) =>
   Layer.effectContext(
@@ -37,4 +40,4 @@ export const layer = (options: Options = {}) =>
       // Where the transport's server tells whom it turned away.
       Context.pick(EventSink, QuorumWriter, Records, ClientSessions, ReplicaStatus, ReplicaEvents, Backup, PeerHandler)
     )
-  ).pipe(Layer.fresh)
+  )

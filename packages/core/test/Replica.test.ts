@@ -1,11 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
-import { type QuorumPolicy, Replica, ReplicaId, ReplicaSet, ReplicaStatus } from "../src/index.ts"
+import {
+  Entry,
+  type QuorumPolicy,
+  QuorumWriter,
+  Records,
+  Replica,
+  ReplicaId,
+  ReplicaSet,
+  ReplicaStatus
+} from "../src/index.ts"
 import { MemoryNetwork, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as Peers from "../src/peer/Peers.ts"
 import * as Replication from "../src/peer/Replication.ts"
 import * as Cluster from "./support/cluster.ts"
+import { during } from "./support/time.ts"
 
 const members = ["a", "b"]
 
@@ -15,6 +25,32 @@ const replica = (self: string) =>
     Layer.provide([MemoryNetwork.layerTransport, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
     Layer.provideMerge(ReplicaSet.layer({ cluster: "test", self, members }))
   )
+
+/** What two parts of a program get of a replica, each from its own layer of one, on one store. */
+const both = (orders: ReturnType<typeof Replica.layer>, stock: ReturnType<typeof Replica.layer>) => {
+  interface Part {
+    readonly log: string
+    readonly writer: QuorumWriter.QuorumWriter["Service"]
+    readonly records: Records.Records["Service"]
+  }
+  class Orders extends Context.Service<Orders, Part>()("test/Orders") {}
+  class Stock extends Context.Service<Stock, Part>()("test/Stock") {}
+  const part = Effect.gen(function* () {
+    const status = yield* ReplicaStatus.ReplicaStatus
+    return { log: status.current().log, writer: yield* QuorumWriter.QuorumWriter, records: yield* Records.Records }
+  })
+  const program = Layer.merge(
+    Layer.effect(Orders, part).pipe(Layer.provide(orders)),
+    Layer.effect(Stock, part).pipe(Layer.provide(stock))
+  ).pipe(
+    Layer.provide([MemoryNetwork.layerAlone, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
+    Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
+  )
+  return Effect.map(Layer.build(program), (context) => ({
+    orders: Context.get(context, Orders),
+    stock: Context.get(context, Stock)
+  }))
+}
 
 describe("Replica", () => {
   it.effect("two replicas that one program builds share nothing but the network", () =>
@@ -26,6 +62,39 @@ describe("Replica", () => {
       assert.match(b.log, /^b@/)
       for (const id of members) yield* network.connect(ReplicaId.make(id))
     }).pipe(Effect.provide(replica("a")), Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
+  )
+
+  it.effect("one layer is one replica, however many parts of a program it is provided to", () =>
+    Effect.gen(function* () {
+      const layer = Replica.layer({ policy: Cluster.policy(1, 1) })
+      const { orders, stock } = yield* both(layer, layer)
+      assert.strictEqual(orders.log, stock.log)
+      yield* during(orders.writer.commit(Entry.put("n", "k", "v")), 100)
+      yield* during(stock.writer.commit(Entry.put("n", "l", "v")), 100)
+      for (const { records } of [orders, stock]) {
+        for (const key of ["k", "l"]) assert.isTrue(Option.isSome(yield* records.read("n", key)), key)
+      }
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("two replicas on one store are refused, and one after the other are not", () =>
+    Effect.gen(function* () {
+      const make = () => Replica.layer({ policy: Cluster.policy(1, 1) })
+      const error = yield* Effect.flip(both(make(), make()))
+      assert(error._tag === "StoreError")
+      assert.strictEqual(error.reason, "locked")
+      assert.match(error.message, /call Replica.layer once, and provide that one layer to all who use it/)
+      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const alone = make().pipe(
+        Layer.provide([
+          MemoryNetwork.layerAlone,
+          RecordIndex.layerMemory,
+          Layer.succeed(ReplicaStore.ReplicaStore, store)
+        ]),
+        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a"] }))
+      )
+      for (const _ of [1, 2]) yield* Effect.scoped(Layer.build(alone))
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
   )
 
   it.effect("L1 without a policy writes go by a majority of the replica set", () =>

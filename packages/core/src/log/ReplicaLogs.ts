@@ -23,6 +23,7 @@ import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Locks from "./Locks.ts"
 import * as LogReads from "./LogReads.ts"
+import * as OneReplica from "./OneReplica.ts"
 import * as OwnLog from "./OwnLog.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
@@ -172,6 +173,7 @@ export const make: Effect.Effect<
         members.cluster
     })
   }
+  yield* OneReplica.claim(store)
   const run = yield* RunId.make
   const own = OwnLog.make(store)
   /** The own log does not change while something is appended to it. */

@@ -44,7 +44,7 @@ export const StoreErrorReason = Schema.Literals([
 /**
  * The store could not do what was asked. `detail` names the file or the field and the remedy.
  *
- * - `locked`: another process has the store open
+ * - `locked`: another process, or another replica of this program, has the store open
  * - `wrong_identity`: the store belongs to another replica or another replica set
  * - `corrupt`: what is stored is damaged
  * - `disk_full`, `read_only`: nothing can be written
