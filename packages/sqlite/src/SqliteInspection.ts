@@ -58,10 +58,11 @@ const inspected = (
   const identity = db.prepare("SELECT cluster, replica, incarnation FROM store").get()
   if (!isIdentity(identity)) throw Database.damaged(`${file} does not say whose it is`)
   const notes = Place.makeNotes(db)
+  const here = Place.here(file, boot)
   const found = {
-    isSamePlace: notes.get("place") === Place.placeOf(file),
+    isSamePlace: Place.isSame(notes, here),
     isSameBoot: notes.get("boot") === boot,
-    isUnsynced: Files.isUnsynced(file)
+    isUnsynced: here.isUnsynced
   }
   const held = HeldLog.all(file, db)
   const logs = logsOf(held)

@@ -146,6 +146,7 @@ const opened = (
         try: () => {
           // What is left in the log is moved into the file, which has to be durable before the log is removed.
           commits.synced()
+          Place.noteClosing(notes)
           const { size } = fs.fstatSync(log)
           closeFiles()
           fs.closeSync(log)

@@ -6,7 +6,7 @@ import { Effect, Layer, Option } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Place from "../src/internal/place.ts"
-import { SqliteStore } from "../src/index.ts"
+import { SqliteInspection, SqliteStore } from "../src/index.ts"
 import { a, batchAfter, child, fileOf, firstBatch, logA, open, tempFolder, valuesOf } from "./support/store.ts"
 
 /** What a start finds; `after` is done before it is closed again. */
@@ -26,6 +26,12 @@ const start = (
       return { doubt, incarnation: identity.incarnation, recovering }
     })
   )
+
+/** Puts another file under a name. */
+const replaceBy = (file: string, bytes: Uint8Array): void => {
+  fs.writeFileSync(`${file}-new`, bytes)
+  fs.renameSync(`${file}-new`, file)
+}
 
 type Store = ReplicaStore.ReplicaStore["Service"]
 const found = (store: Store) => store.setNotes({ [ReplicaStore.recoveringNote]: "" })
@@ -113,6 +119,44 @@ describe("L53 a store that is opened again", () => {
       })
     )
   }
+
+  const logs: ReadonlyArray<readonly [string, (wal: string) => void]> = [
+    ["was removed", (wal) => fs.rmSync(wal)],
+    ["was replaced by an older one", (wal) => replaceBy(wal, Buffer.alloc(4096))],
+    ["was replaced by a copy of it", (wal) => replaceBy(wal, fs.readFileSync(wal))]
+  ]
+  for (const [what, change] of logs) {
+    it.live(
+      `L59 RecoveringDoesNotVote: may lack what it acknowledged when its write-ahead log ${what} after a kill`,
+      () =>
+        Effect.gen(function* () {
+          const { folder } = yield* founded
+          const program = yield* child("program.ts", ["append", folder])
+          yield* program.printed(3)
+          yield* program.kill
+          change(`${fileOf(folder)}-wal`)
+          const boot = yield* Place.Boot
+          const { isSamePlace } = yield* SqliteInspection.inspect({ folder })
+          assert.isFalse(isSamePlace)
+          const { incarnation, ...found } = yield* start(folder, { boot })
+          assert.deepStrictEqual(found, { doubt: "other_place", recovering: "lost" })
+          assert.deepStrictEqual(yield* start(folder, { boot }), { doubt: "none", incarnation, recovering: "lost" })
+        })
+    )
+  }
+
+  it.live("is in no doubt after a kill, nor when it was closed and its write-ahead log is gone", () =>
+    Effect.gen(function* () {
+      const { folder } = yield* founded
+      const boot = yield* Place.Boot
+      const program = yield* child("program.ts", ["append", folder])
+      yield* program.printed(3)
+      yield* program.kill
+      assert.strictEqual((yield* start(folder, { boot })).doubt, "none")
+      fs.rmSync(`${fileOf(folder)}-wal`)
+      assert.strictEqual((yield* start(folder, { boot })).doubt, "none")
+    })
+  )
 
   it.effect("is in no doubt when its folder was renamed, which moves no file", () =>
     Effect.gen(function* () {

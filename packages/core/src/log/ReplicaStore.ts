@@ -79,7 +79,7 @@ export const checkFolder = (folder: string): Effect.Effect<string, StoreError> =
  * - `none`: it goes on where it was closed
  * - `other_boot`: the machine was started anew since, so what was written and not synced may be gone
  * - `sync_failed`: what it wrote last could not be synced, and may be gone likewise
- * - `other_place`: it was copied, restored or moved, so it may be older than what its replica acknowledged
+ * - `other_place`: it, or a part of it, was copied, restored, moved or removed, so it may be older than what its replica acknowledged
  * - `blank`: it was created empty, and its replica has not been told since whether that is a first start or a loss
  */
 export const Doubt = Schema.Literals(["none", "other_boot", "sync_failed", "other_place", "blank"])

@@ -36,7 +36,7 @@ export const open = <A>(
   if (left !== undefined)
     throw Database.damaged(`${file} is missing or empty, and ${left} is there; ${Database.remedy}`)
   Files.sync(file)
-  const here = { boot, place: Place.placeOf(file), isUnsynced: Files.isUnsynced(file) }
+  const here = Place.here(file, boot)
   // Opened before SQLite opens the file, and closed after it: that would drop its locks.
   const descriptor = fs.openSync(file, "r+")
   const db = Files.orClose(descriptor, () =>
@@ -80,6 +80,7 @@ export const open = <A>(
     const notes = Place.makeNotes(db)
     const settled = Place.settle(notes, here, found.incarnation, draw)
     Files.settled(file)
+    Place.noteWal(file, db, notes)
     Part.makeSpares(db)
     return use({ db, descriptor, close }, { ...found, ...settled, notes, draw })
   } catch (cause) {

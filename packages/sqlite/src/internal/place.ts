@@ -12,6 +12,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
+import * as Files from "./files.ts"
 
 /**
  * Names this run of the operating system. Linux says it; elsewhere it is the time of the boot to the nearest ten
@@ -33,17 +34,48 @@ export const placeOf = (file: string): string => {
   return `${ino} ${birthtimeNs}`
 }
 
+/** Where the write-ahead log of a file is now; nothing when there is none. */
+const walPlaceOf = (file: string): string => {
+  const wal = Files.walOf(file)
+  return fs.existsSync(wal) ? placeOf(wal) : ""
+}
+
 /** Where and under which boot a store is opened, and whether it could not sync what it had written. */
 export interface Here {
   readonly place: string
+  /** Where its write-ahead log is, before SQLite makes one. */
+  readonly wal: string
   readonly boot: string
   readonly isUnsynced: boolean
 }
 
+/** Where a file is, as of now. SQLite has not opened it. */
+export const here = (file: string, boot: string): Here => ({
+  boot,
+  place: placeOf(file),
+  wal: walPlaceOf(file),
+  isUnsynced: Files.isUnsynced(file)
+})
+
+/**
+ * Whether the write-ahead log is that of the run that was not closed in order: the newest of what that acknowledged is
+ * nowhere else.
+ */
+const hasItsWal = (notes: Notes, { wal }: Pick<Here, "wal">): boolean => {
+  const used = notes.get(walNote) ?? ""
+  return used === "" || used === wal
+}
+
+/** Whether all of a store is where it was when it was used last. */
+export const isSame = (notes: Notes, here: Pick<Here, "place" | "wal">): boolean =>
+  notes.get("place") === here.place && hasItsWal(notes, here)
+
 /** What the notes of a store and where it is opened leave in doubt. */
-const doubtOf = (notes: Notes, { boot, isUnsynced, place }: Here): ReplicaStore.Doubt => {
+const doubtOf = (notes: Notes, here: Here): ReplicaStore.Doubt => {
+  const { boot, isUnsynced, place } = here
   if (notes.get("place") !== place) return "other_place"
   if (notes.get(ReplicaStore.recoveringNote) === "blank") return "blank"
+  if (!hasItsWal(notes, here)) return "other_place"
   if (notes.get("boot") !== boot) return "other_boot"
   return isUnsynced ? "sync_failed" : "none"
 }
@@ -85,6 +117,28 @@ export const makeNotes = (db: DatabaseSync) => {
   }
 }
 
+/** Which write-ahead log this run uses, noted in the file itself before anything else is written to that log. */
+export const noteWal = (file: string, db: DatabaseSync, notes: Notes): void => {
+  const wal = walPlaceOf(file)
+  if (notes.get(walNote) === wal) return
+  try {
+    notes.set({ [walNote]: wal })
+  } catch (cause) {
+    // On a full disk nothing is acknowledged either.
+    if (!Database.isFull(cause)) throw cause
+  }
+  Database.checkpoint(db)
+}
+
+/** All that is in the write-ahead log is about to be moved into the file, and the log to be removed. */
+export const noteClosing = (notes: Notes): void => {
+  try {
+    notes.set({ [walNote]: "" })
+  } catch {
+    // It may stay then, and where it does not, the next start takes it for lost: that is the safe side.
+  }
+}
+
 /** The notes of a store that is created here. */
 export const notesOfNew = ({ boot, place }: Pick<Here, "boot" | "place">): Readonly<Record<string, string>> => ({
   place,
@@ -109,3 +163,8 @@ export const settle = (
   notes.set(doubt === "other_place" ? { place, boot, [ReplicaStore.recoveringNote]: "lost" } : { boot }, renewed)
   return { doubt, incarnation: renewed }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The note of which write-ahead log is in use. */
+const walNote = "wal"
