@@ -339,16 +339,6 @@ describe("PeerHandler", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("answers nothing before the handshake", () =>
-    Effect.gen(function* () {
-      const { a, client } = yield* alone
-      const batch = batchOf(LogId.make(Cluster.id("b"), hello().incarnation), "k")
-      const push = yield* Effect.flip(client.push({ session: "?", batch }))
-      const pull = yield* Effect.flip(client.pull({ session: "?", log: a.logs.own, after: 0, maxBytes: 10 }))
-      assert.deepStrictEqual([push._tag, pull._tag], ["SessionUnknown", "SessionUnknown"])
-    }).pipe(Effect.scoped)
-  )
-
   it.effect("L32 L39 a peer may push its own log only, so nothing that was pulled is echoed", () =>
     Effect.gen(function* () {
       const { a, client } = yield* alone

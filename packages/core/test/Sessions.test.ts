@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
+import { Entry, HybridLogicalClock, LogId, WriteId } from "../src/index.ts"
 import { EntryBatch, PeerProtocol, type RunId, Watermark } from "../src/adapter.ts"
 import * as Sessions from "../src/peer/internal/Sessions.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -35,6 +35,25 @@ const cameBack = Effect.gen(function* () {
 })
 
 describe("sessions", () => {
+  it.effect("L39 there is none before the handshake, and without one nothing is answered", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const a = yield* cluster.start("a")
+      const client = yield* cluster.network.connect(a.id)
+      const session = "?"
+      const calls: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }>>> = {
+        push: client.push({ session, batch: first(LogId.make(idB, before)) }),
+        pull: client.pull({ session, log: a.logs.own, after: 0, maxBytes: 10 }),
+        read: client.read({ session, namespace: "n", key: "k", have: null, confirm: null }),
+        probe: client.probe({ session, keys: [] }),
+        verify: client.verify({ session, writeId: WriteId.make(a.logs.own, 1, 0) })
+      }
+      for (const [what, call] of Object.entries(calls)) {
+        assert.strictEqual((yield* Effect.flip(call))._tag, "SessionUnknown", what)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("L39 L67 a session is of no use to a connection that proves another member, and of use to its own", () =>
     Effect.gen(function* () {
       const { again, client } = yield* cameBack

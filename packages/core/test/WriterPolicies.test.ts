@@ -29,6 +29,27 @@ const cutOff = Effect.fnUntraced(function* (namespaces: Readonly<Record<string, 
 })
 
 describe("policies of writes", () => {
+  for (const [what, w, options] of [
+    ["a policy with w = 1", 1, {}],
+    ["w = 1 of one write", 2, { w: 1 }]
+  ] as const) {
+    it.effect(`L7 answers a write by ${what} without asking any peer for anything, its clock neither`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b", "c"], w)
+        const a = yield* cluster.start("a", { policy: Cluster.policy(3, w, { order: "real-time" }) })
+        for (const id of ["b", "c"]) yield* cluster.start(id)
+        yield* TestClock.adjust(1000)
+        cluster.cut("a", "b")
+        cluster.cut("a", "c")
+        const receipt = yield* during(a.writer.commit(put("usual"), options), 1)
+        assert.deepStrictEqual<ReadonlyArray<string>>(
+          receipt.acked.map(({ replica }) => replica),
+          ["a"]
+        )
+      })
+    )
+  }
+
   it.effect("writes of one append that ask for different w are answered each by its own", () =>
     Effect.gen(function* () {
       const { a } = yield* cutOff({})

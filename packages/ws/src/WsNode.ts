@@ -2,10 +2,10 @@
  * A replica on Node that speaks WebSocket with its peers, in one line: what reaches them, and what answers them.
  */
 import * as NodeWS from "@effect/platform-node/NodeWS"
-import type { ReplicaId } from "@quorum/core"
-import type { PeerUrls } from "@quorum/core/adapter"
+import { Limits, type ReplicaId } from "@quorum/core"
+import { PeerProtocol, type PeerUrls } from "@quorum/core/adapter"
 import { type PeerTls, ReplicaPort } from "@quorum/node"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import * as Masking from "./internal/Masking.ts"
 import * as WsPeerServer from "./WsPeerServer.ts"
 import * as WsPeerTransport from "./WsPeerTransport.ts"
@@ -27,10 +27,12 @@ export const serve = (options: Options): ReplicaPort.Serving =>
     {
       server: WsPeerServer.layer,
       client: (peers, tls) =>
-        Layer.provide(
-          WsPeerTransport.layer({ peers, open: (peer, url) => open(peer, new URL(url), tls) }),
-          NodeWS.layerWebSocketConstructor
-        ),
+        Layer.unwrap(
+          Effect.map(Limits.Limits, (limits) => {
+            const maxPayload = PeerProtocol.maxMessageBytes(limits)
+            return WsPeerTransport.layer({ peers, open: (peer, url) => open(peer, new URL(url), tls, maxPayload) })
+          })
+        ).pipe(Layer.provide(NodeWS.layerWebSocketConstructor)),
       routes: Layer.empty
     },
     options
@@ -38,9 +40,12 @@ export const serve = (options: Options): ReplicaPort.Serving =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** With TLS, whoever answers has to be the peer that was called. */
-const open = (peer: ReplicaId.ReplicaId, url: URL, tls: PeerTls.Tls | undefined) => {
-  const options = Masking.optionsOf(url)
+/**
+ * With TLS, whoever answers has to be the peer that was called. The package `ws` takes answers of 100 MiB, also of who
+ * proves nothing, unless it is told how large they may be.
+ */
+const open = (peer: ReplicaId.ReplicaId, url: URL, tls: PeerTls.Tls | undefined, maxPayload: number) => {
+  const options = { ...Masking.optionsOf(url), maxPayload }
   if (tls === undefined) return new NodeWS.WebSocket(url, options)
   const createConnection = () => tls.connect(peer, { host: url.hostname, port: Number(url.port) || 443 })
   return new NodeWS.WebSocket(url, { ...options, createConnection })

@@ -176,9 +176,17 @@ const clientOf = Effect.fnUntraced(function* (
 /** What the package ws says of an upgrade that was answered with something else. */
 const otherStatus = /Unexpected server response: (\d{3})/
 
+/** What it says of an answer that is larger than it was told to take. */
+const tooLarge = /Max payload size exceeded/
+
 const broken = (peer: ReplicaId.ReplicaId, error: unknown): PeerProtocol.PeerUnreachable => {
   if (error instanceof PeerProtocol.PeerUnreachable) return error
-  const status = otherStatus.exec(PeerProtocol.explain(error))?.[1]
+  const why = PeerProtocol.explain(error)
+  if (tooLarge.test(why)) {
+    const detail = "an answer is larger than a message may be"
+    return new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail })
+  }
+  const status = otherStatus.exec(why)?.[1]
   return status === undefined ? PeerProtocol.disconnected(peer, error) : PeerProtocol.answeredWith(peer, Number(status))
 }
 
