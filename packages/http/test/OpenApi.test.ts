@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import type { WriteId } from "@quorum/core"
+import { Effect, Option } from "effect"
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -25,24 +26,24 @@ interface Operation {
 
 /** `METHOD path(parameters) → statuses`, as the document says. */
 const golden = [
-  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
-  "GET /v1/records/{namespace}/{key} (namespace, key, quorum-session?, atLeast?, withinMillis?, consistency?, r?) -> 200 400 401 403 404 409 429 503",
-  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 422 429 500 503 504 507",
-  "GET /v1/records (quorum-session?, after?, limit?) -> 200 400 401 403 409 429 503",
-  "GET /v1/records/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
-  "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 429 503",
-  "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 429 503",
-  "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 429 503",
-  "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415 429",
-  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 429 503",
-  "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 410 429 503",
-  "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 410 429 503 504",
-  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
-  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 422 429 500 503 504 507",
-  "POST /v1/receipts/verify () -> 200 400 401 403 404 413 429",
-  "GET /v1/status () -> 200 400 401 403 429",
-  "GET /healthz () -> 200 400 503",
-  "GET /readyz () -> 200 400 503"
+  "PUT /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 201 400 401 403 409 410 413 415 422 429 500 501 503 504 507 default",
+  "GET /v1/records/{namespace}/{key} (namespace, key, quorum-session?, atLeast?, withinMillis?, consistency?, r?) -> 200 304 400 401 403 404 409 415 429 501 503 default",
+  "DELETE /v1/records/{namespace}/{key} (namespace, key, quorum-stamp?, idempotency-key?, quorum-session?, w?) -> 200 400 401 403 409 410 413 415 422 429 500 501 503 504 507 default",
+  "GET /v1/records (quorum-session?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
+  "GET /v1/records/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
+  "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
+  "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
+  "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 415 429 501 503 default",
+  "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415 429 501 default",
+  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 415 429 501 503 default",
+  "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 410 415 429 501 503 default",
+  "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 410 415 429 501 503 504 default",
+  "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 415 422 429 500 501 503 504 507 default",
+  "POST /v1/stamps/each (quorum-session?) -> 201 400 401 403 409 410 413 415 422 429 500 501 503 504 507 default",
+  "POST /v1/receipts/verify () -> 200 400 401 403 404 413 415 429 501 default",
+  "GET /v1/status () -> 200 400 401 403 415 429 501 default",
+  "GET /healthz () -> 200 400 415 501 503 default",
+  "GET /readyz () -> 200 400 415 501 503 default"
 ]
 
 /** What Redocly's linter has to say about a document: the rules that it breaks. */
@@ -86,6 +87,35 @@ describe("the openapi document", () => {
         }
       }
       assert.deepStrictEqual(found, golden)
+    })
+  )
+
+  it.live("has the status of what is refused because nobody would look at it, and of what the client has", () =>
+    Effect.gen(function* () {
+      const writeId = "a@0123456789abcdef:1.00000000" as WriteId.WriteId
+      const record = { namespace: "n", key: "k", value: new Uint8Array(0), writeId, clock: { wallTime: 1, logical: 0 } }
+      const { url } = yield* Stub.serve({ read: () => Effect.succeed(Option.some({ ...record, tie: "0" })) })
+      const { json } = yield* request("GET", `${url}/openapi.json`)
+      const paths = json.paths as Record<string, Record<string, Operation>>
+      for (const [method, path, header, status] of [
+        ["GET", "/v1/records/{namespace}/{key}", "if-none-match", 304],
+        ["PUT", "/v1/records/{namespace}/{key}", "if-match", 501],
+        ["GET", "/healthz", "if-match", 501],
+        ["DELETE", "/v1/records/{namespace}/{key}", "content-encoding", 415],
+        ["POST", "/v1/stamps", "idempotency-key", 501]
+      ] as const) {
+        const answer = yield* request(method, url + path.replaceAll(/[{}]/g, ""), { headers: { [header]: "*" } })
+        const described = paths[path]![method.toLowerCase()]!.responses[status]
+        assert.strictEqual(answer.status, status, `${method} ${path} ${header}`)
+        for (const name of ["etag", "quorum-session"]) {
+          assert.strictEqual(answer.headers.has(name), described?.headers?.[name] !== undefined, name)
+        }
+        if (status === 304) continue
+        const { schema } = described!.content!["application/problem+json"] as {
+          readonly schema: { readonly required: ReadonlyArray<string> }
+        }
+        assert.includeMembers(Object.keys(answer.json), [...schema.required])
+      }
     })
   )
 

@@ -36,6 +36,7 @@ export const described: ClientApiServer.FurtherRoute = {
         description: "The file. It is whole when as many bytes came as its length says.",
         content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
       },
+      "400": ErrorAnswer.described("There are parameters, and none is known here."),
       "401": ErrorAnswer.described("The replica wants a token, and got none that it knows."),
       "403": ErrorAnswer.described("The token does not reach so far."),
       "429": ErrorAnswer.described("The client asks more often than it may; `Retry-After` says when to try again."),

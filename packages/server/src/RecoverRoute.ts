@@ -77,6 +77,7 @@ export const described: ClientApiServer.FurtherRoute = {
       "409": ErrorAnswer.described(
         "Nothing has to be given up: the replica votes, or a member can be reached that does."
       ),
+      "413": ErrorAnswer.described("The body is larger than the names of all members of any set."),
       "429": ErrorAnswer.described("The client asks more often than it may; `Retry-After` says when to try again.")
     }
   }
@@ -100,8 +101,13 @@ export const layer = HttpRouter.use((router) =>
               ? Problem.make(400, "invalid_request", message, { field, detail })
               : Problem.make(409, "recovery_refused", message, { field, detail })
           ),
-        Unreadable: ({ detail }) =>
-          Effect.succeed(Problem.make(400, "invalid_request", `body: ${detail}`, { field: "body", detail }))
+        HttpServerError: ({ reason }) =>
+          Effect.succeed(
+            reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
+              ? Problem.make(413, "request_too_large", `the body has more than ${maxBytes} bytes`)
+              : unread("it could not be read to its end")
+          ),
+        SchemaError: ({ message }) => Effect.succeed(unread(message))
       })
     )
     yield* router.add(
@@ -114,13 +120,12 @@ export const layer = HttpRouter.use((router) =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", { detail: Schema.String }) {}
+const unread = (detail: string) => Problem.make(400, "invalid_request", `body: ${detail}`, { field: "body", detail })
 
 /** More than the names of all members of any set. */
 const maxBytes = 64 * 1024
 
 const asked = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ text }) => text).pipe(
   Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),
-  Effect.flatMap(Schema.decodeEffect(Schema.fromJsonString(Asked), { onExcessProperty: "error" })),
-  Effect.mapError(({ message }) => new Unreadable({ detail: message }))
+  Effect.flatMap(Schema.decodeEffect(Schema.fromJsonString(Asked), { onExcessProperty: "error" }))
 )

@@ -56,6 +56,12 @@ describe("quorum recover", () => {
         const needless = yield* at(urls.b, "--give-up", "c", "--yes", "--json")
         assert.strictEqual(needless.code, 1)
         assert.deepInclude(JSON.parse(needless.stderr), { error: "recovery_refused" })
+        const long = yield* Effect.promise(() =>
+          fetch(`${urls.b}/v1/recover`, { method: "POST", body: "x".repeat(70_000) })
+        )
+        const said = yield* Effect.promise(() => long.json())
+        assert.strictEqual(long.status, 413)
+        assert.deepInclude(said, { error: "request_too_large", message: "the body has more than 65536 bytes" })
         yield* start("c")
         yield* Set.ready(Object.values(urls))
       }),

@@ -11,6 +11,7 @@ import { ClientApi } from "./ClientApi.ts"
 import { InvalidRequest, InvalidRequests, NeedsToken, StrictRequests } from "./ClientApiErrors.ts"
 import * as ClientApiHandlers from "./ClientApiHandlers.ts"
 import * as ClientTokens from "./ClientTokens.ts"
+import * as openApi from "./openApi.ts"
 import { internal } from "./ProblemTable.ts"
 import * as PlainError from "../PlainError.ts"
 import * as RequestRules from "./RequestRules.ts"
@@ -158,7 +159,9 @@ const document = HttpRouter.use((router) =>
 
 const documentWith = (further: ReadonlyArray<FurtherRoute>): object => {
   const { paths, ...rest } = OpenApi.fromApi(ClientApi)
-  const more = further.map(({ method, operation, path }) => [path, { [method.toLowerCase()]: operation }] as const)
+  const more = further.map(
+    ({ method, operation, path }) => [path, { [method.toLowerCase()]: openApi.orRefused(operation) }] as const
+  )
   return { ...rest, paths: { ...paths, ...Object.fromEntries(more) } }
 }
 

@@ -87,6 +87,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Read a record",
+        transform: openApi.orNotModified,
         description:
           "The newest value that this replica holds. With `atLeast`, a write id, waits until that write is visible here. " +
           "With `consistency=quorum` the newest that `r` replicas hold, a majority unless given; with `linearizable` the " +

@@ -21,14 +21,54 @@ export const alsoAs =
     return { ...operation, responses: { "200": { ...answer, content }, ...others } }
   }
 
+/** Says of a read that the client may have what it asks for. */
+export const orNotModified = (operation: Record<string, unknown>): Record<string, unknown> => {
+  const { "200": answer, ...others } = operation["responses"] as { readonly "200": { readonly headers: object } }
+  const { headers } = answer
+  const same = { description: "It is the one that `If-None-Match` names.", headers }
+  return { ...operation, responses: { "200": answer, "304": same, ...others } }
+}
+
+/** Says of an operation what it may be answered with before it is known what is asked, or by whom. */
+export const orRefused = <O extends { readonly responses: object }>(operation: O): O => ({
+  ...operation,
+  responses: { ...operation.responses, default: { $ref: "#/components/responses/Refused" } }
+})
+
 /** Changes the document. Tokens are needed where there are some, which the document of a replica does not know. */
 export const transform = (document: Record<string, unknown>): Record<string, unknown> => {
   const { components, paths, ...rest } = changed(document) as { readonly components: object; readonly paths: object }
-  for (const [path, operations] of Object.entries(paths)) {
-    if (!withoutAnswer.test(path)) Object.values(operations as object).forEach(addSession)
+  for (const [path, operations] of Object.entries(paths) as ReadonlyArray<[string, Record<string, Operation>]>) {
+    if (!withoutAnswer.test(path)) Object.values(operations).forEach(addSession)
+    for (const [method, operation] of Object.entries(operations)) {
+      const responses = { ...notLookedAt, ...operation.responses }
+      operations[method] = orRefused({ ...operation, responses })
+    }
   }
-  return { ...rest, paths, security: [{}, { token: [] }], components: { ...components, securitySchemes } }
+  const answers = { responses: { Refused: refused }, securitySchemes }
+  return { ...rest, paths, security: [{}, { token: [] }], components: { ...components, ...answers } }
 }
+
+/** An answer that is a problem, of which more than this may be said. */
+const problem = (description: string) => {
+  const text = { type: "string" }
+  const properties = { type: text, title: text, status: { type: "integer" }, detail: text, error: text, message: text }
+  const required = Object.keys(properties)
+  const schema = { type: "object", required, properties: { ...properties, field: text } }
+  return { description, content: { "application/problem+json": { schema } } }
+}
+
+/** What is refused because nobody would look at it: `field` names the header. */
+const notLookedAt = {
+  "415": problem("The body is packed, or of a type that is not read here."),
+  "501": problem("A header asks for what is not done here, as a condition of a write.")
+}
+
+const refused = problem(
+  "Refused before it is known what is asked, or by whom: 403 for a page of another origin, 408, 413, 417 and 431 for a " +
+    "request that is too slow, too large or expects what is not done, 421 for another host. Or 500, of which the " +
+    "replica's log says more."
+)
 
 /** Whoever takes a session answers one, where something was written or read. */
 const addSession = ({ parameters, responses }: Operation): void => {
@@ -43,10 +83,10 @@ const withoutAnswer = /^\/v1\/(batch|stamps)/
 
 interface Operation {
   readonly parameters?: ReadonlyArray<{ readonly in: string; readonly name: string }>
-  readonly responses: Readonly<Record<string, { headers?: object }>>
+  readonly responses: Readonly<Record<string, { readonly description: string; headers?: object }>>
 }
 
-const sessionStatuses = new Set(["200", "201", "404", "504"])
+const sessionStatuses = new Set(["200", "201", "304", "404", "504"])
 
 const session = {
   description:
