@@ -19,7 +19,7 @@ import { CliError } from "effect/cli"
 import { HttpServer, HttpServerError } from "effect/http"
 import * as BackupRoute from "./BackupRoute.ts"
 import * as RecoverRoute from "./RecoverRoute.ts"
-import type { ServerConfig } from "./ServerConfig.ts"
+import { InvalidConfig, type ServerConfig } from "./ServerConfig.ts"
 import * as Ports from "./tools/Ports.ts"
 
 /** A file that the settings name cannot be used, or a package that they need is missing. */
@@ -100,8 +100,10 @@ export const layer = (
     })
   )
 
-/** What stands in the way of a start, and what to do; settings that cannot be used say that themselves. */
-export const explained = ({ host, port }: ServerConfig, error: StartError): Unusable | NotStarted => {
+/** What stands in the way of a start, and what to do; of settings that cannot be used, which. */
+export const explained = (config: ServerConfig, error: StartError): Unusable | NotStarted | InvalidConfig => {
+  const { host, port, secretFile, tls } = config
+  const invalid = (source: string, detail: string) => new InvalidConfig({ problems: [{ source, detail }] })
   switch (error._tag) {
     case "Unusable":
       return error
@@ -113,8 +115,25 @@ export const explained = ({ host, port }: ServerConfig, error: StartError): Unus
       const detail = `port ${port} of ${host} cannot be listened on: ${why}; give another port`
       return new NotStarted({ code: cause === "EADDRINUSE" ? "port_in_use" : "port_unusable", detail })
     }
-    default:
-      return new NotStarted({ code: "invalid_config", detail: error.message })
+    case "InvalidPeerUrls":
+    case "InvalidReplicaSet":
+      return invalid("peers", error.detail)
+    case "PeersUnproven":
+      return invalid(secretFile === undefined ? "secret" : "secretFile", error.detail)
+    case "InvalidPeerTls": {
+      const [setting = "tlsKeyFile"] = tlsSettings
+        .filter(([, name]) => tls?.[name] === error.file)
+        .map(([name]) => name)
+      return invalid(setting, error.message)
+    }
+    case "InvalidOrigins":
+      return invalid("origins", error.detail)
+    case "InvalidPort":
+      return invalid("port", error.detail)
+    case "InvalidPolicy":
+      return invalid("w", error.detail)
+    case "InvalidOptions":
+      return invalid(error.option, error.detail)
   }
 }
 
@@ -125,6 +144,13 @@ export const urlOf = ({ tls }: ServerConfig, address: HttpServer.HttpServer["Ser
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const tlsSettings = [
+  ["tlsKeyFile", "key"],
+  ["tlsCertFile", "certificate"],
+  ["tlsCaFile", "authority"],
+  ["tlsAllowlistFile", "allowlist"]
+] as const
 
 const serveBy = {
   http: (options: HttpNode.Options) => HttpNode.serve(options),

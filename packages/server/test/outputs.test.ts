@@ -106,6 +106,7 @@ describe("commands that ask", () => {
     () =>
       Effect.gen(function* () {
         const { url } = yield* stub(problem(400, "invalid_request"))
+        const data = join(yield* Program.folder, "data")
         for (const [args, code, error] of [
           [["watch", "n"], 2, "invalid_request"],
           [["export"], 2, "invalid_request"],
@@ -115,6 +116,8 @@ describe("commands that ask", () => {
           [["get", "n", "k", "--r", "no"], 2, "invalid_usage"],
           [["import", "/none"], 2, "invalid_usage"],
           [["explain", "9/3"], 2, "invalid_usage"],
+          [["restore", "/none", "--id", "a", "--data", data], 2, "invalid_usage"],
+          [["dev", "--data", "/proc/none"], 2, "invalid_usage"],
           [["export", "--output", "/none/there"], 1, "failed"]
         ] as const) {
           const ended = yield* Program.outcome([...args, "--json"], { env: { QUORUM_URL: url } })
@@ -123,6 +126,57 @@ describe("commands that ask", () => {
           const said = JSON.parse(ended.stderr)
           assert.deepStrictEqual([said.error, typeof said.message], [error, "string"], name)
         }
+        // A backup that there is not has left no store behind.
+        assert.isFalse(existsSync(data))
+      }),
+    timeout
+  )
+
+  it.live(
+    "say that nobody answers by one word, and where",
+    () =>
+      Effect.gen(function* () {
+        const { close, url } = yield* stub(silent)
+        close()
+        const file = join(yield* Program.folder, "b")
+        for (const args of [
+          ["put", "n", "k", "v"],
+          ["ls"],
+          ["export"],
+          ["watch"],
+          ["backup", file],
+          ["recover", "--give-up", "b"]
+        ]) {
+          const ended = yield* Program.outcome([...args, "--timeout", "1", "--json"], { env: { QUORUM_URL: url } })
+          assert.deepInclude(JSON.parse(ended.stderr), { error: "unreachable", url }, args.join(" "))
+          assert.strictEqual(ended.code, 1)
+        }
+      }),
+    timeout
+  )
+
+  it.live(
+    "refuse a key and a value that are not UTF-8, and take U+FFFD, which is what Node makes of them",
+    () =>
+      Effect.gen(function* () {
+        let asked: string | undefined
+        const { url } = yield* stub((request, response) => void ((asked = request.url), working(request, response)))
+        const env = { QUORUM_URL: url }
+        const run = (bytes: string, more: ReadonlyArray<string> = []) => {
+          const command = `main="$1"; shift; exec "$0" "$main" put n "$(printf '${bytes}')" v "$@"`
+          const { status, stderr } = spawnSync("sh", ["-c", command, process.execPath, Program.main(), ...more], {
+            env: { ...process.env, ...env },
+            encoding: "utf8"
+          })
+          return { status, stderr }
+        }
+        if (!existsSync("/proc/self/cmdline")) return
+        const refused = run("a\\377")
+        assert.deepStrictEqual([refused.status, asked], [2, undefined])
+        assert.include(refused.stderr, '"a\uFFFD" is not UTF-8; bytes that are no text can be a value by --file')
+        assert.strictEqual(JSON.parse(run("a\\377", ["--json"]).stderr).error, "invalid_usage")
+        yield* Program.outcome(["get", "n", "a\uFFFD"], { env })
+        assert.include(asked, "/v1/records/n/a%EF%BF%BD")
       }),
     timeout
   )

@@ -119,13 +119,29 @@ describe("quorum serve", () => {
         writeFileSync(file, "{")
         const secret = ["serve", "--id", "a", "--data", folder, "--secret-file", join(folder, "none")]
         const tokens = ["serve", "--id", "a", "--data", folder, "--tokens-file", file]
+        const [port] = yield* Ports.free(1)
+        const own = ["serve", "--id", "a", "--data", folder, "--port", String(port)]
+        const marked = join(folder, "marked.json")
+        writeFileSync(marked, '\uFEFF{"prot":1}')
+        const wide = join(folder, "wide.json")
+        writeFileSync(wide, Buffer.from('\uFEFF{"id":"a"}', "utf16le"))
+        const short = join(folder, "short")
+        writeFileSync(short, "short", { mode: 0o600 })
+        const tls = ["--tls-key-file", short, "--tls-cert-file", file, "--tls-ca-file", file]
         for (const [flags, env, said] of [
           [["serve"], { QUORUM_PROT: "1" }, "QUORUM_PROT: there is no such setting; did you mean QUORUM_PORT?"],
           [["serve", "--prot", "1"], {}, "Unrecognized flag: --prot"],
           [["serve", "--config", file], {}, `--config: ${file}: `],
+          [["serve", "--config", marked], {}, `"prot" in ${marked}: there is no such setting`],
+          [["serve", "--config", wide], {}, `--config: ${wide}: The encoded data was not valid for encoding utf-8`],
           [["serve"], { QUORUM_CONFIG: join(folder, "none") }, "QUORUM_CONFIG: "],
           [secret, {}, "secretFile: it cannot be read"],
           [tokens, {}, `tokensFile: ${file}: `],
+          [[...own, "--insecure", "true", "--peers", "a=h:1,b=http://h:2"], {}, 'peers: a: "h:1" is not a url'],
+          [[...own, "--secret-file", short], {}, "secretFile: the secret of the peers has 5 bytes"],
+          [[...own, "--secret-file", folder], {}, `secretFile: ${folder} cannot be read`],
+          [[...own, ...tls], {}, `tlsCertFile: ${file}: `],
+          [[...own, "--origins", "x"], {}, "--origins: "],
           [["serve", "--id", "a", "--data", folder, "--host", "0.0.0.0"], {}, "--host: others reach 0.0.0.0"],
           [["sreve"], {}, "sreve"]
         ] as const) {

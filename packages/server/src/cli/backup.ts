@@ -7,7 +7,7 @@ import { rm, statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { Console, Effect, FileSystem, Layer, Option } from "effect"
+import { Console, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as BackupRoute from "../BackupRoute.ts"
 import * as Server from "../Server.ts"
@@ -83,6 +83,9 @@ export const restore = Command.make(
   Effect.fnUntraced(
     function* ({ config: configFile, file, json, ...given }) {
       yield* named(file)
+      // Before the folder is made, and is a store.
+      const { access } = yield* FileSystem.FileSystem
+      yield* Effect.mapError(access(file, { readable: true }), (error) => unreadable(file, error))
       const config = yield* Serve.configOf(Option.getOrUndefined(configFile), Flags.givenOf(given), { serves: false })
       const { finish, step } = yield* Progress.Progress
       const layer = Server.storeOf(config).pipe(
@@ -92,7 +95,10 @@ export const restore = Command.make(
         if (!json) Effect.runSync(step("restore", done, all, "entries"))
       }).pipe(
         Effect.provide(layer),
-        Effect.mapError((error) => (error._tag === "Unusable" ? error : new Failed({ detail: error.message }))),
+        Effect.mapError((error) => {
+          if (error._tag === "Unusable") return error
+          return error._tag === "PlatformError" ? unreadable(file, error) : new Failed({ detail: error.message })
+        }),
         leaving(
           json,
           Effect.as(finish, {
@@ -135,6 +141,11 @@ const named = (file: string) =>
     ? new Usage({ detail: "file: give a name; a backup is read to its end before it is used, and no pipe can be" })
     : Effect.void
 
+const unreadable = (file: string, { reason }: PlatformError.PlatformError) => {
+  const why = reason._tag === "NotFound" ? "there is no such file" : `it cannot be read (${reason._tag})`
+  return new Usage({ detail: `file: ${file}: ${why}` })
+}
+
 /** Takes it from the first replica that has one to give, and says how many bytes have come, of how many. */
 const fetchInto = async (
   remote: Remote.Remote,
@@ -171,7 +182,7 @@ const fetchInto = async (
       return
     } catch (error) {
       if (signal.aborted) throw error
-      last = error instanceof Remote.Answered ? error : new Error(`${url}: ${Remote.messageOf(error)}`)
+      last = Remote.unanswered(url, error)
     }
   }
   throw last

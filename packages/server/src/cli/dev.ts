@@ -112,7 +112,7 @@ const portsOf = (port: Option.Option<number>, count: number) =>
 const folderOf = Effect.fnUntraced(function* (data: Option.Option<string>) {
   if (Option.isSome(data)) {
     const folder = resolve(data.value)
-    yield* Folder.make(folder)
+    yield* Effect.mapError(Folder.make(folder), ({ message }) => new Usage({ detail: `--data: ${message}` }))
     return folder
   }
   const fs = yield* FileSystem.FileSystem

@@ -83,7 +83,7 @@ const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
           return body
         } catch (error) {
           if (signal.aborted || (error instanceof Remote.Answered && error.isFinal)) throw error
-          last = error instanceof Remote.Answered ? error : new Error(`${url}: ${Remote.messageOf(error)}`)
+          last = Remote.unanswered(url, error)
         }
       }
       if (performance.now() > deadline) throw last

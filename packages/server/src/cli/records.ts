@@ -70,7 +70,8 @@ export const put = Command.make(
   Command.withExamples([
     { command: "quorum put greetings first hello", description: "Text" },
     { command: "quorum put photos cat --file cat.jpg --content-type image/jpeg", description: "A file" },
-    { command: "date | quorum put notes now -", description: "What another command says" }
+    { command: "date | quorum put notes now -", description: "What another command says" },
+    { command: "quorum put notes -- -1 -2", description: "A key and a value that begin with -" }
   ])
 )
 

@@ -33,12 +33,14 @@ export const command = Command.make(
     const givenUp = giveUp.flatMap((ids) => ids.split(",")).map((id) => id.trim())
     const ask = (confirmed: boolean) =>
       Remote.ask(given, async (signal): Promise<Answer> => {
-        const answer = await remote.fetch(`${url}${RecoverRoute.path}`, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ givenUp, confirmed }),
-          signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
-        })
+        const answer = await remote
+          .fetch(`${url}${RecoverRoute.path}`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ givenUp, confirmed }),
+            signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
+          })
+          .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
         if (!answer.ok) throw named(await Remote.answered(answer, url))
         return (await answer.json()) as Answer
       })
@@ -90,9 +92,9 @@ const named = (answered: Remote.Answered): Remote.Answered => {
 /** Waits until it votes, and otherwise says at the end why not. */
 const voting = (remote: Remote.Remote, given: Remote.Given, url: string) =>
   Remote.ask(given, async (signal) => {
-    const answer = await remote.fetch(`${url}/v1/status`, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
-    })
+    const answer = await remote
+      .fetch(`${url}/v1/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)]) })
+      .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
     if (!answer.ok) throw await Remote.answered(answer, url)
     const { obstacle, voting } = (await answer.json()) as { readonly obstacle: string | null; readonly voting: boolean }
     return voting ? undefined : (obstacle ?? "it recovers")

@@ -1,7 +1,7 @@
 /**
  * What commands have that ask replicas: where these are, and what an answer other than the one that was asked for means.
  */
-import { createClient, InvalidOptions, type QuorumClient, QuorumError } from "@quorum/client"
+import { createClient, InvalidOptions, type QuorumClient, QuorumError, TimedOut, Unreachable } from "@quorum/client"
 import { Limits } from "@quorum/core"
 import { Console, Effect, Option, Schema, type Scope } from "effect"
 import { Flag } from "effect/cli"
@@ -105,6 +105,18 @@ export class Answered extends Error {
 /** An answer as what it is not: whatever its body is. */
 export const answered = async (answer: Response, url: string): Promise<Answered> =>
   new Answered(url, answer.status, await answer.json().catch(() => undefined))
+
+/** What a request failed with, as the client says it; an answer that is no success is one. */
+export const unanswered = (url: string, error: unknown): Answered | QuorumError | Error => {
+  if (error instanceof Answered) return error
+  const why = messageOf(error)
+  if (error instanceof TypeError) {
+    return new Unreachable({ message: `${url} cannot be reached, or the connection broke: ${why}`, url, cause: error })
+  }
+  return error instanceof Error && error.name === "TimeoutError"
+    ? new TimedOut({ message: `${url} did not answer: ${why}`, url, cause: error })
+    : new Error(`${url}: ${why}`)
+}
 
 /** How large writes may be, as the first replica that answers says it; as usual, where none does. */
 export const limitsOf = (remote: Remote): Promise<Limits.Limits> =>

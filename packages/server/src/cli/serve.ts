@@ -84,7 +84,7 @@ const fileOf = (path: string, source: string): Effect.Effect<object, Usage> =>
   Effect.suspend(() => {
     const unusable = (why: string) => Effect.fail(new Usage({ detail: `${source}: ${path}: ${why}` }))
     try {
-      const read: unknown = JSON.parse(readFileSync(path, "utf8"))
+      const read: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)))
       return typeof read === "object" && read !== null && !Array.isArray(read)
         ? Effect.succeed(read)
         : unusable("expected an object of settings")

@@ -85,8 +85,7 @@ const follow = (remote: Remote.Remote, given: Remote.Given, query: URLSearchPara
         if (why === undefined || signal.aborted) return undefined
         if (why instanceof Remote.Answered && why.isFinal) return why
         if (state.heard) failingSince = performance.now()
-        if (performance.now() - failingSince > given.timeout * 1000)
-          return why instanceof Remote.Answered ? why : new Error(`${url}: ${Remote.messageOf(why)}`)
+        if (performance.now() - failingSince > given.timeout * 1000) return Remote.unanswered(url, why)
         await new Promise((resolve) => setTimeout(resolve, 200))
       }
     }

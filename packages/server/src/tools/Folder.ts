@@ -4,15 +4,11 @@
 import { existsSync, mkdirSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { Effect, Schema } from "effect"
-import { CliError } from "effect/cli"
 
 /** A folder cannot be made. */
 export class NoFolder extends Schema.TaggedError<NoFolder>()("NoFolder", { path: Schema.String, why: Schema.String }) {
   override get message(): string {
-    return `${this.path} cannot be made: ${this.why}; give another --dir`
-  }
-  override get [CliError.userMessage](): string {
-    return this.message
+    return `${this.path} cannot be made: ${this.why}; give another`
   }
 }
 
