@@ -1,23 +1,17 @@
 /**
  * Has the writes that wait appended, one batch after the other: it says which of them go together, and when.
  */
-import { Duration, Effect } from "effect"
+import { Effect } from "effect"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import { Membership } from "../../peer/Membership.ts"
 import { Replication } from "../../peer/Replication.ts"
-import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import * as Appends from "./Appends.ts"
 import * as CommitQueue from "./CommitQueue.ts"
 import type * as InFlight from "./InFlight.ts"
+import * as Overdue from "./Overdue.ts"
 import * as Probing from "./Probing.ts"
-
-/**
- * For how long, in milliseconds, a replica has just started: while it may not append yet, the time of a write begins after
- * that. Peers that are silent, and what they hold of its log, take some seconds. A recovery may take for ever.
- */
-const startMillis = 10_000
 
 /** How often it is looked whether the store answers, own writes and those of peers, in milliseconds. */
 const stallMillis = 500
@@ -28,7 +22,6 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
   const membership = yield* Membership
   const replication = yield* Replication
   const n = (yield* ReplicaSet).peers.length + 1
-  const startedUntil = inFlight.monotonicMillis() + startMillis
   /** The writes that may be stamped. */
   const queue = CommitQueue.make()
   /** Woken, the appender goes on within the call: a latch would take one more turn of the event loop. */
@@ -69,31 +62,18 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
     }
   })
 
-  /** Answers writes that have waited for long while this replica may not append yet. */
-  const refuseWaiting = Effect.sync(() => {
-    const at = inFlight.monotonicMillis()
-    const detail = membership.obstacle() ?? "it has not asked all of its peers yet what they know of it"
-    const isOverdue = ({ monotonicMillis, policy }: CommitQueue.Commit): boolean =>
-      replication.wasReady() || at - Math.max(monotonicMillis, startedUntil) > Duration.toMillis(policy.ackTimeout)
-    const overdue = [...probing.takeOverdue(isOverdue), ...queue.takeOverdue(isOverdue)]
-    refuse(overdue, "not_ready", new QuorumError.NotReady({ detail }))
-    onIdle()
-  })
-
-  const refuseStalled = Effect.sync(() => {
-    const stall = appends.refuseStalled()
-    if (stall === undefined) return
-    const { detail, isOverdue } = stall
-    refuse(queue.takeOverdue(isOverdue), "not_ready", new QuorumError.NotReady({ detail }))
-  })
-  const look = Effect.andThen(lookAtDisk, refuseStalled)
+  const overdue = Overdue.make({ appends, inFlight, membership, probing, queue, replication, onIdle })
+  const look = Effect.andThen(lookAtDisk, overdue.refuseStalled)
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(stallMillis), look)))
 
   yield* Effect.gen(function* () {
     let hasBegun = false
     while (true) {
       if (!replication.isReady()) {
-        yield* Effect.raceFirst(replication.ready, Effect.forever(Effect.andThen(Effect.sleep(100), refuseWaiting)))
+        yield* Effect.raceFirst(
+          replication.ready,
+          Effect.forever(Effect.andThen(Effect.sleep(100), overdue.refuseWaiting))
+        )
       }
       if (!hasBegun) probing.begin()
       hasBegun = true
@@ -144,12 +124,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight, on
       }
     },
     /** Answers everybody whose write is not appended. */
-    close: (): void => {
-      appends.close()
-      const all = () => true
-      const left = [...probing.takeOverdue(all), ...queue.takeOverdue(all)]
-      refuse(left, "replica_closing", new QuorumError.ReplicaClosing())
-    }
+    close: overdue.close
   }
 })
 

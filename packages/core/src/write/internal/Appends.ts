@@ -157,6 +157,9 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
   }
 })
 
+/** Appends of batches of writes. */
+export type Appends = Effect.Success<ReturnType<typeof make>>
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The spans in which writes were committed, each once. */
