@@ -114,6 +114,16 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
   else if (isDouble) say("problem", `it may not write: ${status.obstacle}`, stopOne)
   else if (!status.recovered)
     say("problem", `it may not write yet: ${status.obstacle ?? "it has not heard of its own log"}`, "start its peers")
+  const members = membersOf(status)
+  const others = new Set(status.vector.map(({ log }) => log.slice(0, log.lastIndexOf("@"))))
+  const strangers = Array.from(others).filter((id) => !members.includes(id))
+  if (strangers.length > 0) {
+    say(
+      "problem",
+      `it holds what ${strangers.join(", ")} wrote, and its members are ${members.join(", ")}`,
+      "give it the peers that it had, and restart it: who is in a set does not change"
+    )
+  }
   if (status.insecure)
     say(
       "warning",
@@ -151,6 +161,11 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
   }
   return findings
 }
+
+const membersOf = ({ identity, peers }: Status): ReadonlyArray<string> => [
+  identity.replica,
+  ...peers.map(({ replica }) => replica)
+]
 
 type Say = (level: Finding["level"], what: string, remedy: string) => void
 
@@ -231,6 +246,11 @@ const ofAll = (statuses: ReadonlyArray<Status>): ReadonlyArray<Finding> => {
       }))
   return [
     ...differs("replica set is", ({ identity }) => identity.cluster, "one of the urls leads elsewhere"),
+    ...differs(
+      "members are",
+      (status) => membersOf(status).toSorted().join(", "),
+      "give all the same peers, and restart those that differ: who is in a set does not change"
+    ),
     ...differs(
       "limits are",
       ({ limits }) => JSON.stringify(limits),

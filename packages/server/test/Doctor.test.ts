@@ -44,8 +44,12 @@ const well = {
   farKeys: 0,
   waitingWrites: 0,
   caps: { waitingWrites: 100, waitingBytes: 100, pushes: 1 },
+  vector: [{ log: "a@01a214ef27187624", seq: 1, chain: "" }],
   peers: [peer]
 } as unknown as Status
+
+/** The same of the other member. */
+const wellB = { identity: { ...well.identity, replica: "b" }, peers: [{ ...peer, replica: "a" }] }
 
 const view = (status: object = {}, more: Partial<Doctor.View> = {}): Doctor.View => ({
   url: "http://127.0.0.1:7401",
@@ -59,9 +63,8 @@ const double = "another live process has the id a"
 
 describe("doctor", () => {
   it("has nothing to say of replicas that are well", () => {
-    const identity = { ...well.identity, replica: "b" }
     const metrics = { [Doctor.series.free]: 50, [Doctor.series.size]: 100 }
-    assert.deepStrictEqual(Doctor.examine([view({}, { metrics, open: true }), view({ identity })]), [])
+    assert.deepStrictEqual(Doctor.examine([view({}, { metrics, open: true }), view(wellB)]), [])
   })
 
   it("does not say of entries that are lost that peers hold them", () => {
@@ -89,6 +92,11 @@ describe("doctor", () => {
       [of({}, { recovered: false, obstacle: `${double}, says b` }), "problem", "says b"],
       [of({}, { voting: false, obstacle: "waits for c" }), "problem", "waits for c"],
       [of({}, { recovered: false }), "problem", "it may not write yet"],
+      [
+        of({}, { vector: [{ log: "z@01a214ef27187624" }] }),
+        "problem",
+        "it holds what z wrote, and its members are a, b"
+      ],
       [of({}, { readable: false }), "warning", "its index is built again"],
       [of({}, { clockHeldMillis: -90_000 }), "problem", "90.0 s too far"],
       [of({}, { farKeys: 2 }), "warning", "2 keys"],
@@ -112,7 +120,7 @@ describe("doctor", () => {
 
   it("tells nobody to start or restart what runs, but to stop one of two that run as the same", () => {
     const down = [{ ...peer, link: "down", detail: "its store fails" }]
-    const b = view({ identity: { ...well.identity, replica: "b" }, peers: [] })
+    const b = view(wellB)
     const remedies = (views: ReadonlyArray<Doctor.View>) => Doctor.examine(views).map(({ remedy }) => remedy)
     assert.deepStrictEqual(remedies([view({ peers: down })]), ["start b, or mend the network between them"])
     assert.deepStrictEqual(remedies([view({ peers: down }), b]), [
@@ -131,9 +139,11 @@ describe("doctor", () => {
   })
 
   it("compares what has to be the same on all replicas", () => {
-    const other = { ...well.identity, replica: "b" }
-    const found = (status: object) =>
-      Doctor.examine([view(), view({ identity: other, ...status })]).map(({ what }) => what)
+    const other = wellB.identity
+    const found = (status: object) => Doctor.examine([view(), view({ ...wellB, ...status })]).map(({ what }) => what)
+    assert.deepStrictEqual(found({ peers: [...wellB.peers, { ...peer, replica: "c" }] }), [
+      "its members are a, b, c, and a's a, b"
+    ])
     assert.match(found({ limits: { ...well.limits, keyBytes: 9 } })[0]!, /^its limits are .*"keyBytes":9/)
     assert.match(
       found({ policy: { ...well.policy, w: 3 } })[0]!,
@@ -142,7 +152,7 @@ describe("doctor", () => {
     const accepting = { ...well.policy, unavailable: "accept" } as const
     assert.match(found({ policy: accepting })[0]!, /real-time, accept, and a's 2 of 3, real-time, refuse/)
     assert.match(found({ identity: { ...other, cluster: "x" } })[0]!, /^its replica set is x/)
-    assert.deepStrictEqual(found({ identity: well.identity }), ["two of the urls lead to it"])
+    assert.deepStrictEqual(found({ identity: well.identity, peers: well.peers }), ["two of the urls lead to it"])
   })
 
   it.live(

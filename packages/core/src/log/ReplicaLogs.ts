@@ -18,7 +18,7 @@ import * as EndChange from "./EndChange.ts"
 import type * as EntryBatch from "./EntryBatch.ts"
 import * as Floor from "./Floor.ts"
 import type * as HybridLogicalClock from "./HybridLogicalClock.ts"
-import type * as LogId from "../identity/LogId.ts"
+import * as LogId from "../identity/LogId.ts"
 import * as RunId from "../identity/RunId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as Locks from "./Locks.ts"
@@ -188,6 +188,14 @@ export const make: Effect.Effect<
       () => Effect.succeedNone
     )
     if (Option.isSome(newest)) clock.held(newest.value)
+  }
+  const ids: ReadonlyArray<string> = [members.self, ...members.peers]
+  const strangers = new Set(Array.from(heads.keys(), LogId.owner).filter((owner) => !ids.includes(owner)))
+  if (strangers.size > 0) {
+    yield* Effect.logError(
+      `it holds what ${Array.from(strangers).join(", ")} wrote, and its members are ${ids.join(", ")}: who is in a set does ` +
+        "not change, give it the peers that it had"
+    )
   }
   const head = (log: LogId.LogId): Watermark.Watermark => heads.get(log) ?? Watermark.none(log)
   // What the store found when it was opened, or just now, is not announced as held.

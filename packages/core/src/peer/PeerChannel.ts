@@ -69,7 +69,8 @@ export const open = (secret: Secret, peer: ReplicaId) => {
       const isAnswer = answer.length === 1 + nonceBytes + proofBytes && answer[0] === kinds.opened
       const prover = isAnswer ? proverBehind(secret, names, answer.subarray(1 + nonceBytes)) : undefined
       if (prover === undefined) {
-        const detail = "what answers does not prove that it is this peer; all members need the same secret"
+        const detail =
+          "what answers does not prove that it is this peer; all members need the same secret, and the same peers"
         return Effect.fail(new PeerProtocol.PeerUnreachable({ peer, reason: "invalid_answer", detail }))
       }
       const back = coderOf(secret, prover, "answer", names)
