@@ -7,6 +7,7 @@ import { EntryBatch } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { apart, copyOf, together } from "./support/copies.ts"
 import { during, failure } from "./support/time.ts"
+import * as Wall from "./support/wall.ts"
 
 const put = (key: string, value = "v") => Entry.put("notes", key, value)
 
@@ -157,5 +158,24 @@ describe("two live processes of one replica", () => {
       yield* TestClock.adjust(1)
       yield* during(second.writer.commit(put("2"), { w: "all" }), 10)
     })
+  )
+
+  it.effect(
+    "are none where a disk is lost again and again, though one was begun at the end of the range of clocks",
+    () =>
+      Effect.gen(function* () {
+        const { b, cluster } = yield* Cluster.running("ab", 2)
+        const wall = yield* Wall.make(2 ** 48)
+        let last = b
+        for (let losses = 0; losses < 6; losses++) {
+          yield* during(last.stop, 5000)
+          cluster.wipe("b")
+          last = yield* Wall.by(wall)(cluster.start("b"))
+          yield* TestClock.adjust(10_000)
+          assert.isUndefined(last.membership.obstacle(), `after ${losses + 1} losses`)
+          wall.set(0)
+        }
+        yield* during(last.writer.commit(put("1")), 1000)
+      })
   )
 })

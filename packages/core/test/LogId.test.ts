@@ -82,7 +82,7 @@ describe("Log", () => {
     assert.strictEqual(LogId.incarnationAt(10, 0), "00000000000a0000")
     assert.strictEqual(LogId.incarnationAt(9, 0, above), "00000010000a0000")
     assert.strictEqual(LogId.incarnationAt(0x10000b, 0xffff, above), "00000010000bffff")
-    assert.strictEqual(LogId.incarnationAt(2 ** 60, 0), "ffffffffffff0000")
+    assert.strictEqual(LogId.incarnationAt(2 ** 60, 0), "8000000000000000")
     assert.strictEqual(LogId.incarnationAt(-5, 0), "0000000000000000")
   })
 

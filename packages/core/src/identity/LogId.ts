@@ -61,7 +61,7 @@ export type Follows = "loss" | "boot"
  */
 export const incarnationAt = (wallMillis: number, random16: number, above?: Incarnation): Incarnation => {
   const least = above === undefined ? 0 : millisOf(above) + leapMillis
-  return format(Math.max(Math.floor(wallMillis), least), random16)
+  return format(Math.max(Math.min(Math.floor(wallMillis), latestMillis), least), random16)
 }
 
 /**
@@ -98,6 +98,9 @@ export const incarnations: Effect.Effect<(above?: Incarnation, follows?: Follows
 // ---------------------------------------------------------------------------------------------------------------------
 
 const maxMillis = 2 ** 48 - 1
+
+/** The latest that a clock is taken for, in the year 6429: whatever comes after a life that it began needs room too. */
+const latestMillis = 2 ** 47
 
 /** How far a life after a loss is above the one before at least, in milliseconds: 65,536 boots or more. */
 const leapMillis = 2 ** 20
