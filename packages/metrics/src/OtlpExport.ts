@@ -5,6 +5,7 @@ import { ReplicaSet } from "@quorum/core"
 import { type Duration, Effect, Layer } from "effect"
 import type { HttpClient } from "effect/http"
 import { Otlp, type OtlpExporter, type OtlpMetrics, OtlpSerialization, type OtlpTracer } from "effect/observability"
+import * as Spans from "./internal/Spans.ts"
 import * as TraceSampling from "./TraceSampling.ts"
 
 /** Where to send it. */
@@ -25,7 +26,7 @@ export interface Options {
  * Sends until the scope closes. Provide it to the replica, so that it ends last, with the loggers and the tracer that it
  * adds to: `Replica.layer().pipe(…, Layer.provide(OtlpExport.layer({ url })))`. Which replica it is says the resource:
  * `service.instance.id`, and `quorum.replica_set`. Throws at a `url` that is no `http` or `https` one, to which nothing would
- * ever be sent, and at a share that is not from 0 to 1.
+ * ever be sent, at a share that is not from 0 to 1, and at an `every` that is not above zero.
  */
 export const layer = ({
   every,
@@ -37,6 +38,7 @@ export const layer = ({
   if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
     throw new TypeError(`url: ${JSON.stringify(url)} is no http or https url; give that of the collector`)
   }
+  Spans.check({ every })
   return Layer.unwrap(
     Effect.map(ReplicaSet.ReplicaSet, ({ cluster, self }) =>
       Otlp.layer({

@@ -7,6 +7,7 @@
 import { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Monotonic } from "@quorum/core/adapter"
 import { Clock, Duration, Effect, Layer, type LogLevel, Queue } from "effect"
+import * as Spans from "./internal/Spans.ts"
 
 /** When something is worth a line. */
 export interface Options {
@@ -16,7 +17,10 @@ export interface Options {
   readonly clockSkew?: Duration.Input
   /** How often the status is looked at; every second unless given. */
   readonly every?: Duration.Input
-  /** The share of the disk that is free, and what is little; nothing is said of the disk unless given. */
+  /**
+   * The share of the disk that is free, and what is little; nothing is said of the disk unless given, or while `free`
+   * throws.
+   */
   readonly disk?: { readonly free: () => number; readonly low: number }
 }
 
@@ -29,11 +33,16 @@ export interface Line {
   readonly more?: Readonly<Record<string, string | number>>
 }
 
-/** Logs until the scope closes, by the logger of the context that the layer is built with. */
+/**
+ * Logs until the scope closes, by the logger of the context that the layer is built with. Throws at a `lag`, a `clockSkew`
+ * or an `every` that is not above zero.
+ */
 export const layer = (
   options: Options = {}
-): Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus> =>
-  Layer.effectDiscard(
+): Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus> => {
+  const { clockSkew, every, lag } = options
+  Spans.check({ lag, clockSkew, every })
+  return Layer.effectDiscard(
     Effect.gen(function* () {
       const status = yield* ReplicaStatus.ReplicaStatus
       const events = yield* ReplicaEvents.ReplicaEvents
@@ -62,9 +71,10 @@ export const layer = (
 
       yield* Effect.suspend(() =>
         Effect.forEach(watch(status.current(), Monotonic.millis(clock)), write, { discard: true })
-      ).pipe(Effect.andThen(Effect.sleep(options.every ?? 1000)), Effect.forever, Effect.forkScoped)
+      ).pipe(Effect.andThen(Effect.sleep(every ?? 1000)), Effect.forever, Effect.forkScoped)
     })
   )
+}
 
 /**
  * Who is turned away, or whose connection was ended, gets a line, and another when the same goes on a minute later: those
@@ -136,6 +146,16 @@ export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: O
     ]
   }
 
+  const ofDisk = ({ free, low }: NonNullable<Options["disk"]>): ReadonlyArray<Line> => {
+    const share = shareOf(free)
+    if (share === undefined) return []
+    return changed("disk", share < low ? "low" : "well", "well", (is) =>
+      is === "low"
+        ? { level: "Warn", event: "disk_low", message: "the disk is nearly full", more: { free: share } }
+        : { level: "Info", event: "disk_well", message: "the disk has room again" }
+    )
+  }
+
   return (status: ReplicaStatus.Status, now: number): ReadonlyArray<Line> => [
     ...changed("recovered", status.recovered ? "yes" : "no", "yes", (is) =>
       is === "yes"
@@ -195,18 +215,21 @@ export const watcher = ({ clockSkew = "5 seconds", disk, lag = "10 seconds" }: O
         ? { level: "Info", event: "available", message: "enough replicas can be reached for a write" }
         : { level: "Error", event: "unavailable", message: "too few replicas can be reached for a write" }
     ),
-    ...(disk === undefined
-      ? []
-      : changed("disk", disk.free() < disk.low ? "low" : "well", "well", (is) =>
-          is === "low"
-            ? { level: "Warn", event: "disk_low", message: "the disk is nearly full", more: { free: disk.free() } }
-            : { level: "Info", event: "disk_well", message: "the disk has room again" }
-        )),
+    ...(disk === undefined ? [] : ofDisk(disk)),
     ...status.peers.flatMap((peer) => ofPeer(peer, now))
   ]
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What somebody else's code tells; nothing where it throws: all the other lines are still to be written. */
+const shareOf = (free: () => number): number | undefined => {
+  try {
+    return free()
+  } catch {
+    return undefined
+  }
+}
 
 /** How many refused handshakes wait to be written; the newest stay. */
 const maxRefusals = 64

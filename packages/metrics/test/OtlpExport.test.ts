@@ -87,6 +87,16 @@ describe("OtlpExport", () => {
     })
   )
 
+  it("throws at an interval at which it would send all the time", () => {
+    for (const every of [0, Number.NaN, "-5 seconds", "soon" as never] as const) {
+      assert.throws(
+        () => OtlpExport.layer({ url: "http://127.0.0.1:4318", every }),
+        /^every: .* is not a duration above/
+      )
+    }
+    for (const every of [1, "1 minute", "Infinity"] as const) OtlpExport.layer({ url: "http://127.0.0.1:4318", every })
+  })
+
   it("throws at a url to which nothing could be sent", () => {
     for (const url of ["", "x", "collector:4318", "grpc://127.0.0.1:4317", "http://", "http://a b", undefined]) {
       assert.throws(() => OtlpExport.layer({ url: url as string }), /^url: .* is no http or https url/)

@@ -148,31 +148,53 @@ describe("ReplicaLog", () => {
 })
 
 describe("watcher", () => {
-  it.effect("says that the disk is low, once, and that it has room again", () =>
-    Effect.gen(function* () {
-      let free = 0.5
-      const { also, lines } = collecting()
-      void also
-      const set = yield* Replicas.make
-      const layer = ReplicaLog.layer({ disk: { free: () => free, low: 0.1 } }).pipe(
-        Layer.provide(
-          Logger.layer([
-            Logger.make(({ fiber }) => {
-              lines.push(String(fiber.getRef(References.CurrentLogAnnotations)["quorum.event"]))
-            })
-          ])
+  it.effect(
+    "says that the disk is low, once, and that it has room again, also when it could not be looked at before",
+    () =>
+      Effect.gen(function* () {
+        let free = 0.5
+        let isGone = false
+        const look = (): number => {
+          if (isGone) throw new Error("ENOENT: no such file or directory, statfs")
+          return free
+        }
+        const { also, lines } = collecting()
+        void also
+        const set = yield* Replicas.make
+        const layer = ReplicaLog.layer({ disk: { free: look, low: 0.1 } }).pipe(
+          Layer.provide(
+            Logger.layer([
+              Logger.make(({ fiber }) => {
+                lines.push(String(fiber.getRef(References.CurrentLogAnnotations)["quorum.event"]))
+              })
+            ])
+          )
         )
-      )
-      yield* set.start("a", { also: layer })
-      yield* pass(2000)
-      free = 0.05
-      yield* pass(3000)
-      free = 0.5
-      yield* pass(2000)
-      assert.deepStrictEqual(
-        lines.filter((line) => line.startsWith("disk")),
-        ["disk_low", "disk_well"]
-      )
-    })
+        yield* set.start("a", { also: layer })
+        yield* pass(2000)
+        isGone = true
+        yield* pass(2000)
+        isGone = false
+        free = 0.05
+        yield* pass(3000)
+        free = 0.5
+        yield* pass(2000)
+        assert.deepStrictEqual(
+          lines.filter((line) => line.startsWith("disk")),
+          ["disk_low", "disk_well"]
+        )
+      })
   )
+
+  it("throws at a duration that is not above zero", () => {
+    for (const option of ["every", "lag", "clockSkew"] as const) {
+      for (const given of [0, Number.NaN, "-5 seconds", "soon" as never, null as never] as const) {
+        assert.throws(
+          () => ReplicaLog.layer({ [option]: given }),
+          new RegExp(`^${option}: .* is not a duration above zero`)
+        )
+      }
+      ReplicaLog.layer({ [option]: "1 minute" })
+    }
+  })
 })
