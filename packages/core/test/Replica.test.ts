@@ -126,15 +126,25 @@ describe("Replica", () => {
         awayAfter: [0, "-7 days", Number.NaN],
         awayBytes: [0, -1, Number.NaN, "1 GiB"],
         compactionShare: [-0.1, 1.1, Number.NaN, "0.5"],
-        reserveBytes: [-1, 0.5, Number.NaN, Infinity, "64 MiB"]
+        reserveBytes: [-1, 0.5, Number.NaN, Infinity, "64 MiB"],
+        reads: [{ n: "linearisable" }, { n: undefined }, "quorum", null],
+        namespaces: [5, "n"]
       }
       for (const [option, values] of Object.entries(bad)) {
         for (const value of values) {
           const error = yield* Effect.flip(build({ [option]: value }))
           assert.deepInclude(error, { _tag: "InvalidOptions", option }, String(value))
-          assert.match(error.message, new RegExp(`^${option}: .* is not a`))
+          assert.match(error.message, new RegExp(`^${option}: .* is not (a|namespaces)`))
         }
       }
+      const misspelt = yield* Effect.flip(
+        build({
+          scrubevery: "1 hour",
+          reads: {}
+        })
+      )
+      assert.deepInclude(misspelt, { _tag: "InvalidOptions", option: "scrubevery" })
+      assert.match(misspelt.message, /^scrubevery: it is not known here; known are .*scrubEvery/)
       yield* build({ awayAfter: "Infinity", awayBytes: Infinity, compactionShare: 0, reserveBytes: 0, clockBound: 5 })
     })
   )

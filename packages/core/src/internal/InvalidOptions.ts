@@ -1,7 +1,7 @@
 /**
  * What a replica is built with, checked before anything is opened: a number that is none would never be heard of again.
  */
-import { Duration, Effect, Option, Schema } from "effect"
+import { Duration, Effect, Option, Predicate, Schema } from "effect"
 import type { Options } from "./parts.ts"
 
 /** An option of a replica cannot be used; `option` is its name. Nothing was opened. */
@@ -14,8 +14,13 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>()("Invali
   }
 }
 
-/** Fails with the first option that cannot be used. */
+/** Fails with the first option that cannot be used, or is none. */
 export const check = (options: Options): Effect.Effect<void, InvalidOptions> => {
+  const other = Object.keys(options).find((name) => !known.has(name))
+  if (other !== undefined) {
+    const detail = `it is not known here; known are ${Array.from(known).join(", ")}`
+    return Effect.fail(new InvalidOptions({ option: other, detail }))
+  }
   for (const { is, expected, names } of rules) {
     for (const option of names) {
       const given: unknown = options[option]
@@ -32,6 +37,11 @@ const isSpan = (given: unknown): boolean =>
   Option.exists(Duration.fromInput(given as Duration.Input), (span) => Duration.toMillis(span) > 0)
 
 const isNumber = (given: unknown): given is number => typeof given === "number"
+
+/** What a read may ask for, by namespaces. */
+const isReads = (given: unknown): boolean =>
+  Predicate.isObject(given) &&
+  Object.values(given).every((each) => each === "local" || each === "quorum" || each === "linearizable")
 
 const rules: ReadonlyArray<{
   readonly names: ReadonlyArray<keyof Options>
@@ -57,7 +67,26 @@ const rules: ReadonlyArray<{
     names: ["awayBytes"],
     is: (given) => isNumber(given) && given > 0,
     expected: "a number of bytes above zero"
+  },
+  {
+    names: ["reads"],
+    is: isReads,
+    expected: 'namespaces, each with "local", "quorum" or "linearizable"'
+  },
+  {
+    names: ["namespaces"],
+    is: Predicate.isObject,
+    expected: "namespaces, each with its policy"
+  },
+  {
+    // Checked with the policies of the namespaces, and by its own error.
+    names: ["policy"],
+    is: () => true,
+    expected: "a policy"
   }
 ]
 
-const shown = (given: unknown): string => (typeof given === "string" ? JSON.stringify(given) : String(given))
+const known: ReadonlySet<string> = new Set(rules.flatMap(({ names }) => names))
+
+const shown = (given: unknown): string =>
+  typeof given === "string" || Predicate.isObject(given) ? JSON.stringify(given) : String(given)
