@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { type Chain, EntryBatch, type PeerMethods, PeerProtocol, Watermark } from "../src/adapter.ts"
+import { type Chain, EntryBatch, PeerMethods, PeerProtocol, Watermark } from "../src/adapter.ts"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import * as CatchUp from "../src/peer/internal/CatchUp.ts"
 import * as OwnStore from "../src/peer/internal/OwnStore.ts"
@@ -148,6 +148,38 @@ describe("what a peer said on a connection", () => {
       yield* TestClock.adjust(2000)
       assert.strictEqual(a.logs.head(logC).seq, 1)
       assert.isFalse(a.peers.get(idB).drifted.has(logC))
+    })
+  )
+})
+
+describe("catch-up", () => {
+  it.effect("L30 all logs that a peer has more of are pulled in one go, not a log per heartbeat", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c", "d"], 2)
+      const calls: Array<string> = []
+      cluster.faults.set("d>c", (client) =>
+        PeerMethods.wrap(client, (call, name) =>
+          Effect.suspend(() => {
+            calls.push(name)
+            return call
+          })
+        )
+      )
+      const [a, b, , d] = yield* Effect.forEach(["a", "b", "c", "d"], (id) => cluster.start(id))
+      yield* TestClock.adjust(1000)
+      for (const other of ["a", "b", "c"]) {
+        cluster.cut(other, "d")
+        cluster.cut("d", other)
+      }
+      for (const { writer } of [a!, b!]) yield* during(writer.commit(put("k")), 10)
+      yield* TestClock.adjust(1000)
+      for (const { stop } of [a!, b!]) yield* during(stop, 5000)
+      calls.length = 0
+      cluster.heal()
+      yield* TestClock.adjust(5000)
+      for (const { logs } of [a!, b!]) assert.strictEqual(d!.logs.head(logs.own).seq, 1)
+      const first = calls.indexOf("pull")
+      assert.deepStrictEqual(calls.slice(first, first + 2), ["pull", "pull"])
     })
   )
 })

@@ -255,7 +255,10 @@ describe("a peer that fails", () => {
     })
   )
 
-  it.effect("L28 a peer whose copy of another's log is damaged still gets pushes, and commits go on", () =>
+  it.effect.each([
+    "is damaged",
+    "cannot be read there"
+  ])("L28 a peer whose copy of another's log %s still gets pushes, and commits go on", (what) =>
     Effect.gen(function* () {
       const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
       let damaged = 0
@@ -265,10 +268,14 @@ describe("a peer that fails", () => {
         // The pull fails while a push is under way.
         push: (request) => Effect.delay(client.push(request), 400),
         pull: (request) =>
-          Effect.map(Effect.delay(client.pull(request), 20), ({ batch }) => {
-            if (batch === null || request.log !== a.logs.own) return { batch }
+          Effect.flatMap(Effect.delay(client.pull(request), 20), ({ batch }) => {
+            if (batch === null || request.log !== a.logs.own) return Effect.succeed({ batch })
             damaged++
-            return { batch: { ...batch, bytes: batch.bytes.map((byte, i) => (i === 20 ? byte ^ 1 : byte)) } }
+            if (what === "is damaged") {
+              const bytes = batch.bytes.map((byte, i) => (i === 20 ? byte ^ 1 : byte))
+              return Effect.succeed({ batch: { ...batch, bytes } })
+            }
+            return Effect.fail(new ReplicaStore.StoreError({ reason: "corrupt", detail: "it cannot be read" }))
           })
       }))
       // A new connection, which the fault is on.
