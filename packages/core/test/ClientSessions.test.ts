@@ -1,6 +1,6 @@
 /** What one client does at several replicas, whatever W and the clocks. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, type Exit, Option } from "effect"
+import { Deferred, Effect, type Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { ClientSession, Entry, type QuorumWriter, type Receipt, type Records, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -69,6 +69,41 @@ describe("a client session", () => {
           [...session.places]
         )
       })
+  )
+
+  it.effect("L63 waits for one place at a time, however many a token says, and no longer than for one", () =>
+    Effect.gen(function* () {
+      const { a, c, cluster } = yield* apart()
+      const here = (yield* write(c, put("here"))).places[0]!
+      const { places } = yield* write(a, put("v"))
+      const clock = { wallTime: 0, logical: 0 }
+      const { onAppend } = c.logs
+      let waiting = 0
+      let most = 0
+      const counted: typeof onAppend = (listener) => {
+        most = Math.max(most, ++waiting)
+        const stop = onAppend(listener)
+        return () => {
+          waiting--
+          stop()
+        }
+      }
+      Object.defineProperty(c.logs, "onAppend", { value: counted })
+      const never = ["x", "y", "z"].map((id) => WriteId.WriteId.make(`${id}@0123456789abcdef:1.00000000`))
+      const made = { clock, places: [...places, ...never] }
+      const tooEarly = yield* during(Effect.flip(read(c, { session: made })), 50)
+      assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId: places[0] })
+      assert.deepStrictEqual([waiting, most], [0, 1])
+      // Those that can be told at once are looked at first.
+      const other = WriteId.WriteId.make(here.replace(/\.[0-9a-f]{8}$/, ".00000000"))
+      const replaced = yield* Effect.flip(read(c, { session: { clock, places: [...places, other] } }))
+      assert.strictEqual(replaced._tag, "WriteReplaced")
+      // What is left of the time is that of all.
+      const fiber = yield* Effect.forkChild(Effect.flip(read(c, { session: made, withinMillis: 10_000 })))
+      cluster.heal()
+      const rest = yield* during(Fiber.join(fiber), 10_000)
+      assert.deepInclude({ ...rest }, { _tag: "NotYetVisible", writeId: never[0] })
+    })
   )
 
   it.effect("fetches what was seen at once, and not at the next heartbeat", () =>

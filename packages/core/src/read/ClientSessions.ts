@@ -8,6 +8,7 @@ import * as WriteId from "../identity/WriteId.ts"
 import * as Arrival from "../log/Arrival.ts"
 import * as Chain from "../log/Chain.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
+import * as Monotonic from "../log/Monotonic.ts"
 import { ReplicaClock } from "../log/ReplicaClock.ts"
 import { ReplicaLogs } from "../log/ReplicaLogs.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
@@ -88,17 +89,23 @@ export const make = Effect.gen(function* () {
     settled(ClientSession.join(session, saw))
 
   return ClientSessions.of({
-    arrived: ({ places }, withinMillis) => {
-      const missing = places.some((writeId) => {
-        const { log, seq } = WriteId.place(writeId)
-        return logs.head(log).seq < seq
-      })
-      if (missing) connections.fetchNow()
-      return Effect.forEach(places, (writeId) => local.arrived(writeId, withinMillis), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    },
+    arrived: ({ places }, withinMillis) =>
+      Effect.clockWith((clock) => {
+        const until = Monotonic.millis(clock) + withinMillis
+        const left = () => Math.max(0, until - Monotonic.millis(clock))
+        const isHere = (writeId: WriteId.WriteId): boolean => {
+          const { log, seq } = WriteId.place(writeId)
+          return logs.head(log).seq >= seq
+        }
+        const missing = places.filter((writeId) => !isHere(writeId))
+        if (missing.length > 0) connections.fetchNow()
+        // All have to come, so one is waited for at a time: a token may say more of them than there are logs (law L63).
+        return Effect.forEach(
+          [...places.filter(isHere), ...missing],
+          (writeId) => Effect.suspend(() => local.arrived(writeId, left())),
+          { discard: true }
+        )
+      }),
     afterWrites: (session, writes) =>
       Effect.suspend(() =>
         settled(
