@@ -12,6 +12,7 @@ import { type ReplicaId, ReplicaSet } from "@quorum/core"
 import { ClientCertificate, PeerCertificate, PeerUrls } from "@quorum/core/adapter"
 import { Clock, Context, Effect, FileSystem, Layer, Option, Result } from "effect"
 import * as Certificate from "./Certificate.ts"
+import * as LiveConnections from "./LiveConnections.ts"
 import * as Material from "./Material.ts"
 
 /** The files of a replica's TLS cannot be used. */
@@ -72,42 +73,13 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   )
   let material = yield* read
   const servers = new Set<Server>()
-  const live = new Set<Live>()
-  const connections = new WeakMap<object, Live>()
 
   const judge = (facts: PeerCertificate.Facts) =>
     PeerCertificate.judge(facts, material.rules, clock.currentTimeMillisUnsafe())
 
   const faultOf = (facts: PeerCertificate.Facts) =>
     PeerCertificate.faultOf(facts, material.rules, clock.currentTimeMillisUnsafe())
-  const connectionOf = (source: object): Live | undefined => {
-    const socket = "socket" in source ? source.socket : undefined
-    return typeof socket === "object" && socket !== null ? connections.get(socket) : undefined
-  }
-
-  /** Looks at a connection from now on. The certificate of a connection does not change. */
-  const watch = (socket: TLSSocket): void => {
-    const certificate = socket.getPeerX509Certificate()
-    if (!socket.authorized || certificate === undefined) return
-    const connection = { socket, facts: Certificate.factsOf(certificate), authorities: material.authorities }
-    live.add(connection)
-    connections.set(socket, connection)
-    socket.once("close", () => void live.delete(connection))
-  }
-  /** Ends the connections of certificates that do not count any more. */
-  const audit = Effect.suspend(() => {
-    const ended: Array<string> = []
-    for (const { authorities, facts, socket } of live) {
-      const fault = faultOf(facts)
-      const isOld = authorities !== material.authorities
-      if (fault === undefined && !isOld) continue
-      // An authority may have been taken away: who is still signed by one connects again.
-      const why = fault !== undefined ? PeerCertificate.explain[fault] : "the authorities have changed"
-      ended.push(`${socket.remoteAddress ?? "a peer"} (${why})`)
-      socket.destroy()
-    }
-    return ended.length === 0 ? Effect.void : Effect.logWarning(`connections end: ${ended.join(", ")}`)
-  })
+  const live = LiveConnections.make(() => material.authorities, faultOf)
 
   /** What does not fit together changes nothing: the files may be in the middle of being exchanged. */
   let failed: string | undefined
@@ -133,7 +105,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       : Effect.logWarning(`the certificate of this replica ends at ${new Date(own.validToMillis).toISOString()}`)
 
   yield* warned(material)
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), Effect.andThen(reload, audit))))
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), Effect.andThen(reload, live.audit)))
+  )
 
   const tls: Tls = {
     createServer: (serverOptions) => {
@@ -146,18 +120,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
         // A session that is taken up again shows no certificate.
         secureOptions: noTicket
       })
-      server.on("secureConnection", watch)
+      server.on("secureConnection", live.watch)
       server.once("listening", () => void servers.add(server))
       server.once("close", () => void servers.delete(server))
       return server
     },
     identify: (source) => {
-      const known = connectionOf(source)
-      return known === undefined ? Option.none() : Option.getSuccess(judge(known.facts))
+      const facts = live.factsOf(source)
+      return facts === undefined ? Option.none() : Option.getSuccess(judge(facts))
     },
     fingerprint: (source) => {
-      const known = connectionOf(source)
-      return known === undefined || faultOf(known.facts) !== undefined ? undefined : known.facts.fingerprint
+      const facts = live.factsOf(source)
+      return facts === undefined || faultOf(facts) !== undefined ? undefined : facts.fingerprint
     },
     connect: (peer, { host: name, port }) => {
       const host = name.replace(/^\[(.*)\]$/, "$1")
@@ -179,7 +153,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       socket.once("close", () => clearTimeout(timer))
       socket.once("secureConnect", () => {
         clearTimeout(timer)
-        watch(socket)
+        live.watch(socket)
       })
       return socket
     }
@@ -214,13 +188,6 @@ export const layer = (
       )
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** A connection on which a certificate was shown, and the authorities by which it was trusted. */
-interface Live {
-  readonly socket: TLSSocket
-  readonly facts: PeerCertificate.Facts
-  readonly authorities: string
-}
 
 /** How long a TLS handshake may take, in milliseconds. */
 const handshakeTimeout = 5000
