@@ -10,10 +10,9 @@ import {
   type Change,
   type GetOptions,
   OutcomeUnknown,
-  QuorumRecord,
+  type QuorumRecord,
   type Receipt as ClientReceipt,
   ReplicaClosing,
-  StoreFailed,
   type Value,
   type Verification,
   type WatchOptions,
@@ -37,6 +36,7 @@ import {
 } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
+import * as ReplicaPages from "./ReplicaPages.ts"
 import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
 import { checked, invalid } from "./KnownOptions.ts"
@@ -225,44 +225,7 @@ const make = (
     )
   }
 
-  /** Page after page, as they are taken, with nothing missing on any. */
-  const pages = async function* <A extends AnyPage>(
-    pageOf: (options: Records.PageOptions) => Effect.Effect<A, Records.PageError>,
-    namespace: string,
-    { prefix, reverse, signal }: ListOptions
-  ): AsyncGenerator<A, void> {
-    let after: Records.PageOptions["after"]
-    do {
-      const part = {
-        namespace,
-        limit: pageSize,
-        ...(prefix === undefined ? {} : { prefix }),
-        ...(reverse === undefined ? {} : { reverse })
-      }
-      const page: A = await run(pageOf({ ...part, ...(after === undefined ? {} : { after }) }), signal)
-      if ((page.damaged?.length ?? 0) + page.unreadable.length > 0) throw unreadable
-      yield page
-      after = Option.getOrUndefined(page.next)
-    } while (after !== undefined)
-  }
-
-  const list = async function* (namespace: string, options: ListOptions = {}) {
-    for await (const page of pages(records.page, namespace, options)) {
-      for (const record of page.records) {
-        options.signal?.throwIfAborted()
-        yield recordOf(record)
-      }
-    }
-  }
-
-  const keys = async function* (namespace: string, options: ListOptions = {}) {
-    for await (const page of pages(records.keys, namespace, options)) {
-      for (const { key } of page.keys) {
-        options.signal?.throwIfAborted()
-        yield key
-      }
-    }
-  }
+  const { keys, list } = ReplicaPages.make(records, run)
 
   /** Whoever follows waits for what may never come: that ends when the replica does. */
   const watch = ReplicaWatch.make(records, (effect, signal) =>
@@ -294,7 +257,7 @@ const make = (
         ...(timeoutMillis === undefined ? {} : { withinMillis: timeoutMillis })
       }
       const found = await run(within(records.read(namespace, key, options), timeoutMillis), signal)
-      return Option.getOrUndefined(Option.map(found, recordOf))
+      return Option.getOrUndefined(Option.map(found, ReplicaPages.recordOf))
     },
     list,
     keys,
@@ -320,18 +283,6 @@ const make = (
 const nothing = (): void => {}
 
 const isClosing = () => new ReplicaClosing({ message: "the replica is closed, or closing" })
-
-const pageSize = 1000
-
-/** What pages of records and of keys have in common. */
-interface AnyPage extends Pick<Records.KeysPage, "next" | "unreadable"> {
-  readonly damaged?: Records.Page["damaged"]
-}
-
-const unreadable = new StoreFailed({
-  message: "this replica holds records that it cannot read; ask another one",
-  reason: "corrupt"
-})
 
 const unknown = (stamp: StampToken.StampToken) =>
   new OutcomeUnknown({
@@ -367,6 +318,3 @@ const stampOf = (text: string): StampToken.StampToken => {
   if (!isStamp(text)) throw invalid("stamp", "it is no stamp")
   return text
 }
-
-const recordOf = ({ contentType, key, namespace, value, writeId }: Records.Record): QuorumRecord =>
-  new QuorumRecord({ namespace, key, contentType, writeId, bytes: new Uint8Array(value) })
