@@ -2,6 +2,7 @@
  * One request to one replica: what was asked for, or the error that it was answered with. It is tried once.
  */
 import { errorOf, unexpected } from "./Answers.ts"
+import { type Answered, answeredOf, jsonOf } from "./Body.ts"
 import { invalid, TimedOut, Unreachable } from "./ClientError.ts"
 import type { Settings } from "./Options.ts"
 import type { Receipt } from "./Record.ts"
@@ -22,7 +23,7 @@ export interface Request {
 export type Learn = (token: string | null | undefined) => void
 
 /** Reads an answer that is in order. */
-export type Read<A> = (response: Response, url: string, learn: Learn) => Promise<A>
+export type Read<A> = (answered: Answered, url: string, learn: Learn) => Promise<A>
 
 /**
  * Makes it. Fails with a `QuorumError`, or with the reason of the signal when that is aborted; then what became of it is
@@ -48,6 +49,7 @@ export const attempt = async <A>(
   const timer = setTimeout(() => controller.abort(late), millis)
   const onAbort = (): void => controller.abort(signal?.reason)
   signal?.addEventListener("abort", onAbort, { once: true })
+  let answered: Answered | undefined
   try {
     const response = await fetch(target, {
       method,
@@ -57,10 +59,16 @@ export const attempt = async <A>(
       cache: "no-store",
       signal: controller.signal
     })
-    learn(response.headers.get("quorum-session"))
-    if (response.status >= 400) throw await problemOf(response, url)
-    return await read(response, url, learn)
+    answered = answeredOf(response)
+    controller.signal.addEventListener("abort", answered.cancel, { once: true })
+    learn(answered.headers.get("quorum-session"))
+    if (answered.status >= 400) throw await problemOf(answered, url)
+    const what = await read(answered, url, learn)
+    controller.signal.throwIfAborted()
+    return what
   } catch (error) {
+    // What is not read to its end would keep its connection.
+    answered?.cancel()
     // The reason, whatever the platform makes of it.
     if (controller.signal.aborted) throw controller.signal.reason
     throw error instanceof QuorumError ? error : unreachable(url, error)
@@ -70,68 +78,17 @@ export const attempt = async <A>(
   }
 }
 
-/** The body of an answer, which is JSON. */
-export const jsonOf = async (response: Response, url: string): Promise<unknown> => {
-  const text = await response.text()
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw unexpected(response.status, url, "its body is no JSON")
-  }
-}
-
 /** The receipt that an answer is. */
-export const readReceipt: Read<Receipt> = async (response, url) => receiptOf(await jsonOf(response, url), response, url)
+export const readReceipt: Read<Receipt> = async (answered, url) => receiptOf(await jsonOf(answered, url), answered, url)
 
 /** What an answer, or a line of it, says that a receipt is. Anything else that is answered with 2xx is no ack (law L11). */
-export const receiptOf = (json: unknown, { status }: Pick<Response, "status">, url: string): Receipt => {
+export const receiptOf = (json: unknown, { status }: Pick<Answered, "status">, url: string): Receipt => {
   const { acked, writeId } = (json ?? {}) as { readonly [Field in keyof Receipt]?: unknown }
   if (typeof writeId === "string" && Array.isArray(acked)) return json as Receipt
   throw unexpected(status, url, "it is no receipt")
 }
 
-/** The lines of an answer, as they come. */
-export interface Lines {
-  /** As many as came at once; `undefined` at the end. Fails when the answer breaks off, or ends within a line. */
-  readonly next: () => Promise<ReadonlyArray<unknown> | undefined>
-  /** Wants no more of it. */
-  readonly cancel: () => void
-}
-
-/** The lines of an answer. */
-export const linesOf = (response: Response, url: string): Lines => {
-  const reader = response.body?.getReader()
-  const decoder = new TextDecoder()
-  let rest = ""
-  const next = async (): Promise<ReadonlyArray<unknown> | undefined> => {
-    for (;;) {
-      const { done = true, value } = (await reader?.read()) ?? {}
-      const lines = (rest + (done ? decoder.decode() : decoder.decode(value, { stream: true }))).split("\n")
-      rest = lines.pop()!
-      if (done && rest !== "") throw unexpected(response.status, url, "it ends within a line")
-      const whole = lines.filter((line) => line !== "").map((line) => lineOf(line, response.status, url))
-      if (whole.length > 0) return whole
-      if (done) return undefined
-    }
-  }
-  return { next, cancel: () => void reader?.cancel().catch(() => {}) }
-}
-
-/** Reads all lines of an answer. */
-export const readLines = async (response: Response, url: string, onLines: (lines: ReadonlyArray<unknown>) => void) => {
-  const { next } = linesOf(response, url)
-  for (let lines = await next(); lines !== undefined; lines = await next()) onLines(lines)
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
-
-const lineOf = (line: string, status: number, url: string): unknown => {
-  try {
-    return JSON.parse(line)
-  } catch {
-    throw unexpected(status, url, "a line of it is no JSON")
-  }
-}
 
 const queryOf = (query: Request["query"]): string => {
   const pairs = Object.entries(query ?? {}).flatMap(([name, value]) =>
@@ -166,11 +123,10 @@ const headersOf = (headers: Readonly<Record<string, string | undefined>>): Recor
   return given
 }
 
-const problemOf = async (response: Response, url: string): Promise<QuorumError> => {
-  const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "")
-  if (isJson) return errorOf(response.status, await jsonOf(response, url), url)
-  await response.body?.cancel()
-  return unexpected(response.status, url, "its body is no JSON")
+const problemOf = async (answered: Answered, url: string): Promise<QuorumError> => {
+  const isJson = /[/+]json\b/.test(answered.headers.get("content-type") ?? "")
+  if (!isJson) return unexpected(answered.status, url, "its body is no JSON")
+  return errorOf(answered.status, await jsonOf(answered, url), url)
 }
 
 /** What `fetch` throws says little; its cause says more, where there is one. */

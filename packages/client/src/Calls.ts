@@ -66,7 +66,9 @@ export const make = (settings: Settings): Calls => {
       // Whom to ask is chosen in its turn: others may have learnt meanwhile who does not answer.
       const now = performance.now()
       const choice = Failover.choose({ health, now, preferred, tried })
-      const waitMillis = choice?.afterMillis ?? Failover.pauseMillis(rounds, Math.random())
+      const restMillis = choice?.afterMillis ?? Failover.pauseMillis(rounds, Math.random())
+      // Who has asked nobody yet does so: that others had no answer a while ago is none.
+      const waitMillis = history === undefined && now + restMillis >= deadline ? 0 : restMillis
       if (choice === undefined || waitMillis > 0 || now >= deadline) {
         done()
         if (now + waitMillis >= deadline) throw Failover.conclude(history, stamp)

@@ -2,8 +2,10 @@
  * The client: what can be asked of a replica set, as promises.
  */
 import * as Calls from "./Calls.ts"
-import { jsonOf, readReceipt } from "./Attempt.ts"
-import { ClientClosed } from "./ClientError.ts"
+import { readReceipt } from "./Attempt.ts"
+import { unexpected } from "./Answers.ts"
+import { type Answered, jsonOf } from "./Body.ts"
+import { ClientClosed, invalid } from "./ClientError.ts"
 import * as Known from "./Known.ts"
 import { type ClientOptions, settingsOf } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
@@ -106,9 +108,14 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   const open = guarded(calls)
   const reads = Reads.make(open)
   const writes = Writes.make(calls, taken, settings.timeoutMillis)
-  const json = (method: "GET" | "POST", path: string, query?: { readonly w?: number | undefined }, body?: string) => ({
-    request: () => ({ method, path, query, ...(body === undefined ? {} : { body }) }),
-    read: jsonOf
+  /** Asks for an object that has a field; nothing else that is answered is that (law L11). */
+  const object = <A extends object>(method: "GET" | "POST", path: string, field: keyof A & string, body?: string) => ({
+    request: () => ({ method, path, ...(body === undefined ? {} : { body }) }),
+    read: async (answered: Answered, url: string): Promise<A> => {
+      const json = await jsonOf(answered, url)
+      if (typeof json === "object" && json !== null && field in json) return json as A
+      throw unexpected(answered.status, url, `it has no ${field}`)
+    }
   })
 
   return Known.checked({
@@ -116,18 +123,22 @@ export const createClient = (options: ClientOptions): QuorumClient => {
     ...writes,
     watch: Watch.make(open, closing.signal),
     resume: async (writeId, { w, ...options } = {}) =>
-      open.call({ ...json("POST", `${writePath(writeId)}/resume`, { w }), read: readReceipt }, options),
-    writeStatus: async (writeId, options) => (await open.call(json("GET", writePath(writeId)), options)) as WriteStatus,
-    verify: (receipt, options) =>
-      open.call(json("POST", "/v1/receipts/verify", {}, JSON.stringify(receipt)), options) as Promise<Verification>,
+      open.call(
+        { request: () => ({ method: "POST", path: `${writePath(writeId)}/resume`, query: { w } }), read: readReceipt },
+        options
+      ),
+    writeStatus: async (writeId, options) =>
+      open.call(object<WriteStatus>("GET", writePath(writeId), "committed"), options),
+    verify: async (receipt, options) =>
+      open.call(object<Verification>("POST", "/v1/receipts/verify", "committed", receiptText(receipt)), options),
     status: (options) =>
       Promise.all(
         settings.urls.map(async (url): Promise<ReplicaStatus> => {
           const one = guarded(Calls.make({ ...settings, urls: [url] }))
           const timeoutMillis = Math.min(options?.timeoutMillis ?? settings.timeoutMillis, settings.attemptMillis)
           try {
-            const status = await one.call(json("GET", "/v1/status"), { ...options, timeoutMillis })
-            return { url, status: status as NonNullable<ReplicaStatus["status"]> }
+            const asked = object<NonNullable<ReplicaStatus["status"]>>("GET", "/v1/status", "identity")
+            return { url, status: await one.call(asked, { ...options, timeoutMillis }) }
           } catch (error) {
             const isGivenUp = options?.signal?.aborted === true
             if (isGivenUp || !(error instanceof QuorumError) || error instanceof ClientClosed) throw error
@@ -143,5 +154,13 @@ export const createClient = (options: ClientOptions): QuorumClient => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const receiptText = (receipt: Receipt): string => {
+  try {
+    return JSON.stringify(receipt)
+  } catch {
+    throw invalid("receipt", "it is a receipt, as it was answered")
+  }
+}
 
 const writePath = (writeId: string): string => `/v1/writes/${Reads.nameOf("writeId", writeId)}`

@@ -3,7 +3,8 @@
  * and keeps what its attempts said, because a part of a group may be answered before a connection breaks.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
+import { type Read, readReceipt, receiptOf } from "./Attempt.ts"
+import { jsonOf, readLines } from "./Body.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
@@ -161,10 +162,10 @@ const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, limits: CallOpt
   const stamps = await calls.call(
     {
       request: () => ({ method: "POST", path: "/v1/stamps/each", body: JSON.stringify({ keys }) }),
-      read: async (response, url) => {
-        const { stamps } = (await jsonOf(response, url)) as { readonly stamps?: ReadonlyArray<string> }
+      read: async (answered, url) => {
+        const { stamps } = (await jsonOf(answered, url)) as { readonly stamps?: ReadonlyArray<string> }
         const isWhole = stamps?.length === keys.length && stamps.every((stamp) => typeof stamp === "string")
-        if (!isWhole) throw unexpected(response.status, url, "it has not as many stamps as keys")
+        if (!isWhole) throw unexpected(answered.status, url, "it has not as many stamps as keys")
         return stamps
       },
       onFailed
@@ -212,15 +213,15 @@ const send = async (
     return void each.reject(Failover.conclude(each.history, each.stamp))
   }
 
-  const read: Read<void> = async (response, url, learn) => {
+  const read: Read<void> = async (answered, url, learn) => {
     let again: QuorumError | undefined
-    await readLines(response, url, (lines) => {
+    await readLines(answered, url, (lines) => {
       // What was done is known before its callers go on.
       for (const line of lines) learn((line as Answer).session)
-      for (const line of lines) again = settle(line as Answer, response.status, url) ?? again
+      for (const line of lines) again = settle(line as Answer, answered.status, url) ?? again
     })
     if (again !== undefined) throw again
-    if (silent.size > 0) throw unexpected(response.status, url, "it has fewer lines than were sent")
+    if (silent.size > 0) throw unexpected(answered.status, url, "it has fewer lines than were sent")
   }
 
   const failed = (error: QuorumError): void => {

@@ -35,7 +35,7 @@ export const settingsOf = (options: ClientOptions): Settings => {
   const other = otherThan(names, options)
   if (other !== undefined) throw invalid(...other)
   if (!Array.isArray(options.urls)) throw invalid("urls", "it is a list of the replicas' urls")
-  const [first, ...rest] = options.urls.map(urlOf)
+  const [first, ...rest] = Array.from(options.urls, urlOf)
   if (first === undefined) throw invalid("urls", "at least one url is needed")
   if (options.token !== undefined && !(typeof options.token === "string" && /^[!-~]+$/.test(options.token))) {
     throw invalid("token", "it is text of visible ASCII characters without spaces")
@@ -85,20 +85,21 @@ export const expectedMillis = `it is a number of milliseconds above 0, ${maxMill
 const invalid = (field: string, detail: string): InvalidOptions =>
   new InvalidOptions({ message: `${field}: ${detail}`, field })
 
-const urlOf = (text: string, i: number): string => {
+const urlOf = (text: unknown, i: number): string => {
   const field = `urls[${i}]`
   const url = parsed(text)
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw invalid(field, `${JSON.stringify(text)} is no http or https url`)
+    throw invalid(field, `${typeof text === "string" ? JSON.stringify(text) : "it"} is no http or https url`)
   }
   if (url.username !== "" || url.password !== "") throw invalid(field, "it has credentials; give a token instead")
   if (url.search !== "" || url.hash !== "") throw invalid(field, "it has a query or a fragment")
-  return url.href.replace(/\/$/, "")
+  // A `?` with nothing after it is in `href`, and in no part of a url.
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "")
 }
 
-const parsed = (text: string): URL | undefined => {
+const parsed = (text: unknown): URL | undefined => {
   try {
-    return new URL(text)
+    return new URL(String(text))
   } catch {
     return undefined
   }

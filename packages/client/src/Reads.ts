@@ -2,7 +2,7 @@
  * Reads of records, one by one and in pages.
  */
 import { unexpected } from "./Answers.ts"
-import { jsonOf } from "./Attempt.ts"
+import { type Answered, bytesOf, jsonOf } from "./Body.ts"
 import type { Call, CallOptions, Calls } from "./Calls.ts"
 import { invalid } from "./ClientError.ts"
 import { RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
@@ -51,7 +51,7 @@ export const make = (calls: Calls) => {
       return await read(
         {
           request: () => ({ method: "GET", path: pathOf(place), query: { atLeast, consistency, r } }),
-          read: (response, url) => recordOf(response, place, url)
+          read: (answered, url) => recordOf(answered, place, url)
         },
         call,
         atLeast
@@ -133,22 +133,24 @@ export const nameOf = (field: string, name: string): string => {
 }
 
 /** The record that an answer is. A replica says of which write it is; a page that something else answers does not. */
-const recordOf = async (response: Response, place: Place, url: string): Promise<QuorumRecord> => {
-  const writeId = response.headers.get("quorum-write-id")
-  if (writeId === null) throw unexpected(response.status, url, "it does not say of which write it is")
-  const type = response.headers.get("content-type") ?? undefined
+const recordOf = async (answered: Answered, place: Place, url: string): Promise<QuorumRecord> => {
+  const writeId = answered.headers.get("quorum-write-id")
+  if (writeId === null) throw unexpected(answered.status, url, "it does not say of which write it is")
+  const type = answered.headers.get("content-type") ?? undefined
   return new QuorumRecord({
     ...place,
-    bytes: new Uint8Array(await response.arrayBuffer()),
+    bytes: await bytesOf(answered, url),
     contentType: type === "application/octet-stream" ? undefined : type,
     writeId
   })
 }
 
 /** A page on which nothing may be missing: another replica may know what is at the places that this one cannot read. */
-const pageOf = async (response: Response, url: string): Promise<Page> => {
-  const page = (await jsonOf(response, url)) as Page
-  if (page.unreadable.length === 0) return page
+const pageOf = async (answered: Answered, url: string): Promise<Page> => {
+  const page = ((await jsonOf(answered, url)) ?? {}) as { readonly [Field in keyof Page]?: unknown }
+  const isPage = Array.isArray(page.unreadable) && Array.isArray(page.records ?? page.keys)
+  if (!isPage) throw unexpected(answered.status, url, "it is no page")
+  if ((page as Page).unreadable.length === 0) return page as Page
   const message = `${url} has entries that it cannot read, and which may be of any record`
   throw new StoreFailed({ message, reason: "corrupt", url })
 }

@@ -2,7 +2,7 @@
  * Follows what is written, at one replica after another: each goes on where the one before ended.
  */
 import { errorOf } from "./Answers.ts"
-import { type Lines, linesOf } from "./Attempt.ts"
+import { type Answered, type Lines, linesOf } from "./Body.ts"
 import { type CallOptions, type Calls, pause } from "./Calls.ts"
 import { pauseMillis, verdictOf } from "./Failover.ts"
 import { QuorumError } from "./QuorumError.ts"
@@ -96,8 +96,8 @@ interface ChangeLine extends Place {
 
 type Some = ReadonlyArray<FeedLine> | undefined
 
-const open = async (response: Response, url: string) => {
-  const lines = linesOf(response, url)
+const open = async (answered: Answered, url: string) => {
+  const lines = linesOf(answered, url)
   const first = (await lines.next()) as Some
   const problem = first?.[0]?.problem
   if (problem !== undefined) throw errorOf(503, problem, url)

@@ -2,7 +2,8 @@
  * Writes of records, one by one, many, and several as one. Each has a stamp before it is sent.
  */
 import { errorOf, unexpected } from "./Answers.ts"
-import { jsonOf, type Read, readLines, readReceipt, receiptOf } from "./Attempt.ts"
+import { type Read, readReceipt, receiptOf } from "./Attempt.ts"
+import { jsonOf, readLines } from "./Body.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import * as Gathering from "./Gathering.ts"
@@ -185,21 +186,21 @@ const lineOf = (place: Place, content: Content): Group.Line => {
   return contentType === undefined ? { ...place, ...saidOf(content) } : { ...place, ...saidOf(content), contentType }
 }
 
-const readStamp: Read<string> = async (response, url) => {
-  const { stamp } = ((await jsonOf(response, url)) ?? {}) as { readonly stamp?: unknown }
+const readStamp: Read<string> = async (answered, url) => {
+  const { stamp } = ((await jsonOf(answered, url)) ?? {}) as { readonly stamp?: unknown }
   if (typeof stamp === "string") return stamp
-  throw unexpected(response.status, url, "it has no stamp")
+  throw unexpected(answered.status, url, "it has no stamp")
 }
 
 /** The one line that an atomic batch is answered with. */
-const readAtomic: Read<Receipt> = async (response, url, learn) => {
+const readAtomic: Read<Receipt> = async (answered, url, learn) => {
   let outcome: Receipt | QuorumError | undefined
-  await readLines(response, url, ([line]) => {
+  await readLines(answered, url, ([line]) => {
     const { problem, receipt, session, status } = line as Answer
     learn(session)
-    outcome = receipt === undefined ? errorOf(status, problem, url) : receiptOf(receipt, response, url)
+    outcome = receipt === undefined ? errorOf(status, problem, url) : receiptOf(receipt, answered, url)
   })
-  if (outcome === undefined) throw unexpected(response.status, url, "it has no line")
+  if (outcome === undefined) throw unexpected(answered.status, url, "it has no line")
   if (outcome instanceof Error) throw outcome
   return outcome
 }

@@ -1,6 +1,13 @@
 /** What the client sends after which answer: against replicas that answer as told. */
 import { assert, describe, it } from "@effect/vitest"
-import { createClient, type QuorumClient, QuorumError, QuorumNotMet, type OutcomeUnknown } from "../src/index.ts"
+import {
+  createClient,
+  type OutcomeUnknown,
+  type QuorumClient,
+  QuorumError,
+  QuorumNotMet,
+  type Receipt
+} from "../src/index.ts"
 
 interface Sent {
   readonly url: string
@@ -294,6 +301,37 @@ describe("an answer with 2xx that is none of a replica's", () => {
     })
   }
 
+  it("L11 is no page, no state and no copies of a write, and no state of a replica", async () => {
+    const place = { namespace: "n", key: "k", value: "", writeId: "x" }
+    for (const [path, right, call] of [
+      ["/v1/records/n", { records: [place], unreadable: [] }, (client) => client.list("n").next()],
+      ["/v1/keys/n", { keys: [place], unreadable: [] }, (client) => client.keys("n").next()],
+      ["/v1/writes/w", { committed: true }, (client) => client.writeStatus("w")],
+      ["/v1/receipts/verify", { committed: true }, (client) => client.verify(receipt as unknown as Receipt)]
+    ] satisfies ReadonlyArray<[string, object, (client: QuorumClient) => Promise<unknown>]>) {
+      for (const other of [...others, () => json(200, { unreadable: [] })]) {
+        const { client, sent } = clientOf([
+          [path, other],
+          [path, () => json(200, right)]
+        ])
+        const answer = await call(client)
+        if (path.includes("/n")) assert.include(JSON.stringify(answer), "k")
+        else assert.deepStrictEqual<unknown>(answer, right)
+        assert.lengthOf(sent, 2)
+      }
+    }
+    for (const other of others) {
+      const { client } = clientOf(
+        Array.from({ length: 100 }, () => ["/v1/status", other] as const),
+        { timeoutMillis: 30 }
+      )
+      for (const { error, status } of await client.status()) {
+        assert.isUndefined(status)
+        assert.strictEqual((error as QuorumError).code, "unexpected_answer")
+      }
+    }
+  })
+
   it("L11 is no stamp, and no record", async () => {
     for (const other of others) {
       const stamps = clientOf([
@@ -342,5 +380,26 @@ describe("a watch", () => {
     const watch = client.watch("n")
     await watch.next()
     assert.strictEqual((await failure(watch.next())).code, "write_replaced")
+  })
+})
+
+describe("a url", () => {
+  it("is asked at the same paths however it is written", async () => {
+    for (const [url, expected] of [
+      ["http://a", "http://a/v1/records/n/k"],
+      ["HTTP://A:80/", "http://a/v1/records/n/k"],
+      ["http://a///", "http://a/v1/records/n/k"],
+      ["http://a/?", "http://a/v1/records/n/k"],
+      ["http://a/#", "http://a/v1/records/n/k"],
+      ["http://[::1]:8001/some/path/", "http://[::1]:8001/some/path/v1/records/n/k"]
+    ] as const) {
+      const asked: Array<string> = []
+      const fetch = async (url: string) => {
+        asked.push(url)
+        return new Response("v", { headers: { "quorum-write-id": "x" } })
+      }
+      await createClient({ urls: [url], fetch }).get("n", "k")
+      assert.deepStrictEqual(asked, [expected], url)
+    }
   })
 })

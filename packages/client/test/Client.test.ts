@@ -298,7 +298,8 @@ describe("the client", () => {
       ["contentType", () => nowhere.commit([{ namespace: "n", key: "k", contentType: "a/b", delete: true } as never])],
       ["keys", () => nowhere.stamp([])],
       ["keys", () => nowhere.stamp({ namespace: "n", key: "k" } as never)],
-      ["receipt", () => nowhere.verify("a@0000000000000000:1.00000000" as never)]
+      ["receipt", () => nowhere.verify("a@0000000000000000:1.00000000" as never)],
+      ["receipt", () => nowhere.verify({ writeId: "a@0000000000000000:1.00000000", clock: 1n } as never)]
     ] as const) {
       const error = await failure(call())
       assert.isTrue(error instanceof InvalidRequest || error instanceof InvalidOptions, String(error))
@@ -323,6 +324,8 @@ describe("the client", () => {
     for (const [field, options] of [
       ["urls", { urls: [] }],
       ["urls[0]", { urls: ["ftp://x"] }],
+      ["urls[0]", { urls: [5n] }],
+      ["urls[1]", { urls: Object.assign(["http://x"], { length: 2 }) }],
       ["urls[1]", { urls: ["http://x", "http://u:p@x"] }],
       ["options", undefined as never],
       ["token", { urls: ["http://x"], token: "a b" }],

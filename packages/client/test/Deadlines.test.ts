@@ -21,6 +21,9 @@ const clientOf = (answer: (path: string) => Promise<Response> | undefined = () =
   return { client, asked: () => asked }
 }
 
+/** A timer is late by a millisecond, and few follow each other. */
+const mostMillis = 1005
+
 const key = { namespace: "n", key: "k" }
 const long = "v".repeat(100_000)
 
@@ -47,7 +50,7 @@ describe("a call of a client", () => {
     const ended = Array.from({ length: 10_000 }, (_, i) => failed(client.put("n", `k${i}`, "v")))
     await vi.advanceTimersByTimeAsync(5000)
     for (const [millis, code] of await Promise.all(ended)) {
-      assert.isAtMost(millis, 1001)
+      assert.isAtMost(millis, mostMillis)
       assert.strictEqual(code, "timed_out")
     }
     assert.isBelow(asked(), 40)
@@ -63,7 +66,7 @@ describe("a call of a client", () => {
     }
     await vi.advanceTimersByTimeAsync(5000)
     for (const [millis] of await Promise.all(ended)) {
-      assert.isAtMost(millis, 1001)
+      assert.isAtMost(millis, mostMillis)
       assert.isAbove(millis, 500)
     }
   })
@@ -83,7 +86,7 @@ describe("a call of a client", () => {
       await vi.advanceTimersByTimeAsync(5000)
       const [millis, code] = await ended
       assert.strictEqual(code, "outcome_unknown")
-      assert.isAtMost(millis, 1001)
+      assert.isAtMost(millis, mostMillis)
     })
   }
 })
