@@ -235,6 +235,31 @@ describe("the end of the clock", () => {
       assert.strictEqual((yield* a.records.read("n", "k")).valueOrUndefined?.writeId, writeId)
     })
   )
+
+  it.effect(
+    "LaterWins: a write there is later than those before it, also after restarts and when the clock is right",
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(today)
+        const cluster = yield* Cluster.make(["a"], 1)
+        const wall = yield* Wall.make(2 ** 48 - 1 - today)
+        const values: Array<string | undefined> = []
+        for (let run = 0; run < 4; run++) {
+          const a = yield* Wall.by(wall)(cluster.start("a"))
+          const stamp = yield* a.writer.stamp({ namespace: "n", key: "late" })
+          for (let i = 4 * run; i < 4 * run + 4 - run; i++) {
+            yield* during(a.writer.commit(Entry.put("n", "k", `${i}`)), 0)
+            const found = yield* a.records.read("n", "k")
+            values.push(new TextDecoder().decode(found.valueOrUndefined?.value))
+          }
+          // So that the last entry of the log is not the latest.
+          yield* a.writer.commit(put("late"), { stamp })
+          yield* during(a.stop, 5000)
+          wall.set(0)
+        }
+        assert.deepStrictEqual(values, ["0", "1", "2", "3", "4", "5", "6", "8", "9", "12"])
+      })
+  )
 })
 
 describe("BoundedClocks", () => {

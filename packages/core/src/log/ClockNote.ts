@@ -8,20 +8,26 @@ import type * as ReplicaStore from "./ReplicaStore.ts"
 
 /** Begins with what is noted. */
 export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
-  let ceiling = Option.match(yield* store.note(name), { onNone: () => 0, onSome: Number })
+  const noted = (name: string) => Effect.map(store.note(name), Option.match({ onNone: () => 0, onSome: Number }))
+  const wallTime = yield* noted(name)
+  let ceiling: HybridLogicalClock.HybridLogicalClock = {
+    wallTime,
+    logical: isEnd(wallTime) ? yield* noted(endName) : 0
+  }
   return {
-    /** No entry that is held has a later wall time than before this, unless its keys are kept. */
-    ceiling: (): number => ceiling,
-    /** Notes that entries up to this wall time may be held, together with other notes. */
-    raise: (wallTime: number, notes: Readonly<Record<string, string>> = {}) => {
-      const next = wallTime < ceiling ? ceiling : Math.min(wallTime + stepMillis, HybridLogicalClock.maxWallTime)
-      return Effect.map(store.setNotes({ ...notes, [name]: `${next}` }), () => {
-        ceiling = Math.max(ceiling, next)
+    /** No entry that is held has a later clock than before this, unless its keys are kept. */
+    ceiling: (): HybridLogicalClock.HybridLogicalClock => ceiling,
+    /** Notes that entries up to this clock may be held, together with other notes. */
+    raise: (highest: HybridLogicalClock.HybridLogicalClock, notes: Readonly<Record<string, string>> = {}) => {
+      const next = HybridLogicalClock.compare(highest, ceiling) < 0 ? ceiling : after(highest)
+      const end = isEnd(next.wallTime) ? { [endName]: `${next.logical}` } : {}
+      return Effect.map(store.setNotes({ ...notes, ...end, [name]: `${next.wallTime}` }), () => {
+        if (HybridLogicalClock.compare(next, ceiling) > 0) ceiling = next
       })
     },
     /** Notes exactly where the clock is, when nothing is stamped any more in this run. */
     end: ({ wallTime }: HybridLogicalClock.HybridLogicalClock): Effect.Effect<void> =>
-      wallTime + 1 >= ceiling ? Effect.void : Effect.ignore(store.setNotes({ [name]: `${wallTime + 1}` }))
+      wallTime + 1 >= ceiling.wallTime ? Effect.void : Effect.ignore(store.setNotes({ [name]: `${wallTime + 1}` }))
   }
 })
 
@@ -29,5 +35,18 @@ export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
 
 const name = "clock"
 
+/** The note of the logical part, which matters at the end of the range alone: there no later wall time is. */
+const endName = "clockEnd"
+
+const isEnd = (wallTime: number): boolean => wallTime === HybridLogicalClock.maxWallTime
+
 /** How far ahead of the clock the note is, in milliseconds: it is written at most so often. */
 const stepMillis = 250
+
+/** How many stamps of one wall time the note is ahead at the end of the range. */
+const stepStamps = 65_536
+
+const after = ({ logical, wallTime }: HybridLogicalClock.HybridLogicalClock): HybridLogicalClock.HybridLogicalClock =>
+  isEnd(wallTime)
+    ? { wallTime, logical: Math.min(logical + stepStamps, HybridLogicalClock.maxLogical) }
+    : { wallTime: Math.min(wallTime + stepMillis, HybridLogicalClock.maxWallTime), logical: 0 }

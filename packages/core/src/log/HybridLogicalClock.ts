@@ -10,7 +10,8 @@ import { Result, Schema } from "effect"
 /** The latest wall time that a timestamp can have, in milliseconds since the epoch. */
 export const maxWallTime = 2 ** 48 - 1
 
-const maxLogical = 2 ** 32 - 1
+/** The most stamps of one wall time, less one. */
+export const maxLogical = 2 ** 32 - 1
 
 /** A timestamp: `wallTime` in milliseconds since the epoch, then `logical`. */
 export const HybridLogicalClock = Schema.Struct({

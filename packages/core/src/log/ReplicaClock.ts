@@ -100,7 +100,7 @@ export const make = Effect.gen(function* () {
   const { measured, report, time } = HeldTime.make(wall, sink, boundMillis)
   const far = FarVersions.make(Option.getOrUndefined(yield* store.note(farNote)))
   const note = yield* ClockNote.make(store)
-  let clock: HybridLogicalClock.HybridLogicalClock = { wallTime: note.ceiling(), logical: 0 }
+  let clock = note.ceiling()
   /** The latest wall time that a member has told of. */
   let toldMillis = 0
   /** The last stamp of each wall time that is too far ahead to be followed: no two writes have one. */
@@ -159,13 +159,13 @@ export const make = Effect.gen(function* () {
 
   const secure = (batch: EntryBatch.EntryBatch) => {
     const highest = highestOf(batch)
-    if (highest.wallTime < note.ceiling()) return undefined
+    if (HybridLogicalClock.compare(highest, note.ceiling()) < 0) return undefined
     const latest = limit(time().millis)
-    if (highest.wallTime <= latest) return note.raise(highest.wallTime)
-    let near = 0
+    if (highest.wallTime <= latest) return note.raise(highest)
+    let near = HybridLogicalClock.zero
     EntryBatch.forEach(batch, (_, offset) => {
       const found = Entry.clockAt(batch.bytes, offset)
-      if (found.wallTime <= latest) near = Math.max(near, found.wallTime)
+      if (found.wallTime <= latest) near = later(near, found)
       else keep(found, Entry.decodeAt(batch.bytes, offset).records)
     })
     return note.raise(near, { [farNote]: far.format() })
