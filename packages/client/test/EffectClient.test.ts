@@ -3,6 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { type Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { type KeyValueStore, Persistence } from "effect/persistence"
 import { ClientKeyValueStore, QuorumClient } from "../src/effect.ts"
+import type { Receipt } from "../src/index.ts"
 import { type Deployment, ways } from "./support/deployments.ts"
 import { keyValueStoreSuite, persistenceSuite } from "./support/keyValueStore.ts"
 import * as Replicas from "./support/replicas.ts"
@@ -86,6 +87,33 @@ describe("a client of Effect", () => {
         )
         assert.strictEqual(got, "needs 3")
       }).pipe(Effect.provide(QuorumClient.layer({ urls: replicas.urls })))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("fails with what is wrong with a call, whatever is called", () =>
+    Effect.gen(function* () {
+      const client = yield* QuorumClient.make({ urls: ["http://127.0.0.1:1"] })
+      const bad = { timeoutMillis: -1 }
+      const place = { namespace: "n", key: "k" }
+      const receipt = { writeId: "a@0000000000000001:1.00000000" } as Receipt
+      const calls: { readonly [Name in keyof QuorumClient.Methods]: Effect.Effect<unknown, QuorumClient.Failure> } = {
+        put: client.put("n", "k", "v", bad),
+        get: client.get("n", "k", bad),
+        delete: client.delete("n", "k", bad),
+        list: Stream.runDrain(client.list("n", bad)),
+        keys: Stream.runDrain(client.keys("n", bad)),
+        watch: Stream.runDrain(client.watch("n", { since: "nowhere" })),
+        batch: client.batch([{ ...place, value: "v" }], bad),
+        commit: client.commit([{ ...place, value: "v" }], bad),
+        stamp: client.stamp([place], bad),
+        resume: client.resume("a@0000000000000001:1.00000000", bad),
+        writeStatus: client.writeStatus("a@0000000000000001:1.00000000", bad),
+        verify: client.verify(receipt, bad),
+        status: client.status(bad)
+      }
+      for (const [name, call] of Object.entries(calls)) {
+        assert.strictEqual((yield* Effect.flip(call))._tag, "invalid_request", name)
+      }
     }).pipe(Effect.scoped)
   )
 

@@ -46,11 +46,11 @@ export interface Methods {
   readonly keys: (namespace: string, options?: Given<ListOptions>) => Stream.Stream<string, Failure>
   /** Follows what is written to a namespace, each write at least once, at one replica after another. */
   readonly watch: (namespace: string, options?: Given<WatchOptions>) => Stream.Stream<Change, Failure>
-  /** Makes many writes, and answers for each by itself, in their order. */
+  /** Makes many writes, and answers for each by itself, in their order. It fails only where nothing can be asked for. */
   readonly batch: (
     writes: ReadonlyArray<Write>,
     options?: Omit<Given<WriteOptions>, "contentType" | "stamp">
-  ) => Effect.Effect<ReadonlyArray<BatchResult>>
+  ) => Effect.Effect<ReadonlyArray<BatchResult>, Failure>
   /** Makes several writes one: they are of different keys, and every replica holds all of them or none. */
   readonly commit: (
     writes: ReadonlyArray<Write>,
@@ -137,7 +137,7 @@ const methodsOf = (client: Promises): Methods => ({
   watch: (namespace, options) => follow((signal) => client.watch(namespace, { ...options, signal })),
   batch: (writes, options) =>
     Effect.flatMap(
-      Effect.promise((signal) => client.batch(writes, { ...options, signal })),
+      ask((signal) => client.batch(writes, { ...options, signal })),
       Effect.forEach((result): Effect.Effect<BatchResult> => {
         if (result.ok) return Effect.succeed(result)
         const { error } = result
