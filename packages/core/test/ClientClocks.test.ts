@@ -100,4 +100,23 @@ describe("clocks that clients bring", () => {
       assert.isBelow(a.logs.clock().wallTime, today + hour)
     })
   )
+
+  it.effect("BoundedClocks: that are made up move a clock that was ahead no further than writes do", () =>
+    Effect.gen(function* () {
+      const { replicas, set } = yield* start("a")
+      const a = replicas[0]!
+      yield* set("a", day)
+      const { clock } = yield* a.writer.commit(put("ahead"))
+      yield* set("a", 0)
+      const most = { wallTime: clock.wallTime, logical: clock.logical + 2 ** 20 }
+      for (const after of [
+        { wallTime: most.wallTime, logical: most.logical + 1 },
+        { wallTime: most.wallTime + 1, logical: 0 }
+      ]) {
+        assert.strictEqual((yield* failure(a.writer.commit(put("v"), { after }), "WriteRejected")).field, "after")
+      }
+      const receipt = yield* a.writer.commit(put("v"), { after: most })
+      assert.deepStrictEqual(receipt.clock, { wallTime: most.wallTime, logical: most.logical + 1 })
+    })
+  )
 })

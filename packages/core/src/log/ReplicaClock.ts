@@ -67,11 +67,11 @@ export class ReplicaClock extends Context.Service<
       afterOf: (index: number) => HybridLogicalClock.HybridLogicalClock | undefined
     ) => Result.Result<ReadonlyArray<HybridLogicalClock.HybridLogicalClock>, HybridLogicalClock.ClockExhausted>
     /**
-     * The latest wall time of a clock that a client may bring for a write of these keys. Two members may be held back at
-     * either side of the middle of all clocks; and where this one, that of a member, or a version of these keys has got to
-     * already, nothing is put out of reach.
+     * The latest clock that a client may bring for a write of these keys. Two members may be held back at either side of the
+     * middle of all clocks; and where this one, that of a member, or a version of these keys has got to already, a little
+     * later is no further: so little that who makes clocks up moves none faster than the time does.
      */
-    readonly latest: (keys: ReadonlyArray<Key>) => number
+    readonly latest: (keys: ReadonlyArray<Key>) => HybridLogicalClock.HybridLogicalClock
     /** Where the clock of a member is, as that says. */
     readonly told: (clock: HybridLogicalClock.HybridLogicalClock) => void
     /** Somebody else holds a version of a key: its clock is followed, or the key is kept. */
@@ -101,8 +101,8 @@ export const make = Effect.gen(function* () {
   const far = FarVersions.make(Option.getOrUndefined(yield* store.note(farNote)))
   const note = yield* ClockNote.make(store)
   let clock = note.ceiling()
-  /** The latest wall time that a member has told of. */
-  let toldMillis = 0
+  /** The latest clock that a member has told of. */
+  let told = HybridLogicalClock.zero
   /** The last stamp of each wall time that is too far ahead to be followed: no two writes have one. */
   const stampedFar = new Map<number, HybridLogicalClock.HybridLogicalClock>()
 
@@ -183,12 +183,17 @@ export const make = Effect.gen(function* () {
     farKeys: far.size,
     far: ({ key, namespace }) => far.of(namespace, key),
     latest: (keys) => {
-      const latest = Math.max(time().millis + 2 * boundMillis, clock.wallTime, toldMillis)
-      if (far.size() === 0) return latest
-      return keys.reduce((most, { key, namespace }) => Math.max(most, far.of(namespace, key)?.wallTime ?? 0), latest)
+      const wallTime = Math.min(time().millis + 2 * boundMillis, HybridLogicalClock.maxWallTime)
+      const known = far.size() === 0 ? [] : keys.map(({ key, namespace }) => far.of(namespace, key) ?? told)
+      return [clock, told, ...known]
+        .map(({ logical, wallTime }) => ({
+          wallTime,
+          logical: Math.min(logical + aheadStamps, HybridLogicalClock.maxLogical)
+        }))
+        .reduce(later, { wallTime, logical: HybridLogicalClock.maxLogical })
     },
-    told: ({ wallTime }) => {
-      toldMillis = Math.max(toldMillis, wallTime)
+    told: (at) => {
+      told = later(told, at)
     },
     stamp: (writes, afterOf) => {
       const { millis } = time()
@@ -238,6 +243,9 @@ export const layer: Layer.Layer<ReplicaClock, ReplicaStore.StoreError, ReplicaSt
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** By how many stamps of one wall time a member may be ahead of what is known of its clock here. */
+const aheadStamps = 2 ** 20
 
 /** The note of the keys whose versions no clock follows. */
 const farNote = "far"

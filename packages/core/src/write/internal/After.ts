@@ -15,18 +15,18 @@ const rejected = (detail: string) =>
 const none = Result.succeed(undefined)
 
 /**
- * The clock that is asked for, `undefined` when none is. One beyond `latestMillis` is no clock of a write that could have
+ * The clock that is asked for, `undefined` when none is. One beyond `latest` is no clock of a write that could have
  * been seen: followed, it would put the key out of the reach of all others.
  */
 export const read = (
   options: unknown,
-  latestMillis: () => number
+  latest: () => HybridLogicalClock.HybridLogicalClock
 ): Result.Result<HybridLogicalClock.HybridLogicalClock | undefined, QuorumError.WriteRejected> => {
   try {
     const after = (options as { readonly after?: unknown } | undefined)?.after
     if (after === undefined) return none
     if (!isClock(after)) return rejected("it is not the clock of a receipt or of a record")
-    if (after.wallTime > latestMillis())
+    if (HybridLogicalClock.compare(after, latest()) > 0)
       return rejected("it is further ahead of this replica's clock than clocks may be")
     return Result.succeed({ wallTime: after.wallTime, logical: after.logical })
   } catch (cause) {

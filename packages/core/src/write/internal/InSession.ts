@@ -6,7 +6,7 @@
  * session has to be here first, and a stamp comes after what is here of its keys.
  */
 import { Duration, Effect } from "effect"
-import type { HybridLogicalClock } from "../../log/HybridLogicalClock.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import * as ClientSession from "../../read/ClientSession.ts"
 import { ClientSessions } from "../../read/ClientSessions.ts"
 import { Policies } from "../../read/Policies.ts"
@@ -16,7 +16,7 @@ import { type CommitError, sessionIn, type WriteOptions } from "../WriteOptions.
 /** Waits as long as acks are waited for by the usual policy. `refuse` says to listeners why nothing was written. */
 export const make = Effect.fnUntraced(function* (
   refuse: (error: CommitError) => Effect.Effect<never, CommitError>,
-  latestMillis: () => number
+  latest: () => HybridLogicalClock.HybridLogicalClock
 ) {
   const sessions = yield* ClientSessions
   const { usual } = yield* Policies
@@ -31,12 +31,12 @@ export const make = Effect.fnUntraced(function* (
     return true
   }
 
-  const clockOf = (session: unknown): Effect.Effect<HybridLogicalClock | undefined, CommitError> => {
+  const clockOf = (session: unknown): Effect.Effect<HybridLogicalClock.HybridLogicalClock | undefined, CommitError> => {
     if (!isSession(session)) {
       const detail = "it is not what a client did and saw"
       return refuse(new QuorumError.WriteRejected({ field: "session", reason: "invalid", detail }))
     }
-    if (session.clock.wallTime <= latestMillis()) return Effect.succeed(session.clock)
+    if (HybridLogicalClock.compare(session.clock, latest()) <= 0) return Effect.succeed(session.clock)
     return sessions.arrived(session, Duration.toMillis(usual.ackTimeout)).pipe(
       Effect.as(undefined),
       Effect.catch(({ message }) =>
@@ -49,16 +49,20 @@ export const make = Effect.fnUntraced(function* (
     /** Goes on with the clock that the session of a write asks for, when that may be followed. */
     inSession: <A>(
       options: WriteOptions | undefined,
-      next: (after: HybridLogicalClock | undefined) => Effect.Effect<A, CommitError>
+      next: (after: HybridLogicalClock.HybridLogicalClock | undefined) => Effect.Effect<A, CommitError>
     ): Effect.Effect<A, CommitError> => {
       const session = sessionIn(options)
       return session === undefined ? next(undefined) : Effect.flatMap(clockOf(session), next)
     },
     /** That clock, in a list of one, where it is known at once. */
-    atOnce: (options: WriteOptions | undefined): readonly [HybridLogicalClock | undefined] | undefined => {
+    atOnce: (
+      options: WriteOptions | undefined
+    ): readonly [HybridLogicalClock.HybridLogicalClock | undefined] | undefined => {
       const session = sessionIn(options)
       if (session === undefined) return unasked
-      return isSession(session) && session.clock.wallTime <= latestMillis() ? [session.clock] : undefined
+      return isSession(session) && HybridLogicalClock.compare(session.clock, latest()) <= 0
+        ? [session.clock]
+        : undefined
     }
   }
 })

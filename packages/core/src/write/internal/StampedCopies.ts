@@ -3,6 +3,7 @@ import { Effect, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Erased from "../../log/Erased.ts"
+import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type { ReplicaClock } from "../../log/ReplicaClock.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as Version from "../../log/Version.ts"
@@ -30,7 +31,7 @@ export const make = ({
     const { keys, ...stamp } = read.value
     const writes = Entry.listOf(write)
     if (keys !== StampToken.hashOf(writes)) return rejected("it was drawn for other keys")
-    const isAhead = stamp.clock.wallTime > clock.latest(writes)
+    const isAhead = HybridLogicalClock.compare(stamp.clock, clock.latest(writes)) > 0
     return isAhead ? rejected("it is further ahead of this replica's clock than clocks may be") : Result.succeed(stamp)
   }
 
