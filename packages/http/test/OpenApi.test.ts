@@ -1,8 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import type { WriteId } from "@quorum/core"
 import { Effect, Option } from "effect"
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { ServerResponse } from "node:http"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -172,6 +173,18 @@ describe("the openapi document", () => {
       const refused = yield* request("POST", `${url}/docs`)
       assert.deepStrictEqual([refused.status, refused.headers.get("allow")], [405, "GET, HEAD"])
       assert.strictEqual((yield* request("GET", `${url}/docs?url=x`)).status, 400)
+    })
+  )
+
+  it.live("L63 is shown by a page that is made into bytes once, and not for each who asks", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Stub.serve({})
+      const end = vi.spyOn(ServerResponse.prototype, "end")
+      for (let time = 0; time < 2; time++) yield* request("GET", `${url}/docs`)
+      const [first, second] = end.mock.calls.map(([body]) => body as unknown)
+      end.mockRestore()
+      assert.instanceOf(first, Uint8Array)
+      assert.strictEqual(second, first)
     })
   )
 
