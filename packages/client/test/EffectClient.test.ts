@@ -102,7 +102,7 @@ describe("a client of Effect", () => {
         delete: client.delete("n", "k", bad),
         list: Stream.runDrain(client.list("n", bad)),
         keys: Stream.runDrain(client.keys("n", bad)),
-        watch: Stream.runDrain(client.watch("n", { since: "nowhere" })),
+        watch: Stream.runDrain(client.watch("n", bad)),
         batch: client.batch([{ ...place, value: "v" }], bad),
         commit: client.commit([{ ...place, value: "v" }], bad),
         stamp: client.stamp([place], bad),
