@@ -3,8 +3,9 @@
  * carry, and nothing passes where a partition is. A connection ends with the processes at its ends.
  */
 import { type ReplicaId } from "@quorum/core"
-import { PeerCaller, PeerFrame, type PeerHandler, PeerMethods, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
-import { type Context, Effect, Exit, Result } from "effect"
+import { type PeerHandler, PeerMethods, type PeerProtocol, PeerTransport } from "@quorum/core/adapter"
+import { type Context, Effect } from "effect"
+import * as Carrying from "./Carrying.ts"
 import type { Dice } from "./Dice.ts"
 import type { Owner, Timeline } from "./Timeline.ts"
 
@@ -85,115 +86,27 @@ export interface Network {
   readonly transport: (self: ReplicaId.ReplicaId, owner: Owner) => PeerTransport.PeerTransport["Service"]
 }
 
-interface Connection {
-  readonly from: ReplicaId.ReplicaId
-  readonly to: ReplicaId.ReplicaId
-  readonly caller: Owner
-  readonly endpoint: Endpoint
-  isBroken: boolean
-  /** The calls under way, and how they fail. */
-  readonly calls: Set<() => void>
-  pushes: number
-  /** When the last request, and the last answer, arrives: what follows arrives later. */
-  requestsUntil: number
-  answersUntil: number
-}
-
 /** A network without processes. */
 export const make = (situation: Situation): Network => {
-  const { asFrames, dice, onFault, onPassing, timeline, world } = situation
+  const { dice, onFault, timeline, world } = situation
   const links = new Map<string, Link>()
   /** Who listens for calls of a replica: more than one while a copy of it runs. */
   const endpoints = new Map<ReplicaId.ReplicaId, ReadonlyArray<Endpoint>>()
-  const connections = new Set<Connection>()
+  const connections = new Set<Carrying.Connection>()
   const link = (from: ReplicaId.ReplicaId, to: ReplicaId.ReplicaId): Link => {
     const id = `${from} ${to}`
     const known = links.get(id) ?? soundLink()
     links.set(id, known)
     return known
   }
+  const call = Carrying.make(situation, link)
 
-  const breakUp = (connection: Connection): void => {
+  const breakUp = (connection: Carrying.Connection): void => {
     if (connection.isBroken) return
     connection.isBroken = true
     connections.delete(connection)
     for (const fail of Array.from(connection.calls)) timeline.soon(connection.caller, fail)
   }
-
-  /** When a message arrives; `undefined` when it is lost. */
-  const arrival = (from: ReplicaId.ReplicaId, to: ReplicaId.ReplicaId, after: number): number | undefined => {
-    const { base, blocked, delay, jitter, loss, overtaking } = link(from, to)
-    if (blocked !== undefined) return void onFault(blocked)
-    if (loss > 0 && dice.chance(loss)) return void onFault("message_lost")
-    let time = timeline.now() + base + dice.next() * jitter
-    if (base > 5) onFault("slow_link")
-    if (delay > 0 && dice.chance(delay)) {
-      onFault("message_delayed")
-      time += dice.between(0, 1000)
-    }
-    if (time >= after) return time
-    if (overtaking) onFault("message_overtaken")
-    return overtaking ? time : after
-  }
-
-  /** Has the peer do what it is asked, and gives its answer back. */
-  const deliver = (
-    connection: Connection,
-    name: PeerMethods.Name,
-    request: unknown,
-    back: (exit: Exit.Exit<unknown, unknown>) => void
-  ): void => {
-    const { context, handler } = connection.endpoint
-    const call = handler[name](request as never) as Effect.Effect<unknown, unknown>
-    const from = Effect.provideService(PeerCaller.PeerCaller, { connection, isOpen: () => !connection.isBroken })
-    Effect.runForkWith(context)(from(call)).addObserver(back)
-  }
-
-  const call = (connection: Connection, name: PeerMethods.Name, request: PeerMethods.RequestOf<PeerMethods.Name>) =>
-    Effect.callback<unknown, unknown>((resume) => {
-      const { caller, endpoint, from, to } = connection
-      const fail = () => resume(Effect.fail(unreachable(to, "the connection broke")))
-      if (connection.isBroken) return fail()
-      connection.calls.add(fail)
-      if (name === "push") connection.pushes++
-      const ended = (): void => {
-        if (connection.calls.delete(fail) && name === "push") connection.pushes--
-      }
-      const answered = (exit: Exit.Exit<unknown, unknown>): void => {
-        const time = arrival(to, from, connection.answersUntil)
-        if (time === undefined) {
-          if (name === "push" && Exit.isSuccess(exit)) onFault("ack_lost")
-          return
-        }
-        connection.answersUntil = Math.max(connection.answersUntil, time)
-        if (Exit.isSuccess(exit))
-          onPassing({ by: endpoint.owner, from: to, to: from, name, request, answer: exit.value })
-        const carried = asFrames ? throughFrame(name, exit) : exit
-        timeline.at(caller, time, () => {
-          ended()
-          if (!connection.isBroken) resume(carried)
-        })
-      }
-      const arrive = (): void => {
-        // A peer that is gone turns the connection away.
-        if (!endpoint.owner.isAlive || connection.isBroken) return
-        const carried = asFrames ? requestThroughFrame(name, request) : request
-        timeline.soon(endpoint.owner, () => deliver(connection, name, carried, answered))
-      }
-      onPassing({ by: caller, from, to, name, request })
-      const time = arrival(from, to, connection.requestsUntil)
-      if (time !== undefined) {
-        connection.requestsUntil = Math.max(connection.requestsUntil, time)
-        timeline.at(world, time, arrive)
-        if (dice.chance(link(from, to).doubling)) {
-          timeline.at(world, time + dice.between(0, 50), () => {
-            if (endpoint.owner.isAlive && !connection.isBroken) onFault("message_doubled")
-            arrive()
-          })
-        }
-      }
-      return Effect.sync(ended)
-    })
 
   return {
     link,
@@ -237,8 +150,8 @@ export const make = (situation: Situation): Network => {
           yield* roundTrip(situation, owner, [link(self, peer), link(peer, self)])
           const known = endpoints.get(peer) ?? []
           const endpoint = known.length > 1 ? dice.pick(known) : known[0]
-          if (endpoint === undefined) return yield* unreachable(peer, "nothing listens there")
-          const connection: Connection = {
+          if (endpoint === undefined) return yield* Carrying.unreachable(peer, "nothing listens there")
+          const connection: Carrying.Connection = {
             from: self,
             to: peer,
             caller: owner,
@@ -264,9 +177,6 @@ export const make = (situation: Situation): Network => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const unreachable = (peer: ReplicaId.ReplicaId, detail: string) =>
-  new PeerProtocol.PeerUnreachable({ peer, reason: "refused", detail })
-
 /** A way there and back; it never ends where nothing passes. */
 const roundTrip = ({ dice, onFault, timeline }: Situation, owner: Owner, ways: readonly [Link, Link]) =>
   Effect.callback<void>((resume) => {
@@ -275,23 +185,3 @@ const roundTrip = ({ dice, onFault, timeline }: Situation, owner: Owner, ways: r
     const millis = ways[0].base + ways[1].base + dice.next() * (ways[0].jitter + ways[1].jitter)
     return Effect.sync(timeline.at(owner, timeline.now() + millis, () => resume(Effect.void)))
   })
-
-const requestThroughFrame = (name: PeerMethods.Name, request: unknown): unknown => {
-  const frame = PeerFrame.encodeRequest(1, { _tag: name, payload: request } as PeerFrame.Request)
-  return Result.getOrThrow(PeerFrame.decodeRequest(frame)).message.payload
-}
-
-const throughFrame = (name: PeerMethods.Name, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> => {
-  const result = Exit.isSuccess(exit) ? Result.succeed(exit.value) : resultOf(exit)
-  if (result === undefined) return exit
-  const frame = PeerFrame.encodeAnswer(1, { _tag: name, result } as PeerFrame.Answer)
-  return Effect.runSyncExit(
-    Effect.fromResult<unknown, unknown>(Result.getOrThrow(PeerFrame.decodeAnswer(frame)).message.result)
-  )
-}
-
-/** The typed failure of an exit; `undefined` for a defect, which no frame carries. */
-const resultOf = (exit: Exit.Exit<unknown, unknown>): Result.Result<unknown, unknown> | undefined => {
-  const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-  return reason?._tag === "Fail" ? Result.fail(reason.error) : undefined
-}
