@@ -1,4 +1,4 @@
-/** What a replica as it is served makes of what answers at a peer's address: over both transports, with all that Node adds. */
+/** What a replica as it is served makes of who answers at a peer's address, and of who calls: with all that Node adds. */
 import { createHash } from "node:crypto"
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
@@ -74,6 +74,24 @@ const onRequest = (socket: Socket, answer: (head: string) => void): void => {
   })
 }
 
+/** The head of a message of 90 MiB, as WebSocket has it: `mask` is 128 for who calls, whose messages have a key. */
+const messageHead = (mask: 0 | 128): Buffer => {
+  const head = Buffer.alloc(mask === 0 ? 10 : 14)
+  head.set([0x82, mask | 127])
+  head.writeUInt32BE(90 * 1024 * 1024, 6)
+  return head
+}
+
+/** Sends without an end, until the other side has enough; `count` hears of each piece. */
+const sendOn = (socket: Socket, count: (bytes: number) => void): void => {
+  const chunk = Buffer.alloc(64 * 1024, 4)
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(chunk)) count(chunk.length)
+    if (!socket.destroyed) socket.once("drain", more)
+  }
+  more()
+}
+
 /** How an answer begins that has no end: a head of HTTP, or an upgrade and the head of one message of 90 MiB. */
 const begin = {
   http: () => Buffer.from("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.quorum.peer-frame\r\n\r\n"),
@@ -81,9 +99,7 @@ const begin = {
     const key = /^sec-websocket-key: *(\S+)/im.exec(head)![1]!
     const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
     const upgrade = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
-    const message = Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 0, 0, 0])
-    message.writeUInt32BE(90 * 1024 * 1024, 6)
-    return Buffer.concat([Buffer.from(upgrade), message])
+    return Buffer.concat([Buffer.from(upgrade), messageHead(0)])
   }
 }
 
@@ -113,17 +129,12 @@ describe("what answers at the address of a peer", () => {
 
     it.live(`L42 and does not end is given up at the limit, over ${transport}`, () =>
       Effect.gen(function* () {
-        const chunk = Buffer.alloc(64 * 1024, 4)
         const sent: Array<number> = []
         const port = yield* listen((socket) =>
           onRequest(socket, (head) => {
             const index = sent.push(0) - 1
             socket.write(begin[transport](head))
-            const more = (): void => {
-              while (!socket.destroyed && socket.write(chunk)) sent[index]! += chunk.length
-              if (!socket.destroyed) socket.once("drain", more)
-            }
-            more()
+            sendOn(socket, (bytes) => (sent[index]! += bytes))
           })
         )
         const { peer } = yield* replica(transport, "a", port)
@@ -163,4 +174,33 @@ describe("what answers at the address of a peer", () => {
       })
     )
   }
+})
+
+describe("who calls a replica over ws", () => {
+  it.live("L42 L63 is let go before it has sent a message beyond the limit, though it said no hello", () =>
+    Effect.gen(function* () {
+      const { port } = yield* replica("ws", "a", yield* listen(() => undefined))
+      let sent = 0
+      const ended = yield* Effect.callback<boolean>((resume) => {
+        const socket = connectTo(port, "127.0.0.1")
+        socket.on("error", () => undefined).on("close", () => resume(Effect.succeed(true)))
+        socket.once("data", (data) => {
+          assert.include(data.toString("latin1"), " 101 ")
+          socket.write(messageHead(128))
+          sendOn(socket, (bytes) => (sent += bytes))
+        })
+        const upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        const head = [
+          "GET /peer HTTP/1.1",
+          "Host: localhost",
+          ...upgrade,
+          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        ]
+        socket.write([...head, "", ""].join("\r\n"))
+        return Effect.sync(() => socket.destroy())
+      })
+      assert.isTrue(ended)
+      assert.isBelow(sent, PeerProtocol.maxMessageBytes() + 8 * 1024 * 1024)
+    })
+  )
 })

@@ -76,7 +76,7 @@ describe("a secret in a file", () => {
     })
   )
 
-  it.effect("takes its channels along when it is gone, at either end, and those of the other stay", () =>
+  it.effect("L41 takes its channels along when it is gone, at either end, and those of the other stay", () =>
     Effect.gen(function* () {
       const [caller, called] = [yield* member("a", `${old}\n${next}`), yield* member("b", `${old}\n${next}`)]
       const door = PeerChannel.door(called.secret, 8)

@@ -246,23 +246,31 @@ describe("QuorumWriter", () => {
     })
   )
 
-  it.effect("a policy that does not fit the replica set builds no writer", () =>
+  it.effect("a policy that does not fit the replica set builds no writer, be it that of a namespace", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"], 2)
-      const exit = yield* Effect.exit(cluster.start("a", { policy: Cluster.policy(4, 2) }))
-      assert.isTrue(Exit.isFailure(exit) && JSON.stringify(exit.cause).includes("n is 4"))
+      const policy = Cluster.policy(4, 2)
+      for (const options of [{ policy }, { namespaces: { notes: policy } }]) {
+        const exit = yield* Effect.exit(cluster.start("a", options))
+        assert.isTrue(Exit.isFailure(exit) && JSON.stringify(exit.cause).includes("n is 4"))
+      }
     })
   )
 
-  it.effect("L6 a clamped w is said in the log when a writer is built", () =>
-    Effect.gen(function* () {
-      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
-      const said: Array<string> = []
-      const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
-      yield* cluster.start("a", { policy: Cluster.policy(3, 9), logger })
-      assert.isTrue(said.some((line) => line.includes("w = 9 was asked for, and w = 3 of 3 is used")))
-    })
-  )
+  for (const [of, options] of [
+    ["all writes", { policy: Cluster.policy(3, 9) }],
+    ["a namespace", { namespaces: { notes: Cluster.policy(3, 9) } }]
+  ] as const) {
+    it.effect(`L6 a clamped w of ${of} is said in the log when a writer is built`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+        const said: Array<string> = []
+        const logger = Logger.layer([Logger.make(({ message }) => void said.push(String(message)))])
+        yield* cluster.start("a", { ...options, logger })
+        assert.isTrue(said.some((line) => line.includes("w = 9 was asked for, and w = 3 of 3 is used")))
+      })
+    )
+  }
 
   it.effect("rejects what it cannot store, naming the field, and writes nothing", () =>
     Effect.gen(function* () {
