@@ -2,7 +2,8 @@
  * `GET /v1/backup`: all that this replica durably holds at this moment, as a file that `quorum restore` takes.
  *
  * It is written beside the logs first, so the disk needs as much room again, beside what the replica keeps of it for deletes
- * and its peers, and removed when it was sent. One at a time.
+ * and its peers, and removed when it was sent. One at a time. Of a replica that does not vote none is made: it may lack what was
+ * acknowledged, and nobody would see that before the file is needed.
  * A token of namespaces does not reach it.
  */
 import { statfs } from "node:fs/promises"
@@ -42,7 +43,7 @@ export const described: ClientApiServer.FurtherRoute = {
       "429": ErrorAnswer.described("The client asks more often than it may; `Retry-After` says when to try again."),
       "507": ErrorAnswer.described("The disk of the replica has too little room for it."),
       "503": ErrorAnswer.described(
-        "Another backup is made, or the store cannot be read; `Retry-After` says when to try again."
+        "Another backup is made, the replica does not vote, or the store cannot be read; `Retry-After` says when to try again."
       )
     }
   }
@@ -76,7 +77,8 @@ export const layer = (folder: string) =>
       const send = Effect.gen(function* () {
         yield* ClientTokens.audit("a backup is taken")
         if (!(yield* kept)) return busy
-        const { compaction, room } = replica.current()
+        const { compaction, obstacle, room, voting } = replica.current()
+        if (!voting) return lacking(obstacle)
         const wanted = (compaction.space?.taken ?? 0) - (compaction.space?.free ?? 0) + (room.reserve ?? 0)
         const left = yield* freeBytes(folder)
         if (left < wanted) return noRoom(wanted, left)
@@ -122,6 +124,9 @@ const noRoom = (wanted: number, left: number) => {
   const message = `no backup is made: it takes ${wanted} bytes with what is kept free, and the disk of this replica has ${left}; make room, or ask another replica`
   return Problem.make(507, "disk_low", message)
 }
+
+const lacking = (obstacle: string | null) =>
+  answer("not_ready", `no backup is made, since this replica may lack what was acknowledged: ${obstacle}; ask another`)
 
 const busy = answer("overloaded", "another backup is made at this replica; ask another one, or again later")
 

@@ -112,6 +112,26 @@ describe("quorum backup", () => {
   )
 
   it.live(
+    "is of a replica that votes: what another holds may lack what was acknowledged",
+    () =>
+      Effect.gen(function* () {
+        const { folder, start, urls } = yield* Set.make
+        const [alone, file] = [join(folder, "alone.backup"), join(folder, "all.backup")]
+        // Its store is new, and it has met nobody who could tell what it lacks.
+        const a = yield* start("a")
+        yield* a.wrote("listens")
+        const refused = yield* Program.outcome(["backup", alone, "--url", urls.a])
+        assert.deepStrictEqual([refused.code, existsSync(alone)], [1, false])
+        assert.include(refused.stderr, "its store is new")
+        yield* start("b")
+        yield* start("c")
+        yield* Set.ready(Object.values(urls))
+        assert.strictEqual((yield* Program.outcome(["backup", file, "--url", urls.a])).code, 0)
+      }),
+    timeout
+  )
+
+  it.live(
     "needs a token that reaches everything",
     () =>
       Effect.gen(function* () {

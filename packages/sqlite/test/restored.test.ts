@@ -40,9 +40,11 @@ const file = Effect.map(tempFolder, (folder) => path.join(folder, "set.backup"))
 
 const backup = ({ context }: ReplicaSetRig.Running, to: string) => Context.get(context, Backup.Backup).toFile(to)
 
+const newStore = ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a"), doubt: "blank" })
+
 /** A new store that was filled from a file. */
 const restored = Effect.fnUntraced(function* (from: string) {
-  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a"), doubt: "blank" })
+  const store = yield* newStore
   yield* Effect.provideService(Backup.restore(from), ReplicaStore.ReplicaStore, store)
   return store
 })
@@ -53,6 +55,22 @@ const valueOf = ({ records }: ReplicaSetRig.Running, key: string) =>
   Effect.map(records.read("n", key), (record) =>
     Option.match(record, { onNone: () => undefined, onSome: ({ value }) => new TextDecoder().decode(value) })
   )
+
+describe("a backup of a replica that is alone", () => {
+  it.live("is not made while entries are damaged, which nobody can mend: it says what is left to do", () =>
+    Effect.gen(function* () {
+      const { replaceStore, start } = yield* set
+      const store = yield* newStore
+      replaceStore(store)
+      const replica = yield* start
+      for (const key of ["k", "l", "m"]) yield* replica.writer.commit(put(key, "v"))
+      store.damage(replica.status().log, 2)
+      yield* Context.get(replica.context, ReplicaStatus.ReplicaStatus).scrub
+      const error = yield* Effect.flip(backup(replica, yield* file))
+      assert.include(error.message, "are damaged; no other replica has them; list the records")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+})
 
 describe("a replica set that begins with a backup", () => {
   it.live("LaterWins: writes after all that is in it, wherever in a log, and however far its clock was ahead", () =>

@@ -18,6 +18,7 @@ import * as Frames from "./BackupFrames.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Floor from "./Floor.ts"
 import * as ReplicaClock from "./ReplicaClock.ts"
+import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import { ReplicaLogs } from "./ReplicaLogs.ts"
 import * as ReplicaStore from "./ReplicaStore.ts"
 import * as Watermark from "./Watermark.ts"
@@ -53,7 +54,8 @@ export class Backup extends Context.Service<
   {
     /**
      * Writes what this replica durably holds at this moment, all logs of it, into a new file, and syncs it; the replica
-     * goes on meanwhile. The file has its name when it is whole. Fails with `corrupt` while entries are damaged here.
+     * goes on meanwhile. The file has its name when it is whole. Fails with `corrupt` while entries are damaged here. One of
+     * a replica that does not vote (`ReplicaStatus`) may lack what was acknowledged.
      */
     readonly toFile: (
       path: string,
@@ -67,9 +69,9 @@ export class Backup extends Context.Service<
 >()("@quorum/core/Backup") {}
 
 /** Makes backups from the logs. */
-export const layer: Layer.Layer<Backup, never, ReplicaLogs> = Layer.effect(
+export const layer: Layer.Layer<Backup, never, ReplicaLogs | ReplicaSet> = Layer.effect(
   Backup,
-  Effect.map(ReplicaLogs, (logs) =>
+  Effect.map(Effect.all([ReplicaLogs, ReplicaSet]), ([logs, { peers }]) =>
     Backup.of({
       toFile: Effect.fnUntraced(function* (path, onProgress = () => undefined) {
         const fs = yield* FileSystem.FileSystem
@@ -78,7 +80,7 @@ export const layer: Layer.Layer<Backup, never, ReplicaLogs> = Layer.effect(
         }
         const partial = `${path}.partial`
         yield* claim(fs, partial)
-        return yield* logs.unerased(write(logs, partial, onProgress)).pipe(
+        return yield* logs.unerased(write(logs, peers.length > 0, partial, onProgress)).pipe(
           Effect.scoped,
           Effect.tap(() => fs.rename(partial, path)),
           Effect.onError(() => Effect.ignore(fs.remove(partial, { force: true })))
@@ -187,11 +189,19 @@ const claim = (fs: FileSystem.FileSystem, partial: string) =>
     }
   )
 
-const write = Effect.fnUntraced(function* (logs: ReplicaLogs["Service"], path: string, onProgress: OnProgress) {
+const write = Effect.fnUntraced(function* (
+  logs: ReplicaLogs["Service"],
+  hasPeers: boolean,
+  path: string,
+  onProgress: OnProgress
+) {
   const fs = yield* FileSystem.FileSystem
   const [damage] = logs.damaged()
   if (damage !== undefined) {
-    const detail = `entries ${damage.from} to ${damage.to} of ${damage.log} are damaged; back up another replica, or wait until they are mended`
+    const remedy = hasPeers
+      ? "back up another replica, or wait until they are mended"
+      : "no other replica has them; list the records, which names those that cannot be read, and keep the others so"
+    const detail = `entries ${damage.from} to ${damage.to} of ${damage.log} are damaged; ${remedy}`
     return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
   }
   const vector = logs.vector().filter(({ seq }) => seq > 0)
