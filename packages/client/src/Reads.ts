@@ -136,11 +136,10 @@ export const nameOf = (field: string, name: string): string => {
 const recordOf = async (answered: Answered, place: Place, url: string): Promise<QuorumRecord> => {
   const writeId = answered.headers.get("quorum-write-id")
   if (writeId === null) throw unexpected(answered.status, url, "it does not say of which write it is")
-  const type = answered.headers.get("content-type") ?? undefined
   return new QuorumRecord({
     ...place,
     bytes: await bytesOf(answered, url),
-    contentType: type === "application/octet-stream" ? undefined : type,
+    contentType: answered.headers.get("content-type") ?? undefined,
     writeId
   })
 }

@@ -72,7 +72,8 @@ export class QuorumRecord {
     this.namespace = namespace
     this.key = key
     this.bytes = bytes
-    this.contentType = contentType
+    // What says that it is bytes says nothing; over HTTP there is no other word for no type.
+    this.contentType = contentType === "application/octet-stream" ? undefined : contentType
     this.writeId = writeId
   }
   /** The value as UTF-8. */

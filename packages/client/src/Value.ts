@@ -16,8 +16,10 @@ export interface Content {
 }
 
 /** What is written of a value. Throws `InvalidRequest` for what is none. */
-export const contentOf = (value: Value, contentType?: string): Content => {
-  if (contentType !== undefined && typeof contentType !== "string") throw invalid("contentType", "it is text")
+export const contentOf = (value: Value, type?: string): Content => {
+  if (type !== undefined && typeof type !== "string") throw invalid("contentType", "it is text")
+  // As a header says it, whichever way it goes.
+  const contentType = type?.trim()
   if (typeof value === "string") {
     if (loneSurrogate.test(value)) throw invalid("value", "it has half a surrogate pair, which is no text")
     return { body: value, contentType: contentType ?? textType }

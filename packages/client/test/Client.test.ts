@@ -59,8 +59,28 @@ describe("the client", () => {
     }
     assert.strictEqual((await client.get("values", "text"))!.text(), "grüß")
     assert.deepStrictEqual((await client.get("values", "json"))!.json(), { a: [1, null] })
-    await client.put("values", "svg", "<svg/>", { contentType: "image/svg+xml" })
-    assert.strictEqual((await client.get("values", "svg"))!.contentType, "image/svg+xml")
+    // The same type, in whatever way it is sent and read.
+    for (const [given, type] of [
+      ["image/svg+xml", "image/svg+xml"],
+      [" text/plain ", "text/plain"],
+      ["application/octet-stream", undefined]
+    ] as const) {
+      for (const value of ["<svg/>", new Uint8Array([1]), long]) {
+        const { writeId } = await client.put("types", "k", value, { contentType: given })
+        const [listed] = await collect(client.list("types"))
+        const change = async () => {
+          const changes = await collect(client.watch("types", { until: "now" }))
+          return changes.find((each) => each.writeId === writeId)
+        }
+        let watched = await change()
+        while (watched === undefined) watched = await change()
+        const read = [await client.get("types", "k"), listed, watched.record]
+        assert.deepStrictEqual(
+          read.map((record) => record!.contentType),
+          [type, type, type]
+        )
+      }
+    }
   })
 
   it("keeps bytes as they were when they were given, also such as are no text although their type says so", async () => {
