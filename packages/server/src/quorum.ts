@@ -25,6 +25,7 @@ import * as Writes from "./cli/writes.ts"
 
 const isJson = Ending.isJson(process.argv.slice(2))
 let runsUntilStopped = false
+let isReplica = false
 const onServing = (): void => void (runsUntilStopped = true)
 
 const quorum = Command.make("quorum").pipe(
@@ -33,7 +34,10 @@ const quorum = Command.make("quorum").pipe(
     {
       group: "Replicas",
       commands: [
-        Serve.command(onServing),
+        Serve.command(() => {
+          isReplica = true
+          onServing()
+        }),
         Dev.command(onServing),
         Status.command,
         Doctor.command,
@@ -62,11 +66,15 @@ const quorum = Command.make("quorum").pipe(
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
 
-// Whoever read the output has gone, as `head` does, or there is no room for it: stop in order, as on Ctrl-C.
+// Whoever read the output has gone, as `head` does, or there is no room for it: stop in order, as on Ctrl-C. A replica, which
+// may be on a full disk together with what it says, goes on without either.
 process.stdout.on("error", (error) => {
+  if (isReplica) return
   Ending.unsaid(error, isJson)
   if (process.listenerCount("SIGTERM") > 0) process.kill(process.pid, "SIGTERM")
 })
+
+process.stderr.on("error", () => undefined)
 
 Command.run(quorum, { version }).pipe(
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),

@@ -1,6 +1,8 @@
 /** `quorum serve` as processes: how it starts, goes on, and ends. */
+import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { once } from "node:events"
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -54,6 +56,35 @@ describe("quorum serve", () => {
           assert.strictEqual(yield* replica.ended, 0)
           assert.include(replica.stderr(), "message=stopping")
           assert.lengthOf(replica.stdout().trim().split("\n"), 1)
+        }),
+      timeout
+    )
+  }
+
+  for (const [where, open] of [
+    ["whose reader is gone", () => "pipe" as const],
+    ["on a full disk (skipped where there is no /dev/full)", () => openSync("/dev/full", "w")]
+  ] as const) {
+    it.live.skipIf(!existsSync("/dev/full"))(
+      `goes on without its output ${where}, and stops in order`,
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* Program.folder
+          const [port] = yield* Ports.free(1)
+          const flags = ["serve", "--id", "a", "--data", folder, "--port", String(port)]
+          const replica = yield* Effect.acquireRelease(
+            Effect.sync(() =>
+              spawn(process.execPath, [Program.main(), ...flags], { stdio: ["ignore", open(), open()] })
+            ),
+            (child) => Effect.sync(() => void child.kill("SIGKILL"))
+          )
+          for (const stream of [replica.stdout, replica.stderr]) stream?.destroy()
+          const ended = once(replica, "exit")
+          const url = `http://127.0.0.1:${port}`
+          yield* Set.ready([url])
+          assert.strictEqual((yield* put(url, "first", "one")).status, 201)
+          replica.kill("SIGTERM")
+          assert.deepStrictEqual(yield* Effect.promise(() => ended), [0, null])
         }),
       timeout
     )
