@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
-import { ReplicaStore, RunId } from "../src/adapter.ts"
+import { PeerMethods, ReplicaStore, RunId } from "../src/adapter.ts"
 import type { NewestWrite } from "../src/peer/KeyReader.ts"
 import * as decide from "../src/read/internal/decide.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -186,6 +186,23 @@ describe("AtomicRegister: a linearizable read", () => {
       const error = yield* Effect.flip(soon(ask(a, "linearizable")))
       assert.deepInclude({ ...error }, { _tag: "StoreError", detail: broken.detail })
       assert.strictEqual(yield* soon(ask(b, "local")), "1")
+    })
+  )
+
+  it.effect("may wait without an end for a majority to hold what it read: what it asks others fits into a frame", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      const { request } = PeerMethods.methods.read
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        push: () => Effect.never,
+        read: (asked) => Effect.suspend(() => (request.encode(1, asked), client.read(asked)))
+      }))
+      const policy = Cluster.policy(2, 2)
+      const [a] = yield* Effect.all([cluster.start("a", { policy }), cluster.start("b", { policy })])
+      yield* TestClock.adjust(1000)
+      yield* during(a.writer.commit(put("1"), { w: 1 }), 10)
+      assert.strictEqual(yield* soon(ask(a, "linearizable", { withinMillis: Number.POSITIVE_INFINITY })), "1")
     })
   )
 

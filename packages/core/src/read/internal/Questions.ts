@@ -89,7 +89,8 @@ export const make = Effect.gen(function* () {
       )
     }
     const connection = connections.all().find(({ peer }) => peer === replica)
-    const withinMillis = Math.max(0, until - Monotonic.millis(clock))
+    // A read may wait without an end, and a question has to fit into a frame.
+    const withinMillis = Math.min(Math.max(0, until - Monotonic.millis(clock)), Number.MAX_SAFE_INTEGER)
     return connection && askPeer(connection, key, write, { writeId: write.writeId, withinMillis })
   }
 
