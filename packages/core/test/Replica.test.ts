@@ -137,12 +137,8 @@ describe("Replica", () => {
           assert.match(error.message, new RegExp(`^${option}: .* is not (a|namespaces)`))
         }
       }
-      const misspelt = yield* Effect.flip(
-        build({
-          scrubevery: "1 hour",
-          reads: {}
-        })
-      )
+      const given: Record<string, string> = { scrubevery: "1 hour" }
+      const misspelt = yield* Effect.flip(build(given))
       assert.deepInclude(misspelt, { _tag: "InvalidOptions", option: "scrubevery" })
       assert.match(misspelt.message, /^scrubevery: it is not known here; known are .*scrubEvery/)
       yield* build({ awayAfter: "Infinity", awayBytes: Infinity, compactionShare: 0, reserveBytes: 0, clockBound: 5 })
