@@ -42,6 +42,21 @@ const valueOf = (record: Option.Option<Records.Record>) =>
   Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
 
 describe("compaction", () => {
+  it.effect("that is interrupted is done again by itself", () =>
+    Effect.gen(function* () {
+      const { a, entries, steps } = yield* slowly(1000)
+      for (let i = 0; i < 20; i++) yield* a.writer.commit(put("k", `${i} ${"v".repeat(200)}`))
+      const before = steps()
+      const asked = yield* Effect.forkChild(a.compaction.now, { startImmediately: true })
+      yield* TestClock.adjust(1500)
+      assert.isAbove(steps(), before)
+      yield* Fiber.interrupt(asked)
+      assert.isAbove((yield* entries).length, 10)
+      yield* TestClock.adjust(120_000)
+      assert.isAtMost((yield* entries).length, 2)
+    })
+  )
+
   it.effect("takes superseded entries out of the logs of all replicas, and no read sees a difference", () =>
     Effect.gen(function* () {
       const { a, b, c, replicas } = yield* Cluster.running("abc", 2)

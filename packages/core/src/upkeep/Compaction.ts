@@ -149,7 +149,7 @@ export const make = Effect.gen(function* () {
   const once = (inBackground: boolean) =>
     oneAtATime.withPermit(
       Effect.ensuring(
-        Effect.tapError(round(inBackground), () =>
+        Effect.onError(round(inBackground), () =>
           Effect.sync(() => pace.owes(Math.max(0, minBytes - pace.appendedBytes())))
         ),
         Effect.sync(() => {
