@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, expect, it } from "@effect/vitest"
+import { PeerProtocol } from "@quorum/core/adapter"
 import * as Alerts from "../src/Alerts.ts"
 import * as Dashboard from "../src/Dashboard.ts"
 import * as Definitions from "../src/Definitions.ts"
+import * as Counting from "../src/internal/Counting.ts"
 import { isInstalled, run } from "./support/program.ts"
 import * as Replicas from "./support/replicas.ts"
 import * as Rules from "./support/rules.ts"
@@ -80,6 +82,23 @@ describe("the files of the package", () => {
         .filter((name) => !headings.has(name)),
       []
     )
+  })
+
+  it("docs/operations.md says of every reason that an alert may name what to do", () => {
+    const operations = readFileSync(path("../../docs/operations.md"), "utf8")
+    const refused = PeerProtocol.HandshakeRefused.fields.reason.literals
+    for (const [alert, reasons] of [
+      ["QuorumCommitsFailing", Counting.failureReasons],
+      ["QuorumStoreFault", Counting.storeReasons],
+      ["QuorumHandshakesRefused", [...refused, "unproven", "not_the_protocol", "silent", "web_page"]]
+    ] as const) {
+      const text = operations.split(/^### /m).find((section) => section.startsWith(`${alert}\n`)) ?? ""
+      assert.deepStrictEqual(
+        reasons.filter((reason) => !text.includes(`\`${reason}\``)),
+        [],
+        alert
+      )
+    }
   })
 
   describe.skipIf(!isInstalled("promtool"))(

@@ -32,6 +32,9 @@ const outcomes: ReadonlyArray<ReplicaEvents.CommitOutcome> = [
 const notMet = ["unreachable", "timeout", "id_drift", "in_flight"]
 const answers: ReadonlyArray<ReplicaEvents.PeerAnswer> = ["ack", "late", "id_drift", "rejected", "failed"]
 
+/** Why commits do not succeed. */
+export const failureReasons: ReadonlyArray<string> = [...notMet, ...outcomes.slice(2)]
+
 /** The reasons why a store fails. */
 export const storeReasons = ReplicaStatus.Status.fields.storeFault.members[0].fields.reason.literals
 
@@ -64,7 +67,7 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
     each(peers, (peer) => series.counter(key, { "quorum.peer": peer }))
 
   const acks = each(answers, (result) => series.counter("acks", { result }))
-  const failures = each([...notMet, ...outcomes.slice(2)], (reason) => series.counter("failures", { reason }))
+  const failures = each(failureReasons, (reason) => series.counter("failures", { reason }))
   const skew = each(peers, (peer) => series.histogram("clockSkew", { peer }))
   const drifts = series.counter("drifts")
   const mended = series.counter("mended")
