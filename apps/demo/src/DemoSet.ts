@@ -8,24 +8,11 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type QuorumPolicy, ReplicaId } from "@quorum/core"
 import { Folder, Ports } from "@quorum/server/tools"
-import { Deferred, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
-import { CliError } from "effect/cli"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { Deferred, Effect, Fiber, Schedule, Schema, Scope } from "effect"
+import { ChildProcessSpawner } from "effect/process"
 import type { Certificates } from "./Certificates.ts"
-import { FromArgument, FromReadyLine, type ReplicaConfig, type Store, type Transport } from "./ReplicaConfig.ts"
-
-/** A replica process did not start. */
-export class ReplicaFailed extends Schema.TaggedError<ReplicaFailed>()("ReplicaFailed", {
-  id: Schema.String,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return `replica ${this.id} did not start: ${this.detail}`
-  }
-  override get [CliError.userMessage](): string {
-    return this.message
-  }
-}
+import { FromArgument, type ReplicaConfig, type Store, type Transport } from "./ReplicaConfig.ts"
+import * as ReplicaProcess from "./ReplicaProcess.ts"
 
 /** One replica of the demo, running or not. */
 export interface Member {
@@ -63,7 +50,7 @@ export interface DemoSet {
   /** The members that are running and take requests, in order. */
   readonly alive: () => ReadonlyArray<Member>
   /** Starts a replica and waits until it takes requests. */
-  readonly start: (member: Member) => Effect.Effect<void, ReplicaFailed>
+  readonly start: (member: Member) => Effect.Effect<void, ReplicaProcess.ReplicaFailed>
   /** From its next start on, the clock of a replica is ahead by so many milliseconds; behind when below 0. */
   readonly shiftClock: (member: Member, millis: number) => void
   /** Runs something while a replica stands still (SIGSTOP), and lets it go on (SIGCONT) whatever happens. */
@@ -95,7 +82,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     return { id, port, url: `${scheme}://${Ports.host}:${port}`, folder: join(options.folder, id) }
   })
   const urls = Object.fromEntries(members.map(({ id, url }) => [id, url])) as ReplicaConfig["members"]
-  const processes = new Map<Member, Process>()
+  const processes = new Map<Member, ReplicaProcess.ReplicaProcess>()
   const peaks = new Map<Member, number>()
   const shifts = new Map<Member, number>()
   const crashes: Array<string> = []
@@ -135,53 +122,19 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     Effect.forkScoped
   )
 
-  /** One process from its start to its end. */
-  const live = Effect.fnUntraced(function* (member: Member, process: Process) {
-    yield* Folder.make(member.folder)
-    const command = ChildProcess.make(nodePath, [...nodeFlags, options.script, argument(member)], {
-      // The replica ends when this pipe does, so it never outlives the demo.
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: options.verbose === true ? "inherit" : "pipe",
+  const live = (member: Member, process: ReplicaProcess.ReplicaProcess) =>
+    ReplicaProcess.run(process, member, {
+      spawner,
+      script: options.script,
+      argument: argument(member),
       env: options.env?.(member.id) ?? {},
-      extendEnv: true,
-      forceKillAfter: stopMillis
+      verbose: options.verbose ?? false,
+      onCrash: (how) => void crashes.push(how)
     })
-    const { exitCode, pid, stderr, stdout } = yield* spawner.spawn(command)
-    let complaint = ""
-    const said = yield* stderr.pipe(
-      Stream.decodeText(),
-      Stream.runForEach((text) => Effect.sync(() => void (complaint = (complaint + text).slice(-complaintLength)))),
-      Effect.ignore,
-      Effect.forkScoped
-    )
-    yield* stdout.pipe(
-      Stream.decodeText(),
-      Stream.splitLines,
-      Stream.runForEach((line) =>
-        Effect.andThen(Schema.decodeEffect(FromReadyLine)(line), () => {
-          process.state = { _tag: "Ready", pid }
-          return Deferred.succeed(process.ready, undefined)
-        })
-      ),
-      Effect.ignore,
-      Effect.forkScoped
-    )
-    const exit = yield* Effect.exit(exitCode)
-    const { state } = process
-    process.state = { _tag: "Gone" }
-    if (state._tag === "Gone") return
-    // What it said last may still be in the pipe.
-    yield* Effect.timeoutOption(Fiber.await(said), 1000)
-    const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
-    const detail = `it ended with ${how}${complaint === "" ? "" : `: ${complaint.trim()}`}`
-    if (state._tag === "Ready") crashes.push(`replica ${member.id} was not killed, and yet ${detail}`)
-    else yield* Deferred.fail(process.ready, new ReplicaFailed({ id: member.id, detail }))
-  }, Effect.scoped)
 
   const start = Effect.fnUntraced(function* (member: Member) {
-    const failed = (detail: string) => new ReplicaFailed({ id: member.id, detail })
-    const process: Process = { ready: Deferred.makeUnsafe(), state: { _tag: "Starting" } }
+    const failed = (detail: string) => new ReplicaProcess.ReplicaFailed({ id: member.id, detail })
+    const process: ReplicaProcess.ReplicaProcess = { ready: Deferred.makeUnsafe(), state: { _tag: "Starting" } }
     processes.set(member, process)
     const life = yield* live(member, process).pipe(
       Effect.catch((error) => Deferred.fail(process.ready, failed(error.message))),
@@ -246,26 +199,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Process {
-  readonly ready: Deferred.Deferred<void, ReplicaFailed>
-  /** `Gone` as soon as it was killed or has ended. */
-  state: { readonly _tag: "Starting" | "Gone" } | { readonly _tag: "Ready"; readonly pid: number }
-  life?: Fiber.Fiber<unknown>
-}
-
-const nodePath = process.execPath
-
-/** A smaller nursery than Node's default: about 80 MB less for a replica under load, and no slower. */
-const nodeFlags = ["--max-semi-space-size=8"]
-
-/** How long a replica may take to start, and to stop before it is killed, in milliseconds. */
+/** How long a replica may take to start, in milliseconds. */
 const startMillis = 30_000
-const stopMillis = 6000
 
 const sampleMillis = 250
-
-/** How much of what a replica said on standard error is kept. */
-const complaintLength = 2000
 
 /** Linux keeps the high-water mark of a process's memory. */
 const peakOf = (pid: number): number | undefined => {

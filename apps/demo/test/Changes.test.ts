@@ -11,6 +11,7 @@ import * as Ports from "../../../packages/server/test/support/ports.ts"
 import { Effect, Fiber, FileSystem, Random, Result, Stream } from "effect"
 import * as Client from "../src/Client.ts"
 import * as DemoSet from "../src/DemoSet.ts"
+import type { ReplicaFailed } from "../src/ReplicaProcess.ts"
 import { dist, until } from "./support/program.ts"
 
 const kills = 100
@@ -92,7 +93,7 @@ describe("a reader of changes", () => {
         })
         const load = yield* Effect.forkScoped(Effect.forever(writing))
 
-        let restart: Fiber.Fiber<void, DemoSet.ReplicaFailed> | undefined
+        let restart: Fiber.Fiber<void, ReplicaFailed> | undefined
         for (let round = 0; round < kills; round++) {
           const alive = set.alive()
           const file = join(folder, `seen-${round}`)
