@@ -1,7 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
 import {
   Entry,
+  type QuorumError,
   type QuorumPolicy,
   QuorumWriter,
   Records,
@@ -10,7 +11,7 @@ import {
   ReplicaSet,
   ReplicaStatus
 } from "../src/index.ts"
-import { MemoryNetwork, RecordIndex, ReplicaStore } from "../src/adapter.ts"
+import { MemoryNetwork, type PeerTransport, RecordIndex, ReplicaStore } from "../src/adapter.ts"
 import * as ReplicaLogs from "../src/log/ReplicaLogs.ts"
 import * as Peers from "../src/peer/Peers.ts"
 import * as Replication from "../src/peer/Replication.ts"
@@ -197,4 +198,18 @@ describe("Replica", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide([MemoryNetwork.layer, Logger.layer([])]))
   )
+
+  it("says in its types what it gives, what it needs, and why it may not be built", () => {
+    type Needs = ReplicaSet.ReplicaSet | ReplicaStore.ReplicaStore | RecordIndex.RecordIndex
+    type Fails = Replica.InvalidOptions | QuorumError.InvalidPolicy | ReplicaStore.StoreError
+    const layer = Replica.layer()
+    expectTypeOf(layer).toEqualTypeOf<Layer.Layer<Replica.Services, Fails, Needs | PeerTransport.PeerTransport>>()
+    const served = layer.pipe(MemoryNetwork.serve)
+    expectTypeOf(served).toEqualTypeOf<Layer.Layer<Replica.Services, Fails, Needs | MemoryNetwork.MemoryNetwork>>()
+    const whole = served.pipe(
+      Layer.provide([MemoryNetwork.layer, RecordIndex.layerMemory, ReplicaStore.layerMemory]),
+      Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members }))
+    )
+    expectTypeOf(whole).toEqualTypeOf<Layer.Layer<Replica.Services, Fails | ReplicaSet.InvalidReplicaSet>>()
+  })
 })
