@@ -92,7 +92,7 @@ describe("a client session", () => {
       const never = ["x", "y", "z"].map((id) => WriteId.WriteId.make(`${id}@0123456789abcdef:1.00000000`))
       const made = { clock, places: [...places, ...never] }
       const tooEarly = yield* during(Effect.flip(read(c, { session: made })), 50)
-      assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId: places[0] })
+      assert.deepInclude({ ...tooEarly }, { _tag: "NotYetVisible", writeId: places[0]! })
       assert.deepStrictEqual([waiting, most], [0, 1])
       // Those that can be told at once are looked at first.
       const other = WriteId.WriteId.make(here.replace(/\.[0-9a-f]{8}$/, ".00000000"))
@@ -102,7 +102,7 @@ describe("a client session", () => {
       const fiber = yield* Effect.forkChild(Effect.flip(read(c, { session: made, withinMillis: 10_000 })))
       cluster.heal()
       const rest = yield* during(Fiber.join(fiber), 10_000)
-      assert.deepInclude({ ...rest }, { _tag: "NotYetVisible", writeId: never[0] })
+      assert.deepInclude({ ...rest }, { _tag: "NotYetVisible", writeId: never[0]! })
     })
   )
 
