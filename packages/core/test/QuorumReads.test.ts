@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
-import { PeerMethods, ReplicaStore, RunId } from "../src/adapter.ts"
+import { PeerMethods, PeerProtocol, ReplicaStore, RunId } from "../src/adapter.ts"
 import type { NewestWrite } from "../src/peer/KeyReader.ts"
 import * as decide from "../src/read/internal/decide.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -186,6 +186,31 @@ describe("AtomicRegister: a linearizable read", () => {
       const error = yield* Effect.flip(soon(ask(a, "linearizable")))
       assert.deepInclude({ ...error }, { _tag: "StoreError", detail: broken.detail })
       assert.strictEqual(yield* soon(ask(b, "local")), "1")
+    })
+  )
+
+  it.effect("L70 of a key that is longer than any may be finds none, and asks nobody", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 2)
+      const { request } = PeerMethods.methods.read
+      const asked: Array<number> = []
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        read: (read) => Effect.suspend(() => (asked.push(request.encode(1, read).length), client.read(read)))
+      }))
+      const [a] = yield* Effect.all([cluster.start("a"), cluster.start("b")])
+      yield* TestClock.adjust(1000)
+      for (const consistency of ["quorum", "linearizable"] as const) {
+        for (const [namespace, key] of [
+          ["n", "\u0001".repeat(65_536)],
+          ["n".repeat(256), "k"],
+          ["n", "\u0001".repeat(65_535)]
+        ] as const) {
+          assert.isTrue(Option.isNone(yield* soon(a.records.read(namespace, key, { consistency }))))
+        }
+      }
+      assert.lengthOf(asked, 2)
+      assert.isBelow(Math.max(...asked), PeerProtocol.maxMessageBytes())
     })
   )
 

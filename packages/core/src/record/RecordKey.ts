@@ -1,6 +1,7 @@
 /**
  * The key of a record: its namespace and its name in it, and their order.
  */
+import * as Entry from "../log/Entry.ts"
 
 export { keyOf } from "../log/KeyText.ts"
 
@@ -10,9 +11,12 @@ export interface RecordKey {
   readonly key: string
 }
 
-/** Whether a record of this key can exist: text that is not well-formed would be looked up as other text. */
+/**
+ * Whether a record of this key can exist: text that is not well-formed would be looked up as other text, and what is longer
+ * than any name would not fit into a question to a peer, which would end the connection.
+ */
 export const isWellFormed = ({ key, namespace }: RecordKey): boolean =>
-  [namespace, key].every((name) => typeof name === "string" && name.isWellFormed())
+  isName(namespace, Entry.maxNamespaceBytes) && isName(key, Entry.maxKeyBytes)
 
 /** Order of keys: namespace, then key, by their UTF-8 bytes (code points). */
 export const compare = (a: RecordKey, b: RecordKey): number =>
@@ -58,6 +62,10 @@ export const beyond = ({ from, to }: Range, { key, namespace }: RecordKey, rever
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Bytes are at least as many as characters. */
+const isName = (name: unknown, maxBytes: number): boolean =>
+  typeof name === "string" && name.length <= maxBytes && name.isWellFormed()
 
 /** The least character: nothing is between a text and the text with it. */
 const least = "\u0000"
