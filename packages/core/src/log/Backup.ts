@@ -103,7 +103,7 @@ export const verify = (
  * The store's replica has a life of its own, whosever the backup was. Where members of its replica set are alive, it
  * recovers from them, and votes when it holds all that they hold: nothing is rolled back by it. When the whole set is lost,
  * restore the same file at every member before the first of them starts: all are blank then, and the replica set begins
- * with what was in the backup. What was acknowledged after it was taken is lost, and nobody can say what that was.
+ * with what was in the backup. Of two different files the older one may have what is deleted and forgotten in the other. What was acknowledged after it was taken is lost, and nobody can say what that was.
  */
 export const restore = Effect.fnUntraced(function* (
   path: string,
