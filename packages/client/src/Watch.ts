@@ -49,6 +49,8 @@ export const make = (calls: Calls, closing: AbortSignal) =>
           for (const line of some) {
             signal.throwIfAborted()
             if (line.problem !== undefined) throw errorOf(503, line.problem, url)
+            // What ends without saying so was cut off by something in between.
+            if (line.done === true) return
             if (line.key !== undefined) yield changeOf(line as ChangeLine)
             if (line.position === undefined) continue
             since = line.position
@@ -56,7 +58,6 @@ export const make = (calls: Calls, closing: AbortSignal) =>
           }
         }
         signal.throwIfAborted()
-        if (until === "now") return
       } catch (error) {
         signal.throwIfAborted()
         // What broke off goes on elsewhere; only what every replica would say ends it.
@@ -79,6 +80,7 @@ const headers = { accept: "application/x-ndjson" }
 interface FeedLine extends Partial<Omit<ChangeLine, "position">> {
   readonly position?: string
   readonly problem?: unknown
+  readonly done?: true
 }
 
 /** A line that is a change. */

@@ -373,6 +373,25 @@ describe("a watch", () => {
     )
   })
 
+  it("that ends with what is there goes on when an answer ends as if that were all, until a replica says that it was", async () => {
+    const { client, sent } = clientOf([
+      ["/v1/changes", () => ndjson([change("x", "1"), change("y", "2")])],
+      ["/v1/changes", () => ndjson([])],
+      ["/v1/changes", () => ndjson([change("z", "3"), { done: true }])]
+    ])
+    const seen: Array<string> = []
+    for await (const { key } of client.watch("n", { until: "now" })) seen.push(key)
+    assert.deepStrictEqual(seen, ["x", "y", "z"])
+    assert.deepStrictEqual(
+      sent.map(({ query }) => [query.get("until"), query.get("since")]),
+      [
+        ["now", null],
+        ["now", "2"],
+        ["now", "2"]
+      ]
+    )
+  })
+
   it("ends with what every replica would say", async () => {
     const { client } = clientOf([
       ["/v1/changes", () => ndjson([change("x", "1"), { problem: { error: "write_replaced", message: "" } }])]

@@ -105,7 +105,7 @@ describe("the body of an answer", () => {
   it("is put together from as many pieces as it comes in, within characters too", async () => {
     const text = "é€😀\\n".repeat(100)
     const bytes = utf8.encode(
-      `\n{"namespace":"n","key":"k","text":"${text}","writeId":"w","position":"1"}\n\n{"position":"2"}\n`
+      `\n{"namespace":"n","key":"k","text":"${text}","writeId":"w","position":"1"}\n\n{"position":"2"}\n{"done":true}\n`
     )
     let at = 0
     const { client } = clientOf({}, (controller) => {

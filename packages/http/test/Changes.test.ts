@@ -42,7 +42,12 @@ describe("the changes", () => {
       }
       const { headers, status, text } = yield* request("GET", `${a.url}/v1/changes?until=now`)
       assert.deepStrictEqual([status, headers.get("content-type")], [200, "application/x-ndjson"])
-      const lines = linesOf(text)
+      const all = linesOf(text)
+      const lines = all.slice(0, -1)
+      // What ends without it was cut off on its way.
+      assert.deepStrictEqual(all.at(-1), { done: true })
+      const shown = yield* request("GET", `${a.url}/v1/changes?until=now`, { headers: events })
+      assert.match(shown.text, /\nevent: done\ndata: \{\}\n\n$/)
       assert.deepStrictEqual(
         lines.map(({ clock: _clock, position: _position, tie: _tie, writeId: _writeId, ...line }) => line),
         [
@@ -61,11 +66,11 @@ describe("the changes", () => {
       assert.isUndefined(lines[0]!["position"])
       const part = yield* request("GET", `${a.url}/v1/changes?until=now&namespace=n&prefix=s`)
       assert.deepStrictEqual(
-        linesOf(part.text).map(({ key }) => key),
-        ["spaced"]
+        linesOf(part.text).map(({ done, key }) => done ?? key),
+        ["spaced", true]
       )
       const rest = yield* request("GET", `${a.url}/v1/changes?until=now&since=${String(position)}`)
-      assert.deepStrictEqual(linesOf(rest.text), [{ position }])
+      assert.deepStrictEqual(linesOf(rest.text), [{ position }, { done: true }])
     })
   )
 
@@ -220,8 +225,8 @@ describe("the changes", () => {
       const client = yield* ClientApiClient.make({ url: a.url })
       const lines = yield* Stream.runCollect(yield* client.changes.follow({ query: { until: "now" }, headers: {} }))
       assert.deepStrictEqual(
-        lines.map((line) => "key" in line && line.key),
-        ["k"]
+        lines.map((line) => ("key" in line ? line.key : "done" in line)),
+        ["k", true]
       )
       const [line] = lines
       assert(line !== undefined && "position" in line)

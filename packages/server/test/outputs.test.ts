@@ -34,17 +34,42 @@ const problem = (status: number, error: string) =>
 const line = { namespace: "n", key: "k", text: "v", writeId: "a@9f3c52d0b1e44a07:1.5ad3c01e" }
 const record = { namespace: "n", key: "k", value: "dg==", writeId: line.writeId }
 
+const feedOf = (...lines: ReadonlyArray<object>): string => lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+
 /** Has one record, and one change. */
 const working: RequestListener = ({ url }, response) => {
   const isFeed = url!.startsWith("/v1/changes")
-  const body = isFeed ? { ...line, position: "p" } : { records: [record], keys: [record], damaged: [], unreadable: [] }
-  response.end(`${JSON.stringify(body)}\n`)
+  if (isFeed) return response.end(feedOf({ ...line, position: "p" }, { done: true }))
+  response.end(feedOf({ records: [record], keys: [record], damaged: [], unreadable: [] }))
 }
 
 /** Takes requests and answers none. */
 const silent: RequestListener = () => {}
 
 describe("commands that ask", () => {
+  it.live(
+    "take no answer for all there is that ends within a line or between two, as if that were its end",
+    () =>
+      Effect.gen(function* () {
+        const asked: Array<string | null> = []
+        const first = { ...line, position: "1" }
+        const answers = [
+          feedOf(first),
+          '{"namespace":"n","key"',
+          feedOf({ ...line, key: "l", position: "2" }, { done: true })
+        ]
+        const { url } = yield* stub((request, response) => {
+          asked.push(new URL(request.url!, "http://a").searchParams.get("since"))
+          // As a proxy that speaks HTTP/1.0 passes on what was cut off.
+          response.end(answers.shift())
+        })
+        const seen = yield* Program.outcome(["watch", "n", "--until-now"], { env: { QUORUM_URL: url } })
+        assert.deepStrictEqual([seen.code, seen.stdout.match(/n\/\w/g)], [0, ["n/k", "n/l"]])
+        assert.deepStrictEqual(asked, [null, "1", "1"])
+      }),
+    timeout
+  )
+
   it.live(
     "go on at another replica where one takes what they ask and says nothing",
     () =>

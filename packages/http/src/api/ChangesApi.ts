@@ -47,8 +47,11 @@ export const QuietLine = Schema.Struct({ position: Position })
 /** Why there is no further line. */
 export const EndLine = Schema.Struct({ problem: Schema.Record(Schema.String, Schema.Json) })
 
+/** All that was asked for has been shown. An answer that ends without it, or an {@link EndLine}, was cut off on its way. */
+export const DoneLine = Schema.Struct({ done: Schema.Literal(true) })
+
 /** A line of the answer. */
-export const FeedLine = Schema.Union([ChangeLine, QuietLine, EndLine])
+export const FeedLine = Schema.Union([ChangeLine, QuietLine, EndLine, DoneLine])
 
 /** A line of the answer. */
 export type FeedLine = typeof FeedLine.Type
@@ -81,7 +84,7 @@ export class ChangesGroup extends HttpApiGroup.make("changes")
         transform: openApi.alsoAs(eventStream),
         description:
           "The writes that this replica durably holds, in the order of each log, and then those to come; with `until=now` " +
-          "it ends with what is there. A line for each, `position` in the last of those that were read at once: give it " +
+          "it ends with what is there, and `done` in the last line says that nothing of it was cut off. A line for each, `position` in the last of those that were read at once: give it " +
           "as `since` to go on after any break, at any replica, and every write is seen at least once. With `Accept: " +
           "text/event-stream` the same as server-sent events, with the position as their id, so that a browser goes on by " +
           "itself. When it is quiet a line says how far was looked. `problem` in the last line says why there is no further " +

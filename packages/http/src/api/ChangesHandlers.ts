@@ -65,13 +65,14 @@ const opened = Effect.fnUntraced(function* (feed: Pages): Effect.fn.Return<Pages
   return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull)))
 })
 
-/** All that is sent, the reason why there is no more of it included. */
+/** All that is sent, and why there is no more of it: what comes between may end an answer as if that were all. */
 const bytesOf = (
   pages: Stream.Stream<Changes.Page, Changes.ChangesError | Unauthorized | Forbidden>,
   format: Feeds.Format
 ) =>
   pages.pipe(
     Stream.flatMap((page) => inTurns(format.page(page))),
+    Stream.concat(Stream.succeed(format.done)),
     Stream.catch((error) => Stream.succeed(format.end(problemOf(error).problem))),
     Stream.prepend(format.opening === "" ? [] : [format.opening]),
     Stream.encodeText

@@ -16,6 +16,8 @@ export interface Format {
   readonly page: (page: Changes.Page) => Iterable<string>
   /** Why there is no further page. */
   readonly end: (problem: object) => string
+  /** That there is none, because all that was asked for was shown. */
+  readonly done: string
 }
 
 /** The format that a request accepts; `undefined` when it accepts none of them. Lines, where it accepts both. */
@@ -64,7 +66,8 @@ const ndjson: Format = {
     }
     if (changes.length === 0) yield `${JSON.stringify({ position: end })}\n`
   },
-  end: (problem) => `${JSON.stringify({ problem })}\n`
+  end: (problem) => `${JSON.stringify({ problem })}\n`,
+  done: `${JSON.stringify({ done: true })}\n`
 }
 
 /** How long a browser waits before it goes on after a break. */
@@ -84,5 +87,7 @@ const events: Format = {
       yield "\n\n"
     }
   },
-  end: (problem) => Sse.encoder.write({ _tag: "Event", event: "problem", id: undefined, data: JSON.stringify(problem) })
+  end: (problem) =>
+    Sse.encoder.write({ _tag: "Event", event: "problem", id: undefined, data: JSON.stringify(problem) }),
+  done: Sse.encoder.write({ _tag: "Event", event: "done", id: undefined, data: "{}" })
 }

@@ -53,7 +53,7 @@ export const command = Command.make(
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A line of the feed: a write, how far was looked, or why there is no further one. */
+/** A line of the feed: a write, how far was looked, why there is no further one, or that there is none. */
 interface Line {
   readonly namespace?: string
   readonly key?: string
@@ -66,12 +66,20 @@ interface Line {
   readonly clock?: { readonly wallTime: number }
   readonly position?: string
   readonly problem?: { readonly error?: string; readonly message?: string }
+  readonly done?: true
+}
+
+/** How far a feed has come, whether anything of it has since the last turn, and whether that was all. */
+interface State {
+  since: string | undefined
+  heard: boolean
+  isDone: boolean
 }
 
 /** Follows at one replica after another; fails when none has had anything to say for the time of the command. */
 const follow = (remote: Remote.Remote, given: Remote.Given, query: URLSearchParams, since: string | undefined) =>
   Effect.callback<void, Usage | Failed | Ended>((resume, signal) => {
-    const state = { since, heard: false }
+    const state: State = { since, heard: false, isDone: false }
     let failingSince = performance.now()
     const run = async (): Promise<unknown> => {
       for (let turn = 0; ; turn++) {
@@ -97,7 +105,7 @@ const one = async (
   remote: Remote.Remote,
   given: Remote.Given,
   url: string,
-  state: { since: string | undefined; heard: boolean },
+  state: State,
   signal: AbortSignal
 ): Promise<undefined> => {
   const silence = new AbortController()
@@ -120,7 +128,7 @@ const one = async (
   } finally {
     clearTimeout(timer)
   }
-  if (url.includes("until=now")) return undefined
+  if (state.isDone) return undefined
   throw new Error("the connection ended")
 }
 
@@ -128,7 +136,7 @@ const one = async (
 const silenceMillis = 40_000
 
 /** Prints what a line says, and keeps its position. Fails where it is the last. */
-const take = (said: Line, given: Remote.Given, url: string, state: { since: string | undefined }): void => {
+const take = (said: Line, given: Remote.Given, url: string, state: State): void => {
   const { problem } = said
   if (problem !== undefined) {
     // What its position is of is gone: another replica would say the same.
@@ -138,6 +146,7 @@ const take = (said: Line, given: Remote.Given, url: string, state: { since: stri
   }
   if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))
   if (said.position !== undefined) state.since = said.position
+  if (said.done === true) state.isDone = true
 }
 
 /** In the words of `quorum import`: bytes are `base64`. */
