@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientSession, QuorumError } from "@quorum/core"
-import { Effect, Exit, Stream } from "effect"
+import { ClientSession, Entry, QuorumError } from "@quorum/core"
+import { Clock, Effect, Exit, Stream } from "effect"
 import * as Batches from "../src/api/batches.ts"
 import { ClientTokens } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -96,6 +96,36 @@ describe("a batch that comes", () => {
       )
       assert.include(said[2].problem.message, "nothing from here on was read")
     })
+  )
+
+  it.effect(
+    "L63 has its lines taken while those of no other batch are, so that a turn is a turn however many come",
+    () =>
+      Effect.gen(function* () {
+        const taken: Array<string> = []
+        const commit: Parameters<typeof Batches.each>[1] = (write, _, done) => {
+          taken.push(Entry.listOf(write)[0]!.key)
+          done(Exit.fail(new QuorumError.ReplicaClosing()))
+          return () => undefined
+        }
+        const batch = (name: string) =>
+          Stream.runDrain(
+            Batches.each(
+              Stream.fromIterable([1, 2, 3].map((i) => ({ namespace: "n", key: `${name}${i}`, text: "v" }))),
+              commit,
+              () => Effect.void,
+              () => Effect.succeed(ClientSession.empty)
+            )
+          )
+        let nanos = 0n
+        const usual = yield* Clock.Clock
+        // Each line takes longer than a turn.
+        const slow = { ...usual, monotonicTimeNanosUnsafe: () => (nanos += 6_000_000n) }
+        yield* Effect.all(["a", "b"].map(batch), { concurrency: "unbounded" }).pipe(
+          Effect.provideService(Clock.Clock, slow)
+        )
+        assert.deepStrictEqual(taken, ["a1", "a2", "a3", "b1", "b2", "b3"])
+      })
   )
 
   it.live("is of lines, and nothing else is that is kept as a whole", () =>

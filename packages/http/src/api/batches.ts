@@ -11,7 +11,7 @@ import {
   type StampToken
 } from "@quorum/core"
 import { JsonBounds, Monotonic } from "@quorum/core/adapter"
-import { Cause, Deferred, Effect, Exit, Option, Result, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Option, Result, Semaphore, Stream } from "effect"
 import { Ndjson } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import * as Answers from "./answers.ts"
@@ -174,6 +174,9 @@ export const atomic = (
 /** How long lines are taken one after the other before others have their turn, in milliseconds. */
 const turnMillis = 5
 
+/** Of all batches one takes lines at a time: of many, each with a turn of its own, nobody else would have one for seconds. */
+const oneAtATime = Semaphore.makeUnsafe(1).withPermits(1)
+
 /**
  * Commits lines, once those before are taken, and answers when all have their answers. One fiber waits for them;
  * interrupted, it ends their waiting. Very many short lines, or few long ones, take a while only to be looked at, so others
@@ -210,7 +213,6 @@ const commitEach = (
       endings.push(ending)
     }
     const taken = Effect.gen(function* () {
-      yield* before
       // To parse a long line took a turn.
       yield* Effect.yieldNow
       let until = Monotonic.millis(clock) + turnMillis
@@ -223,7 +225,8 @@ const commitEach = (
       }
       onTaken()
     })
-    return taken.pipe(
+    return before.pipe(
+      Effect.andThen(oneAtATime(taken)),
       Effect.andThen(Deferred.await(all)),
       Effect.andThen(Effect.suspend(() => Effect.forEach(errors, report, { discard: true }))),
       Effect.as(outcomes),
