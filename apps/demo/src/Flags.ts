@@ -3,8 +3,8 @@
  */
 import { resolve } from "node:path"
 import { Folder, Whole } from "@quorum/server/tools"
-import { Effect, FileSystem, Option } from "effect"
-import { Flag } from "effect/cli"
+import { Effect, FileSystem, Option, Schema } from "effect"
+import { CliError, Flag } from "effect/cli"
 
 /** What carries the protocol between the replicas. */
 export const transport = <const T extends "http" | "ws">(usual: T) =>
@@ -34,11 +34,21 @@ export const dir = Flag.String("dir").pipe(
   Flag.optional
 )
 
+/** The folder that was asked for cannot be made. */
+export class UnusableDir extends Schema.TaggedError<UnusableDir>()("UnusableDir", { detail: Schema.String }) {
+  override get message(): string {
+    return `--dir: ${this.detail}`
+  }
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
 /** The folder that was asked for, made where it is missing, or a temporary one. */
 export const folderOf = Effect.fnUntraced(function* (dir: Option.Option<string>, prefix: string, keep = false) {
   const fs = yield* FileSystem.FileSystem
   if (Option.isNone(dir)) return yield* (keep ? fs.makeTempDirectory : fs.makeTempDirectoryScoped)({ prefix })
   const folder = resolve(dir.value)
-  yield* Folder.make(folder)
+  yield* Effect.mapError(Folder.make(folder), ({ message }) => new UnusableDir({ detail: message }))
   return folder
 })
