@@ -132,10 +132,15 @@ const problemOf = async (answered: Answered, url: string): Promise<QuorumError> 
 /** What `fetch` throws says little; its cause says more, where there is one. */
 const unreachable = (url: string, error: unknown): Unreachable => {
   const { cause, message } = error instanceof Error ? error : new Error(String(error))
-  const why = cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message
+  const more = cause instanceof Error ? (isNoTls(cause) ? noTls : cause.message) : ""
+  const why = more === "" ? message : `${message}: ${more}`
   const said = `${url} cannot be reached, or the connection broke: ${why}`
   return new Unreachable({ message: `${said}${orRefused(url)}`, url, cause: error })
 }
+
+const isNoTls = (cause: Error): boolean => "code" in cause && cause.code === "ERR_SSL_WRONG_VERSION_NUMBER"
+
+const noTls = "what answers there speaks no TLS; say http:// if it is to be so"
 
 /** A browser does not tell a page whether nobody answered it, or somebody who does not know the page. */
 const orRefused = (url: string): string => {

@@ -38,6 +38,8 @@ describe("quorum recover", () => {
         const stranger = yield* at(urls.a, "--give-up", "x", "--yes")
         assert.strictEqual(stranger.code, 2)
         assert.include(stranger.stderr, "--give-up: x is no peer of this replica: its peers are b, c")
+        const none = yield* at(urls.a, "--give-up", "c,")
+        assert.deepStrictEqual([none.code, none.stderr.includes("--give-up: Expected a replica id")], [2, true])
         const two = yield* at(`${urls.a},${urls.b}`, "--give-up", "c", "--yes")
         assert.strictEqual(two.code, 2)
         yield* waitsFor(urls.a, "c")

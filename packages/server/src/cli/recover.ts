@@ -85,7 +85,7 @@ export const command = Command.make(
 
 /** By the name that the command line has for it. */
 const named = (answered: Remote.Answered): Remote.Answered => {
-  answered.message = answered.message.replace(/^givenUp:/, "--give-up:")
+  answered.message = answered.message.replace(/^(?:givenUp|body):/, "--give-up:")
   return answered
 }
 
