@@ -221,7 +221,7 @@ describe("a start", () => {
 })
 
 describe("the end of the clock", () => {
-  it.effect("NotWrittenMeansNever: a delete at the end of the clock fails, and what was there before is read", () =>
+  it.effect("L70 NotWrittenMeansNever: a delete at the end of the clock fails, and what was there before is read", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(2 ** 48 - 1001)
       const cluster = yield* Cluster.make(["a"], 1)

@@ -207,14 +207,14 @@ describe("faults between replicas", () => {
       const first = yield* set.start("a")
       yield* set.start("b")
       yield* pass(2000)
-      for (const key of ["one", "two", "three"]) yield* commit(first, key)
+      for (const key of ["one", "two", "three", "four"]) yield* commit(first, key)
       const store = set.store("a") as ReplicaStore.MemoryStore
       const log = `a@${store.identity.incarnation}` as LogId.LogId
       yield* first.stop
-      store.damage(log, 2)
+      for (const seq of [2, 3]) store.damage(log, seq)
       const a = yield* set.start("a")
       yield* pass(5000)
-      assert.deepStrictEqual([a.value("mended"), a.value("damaged")], [1, 0])
+      assert.deepStrictEqual([a.value("mended"), a.value("damaged")], [2, 0])
       yield* pass(50_000)
       assert.isAbove(a.value("scrubAge")!, 50)
       yield* pass(10_000)

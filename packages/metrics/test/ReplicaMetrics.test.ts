@@ -71,20 +71,34 @@ describe("ReplicaMetrics", () => {
     })
   )
 
-  it.effect("counts every write of a batch, with one append", () =>
-    Effect.gen(function* () {
-      const { a } = yield* three
-      yield* Effect.forkChild(
-        Effect.forEach([1, 2, 3, 4], (i) => a.writer.commit(Entry.put("notes", `k${i}`, "v")), {
-          concurrency: "unbounded"
-        })
-      )
-      yield* pass(500)
-      assert.strictEqual(a.value("commits", { quorum_outcome: "committed" }), 4)
-      assert.strictEqual(a.value("commitDuration", { quorum_outcome: "committed" }, "_count"), 4)
-      assert.strictEqual(a.value("appendEntries", { quorum_log: "own" }, "_sum"), 4)
-      assert.strictEqual(a.value("appendEntries", { quorum_log: "own" }, "_count"), 1)
-    })
+  it.effect(
+    "counts every write of a batch and each of its acks, with one append, and measures in seconds (law L44)",
+    () =>
+      Effect.gen(function* () {
+        const { a, set } = yield* three
+        set.slow.set("a>b", 400)
+        set.slow.set("a>c", 800)
+        yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3, 4], (i) => a.writer.commit(Entry.put("notes", `k${i}`, "v")), {
+            concurrency: "unbounded"
+          })
+        )
+        yield* pass(2000)
+        const committed = { quorum_outcome: "committed" }
+        assert.strictEqual(a.value("commits", committed), 4)
+        assert.strictEqual(a.value("commitDuration", committed, "_count"), 4)
+        assert.closeTo(a.value("commitDuration", committed, "_sum")!, 4 * 0.4, 0.5)
+        assert.strictEqual(a.value("appendEntries", { quorum_log: "own" }, "_sum"), 4)
+        assert.strictEqual(a.value("appendEntries", { quorum_log: "own" }, "_count"), 1)
+        assert.strictEqual(a.value("acks", { result: "ack" }), 8)
+        for (const [peer, seconds] of [
+          ["b", 0.4],
+          ["c", 0.8]
+        ] as const) {
+          assert.strictEqual(a.value("ackDuration", { quorum_peer: peer }, "_count"), 4)
+          assert.closeTo(a.value("ackDuration", { quorum_peer: peer }, "_sum")!, 4 * seconds, 0.5)
+        }
+      })
   )
 
   it.effect("shows a stopped peer: down, lag in entries, bytes and seconds, and all clear when it is back", () =>
@@ -119,9 +133,13 @@ describe("ReplicaMetrics", () => {
     Effect.gen(function* () {
       const { a, set } = yield* three
       for (const link of ["a>b", "a>c"]) set.cut.add(link)
-      const exit = yield* Effect.forkChild(Effect.exit(a.writer.commit(Entry.put("notes", "slow", "v"))))
+      const exit = yield* Effect.forkChild(
+        Effect.forEach(["slow", "too"], (key) => Effect.exit(a.writer.commit(Entry.put("notes", key, "v"))), {
+          concurrency: "unbounded"
+        })
+      )
       yield* pass(1000)
-      assert.strictEqual(a.value("writesWaiting"), 1)
+      assert.strictEqual(a.value("writesWaiting"), 2)
       yield* pass(2000)
       assert.isDefined(exit.pollUnsafe())
       const failures = ["unreachable", "timeout", "id_drift", "in_flight", "quorum_unavailable"].map(
@@ -129,13 +147,13 @@ describe("ReplicaMetrics", () => {
       )
       assert.strictEqual(
         failures.reduce((sum, count) => sum + count, 0),
-        1
+        2
       )
-      assert.strictEqual(a.value("commits", { quorum_outcome: "quorum_not_met" }), 1)
+      assert.strictEqual(a.value("commits", { quorum_outcome: "quorum_not_met" }), 2)
       assert.strictEqual(a.value("writesWaiting"), 0)
       set.cut.clear()
       yield* pass(5000)
-      assert.strictEqual(a.value("acks", { result: "late" }), 2)
+      assert.strictEqual(a.value("acks", { result: "late" }), 4)
       assert.isAbove(a.value("acks", { result: "failed" })!, 0)
     })
   )
@@ -186,21 +204,26 @@ describe("ReplicaMetrics", () => {
     })
   )
 
-  it.effect("shows how far a clock is ahead", () =>
-    Effect.gen(function* () {
-      const set = yield* Replicas.make
-      const a = yield* set.start("a")
-      yield* set.start("b", { aheadMillis: 4000 })
-      yield* pass(3000)
-      assert.closeTo(a.value("peerSkew", { quorum_peer: "b" })!, 4, 0.1)
-      assert.isAbove(a.value("clockSkew", { peer: "b" }, "_count")!, 0)
-      assert.strictEqual(a.value("clockSkew", { peer: "b", le: "1" }, "_bucket"), 0)
-      assert.strictEqual(
-        a.value("clockSkew", { peer: "b", le: "5" }, "_bucket"),
-        a.value("clockSkew", { peer: "b" }, "_count")
-      )
-    })
-  )
+  for (const [what, aheadMillis] of [
+    ["ahead", 4000],
+    ["behind", -4000]
+  ] as const) {
+    it.effect(`shows how far a clock is ${what}`, () =>
+      Effect.gen(function* () {
+        const set = yield* Replicas.make
+        const a = yield* set.start("a")
+        yield* set.start("b", { aheadMillis })
+        yield* pass(3000)
+        assert.closeTo(a.value("peerSkew", { quorum_peer: "b" })!, aheadMillis / 1000, 0.1)
+        assert.isAbove(a.value("clockSkew", { peer: "b" }, "_count")!, 0)
+        assert.strictEqual(a.value("clockSkew", { peer: "b", le: "1" }, "_bucket"), 0)
+        assert.strictEqual(
+          a.value("clockSkew", { peer: "b", le: "5" }, "_bucket"),
+          a.value("clockSkew", { peer: "b" }, "_count")
+        )
+      })
+    )
+  }
 
   it.effect("L45 has the labels of the table and ids of configured replicas, and never a key or a namespace", () =>
     Effect.gen(function* () {

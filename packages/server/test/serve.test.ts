@@ -45,7 +45,7 @@ describe("quorum serve", () => {
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.live(
-      `stops in order on ${signal}, with exit code 0`,
+      `L68 stops in order on ${signal}, with exit code 0`,
       () =>
         Effect.gen(function* () {
           const folder = yield* Program.folder
@@ -186,7 +186,7 @@ describe("quorum serve", () => {
   )
 
   it.live(
-    "says why it does not start, and ends with exit code 1",
+    "L68 says why it does not start, and ends with exit code 1",
     () =>
       Effect.gen(function* () {
         const folder = yield* Program.folder
