@@ -154,6 +154,21 @@ describe("a client session", () => {
     })
   )
 
+  it.effect("L65 knows after a restart what a member holds that is down since, and stays as short as it was", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      for (const replica of [a, b, c]) yield* write(replica, put("v"))
+      yield* pass(12_000)
+      yield* during(b.stop, 5000)
+      yield* during(a.stop, 5000)
+      const again = yield* cluster.start("a")
+      yield* pass(12_000)
+      assert.deepStrictEqual((yield* again.sessions.afterPage(ClientSession.empty)).places, [])
+      const later = yield* write(again, put("later"))
+      assert.deepStrictEqual((yield* again.sessions.afterPage(later)).places, later.places)
+    })
+  )
+
   it.effect(
     "of one that wrote at two replicas knows both writes, and comes after one that has not met its quorum",
     () =>

@@ -3,6 +3,8 @@
  * after an answer.
  */
 import { Context, Effect, Layer, Option } from "effect"
+import type { LogId } from "../identity/LogId.ts"
+import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
 import * as WriteId from "../identity/WriteId.ts"
 import * as Arrival from "../log/Arrival.ts"
@@ -64,13 +66,21 @@ export const make = Effect.gen(function* () {
   const clock = yield* ReplicaClock
   const peers = yield* Peers
   const connections = yield* Connections
-  const { lost } = yield* Membership
+  const { lost, remembered } = yield* Membership
   const local = yield* LocalRecords.LocalRecords
+
+  /**
+   * Whether a peer is known to hold a place, also by what it acked before this replica was started: of one that is down
+   * since, all logs would be in every session otherwise, and those of former lives are many.
+   */
+  const isAt = (peer: ReplicaId, log: LogId, seq: number): boolean =>
+    (peers.get(peer).watermarks.get(log)?.seq ?? 0) >= seq ||
+    remembered(peer).some((acked) => acked.log === log && acked.seq >= seq)
 
   /** Every member is known to hold a place: whoever answers a read holds it, or is recovering and answers none. */
   const isEverywhere = (writeId: WriteId.WriteId): Effect.Effect<boolean> => {
     const { log, seq } = WriteId.place(writeId)
-    const isAtPeers = peerIds.every((peer) => (peers.get(peer).watermarks.get(log)?.seq ?? 0) >= seq)
+    const isAtPeers = peerIds.every((peer) => isAt(peer, log, seq))
     // An id that names another write here has to be answered as replaced, and not to be forgotten.
     return isAtPeers ? Effect.orElseSucceed(Arrival.isHeld(logs, writeId), () => false) : Effect.succeed(false)
   }
