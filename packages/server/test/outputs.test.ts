@@ -89,6 +89,34 @@ describe("commands that ask", () => {
   )
 
   it.live(
+    "export fails where a record cannot be read, and leaves it out by name where that is asked for",
+    () =>
+      Effect.gen(function* () {
+        const page = {
+          records: [record],
+          damaged: [{ namespace: "n", key: "a\nb", log: "a@1", seq: 7 }],
+          unreadable: [{ log: "a@1", from: 8, to: 9 }]
+        }
+        const { url } = yield* stub((_, response) => response.end(JSON.stringify(page)))
+        const env = { QUORUM_URL: url }
+        const whole = yield* Program.outcome(["export", "--timeout", "1"], { env })
+        assert.deepStrictEqual([whole.code, whole.stdout], [1, ""])
+        assert.include(whole.stderr, "it holds records that it cannot read")
+        const rest = yield* Program.outcome(["export", "--without-damaged"], { env })
+        assert.deepStrictEqual([rest.code, rest.stdout.trim().split("\n").length], [0, 1])
+        assert.include(rest.stderr, 'the record ["n","a\\nb"] cannot be read, and is left out\n')
+        assert.include(rest.stderr, "entries 8 to 9 of a@1 cannot be read, and nobody knows of what\n")
+
+        // Where another replica has all of it, nothing is left out.
+        const other = yield* stub(working)
+        const both = { QUORUM_URL: `${url},${other.url}` }
+        const all = yield* Program.outcome(["export", "--without-damaged"], { env: both })
+        assert.deepStrictEqual([all.code, all.stderr.includes("cannot be read")], [0, false])
+      }),
+    timeout
+  )
+
+  it.live(
     "try again where they asked too often",
     () =>
       Effect.gen(function* () {

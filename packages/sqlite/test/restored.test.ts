@@ -67,7 +67,7 @@ describe("a backup of a replica that is alone", () => {
       store.damage(replica.status().log, 2)
       yield* Context.get(replica.context, ReplicaStatus.ReplicaStatus).scrub
       const error = yield* Effect.flip(backup(replica, yield* file))
-      assert.include(error.message, "are damaged; no other replica has them; list the records")
+      assert.include(error.message, "are damaged; no other replica has them; export the records")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })

@@ -200,7 +200,7 @@ const write = Effect.fnUntraced(function* (
   if (damage !== undefined) {
     const remedy = hasPeers
       ? "back up another replica, or wait until they are mended"
-      : "no other replica has them; list the records, which names those that cannot be read, and keep the others so"
+      : "no other replica has them; export the records (quorum export --without-damaged), and keep them so"
     const detail = `entries ${damage.from} to ${damage.to} of ${damage.log} are damaged; ${remedy}`
     return yield* new ReplicaStore.StoreError({ reason: "corrupt", detail })
   }

@@ -26,15 +26,34 @@ export const command = Command.make(
       Flag.withDescription("Write to FILE, which is there when it is whole (default: standard output)"),
       Flag.optional
     ),
+    withoutDamaged: Flag.Boolean("without-damaged").pipe(
+      Flag.withDescription(
+        "Leave out what no replica can read that answers, and name it on standard error; without this it fails"
+      ),
+      Flag.withDefault(false)
+    ),
     ...Remote.flags
   },
   Effect.fnUntraced(
-    function* ({ namespace, output, ...given }) {
+    function* ({ namespace, output, withoutDamaged, ...given }) {
       const remote = yield* Remote.connect(given)
       const sink = yield* Option.match(output, { onNone: () => Effect.succeed(toStdout), onSome: toFile })
       let count = 0
+      const left = new Set<string>()
+      const onDamaged = ({ damaged = [], unreadable }: Pages.Damaged): void => {
+        for (const { key, namespace } of damaged) {
+          const record = Progress.printable(JSON.stringify([namespace, key]))
+          left.add(`the record ${record} cannot be read, and is left out`)
+        }
+        for (const { from, log, to } of unreadable) {
+          left.add(`entries ${from} to ${to} of ${Progress.printable(log)} cannot be read, and nobody knows of what`)
+        }
+      }
       const { finish, say, step } = yield* Progress.Progress
-      yield* Pages.records(remote, given, { namespace: Option.getOrUndefined(namespace) }).pipe(
+      yield* Pages.records(remote, given, {
+        namespace: Option.getOrUndefined(namespace),
+        onDamaged: withoutDamaged ? onDamaged : undefined
+      }).pipe(
         Stream.runForEach((page) => {
           count += page.length
           const text = page.map((record) => `${JSON.stringify(Records.lineOf(record))}\n`).join("")
@@ -50,6 +69,7 @@ export const command = Command.make(
       )
       yield* sink.done
       yield* finish
+      for (const line of left) yield* Console.error(line)
       if (Option.isSome(output))
         yield* given.json
           ? Console.log(JSON.stringify({ records: count, file: output.value }))
@@ -61,7 +81,8 @@ export const command = Command.make(
 ).pipe(
   Command.withDescription(
     "Writes records as lines of JSON that quorum import takes, exactly: as JSON where the same bytes come of it again, else as " +
-      "text or base64. They are those that the replicas hold that answer, each as it is when its page is read."
+      "text or base64. They are those that the replicas hold that answer, each as it is when its page is read. Where one of them " +
+      "cannot be read at any, it fails, unless --without-damaged is given."
   ),
   Command.withShortDescription("Exports records as lines of JSON"),
   Command.withExamples([

@@ -11,6 +11,14 @@ export interface Part {
   readonly namespace?: string | undefined
   readonly prefix?: string | undefined
   readonly reverse?: boolean
+  /** Is told what of a page no replica can read that answers, which is left out then. Unless given, such a page fails. */
+  readonly onDamaged?: ((damaged: Damaged) => void) | undefined
+}
+
+/** Records that cannot be read, and entries that cannot be read and of which nobody knows the records. */
+export interface Damaged {
+  readonly damaged?: ReadonlyArray<{ readonly namespace: string; readonly key: string }>
+  readonly unreadable: ReadonlyArray<{ readonly log: string; readonly from: number; readonly to: number }>
 }
 
 /** Records by pages. Fails with what the last replica answered when none has a whole page. */
@@ -30,7 +38,7 @@ export const keys = (remote: Remote.Remote, given: Remote.Given, part: Part & { 
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Page {
+interface Page extends Damaged {
   readonly records?: ReadonlyArray<{
     readonly namespace: string
     readonly key: string
@@ -39,13 +47,11 @@ interface Page {
     readonly writeId: string
   }>
   readonly keys?: ReadonlyArray<{ readonly namespace: string; readonly key: string }>
-  readonly damaged?: ReadonlyArray<unknown>
-  readonly unreadable: ReadonlyArray<unknown>
   readonly next?: string
 }
 
 const pages = (remote: Remote.Remote, given: Remote.Given, what: "records" | "keys", part: Part) => {
-  const { namespace, prefix, reverse } = part
+  const { namespace, onDamaged, prefix, reverse } = part
   if (namespace !== undefined && unnameable.includes(namespace)) {
     return Stream.fail(
       new Usage({ detail: 'namespace: "", "." and ".." cannot be named in a url; all records can be listed' })
@@ -58,18 +64,19 @@ const pages = (remote: Remote.Remote, given: Remote.Given, what: "records" | "ke
     if (reverse === true) query.set("reverse", "true")
     if (after !== undefined) query.set("after", after)
     return Effect.map(
-      pageOf(remote, given, `${path}?${query}`),
+      pageOf(remote, given, `${path}?${query}`, onDamaged),
       (page) => [[page], Option.fromUndefinedOr(page.next)] as const
     )
   })
 }
 
-/** A page of which nothing is missing, from the first replica that has it. */
-const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
+/** A page of which nothing is missing, from the first replica that has it; one with damage where that is told. */
+const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string, onDamaged: Part["onDamaged"]) =>
   Remote.ask(given, async (signal): Promise<Page> => {
     const deadline = performance.now() + given.timeout * 1000
     for (let round = 0; ; round++) {
       let last: unknown
+      let inPart: Page | undefined
       for (const url of remote.urls) {
         try {
           const answer = await remote.fetch(`${url}${path}`, {
@@ -78,13 +85,18 @@ const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string) =>
           if (!answer.ok) throw await Remote.answered(answer, url)
           const body = (await answer.json()) as Page
           if ((body.damaged ?? []).length > 0 || body.unreadable.length > 0) {
-            throw new Error("it holds records that it cannot read; quorum doctor says which")
+            inPart ??= body
+            throw new Error("it holds records that it cannot read; quorum doctor says more")
           }
           return body
         } catch (error) {
           if (signal.aborted || (error instanceof Remote.Answered && error.isFinal)) throw error
           last = Remote.unanswered(url, error)
         }
+      }
+      if (inPart !== undefined && onDamaged !== undefined) {
+        onDamaged(inPart)
+        return inPart
       }
       if (performance.now() > deadline) throw last
       await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 50 * 2 ** round)))
