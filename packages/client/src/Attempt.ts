@@ -8,6 +8,7 @@ import type { Settings } from "./Options.ts"
 import type { Receipt } from "./Record.ts"
 import { QuorumError } from "./QuorumError.ts"
 import type { Session } from "./Session.ts"
+import { onAbort } from "./Signals.ts"
 
 /** A request. */
 export interface Request {
@@ -47,8 +48,7 @@ export const attempt = async <A>(
   const millis = Math.min(attemptMillis, limits.millis)
   const late = new TimedOut({ message: `${url} did not answer within ${Math.ceil(millis)} ms`, url })
   const timer = setTimeout(() => controller.abort(late), millis)
-  const onAbort = (): void => controller.abort(signal?.reason)
-  signal?.addEventListener("abort", onAbort, { once: true })
+  const forget = onAbort(signal, () => controller.abort(signal?.reason))
   let answered: Answered | undefined
   try {
     const response = await fetch(target, {
@@ -74,7 +74,7 @@ export const attempt = async <A>(
     throw error instanceof QuorumError ? error : unreachable(url, error)
   } finally {
     clearTimeout(timer)
-    signal?.removeEventListener("abort", onAbort)
+    forget()
   }
 }
 

@@ -7,6 +7,7 @@ import * as Failover from "./Failover.ts"
 import { millisOf, type Settings } from "./Options.ts"
 import { QuorumError } from "./QuorumError.ts"
 import * as Session from "./Session.ts"
+import { onAbort } from "./Signals.ts"
 import * as Turns from "./Turns.ts"
 
 /** What any call may be given. */
@@ -109,14 +110,13 @@ const maxRequests = 128
 /** Waits. Fails with the reason of the signal. */
 export const pause = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve, reject) => {
-    const onAbort = (): void => {
+    if (signal?.aborted === true) return reject(signal.reason)
+    const forget = onAbort(signal, () => {
       clearTimeout(timer)
       reject(signal?.reason)
-    }
+    })
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort)
+      forget()
       resolve()
     }, millis)
-    if (signal?.aborted === true) onAbort()
-    else signal?.addEventListener("abort", onAbort, { once: true })
   })

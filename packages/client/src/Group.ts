@@ -10,6 +10,7 @@ import * as Failover from "./Failover.ts"
 import { Forbidden, QuorumError } from "./QuorumError.ts"
 import { pathOf, placeOf } from "./Reads.ts"
 import type { Receipt } from "./Record.ts"
+import { onAbort } from "./Signals.ts"
 import { bytesOf } from "./Value.ts"
 
 /** A write as a line of a batch, without its stamp. */
@@ -55,14 +56,13 @@ export const waiting = (line: Line, { deadline, signal, stamp }: Limits, caller:
   const settle = (answer: () => void): void => {
     if (isSettled) return
     isSettled = true
-    signal?.removeEventListener("abort", onAbort)
+    forget()
     answer()
   }
-  const onAbort = (): void => {
+  const forget = onAbort(signal, () => {
     settle(() => caller.reject(signal?.reason))
     one.onGivenUp()
-  }
-  signal?.addEventListener("abort", onAbort, { once: true })
+  })
   const one: Waiting = {
     line,
     deadline,

@@ -3,6 +3,7 @@
  * connections and disk, so that none is answered before its attempt ends, and each is sent again elsewhere, which is more
  * of the same.
  */
+import { onAbort } from "./Signals.ts"
 
 /** Gives turns in the order in which they are asked for. */
 export interface Turns {
@@ -41,7 +42,7 @@ export const make = (most: number): Turns => {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         clearTimeout(timer)
-        signal?.removeEventListener("abort", onAbort)
+        forget()
       }
       const leave = (answer: () => void): void => {
         settle()
@@ -50,13 +51,12 @@ export const make = (most: number): Turns => {
         // Who came after may need less room.
         next()
       }
-      const onAbort = (): void => leave(() => reject(signal?.reason))
+      const forget = onAbort(signal, () => leave(() => reject(signal?.reason)))
       const timer = setTimeout(() => leave(() => resolve(undefined)), Math.max(1, millis))
       const go = (): void => {
         settle()
         resolve(giveBack(amount))
       }
-      signal?.addEventListener("abort", onAbort, { once: true })
       const waiting = { amount, go }
       queue.add(waiting)
     })

@@ -1,5 +1,6 @@
 /** What a signal ends: every call, before anything is sent and while it is under way. Against a replica that hangs. */
 import { assert, describe, it } from "@effect/vitest"
+import { getEventListeners } from "node:events"
 import { type CallOptions, createClient, type QuorumClient, type Receipt, Unreachable } from "../src/index.ts"
 
 const reason = new Error("enough")
@@ -192,5 +193,33 @@ describe("a signal", () => {
       controller.abort(reason)
       assert.strictEqual(await outcome(items.next()), reason)
     }
+  })
+
+  it("has one listener, however many calls it was given, and none when they have ended", async () => {
+    const writes = Array.from({ length: 200 }, (_, i) => ({ namespace: "n", key: `k${i}`, value: "v" }))
+    const listeners = ({ signal }: AbortController) => getEventListeners(signal, "abort").length
+    const many: ReadonlyArray<(client: QuorumClient, options: CallOptions) => Promise<unknown>> = [
+      (client, options) => client.batch(writes, options),
+      (client, options) => Promise.all(writes.map(({ key }) => client.get("n", key, options))),
+      (client, options) => Promise.all(writes.map(({ key }) => client.put("n", key, new Uint8Array(100_000), options)))
+    ]
+    for (const call of many) {
+      const { client, whenSent } = clientOf()
+      const controller = new AbortController()
+      const isSent = whenSent()
+      const ended = outcome(call(client, { signal: controller.signal }))
+      await isSent
+      await settled()
+      assert.strictEqual(listeners(controller), 1)
+      controller.abort(reason)
+      await ended
+      assert.strictEqual(listeners(controller), 0)
+    }
+    const controller = new AbortController()
+    const { client } = clientOf(() => new Response("v", { headers: { "quorum-write-id": id } }))
+    const ended = many[1]!(client, { signal: controller.signal })
+    assert.strictEqual(listeners(controller), 1)
+    await ended
+    assert.strictEqual(listeners(controller), 0)
   })
 })
