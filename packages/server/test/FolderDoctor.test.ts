@@ -4,6 +4,7 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { existsSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
+import * as Folder from "../src/cli/folder.ts"
 import * as FolderDoctor from "../src/FolderDoctor.ts"
 import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
@@ -153,6 +154,8 @@ describe("doctor of a folder", () => {
         assert.match((yield* doctor(data)).said.join(), /log.db is damaged/)
         const nothing = yield* Program.outcome(["doctor", "--data", join(folder, "none")])
         assert.deepStrictEqual([nothing.code, /there is no .*none/.test(nothing.stderr)], [2, true])
+        const denied = Object.assign(new Error("permission denied"), { code: "EACCES" })
+        assert.include(Folder.noFolder("/d", denied), "this user may not look at /d; run as the one whose it is")
       }),
     120_000
   )

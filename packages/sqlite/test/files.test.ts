@@ -344,7 +344,7 @@ describe("the file of a store", () => {
         const folder = yield* filled
         fs.chmodSync(folder, 0o777)
         fs.chmodSync(fileOf(folder), 0o444)
-        assert.match(yield* tried(folder), /^read_only .*log\.db cannot be written/)
+        assert.match(yield* tried(folder), /^read_only .*log\.db cannot be written .*; run as the user whose they are/)
         fs.chmodSync(folder, 0o555)
         fs.chmodSync(fileOf(folder), 0o666)
         assert.match(yield* tried(folder), /^read_only .*log\.db cannot be written/)

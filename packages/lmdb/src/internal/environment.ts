@@ -163,7 +163,10 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case "EROFS":
     case 13:
     case 30:
-      return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
+      return fail(
+        "read_only",
+        `${file} cannot be written (${message}); run as the user whose they are, or make the file and its folder writable for this one`
+      )
   }
   return fail("unavailable", `${file} cannot be used: ${message}`)
 }

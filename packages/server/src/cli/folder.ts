@@ -5,7 +5,7 @@ import { ReplicaStore } from "@quorum/core/adapter"
 import { SqliteInspection } from "@quorum/sqlite"
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { Console, Effect, Option, Result } from "effect"
+import { Console, Effect, Option, Predicate, Result } from "effect"
 import { Flag } from "effect/cli"
 import type * as Doctor from "../Doctor.ts"
 import * as FolderDoctor from "../FolderDoctor.ts"
@@ -43,11 +43,17 @@ export interface Given {
   readonly json: boolean
 }
 
+/** Why a folder cannot be looked at, which need not be that there is none: it is for one user alone. */
+export const noFolder = (folder: string, error: unknown): string =>
+  Predicate.hasProperty(error, "code") && error.code === "EACCES"
+    ? `--data: this user may not look at ${folder}; run as the one whose it is`
+    : `--data: there is no ${folder}`
+
 /** Looks at it, and says what is wrong. */
 export const examine = Effect.fnUntraced(function* ({ config, data, json, sync }: Given) {
   const read = Option.isSome(config) ? yield* settingsOf(config.value, Option.getOrUndefined(data)) : undefined
   const folder = resolve(Option.getOrUndefined(data) ?? read?.data ?? "")
-  if (!existsSync(folder)) return yield* new Usage({ detail: `--data: there is no ${folder}` })
+  yield* Effect.try({ try: () => statSync(folder), catch: (error) => new Usage({ detail: noFolder(folder, error) }) })
   const found = yield* Effect.map(Effect.result(inspect(folder)), Result.merge)
   const { bavail, blocks, bsize } = statfsSync(folder)
   const view: FolderDoctor.FolderView = {

@@ -192,7 +192,10 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case 6:
       return fail("locked", `another process has ${file} open; stop that process, or choose another folder`)
     case 8:
-      return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
+      return fail(
+        "read_only",
+        `${file} cannot be written (${message}); run as the user whose they are, or make the file and its folder writable for this one`
+      )
     case 10:
       return fail("unavailable", `reading or writing ${file} failed (${message}); check the disk`)
     // A statement that does not fit the tables: their definitions are damaged.
@@ -207,7 +210,10 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return fail("read_only", `${file} cannot be written (${message}); make the file and its folder writable`)
+      return fail(
+        "read_only",
+        `${file} cannot be written (${message}); run as the user whose they are, or make the file and its folder writable for this one`
+      )
     // A number that is larger than any that is written.
     case "ERR_OUT_OF_RANGE":
       return fail("corrupt", `${file} is damaged (${message})`)
