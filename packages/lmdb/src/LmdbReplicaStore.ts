@@ -5,8 +5,8 @@
  * and reads look into the mapped file.
  */
 import { LogId, ReplicaSet } from "@quorum/core"
-import { DamagedRange, EntryBatch, ReplicaStore, Watermark } from "@quorum/core/adapter"
-import { Effect, Exit, Layer, Option, Result, Schema, Scope } from "effect"
+import { ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { Effect, Exit, Layer, Option, Schema, Scope } from "effect"
 import * as path from "node:path"
 import * as Environment from "./internal/environment.ts"
 import * as Files from "./internal/files.ts"
@@ -16,6 +16,7 @@ import * as Mending from "./internal/mending.ts"
 import * as Notes from "./internal/notes.ts"
 import * as Rows from "./internal/rows.ts"
 import * as Shrinking from "./internal/shrinking.ts"
+import * as Writing from "./internal/writing.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
 export interface Options {
@@ -34,55 +35,52 @@ export interface Options {
  * A store that is opened elsewhere than before, or after another boot of the machine, may not know what it gave away and
  * has a new incarnation when it is returned (law L53).
  */
-export const make = Effect.fnUntraced(function* (
+export const make: (
   options: Options
-): Effect.fn.Return<
-  ReplicaStore.ReplicaStore["Service"],
-  ReplicaStore.StoreError,
-  ReplicaSet.ReplicaSet | Scope.Scope
-> {
-  const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "log.mdb")
-  const { cluster, self } = yield* ReplicaSet.ReplicaSet
-  const draw = yield* LogId.incarnations
-  const boot = yield* Notes.Boot
-  const asked = decodeIdentity({ cluster, replica: self, incarnation: draw() })
-  const attempt = <A>(f: () => A) => Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
-  yield* Effect.acquireRelease(
-    attempt(() => {
-      Files.prepare(file)
-      const left = Files.leftOf(file)
-      // A new store would begin as if there had been none (decision 0081).
-      if (left !== undefined) {
-        throw Environment.damaged(`${file} is missing or empty, and ${left} is there; ${Environment.remedy}`)
-      }
-      return Files.lock(path.dirname(file))
-    }),
-    (unlock) => Effect.sync(unlock)
-  )
-  yield* attempt(() => Files.sync(file))
-  yield* Environment.check(file)
-  const opened = Effect.flatMap(
-    Effect.acquireRelease(
+) => Effect.Effect<ReplicaStore.ReplicaStore["Service"], ReplicaStore.StoreError, ReplicaSet.ReplicaSet | Scope.Scope> =
+  Effect.fnUntraced(function* (options) {
+    const file = path.resolve(yield* ReplicaStore.checkFolder(options.folder), "log.mdb")
+    const { cluster, self } = yield* ReplicaSet.ReplicaSet
+    const draw = yield* LogId.incarnations
+    const boot = yield* Notes.Boot
+    const asked = decodeIdentity({ cluster, replica: self, incarnation: draw() })
+    const attempt = <A>(f: () => A) => Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+    yield* Effect.acquireRelease(
       attempt(() => {
-        const environment = Environment.open(file, { sync: true })
-        return { environment, guard: Guard.make(file, environment) }
+        Files.prepare(file)
+        const left = Files.leftOf(file)
+        // A new store would begin as if there had been none (decision 0081).
+        if (left !== undefined) {
+          throw Environment.damaged(`${file} is missing or empty, and ${left} is there; ${Environment.remedy}`)
+        }
+        return Files.lock(path.dirname(file))
       }),
-      ({ guard }) => guard.close
-    ),
-    (found) => attempt(() => ({ ...found, notes: Notes.make(file, found.environment, found.guard) }))
-  )
-  const isLeft = yield* attempt(() => Shrinking.removeLeft(file))
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const first = yield* Scope.provide(opened, scope)
-  const settled = yield* settle(file, first.guard, first.notes, asked, draw, boot)
-  const isCopied = !isLeft && (yield* Shrinking.copy(file, first.environment))
-  if (isCopied) {
-    yield* Scope.close(scope, Exit.void)
-    yield* attempt(() => Shrinking.putInPlace(file))
-  }
-  const { environment, guard, notes } = isCopied ? yield* opened : first
-  return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, settled, draw)))
-})
+      (unlock) => Effect.sync(unlock)
+    )
+    yield* attempt(() => Files.sync(file))
+    yield* Environment.check(file)
+    const opened = Effect.flatMap(
+      Effect.acquireRelease(
+        attempt(() => {
+          const environment = Environment.open(file, { sync: true })
+          return { environment, guard: Guard.make(file, environment) }
+        }),
+        ({ guard }) => guard.close
+      ),
+      (found) => attempt(() => ({ ...found, notes: Notes.make(file, found.environment, found.guard) }))
+    )
+    const isLeft = yield* attempt(() => Shrinking.removeLeft(file))
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const first = yield* Scope.provide(opened, scope)
+    const settled = yield* settle(file, first.guard, first.notes, asked, draw, boot)
+    const isCopied = !isLeft && (yield* Shrinking.copy(file, first.environment))
+    if (isCopied) {
+      yield* Scope.close(scope, Exit.void)
+      yield* attempt(() => Shrinking.putInPlace(file))
+    }
+    const { environment, guard, notes } = isCopied ? yield* opened : first
+    return yield* guard.call(() => Effect.succeed(makeStore(file, environment, guard, notes, settled, draw)))
+  })
 
 /** {@link make} as a layer. */
 export const layer = (
@@ -135,13 +133,13 @@ const settle = (
 const makeStore = (
   file: string,
   environment: Environment.Environment,
-  { call, change, checkPlace, commit }: Guard.Guard,
+  guard: Guard.Guard,
   notes: Notes.Notes,
   { doubt, identity: first }: Settled,
   draw: Draw
 ) => {
   let identity = first
-  let syncMillis = 0
+  const { call, change, checkPlace } = guard
   const entries = Rows.entriesOf(environment)
   const damage: HeldLog.Found = { ranges: [] }
   const logs = new Map<LogId.LogId, HeldLog.HeldLog>()
@@ -151,31 +149,7 @@ const makeStore = (
     logs.set(name, log)
   }
 
-  const append = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch) => {
-    const startedAt = performance.now()
-    const what = `entries ${batch.from} to ${EntryBatch.last(batch)} of ${batch.log}`
-    const write = () => Rows.put(environment, log, batch)
-    return Effect.map(commit(what, batch.bytes.length, write), () => {
-      syncMillis = performance.now() - startedAt
-      log.head = EntryBatch.watermark(batch)
-      logs.set(batch.log, log)
-      return log.head
-    })
-  }
-
-  const replace = (log: HeldLog.HeldLog, batch: EntryBatch.EntryBatch, mends: boolean) => {
-    const replaced = { log: batch.log, from: batch.from, to: EntryBatch.last(batch) }
-    const what = `what takes the place of the entries ${replaced.from} to ${replaced.to} of ${batch.log}`
-    return Effect.map(
-      commit(what, batch.bytes.length, () => Mending.replace(environment, log, batch, mends)),
-      () => {
-        damage.ranges = DamagedRange.without(damage.ranges, replaced)
-        if (replaced.to <= log.head.seq) return
-        log.head = EntryBatch.watermark(batch)
-        logs.set(batch.log, log)
-      }
-    )
-  }
+  const { append, cut, lastSyncMillis, replace } = Writing.make({ damage, entries, environment, file, guard, logs })
 
   return ReplicaStore.ReplicaStore.of({
     get identity() {
@@ -192,16 +166,7 @@ const makeStore = (
           return identity.incarnation
         })
       }),
-    append: (batch) =>
-      change((): ReturnType<ReplicaStore.ReplicaStore["Service"]["append"]> => {
-        const log = logs.get(batch.log) ?? HeldLog.make(file, entries, batch.log, damage)
-        if (log.damagedEnd !== undefined) return Effect.fail(log.damagedEnd)
-        const decision = ReplicaStore.decideAppend(log.head, batch, (seq) => HeldLog.chainAt(log, seq))
-        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        return decision.success._tag === "Held"
-          ? Effect.succeed(decision.success.watermark)
-          : append(log, decision.success.batch)
-      }),
+    append,
     read: (name, after, maxBytes) =>
       call(() => {
         const log = logs.get(name)
@@ -226,33 +191,8 @@ const makeStore = (
         const log = logs.get(name)
         return Effect.succeed(log === undefined ? after : Mending.check(log, after, maxBytes))
       }),
-    replace: (batch) =>
-      change((): ReturnType<ReplicaStore.ReplicaStore["Service"]["replace"]> => {
-        const log = logs.get(batch.log) ?? HeldLog.make(file, entries, batch.log, damage)
-        const { head } = log
-        if (log.damagedEnd !== undefined && EntryBatch.last(batch) >= head.seq) return Effect.fail(log.damagedEnd)
-        const chainAt = (seq: number) => HeldLog.chainAt(log, seq)
-        const decision = ReplicaStore.decideReplace({ head, damaged: damage.ranges, chainAt }, batch)
-        if (Result.isFailure(decision)) return Effect.fail(decision.failure)
-        return decision.success === "Held" ? Effect.void : replace(log, batch, decision.success === "Mend")
-      }),
-    cut: (name, after) =>
-      change(() => {
-        const log = logs.get(name)
-        const isCut = after === undefined ? log?.damagedEnd !== undefined : after < (log?.head.seq ?? 0)
-        if (log === undefined || !isCut) return Effect.succeed(log?.head ?? Watermark.none(name))
-        const { damaged, head } = after === undefined ? Mending.soundEnd(log) : Mending.endAt(log, after)
-        return Effect.map(
-          commit(`the end of ${name}`, 0, () => Mending.removeFrom(environment, log, damaged.from)),
-          () => {
-            log.head = head
-            log.damagedEnd = undefined
-            if (head.seq === 0) logs.delete(name)
-            damage.ranges = DamagedRange.without(damage.ranges, damaged)
-            return head
-          }
-        )
-      }),
-    lastSyncMillis: () => syncMillis
+    replace,
+    cut,
+    lastSyncMillis
   })
 }
