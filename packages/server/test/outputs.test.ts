@@ -171,6 +171,7 @@ describe("commands that ask", () => {
           [["explain", "9/3"], 2, "invalid_usage"],
           [["restore", "/none", "--id", "a", "--data", data], 2, "invalid_usage"],
           [["dev", "--data", "/proc/none"], 2, "invalid_usage"],
+          [["dev", "--store", "other"], 2, "invalid_usage"],
           [["export", "--output", "/none/there"], 1, "failed"]
         ] as const) {
           const ended = yield* Program.outcome([...args, "--json"], { env: { QUORUM_URL: url } })

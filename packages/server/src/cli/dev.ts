@@ -51,6 +51,7 @@ export const command = (onServing: () => void) =>
     flags,
     Effect.fnUntraced(function* (given) {
       yield* noVariables
+      const { store, transport } = yield* usable(Flags.givenOf({ store: given.store, transport: given.transport }))
       onServing()
       const ports = yield* portsOf(given.port, given.replicas)
       const folder = yield* folderOf(given.data)
@@ -58,7 +59,6 @@ export const command = (onServing: () => void) =>
         const id = String.fromCharCode(97 + i)
         return { id, port, url: `http://${Ports.host}:${port}`, folder: join(folder, id) }
       })
-      const { store, transport } = Flags.givenOf({ store: given.store, transport: given.transport })
       const extra = [
         ...(store === undefined ? [] : ["--store", store]),
         ...(transport === undefined || members.length === 1 ? [] : ["--transport", transport])
@@ -95,6 +95,16 @@ const noVariables = Effect.suspend(() => {
   const detail = `quorum dev is run by its flags alone; unset ${it}, or run quorum serve`
   return Effect.fail(new Usage({ detail: `${variables.join(", ")}: ${detail}` }))
 })
+
+/** What is for all replicas, once it can be used: otherwise each of them would end, and say so by itself. */
+const usable = (given: Readonly<Record<string, string>>): Effect.Effect<Readonly<Record<string, string>>, Usage> =>
+  Effect.fromResult(Reading.read([Reading.ofFlags(given)])).pipe(
+    Effect.mapBoth({
+      onFailure: (problems) =>
+        new Usage({ detail: problems.map(({ detail, source }) => `${source}: ${detail}`).join("\n") }),
+      onSuccess: () => given
+    })
+  )
 
 interface Member {
   readonly id: string
