@@ -4,7 +4,8 @@
 import { resolve } from "node:path"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, FileSystem, Option, Runtime, Schema, SchemaTransformation } from "effect"
+import { Whole } from "@quorum/server/tools"
+import { Console, Effect, FileSystem, Option, Runtime, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Catalogue from "./Catalogue.ts"
 import * as Charts from "./Charts.ts"
@@ -26,19 +27,6 @@ class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { detail: Sche
     return this.detail
   }
 }
-
-/** A whole number, in decimal digits: `1e2` and `0x10` are not spellings of one. */
-const whole = (name: string, minimum: number, maximum: number) =>
-  Flag.String(name).pipe(
-    Flag.withSchema(
-      Schema.String.check(Schema.isPattern(/^[0-9]{1,15}$/, { message: "it must be a whole number" })).pipe(
-        Schema.decodeTo(
-          Schema.Int.check(Schema.isBetween({ minimum, maximum })),
-          SchemaTransformation.transform({ decode: Number, encode: String })
-        )
-      )
-    )
-  )
 
 /** A list of numbers of writers. */
 const numbers = (text: string): ReadonlyArray<number> =>
@@ -90,11 +78,11 @@ const flags = {
     Flag.mapTryCatch(numbers, detail),
     Flag.optional
   ),
-  seconds: whole("seconds", 1, 600).pipe(
+  seconds: Whole.flag("seconds", 1, 600).pipe(
     Flag.withDescription("How long each measurement takes, where it is not a number of commits (default: the part's)"),
     Flag.optional
   ),
-  rounds: whole("rounds", 1, 100).pipe(
+  rounds: Whole.flag("rounds", 1, 100).pipe(
     Flag.withDescription("How often everything is measured (default: 3, and 1 in sustained and growth)"),
     Flag.optional
   ),
