@@ -4,19 +4,17 @@
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { QuorumPolicy } from "@quorum/core"
 import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, FileSystem, Option, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { HttpClient } from "effect/http"
-import * as BadFlags from "./BadFlags.ts"
 import * as Certificates from "./Certificates.ts"
 import * as DemoSet from "./DemoSet.ts"
 import * as Demo from "./Demo.ts"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
+import * as Program from "./Program.ts"
 import * as Report from "./Report.ts"
 
 /** Something that the demo was given cannot be used. */
@@ -201,14 +199,4 @@ const keepText = (
   ].join("\n")
 }
 
-// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
-process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
-
-Command.run(demo, { version: "0.0.0" }).pipe(
-  Effect.provide(Progress.layer(process.stdout)),
-  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-  Effect.provide(NodeHttpClient.layerUndici),
-  Effect.provide(BadFlags.layer),
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({ teardown: Ending.teardown })
-)
+Program.run(Command.run(demo, { version: "0.0.0" }))

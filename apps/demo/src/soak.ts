@@ -2,17 +2,13 @@
  * The command line of the soak.
  */
 import { fileURLToPath } from "node:url"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { QuorumPolicy } from "@quorum/core"
 import { Ports, Progress, Whole } from "@quorum/server/tools"
 import { Effect, Option, Random, Schema, SchemaTransformation } from "effect"
 import { Command, Flag } from "effect/cli"
-import { HttpClient } from "effect/http"
-import * as BadFlags from "./BadFlags.ts"
 import * as Ending from "./Ending.ts"
 import * as Flags from "./Flags.ts"
+import * as Program from "./Program.ts"
 import * as Soak from "./soak/Soak.ts"
 
 /** Some of the faults, by commas; at least one besides the clocks. */
@@ -94,14 +90,4 @@ const soak = Command.make("soak", flags, (given) =>
   ])
 )
 
-// Whoever read the output has gone, as `head` does: stop in order, as on Ctrl-C.
-process.stdout.on("error", () => process.kill(process.pid, "SIGTERM"))
-
-Command.run(soak, { version: "0.0.0" }).pipe(
-  Effect.provide(Progress.layer(process.stdout)),
-  Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-  Effect.provide(NodeHttpClient.layerUndici),
-  Effect.provide(BadFlags.layer),
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({ teardown: Ending.teardown })
-)
+Program.run(Command.run(soak, { version: "0.0.0" }))
