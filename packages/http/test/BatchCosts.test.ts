@@ -31,17 +31,17 @@ const begin = (url: string, headers: Http.OutgoingHttpHeaders = {}) =>
         send: (line: object) => void outgoing.write(`${JSON.stringify(line)}\n`),
         /** So many lines of the answer. */
         answered: (count: number) =>
-          Effect.callback<ReadonlyArray<{ readonly status: number; readonly problem: Record<string, unknown> }>>(
-            (resume) => {
-              const look = () => {
-                if (lines().length < count) return
-                waiting.delete(look)
-                resume(Effect.succeed(lines().map((line) => JSON.parse(line))))
-              }
-              waiting.add(look)
-              look()
+          Effect.callback<
+            ReadonlyArray<{ readonly line: number; readonly status: number; readonly problem: Record<string, unknown> }>
+          >((resume) => {
+            const look = () => {
+              if (lines().length < count) return
+              waiting.delete(look)
+              resume(Effect.succeed(lines().map((line) => JSON.parse(line))))
             }
-          ),
+            waiting.add(look)
+            look()
+          }),
         end: () => void outgoing.destroy()
       }
     }),
