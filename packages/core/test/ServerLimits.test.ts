@@ -111,14 +111,15 @@ describe("L63 answers of all connections that nobody reads", () => {
   it("end those of the client for whom most of them wait, on however many connections, and not those of others", () => {
     const told: Array<Parameters<Endings.Endings>> = []
     const send = limited(most, (...each) => void told.push(each))
+    const little = send(none, "/v1/x", 10, "10.0.0.3")
     const other = send(none, "/v1/x", 300, "10.0.0.2")
     const many = [100, 290, 290].map((unread) => send(none, "/v1/x", unread))
-    const isEnded = () => [other, ...many].map((each) => each.isEnded())
-    for (let i = 0; i < 20; i++) send(none).end()
-    assert.deepStrictEqual(isEnded(), [false, false, false, false])
+    const isEnded = () => [little, other, ...many].map((each) => each.isEnded())
+    for (let i = 0; i < 20; i++) send(none, "/v1/x", 0, "10.0.0.3").end()
+    assert.deepStrictEqual(isEnded(), [false, false, false, false, false])
     many[0]!.answer.writableLength = 121
-    for (let i = 0; i < 20; i++) send(none).end()
-    assert.deepStrictEqual(isEnded(), [false, false, false, true])
+    for (let i = 0; i < 20; i++) send(none, "/v1/x", 0, "10.0.0.3").end()
+    assert.deepStrictEqual(isEnded(), [false, false, false, false, true])
     assert.deepStrictEqual(told, [["unread", "10.0.0.1"]])
   })
 
