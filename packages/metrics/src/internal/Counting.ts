@@ -51,6 +51,85 @@ export interface Memory {
 export const make = (series: Series, status: ReplicaStatus.Status, memory: Memory) => {
   const { backlog, lastAcks, millis, seen, wallMillis } = memory
   const peers = status.peers.map(({ replica }): string => replica)
+  const counters = countersIn(series, peers)
+  const links = new Map<string, string>()
+  for (const { link, replica } of status.peers) {
+    links.set(replica, link)
+    if (link === "up") counters.connects(replica)?.add(1)
+  }
+
+  return (event: ReplicaEvents.ReplicaEvent): void => {
+    switch (event._tag) {
+      case "CommitsEnded": {
+        const { durationMillis, outcome, reason, writes } = event
+        counters.commits(outcome)?.add(writes)
+        if (outcome !== "committed") counters.failures(reason ?? outcome)?.add(writes)
+        counters.durations(outcome)?.record(durationMillis / 1000, writes)
+        return
+      }
+      case "Appended":
+        seen.appendedAt = millis()
+        seen.unindexedSince ??= seen.appendedAt
+        if (event.own) {
+          backlog.appended(event.seq, event.bytes, seen.appendedAt)
+          lastAcks.appended(event)
+        }
+        return appended(event.own ? counters.own : counters.copy, event)
+      case "AppendFailed":
+        return counters.appendFailures(event.reason)?.add(1)
+      case "PeerAnswered":
+        counters.acks(event.answer)?.add(event.writes)
+        if (event.answer === "ack" || event.answer === "late") {
+          counters.ackDuration(event.peer)?.record(event.afterMillis / 1000, event.writes)
+        }
+        return
+      case "Acked":
+        if (!peers.includes(event.peer)) return
+        seen.ackedAt.set(event.peer, wallMillis())
+        return lastAcks.acked(event, (millis, entries) => counters.lastAck.record(millis / 1000, entries))
+      case "Drifted":
+        return counters.drifts.add(1)
+      case "Rejected":
+        return counters.rejections(event.peer)?.add(1)
+      case "LinkChanged": {
+        // A peer that cannot be reached is tried, and so told of, again and again; and what never was up is not lost.
+        const before = links.get(event.peer)
+        links.set(event.peer, event.link)
+        if (event.link === "up" && before !== "up") counters.connects(event.peer)?.add(1)
+        if (event.link === "down" && before === "up") counters.losses(event.peer)?.add(1)
+        return
+      }
+      case "HandshakeRefused":
+        return counters.refused[event.direction](event.reason).add(1)
+      case "ConnectionEnded":
+        return counters.ended(event.reason).add(1)
+      case "SkewMeasured":
+        return counters.skew(event.peer)?.record(Math.abs(event.skewMillis) / 1000, 1)
+      case "CaughtUp":
+        counters.caughtUp.entries(event.peer)?.add(event.entries)
+        return counters.caughtUp.size(event.peer)?.add(event.bytes)
+      case "IndexMerged":
+        seen.unindexedSince = after(seen.appendedAt, millis() - event.durationMillis)
+        counters.merge.duration.record(event.durationMillis / 1000, 1)
+        return counters.merge.keys.add(event.pointers)
+      case "DamageMended":
+        return counters.mended.add(event.to - event.from + 1)
+      case "Compacted":
+        return counters.erased.add(event.erasedBytes)
+      case "ScrubFailed":
+        return counters.scrubFailures(event.reason)?.add(1)
+      case "DamageFound":
+      case "Scrubbed":
+      case "Recovered":
+        return
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Makes the series, all at 0. */
+const countersIn = (series: Series, peers: ReadonlyArray<string>) => {
   const each = <A>(values: ReadonlyArray<string>, make: (value: string) => A): ((value: string) => A | undefined) => {
     const made = new Map(values.map((value) => [value, make(value)]))
     return (value) => made.get(value)
@@ -103,81 +182,31 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
   }
   const ended = onDemand((reason) => series.counter("connectionsEnded", { "error.type": reason }))
   const merge = { duration: series.histogram("mergeDuration"), keys: series.counter("mergeKeys") }
-  const links = new Map<string, string>()
-  for (const { link, replica } of status.peers) {
-    links.set(replica, link)
-    if (link === "up") connects(replica)?.add(1)
-  }
 
-  return (event: ReplicaEvents.ReplicaEvent): void => {
-    switch (event._tag) {
-      case "CommitsEnded": {
-        const { durationMillis, outcome, reason, writes } = event
-        commits(outcome)?.add(writes)
-        if (outcome !== "committed") failures(reason ?? outcome)?.add(writes)
-        durations(outcome)?.record(durationMillis / 1000, writes)
-        return
-      }
-      case "Appended":
-        seen.appendedAt = millis()
-        seen.unindexedSince ??= seen.appendedAt
-        if (event.own) {
-          backlog.appended(event.seq, event.bytes, seen.appendedAt)
-          lastAcks.appended(event)
-        }
-        return appended(event.own ? own : copy, event)
-      case "AppendFailed":
-        return appendFailures(event.reason)?.add(1)
-      case "PeerAnswered":
-        acks(event.answer)?.add(event.writes)
-        if (event.answer === "ack" || event.answer === "late") {
-          ackDuration(event.peer)?.record(event.afterMillis / 1000, event.writes)
-        }
-        return
-      case "Acked":
-        if (!peers.includes(event.peer)) return
-        seen.ackedAt.set(event.peer, wallMillis())
-        return lastAcks.acked(event, (millis, entries) => lastAck.record(millis / 1000, entries))
-      case "Drifted":
-        return drifts.add(1)
-      case "Rejected":
-        return rejections(event.peer)?.add(1)
-      case "LinkChanged": {
-        // A peer that cannot be reached is tried, and so told of, again and again; and what never was up is not lost.
-        const before = links.get(event.peer)
-        links.set(event.peer, event.link)
-        if (event.link === "up" && before !== "up") connects(event.peer)?.add(1)
-        if (event.link === "down" && before === "up") losses(event.peer)?.add(1)
-        return
-      }
-      case "HandshakeRefused":
-        return refused[event.direction](event.reason).add(1)
-      case "ConnectionEnded":
-        return ended(event.reason).add(1)
-      case "SkewMeasured":
-        return skew(event.peer)?.record(Math.abs(event.skewMillis) / 1000, 1)
-      case "CaughtUp":
-        caughtUp.entries(event.peer)?.add(event.entries)
-        return caughtUp.size(event.peer)?.add(event.bytes)
-      case "IndexMerged":
-        seen.unindexedSince = after(seen.appendedAt, millis() - event.durationMillis)
-        merge.duration.record(event.durationMillis / 1000, 1)
-        return merge.keys.add(event.pointers)
-      case "DamageMended":
-        return mended.add(event.to - event.from + 1)
-      case "Compacted":
-        return erased.add(event.erasedBytes)
-      case "ScrubFailed":
-        return scrubFailures(event.reason)?.add(1)
-      case "DamageFound":
-      case "Scrubbed":
-      case "Recovered":
-        return
-    }
+  return {
+    ackDuration,
+    acks,
+    appendFailures,
+    caughtUp,
+    commits,
+    connects,
+    copy,
+    drifts,
+    durations,
+    ended,
+    erased,
+    failures,
+    lastAck,
+    losses,
+    mended,
+    merge,
+    own,
+    refused,
+    rejections,
+    scrubFailures,
+    skew
   }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
 
 /** What was appended after a merge had begun is not in it. */
 const after = (appendedAt: number, begun: number): number | undefined => (appendedAt < begun ? undefined : begun)
