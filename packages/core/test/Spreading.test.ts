@@ -170,6 +170,18 @@ describe("a replica set", () => {
       })
   )
 
+  it.effect(
+    "L18 has a put, a delete and several writes in one held by the same quorum before it acknowledges them",
+    () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* Cluster.running("ab", 2)
+        for (const write of [put("k"), Entry.remove("ns", "k"), [put("x"), Entry.remove("ns", "y")]] as const) {
+          const { acked, policy } = yield* during(a.writer.commit(write), 100)
+          assert.deepStrictEqual([acked.map(({ replica }) => replica), policy.w], [[a.id, b.id], 2])
+        }
+      })
+  )
+
   it.effect("L62 a peer that acks again counts once, and one that acked before somebody waited counts", () =>
     Effect.gen(function* () {
       const { a } = yield* Cluster.running("abc", 2, "ab")
