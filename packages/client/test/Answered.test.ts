@@ -1,97 +1,18 @@
 /** What the client sends after which answer: against replicas that answer as told. */
 import { assert, describe, it } from "@effect/vitest"
+import { createClient, type OutcomeUnknown, QuorumNotMet } from "../src/index.ts"
 import {
-  createClient,
-  type OutcomeUnknown,
-  type QuorumClient,
-  QuorumError,
-  QuorumNotMet,
-  type Receipt
-} from "../src/index.ts"
-
-interface Sent {
-  readonly url: string
-  readonly path: string
-  readonly query: URLSearchParams
-  readonly lines: ReadonlyArray<{ readonly key: string; readonly stamp?: string }>
-  /** What it says of what was done and seen. */
-  readonly session: string | undefined
-}
-
-type Answer = (sent: Sent) => Response | Promise<Response>
-
-const receiptOf = (key: string, at: string) => ({
-  writeId: `${at}@0000000000000000:1.00000000`,
-  clock: { wallTime: 1, logical: 0 },
-  tie: key,
-  policy: { n: 3, w: 2 },
-  acked: [],
-  missing: {},
-  durationMillis: 1
-})
-
-const json = (status: number, body: object, headers = {}) =>
-  new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } })
-
-const problem = (status: number, error: string, fields: object = {}, headers = {}) =>
-  json(status, { error, message: error, ...fields }, headers)
-
-const ndjson = (lines: ReadonlyArray<object>) => new Response(lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
-
-/** Stamps are drawn, and what is sent is committed. */
-const usual: Answer = ({ lines, path, url }) => {
-  if (path === "/v1/stamps/each") return json(201, { stamps: lines.map(({ key }) => `stamp of ${key}`) })
-  if (path === "/v1/stamps") return json(201, { stamp: "stamp" })
-  if (path !== "/v1/batch") return problem(404, "route_unknown")
-  return ndjson(lines.map(({ key }, i) => ({ line: i + 1, status: 201, receipt: receiptOf(key, url.at(-1)!) })))
-}
-
-/** A client of `http://a` and so on, and what it has sent. Each request is answered by the next answer, and then as usual. */
-const clientOf = (
-  answers: ReadonlyArray<readonly [path: string, answer: Answer]>,
-  options: { readonly timeoutMillis?: number } = {}
-): { readonly client: QuorumClient; readonly sent: ReadonlyArray<Sent> } => {
-  const sent: Array<Sent> = []
-  const left = [...answers]
-  const client = createClient({
-    urls: ["http://a", "http://b", "http://c"],
-    timeoutMillis: 1000,
-    ...options,
-    fetch: async (text, { body, headers, signal }) => {
-      const url = new URL(text)
-      const said = typeof body === "string" ? body : ""
-      const lines =
-        url.pathname === "/v1/batch"
-          ? said
-              .trim()
-              .split("\n")
-              .map((line) => JSON.parse(line))
-          : []
-      const session = new Headers(headers).get("quorum-session") ?? undefined
-      const keys = url.pathname.startsWith("/v1/stamps") ? JSON.parse(said).keys : lines
-      const request = { url: url.origin, path: url.pathname, query: url.searchParams, lines: keys, session }
-      sent.push(request)
-      const i = left.findIndex(([path]) => path === url.pathname)
-      const answer = i < 0 ? usual : left.splice(i, 1)[0]![1]
-      const hung = new Promise<never>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))
-      return Promise.race([answer(request), hung])
-    }
-  })
-  return { client, sent }
-}
-
-const failure = async (promise: Promise<unknown>): Promise<QuorumError> => {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error
-  )
-  if (!(error instanceof QuorumError)) throw new Error(`no error of the client: ${String(error)}`)
-  return error
-}
-
-const batches = (sent: ReadonlyArray<Sent>) => sent.filter(({ path }) => path === "/v1/batch")
-
-const broken: Answer = () => Promise.reject(new TypeError("fetch failed"))
+  type Answer,
+  type Sent,
+  batches,
+  broken,
+  clientOf,
+  failure,
+  json,
+  ndjson,
+  problem,
+  receiptOf
+} from "./support/told.ts"
 
 describe("a write", () => {
   it("is sent under the same stamp elsewhere, after whatever leaves open whether it was made", async () => {
@@ -258,95 +179,6 @@ describe("a read", () => {
       ["/v1/records/n/k", found("x")]
     ])
     assert.strictEqual((await client.get("n", "k"))!.text(), "v")
-  })
-})
-
-describe("an answer with 2xx that is none of a replica's", () => {
-  const page = () => new Response("<html>", { headers: { "content-type": "text/html" } })
-  const others: ReadonlyArray<Answer> = [
-    page,
-    () => json(200, {}),
-    () => json(201, { ok: true, writeId: 5, acked: [] }),
-    () => json(201, { writeId: "w" }),
-    () => json(200, []),
-    () => new Response("null"),
-    () => new Response(null, { status: 204 }),
-    () => ndjson([{ line: 1, status: 201, receipt: {} }]),
-    () => ndjson([{ line: 1, status: 201, receipt: { ...receiptOf("k", "a"), writeId: undefined } }])
-  ]
-  const long = "v".repeat(100_000)
-  const key = { namespace: "n", key: "k" }
-  const receipt = receiptOf("k", "b")
-  const right = () => json(201, receipt)
-  const whole = () => ndjson([{ line: 1, status: 201, receipt }])
-
-  for (const [what, path, answer, call] of [
-    ["a put", "/v1/batch", whole, (client: QuorumClient) => client.put("n", "k", "v")],
-    ["a put of a long value", "/v1/records/n/k", right, (client: QuorumClient) => client.put("n", "k", long)],
-    ["a delete", "/v1/batch", whole, (client: QuorumClient) => client.delete("n", "k")],
-    ["several writes as one", "/v1/batch", whole, (client: QuorumClient) => client.commit([{ ...key, value: "v" }])],
-    ["a write that is waited for", "/v1/writes/w/resume", right, (client: QuorumClient) => client.resume("w")]
-  ] as const) {
-    it(`L11 is no receipt of ${what}: another replica is asked`, async () => {
-      for (const other of others) {
-        const { client, sent } = clientOf([
-          [path, other],
-          [path, answer]
-        ])
-        assert.deepStrictEqual<object>(await call(client), receipt)
-        const urls = sent.filter((each) => each.path === path).map(({ url }) => url)
-        assert.strictEqual(new Set(urls).size, 2)
-        assert.strictEqual(urls.length, 2)
-      }
-    })
-  }
-
-  it("L11 is no page, no state and no copies of a write, and no state of a replica", async () => {
-    const place = { namespace: "n", key: "k", value: "", writeId: "x" }
-    for (const [path, right, call] of [
-      ["/v1/records/n", { records: [place], unreadable: [] }, (client) => client.list("n").next()],
-      ["/v1/keys/n", { keys: [place], unreadable: [] }, (client) => client.keys("n").next()],
-      ["/v1/writes/w", { committed: true }, (client) => client.writeStatus("w")],
-      ["/v1/receipts/verify", { committed: true }, (client) => client.verify(receipt as unknown as Receipt)]
-    ] satisfies ReadonlyArray<[string, object, (client: QuorumClient) => Promise<unknown>]>) {
-      for (const other of [...others, () => json(200, { unreadable: [] })]) {
-        const { client, sent } = clientOf([
-          [path, other],
-          [path, () => json(200, right)]
-        ])
-        const answer = await call(client)
-        if (path.includes("/n")) assert.include(JSON.stringify(answer), "k")
-        else assert.deepStrictEqual<unknown>(answer, right)
-        assert.lengthOf(sent, 2)
-      }
-    }
-    for (const other of others) {
-      const { client } = clientOf(
-        Array.from({ length: 100 }, () => ["/v1/status", other] as const),
-        { timeoutMillis: 30 }
-      )
-      for (const { error, status } of await client.status()) {
-        assert.isUndefined(status)
-        assert.strictEqual((error as QuorumError).code, "unexpected_answer")
-      }
-    }
-  })
-
-  it("L11 is no stamp, and no record", async () => {
-    for (const other of others) {
-      const stamps = clientOf([
-        ["/v1/stamps", other],
-        ["/v1/stamps/each", other]
-      ])
-      assert.strictEqual(await stamps.client.stamp([key]), "stamp")
-      await stamps.client.put("n", "k", "v")
-      assert.isTrue(batches(stamps.sent)[0]!.lines.every(({ stamp }) => stamp === "stamp of k"))
-      const { client } = clientOf([
-        ["/v1/records/n/k", other],
-        ["/v1/records/n/k", () => new Response("v", { headers: { "quorum-write-id": "x" } })]
-      ])
-      assert.deepInclude(await client.get("n", "k"), { writeId: "x" })
-    }
   })
 })
 
