@@ -70,9 +70,10 @@ export const make = (settings: Settings): Calls => {
       const restMillis = choice?.afterMillis ?? Failover.pauseMillis(rounds, Math.random())
       // Who has asked nobody yet does so: that others had no answer a while ago is none.
       const waitMillis = history === undefined && now + restMillis >= deadline ? 0 : restMillis
-      if (choice === undefined || waitMillis > 0 || now >= deadline) {
+      const latest = Failover.latest(deadline, history)
+      if (choice === undefined || waitMillis > 0 || now >= latest) {
         done()
-        if (now + waitMillis >= deadline) throw Failover.conclude(history, stamp)
+        if (now + waitMillis >= latest) throw Failover.conclude(history, stamp)
         await pause(waitMillis, signal)
         if (choice !== undefined) continue
         if (history !== undefined && Failover.verdictOf(history.last) === "once") throw history.last

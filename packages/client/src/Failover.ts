@@ -89,6 +89,13 @@ export const choose = ({
 export const pauseMillis = (rounds: number, random: number): number =>
   Math.min(maxPauseMillis, firstPauseMillis * 2 ** (rounds - 1)) * (0.5 + random / 2)
 
+/**
+ * Until when the next attempt may begin. One with hardly any time left would only say that nobody answered, in place of why
+ * the one before had failed; who knows of none yet has nothing to lose.
+ */
+export const latest = (deadline: number, history: History | undefined): number =>
+  history === undefined ? deadline : deadline - leastMillis
+
 /** What the attempts of a call say together, when there is no time for another. */
 export interface History {
   /** What happened last. */
@@ -128,6 +135,7 @@ const restMillis = 100
 const maxRestMillis = 5000
 const firstPauseMillis = 40
 const maxPauseMillis = 1000
+const leastMillis = 20
 
 /** Whether it is a replica that says so. */
 const isAnswer = ({ code }: QuorumError): boolean =>

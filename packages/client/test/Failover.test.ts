@@ -119,6 +119,12 @@ describe("what an error says of the next attempt", () => {
 })
 
 describe("what a call is answered with when there is no time left", () => {
+  it("why an attempt failed, and not that one with hardly any time left had no answer", () => {
+    assert.strictEqual(Failover.latest(1000, undefined), 1000)
+    const failed = Failover.recorded(undefined, unreachable, false)
+    assert.strictEqual(Failover.latest(1000, failed), 980)
+  })
+
   const of = (...errors: ReadonlyArray<Parameters<typeof Failover.recorded>[1]>) => {
     let history: Failover.History | undefined
     for (const error of errors) history = Failover.recorded(history, error, true)

@@ -8,7 +8,7 @@ describe("a client whose url says https", () => {
     await using replicas = await Replicas.start(["a"])
     const [http = ""] = replicas.urls
     const url = http.replace("http:", "https:")
-    const client = createClient({ urls: [url], timeoutMillis: 100 })
+    const client = createClient({ urls: [url], timeoutMillis: 1000 })
     const error: unknown = await client.get("n", "k").catch((error: unknown) => error)
     assert.instanceOf(error, Error)
     assert.strictEqual(
