@@ -394,8 +394,8 @@ export const bugs = [
     from: "L55",
     says: "a replica that is recovering answers reads of peers",
     file: "peer/PeerHandler.ts",
-    find: "// Asked last: it may have begun to recover meanwhile.\n        if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()",
-    replace: "// Nobody asks."
+    find: "membership.isVoting() ? Effect.void : Effect.fail(new PeerProtocol.NotVoting())",
+    replace: "Effect.void"
   },
   {
     name: "confirm-volatile",

@@ -59,6 +59,10 @@ export const make: Effect.Effect<
     return yield* Arrival.isHeld(logs, writeId)
   })
 
+  const votes = Effect.suspend((): Effect.Effect<void, PeerProtocol.NotVoting> =>
+    membership.isVoting() ? Effect.void : Effect.fail(new PeerProtocol.NotVoting())
+  )
+
   return PeerHandler.of({
     hello,
     push: ({ batch, durable, session: id, traces = [] }) =>
@@ -104,12 +108,14 @@ export const make: Effect.Effect<
     read: ({ confirm, have, key, namespace, session: id }) =>
       Effect.gen(function* () {
         yield* enter(id)
+        // What an old copy has erased as others did may have nothing newer here yet, as if the index were damaged.
+        yield* votes
         const confirmed = confirm !== null && (yield* fetched(confirm))
         // Asked first: what is decided by then is found.
         if (undecided.has(namespace, key)) return yield* undecidedNow
         const newest = yield* reader.newest(namespace, key)
         // Asked last: it may have begun to recover meanwhile.
-        if (!membership.isVoting()) return yield* new PeerProtocol.NotVoting()
+        yield* votes
         const { incarnation } = logs.identity
         return {
           head: { incarnation, members: membership.hash(), newest: headOf(newest), confirmed },
