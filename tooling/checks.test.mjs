@@ -9,6 +9,7 @@ import { bugs } from "./mutants-list.mjs"
 import { plant, written } from "./mutants.mjs"
 import { namesOf, strangers } from "./names.mjs"
 import { houses, objections } from "./rooms.mjs"
+import { failures } from "./test-summary.mjs"
 
 test("an import that points downward, or stays in its room, is in order", () => {
   assert.deepEqual(objections("write/QuorumWriter.ts", 'import { Peers } from "../peer/Peers.ts"'), [])
@@ -378,4 +379,38 @@ test("every link of a document leads somewhere, and of one that is published fro
     }
   }
   assert.deepEqual(wrong, [])
+})
+
+test("the sum of all tests tells once more which failed and why, and which file did not load", () => {
+  const file = (name, assertionResults, message = "") => ({
+    name: fileURLToPath(new URL(`../${name}`, import.meta.url)),
+    status: "failed",
+    message,
+    assertionResults
+  })
+  const long = Array.from({ length: 100 }, (_, at) => `\u001b[31mline ${at}`).join("\n")
+  assert.deepEqual(
+    failures([
+      { ...file("a.test.ts", [{ status: "passed", fullName: "fine", failureMessages: [] }]), status: "passed" },
+      file("packages/b.test.ts", [
+        { status: "passed", fullName: "fine", failureMessages: [] },
+        {
+          status: "failed",
+          fullName: "says so",
+          failureMessages: ["expected 1\nto be 2\n    at it (node_modules/x.js:1:1)"]
+        }
+      ]),
+      file("c.test.ts", [], "no such module")
+    ]),
+    [
+      "FAILED packages/b.test.ts: says so",
+      "    expected 1",
+      "    to be 2",
+      "FAILED c.test.ts: it did not load",
+      "    no such module"
+    ]
+  )
+  const told = failures([file("d.test.ts", [{ status: "failed", fullName: "long", failureMessages: [long] }])])
+  assert.equal(told.length, 11)
+  assert.equal(told[1], "    line 0")
 })

@@ -1,8 +1,9 @@
 // Sums the packages' JSON test reports. The last line reads "N passed, N failed" (and ", N skipped" if there are any);
 // it says "0 failed" only if nothing at all went wrong.
 import { existsSync, globSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { stripVTControlCharacters } from "node:util"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -17,6 +18,24 @@ export const packages = () =>
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 
+/** Of the message of a failure, so much as says what went wrong where: a diff may be long, and libraries are deep. */
+const shown = (message) =>
+  stripVTControlCharacters(message)
+    .split("\n")
+    .filter((text) => !/^\s+at .*(node_modules|node:|<anonymous>)/.test(text))
+    .slice(0, 10)
+    .map((text) => `    ${text.slice(0, 300)}`)
+
+/** Each test of a report that failed and each file that could not be loaded, with the beginning of why. */
+export const failures = (testResults) =>
+  testResults.flatMap((file) => {
+    const where = relative(root, file.name)
+    const tests = file.assertionResults.filter((test) => test.status === "failed")
+    if (tests.length === 0)
+      return file.status === "failed" ? [`FAILED ${where}: it did not load`, ...shown(file.message ?? "")] : []
+    return tests.flatMap((test) => [`FAILED ${where}: ${test.fullName}`, ...test.failureMessages.flatMap(shown)])
+  })
+
 const read = (report) => {
   if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0, note: "no report: its tests did not run" }
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, success, testResults } = JSON.parse(
@@ -27,11 +46,13 @@ const read = (report) => {
     (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed")
   ).length
   const failed = numFailedTests + brokenFiles
+  const why = failures(testResults)
   const skipped = numPendingTests + numTodoTests
   if (!success && failed === 0)
     return { passed: numPassedTests, failed: 1, skipped, note: "an error outside the tests" }
-  if (brokenFiles > 0) return { passed: numPassedTests, failed, skipped, note: `${brokenFiles} file(s) did not load` }
-  return { passed: numPassedTests, failed, skipped }
+  if (brokenFiles > 0)
+    return { passed: numPassedTests, failed, skipped, why, note: `${brokenFiles} file(s) did not load` }
+  return { passed: numPassedTests, failed, skipped, why }
 }
 
 const line = ({ passed, failed, skipped }) =>
@@ -52,7 +73,12 @@ export const summarize = ({ runFailed = false } = {}) => {
     total.failed = 1
     lines.push("Not one test ran.")
   }
-  return { ok: total.failed === 0, text: ["", ...lines, line(total)].join("\n") }
+  // What failed scrolled by long ago: it is told once more, in front of the sums.
+  const why = rows.flatMap((row) => row.why ?? [])
+  return {
+    ok: total.failed === 0,
+    text: ["", ...why, ...(why.length > 0 ? [""] : []), ...lines, line(total)].join("\n")
+  }
 }
 
 if (import.meta.main) {
