@@ -16,7 +16,7 @@ const mount = (folder: string, mebibytes: number) =>
 const canMount = (() => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorum-lmdb-"))
   const isMounted = mount(folder, 1)
-  if (isMounted) execFileSync("umount", [folder])
+  if (isMounted) execFileSync("umount", ["-l", folder])
   fs.rmdirSync(folder)
   return isMounted
 })()

@@ -22,7 +22,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   await replica?.close()
-  if (canMount) execFileSync("umount", [disk])
+  if (canMount) execFileSync("umount", ["-l", disk])
   rmSync(disk, { recursive: true, force: true })
 })
 

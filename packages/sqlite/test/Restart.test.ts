@@ -182,7 +182,7 @@ const smallDisk = (mebibytes: number) =>
       execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", folder])
       return folder
     }),
-    (folder) => Effect.sync(() => execFileSync("umount", [folder]))
+    (folder) => Effect.sync(() => execFileSync("umount", ["-l", folder]))
   )
 
 const canMount =
