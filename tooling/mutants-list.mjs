@@ -799,5 +799,53 @@ export const bugs = [
     find: "Semaphore.make(connection.slots)",
     replace: "Semaphore.make(4 * connection.slots)",
     kinds: ["slow_link"]
+  },
+  {
+    name: "session-is-not-waited-for",
+    from: "malice",
+    says: "a read with a session is answered with what is here, and not when all that its client saw is",
+    file: "read/Records.ts",
+    find: "if (session === undefined) return Effect.void\n",
+    replace: "if (session !== undefined || withinMillis >= 0) return Effect.void\n"
+  },
+  {
+    name: "session-forgets-what-a-majority-holds",
+    from: "malice",
+    says: "a session leaves out what one peer is known to hold, and not every member",
+    file: "read/ClientSessions.ts",
+    find: "const isAtPeers = peerIds.every(",
+    replace: "const isAtPeers = peerIds.some("
+  },
+  {
+    name: "session-is-not-written-after",
+    from: "malice",
+    says: "a write with a session does not come after the clock of it",
+    file: "write/internal/InSession.ts",
+    find: "        ? [session.clock]\n",
+    replace: "        ? unasked\n"
+  },
+  {
+    name: "page-from-the-beginning",
+    from: "malice",
+    says: "a page begins with the first record, whatever record it was to come after",
+    file: "record/Pages.ts",
+    find: "if (last !== undefined) range = ",
+    replace: "if (last !== undefined && last !== after) range = "
+  },
+  {
+    name: "key-is-asked-of-a-majority",
+    from: "decision 0019",
+    says: "a key that its caller invented is taken for new when a majority does not hold it",
+    file: "write/internal/Keyed.ts",
+    find: 'consistency: "quorum", r: "all", withinMillis',
+    replace: 'consistency: "quorum", withinMillis'
+  },
+  {
+    name: "key-without-its-flag",
+    from: "decision 0041",
+    says: "a replica that decides about a key of a caller tells whoever asks that it does not hold it",
+    file: "write/internal/Keyed.ts",
+    find: "const unmark = undecided.add(mark.namespace, mark.key)",
+    replace: "const unmark = (): void => {}"
   }
 ]

@@ -1,10 +1,11 @@
 /** The promises that a run is looked at for: each is kept by a run that is in order, and broken by one that is not. */
 import { assert, describe, it } from "@effect/vitest"
-import { Entry, LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
+import { ClientSession, Entry, LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
 import { Result } from "effect"
 import { readdirSync } from "node:fs"
 import { checks } from "../src/internal/simulation/checks/index.ts"
 import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
+import * as PagesInOrder from "../src/internal/simulation/checks/PagesInOrder.ts"
 import * as StableTimeIsStable from "../src/internal/simulation/checks/StableTimeIsStable.ts"
 import * as watching from "../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../src/internal/simulation/Disk.ts"
@@ -51,6 +52,95 @@ describe("the promises that a run is looked at for", () => {
       )
     })
   }
+
+  it("SessionOrder is broken by a read or a write that is no newer than what its session has in it", () => {
+    const session = { name: "0.0", value: ClientSession.empty }
+    const seen = (scene: Scene): void => void Object.assign(scene.two, { session, isSeen: true })
+    const after = (more: (scene: Scene) => void): ReadonlyArray<string> => {
+      const scene = sound()
+      seen(scene)
+      more(scene)
+      return found("SessionOrder", scene)
+    }
+    const asked = { session, consistency: "local" } as const
+    assert.deepStrictEqual(
+      after(({ read, second }) => read("k0", "v1", second, asked)),
+      []
+    )
+    assert.lengthOf(
+      after(({ first, read }) => read("k0", "v0", first, asked)),
+      1
+    )
+    assert.lengthOf(
+      after(({ read }) => read("k0", undefined, undefined, asked)),
+      1
+    )
+    assert.deepStrictEqual(
+      after(({ read }) => read("k1", undefined, undefined, asked)),
+      []
+    )
+    assert.deepStrictEqual(
+      after(({ all, append, read }) => {
+        append(2, Entry.remove("n", "k0"), 3000, all)
+        read("k0", undefined, undefined, asked)
+      }),
+      []
+    )
+    assert.lengthOf(
+      after(({ all, append, committed }) =>
+        committed("k0", "v9", append(2, put("k0", "v9"), 1500, all), { session, isSeen: false })
+      ),
+      1
+    )
+  })
+
+  it("PagesInOrder is broken by a key twice, of another part or more than were asked for, in either direction", () => {
+    const isBroken = (after: string | undefined, next: string | undefined, reverse: boolean, keys: string): boolean => {
+      const { world } = empty()
+      const asked = { namespace: "n", after, reverse, limit: 3 }
+      PagesInOrder.onPage(world, world.members[0]!, asked, next, Array.from(keys))
+      return world.violations.length > 0
+    }
+    for (const [after, next, reverse, keys] of [
+      [undefined, undefined, false, "abc"],
+      ["a", "d", false, "bd"],
+      ["d", "a", true, "ca"],
+      ["d", undefined, true, ""]
+    ] as const) {
+      assert.isFalse(isBroken(after, next, reverse, keys), `${after} ${next} ${keys}`)
+    }
+    for (const [after, next, reverse, keys] of [
+      [undefined, undefined, false, "abcd"],
+      [undefined, undefined, false, "abb"],
+      [undefined, undefined, true, "ab"],
+      ["b", undefined, false, "b"],
+      ["b", undefined, true, "c"],
+      [undefined, "b", false, "abc"],
+      [undefined, "b", true, "a"]
+    ] as const) {
+      assert.isTrue(isBroken(after, next, reverse, keys), `${after} ${next} ${keys}`)
+    }
+  })
+
+  it("OnceByKey is broken by two versions under one key of a client, unless one was acknowledged by nobody and is lost", () => {
+    const repeated = (holders: (scene: Scene) => ReadonlyArray<Disk.Content>): ReadonlyArray<string> => {
+      const scene = sound()
+      Object.assign(scene.two, { idempotencyKey: "key" })
+      scene.append(2, put("k0", "v1"), 2100, holders(scene))
+      return found("OnceByKey", scene)
+    }
+    assert.lengthOf(
+      repeated(({ c }) => [c]),
+      1
+    )
+    assert.deepStrictEqual(
+      repeated(() => []),
+      []
+    )
+    const scene = sound()
+    scene.history.answer(scene.two, "IdempotencyKeyReused")
+    assert.lengthOf(found("OnceByKey", scene), 1)
+  })
 
   it("RecoveringDoesNotVote is broken by a receipt that counts who said nothing while it voted", () => {
     const scene = running()
@@ -275,10 +365,13 @@ describe("the promises that a run is looked at for", () => {
     const scene = sound()
     const { first, history, read, world } = scene
     const [at] = world.members as [ReplicaId.ReplicaId]
-    // At once, and read in no order at all.
+    // Written and read at once, and then read in no order at all.
     const values = Array.from({ length: 20 }, (_, i) => `w${i}`)
     for (const value of values) history.ask({ client: 0, kind: "write", at, key: "k0", w: 2, value }, 0)
-    for (const value of [...values, values[0]!, values[1]!, values[0]!]) read("k0", value, first)
+    const asked = { client: 0, kind: "read", at, key: "k0", w: 0, consistency: "linearizable" } as const
+    const reads = values.map(() => history.ask(asked, 0))
+    for (const [i, value] of values.entries()) history.answer(reads[i]!, "read", { value, writeId: first })
+    for (const value of [values[0]!, values[1]!, values[0]!]) read("k0", value, first)
     assert.deepStrictEqual(found("AtomicRegister", scene), [
       "what was read and written of k0 fits no order, of as many as are tried"
     ])

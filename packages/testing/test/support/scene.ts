@@ -8,6 +8,7 @@ import * as FrontierIsHeld from "../../src/internal/simulation/checks/FrontierIs
 import * as LeftOutByMajority from "../../src/internal/simulation/checks/LeftOutByMajority.ts"
 import { checks } from "../../src/internal/simulation/checks/index.ts"
 import * as NeverStandsStill from "../../src/internal/simulation/checks/NeverStandsStill.ts"
+import * as PagesInOrder from "../../src/internal/simulation/checks/PagesInOrder.ts"
 import * as StableTimeIsStable from "../../src/internal/simulation/checks/StableTimeIsStable.ts"
 import * as watching from "../../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../../src/internal/simulation/Disk.ts"
@@ -165,6 +166,11 @@ export const said: Readonly<Record<string, (scene: Scene) => void>> = {
   },
   BoundedClocks: (scene) =>
     says(scene, "push", ackOf(scene, { clock: { wallTime: epochMillis + 200_000, logical: 0 } })),
+  PagesInOrder: ({ world }) =>
+    PagesInOrder.onPage(world, world.members[0]!, { namespace: "n", after: "k1", reverse: false, limit: 2 }, "k3", [
+      "k3",
+      "k2"
+    ]),
   ChangesMissNothing: ({ first, world }) => {
     const { log } = WriteId.place(first)
     const changes = [

@@ -45,8 +45,9 @@ export const commit = (
   writes: Entry.Writes,
   options: QuorumWriter.WriteOptions
 ): Effect.Effect<Outcome> => {
-  // A stamped write may have been committed before, and be counted for those who acked it then.
-  const askedAt = options.stamp === undefined ? world.timeline.now() : 0
+  // What is repeated may have been committed before, and be counted for those who acked it then.
+  const isFirst = options.stamp === undefined && options.idempotencyKey === undefined
+  const askedAt = isFirst ? world.timeline.now() : 0
   return call(world, at, (writer) => writer.commit(writes, options), askedAt)
 }
 

@@ -1,7 +1,7 @@
 /**
  * What clients asked and were answered, in the order in which it happened.
  */
-import type { Entry, Records, ReplicaId, WriteId } from "@quorum/core"
+import type { ClientSession, Entry, Records, ReplicaId, WriteId } from "@quorum/core"
 
 /** What a client asked, and what came of it. */
 export interface Operation {
@@ -38,6 +38,19 @@ export interface Operation {
   copies: number
   /** The write that a read had to see. */
   readonly atLeast: WriteId.WriteId | undefined
+  /** The session of its client when it was asked, where it carries one. */
+  readonly session: Session | undefined
+  /** Whether that session had it in it afterwards. */
+  isSeen: boolean
+  /** The key under which its client repeats it. */
+  readonly idempotencyKey: string | undefined
+}
+
+/** What a client that carries its session has done and seen. */
+export interface Session {
+  /** Another one for each that was begun. */
+  readonly name: string
+  readonly value: ClientSession.ClientSession
 }
 
 /** Errors of a commit that say that nothing was written. */
@@ -51,6 +64,7 @@ export const nothingWritten: ReadonlySet<string> = new Set([
   "NotReady",
   "InvalidPolicy",
   "TooOldToKnow",
+  "IdempotencyUnknown",
   "NotSent"
 ])
 
@@ -59,7 +73,7 @@ export interface History {
   readonly operations: ReadonlyArray<Operation>
   readonly ask: (
     operation: Pick<Operation, "client" | "kind" | "at" | "key" | "w"> &
-      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch" | "after">>,
+      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch" | "after" | "session" | "idempotencyKey">>,
     now: number
   ) => Operation
   readonly answer: (operation: Operation, outcome: string, found?: Partial<Operation>) => void
@@ -77,6 +91,9 @@ export const make = (): History => {
         atLeast: undefined,
         after: undefined,
         copies: 0,
+        session: undefined,
+        isSeen: false,
+        idempotencyKey: undefined,
         consistency: "local",
         batch: undefined,
         namespace: namespaceOf(asked.key),

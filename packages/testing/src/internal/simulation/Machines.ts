@@ -3,6 +3,7 @@
  * any more, not even what it would do to end in order.
  */
 import {
+  type ClientSessions,
   type QuorumPolicy,
   type QuorumWriter,
   type Records,
@@ -34,6 +35,7 @@ import * as Timeline from "./Timeline.ts"
 export type Services =
   | QuorumWriter.QuorumWriter
   | Records.Records
+  | ClientSessions.ClientSessions
   | ReplicaStatus.ReplicaStatus
   | ReplicaEvents.ReplicaEvents
 

@@ -108,7 +108,10 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   // Dice of their own, so that all other runs stay as they are.
   const rare = World.diceOf(seed, "away")
   const drawn = rare.chance(0.06) ? away(usual, rare) : usual
-  return rare.chance(0.25) ? { ...drawn, scrubMillis: rare.pick([300, 3000]) } : drawn
+  const scrubbed = rare.chance(0.25) ? { ...drawn, scrubMillis: rare.pick([300, 3000]) } : drawn
+  const asks = World.diceOf(seed, "asks")
+  const more = { carried: asks.pick([0, 0, 0.5]), pages: asks.pick([0, 0, 0.3]), keyed: asks.pick([0, 0, 0.3]) }
+  return { ...scrubbed, workload: { ...scrubbed.workload, ...more } }
 }
 
 /** A run in which deletes may be forgotten. */

@@ -3,13 +3,15 @@
  */
 import { Entry, type Receipt, QuorumWriter, Records, type ReplicaId, type WriteId } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
+import * as CarriedSession from "./CarriedSession.ts"
 import { answerFailure, call, commit, type Outcome, patienceMillis } from "./Calls.ts"
 import * as NeverStandsStill from "./checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "./checks/NoPhantomAck.ts"
 import type { Dice } from "./Dice.ts"
 import * as History from "./History.ts"
 import type { Operation } from "./History.ts"
-import * as Stamps from "./Stamps.ts"
+import * as PageReads from "./PageReads.ts"
+import * as Repeats from "./Repeats.ts"
 import type { World } from "./World.ts"
 
 /** How clients behave in a run. */
@@ -35,6 +37,12 @@ export interface Options {
   readonly deletes?: number
   /** How many follow the changes; none unless given. */
   readonly followers?: number
+  /** The chance that a client carries its session with all that it asks; none unless given. */
+  readonly carried?: number
+  /** The chance that a read is of a page; none unless given. */
+  readonly pages?: number
+  /** The chance that a write has a key that its client invents, by which it is repeated; none unless given. */
+  readonly keyed?: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -46,6 +54,10 @@ export const client = Effect.fnUntraced(function* (
 ) {
   const dice = world.dice(`client ${number}`)
   let home = dice.pick(world.members)
+  // Dice of their own, so that all else stays as it was.
+  const rare = world.dice(`client ${number}, rarely`)
+  const carried: CarriedSession.Carried = { session: undefined }
+  if (rare.chance(options.carried ?? 0)) CarriedSession.begin(carried, number)
   /** The last write that this client knows of. */
   let last: Receipt.Receipt | undefined
   for (let i = 0; i < options.operations; i++) {
@@ -53,12 +65,17 @@ export const client = Effect.fnUntraced(function* (
     if (dice.chance(0.1)) home = dice.pick(world.members)
     const key = `${dice.chance(options.weak) ? "w" : "k"}${dice.below(options.keys)}`
     if (dice.chance(options.reads)) {
+      if (rare.chance(options.pages ?? 0)) {
+        const isAnswered = yield* PageReads.page(world, history, number, home, key, rare, options.keys, carried)
+        if (!isAnswered) home = rare.pick(world.members)
+        continue
+      }
       const atLeast = dice.chance(0.4) ? last?.writeId : undefined
-      const { outcome } = yield* read(world, history, number, home, key, dice.pick(consistencies), atLeast)
+      const { outcome } = yield* read(world, history, number, home, key, dice.pick(consistencies), atLeast, carried)
       if (outcome !== "read") home = dice.pick(world.members)
       continue
     }
-    const { operation, receipt } = yield* write(world, history, number, home, key, dice, options, last)
+    const { operation, receipt } = yield* write(world, history, number, home, key, dice, rare, options, last, carried)
     if (receipt !== undefined) {
       last = receipt
       if (dice.chance(0.06))
@@ -80,8 +97,10 @@ const write = Effect.fnUntraced(function* (
   at: ReplicaId.ReplicaId,
   key: string,
   dice: Dice,
+  rare: Dice,
   options: Options,
-  last: Receipt.Receipt | undefined
+  last: Receipt.Receipt | undefined,
+  carried: CarriedSession.Carried
 ) {
   const n = world.members.length
   const usual = History.isWeak(key) ? 1 : Math.floor(n / 2) + 1
@@ -92,24 +111,36 @@ const write = Effect.fnUntraced(function* (
   const isStamped = dice.chance(options.stamps)
   const session = !isStamped && last !== undefined && dice.chance(options.sessions) ? last : undefined
   const batch = history.operations.length
+  // Nobody says that what only some hold was not written, once they have lost it.
+  const isKeyed = !isStamped && w > n / 2 && rare.chance(options.keyed ?? 0)
+  const idempotencyKey = isKeyed ? `key${batch}` : undefined
+  const isAfterAll = carried.session !== undefined
   const operations = keys.map((each) => {
     const value = dice.chance(options.deletes ?? 0.15) ? undefined : `v${history.operations.length}`
     const after = session?.writeId
-    return history.ask({ client, kind: "write", at, key: each, value, w, batch, after }, world.timeline.now())
+    return history.ask(
+      { client, kind: "write", at, key: each, value, w, batch, after, session: carried.session, idempotencyKey },
+      world.timeline.now()
+    )
   })
   const [first, ...rest] = operations.map(writeOf)
   const writes: Entry.Writes = rest.length === 0 ? first! : [first!, ...rest]
   const shown = operations.map(({ key, value }) => `${key} = ${value ?? "nothing"}`).join(" and ")
   const how = isStamped ? ", stamped" : session === undefined ? "" : `, after ${session.writeId}`
-  world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}${how}`)
-  const given = session === undefined ? asked : { ...asked, after: session.clock }
+  const more = `${isKeyed ? `, as ${idempotencyKey}` : ""}${isAfterAll ? ", in its session" : ""}`
+  world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}${how}${more}`)
+  const inSession = { ...asked, ...(carried.session === undefined ? {} : { session: carried.session.value }) }
+  const given = session === undefined ? inSession : { ...inSession, after: session.clock }
   const outcome = isStamped
-    ? yield* Stamps.commit(world, dice, at, writes, asked, options.holdMillis)
-    : yield* commit(world, at, writes, given)
+    ? yield* Repeats.stamped(world, dice, at, writes, inSession, options.holdMillis)
+    : idempotencyKey !== undefined
+      ? yield* Repeats.repeated(world, rare, at, writes, { ...given, idempotencyKey }, options.holdMillis)
+      : yield* commit(world, at, writes, given)
   for (const operation of operations) {
     answer(history, operation, outcome)
     told(world, operation)
   }
+  yield* CarriedSession.wrote(world, carried, at, operations, outcome)
   return { operation: operations[0]!, receipt: outcome._tag === "Receipt" ? outcome.receipt : undefined }
 })
 
@@ -179,15 +210,21 @@ export const read = Effect.fnUntraced(function* (
   at: ReplicaId.ReplicaId,
   key: string,
   consistency: Records.Consistency,
-  atLeast: WriteId.WriteId | undefined
+  atLeast: WriteId.WriteId | undefined,
+  carried: CarriedSession.Carried = { session: undefined }
 ) {
-  const asked = { client, kind: "read", at, key, w: 0, consistency, atLeast } as const
+  const { session } = carried
+  const asked = { client, kind: "read", at, key, w: 0, consistency, atLeast, session } as const
   const operation = history.ask(asked, world.timeline.now())
   world.say(
     `client ${client}`,
     `reads ${key} at ${at}, ${consistency}${atLeast === undefined ? "" : `, at least ${atLeast}`}`
   )
-  const options = { consistency, ...(atLeast === undefined ? {} : { atLeast }) }
+  const options = {
+    consistency,
+    ...(atLeast === undefined ? {} : { atLeast }),
+    ...(session === undefined ? {} : { session: session.value })
+  }
   const read = Effect.flatMap(Records.Records, (records) => records.read(History.namespaceOf(key), key, options))
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, read), patienceMillis))
   if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
@@ -197,7 +234,13 @@ export const read = Effect.fnUntraced(function* (
     const value = record === undefined ? undefined : History.textOf(record.value)
     history.answer(operation, "read", { value, writeId: record?.writeId })
     NeverStandsStill.onRead(world, world.machine(at), operation)
+    const { namespace } = operation
+    const found = result.success.value
+    yield* CarriedSession.extend(world, carried, at, [operation], (sessions, session) =>
+      sessions.afterRead(session, { namespace, key }, found)
+    )
   }
+  CarriedSession.failed(carried, client, operation)
   told(world, operation)
   return operation
 })

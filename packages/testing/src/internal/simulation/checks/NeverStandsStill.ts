@@ -8,9 +8,11 @@ import type { World } from "../World.ts"
 
 /** Looks at a read that was answered by the process that it was asked of. */
 export const onRead = ({ timeline, violated }: World, machine: Machine, operation: Operation): void => {
-  const { askedAt, at, atLeast, consistency, id, outcome } = operation
+  const { askedAt, at, atLeast, consistency, id, outcome, session } = operation
   const owner = machine.process?.owner
-  if (outcome !== "read" || consistency !== "local" || atLeast !== undefined || owner === undefined) return
+  if (outcome !== "read" || consistency !== "local" || owner === undefined) return
+  // What its client did and saw may have to be fetched first.
+  if (atLeast !== undefined || session !== undefined) return
   // A process that stood still was made to.
   if (owner.paused !== undefined || owner.wentOnAt >= askedAt) return
   const millis = timeline.now() - askedAt

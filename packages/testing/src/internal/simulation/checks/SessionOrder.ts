@@ -1,11 +1,50 @@
-/** SessionOrder: what one client wrote with the clock of its last write is newer than that, for any W. */
-import { compare, type Evidence } from "../Evidence.ts"
+/**
+ * SessionOrder: what one client wrote with the clock of its last write is newer than that, for any W; and with its session
+ * it writes after all that it did and saw before, and reads that or something newer, at whatever replicas.
+ */
+import { compare, type Evidence, type Held } from "../Evidence.ts"
+import * as EverHeld from "../EverHeld.ts"
+import type { Operation } from "../History.ts"
 
-export const check = ({ all, history }: Evidence): ReadonlyArray<string> =>
-  history.operations.flatMap(({ after, id, outcome, writeId }) => {
-    if (after === undefined || outcome !== "receipt") return []
-    const [earlier, later] = [all.get(after), all.get(writeId!)]
-    return earlier === undefined || later === undefined || compare(later, earlier) > 0
-      ? []
-      : [`operation ${id} was to come after ${after}, and does not`]
+export const check = (evidence: Evidence): ReadonlyArray<string> => {
+  const { all, history } = evidence
+  /** The newest write of each key that each session has in it. */
+  const seen = new Map<string, Held>()
+  return history.operations.flatMap((operation) => {
+    const { after, id, isSeen, key, outcome, session, writeId } = operation
+    const held = writeId === undefined ? undefined : all.get(writeId)
+    const found: Array<string> = []
+    const earlier = after === undefined ? undefined : all.get(after)
+    if (outcome === "receipt" && earlier !== undefined && held !== undefined && compare(held, earlier) <= 0) {
+      found.push(`operation ${id} was to come after ${after}, and does not`)
+    }
+    if (session === undefined) return found
+    const name = `${session.name} ${key}`
+    const wanted = seen.get(name)
+    if (outcome === "receipt" && wanted !== undefined && held !== undefined && compare(held, wanted) <= 0) {
+      found.push(`operation ${id} was to come after ${wanted.id}, which its session has in it, and does not`)
+    }
+    if (outcome === "read" && wanted !== undefined && !showsAtLeast(evidence, operation, wanted)) {
+      found.push(`operation ${id} showed ${writeId ?? "nothing"} of ${key} after ${wanted.id} in its session`)
+    }
+    if (isSeen && held !== undefined && (wanted === undefined || compare(held, wanted) > 0)) seen.set(name, held)
+    return found
   })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Copies under other places are one write; and nothing is shown rightly when that write, or a newer one, deletes it. */
+const showsAtLeast = ({ all }: Evidence, { key, namespace, writeId }: Operation, wanted: Held): boolean => {
+  const isEnough = (held: Held): boolean =>
+    compare(held, wanted) >= 0 || EverHeld.writeOf(held) === EverHeld.writeOf(wanted)
+  if (writeId !== undefined) {
+    const held = all.get(writeId)
+    return held !== undefined && isEnough(held)
+  }
+  return Array.from(all.values()).some(
+    (held) =>
+      isEnough(held) &&
+      held.entry.records.some((each) => each.key === key && each.namespace === namespace && each.kind === "delete")
+  )
+}

@@ -1,28 +1,46 @@
 /**
- * Writes that are stamped first and then committed as often as it takes: at several replicas, at once or one after the
- * other, long after they were stamped, and again when they are done.
+ * Writes that are committed as often as it takes, under a stamp that was drawn first or a key that their client invents: at
+ * several replicas, at once or one after the other, long after they were stamped, and again when they are done.
  */
-import { Entry, QuorumWriter, type ReplicaId } from "@quorum/core"
+import { type ClientSession, Entry, QuorumWriter, type ReplicaId } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
 import { commit as commitAt, nameOf, type Outcome, patienceMillis } from "./Calls.ts"
 import type { Dice } from "./Dice.ts"
 import * as History from "./History.ts"
 import type { World } from "./World.ts"
 
+/** What one of them asks for. */
+export interface Options {
+  readonly w?: number
+  readonly session?: ClientSession.ClientSession
+}
+
 /** Draws a stamp at one replica, and commits with it until there is a receipt, or patience is at its end. */
-export const commit = Effect.fnUntraced(function* (
+export const stamped = Effect.fnUntraced(function* (
   world: World,
   dice: Dice,
   at: ReplicaId.ReplicaId,
   writes: Entry.Writes,
-  asked: { readonly w?: number },
+  { session, ...asked }: Options,
   holdMillis: number
 ): Effect.fn.Return<Outcome> {
-  const draw = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.stamp(Entry.listOf(writes)))
+  const after = session === undefined ? {} : { session }
+  const draw = Effect.flatMap(QuorumWriter.QuorumWriter, (writer) => writer.stamp(Entry.listOf(writes), after))
   const drawn = yield* Effect.result(Effect.timeoutOption(world.at(at, draw), patienceMillis))
   // Whatever came of that: without a stamp nothing can have been written.
   if (Result.isFailure(drawn) || Option.isNone(drawn.success)) return notWritten
-  const options = { ...asked, stamp: drawn.success.value }
+  return yield* repeated(world, dice, at, writes, { ...asked, stamp: drawn.success.value }, holdMillis)
+})
+
+/** Commits until there is a receipt, or patience is at its end. */
+export const repeated = Effect.fnUntraced(function* (
+  world: World,
+  dice: Dice,
+  at: ReplicaId.ReplicaId,
+  writes: Entry.Writes,
+  options: QuorumWriter.WriteOptions,
+  holdMillis: number
+): Effect.fn.Return<Outcome> {
   if (dice.chance(0.3)) yield* Effect.sleep(dice.wait(holdMillis))
   const outcomes: Array<Outcome> = []
   let home = dice.chance(0.7) ? at : dice.pick(world.members)
