@@ -75,13 +75,13 @@ export const layer = (folder: string) =>
         )
       )
       const send = Effect.gen(function* () {
-        yield* ClientTokens.audit("a backup is taken")
         if (!(yield* kept)) return busy
         const { compaction, obstacle, room, voting } = replica.current()
         if (!voting) return lacking(obstacle)
         const wanted = (compaction.space?.taken ?? 0) - (compaction.space?.free ?? 0) + (room.reserve ?? 0)
         const left = yield* freeBytes(folder)
         if (left < wanted) return noRoom(wanted, left)
+        yield* ClientTokens.audit("a backup is taken")
         return yield* remove.pipe(
           Effect.andThen(Effect.provideService(backup.toFile(file), FileSystem.FileSystem, fs)),
           Effect.andThen(fs.stat(file)),
