@@ -822,7 +822,8 @@ export const bugs = [
     says: "a write with a session does not come after the clock of it",
     file: "write/internal/InSession.ts",
     find: "        ? [session.clock]\n",
-    replace: "        ? unasked\n"
+    replace: "        ? unasked\n",
+    kinds: ["partition", "pair_partition"]
   },
   {
     name: "page-from-the-beginning",

@@ -266,8 +266,9 @@ describe("a write under a key of its caller", () => {
       const uncertain = new ReplicaStore.StoreError({ reason: "uncertain", detail: "the disk went away" })
       const { a, b } = yield* met({}, { write: () => Effect.fail(uncertain) })
       yield* during(failure(a.writer.commit(put("v"), keyed), "WriteUncertain"), 500)
-      for (const _ of [1, 2]) {
-        yield* during(failure(b.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
+      // Also after it was sent there again, where it cannot be appended any more.
+      for (const replica of [b, a, b]) {
+        yield* during(failure(replica.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
       }
     })
   )

@@ -36,22 +36,23 @@ export const of = (
   before: ReadonlyArray<LogFrontier>,
   wallMillis: number
 ): ReadonlyArray<LogFrontier> => {
-  const held = new Map<LogId.LogId, Map<ReplicaId.ReplicaId, number>>()
-  for (const [member, vector] of holdings) {
-    for (const { log, seq } of vector) {
-      const members = held.get(log) ?? new Map<ReplicaId.ReplicaId, number>()
-      held.set(log, members.set(member, seq))
+  const members = Array.from(holdings.keys())
+  /** How far each of them holds each log, in their order. */
+  const held = new Map<LogId.LogId, Array<number>>()
+  for (const [i, member] of members.entries()) {
+    for (const { log, seq } of holdings.get(member)!) {
+      let seqs = held.get(log)
+      if (seqs === undefined) held.set(log, (seqs = members.map(() => 0)))
+      seqs[i] = seq
     }
   }
-  return Array.from(held, ([log, members]) => {
-    const seqOf = (member: ReplicaId.ReplicaId): number => members.get(member) ?? 0
-    const all = Array.from(holdings.keys())
-    const seq = Math.min(...all.map(seqOf))
-    const head = Math.max(...all.map(seqOf))
+  return Array.from(held, ([log, seqs]) => {
+    const seq = Math.min(...seqs)
+    const head = Math.max(...seqs)
     if (seq === head) return { log, seq, head, heldBackBy: [], since: null }
     const known = before.find((each) => each.log === log)
     const since = known?.seq === seq && known.since !== null ? known.since : wallMillis
-    return { log, seq, head, heldBackBy: all.filter((member) => seqOf(member) === seq), since }
+    return { log, seq, head, heldBackBy: members.filter((_, i) => seqs[i] === seq), since }
   })
 }
 

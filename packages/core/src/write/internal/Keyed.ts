@@ -78,6 +78,8 @@ export const make = Effect.gen(function* () {
 
   const decide = (ways: Ways, writes: Entry.Writes, mark: CallerKey.Mark, endTurn: () => void) =>
     Effect.uninterruptibleMask((restore) => {
+      // Its turn is over, and nobody knows how it ended: so it stays, whoever sends it again.
+      if (undecided.has(mark.namespace, mark.key)) return ways.refuse(leftUndecided)
       const unmark = undecided.add(mark.namespace, mark.key)
       /** Set when it is not known whether it is there: then it is undecided until this replica starts anew. */
       let isAppending = false
@@ -130,6 +132,8 @@ const keyAndStamp = new QuorumError.WriteRejected({
 })
 
 const unknown = (detail: string) => new QuorumError.IdempotencyUnknown({ detail })
+
+const leftUndecided = unknown("its write may be on the disk of this replica, which finds out when it is started anew")
 
 /** Whether an append may have taken place, for all that is known: so says its error, and what nobody has foreseen. */
 const isUncertain = (exit: Exit.Exit<Receipt, CommitError>): boolean =>

@@ -16,7 +16,8 @@ import * as LeftOutByMajority from "./LeftOutByMajority.ts"
 export const onErased = (world: World, { id: by }: Machine, going: ReadonlyArray<Held.Held>): void => {
   // Who recovers erases what a voting member has erased: that was looked at there, and it may not hold the rest yet.
   if (machinesOf(world, by).some(isRecovering)) return
-  const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
+  const leftOut = LeftOutByMajority.leftOut(world)
+  const members = world.members.filter((member) => !leftOut.has(member))
   const everHeld = members.map((member) => [member, EverHeld.of(world, member)] as const)
   const [[, first], ...others] = everHeld as [(typeof everHeld)[number], ...typeof everHeld]
   for (const held of going) {
@@ -41,12 +42,12 @@ export const onErased = (world: World, { id: by }: Machine, going: ReadonlyArray
 /** Looks at what a disk holds from now on. */
 export const onHeld = (world: World, machine: Machine, found: ReadonlyArray<Held.Held>): void => {
   const forgotten = knowns.get(world)
-  if (forgotten === undefined || !counts(world, machine)) return
+  if (forgotten === undefined) return
   for (const held of found) {
     for (const record of held.entry.records) {
-      const deleted = forgotten.get(EverHeld.keyOf(record))
-      if (deleted !== undefined && record.kind === "put" && compare(held, deleted) < 0)
-        look(world, machine, deleted, record)
+      const deleted = record.kind === "put" ? forgotten.get(EverHeld.keyOf(record)) : undefined
+      if (deleted === undefined || compare(held, deleted) >= 0 || !counts(world, machine)) continue
+      look(world, machine, deleted, record)
     }
   }
 }
@@ -79,7 +80,7 @@ const counts = (world: World, machine: Machine): boolean =>
   isNewest(world, machine) &&
   !isRecovering(machine) &&
   !Disk.goesOnAsBefore(machine.disk) &&
-  !LeftOutByMajority.isLeftOut(world, machine.id)
+  !LeftOutByMajority.leftOut(world).has(machine.id)
 
 /** What a disk still holds of a key. */
 const ofKey = (machine: Machine, record: Entry.Write): ReadonlyArray<readonly [Held.Held, Entry.Write]> =>

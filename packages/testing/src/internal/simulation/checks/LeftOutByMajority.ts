@@ -17,16 +17,17 @@ export const onNoted = (world: World, notes: Readonly<Record<string, string>>): 
   }
 }
 
-/** Whether somebody goes on without a member, or it has come back from that and recovers. */
-export const isLeftOut = (world: World, member: ReplicaId.ReplicaId): boolean => {
-  if (world.leftOut.size === 0) return false
-  return (
-    world.machines.some(({ process }) => {
-      const status = process?.services && Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
-      if (status === undefined || Option.isNone(status)) return false
-      return status.value.current().peers.some(({ away, replica }) => replica === member && away === "left_out")
-    }) || Array.from(world.leftOut.values()).some((each) => each.machine.id === member && isGone(each))
-  )
+/** The members without whom somebody goes on, and those who have come back from that and recover. */
+export const leftOut = (world: World): ReadonlySet<ReplicaId.ReplicaId> => {
+  const found = new Set<ReplicaId.ReplicaId>()
+  if (world.leftOut.size === 0) return found
+  for (const { process } of world.machines) {
+    const status = process?.services && Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
+    if (status === undefined || Option.isNone(status)) continue
+    for (const { away, replica } of status.value.current().peers) if (away === "left_out") found.add(replica)
+  }
+  for (const each of world.leftOut.values()) if (isGone(each)) found.add(each.machine.id)
+  return found
 }
 
 /** Looks at a replica that somebody leaves out from now on, and at what was on its disk. */

@@ -42,7 +42,8 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
   const known = knownOf(world)
   if (HybridLogicalClock.compare(said, known.stable) <= 0) return
   known.stable = said
-  const members = world.members.filter((member) => !LeftOutByMajority.isLeftOut(world, member))
+  const leftOut = LeftOutByMajority.leftOut(world)
+  const members = world.members.filter((member) => !leftOut.has(member))
   for (const [write, held] of known.later) {
     if (HybridLogicalClock.compare(held.clock, said) > 0) continue
     known.later.delete(write)
@@ -73,10 +74,10 @@ export const onHeld = (world: World, machine: Machine, found: ReadonlyArray<Held
       known.seen.add(write)
       if (HybridLogicalClock.compare(held.clock, known.stable) > 0) known.later.set(write, held)
       // Who is left out may take writes as long as it has not heard of that.
-      else if (!LeftOutByMajority.isLeftOut(world, id)) known.late.set(write, isOfNewest ? undefined : id)
+      else if (!LeftOutByMajority.leftOut(world).has(id)) known.late.set(write, isOfNewest ? undefined : id)
     }
     // Of a life that is not the newest the others take nothing.
-    if (!known.late.has(write) || LeftOutByMajority.isLeftOut(world, id) || !isOfNewest) continue
+    if (!isOfNewest || !known.late.has(write) || LeftOutByMajority.leftOut(world).has(id)) continue
     // What its former life took alone nobody could know of: it decides about that before it votes.
     const isItsOwn = known.late.get(write) === id && isRecovering(machine)
     known.late.delete(write)
