@@ -207,7 +207,7 @@ describe("what only one holds", () => {
       records: keys.map((key) => put(key))
     })
     const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
-    OnlyHere.learn(known, keyOf("n", "k"), { kind: "put", clock: clockAt(9) }, tails)
+    OnlyHere.learn(known, keyOf("n", "k"), { kind: "put", clock: clockAt(9), isAlone: true }, tails)
     assert.isTrue(OnlyHere.stays(entry(6, "l"), tails, known))
     assert.isFalse(OnlyHere.stays(entry(5, "l"), tails, known))
     assert.isTrue(OnlyHere.stays(entry(5, "k"), tails, known))
@@ -216,9 +216,12 @@ describe("what only one holds", () => {
 
   it("NoResurrection: does not stay for a delete that came after it, which some may have forgotten and others have still", () => {
     const tails = { tails: [], horizon: clockAt(5) }
-    const stays = (wallTime: number, ...others: ReadonlyArray<readonly ["put" | "delete", number]>): boolean => {
+    const stays = (wallTime: number, ...others: ReadonlyArray<readonly ["put" | "delete", number, "beside"?]>) => {
       const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
-      for (const [kind, at] of others) OnlyHere.learn(known, keyOf("n", "k"), { kind, clock: clockAt(at) }, tails)
+      for (const [kind, at, beside] of others) {
+        const other = { kind, clock: clockAt(at), isAlone: beside === undefined }
+        OnlyHere.learn(known, keyOf("n", "k"), other, tails)
+      }
       const tail = { clock: clockAt(wallTime), tie: RunId.none, unprobed: true, records: [put("k")] }
       return OnlyHere.stays(tail, tails, known)
     }
@@ -228,5 +231,8 @@ describe("what only one holds", () => {
     assert.isTrue(stays(3, ["delete", 2]), "were a later delete forgotten, this one would be erased everywhere")
     assert.isTrue(stays(3, ["delete", 4], ["delete", 2]))
     assert.isTrue(stays(3, ["delete", 4], ["put", 2]))
+    assert.isFalse(stays(3, ["delete", 2, "beside"]), "it stands beside another record, whatever was forgotten later")
+    assert.isTrue(stays(3, ["delete", 6, "beside"]), "later than all that was swept")
+    assert.isTrue(stays(3, ["put", 2, "beside"]), "it keeps every delete that came after it")
   })
 })

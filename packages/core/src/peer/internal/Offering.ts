@@ -78,8 +78,9 @@ export const make = (
       const upTo = found.tails.find((tail) => tail.log === log)?.after ?? seq
       const fault = yield* forEachBatch(log, 0, upTo, (batch) =>
         EntryBatch.forEach(batch, (_, offset) =>
-          forEachRecord(batch.bytes, offset, (key, kind) => {
-            if (keys.has(key)) OnlyHere.learn(known, key, { kind, clock: Entry.clockAt(batch.bytes, offset) }, found)
+          forEachRecord(batch.bytes, offset, (key, kind, isAlone) => {
+            if (!keys.has(key)) return
+            OnlyHere.learn(known, key, { kind, isAlone, clock: Entry.clockAt(batch.bytes, offset) }, found)
           })
         )
       )
@@ -124,11 +125,13 @@ const pageBytes = 64 * 1024
 const forEachRecord = (
   bytes: Uint8Array,
   offset: number,
-  f: (key: string, kind: Entry.Write["kind"]) => void
+  f: (key: string, kind: Entry.Write["kind"], isAlone: boolean) => void
 ): void => {
   const end = Entry.endUnsafe(bytes, offset)
-  for (let at = Entry.firstRecord(offset); at < end; at = Entry.nextRecord(bytes, at)) {
+  const first = Entry.firstRecord(offset)
+  const isAlone = Entry.nextRecord(bytes, first) >= end
+  for (let at = first; at < end; at = Entry.nextRecord(bytes, at)) {
     const { key, kind, namespace } = Entry.headerAt(bytes, at)
-    f(keyOf(namespace, key), kind)
+    f(keyOf(namespace, key), kind, isAlone)
   }
 }

@@ -8,7 +8,8 @@
  * - Of another one each key has to have a write here that members hold too. Were a delete of the key forgotten that came
  *   after the entry, that write would have been erased everywhere before, and here when this replica was compared with
  *   them. Then the entry is merged by its version, as any other. A delete is such a write for what came after it alone: one
- *   that came after the entry may be forgotten by some already, while others have it still.
+ *   that came after the entry may be forgotten by some already, while others have it still. One beside other records is
+ *   none: it stands as long as they do, and keeps no later delete.
  * - What is left may have been deleted since, and nobody knows any more: it is dropped, and told by its keys.
  */
 import * as Life from "../../identity/Life.ts"
@@ -79,14 +80,23 @@ export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, { horizon }:
 /** Of keys in question that have other writes here: the clock after which an entry of the key may stay. */
 export type Known = ReadonlyMap<string, HybridLogicalClock.HybridLogicalClock>
 
+/** A write that is not in question, of a key that is; `isAlone` when its entry has no other record. */
+export interface Other {
+  readonly kind: Entry.Write["kind"]
+  readonly clock: Clock
+  readonly isAlone: boolean
+}
+
 /** Takes in a write that is not in question, of a key that is. */
 export const learn = (
   known: Map<string, Clock>,
   key: string,
-  { clock, kind }: { readonly kind: Entry.Write["kind"]; readonly clock: Clock },
+  { clock, isAlone, kind }: Other,
   tails: Tails
 ): void => {
   const mayBeForgotten = kind === "delete" && isInQuestion({ clock }, tails)
+  // It may stand for another record of its entry alone, whatever was deleted later and is forgotten.
+  if (mayBeForgotten && !isAlone) return
   const after = mayBeForgotten ? clock : HybridLogicalClock.zero
   const before = known.get(key)
   if (before === undefined || HybridLogicalClock.compare(after, before) < 0) known.set(key, after)
