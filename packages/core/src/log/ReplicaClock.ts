@@ -168,7 +168,8 @@ export const make = Effect.gen(function* () {
       if (found.wallTime <= latest) near = later(near, found)
       else keep(found, Entry.decodeAt(batch.bytes, offset).records)
     })
-    return note.raise(near, { [farNote]: far.format() })
+    // Keys that are forgotten because the time got to their versions are in the table no more, and below the clock.
+    return note.raise(later(near, clock), { [farNote]: far.format() })
   }
 
   yield* Effect.addFinalizer(() => (far.size() > 0 ? Effect.void : note.end(clock)))
