@@ -848,5 +848,32 @@ export const bugs = [
     file: "write/internal/Keyed.ts",
     find: "const unmark = undecided.add(mark.namespace, mark.key)",
     replace: "const unmark = (): void => {}"
+  },
+  {
+    name: "key-decided-when-sent-again",
+    from: "ours, seed 13149",
+    says: "a key whose append may have taken place is decided again when it is sent to the same replica once more",
+    file: "write/internal/Keyed.ts",
+    find: "if (undecided.has(mark.namespace, mark.key)) return ways.refuse(leftUndecided)",
+    replace: "void leftUndecided",
+    first: [13149]
+  },
+  {
+    name: "kept-beside-an-old-delete",
+    from: "ours, seed 2000100467",
+    says: "what only one replica holds is kept for a delete that stands beside other records, whatever was forgotten later",
+    file: "peer/internal/OnlyHere.ts",
+    find: "if (mayBeForgotten && !isAlone) return\n",
+    replace: "void isAlone\n",
+    first: [2000100467]
+  },
+  {
+    name: "followed-clock-is-not-noted",
+    from: "ours, seed 2000000501",
+    says: "the note of the clock does not say what was followed of versions that had been far ahead",
+    file: "log/ReplicaClock.ts",
+    find: "return note.raise(later(near, clock), {",
+    replace: "return note.raise(near, {",
+    first: [2000000501]
   }
 ]

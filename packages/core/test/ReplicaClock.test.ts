@@ -199,20 +199,22 @@ describe("a start", () => {
       })
   )
 
-  it.effect("LaterWins: goes on after what the time had got to, also when other keys were noted as far ahead since", () =>
-    Effect.gen(function* () {
-      const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
-      yield* TestClock.setTime(today)
-      const crashed = yield* on(store)
-      yield* hold(crashed, batch(["k", at(today + 100_000)]))
-      yield* TestClock.adjust(50_000)
-      // Now the first is near enough to be followed, and its key is forgotten.
-      yield* hold(crashed, batch(["other", at(today + hour)], ["near", at(today)]))
-      assert.strictEqual(crashed.farKeys(), 1)
-      yield* TestClock.setTime(today)
-      const clock = yield* Effect.scoped(on(store))
-      assert.isAbove(stampOf(clock, "k").wallTime, today + 100_000)
-    })
+  it.effect(
+    "LaterWins: goes on after what the time had got to, also when other keys were noted as far ahead since",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+        yield* TestClock.setTime(today)
+        const crashed = yield* on(store)
+        yield* hold(crashed, batch(["k", at(today + 100_000)]))
+        yield* TestClock.adjust(50_000)
+        // Now the first is near enough to be followed, and its key is forgotten.
+        yield* hold(crashed, batch(["other", at(today + hour)], ["near", at(today)]))
+        assert.strictEqual(crashed.farKeys(), 1)
+        yield* TestClock.setTime(today)
+        const clock = yield* Effect.scoped(on(store))
+        assert.isAbove(stampOf(clock, "k").wallTime, today + 100_000)
+      })
   )
 
   it.effect("goes on exactly after an orderly end, and notes where the clock is once in a while", () =>

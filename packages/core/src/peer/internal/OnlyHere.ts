@@ -88,12 +88,7 @@ export interface Other {
 }
 
 /** Takes in a write that is not in question, of a key that is. */
-export const learn = (
-  known: Map<string, Clock>,
-  key: string,
-  { clock, isAlone, kind }: Other,
-  tails: Tails
-): void => {
+export const learn = (known: Map<string, Clock>, key: string, { clock, isAlone, kind }: Other, tails: Tails): void => {
   const mayBeForgotten = kind === "delete" && isInQuestion({ clock }, tails)
   // It may stand for another record of its entry alone, whatever was deleted later and is forgotten.
   if (mayBeForgotten && !isAlone) return
