@@ -78,10 +78,12 @@ export const onHeld = (world: World, machine: Machine, found: ReadonlyArray<Held
     }
     // Of a life that is not the newest the others take nothing.
     if (!isOfNewest || !known.late.has(write) || LeftOutByMajority.leftOut(world).has(id)) continue
-    // What its former life took alone nobody could know of: it decides about that before it votes.
-    const isItsOwn = known.late.get(write) === id && isRecovering(machine)
+    // What its former life took alone nobody could know of: a replica decides about that before it votes. It commits it
+    // again, or has it where it was and the others fetch it.
+    const taker = known.late.get(write)
+    const isDecided = taker !== undefined && ((taker === id && isRecovering(machine)) || isServed(world, taker, write))
     known.late.delete(write)
-    if (isItsOwn) continue
+    if (isDecided) continue
     world.violated("StableTimeIsStable", `${held.id} appears, and ${known.stable.wallTime} was stable`)
   }
 }
