@@ -579,8 +579,8 @@ export const bugs = [
     from: "malice",
     says: "the frontier is how far a majority holds a log",
     file: "peer/Frontier.ts",
-    find: "const seq = Math.min(...all.map(seqOf))",
-    replace: "const seq = all.map(seqOf).sort((a, b) => b - a)[all.length >> 1]!"
+    find: "const seq = Math.min(...seqs)",
+    replace: "const seq = seqs.toSorted((a, b) => b - a)[seqs.length >> 1]!"
   },
   {
     name: "quiet-damage",
@@ -821,9 +821,8 @@ export const bugs = [
     from: "malice",
     says: "a write with a session does not come after the clock of it",
     file: "write/internal/InSession.ts",
-    find: "        ? [session.clock]\n",
-    replace: "        ? unasked\n",
-    kinds: ["partition", "pair_partition"]
+    find: "<= 0) return Effect.succeed(session.clock)",
+    replace: "<= 0) return Effect.succeed(undefined)"
   },
   {
     name: "page-from-the-beginning",

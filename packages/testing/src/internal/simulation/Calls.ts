@@ -38,17 +38,24 @@ export const call = <E extends Failed>(
   })
 }
 
-/** Commits at a replica. */
+/** Commits at a replica; without a fiber for it there, as servers do, when `unsafe`. */
 export const commit = (
   world: World,
   at: ReplicaId.ReplicaId,
   writes: Entry.Writes,
-  options: QuorumWriter.WriteOptions
+  options: QuorumWriter.WriteOptions,
+  unsafe = false
 ): Effect.Effect<Outcome> => {
   // What is repeated may have been committed before, and be counted for those who acked it then.
   const isFirst = options.stamp === undefined && options.idempotencyKey === undefined
   const askedAt = isFirst ? world.timeline.now() : 0
-  return call(world, at, (writer) => writer.commit(writes, options), askedAt)
+  const commit = (writer: QuorumWriter.QuorumWriter["Service"]) =>
+    unsafe
+      ? Effect.callback<Receipt.Receipt, QuorumWriter.CommitError>((resume) =>
+          Effect.sync(writer.commitUnsafe(writes, resume, options))
+        )
+      : writer.commit(writes, options)
+  return call(world, at, commit, askedAt)
 }
 
 /** What an error is called in a history. */

@@ -110,7 +110,12 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   const drawn = rare.chance(0.06) ? away(usual, rare) : usual
   const scrubbed = rare.chance(0.25) ? { ...drawn, scrubMillis: rare.pick([300, 3000]) } : drawn
   const asks = World.diceOf(seed, "asks")
-  const more = { carried: asks.pick([0, 0, 0.5]), pages: asks.pick([0, 0, 0.3]), keyed: asks.pick([0, 0, 0.3]) }
+  const more = {
+    carried: asks.pick([0, 0, 0.5]),
+    pages: asks.pick([0, 0, 0.3]),
+    keyed: asks.pick([0, 0, 0.3]),
+    unsafe: asks.pick([0, 0.3])
+  }
   return { ...scrubbed, workload: { ...scrubbed.workload, ...more } }
 }
 

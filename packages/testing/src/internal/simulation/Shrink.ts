@@ -23,7 +23,17 @@ const smaller = ({ nemesis, workload, ...rest }: Scenario): ReadonlyArray<Scenar
   if (workload.keys > 1) withWork({ keys: 1 })
   if (workload.clients > 1) withWork({ clients: workload.clients - 1 })
   if (workload.operations > 1) withWork({ operations: workload.operations - 1 })
-  for (const chance of ["otherW", "stamps", "sessions", "weak", "followers", "carried", "pages", "keyed"] as const) {
+  for (const chance of [
+    "otherW",
+    "stamps",
+    "sessions",
+    "weak",
+    "followers",
+    "carried",
+    "pages",
+    "keyed",
+    "unsafe"
+  ] as const) {
     if ((workload[chance] ?? 0) > 0) withWork({ [chance]: 0 })
   }
   if (rest.skewMillis > 0) found.push({ ...rest, skewMillis: 0, nemesis, workload })

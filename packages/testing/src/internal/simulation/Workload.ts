@@ -43,6 +43,8 @@ export interface Options {
   readonly pages?: number
   /** The chance that a write has a key that its client invents, by which it is repeated; none unless given. */
   readonly keyed?: number
+  /** The chance that a write takes no fiber at its replica; none unless given. */
+  readonly unsafe?: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -135,7 +137,7 @@ const write = Effect.fnUntraced(function* (
     ? yield* Repeats.stamped(world, dice, at, writes, inSession, options.holdMillis)
     : idempotencyKey !== undefined
       ? yield* Repeats.repeated(world, rare, at, writes, { ...given, idempotencyKey }, options.holdMillis)
-      : yield* commit(world, at, writes, given)
+      : yield* commit(world, at, writes, given, rare.chance(options.unsafe ?? 0))
   for (const operation of operations) {
     answer(history, operation, outcome)
     told(world, operation)
