@@ -1,6 +1,6 @@
 /** Writes under a key that their caller invented: one write, or an answer that says that this is not known. */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Deferred, Effect, type Exit, Fiber, Option, Result, Schema } from "effect"
+import { Arbitrary, Deferred, Effect, type Exit, Fiber, Latch, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { type PeerMethods, ReplicaStore } from "../src/adapter.ts"
 import { Entry, QuorumError, type QuorumWriter, type Receipt, type Records } from "../src/index.ts"
@@ -271,6 +271,39 @@ describe("a write under a key of its caller", () => {
         yield* during(failure(replica.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
       }
     })
+  )
+
+  it.effect(
+    "OnceByKey: is not known while what a lost replica had sent of it may still come to the disk of another, and found then",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+        const disk = Latch.makeUnsafe(true)
+        const { steps: _, ...store } = yield* cluster.storeOf("b")
+        cluster.stores.set("b", { ...store, append: (batch) => Effect.andThen(disk.await, store.append(batch)) })
+        cluster.faults.set("a>c", (client) => ({ ...client, push: () => Effect.never }))
+        cluster.faults.set("c>a", (client) => ({ ...client, pull: () => Effect.never }))
+        const a = yield* cluster.start("a")
+        const [b, c] = yield* Effect.all([cluster.start("b"), cluster.start("c")])
+        yield* pass(2000)
+        disk.closeUnsafe()
+        const { writeId } = yield* during(failure(a.writer.commit(put("v"), keyed), "QuorumNotMet"), 5000)
+        yield* a.stop
+        cluster.wipe("a")
+        cluster.faults.clear()
+        const again = yield* cluster.start("a")
+        yield* pass(6000)
+        assert.isTrue(again.membership.isVoting())
+        for (const replica of [again, b, c]) {
+          yield* during(failure(replica.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 5000)
+        }
+        disk.openUnsafe()
+        yield* pass(2000)
+        for (const replica of [again, b, c]) {
+          assert.strictEqual((yield* commit(replica, put("v"))).writeId, writeId)
+          assert.lengthOf(yield* copies(replica, "v"), 1)
+        }
+      })
   )
 
   it.effect("is decided when it was refused, also when its caller has given up by then", () =>

@@ -93,6 +93,8 @@ export class Membership extends Context.Service<
       incarnation: LogId.Incarnation,
       stored: Effect.Effect<A, E>
     ) => Effect.Effect<A, E | PeerProtocol.SessionUnknown>
+    /** Whether something of a former life of a member may still be on its way to the disk here. */
+    readonly isArriving: () => boolean
     /** A peer has answered a handshake in which this replica said this of itself. */
     readonly answered: (said: Says, welcome: Said) => Effect.Effect<void, ReplicaStore.StoreError>
     /** A peer has refused this replica, for what is called `reason` there. */
@@ -235,6 +237,7 @@ export const make = Effect.gen(function* () {
     }),
     isFormer: lives.isFormer,
     receive: (peer, incarnation, stored) => arrivals.receive(() => lives.isFormer(peer, incarnation), stored),
+    isArriving: arrivals.hasStragglers,
     meet,
     answered,
     refused,

@@ -2,6 +2,7 @@
  * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
  */
 import { Context, Effect, Layer, type Option, Result, type Stream } from "effect"
+import { markedBy } from "../record/CallerKey.ts"
 import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
 import type { NotYetVisible } from "../record/NotYetVisible.ts"
@@ -9,7 +10,7 @@ import type * as Pages from "../record/Pages.ts"
 import { ReadRejected } from "../record/ReadRejected.ts"
 import { type Record, recordOf } from "../record/Record.ts"
 import * as RecordKey from "../record/RecordKey.ts"
-import type { StoreError } from "../log/ReplicaStore.ts"
+import { StoreError } from "../log/ReplicaStore.ts"
 import { KeyReader } from "../peer/KeyReader.ts"
 import { Membership } from "../peer/Membership.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
@@ -216,9 +217,24 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
   KeyReader,
   Effect.gen(function* () {
     const local = yield* LocalRecords.LocalRecords
-    const { lost } = yield* Membership
+    const { hash, isArriving, lost } = yield* Membership
+    const newest = (namespace: string, key: string) => local.newest(namespace, key, lost())
+
+    /**
+     * That there is no mark says that its write is nowhere, so it is not said while there may be one on its way: of what a
+     * former life of a member has sent, which is lost to that member itself.
+     */
+    const ofMark = Effect.fnUntraced(function* (namespace: string, key: string) {
+      const lives = hash()
+      const isAllHere = !isArriving()
+      const found = yield* newest(namespace, key)
+      if (found?.deleted !== false && !(isAllHere && lives === hash())) return yield* stillArriving
+      return found
+    })
+
     return KeyReader.of({
-      newest: (namespace, key) => Effect.suspend(() => local.newest(namespace, key, lost())),
+      newest: (namespace, key) =>
+        Effect.suspend(() => (markedBy(namespace) === undefined ? newest(namespace, key) : ofMark(namespace, key))),
       version: (namespace, key) => Effect.suspend(() => local.version(namespace, key, lost()))
     })
   })
@@ -227,6 +243,11 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Found = Option.Option<Record>
+
+const stillArriving = new StoreError({
+  reason: "unavailable",
+  detail: "entries of a former life of a member are still being stored"
+})
 
 const indexBuilt = new QuorumError.NotReady({ detail: "its record index is built again from the logs" })
 
