@@ -39,6 +39,11 @@ export class Sweeps extends Context.Service<
     /** Takes in what a member says in a handshake of either direction. */
     readonly heard: (said: Said) => void
     /**
+     * Has {@link ever} on record. Who recovers needs that before it counts the answers of others: it may be one of those by
+     * whom an old copy is judged that comes back after that, and nobody may be left who has swept so far itself.
+     */
+    readonly noted: Effect.Effect<void, ReplicaStore.StoreError>
+    /**
      * The clock before which deletes may be forgotten here; `undefined` when none may. All members have to have said so
      * knowing the same lives: one that began anew gets from others what they had not swept when they met it. What was
      * erased before this run began, or elsewhere before it came here, may have let entries go that others still hold: so
@@ -58,6 +63,7 @@ export const make = Effect.gen(function* () {
   const stableTime = yield* StableTime
   const store = yield* ReplicaStore.ReplicaStore
   let ever = Option.getOrElse(Option.flatMap(yield* store.note(note), decode), () => HybridLogicalClock.zero)
+  let onRecord = ever
   const heard = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
   let own = HybridLogicalClock.zero
   let unknownBefore = logs.clock()
@@ -87,6 +93,11 @@ export const make = Effect.gen(function* () {
     life = logs.identity.incarnation
     anew()
   }
+  const noted = Effect.suspend(() => {
+    const told = ever
+    if (HybridLogicalClock.compare(told, onRecord) <= 0) return Effect.void
+    return Effect.map(store.setNotes({ [note]: encode(told) }), () => void (onRecord = later(onRecord, told)))
+  })
   yield* Effect.acquireRelease(
     Effect.sync(() => [
       logs.onAppend((batch) => {
@@ -109,10 +120,9 @@ export const make = Effect.gen(function* () {
     },
     swept: (clock) => {
       const before = generation
-      const isLatest = HybridLogicalClock.compare(clock, ever) > 0
-      // Durable first: what others forget because of it has to be known after a restart.
-      return Effect.map(isLatest ? store.setNotes({ [note]: encode(clock) }) : Effect.void, () => {
-        ever = later(ever, clock)
+      ever = later(ever, clock)
+      // Durable first: what others forget because of it has to be known after a restart, whoever has swept further.
+      return Effect.map(noted, () => {
         if (before === generation) own = later(own, clock)
       })
     },
@@ -121,6 +131,7 @@ export const make = Effect.gen(function* () {
       ever = later(ever, everSwept ?? swept)
       heard.set(replica, { swept, lives: Life.hash(members) })
     },
+    noted,
     notBeyond: (clock) => {
       ofThisLife()
       const lives = membership.hash()

@@ -142,6 +142,7 @@ export const make = Effect.gen(function* () {
     sweeps.heard(welcome)
     peers.votes(peer, welcome.voting)
     yield* compare(welcome)
+    if (!membership.isVoting()) yield* store.patiently("note how far the members have swept", sweeps.noted)
     yield* store.patiently("note who is there again", membership.answered(said, welcome))
     yield* heardOf(peer, welcome.rival)
     yield* measured(peer, welcome, back)
