@@ -5,6 +5,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import * as Life from "./identity/Life.ts"
 import * as LogId from "./identity/LogId.ts"
 import * as ReplicaId from "./identity/ReplicaId.ts"
+import { BackupOrigin } from "./log/BackupOrigin.ts"
 import * as Limits from "./log/Limits.ts"
 import * as HybridLogicalClock from "./log/HybridLogicalClock.ts"
 import { ReplicaClock } from "./log/ReplicaClock.ts"
@@ -81,6 +82,11 @@ export class Status extends Schema.Opaque<Status>()(
     voting: Schema.Boolean,
     /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
     blank: Schema.Boolean,
+    /**
+     * The backup that its store was filled from, unless it has recovered from members since; null when there is none. Of
+     * members that begin together all have to have the same.
+     */
+    restoredFrom: Schema.NullOr(BackupOrigin),
     /** Whether reads are answered: not while the record index, which was damaged, is built again from the logs. */
     readable: Schema.Boolean,
     /** Why it does not vote, or must not write; null when it may. */
@@ -218,6 +224,7 @@ export const layer = Layer.effect(
           recovered: replication.isReady(),
           voting: membership.isVoting(),
           blank: membership.isBlank(),
+          restoredFrom: membership.restoredFrom() ?? null,
           readable: membership.isVoting() && !follower.isBuilding(),
           obstacle: membership.obstacle() ?? null,
           toFetch: membership.toFetch(),

@@ -135,6 +135,7 @@ const answer = (vector: Watermark.VersionVector, everSwept: number, voting = tru
   incarnation: incarnation(1),
   voting,
   blank: false,
+  restoredFrom: undefined,
   vector,
   floor: clockAt(0),
   everSwept: clockAt(everSwept)

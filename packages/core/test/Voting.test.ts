@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import { HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import type { Chain, Watermark } from "../src/adapter.ts"
+import type * as BackupOrigin from "../src/log/BackupOrigin.ts"
 import * as Voting from "../src/peer/internal/Voting.ts"
 
 const ids = [..."abcdefg"].map((name) => ReplicaId.make(name))
@@ -13,6 +14,7 @@ const answer = (change: Partial<Voting.Answer> = {}): Voting.Answer => ({
   incarnation: incarnation(1),
   voting: true,
   blank: false,
+  restoredFrom: undefined,
   vector: [],
   floor: HybridLogicalClock.zero,
   everSwept: HybridLogicalClock.zero,
@@ -26,12 +28,19 @@ const decide = (
   {
     blank = false,
     givenUp = [],
-    held = 0
-  }: { blank?: boolean; givenUp?: Array<ReplicaId.ReplicaId>; held?: number } = {}
+    held = 0,
+    restoredFrom
+  }: {
+    blank?: boolean
+    givenUp?: Array<ReplicaId.ReplicaId>
+    held?: number
+    restoredFrom?: BackupOrigin.BackupOrigin
+  } = {}
 ) =>
   Voting.decide({
     peers,
     blank,
+    restoredFrom,
     answers: new Map(answers),
     givenUp: new Set(givenUp),
     holds: (_, { seq }) => seq <= held
@@ -144,6 +153,25 @@ describe("who votes", () => {
         { blank: true }
       )
     )
+  })
+
+  it("NoResurrection: begins with one backup, or with none, of all who are waited for", () => {
+    const backup = (check: string) => ({ replica: a, takenAt: 1, check: check.padStart(16, "0") as Chain.Chain })
+    const all = (of?: string, other = of) =>
+      [of, other].map((check, i) => {
+        const restoredFrom = check === undefined ? undefined : backup(check)
+        return [[b, c][i]!, { ...blank, restoredFrom }] as const
+      })
+    const from = (check: string) => ({ blank: true, restoredFrom: backup(check) })
+    assert.strictEqual(decide([b, c], all("1"), from("1")), "founded")
+    assert.isUndefined(decide([b, c], all("1"), from("2")))
+    assert.isUndefined(decide([b, c], all("1", "2"), from("1")))
+    assert.isUndefined(decide([b, c], all(), from("1")))
+    assert.isUndefined(decide([b, c], all("1"), { blank: true }))
+    assert.strictEqual(decide([b, c], all("1", "2"), { ...from("1"), givenUp: [c] }), "founded")
+    // Whoever recovers from members that go on holds what they hold, whatever it was filled from.
+    const living = [b, c].map((peer) => [peer, answer({ restoredFrom: backup("1") })] as const)
+    assert.strictEqual(decide([b, c], living, from("2")), "recovered")
   })
 
   it("is decided at once without peers", () => {

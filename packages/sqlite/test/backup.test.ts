@@ -196,6 +196,8 @@ describe("a backup", () => {
           rig.replaceStore("c", yield* open(yield* restored(file, "c"), "c"))
           const again = yield* rig.start("c")
           yield* until(() => again.status().voting)
+          // It holds what the others hold, whatever it was filled from.
+          assert.isNull(again.status().restoredFrom)
           assert.strictEqual(yield* valueOf(again, "k"), "new")
           assert.isUndefined(yield* valueOf(again, "gone"))
           yield* put(again, "k", "newest")

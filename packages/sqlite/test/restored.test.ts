@@ -4,32 +4,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Backup, Entry, ReplicaId, ReplicaStatus } from "@quorum/core"
 import { ReplicaStore } from "@quorum/core/adapter"
 import { ReplicaSetRig } from "@quorum/testing"
-import { Clock, Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Option } from "effect"
 import * as path from "node:path"
 import { tempFolder } from "./support/store.ts"
-
-const dayMillis = 24 * 60 * 60 * 1000
-
-/** A wall clock that is days ahead. */
-const wallClock = (days: () => number) =>
-  Effect.map(Clock.Clock, (inner): Clock.Clock => {
-    const millis = () => inner.currentTimeMillisUnsafe() + days() * dayMillis
-    const nanos = () => BigInt(millis()) * 1_000_000n
-    return {
-      currentTimeMillisUnsafe: millis,
-      currentTimeMillis: Effect.sync(millis),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: () => inner.monotonicTimeNanosUnsafe(),
-      monotonicTimeNanos: inner.monotonicTimeNanos,
-      sleep: (duration) => inner.sleep(duration)
-    }
-  })
+import { daysAhead } from "./support/wall.ts"
 
 /** A replica set of one, by whose clock it is `days` later than it is. */
 const set = Effect.gen(function* () {
   const ahead = { days: 0 }
-  const on = Layer.succeed(Clock.Clock, yield* wallClock(() => ahead.days))
+  const on = daysAhead(() => ahead.days)
   const rig = yield* ReplicaSetRig.make(["a"])
   return { ahead, start: rig.start("a", { on }), replaceStore: (store: Store) => rig.replaceStore("a", store) }
 })

@@ -14,6 +14,8 @@ import {
   type Scope,
   Semaphore
 } from "effect"
+import * as Chain from "./Chain.ts"
+import * as BackupOrigin from "./BackupOrigin.ts"
 import * as Frames from "./BackupFrames.ts"
 import * as EntryBatch from "./EntryBatch.ts"
 import * as Floor from "./Floor.ts"
@@ -29,7 +31,8 @@ import * as Watermark from "./Watermark.ts"
  * - `exists`: there is a file already where it should go, or another backup is being written there
  * - `damaged`: the file is no backup, ends too early, or has other bytes than were written
  * - `wrong_cluster`: it is of another replica set
- * - `not_empty`: the store holds something that is not in the backup, or has begun to take part in its replica set
+ * - `not_empty`: the store holds something that is not in the backup, or is of another one, or has begun to take part in
+ *   its replica set
  */
 export class BackupError extends Schema.TaggedError<BackupError>()("BackupError", {
   reason: Schema.Literals(["exists", "damaged", "wrong_cluster", "not_empty"]),
@@ -40,9 +43,10 @@ export class BackupError extends Schema.TaggedError<BackupError>()("BackupError"
   }
 }
 
-/** What is in a backup. `takenAt` is in milliseconds since the epoch. */
+/** What is in a backup. `takenAt` is in milliseconds since the epoch; `check` is over all of the file, and tells it from others. */
 export interface Summary extends Frames.Header {
   readonly entries: number
+  readonly check: Chain.Chain
 }
 
 /** How far a backup, or the way back, has come: entries so far, and in all. */
@@ -103,7 +107,9 @@ export const verify = (
  * The store's replica has a life of its own, whosever the backup was. Where members of its replica set are alive, it
  * recovers from them, and votes when it holds all that they hold: nothing is rolled back by it. When the whole set is lost,
  * restore the same file at every member before the first of them starts: all are blank then, and the replica set begins
- * with what was in the backup. Of two different files the older one may have what is deleted and forgotten in the other. What was acknowledged after it was taken is lost, and nobody can say what that was.
+ * with what was in the backup. What was acknowledged after it was taken is lost, and nobody can say what that was. Of two
+ * different files the older one may have what is deleted and forgotten in the other: replicas with different ones do not
+ * begin, and say why in `obstacle` of their status.
  */
 export const restore = Effect.fnUntraced(function* (
   path: string,
@@ -116,22 +122,26 @@ export const restore = Effect.fnUntraced(function* (
   const store = yield* ReplicaStore.ReplicaStore
   const refused = new BackupError({
     reason: "not_empty",
-    detail: `the store is in use already; give the replica an empty folder, and restore ${path} into that`
+    detail: `the store is in use already, or has something of another backup; give the replica an empty folder, and restore ${path} into that`
   })
   const held = yield* store.watermarks
+  const from = yield* BackupOrigin.load(store)
   if (!Option.contains(yield* store.note(ReplicaStore.recoveringNote), "blank")) return yield* refused
   const before = Option.getOrElse(yield* store.note(ReplicaStore.restoredNote), () => "")
   const mark = (note: string) => store.setNotes({ [ReplicaStore.restoredNote]: note })
   // Looking at the file may take long: who is interrupted meanwhile has no empty store that a replica would begin with.
   if (held.length === 0) yield* mark(ReplicaStore.restoredInPart)
   const summary = yield* looked(path, store.identity.cluster).pipe(
+    // What is erased in one file may stand in another, whose entries would stay where they are.
     Effect.filterOrFail(
-      ({ vector }) => held.every(({ log, seq }) => (endOf(vector, log)?.seq ?? 0) >= seq),
+      (found) =>
+        held.length === 0 ||
+        (BackupOrigin.isSame(from, found) && held.every(({ log, seq }) => (endOf(found.vector, log)?.seq ?? 0) >= seq)),
       () => refused
     ),
     Effect.tapError(() => (held.length === 0 ? mark(before) : Effect.void))
   )
-  yield* mark(ReplicaStore.restoredInPart)
+  yield* store.setNotes({ [ReplicaStore.restoredNote]: ReplicaStore.restoredInPart, ...BackupOrigin.encode(summary) })
   const append = (batch: EntryBatch.EntryBatch) =>
     Effect.catchTags(store.append(batch), {
       AppendGap: () => Effect.fail(refused),
@@ -228,7 +238,7 @@ const write = Effect.fnUntraced(function* (
   }
   yield* file.writeAll(Frames.encode(check, { _tag: "End", end: { entries, batches } }))
   yield* file.sync
-  return { ...header, entries }
+  return { ...header, entries, check: Chain.format(check) }
 })
 
 const missing = (log: string, seq: number) =>
@@ -238,7 +248,7 @@ const missing = (log: string, seq: number) =>
 const readAll = <E, R>(path: string, use: (batch: EntryBatch.EntryBatch) => Effect.Effect<void, E, R>) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { isAtEnd, next } = yield* reader(path)
+      const { check, isAtEnd, next } = yield* reader(path)
       const first = yield* next
       if (first._tag !== "Header") return yield* damaged(path, "it does not begin with its header")
       const heads = new Map<string, Watermark.Watermark>()
@@ -264,7 +274,7 @@ const readAll = <E, R>(path: string, use: (batch: EntryBatch.EntryBatch) => Effe
         const isEnd = frame._tag === "End" && frame.end.entries === entries && frame.end.batches === batches
         if (!isWhole || !isEnd || !(yield* isAtEnd))
           return yield* damaged(path, "it does not have what its header says")
-        return { ...first.header, entries }
+        return { ...first.header, entries, check: check() }
       }
     })
   )
@@ -274,6 +284,8 @@ const reader = Effect.fnUntraced(function* (path: string): Effect.fn.Return<
   {
     readonly next: Effect.Effect<Frames.Frame, BackupError | PlatformError.PlatformError>
     readonly isAtEnd: Effect.Effect<boolean, PlatformError.PlatformError>
+    /** Over all that was read. */
+    readonly check: () => Chain.Chain
   },
   BackupError | PlatformError.PlatformError,
   FileSystem.FileSystem | Scope.Scope
@@ -307,7 +319,8 @@ const reader = Effect.fnUntraced(function* (path: string): Effect.fn.Return<
       ? frame.success
       : yield* damaged(path, `what begins at byte ${began} cannot be read: ${frame.failure}`)
   })
-  return { next, isAtEnd: Effect.map(file.read(new Uint8Array(1)), (count) => count === 0) }
+  const isAtEnd = Effect.map(file.read(new Uint8Array(1)), (count) => count === 0)
+  return { next, isAtEnd, check: () => Chain.format(check) }
 })
 
 const damaged = (path: string, detail: string) =>

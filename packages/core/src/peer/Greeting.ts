@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import * as Life from "../identity/Life.ts"
 import * as LogId from "../identity/LogId.ts"
 import * as ReplicaId from "../identity/ReplicaId.ts"
+import { BackupOrigin } from "../log/BackupOrigin.ts"
 import { Detail } from "../log/Detail.ts"
 import * as HybridLogicalClock from "../log/HybridLogicalClock.ts"
 import * as Limits from "../log/Limits.ts"
@@ -27,6 +28,8 @@ export const says = {
   voting: Schema.Boolean,
   /** Whether its store was created empty, and nobody has told it since whether that was a first start or a loss. */
   blank: Schema.Boolean,
+  /** The backup that its store was filled from; not said when there is none. */
+  restoredFrom: Schema.optionalKey(BackupOrigin),
   /** The newest life of each member that it knows of, its own among them. */
   members: Life.Lives,
   /** What it remembers that the other side acked. */

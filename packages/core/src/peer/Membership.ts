@@ -11,6 +11,7 @@ import type * as Life from "../identity/Life.ts"
 import type * as LogId from "../identity/LogId.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import type { BackupOrigin } from "../log/BackupOrigin.ts"
 import type * as DamagedRange from "../log/DamagedRange.ts"
 import * as Listeners from "../log/Listeners.ts"
 import * as Monotonic from "../log/Monotonic.ts"
@@ -77,6 +78,8 @@ export class Membership extends Context.Service<
     readonly offered: () => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
     readonly isBlank: () => boolean
+    /** The backup that its store was filled from, unless it has recovered from members since. */
+    readonly restoredFrom: () => BackupOrigin | undefined
     /** How many entries it has to fetch before it votes, as far as members have answered; 0 when it votes. */
     readonly toFetch: () => number
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
@@ -223,18 +226,23 @@ export const make = Effect.gen(function* () {
       settling.again()
     },
     isBlank: standing.isBlank,
+    restoredFrom: standing.restoredFrom,
     toFetch: standing.toFetch,
     obstacle: obstacles.obstacle,
-    says: (peer) => ({
-      ...own(),
-      voting: obstacles.isVoting(),
-      blank: standing.isBlankTo(peer),
-      members: lives.all(),
-      remembered: remembered.of(peer),
-      clock: logs.clock(),
-      floor: floor.says(),
-      ...(absence.says().turn === 0 ? {} : { away: absence.says() })
-    }),
+    says: (peer) => {
+      const restoredFrom = standing.restoredFrom()
+      return {
+        ...own(),
+        voting: obstacles.isVoting(),
+        blank: standing.isBlankTo(peer),
+        ...(restoredFrom && { restoredFrom }),
+        members: lives.all(),
+        remembered: remembered.of(peer),
+        clock: logs.clock(),
+        floor: floor.says(),
+        ...(absence.says().turn === 0 ? {} : { away: absence.says() })
+      }
+    },
     isFormer: lives.isFormer,
     receive: (peer, incarnation, stored) => arrivals.receive(() => lives.isFormer(peer, incarnation), stored),
     isArriving: arrivals.hasStragglers,

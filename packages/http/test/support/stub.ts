@@ -32,6 +32,7 @@ export const status: ReplicaStatus.Status = {
   blank: false,
   readable: true,
   obstacle: null,
+  restoredFrom: null,
   toFetch: 0,
   insecure: false,
   doubt: "none",

@@ -55,10 +55,10 @@ export const backup = Command.make(
         try: () => NewFile.take(part, file),
         catch: (error) => new Failed({ detail: Remote.messageOf(error) })
       })
-      const { cluster, entries, replica, takenAt } = summary
+      const { check, cluster, entries, replica, takenAt } = summary
       yield* Console.log(
         given.json
-          ? JSON.stringify({ file, cluster, replica, takenAt, entries })
+          ? JSON.stringify({ file, cluster, replica, takenAt, entries, check })
           : `${Text.number(entries)} entries of ${cluster}, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${file}`
       )
     },
@@ -108,10 +108,10 @@ export const restore = Command.make(
         )
       )
       yield* finish
-      const { entries, replica, takenAt } = summary
+      const { check, entries, replica, takenAt } = summary
       yield* Console.log(
         json
-          ? JSON.stringify({ file, folder: config.data, cluster: summary.cluster, replica, takenAt, entries })
+          ? JSON.stringify({ file, folder: config.data, cluster: summary.cluster, replica, takenAt, entries, check })
           : `${Text.number(entries)} entries, as ${replica} held them at ${new Date(takenAt).toISOString()}, are in ${config.data}`
       )
     },
@@ -121,7 +121,7 @@ export const restore = Command.make(
   Command.withDescription(
     "Fills the empty folder of a replica that does not run from a backup. Where other replicas of the set are alive, this one " +
       "recovers from them: nothing is rolled back. Where all are lost, restore the same file at every replica before the first " +
-      "of them starts; what was acknowledged after the backup is lost then."
+      "of them starts; what was acknowledged after the backup is lost then. Replicas with different files do not begin."
   ),
   Command.withShortDescription("Fills an empty folder from a backup"),
   Command.withExamples([

@@ -47,13 +47,21 @@ export const make = (here: Here) => {
 
   /** What a peer answered to this life is what this replica waits for before it votes. */
   const hear = (asked: LogId.Incarnation, said: Said): void => {
-    const { blank, everSwept, incarnation, replica, vector, voting } = said
+    const { blank, everSwept, incarnation, replica, restoredFrom, vector, voting } = said
     obstacles.known(replica)
     // What one of the two gives up of a forked log, it will hold elsewhere.
     if (standing.isVoting() || asked !== logs.identity.incarnation || peers.get(replica).drifted.size > 0) return
     const floorClock = said.floor?.clock ?? zero
     // A release that does not say how far it has swept has not swept beyond its floor.
-    const answer = { incarnation, voting, blank, vector, floor: floorClock, everSwept: everSwept ?? floorClock }
+    const answer = {
+      incarnation,
+      voting,
+      blank,
+      restoredFrom,
+      vector,
+      floor: floorClock,
+      everSwept: everSwept ?? floorClock
+    }
     standing.heard(replica, answer)
     settling.again()
   }

@@ -10,6 +10,7 @@ import * as Life from "../../identity/Life.ts"
 import type * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as BackupOrigin from "../../log/BackupOrigin.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Notes from "./membershipNotes.ts"
 import * as OnlyHere from "./OnlyHere.ts"
@@ -26,7 +27,10 @@ export const make = ({
   sink,
   store
 }: {
-  readonly noted: Pick<Effect.Success<ReturnType<typeof Notes.load>>, "standing" | "restored" | "founders">
+  readonly noted: Pick<
+    Effect.Success<ReturnType<typeof Notes.load>>,
+    "standing" | "restored" | "restoredFrom" | "founders"
+  >
   readonly peers: ReadonlyArray<ReplicaId>
   readonly logs: ReplicaLogs["Service"]
   readonly store: ReplicaStore.ReplicaStore["Service"]
@@ -42,12 +46,14 @@ export const make = ({
   let unoffered = stale
   let borrowed = 0
   let founders = noted.founders
+  let restoredFrom = noted.restoredFrom
   let answers: Voting.Answers = new Map()
   let givenUp: ReadonlySet<ReplicaId> = new Set()
 
   const situation = (): Voting.Situation => ({
     peers,
     blank: standing === "blank",
+    restoredFrom,
     answers,
     givenUp,
     holds: (_peer, { log, seq }) => logs.announced(log) >= seq
@@ -68,6 +74,8 @@ export const make = ({
       const notes = {
         [ReplicaStore.recoveringNote]: "",
         [ReplicaStore.restoredNote]: "",
+        // Who recovers holds what the members hold, whatever it was before.
+        ...(outcome === "recovered" ? { [BackupOrigin.note]: "" } : {}),
         ...Notes.encode({ founders: next })
       }
       const noted = Effect.andThen(
@@ -77,6 +85,7 @@ export const make = ({
       return Effect.flatMap(noted, () => {
         standing = "voting"
         founders = next
+        if (outcome === "recovered") restoredFrom = undefined
         changed()
         if (sink.active()) sink.tell({ _tag: "VotingBegan", because: outcome })
         return Effect.logInfo(
@@ -96,6 +105,8 @@ export const make = ({
     isBlankTo: (peer: ReplicaId): boolean =>
       standing === "blank" ||
       (Life.of(founders, peer) !== undefined && founders[peer]!.incarnation === Life.of(lives(), peer)?.incarnation),
+    /** The backup that its store was filled from, unless it has recovered from members since. */
+    restoredFrom: () => restoredFrom,
     isStale,
     isToOffer,
     settle,

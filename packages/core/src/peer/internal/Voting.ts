@@ -8,6 +8,7 @@
  */
 import type { Incarnation, LogId } from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as BackupOrigin from "../../log/BackupOrigin.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 
@@ -17,6 +18,8 @@ export interface Answer {
   readonly voting: boolean
   /** It was blank when it met this life. */
   readonly blank: boolean
+  /** The backup that its store was filled from. */
+  readonly restoredFrom: BackupOrigin.BackupOrigin | undefined
   readonly vector: Watermark.VersionVector
   /** Its floor: what is committed in this life may not be older. */
   readonly floor: HybridLogicalClock.HybridLogicalClock
@@ -80,6 +83,8 @@ export const neededOf = (n: number): number => n - (Math.floor(n / 2) + 1) + 1
 export interface Situation {
   readonly peers: ReadonlyArray<ReplicaId>
   readonly blank: boolean
+  /** The backup that the store was filled from. */
+  readonly restoredFrom: BackupOrigin.BackupOrigin | undefined
   readonly answers: Answers
   /** Members that an operator has given up: nothing is waited for from them, and what only they hold is lost. */
   readonly givenUp: ReadonlySet<ReplicaId>
@@ -91,11 +96,19 @@ export interface Situation {
 export const waitedFor = ({ givenUp, peers }: Pick<Situation, "givenUp" | "peers">): ReadonlyArray<ReplicaId> =>
   peers.filter((peer) => !givenUp.has(peer))
 
+/** Blank members whose stores were filled from another backup than the store here, or one of the two from none. */
+const otherwiseRestored = (situation: Situation): ReadonlyArray<ReplicaId> =>
+  waitedFor(situation).filter((peer) => {
+    const answer = situation.answers.get(peer)
+    return answer?.blank === true && !BackupOrigin.isSame(answer.restoredFrom, situation.restoredFrom)
+  })
+
 /** Why a replica votes from now on; `undefined` while it does not. */
 export const decide = (situation: Situation): "founded" | "recovered" | undefined => {
   const { answers, blank, givenUp, holds, peers } = situation
   const awaited = waitedFor(situation)
-  if (blank && awaited.every((peer) => answers.get(peer)?.blank === true)) return "founded"
+  const isFirstStart = blank && awaited.every((peer) => answers.get(peer)?.blank === true)
+  if (isFirstStart && otherwiseRestored(situation).length === 0) return "founded"
   const voting = Array.from(answers).filter(([peer, answer]) => answer.voting && !givenUp.has(peer))
   // When those who would be needed are given up, all the others have to have answered.
   if (voting.length < Math.min(neededOf(peers.length + 1), awaited.length)) return undefined
@@ -121,11 +134,20 @@ export const lossOf = (peers: ReadonlyArray<ReplicaId>, givenUp: ReadonlyArray<R
 }
 
 /** What a replica that does not vote waits for, in words. */
-export const waitsFor = ({ answers, blank, givenUp, holds, peers }: Situation): string => {
-  const awaited = waitedFor({ givenUp, peers })
+export const waitsFor = (situation: Situation): string => {
+  const { answers, blank, holds, peers, restoredFrom } = situation
+  const awaited = waitedFor(situation)
   const voting = awaited.filter((peer) => answers.get(peer)?.voting === true)
   const needed = Math.min(neededOf(peers.length + 1), awaited.length)
   if (voting.length < needed && blank && voting.length === 0) {
+    const different = otherwiseRestored(situation)
+    if (different.length > 0) {
+      const theirs = different.map((peer) => `${peer} from ${BackupOrigin.format(answers.get(peer)?.restoredFrom)}`)
+      return (
+        `members that begin together have to be restored from one backup: this one is from ` +
+        `${BackupOrigin.format(restoredFrom)}, ${theirs.join(", ")}; restore one file at all, each in an empty folder`
+      )
+    }
     const others = awaited.filter((peer) => answers.get(peer)?.blank !== true).join(", ")
     return `all members have to meet for a first start, or ${needed} voting members have to answer; it waits for ${others}`
   }

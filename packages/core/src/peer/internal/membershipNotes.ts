@@ -5,6 +5,7 @@ import { Effect, Option, Schema } from "effect"
 import * as Life from "../../identity/Life.ts"
 import { Incarnation } from "../../identity/LogId.ts"
 import { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as BackupOrigin from "../../log/BackupOrigin.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
 import * as Watermark from "../../log/Watermark.ts"
 import * as GivenUp from "../GivenUp.ts"
@@ -67,6 +68,7 @@ export const load = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
   return {
     standing,
     restored: restored !== "",
+    restoredFrom: yield* BackupOrigin.load(store),
     lives: yield* read(store.note("lives"), codecs.lives, {}),
     founders: yield* read(store.note("founders"), codecs.founders, {}),
     remembered: yield* read(store.note("remembered"), codecs.remembered, {}),
