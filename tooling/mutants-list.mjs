@@ -570,9 +570,9 @@ export const bugs = [
     from: "malice",
     says: "a read waits until all that was appended is merged into the index",
     file: "record/LocalRecords.ts",
-    find: "const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>\n    RecordKey.isWellFormed({ namespace, key })",
+    find: "  ): Effect.Effect<Newest | undefined, StoreError> =>\n    RecordKey.isWellFormed({ namespace, key })",
     replace:
-      "const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>\n    follower.unindexed() > 0 ? Effect.andThen(Effect.sleep(10), Effect.suspend(() => held(namespace, key))) : RecordKey.isWellFormed({ namespace, key })"
+      "  ): Effect.Effect<Newest | undefined, StoreError> =>\n    follower.unindexed() > 0 ? Effect.andThen(Effect.sleep(10), Effect.suspend(() => pointed(namespace, key, ofDelete))) : RecordKey.isWellFormed({ namespace, key })"
   },
   {
     name: "frontier-of-some",
@@ -874,5 +874,15 @@ export const bugs = [
     find: "return note.raise(later(near, clock), {",
     replace: "return note.raise(near, {",
     first: [2000000501]
+  },
+  {
+    name: "session-without-deletes-of-others",
+    from: "ours, seed 5100001093",
+    says: "a session does not know of a delete that a read of several replicas has shown",
+    file: "read/Records.ts",
+    find: "newest: reading(local.seen, Option.fromUndefinedOr)",
+    replace:
+      "newest: reading(local.seen, (newest) => (newest?.deleted ? Option.none() : Option.fromUndefinedOr(newest)))",
+    first: [5100001093]
   }
 ]

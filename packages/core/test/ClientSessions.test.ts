@@ -129,15 +129,40 @@ describe("a client session", () => {
       cluster.cut("b", "c")
       cluster.cut("c", "b")
       yield* write(a, Entry.remove("n", "k"), { w: 2 })
-      const seen = yield* b.records.read("n", "k")
-      assert.isTrue(Option.isNone(seen))
-      const session = yield* b.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
+      assert.isTrue(Option.isNone(yield* b.records.read("n", "k")))
+      const session = yield* b.sessions.afterRead(ClientSession.empty, yield* b.records.newest("n", "k"))
       assert.strictEqual(session.places.length, 1)
       assert.strictEqual(yield* read(c, {}), "old")
       assert.strictEqual((yield* during(Effect.flip(read(c, { session })), 60))._tag, "NotYetVisible")
       const paged = yield* b.sessions.afterPage(ClientSession.empty)
       assert.deepStrictEqual(paged.places, session.places)
       assert.strictEqual((yield* during(Effect.flip(read(c, { session: paged })), 60))._tag, "NotYetVisible")
+    })
+  )
+
+  it.effect("knows a delete that only others hold, after a read that asked them", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      // What a and b hold does not get to c then, which can still ask them.
+      let isCut = false
+      for (const id of ["a", "b"]) {
+        const unless = <A, E>(answer: Effect.Effect<A, E>) => Effect.suspend(() => (isCut ? Effect.never : answer))
+        cluster.faults.set(`${id}>c`, (client) => ({ ...client, push: (batch) => unless(client.push(batch)) }))
+        cluster.faults.set(`c>${id}`, (client) => ({ ...client, pull: (range) => unless(client.pull(range)) }))
+      }
+      const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(2000)
+      yield* write(a, put("old"), { w: 3 })
+      isCut = true
+      yield* write(a, Entry.remove("n", "k"))
+      for (const consistency of ["quorum", "linearizable"] as const) {
+        const saw = yield* during(c.records.newest("n", "k", { consistency }), 500)
+        assert.isTrue(Option.isSome(saw) && saw.value.deleted)
+        const session = yield* c.sessions.afterRead(ClientSession.empty, saw)
+        assert.strictEqual(yield* read(c, {}), "old")
+        assert.strictEqual((yield* during(Effect.flip(read(c, { session })), 60))._tag, "NotYetVisible")
+        assert.isUndefined(yield* read(b, { session }))
+      }
     })
   )
 
@@ -226,7 +251,7 @@ describe("a client session", () => {
         writeId: `${a.logs.own}:1.00000000` as never,
         clock: { wallTime: 1, logical: 0 }
       })
-      const none = yield* a.sessions.afterRead(other, { namespace: "n", key: "other" }, Option.none())
+      const none = yield* a.sessions.afterRead(other, Option.none())
       assert.deepStrictEqual(none.places, other.places)
       assert.strictEqual((yield* Effect.flip(read(a, { session: other })))._tag, "WriteReplaced")
     })
@@ -239,8 +264,8 @@ describe("a client session", () => {
         const { a, b, c, cluster } = yield* apart()
         const far = { wallTime: 1_800_000_000_000, logical: 0 }
         yield* a.logs.appendWrites([put("far")], () => ({ after: far, unprobed: true }))
-        const seen = yield* a.records.read("n", "k")
-        const session = yield* a.sessions.afterRead(ClientSession.empty, { namespace: "n", key: "k" }, seen)
+        const seen = yield* a.records.newest("n", "k")
+        const session = yield* a.sessions.afterRead(ClientSession.empty, seen)
         const paged = yield* a.sessions.afterPage(ClientSession.empty)
         assert.isAtLeast(paged.clock.wallTime, session.clock.wallTime)
         const before = c.logs.head(c.logs.own).seq

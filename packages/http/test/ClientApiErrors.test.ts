@@ -103,7 +103,7 @@ describe("L17 one error contract", () => {
     Effect.gen(function* () {
       const held = "a@0123456789abcdef:7.00000001" as WriteId.WriteId
       const replaced = () => Effect.fail(new QuorumError.WriteReplaced({ writeId, held }))
-      const { url } = yield* Stub.serve({ read: replaced, resume: replaced, status: replaced })
+      const { url } = yield* Stub.serve({ newest: replaced, resume: replaced, status: replaced })
       const expected = { status: 409, error: "write_replaced", rest: { writeId, held } }
       assertAnswer(yield* request("POST", `${url}/v1/writes/${writeId}/resume`), expected)
       assertAnswer(yield* request("GET", `${url}/v1/writes/${writeId}`), expected)
@@ -116,10 +116,10 @@ describe("L17 one error contract", () => {
       const { url } = yield* Stub.serve({})
       const notFound = { status: 404, error: "not_found", rest: { namespace: "n", key: "k" } }
       assertAnswer(yield* request("GET", `${url}/v1/records/n/k`), notFound)
-      const waiting = yield* Stub.serve({ read: () => new Records.NotYetVisible({ writeId }) })
+      const waiting = yield* Stub.serve({ newest: () => new Records.NotYetVisible({ writeId }) })
       const notYet = { status: 503, error: "not_yet_visible", rest: { writeId } }
       assertAnswer(yield* request("GET", `${waiting.url}/v1/records/n/k`), notYet)
-      const broken = yield* Stub.serve({ read: () => Effect.fail(storeFailed), page: () => Effect.fail(storeFailed) })
+      const broken = yield* Stub.serve({ newest: () => Effect.fail(storeFailed), page: () => Effect.fail(storeFailed) })
       const failed = { status: 503, error: "store_failed", rest: { reason: "corrupt" } }
       assertAnswer(yield* request("GET", `${broken.url}/v1/records/n/k`), failed)
       assertAnswer(yield* request("GET", `${broken.url}/v1/records`), failed)
@@ -156,7 +156,7 @@ describe("L17 one error contract", () => {
     Effect.gen(function* () {
       const { log, url } = yield* Stub.serve({
         commit: () => Effect.fail(localFailed),
-        read: () => Effect.fail(storeFailed)
+        newest: () => Effect.fail(storeFailed)
       })
       for (let i = 0; i < 3; i++) yield* request("PUT", `${url}/v1/records/n/k`, { body: "v" })
       assert.deepStrictEqual(
@@ -170,7 +170,7 @@ describe("L17 one error contract", () => {
 
   it.live("a defect is 500, without what it was, and in the log", () =>
     Effect.gen(function* () {
-      const { log, url } = yield* Stub.serve({ read: () => Effect.die(new Error(secret)) })
+      const { log, url } = yield* Stub.serve({ newest: () => Effect.die(new Error(secret)) })
       assertAnswer(yield* request("GET", `${url}/v1/records/n/k`), { status: 500, error: "internal" })
       assert.isTrue(log.some((line) => line.includes("GET /v1/records/n/k failed")))
     })

@@ -5,7 +5,11 @@ import { ClientRate, ClientTokens } from "../src/index.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
 
-const serve = Effect.provideService(Stub.serve({ read: () => Effect.succeed(Option.none()) }), ClientRate.ClientRate, 1)
+const serve = Effect.provideService(
+  Stub.serve({ newest: () => Effect.succeed(Option.none()) }),
+  ClientRate.ClientRate,
+  1
+)
 
 const tokens = ["one", "two"].map((name): ClientTokens.Token => ({
   name,

@@ -22,7 +22,7 @@ const tokens = [
 
 /** A replica that has these tokens. */
 const serve = Effect.provideService(
-  Stub.serve({ read: () => Effect.succeed(Option.none()) }),
+  Stub.serve({ newest: () => Effect.succeed(Option.none()) }),
   ClientTokens.ClientTokens,
   () => tokens
 )

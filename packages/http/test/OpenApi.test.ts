@@ -1,5 +1,6 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import type { WriteId } from "@quorum/core"
+import type { RunId } from "@quorum/core/adapter"
 import { Effect, Option } from "effect"
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -95,7 +96,12 @@ describe("the openapi document", () => {
     Effect.gen(function* () {
       const writeId = "a@0123456789abcdef:1.00000000" as WriteId.WriteId
       const record = { namespace: "n", key: "k", value: new Uint8Array(0), writeId, clock: { wallTime: 1, logical: 0 } }
-      const { url } = yield* Stub.serve({ read: () => Effect.succeed(Option.some({ ...record, tie: "0" })) })
+      const { url } = yield* Stub.serve({
+        newest: () =>
+          Effect.succeed(
+            Option.some({ ...record, tie: "00000000000000ff" as RunId.RunId, unprobed: false, deleted: false })
+          )
+      })
       const { json } = yield* request("GET", `${url}/openapi.json`)
       const paths = json.paths as Record<string, Record<string, Operation>>
       for (const [method, path, header, status] of [

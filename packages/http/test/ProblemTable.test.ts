@@ -49,7 +49,7 @@ const ofCommit = <E extends CommitError>(row: Travel<E>, error: E): Case => ({
 const ofRead = <E extends Records.ReadError>(row: Travel<E>, error: E): Case => ({
   row,
   error,
-  answers: { read: () => Effect.fail(error) },
+  answers: { newest: () => Effect.fail(error) },
   raw: ["GET", "/v1/records/n/k"],
   typed: get
 })
@@ -66,7 +66,7 @@ const cases: ReadonlyArray<Case> = [
     row: Table.invalidRequest,
     error: new ClientApiErrors.InvalidRequest({ field: "atLeast", detail: "it is not the id of a write" }),
     answers: {
-      read: () => Effect.fail(new Records.ReadRejected({ field: "atLeast", detail: "it is not the id of a write" }))
+      newest: () => Effect.fail(new Records.ReadRejected({ field: "atLeast", detail: "it is not the id of a write" }))
     },
     raw: ["GET", "/v1/records/n/k"],
     typed: get
@@ -88,7 +88,7 @@ const cases: ReadonlyArray<Case> = [
   {
     row: Table.recordNotFound,
     error: new ClientApiErrors.RecordNotFound(params),
-    answers: { read: () => Effect.succeed(Option.none()) },
+    answers: { newest: () => Effect.succeed(Option.none()) },
     raw: ["GET", "/v1/records/n/k"],
     typed: get
   },

@@ -20,7 +20,7 @@ import { Peers } from "../peer/Peers.ts"
 import type { WriteReplaced } from "../quorum/QuorumError.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
 import type { NotYetVisible } from "../record/NotYetVisible.ts"
-import type { Record } from "../record/Record.ts"
+import type { Newest } from "../record/Record.ts"
 import * as ClientSession from "./ClientSession.ts"
 
 /** Why what a client has seen is not here. */
@@ -48,11 +48,10 @@ export class ClientSessions extends Context.Service<
       session: ClientSession.ClientSession,
       writes: ReadonlyArray<Written>
     ) => Effect.Effect<ClientSession.ClientSession>
-    /** A session after a read of a key that showed this record, or none: then the delete was seen, where there is one. */
+    /** A session after a read of a key of which this was the newest write, as `Records.newest` says it: a delete is seen too. */
     readonly afterRead: (
       session: ClientSession.ClientSession,
-      read: { readonly namespace: string; readonly key: string },
-      record: Option.Option<Record>
+      newest: Option.Option<Newest>
     ) => Effect.Effect<ClientSession.ClientSession>
     /** A session after a page: everything that is visible here may have been seen in it. */
     readonly afterPage: (session: ClientSession.ClientSession) => Effect.Effect<ClientSession.ClientSession>
@@ -66,7 +65,7 @@ export const make = Effect.gen(function* () {
   const clock = yield* ReplicaClock
   const peers = yield* Peers
   const connections = yield* Connections
-  const { lost, remembered } = yield* Membership
+  const { remembered } = yield* Membership
   const local = yield* LocalRecords.LocalRecords
 
   /**
@@ -129,14 +128,11 @@ export const make = Effect.gen(function* () {
           )
         )
       ),
-    afterRead: (session, { key, namespace }, record) => {
-      if (Option.isSome(record)) return grown(session, ClientSession.ofWrite(record.value))
-      // What cannot be read here was not seen either.
-      return Effect.flatMap(
-        Effect.orElseSucceed(local.newest(namespace, key, lost()), () => undefined),
-        (newest) => (newest === undefined ? settled(session) : grown(session, ClientSession.ofWrite(newest)))
-      )
-    },
+    afterRead: (session, newest) =>
+      Option.match(newest, {
+        onNone: () => settled(session),
+        onSome: (write) => grown(session, ClientSession.ofWrite(write))
+      }),
     afterPage: (session) =>
       settled(
         ClientSession.join(

@@ -1,14 +1,14 @@
 /**
  * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
  */
-import { Context, Effect, Layer, type Option, Result, type Stream } from "effect"
+import { Context, Effect, Layer, Option, Result, type Stream } from "effect"
 import { markedBy } from "../record/CallerKey.ts"
 import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
 import type { NotYetVisible } from "../record/NotYetVisible.ts"
 import type * as Pages from "../record/Pages.ts"
 import { ReadRejected } from "../record/ReadRejected.ts"
-import { type Record, recordOf } from "../record/Record.ts"
+import { type Newest, type Record, recordOf } from "../record/Record.ts"
 import * as RecordKey from "../record/RecordKey.ts"
 import { StoreError } from "../log/ReplicaStore.ts"
 import { KeyReader } from "../peer/KeyReader.ts"
@@ -35,7 +35,7 @@ export type {
   PageOptions,
   Part
 } from "../record/Pages.ts"
-export type { Record } from "../record/Record.ts"
+export type { Newest, Record } from "../record/Record.ts"
 
 /** What has to be visible first. */
 export interface SessionOptions {
@@ -83,6 +83,12 @@ export class Records extends Context.Service<
       key: string,
       options?: ReadOptions
     ) => Effect.Effect<Option.Option<Record>, ReadError>
+    /** What {@link read} reads, a delete too: what a client has seen that was shown nothing. */
+    readonly newest: (
+      namespace: string,
+      key: string,
+      options?: ReadOptions
+    ) => Effect.Effect<Option.Option<Newest>, ReadError>
     /** A page of the records that this replica holds; see `Pages`. */
     readonly page: (options: Pages.PageOptions & SessionOptions) => Effect.Effect<Pages.Page, PageError>
     /** The keys alone of such a page. */
@@ -164,21 +170,24 @@ export const make = Effect.gen(function* () {
   const after = <A, E>(options: SessionOptions, page: Effect.Effect<A, E>) =>
     Effect.andThen(readable, Effect.andThen(arrived(options), page))
 
-  const read = (namespace: string, key: string, options: ReadOptions = {}): Effect.Effect<Found, ReadError> =>
-    Effect.suspend(() => {
-      const replicas = replicasOf(namespace, options)
-      if (Result.isFailure(replicas)) return Effect.fail(replicas.failure)
-      const rejected = LocalRecords.faultOfRead(options)
-      if (rejected !== undefined) return Effect.fail(rejected)
-      const why = obstacle()
-      if (why !== undefined) return Effect.fail(why)
-      const { consistency = policies.readsOf(namespace) } = options
-      const found =
-        consistency === "local"
-          ? local.read(namespace, key, options)
-          : ofSeveral(namespace, key, consistency, replicas.success, options)
-      return options.session === undefined ? found : Effect.andThen(arrived(options), found)
-    })
+  /** Reads here, or of several what is made of their newest write. */
+  const reading =
+    <A>(here: (...key: Key) => Effect.Effect<A, ReadError>, of: (newest: Newest | undefined) => A) =>
+    (namespace: string, key: string, options: ReadOptions = {}): Effect.Effect<A, ReadError> =>
+      Effect.suspend(() => {
+        const replicas = replicasOf(namespace, options)
+        if (Result.isFailure(replicas)) return Effect.fail(replicas.failure)
+        const rejected = LocalRecords.faultOfRead(options)
+        if (rejected !== undefined) return Effect.fail(rejected)
+        const why = obstacle()
+        if (why !== undefined) return Effect.fail(why)
+        const { consistency = policies.readsOf(namespace) } = options
+        const found =
+          consistency === "local"
+            ? here(namespace, key, options)
+            : Effect.map(ofSeveral(namespace, key, consistency, replicas.success, options), of)
+        return options.session === undefined ? found : Effect.andThen(arrived(options), found)
+      })
 
   const ofSeveral = Effect.fnUntraced(function* (
     namespace: string,
@@ -186,21 +195,22 @@ export const make = Effect.gen(function* () {
     consistency: Exclude<Consistency, "local">,
     replicas: number,
     options: ReadOptions
-  ): Effect.fn.Return<Found, ReadError> {
+  ): Effect.fn.Return<Newest | undefined, ReadError> {
     const { withinMillis = usualMillis } = options
     // What is asked of this replica first is asked of it all the same.
     if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
     const at = { namespace, key }
-    if (!RecordKey.isWellFormed(at)) return recordOf(undefined)
+    if (!RecordKey.isWellFormed(at)) return undefined
     const newest =
       consistency === "quorum"
         ? yield* several.quorum(at, replicas, withinMillis)
         : yield* several.linearizable(at, withinMillis)
-    return recordOf(newest === undefined ? undefined : { ...at, ...newest })
+    return newest === undefined ? undefined : { ...at, ...newest }
   })
 
   return Records.of({
-    read,
+    read: reading(local.read, recordOf),
+    newest: reading(local.seen, Option.fromUndefinedOr),
     page: (options) => after(options, local.page(options)),
     keys: (options) => after(options, local.keys(options)),
     count: (part) => after(part, local.count(part)),
@@ -242,7 +252,7 @@ export const layerKeyReader: Layer.Layer<KeyReader, never, LocalRecords.LocalRec
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-type Found = Option.Option<Record>
+type Key = readonly [namespace: string, key: string, options: ReadOptions]
 
 const stillArriving = new StoreError({
   reason: "unavailable",

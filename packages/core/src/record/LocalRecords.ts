@@ -48,6 +48,12 @@ export class LocalRecords extends Context.Service<
       key: string,
       options?: ReadOptions
     ) => Effect.Effect<Option.Option<Record>, StoreError | NotYetVisible | WriteReplaced | ReadRejected>
+    /** What {@link read} reads, a delete too; one that cannot be read here is nothing, as for a reader. */
+    readonly seen: (
+      namespace: string,
+      key: string,
+      options?: ReadOptions
+    ) => Effect.Effect<Option.Option<Newest>, StoreError | NotYetVisible | WriteReplaced | ReadRejected>
     /**
      * Waits until a write is visible here, for so many milliseconds at most. `WriteReplaced` when its place is another
      * write's here.
@@ -118,22 +124,43 @@ export const make = Effect.gen(function* () {
   const newest: LocalRecords["Service"]["newest"] = (...of) =>
     Effect.flatMap(pointing(...of), (pointer) => (pointer === undefined ? Effect.undefined : resolve(pointer)))
 
-  const held = (namespace: string, key: string): Effect.Effect<Option.Option<Record>, StoreError> =>
+  const pointed = (
+    namespace: string,
+    key: string,
+    ofDelete: (pointer: RecordIndex.Pointer) => Effect.Effect<Newest | undefined, StoreError>
+  ): Effect.Effect<Newest | undefined, StoreError> =>
     RecordKey.isWellFormed({ namespace, key })
       ? Effect.flatMap(follower.newest(namespace, key), (pointer) =>
-          pointer === undefined || pointer.deleted ? Effect.succeedNone : Effect.map(resolve(pointer), recordOf)
+          pointer === undefined ? Effect.undefined : pointer.deleted ? ofDelete(pointer) : resolve(pointer)
         )
-      : Effect.succeedNone
+      : Effect.undefined
 
-  const read: LocalRecords["Service"]["read"] = (namespace, key, options) =>
-    Effect.suspend((): ReturnType<LocalRecords["Service"]["read"]> => {
-      const rejected = options === undefined ? undefined : faultOfRead(options)
-      if (rejected !== undefined) return Effect.fail(rejected)
-      if (options?.atLeast === undefined) return held(namespace, key)
-      return Effect.andThen(arrived(options.atLeast, options.withinMillis ?? 2000), held(namespace, key))
-    })
+  /** Reads when what is asked for is visible here. */
+  const reading =
+    <A>(held: (namespace: string, key: string) => Effect.Effect<A, StoreError>) =>
+    (namespace: string, key: string, options?: ReadOptions) =>
+      Effect.suspend((): Effect.Effect<A, StoreError | NotYetVisible | WriteReplaced | ReadRejected> => {
+        const rejected = options === undefined ? undefined : faultOfRead(options)
+        if (rejected !== undefined) return Effect.fail(rejected)
+        if (options?.atLeast === undefined) return held(namespace, key)
+        return Effect.andThen(arrived(options.atLeast, options.withinMillis ?? 2000), held(namespace, key))
+      })
 
-  return LocalRecords.of({ ...Pages.make({ follower, resolve }), read, arrived, newest, version: pointing })
+  const read = reading((...key) =>
+    Effect.map(
+      pointed(...key, () => Effect.undefined),
+      recordOf
+    )
+  )
+
+  const seen = reading((...key) =>
+    Effect.map(
+      pointed(...key, (pointer) => Effect.orElseSucceed(resolve(pointer), () => undefined)),
+      Option.fromUndefinedOr
+    )
+  )
+
+  return LocalRecords.of({ ...Pages.make({ follower, resolve }), read, seen, arrived, newest, version: pointing })
 })
 
 /** {@link make} as a layer, with what keeps the index up to the logs. */

@@ -82,16 +82,13 @@ const recordsHandlers = HttpApiBuilder.group(
         )
       )
       .handle("get", ({ headers, params: { key, namespace }, query, request }) =>
-        namingParameter(records.read(namespace, key, { ...query, ...Sessions.option(headers) })).pipe(
+        namingParameter(records.newest(namespace, key, { ...query, ...Sessions.option(headers) })).pipe(
           Effect.tapError(report),
-          Effect.tap((record) =>
-            Effect.flatMap(sessions.afterRead(Sessions.of(headers), { namespace, key }, record), Sessions.say)
-          ),
-          Effect.flatMap(
-            Option.match({
-              onNone: () => Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key })),
-              onSome: (record) => Effect.succeed(Values.answer(record, request.headers["if-none-match"]))
-            })
+          Effect.tap((newest) => Effect.flatMap(sessions.afterRead(Sessions.of(headers), newest), Sessions.say)),
+          Effect.flatMap((newest) =>
+            Option.isNone(newest) || newest.value.deleted
+              ? Effect.fail(new ClientApiErrors.RecordNotFound({ namespace, key }))
+              : Effect.succeed(Values.answer(newest.value, request.headers["if-none-match"]))
           )
         )
       )

@@ -90,7 +90,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   readonly commitUnsafe?: QuorumWriter.QuorumWriter["Service"]["commitUnsafe"]
   readonly resume?: QuorumWriter.QuorumWriter["Service"]["resume"]
   readonly status?: QuorumWriter.QuorumWriter["Service"]["status"]
-  readonly read?: Records.Records["Service"]["read"]
+  readonly newest?: Records.Records["Service"]["newest"]
   readonly replica?: ReplicaStatus.Status
   readonly page?: Records.Records["Service"]["page"]
   readonly changes?: Records.Records["Service"]["changes"]
@@ -118,6 +118,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   })
   const records = Records.Records.of({
     read: () => Effect.succeed(Option.none()),
+    newest: () => Effect.succeed(Option.none()),
     page: () => Effect.succeed({ records: [], damaged: [], unreadable: [], next: Option.none() }),
     keys: () => Effect.succeed({ keys: [], unreadable: [], next: Option.none() }),
     count: () => Effect.succeed({ count: 0, unreadable: [] }),

@@ -227,19 +227,18 @@ export const read = Effect.fnUntraced(function* (
     ...(atLeast === undefined ? {} : { atLeast }),
     ...(session === undefined ? {} : { session: session.value })
   }
-  const read = Effect.flatMap(Records.Records, (records) => records.read(History.namespaceOf(key), key, options))
+  const read = Effect.flatMap(Records.Records, (records) => records.newest(History.namespaceOf(key), key, options))
   const result = yield* Effect.result(Effect.timeoutOption(world.at(at, read), patienceMillis))
   if (Result.isFailure(result)) answerFailure(history, operation, result.failure)
   else if (Option.isNone(result.success)) history.answer(operation, "Silent")
   else {
-    const record = Option.getOrUndefined(result.success.value)
+    const newest = result.success.value
+    const record = Option.getOrUndefined(Option.filter(newest, ({ deleted }) => !deleted))
     const value = record === undefined ? undefined : History.textOf(record.value)
     history.answer(operation, "read", { value, writeId: record?.writeId })
     NeverStandsStill.onRead(world, world.machine(at), operation)
-    const { namespace } = operation
-    const found = result.success.value
     yield* CarriedSession.extend(world, carried, at, [operation], (sessions, session) =>
-      sessions.afterRead(session, { namespace, key }, found)
+      sessions.afterRead(session, newest)
     )
   }
   CarriedSession.failed(carried, client, operation)

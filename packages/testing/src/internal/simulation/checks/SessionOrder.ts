@@ -27,12 +27,26 @@ export const check = (evidence: Evidence): ReadonlyArray<string> => {
     if (outcome === "read" && wanted !== undefined && !showsAtLeast(evidence, operation, wanted)) {
       found.push(`operation ${id} showed ${writeId ?? "nothing"} of ${key} after ${wanted.id} in its session`)
     }
-    if (isSeen && held !== undefined && (wanted === undefined || compare(held, wanted) > 0)) seen.set(name, held)
+    const saw =
+      held ?? (outcome === "read" && wanted !== undefined ? deletedAfter(evidence, operation, wanted) : undefined)
+    if (isSeen && saw !== undefined && (wanted === undefined || compare(saw, wanted) > 0)) seen.set(name, saw)
     return found
   })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Whoever is shown nothing has seen a delete: that which was seen before, or this one, which is newer, or a newer one. */
+const deletedAfter = ({ all }: Evidence, { key, namespace }: Operation, wanted: Held): Held | undefined =>
+  Array.from(all.values())
+    .filter((held) => compare(held, wanted) >= 0 && deletes(held, namespace, key))
+    .reduce<Held | undefined>(
+      (first, held) => (first === undefined || compare(held, first) < 0 ? held : first),
+      undefined
+    )
+
+const deletes = ({ entry }: Held, namespace: string, key: string): boolean =>
+  entry.records.some((each) => each.key === key && each.namespace === namespace && each.kind === "delete")
 
 /** Copies under other places are one write; and nothing is shown rightly when that write, or a newer one, deletes it. */
 const showsAtLeast = ({ all }: Evidence, { key, namespace, writeId }: Operation, wanted: Held): boolean => {
@@ -42,9 +56,5 @@ const showsAtLeast = ({ all }: Evidence, { key, namespace, writeId }: Operation,
     const held = all.get(writeId)
     return held !== undefined && isEnough(held)
   }
-  return Array.from(all.values()).some(
-    (held) =>
-      isEnough(held) &&
-      held.entry.records.some((each) => each.key === key && each.namespace === namespace && each.kind === "delete")
-  )
+  return Array.from(all.values()).some((held) => isEnough(held) && deletes(held, namespace, key))
 }
