@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Result } from "effect"
+import { Effect, Fiber, Latch, Logger, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { HybridLogicalClock } from "../src/index.ts"
 import { Entry, LogId, ReplicaId } from "../src/index.ts"
@@ -215,6 +215,24 @@ describe("a start", () => {
         const clock = yield* Effect.scoped(on(store))
         assert.isAbove(stampOf(clock, "k").wallTime, today + 100_000)
       })
+  )
+
+  it.effect("LaterWins: goes on after the later of two clocks that were noted at once", () =>
+    Effect.gen(function* () {
+      const inner = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+      const disk = Latch.makeUnsafe(false)
+      const setNotes = (notes: Readonly<Record<string, string>>) => Effect.andThen(disk.await, inner.setNotes(notes))
+      yield* TestClock.setTime(today)
+      const crashed = yield* on({ ...inner, setNotes })
+      // From a member whose clock is ahead, and from another; the last entry is not the one with the latest clock.
+      const ahead = batch(["k", at(today + 50_000)], ["late", at(today - 1)])
+      const first = yield* Effect.forkChild(hold(crashed, ahead), { startImmediately: true })
+      const second = yield* Effect.forkChild(hold(crashed, batch(["j", at(today)])), { startImmediately: true })
+      disk.openUnsafe()
+      yield* Effect.andThen(Fiber.join(first), Fiber.join(second))
+      const clock = yield* Effect.scoped(on(inner))
+      assert.isAbove(stampOf(clock, "k").wallTime, today + 50_000)
+    })
   )
 
   it.effect("goes on exactly after an orderly end, and notes where the clock is once in a while", () =>

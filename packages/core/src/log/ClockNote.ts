@@ -14,12 +14,15 @@ export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStor
     wallTime,
     logical: isEnd(wallTime) ? yield* noted(endName) : 0
   }
+  /** What was noted last: it may not be durable yet. Logs are appended to at once, and no later note says less. */
+  let asked = ceiling
   return {
     /** No entry that is held has a later clock than before this, unless its keys are kept. */
     ceiling: (): HybridLogicalClock.HybridLogicalClock => ceiling,
     /** Notes that entries up to this clock may be held, together with other notes. */
     raise: (highest: HybridLogicalClock.HybridLogicalClock, notes: Readonly<Record<string, string>> = {}) => {
-      const next = HybridLogicalClock.compare(highest, ceiling) < 0 ? ceiling : after(highest)
+      const next = HybridLogicalClock.compare(highest, asked) < 0 ? asked : after(highest)
+      asked = next
       const end = isEnd(next.wallTime) ? { [endName]: `${next.logical}` } : {}
       return Effect.map(store.setNotes({ ...notes, ...end, [name]: `${next.wallTime}` }), () => {
         if (HybridLogicalClock.compare(next, ceiling) > 0) ceiling = next
