@@ -1,12 +1,13 @@
 /** Reads that ask several replicas. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Option } from "effect"
+import { Effect, Fiber, Latch, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Entry, type LogId, type Records, WriteId } from "../src/index.ts"
+import { ClientSession, Entry, type LogId, type Records, WriteId } from "../src/index.ts"
 import { PeerMethods, PeerProtocol, ReplicaStore, RunId } from "../src/adapter.ts"
 import type { NewestWrite } from "../src/peer/KeyReader.ts"
 import * as decide from "../src/read/internal/decide.ts"
 import * as Cluster from "./support/cluster.ts"
+import { apart, copyOf, together } from "./support/copies.ts"
 import { during } from "./support/time.ts"
 
 /** Runs a read that needs no time to speak of, but many turns. */
@@ -162,6 +163,58 @@ describe("AtomicRegister: a linearizable read", () => {
       const error = yield* Effect.flip(ask(a, "linearizable"))
       assert.deepInclude({ ...error }, { _tag: "ReadUnavailable", answered: 1, needed: 2, reason: "unreachable" })
       assert.strictEqual(yield* ask(b, "local"), "1")
+    })
+  )
+
+  it.effect("L55 is not answered by a replica that learns meanwhile that it lacks what it acknowledged", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      const arrives = yield* Latch.make(true)
+      const [a, b, before] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(1000)
+      yield* during(before.stop, 5000)
+      const older = yield* copyOf(yield* cluster.storeOf("c"), "none")
+      apart(cluster, "b", "ac")
+      const { writeId } = yield* during(b.writer.commit(put("0"), { w: 1 }), 10)
+      const newer = yield* cluster.start("c")
+      yield* TestClock.adjust(1000)
+      yield* during(a.writer.commit(put("1")), 10)
+      yield* during(newer.stop, 5000)
+      // What it acknowledged is gone, and only a knows that, which it does not meet yet.
+      cluster.stores.set("c", older)
+      apart(cluster, "a", "bc")
+      together(cluster, "b", "c")
+      cluster.faults.set("c>b", (client) => ({
+        ...client,
+        pull: (range) => Effect.andThen(arrives.await, client.pull(range))
+      }))
+      cluster.faults.set("c>a", (client) => ({ ...client, read: () => Effect.never, pull: () => Effect.never }))
+      cluster.faults.set("b>a", (client) => ({ ...client, pull: () => Effect.never }))
+      for (const to of ["b", "c"]) withoutPushes(cluster, "a", to)
+      withoutPushes(cluster, "b", "c")
+      yield* arrives.close
+      const c = yield* cluster.start("c")
+      yield* TestClock.adjust(1000)
+      assert.isTrue(c.membership.isVoting())
+      const reading = yield* Effect.forkChild(
+        Effect.result(ask(c, "linearizable", { withinMillis: Number.POSITIVE_INFINITY }))
+      )
+      const session = ClientSession.ofWrite({ writeId, clock: c.logs.clock() })
+      const waits = { session, withinMillis: 60_000 }
+      const page = yield* Effect.forkChild(Effect.flip(c.records.page({ ...waits, limit: 9 })))
+      const local = yield* Effect.forkChild(Effect.flip(ask(c, "local", waits)))
+      yield* TestClock.adjust(10)
+      cluster.heal()
+      yield* TestClock.adjust(10_000)
+      assert.isFalse(c.membership.isVoting())
+      assert.isUndefined(reading.pollUnsafe())
+      yield* arrives.open
+      const result = yield* soon(Fiber.join(reading))
+      assert.deepInclude(Result.isFailure(result) ? { ...result.failure } : { read: result.success }, {
+        _tag: "NotReady"
+      })
+      assert.strictEqual((yield* soon(Fiber.join(page)))._tag, "NotReady")
+      assert.strictEqual((yield* soon(Fiber.join(local)))._tag, "NotReady")
     })
   )
 

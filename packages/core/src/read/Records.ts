@@ -115,7 +115,6 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const policies = yield* Policies
   const sessions = yield* ClientSessions
-  const several = yield* QuorumReads.make
 
   /** A replica that may lack what it acknowledged shows nothing. */
   const notVoting = (): QuorumError.NotReady | undefined =>
@@ -131,7 +130,9 @@ export const make = Effect.gen(function* () {
       return error === undefined ? Effect.void : Effect.fail(error)
     })
   const readable = unless(obstacle)
-  const changes = yield* Feed.make(unless(notVoting))
+  const voting = unless(notVoting)
+  const several = yield* QuorumReads.make(voting)
+  const changes = yield* Feed.make(voting)
 
   const rejected = (field: ReadRejected["field"], detail: string) => Result.fail(new ReadRejected({ field, detail }))
 
@@ -166,9 +167,9 @@ export const make = Effect.gen(function* () {
     return sessions.arrived(session, withinMillis)
   }
 
-  /** A page of what is here, after what a client has seen. */
-  const after = <A, E>(options: SessionOptions, page: Effect.Effect<A, E>) =>
-    Effect.andThen(readable, Effect.andThen(arrived(options), page))
+  /** What takes time, after what a client has seen. Asked last as well: it may have begun to recover meanwhile. */
+  const after = <A, E>(options: SessionOptions, found: Effect.Effect<A, E>) =>
+    Effect.andThen(readable, Effect.andThen(arrived(options), found)).pipe(Effect.tap(() => voting))
 
   /** Reads here, or of several what is made of their newest write. */
   const reading =
@@ -179,14 +180,13 @@ export const make = Effect.gen(function* () {
         if (Result.isFailure(replicas)) return Effect.fail(replicas.failure)
         const rejected = LocalRecords.faultOfRead(options)
         if (rejected !== undefined) return Effect.fail(rejected)
+        const { atLeast, consistency = policies.readsOf(namespace), session } = options
+        if (consistency !== "local") {
+          return after(options, Effect.map(ofSeveral(namespace, key, consistency, replicas.success, options), of))
+        }
+        if (atLeast !== undefined || session !== undefined) return after(options, here(namespace, key, options))
         const why = obstacle()
-        if (why !== undefined) return Effect.fail(why)
-        const { consistency = policies.readsOf(namespace) } = options
-        const found =
-          consistency === "local"
-            ? here(namespace, key, options)
-            : Effect.map(ofSeveral(namespace, key, consistency, replicas.success, options), of)
-        return options.session === undefined ? found : Effect.andThen(arrived(options), found)
+        return why === undefined ? here(namespace, key, options) : Effect.fail(why)
       })
 
   const ofSeveral = Effect.fnUntraced(function* (

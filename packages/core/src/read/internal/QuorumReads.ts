@@ -21,13 +21,13 @@ import * as Questions from "./Questions.ts"
 import * as Reading from "./Reading.ts"
 
 /** Why a read that asks several replicas was not answered. */
-type Failure = StoreError | QuorumError.ReadUnavailable
+type Failure = StoreError | QuorumError.ReadUnavailable | QuorumError.NotReady
 
 /** How long a peer may take to answer that it has been told what it misses, in milliseconds. */
 const tellMillis = 2000
 
-/** Asks on the connections of this replica. */
-export const make = Effect.gen(function* () {
+/** Asks on the connections of this replica. `voting` fails when it may lack what it acknowledged. */
+export const make = Effect.fnUntraced(function* (voting: Effect.Effect<void, QuorumError.NotReady>) {
   const { peers: peerIds, self } = yield* ReplicaSet
   const membership = yield* Membership
   const connections = yield* Connections
@@ -82,6 +82,8 @@ export const make = Effect.gen(function* () {
           let lives: number
           do {
             lives = membership.hash()
+            // It may have begun to recover since, and what it holds itself is one of the answers.
+            yield* voting
             yield* ask(reading, r)
           } while (lives !== membership.hash())
           const newest = decide.newestOf(reading.answers)
@@ -101,6 +103,7 @@ export const make = Effect.gen(function* () {
         Effect.gen(function* () {
           while (true) {
             const lives = membership.hash()
+            yield* voting
             yield* ask(reading, majority)
             const newest = decide.newestOf(reading.answers)
             const isDone = newest === undefined || (yield* confirm(reading, newest))
@@ -112,4 +115,4 @@ export const make = Effect.gen(function* () {
 })
 
 /** Reads that ask several replicas. */
-export type QuorumReads = Effect.Success<typeof make>
+export type QuorumReads = Effect.Success<ReturnType<typeof make>>
