@@ -20,10 +20,19 @@ export const errorOf = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaSt
 export type Change =
   | { readonly _tag: "Found" }
   | { readonly _tag: "Mended"; readonly batch: EntryBatch.EntryBatch }
-  /** Given up after `end`. `goesOn` says that other entries come in the place of those. */
   /** What is erased elsewhere was erased here too, newest writes of keys perhaps among it. */
   | { readonly _tag: "Erased" }
-  | { readonly _tag: "Cut"; readonly log: LogId.LogId; readonly end: number; readonly goesOn: boolean }
+  /**
+   * Given up after `end`. `goesOn` says that other entries come in the place of those: not before what a listener has
+   * `waitFor` is done, so that no start finds them beside what was made of those that are given up.
+   */
+  | {
+      readonly _tag: "Cut"
+      readonly log: LogId.LogId
+      readonly end: number
+      readonly goesOn: boolean
+      readonly waitFor: (done: Effect.Effect<void>) => void
+    }
 
 /** What the store had found when it was opened is looked up first. `end` says how far a log goes here. */
 export const make = (

@@ -39,7 +39,13 @@ export const make = (options: {
       Effect.tapError(store.cut(log, after), () => restore),
       (end) => {
         if (end.seq > 0) heads.set(log, end)
-        return damage.lookAfter({ _tag: "Cut", log, end: end.seq, goesOn: after !== undefined })
+        const waits: Array<Effect.Effect<void>> = []
+        const waitFor = (done: Effect.Effect<void>): void => void waits.push(done)
+        const told = damage.lookAfter({ _tag: "Cut", log, end: end.seq, goesOn: after !== undefined, waitFor })
+        return Effect.andThen(
+          told,
+          Effect.suspend(() => Effect.all(waits, { discard: true }))
+        )
       }
     )
   }

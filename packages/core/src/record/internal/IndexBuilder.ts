@@ -43,6 +43,8 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
   const unread = UnreadBatches.make()
   const some = Latch.makeUnsafe(false)
   const enough = Latch.makeUnsafe(false)
+  /** Closed from when the index cannot be trusted until it is thrown away. */
+  const isGone = Latch.makeUnsafe(true)
   let building = true
   let distrusted = false
   let generation = 0
@@ -61,6 +63,7 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
   const throwAway = (): void => {
     distrusted = true
     building = true
+    isGone.closeUnsafe()
     some.openUnsafe()
     enough.openUnsafe()
   }
@@ -113,6 +116,7 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
       unindexed.reset()
       generation++
       distrusted = false
+      isGone.openUnsafe()
     }
     yield* build
     yield* Effect.logInfo("the record index is up to the logs again")
@@ -141,10 +145,17 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
         // It may lead to entries that were newest writes, and are gone.
         if (change._tag === "Erased" && !distrusted) throwAway()
         // It may lead to entries that are given up.
-        if (change._tag === "Cut" && unindexed.end(change.log) > change.end) throwAway()
+        if (change._tag !== "Cut" || unindexed.end(change.log) <= change.end) return
+        throwAway()
+        // A start that finds other entries there would take it for one that covers those.
+        change.waitFor(isGone.await)
       })
     ),
-    (stop) => Effect.sync(stop)
+    (stop) =>
+      Effect.sync(() => {
+        stop()
+        isGone.openUnsafe()
+      })
   )
   for (const { log, seq } of logs.heads()) {
     const missing = seq - unindexed.end(log)
