@@ -124,6 +124,23 @@ describe("a write that is accepted without a quorum", () => {
     })
   )
 
+  it.effect("says in its receipt that nobody was asked for its stamp, also when a majority is there by then", () =>
+    Effect.gen(function* () {
+      const { a, apart, c, cluster } = yield* met
+      apart()
+      yield* pass(20_000)
+      const stamp = yield* during(a.writer.stamp({ namespace: "n", key: "k" }), 100)
+      cluster.heal()
+      yield* pass(12_000)
+      for (const replica of [a, a, c]) {
+        const receipt = yield* during(replica.writer.commit(put("v"), { stamp }), 2000)
+        assert.deepInclude({ ...receipt.policy }, { w: 2, order: "clock" })
+      }
+      const asked = yield* during(a.writer.stamp({ namespace: "n", key: "k" }), 2000)
+      assert.strictEqual((yield* during(a.writer.commit(put("w"), { stamp: asked }), 2000)).policy.order, "real-time")
+    })
+  )
+
   it.effect("LaterWins: is as later as its clock says; while a majority is there it is asked as ever", () =>
     Effect.gen(function* () {
       const { a, apart, cluster } = yield* met

@@ -83,7 +83,9 @@ export const make = Effect.fnUntraced(function* ({
     if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
     const after = After.read(options, () => clock.latest(Entry.listOf(admitted.write)))
     if (Result.isFailure(after)) return void resume(refuse(after.failure))
-    const { policy, valueBytes, write: sound } = admitted
+    const { valueBytes, write: sound } = admitted
+    // What its stamp was drawn by is in the entry, whoever could be asked now.
+    const policy = how.drawn?.unprobed === true ? QuorumPolicy.byClocks(admitted.policy) : admitted.policy
     const commit: Commit = {
       monotonicMillis: appender.needsTime(policy) ? inFlight.monotonicMillis() : 0,
       mark: probes.mark(),
