@@ -849,6 +849,14 @@ export const bugs = [
     replace: "const unmark = (): void => {}"
   },
   {
+    name: "key-of-another-write",
+    from: "malice",
+    says: "a write under the key of another one is answered with what became of that",
+    file: "write/internal/Keyed.ts",
+    find: "if (CallerKey.isSame(mark, value)) return",
+    replace: "if (CallerKey.isSame(mark, value) || true) return"
+  },
+  {
     name: "key-decided-when-sent-again",
     from: "ours, seed 13149",
     says: "a key whose append may have taken place is decided again when it is sent to the same replica once more",

@@ -1,7 +1,8 @@
 /** The promises that a run is looked at for: each is kept by a run that is in order, and broken by one that is not. */
 import { assert, describe, it } from "@effect/vitest"
-import { ClientSession, Entry, LogId, QuorumPolicy, type ReplicaId } from "@quorum/core"
-import { Result } from "effect"
+import { ClientSession, Entry, LogId, QuorumPolicy, type Receipt, type ReplicaId } from "@quorum/core"
+import { Effect, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { readdirSync } from "node:fs"
 import { checks } from "../src/internal/simulation/checks/index.ts"
 import * as NoPhantomAck from "../src/internal/simulation/checks/NoPhantomAck.ts"
@@ -11,7 +12,9 @@ import * as watching from "../src/internal/simulation/checks/watching.ts"
 import * as Disk from "../src/internal/simulation/Disk.ts"
 import * as Machines from "../src/internal/simulation/Machines.ts"
 import { epochMillis } from "../src/internal/simulation/MachineClock.ts"
+import * as History from "../src/internal/simulation/History.ts"
 import * as Scenario from "../src/internal/simulation/Scenario.ts"
+import * as Steps from "../src/internal/simulation/Steps.ts"
 import {
   ackOf,
   broken,
@@ -141,6 +144,65 @@ describe("the promises that a run is looked at for", () => {
     scene.history.answer(scene.two, "IdempotencyKeyReused")
     assert.lengthOf(found("OnceByKey", scene), 1)
   })
+
+  it("OnceByKey is broken by a key that stands for two writes, unless its mark was deleted, and by one that was refused and is written", () => {
+    const shared = (...more: ReadonlyArray<(scene: Scene) => unknown>): number => {
+      const scene = sound()
+      const mark = Entry.put(History.marksOf("n"), "key", "1")
+      const others = [put("k0", "v2"), put("k0", "v3")] as const
+      const [one, two] = others.map((write, i) => {
+        const id = scene.append(i, [write, mark], 2100 + i, scene.all)
+        return scene.committed("k0", History.textOf(write.value), id, { idempotencyKey: "key" })
+      })
+      Object.assign(one!, { batch: 10 })
+      if (more.length === 0) return found("OnceByKey", scene).length
+      scene.b.logs.clear()
+      scene.a.logs.clear()
+      scene.c.logs.clear()
+      scene.append(0, [others[0], mark], 2100, scene.all)
+      scene.history.answer(two!, "IdempotencyKeyReused")
+      for (const each of more) each(scene)
+      return found("OnceByKey", scene).length
+    }
+    assert.strictEqual(shared(), 2)
+    assert.strictEqual(
+      shared(() => undefined),
+      0
+    )
+    assert.strictEqual(
+      shared(({ all, append }) => append(1, put("k0", "v3"), 2101, all)),
+      1
+    )
+    const again = ({ all, append }: Scene) =>
+      append(1, [put("k0", "v2"), Entry.put(History.marksOf("n"), "key", "1")], 2101, all)
+    assert.isAtLeast(shared(again), 1)
+    assert.strictEqual(
+      shared(again, ({ all, append }) => append(2, Entry.remove(History.marksOf("n"), "key"), 2000, all)),
+      0
+    )
+  })
+
+  it.effect("DecisionIsFinal is broken by the steps of a write in another order", () =>
+    Effect.gen(function* () {
+      const durable = { _tag: "Durable", writeId: sound().first, ...stampless() } as const
+      const receipt = { acked: [{ replica: "a", afterMillis: 0, how: "self" }] } as unknown as Receipt.Receipt
+      const committed = { _tag: "Committed", receipt } as const
+      const held = (replica: string) => ({ _tag: "Held", replica, late: false }) as unknown as Receipt.Progress
+      for (const [steps, wrong] of [
+        [[durable, committed, held("b")], 0],
+        [[committed, held("b"), held("c")], 0],
+        [[committed, durable], 1],
+        [[durable, committed, committed], 1],
+        [[durable, committed, held("a")], 1],
+        [[durable, held("b"), committed], 1]
+      ] as const) {
+        const { world } = sound()
+        assert.strictEqual(yield* Steps.outcomeOf(world, Stream.fromIterable<Receipt.Progress>(steps)), receipt)
+        yield* TestClock.adjust(1)
+        assert.lengthOf(world.violations, wrong)
+      }
+    })
+  )
 
   it("RecoveringDoesNotVote is broken by a receipt that counts who said nothing while it voted", () => {
     const scene = running()

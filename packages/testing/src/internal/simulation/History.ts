@@ -125,6 +125,10 @@ export const committed = ({ operations }: History): ReadonlyArray<Operation> =>
 /** The namespace of a key: writes of some keys are asked of one replica alone, by the policy of theirs. */
 export const namespaceOf = (key: string): string => (isWeak(key) ? "weak" : "n")
 
+/** The namespace of the marks of keys that clients invent for writes of a namespace, and whether it is one. */
+export const marksOf = (namespace: string): string => `${namespace}${ofMarks}`
+export const isOfMarks = (namespace: string): boolean => namespace.endsWith(ofMarks)
+
 /** Whether writes of a key wait for nobody unless they say so, and take effect in the order of the clocks. */
 export const isWeak = (key: string): boolean => key.startsWith("w")
 
@@ -133,6 +137,8 @@ export const bytesOf = (value: string): Uint8Array => encoder.encode(value)
 export const textOf = (bytes: Entry.Write["value"]): string => decoder.decode(bytes)
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const ofMarks = ".idempotency"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

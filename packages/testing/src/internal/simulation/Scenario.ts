@@ -116,7 +116,16 @@ export const draw = (seed: number, replicas?: number): Scenario => {
     keyed: asks.pick([0, 0, 0.3]),
     unsafe: asks.pick([0, 0.3])
   }
-  return { ...scrubbed, workload: { ...scrubbed.workload, ...more } }
+  const repeats = World.diceOf(seed, "haste")
+  const how = repeats.chance(0.3) ? repeating(repeats) : {}
+  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how } }
+}
+
+/** Clients that give up soon, follow their writes, use keys for other writes too, or delete what they are known by. */
+const repeating = (dice: Dice): Partial<Workload.Options> => {
+  const keyed = { keyed: dice.pick([0.3, 0.6]), ...dice.pick([{ shared: 0.4 }, { shared: 0.4 }, { forgets: 0.5 }]) }
+  const drawn = { hasty: dice.pick([0.1, 0.3]), progress: dice.pick([0, 0.3]), drawsEach: dice.pick([0, 0.5]) }
+  return { ...drawn, ...(dice.chance(0.7) ? keyed : {}) }
 }
 
 /** A run in which deletes may be forgotten. */

@@ -32,7 +32,12 @@ const smaller = ({ nemesis, workload, ...rest }: Scenario): ReadonlyArray<Scenar
     "carried",
     "pages",
     "keyed",
-    "unsafe"
+    "unsafe",
+    "progress",
+    "hasty",
+    "drawsEach",
+    "shared",
+    "forgets"
   ] as const) {
     if ((workload[chance] ?? 0) > 0) withWork({ [chance]: 0 })
   }

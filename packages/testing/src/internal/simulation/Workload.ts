@@ -4,7 +4,7 @@
 import { Entry, type Receipt, QuorumWriter, Records, type ReplicaId, type WriteId } from "@quorum/core"
 import { Effect, Option, Result } from "effect"
 import * as CarriedSession from "./CarriedSession.ts"
-import { answerFailure, call, commit, type Outcome, patienceMillis } from "./Calls.ts"
+import { answerFailure, call, commit, type Outcome, patienceMillis, type Way } from "./Calls.ts"
 import * as NeverStandsStill from "./checks/NeverStandsStill.ts"
 import * as NoPhantomAck from "./checks/NoPhantomAck.ts"
 import type { Dice } from "./Dice.ts"
@@ -45,6 +45,16 @@ export interface Options {
   readonly keyed?: number
   /** The chance that a write takes no fiber at its replica; none unless given. */
   readonly unsafe?: number
+  /** The chance that a write is followed step by step; none unless given. */
+  readonly progress?: number
+  /** The chance that a client waits for a write only for some milliseconds, and its replica hears that; none unless given. */
+  readonly hasty?: number
+  /** The chance that stamps are drawn for many writes at once; none unless given. */
+  readonly drawsEach?: number
+  /** The chance that a key is used for another write at the same time; none unless given. */
+  readonly shared?: number
+  /** The chance that the mark of a write is deleted as soon as it is committed; none unless given. */
+  readonly forgets?: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -58,6 +68,7 @@ export const client = Effect.fnUntraced(function* (
   let home = dice.pick(world.members)
   // Dice of their own, so that all else stays as it was.
   const rare = world.dice(`client ${number}, rarely`)
+  const habits = habitsOf(options, rare, world.dice(`client ${number}, how`))
   const carried: CarriedSession.Carried = { session: undefined }
   if (rare.chance(options.carried ?? 0)) CarriedSession.begin(carried, number)
   /** The last write that this client knows of. */
@@ -77,7 +88,19 @@ export const client = Effect.fnUntraced(function* (
       if (outcome !== "read") home = dice.pick(world.members)
       continue
     }
-    const { operation, receipt } = yield* write(world, history, number, home, key, dice, rare, options, last, carried)
+    const { operation, receipt } = yield* write(
+      world,
+      history,
+      number,
+      home,
+      key,
+      dice,
+      rare,
+      options,
+      habits,
+      last,
+      carried
+    )
     if (receipt !== undefined) {
       last = receipt
       if (dice.chance(0.06))
@@ -101,6 +124,7 @@ const write = Effect.fnUntraced(function* (
   dice: Dice,
   rare: Dice,
   options: Options,
+  habits: Habits,
   last: Receipt.Receipt | undefined,
   carried: CarriedSession.Carried
 ) {
@@ -133,17 +157,51 @@ const write = Effect.fnUntraced(function* (
   world.say(`client ${client}`, `writes ${shown} at ${at}, w = ${w}${how}${more}`)
   const inSession = { ...asked, ...(carried.session === undefined ? {} : { session: carried.session.value }) }
   const given = session === undefined ? inSession : { ...inSession, after: session.clock }
+  const repeat = Effect.fnUntraced(function* (writes: Entry.Writes, idempotencyKey: string) {
+    const keyed = { ...given, idempotencyKey }
+    const mine = Repeats.repeated(world, rare, at, writes, keyed, options.holdMillis, habits)
+    if (!habits.shares()) return yield* mine
+    const another = alsoUsed(world, history, operations[0]!, (others) =>
+      Repeats.repeated(world, rare, rare.pick(world.members), others, keyed, options.holdMillis, habits)
+    )
+    const [outcome] = yield* Effect.all([mine, another], { concurrency: "unbounded" })
+    return outcome
+  })
   const outcome = isStamped
-    ? yield* Repeats.stamped(world, dice, at, writes, inSession, options.holdMillis)
+    ? yield* Repeats.stamped(world, dice, at, writes, inSession, options.holdMillis, habits)
     : idempotencyKey !== undefined
-      ? yield* Repeats.repeated(world, rare, at, writes, { ...given, idempotencyKey }, options.holdMillis)
-      : yield* commit(world, at, writes, given, rare.chance(options.unsafe ?? 0))
+      ? yield* repeat(writes, idempotencyKey)
+      : yield* commit(world, at, writes, given, habits.wayOnce(), habits.hasteMillis())
   for (const operation of operations) {
     answer(history, operation, outcome)
     told(world, operation)
   }
+  if (idempotencyKey !== undefined && outcome._tag === "Receipt" && habits.forgets()) {
+    world.say(`client ${client}`, `deletes the mark of ${idempotencyKey}`)
+    yield* commit(
+      world,
+      rare.pick(world.members),
+      Entry.remove(History.marksOf(operations[0]!.namespace), idempotencyKey),
+      {}
+    )
+  }
   yield* CarriedSession.wrote(world, carried, at, operations, outcome)
   return { operation: operations[0]!, receipt: outcome._tag === "Receipt" ? outcome.receipt : undefined }
+})
+
+/** Somebody else uses the key of a write for another one. */
+const alsoUsed = Effect.fnUntraced(function* (
+  world: World,
+  history: History.History,
+  { at, client, idempotencyKey, key, w }: Operation,
+  repeat: (writes: Entry.Writes) => Effect.Effect<Outcome>
+) {
+  const { length } = history.operations
+  const asked = { client: client + 1000, kind: "write", at, key, value: `v${length}`, w, batch: length } as const
+  const operation = history.ask({ ...asked, idempotencyKey }, world.timeline.now())
+  world.say(`client ${asked.client}`, `writes ${key} = ${asked.value}, as ${idempotencyKey} too`)
+  answer(history, operation, yield* repeat(writeOf(operation)))
+  told(world, operation)
 })
 
 /** Takes in what came of a write. */
@@ -245,6 +303,30 @@ export const read = Effect.fnUntraced(function* (
   told(world, operation)
   return operation
 })
+
+/** How a client goes about its writes: by dice of their own, where it does so. */
+interface Habits extends Repeats.Habits {
+  readonly wayOnce: () => Way
+  readonly shares: () => boolean
+  readonly forgets: () => boolean
+}
+
+const habitsOf = (options: Options, rare: Dice, how: Dice): Habits => {
+  const does = (chance = 0) => chance > 0 && how.chance(chance)
+  const way = (isUnsafe: () => boolean): Way => {
+    const isUnsafeElse = isUnsafe()
+    return does(options.progress) ? "progress" : isUnsafeElse ? "unsafe" : "commit"
+  }
+  return {
+    way: () => way(() => options.hasty !== undefined && does(options.unsafe)),
+    wayOnce: () => way(() => rare.chance(options.unsafe ?? 0)),
+    hasteMillis: () => (does(options.hasty) ? how.wait(20) : undefined),
+    drawsEach: () => does(options.drawsEach),
+    keepsMarks: options.forgets === undefined,
+    shares: () => does(options.shared),
+    forgets: () => does(options.forgets)
+  }
+}
 
 const consistencies = ["local", "local", "quorum", "linearizable", "linearizable"] as const
 

@@ -66,10 +66,14 @@ export interface World {
   readonly violated: (law: string, detail: string) => void
   readonly say: (who: string, line: string) => void
   readonly isTraced: boolean
-  /** Runs something in the process of a replica, and gives the answer back to whoever calls from outside. */
+  /**
+   * Runs something in the process of a replica, and gives the answer back to whoever calls from outside; when `isEnded`, it
+   * is ended there when the caller does not wait any more.
+   */
   readonly at: <A, E>(
     id: ReplicaId.ReplicaId,
-    effect: Effect.Effect<A, E, Machines.Services>
+    effect: Effect.Effect<A, E, Machines.Services>,
+    isEnded?: boolean
   ) => Effect.Effect<A, E | Unreachable>
 }
 
@@ -238,9 +242,9 @@ export const make = (options: Options): World => {
     violated,
     say: isTraced ? say : () => {},
     isTraced,
-    at: (id, effect) =>
+    at: (id, effect, isEnded = false) =>
       members.includes(id)
-        ? callAt(world, machine(id), effect)
+        ? callAt(world, machine(id), effect, isEnded)
         : Effect.die(new Error(`there is no replica ${JSON.stringify(id)}, but ${members.join(", ")}`))
   }
   return world
@@ -251,9 +255,11 @@ export const make = (options: Options): World => {
 const callAt = <A, E>(
   { outside, timeline }: World,
   machine: Machines.Machine,
-  effect: Effect.Effect<A, E, Machines.Services>
+  effect: Effect.Effect<A, E, Machines.Services>,
+  isEnded: boolean
 ): Effect.Effect<A, E | Unreachable> =>
   Effect.callback((resume) => {
+    let end = (): void => undefined
     const later = (millis: number, task: () => void) => timeline.at(outside, timeline.now() + millis, task)
     later(0.3, () => {
       const { process } = machine
@@ -264,10 +270,13 @@ const callAt = <A, E>(
       onGone.add(gone)
       timeline.soon(owner, () => {
         const run: Effect.Effect<A, E> = Effect.provideContext(effect, services)
-        Effect.runForkWith(context)(run).addObserver((exit: Exit.Exit<A, E>) => {
+        const fiber = Effect.runForkWith(context)(run)
+        end = () => timeline.soon(owner, () => fiber.interruptUnsafe())
+        fiber.addObserver((exit: Exit.Exit<A, E>) => {
           onGone.delete(gone)
           if (owner.isAlive) later(0.3, () => resume(exit))
         })
       })
     })
+    return isEnded ? Effect.sync(() => later(0.3, () => end())) : undefined
   })

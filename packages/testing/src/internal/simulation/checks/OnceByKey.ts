@@ -9,13 +9,29 @@ import * as History from "../History.ts"
 
 export const check = ({ all, history, holdings }: Evidence): ReadonlyArray<string> => {
   const versions = versionsOf(all.values())
-  const present = versionsOf(Array.from(holdings.values()).flatMap((holding: Holding) => Array.from(holding.values())))
+  const held = Array.from(holdings.values()).flatMap((holding: Holding) => Array.from(holding.values()))
+  const present = versionsOf(held)
+  const marked = marksOf(held)
+  const forgotten = forgottenOf(all.values())
+  const shared = sharedOf(history)
   return history.operations.flatMap(({ id, idempotencyKey, key, kind, outcome, value, writeId }) => {
-    if (outcome === "IdempotencyKeyReused" || outcome === "StampReused") {
+    const name = nameOf(key, value ?? "")
+    if (outcome === "StampReused" || (outcome === "IdempotencyKeyReused" && !shared.has(idempotencyKey))) {
       return [`operation ${id} of ${key} was taken for another write: ${outcome}`]
     }
-    if (kind !== "write" || value === undefined) return []
-    const name = nameOf(key, value)
+    if (outcome === "IdempotencyKeyReused" && value !== undefined && present.has(name)) {
+      return [`operation ${id} of ${key} was refused as ${outcome}, and is written`]
+    }
+    if (kind !== "write") return []
+    // What is forgotten may be written anew.
+    if (idempotencyKey !== undefined && forgotten.has(idempotencyKey)) return []
+    const marks = idempotencyKey === undefined ? undefined : marked.get(idempotencyKey)
+    if (marks !== undefined && marks.size > 1) {
+      return [
+        `operation ${id} of ${key}: ${idempotencyKey} stands for ${marks.size} writes: ${Array.from(marks).join(", ")}`
+      ]
+    }
+    if (value === undefined) return []
     const found = idempotencyKey === undefined ? versions.get(name) : new Set(present.get(name))
     const answered = outcome === "receipt" && writeId !== undefined ? all.get(writeId) : undefined
     if (idempotencyKey !== undefined && answered !== undefined) found!.add(EverHeld.writeOf(answered))
@@ -42,4 +58,37 @@ const versionsOf = (entries: Iterable<Held>): ReadonlyMap<string, Set<string>> =
     }
   }
   return versions
+}
+
+/** The versions of the writes that each key of a client marks among entries. */
+const marksOf = (entries: ReadonlyArray<Held>): ReadonlyMap<string, Set<string>> => {
+  const found = new Map<string, Set<string>>()
+  for (const held of entries) {
+    for (const { key, kind, namespace } of held.entry.records) {
+      if (!History.isOfMarks(namespace) || kind === "delete") continue
+      const marks = found.get(key) ?? new Set()
+      found.set(key, marks.add(EverHeld.writeOf(held)))
+    }
+  }
+  return found
+}
+
+/** The keys whose marks were deleted. */
+const forgottenOf = (entries: Iterable<Held>): ReadonlySet<string> =>
+  new Set(
+    Array.from(entries).flatMap(({ entry }) =>
+      entry.records.flatMap(({ key, kind, namespace }) =>
+        History.isOfMarks(namespace) && kind === "delete" ? [key] : []
+      )
+    )
+  )
+
+/** The keys that several clients used. */
+const sharedOf = ({ operations }: History.History): ReadonlySet<string | undefined> => {
+  const batches = new Map<string, Set<number | undefined>>()
+  for (const { batch, idempotencyKey } of operations) {
+    if (idempotencyKey === undefined) continue
+    batches.set(idempotencyKey, (batches.get(idempotencyKey) ?? new Set()).add(batch))
+  }
+  return new Set(Array.from(batches).flatMap(([key, { size }]) => (size > 1 ? [key] : [])))
 }
