@@ -25,7 +25,8 @@ export const GivenUp = Schema.Struct({
   after: LogId.Sequence,
   upTo: LogId.Sequence,
   /**
-   * - `fork`: `peer` holds other entries at these places, and the log goes on with those
+   * - `fork`: `peer` holds other entries at these places, and the log goes on with those; what only this replica held as
+   *   it came back is decided about as with `away`
    * - `lost`: the entry `after` is damaged here and no member has it, so nobody can be brought what follows
    * - `away`: nobody else held them when this replica came back, and deletes may have been forgotten meanwhile that came
    *   after some of them: these were not committed again

@@ -13,12 +13,14 @@ import type * as Watermark from "../../log/Watermark.ts"
 import type { Membership } from "../Membership.ts"
 import type * as PeerProtocol from "../PeerProtocol.ts"
 import { faultOf, type Source } from "./CatchUp.ts"
+import * as ForkSearch from "./ForkSearch.ts"
 import * as OneAtATime from "./OneAtATime.ts"
 import type * as OwnStore from "./OwnStore.ts"
 
 /** Adopts what the peers of one replica have erased, from one of them at a time. */
 export const make = (logs: ReplicaLogs["Service"], membership: Membership["Service"], store: OwnStore.OwnStore) => {
   const once = OneAtATime.make<"adopting">()
+  const { forkOf } = ForkSearch.make(logs)
   /** Something went that was here, and nobody was told yet. */
   let isChanged = false
   const tell = Effect.suspend(() => {
@@ -27,10 +29,15 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
     return logs.tellErased
   })
 
-  /** Takes over what is erased of a log, up to where both hold it. False when the peer does not give it today. */
+  /**
+   * Takes over what is erased of a log, up to where both hold it, or to where the two differ: of those one gives its side
+   * up, and what it holds comes again as new entries. False when the peer does not give it today, or nobody can tell yet
+   * where they differ.
+   */
   const take = Effect.fnUntraced(function* (source: Source, session: string, { log, seq }: Watermark.Watermark) {
     const { batchBytes, client, peer } = source
-    for (let at = 0; at < Math.min(seq, logs.head(log).seq);) {
+    let last = seq
+    for (let at = 0; at < Math.min(last, logs.head(log).seq);) {
       const answer = yield* Effect.result(client.pull({ session, log, after: at, maxBytes: batchBytes() }))
       if (Result.isFailure(answer)) {
         if (answer.failure._tag !== "StoreError") return yield* answer.failure
@@ -42,14 +49,20 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
         yield* Effect.logError(`cannot compare ${log} with ${peer}: ${fault}`)
         return false
       }
-      at = EntryBatch.last(batch)
-      if (EntryBatch.erasedAt(batch) === undefined) continue
-      const put = yield* store.once(`erase entries of ${log}`, logs.adopt(batch))
-      if (Result.isFailure(put) && put.failure._tag === "OwnFault") return put.failure
-      // Where the two differ, one of them gives its side up, and what it holds comes again as new entries.
-      if (Result.isFailure(put) && put.failure._tag === "AppendDrift") break
-      if (Result.isFailure(put)) return false
-      isChanged ||= put.success
+      const part = EntryBatch.upTo(batch, last)
+      if (EntryBatch.erasedAt(part) !== undefined) {
+        const put = yield* store.once(`erase entries of ${log}`, logs.adopt(part))
+        if (Result.isFailure(put) && put.failure._tag === "OwnFault") return put.failure
+        if (Result.isFailure(put) && put.failure._tag === "AppendDrift") {
+          const fork = yield* forkOf({ source, session, log }, Math.min(last, logs.head(log).seq))
+          if (fork === undefined || fork === "unknown" || fork.seq > last) return false
+          last = fork.seq - 1
+          continue
+        }
+        if (Result.isFailure(put)) return false
+        isChanged ||= put.success
+      }
+      at = EntryBatch.last(part)
     }
     return true
   })

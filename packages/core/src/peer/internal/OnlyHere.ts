@@ -47,8 +47,15 @@ const furthest = (vectors: Iterable<Watermark.VersionVector>): ReadonlyMap<LogId
   return seqs
 }
 
+/** What a member has answered that counts here. */
+type Answer = Pick<Voting.Answer, "everSwept" | "vector" | "voting">
+
 /** What of the logs whose ends are `heads` no member holds that has answered and votes. */
-export const of = (heads: Watermark.VersionVector, answers: Voting.Answers, lives: Life.Lives): Tails => {
+export const of = (
+  heads: Watermark.VersionVector,
+  answers: ReadonlyMap<ReplicaId, Answer>,
+  lives: Life.Lives
+): Tails => {
   const voting = Array.from(answers.values()).filter((answer) => answer.voting)
   const held = furthest(voting.map(({ vector }) => vector))
   const tails = heads.flatMap(({ log, seq }) => {
@@ -56,6 +63,30 @@ export const of = (heads: Watermark.VersionVector, answers: Voting.Answers, live
     return after < seq && !isOfItsOwner(log, lives) ? [{ log, after, upTo: seq }] : []
   })
   return { tails, horizon: voting.map(({ everSwept }) => everSwept).reduce(later, HybridLogicalClock.zero) }
+}
+
+/**
+ * A side of a fork, from the entry after `after` on: a voting member holds other entries there. What stands in any log in
+ * which the two differ shows nothing; it may be on a side that only this replica holds.
+ */
+export const ofSide = (
+  { after, log, upTo }: Tail,
+  {
+    heads,
+    differing,
+    lives,
+    answer
+  }: {
+    readonly heads: Watermark.VersionVector
+    readonly differing: ReadonlySet<LogId.LogId>
+    readonly lives: Life.Lives
+    readonly answer: Answer & { readonly peer: ReplicaId }
+  }
+): Tails => {
+  const { horizon, tails } = of(heads, new Map([[answer.peer, answer]]), lives)
+  const others = heads.flatMap(({ log, seq }) => (differing.has(log) ? [{ log, after: 0, upTo: seq }] : []))
+  const unlike = [{ log, after, upTo }, ...others.filter((other) => other.log !== log)]
+  return { tails: [...unlike, ...tails.filter((tail) => unlike.every((other) => other.log !== tail.log))], horizon }
 }
 
 /** What voting members have said last that they hold, and what of the logs here may be said to be held because of it. */
