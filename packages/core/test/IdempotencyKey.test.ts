@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Deferred, Effect, type Exit, Fiber, Latch, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { type PeerMethods, ReplicaStore } from "../src/adapter.ts"
-import { Entry, QuorumError, type QuorumWriter, type Receipt, type Records } from "../src/index.ts"
+import { Entry, Limits, QuorumError, type QuorumWriter, type Receipt, type Records } from "../src/index.ts"
 import type { Options } from "../src/internal/parts.ts"
 import * as Cluster from "./support/cluster.ts"
 import { during, failure, pass } from "./support/time.ts"
@@ -342,6 +342,25 @@ describe("a write under a key of its caller", () => {
       }
       assert.strictEqual(a.logs.head(a.logs.own).seq, seq)
     })
+  )
+
+  it.effect("L66 is refused by the name of the key, before anybody is asked, where its mark has no place beside it", () =>
+    Effect.gen(function* () {
+      const { a, apart } = yield* met()
+      apart("a")
+      const most = Array.from({ length: Entry.maxRecords }, (_, i) => put("v", `${i}`)) as [Entry.Write]
+      for (const [write, idempotencyKey] of [
+        [put("v"), "a key of 21 letters..".replaceAll(" ", "-")],
+        [most, "k"],
+        [[put("v"), put("v", "k", "n.idempotency")], "k"]
+      ] as const) {
+        const error = yield* during(failure(a.writer.commit(write, { idempotencyKey }), "WriteRejected"), 100)
+        assert.strictEqual(error.field, "idempotencyKey")
+        assert.match(error.detail, /^its mark cannot stand beside the write: writes/)
+      }
+      const error = yield* during(failure(a.writer.commit(put("v"), { idempotencyKey: "20-letters-are-many." }), "IdempotencyUnknown"), 5000)
+      assert.strictEqual(error._tag, "IdempotencyUnknown")
+    }).pipe(Effect.provideService(Limits.Limits, { ...Limits.defaults, keyBytes: 20 }))
   )
 
   it.effect.prop(

@@ -118,6 +118,8 @@ export const make = Effect.gen(function* () {
       if (Result.isFailure(sound)) return yield* ways.refuse(sound.failure)
       const mark = CallerKey.markOf(sound.success, keyIn(options), limits.namespaceBytes)
       if (Result.isFailure(mark)) return yield* ways.refuse(mark.failure)
+      const whole = Limits.checkWrites(CallerKey.marked(sound.success, mark.success), limits)
+      if (Result.isFailure(whole)) return yield* ways.refuse(withoutRoom(whole.failure))
       const name = `${mark.success.namespace}\0${mark.success.key}`
       return yield* inTurn(name, (endTurn) => decide(ways, sound.success, mark.success, endTurn))
     })
@@ -130,6 +132,14 @@ const keyAndStamp = new QuorumError.WriteRejected({
   reason: "invalid",
   detail: "the write has a stamp, and with that it may be repeated everywhere"
 })
+
+/** The write is sound, so it is its mark that cannot stand beside it. */
+const withoutRoom = ({ detail, field, reason }: QuorumError.WriteRejected) =>
+  new QuorumError.WriteRejected({
+    field: "idempotencyKey",
+    reason,
+    detail: `its mark cannot stand beside the write: ${field}: ${detail}`
+  })
 
 const unknown = (detail: string) => new QuorumError.IdempotencyUnknown({ detail })
 
