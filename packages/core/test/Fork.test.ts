@@ -94,6 +94,30 @@ describe("OneEntryPerPlace: a log that forked", () => {
   )
 
   it.effect(
+    "ReadYourWrites: is not held to its end by who acked another side of it, also for one that is killed at once",
+    () =>
+      Effect.gen(function* () {
+        const { cluster, log, replicas } = yield* forked
+        const [a, b, c] = replicas
+        const ackedByA = (replica: Cluster.Running) =>
+          replica.membership.remembered(a.id).find((watermark) => watermark.log === log)?.seq
+        assert.strictEqual(ackedByA(c), 4)
+        cluster.heal()
+        for (const link of ["ab", "ba", "ac", "ca"]) cluster.cut(link[0]!, link[1]!)
+        for (let i = 0; c.logs.head(log).chain !== b.logs.head(log).chain; i++) {
+          assert.isBelow(i, 40)
+          yield* TestClock.adjust(100)
+        }
+        const killed = yield* copyOf(yield* cluster.storeOf("c"))
+        assert.isUndefined(ackedByA(c))
+        yield* during(c.stop, 5000)
+        cluster.stores.set("c", killed)
+        for (const link of ["bc", "cb"]) cluster.cut(link[0]!, link[1]!)
+        assert.isUndefined(ackedByA(yield* cluster.start("c")))
+      })
+  )
+
+  it.effect(
     "is followed by verify, from any replica: what was committed again is held, at the place that it has now",
     () =>
       Effect.gen(function* () {

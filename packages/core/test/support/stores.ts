@@ -5,7 +5,7 @@ import { ReplicaStore } from "../../src/adapter.ts"
 /** What a store holds, as it was: to be put back into the same place, which raises no doubt. */
 export const copyOf = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"]) {
   const copy = yield* ReplicaStore.makeMemory(store.identity)
-  for (const name of ["starts", "lives", "remembered"]) {
+  for (const name of ["starts", "lives", "remembered", "givenUp"]) {
     yield* copy.setNotes({ [name]: Option.getOrElse(yield* store.note(name), () => "") })
   }
   for (const { log } of yield* store.watermarks) {

@@ -1,19 +1,35 @@
 /**
  * What each member is remembered to have acked: it is told so in the handshake, and knows then whether it lost some of it.
- * Noted lazily, since an ack that is forgotten here is one of which nobody is told, and no worse.
+ * Noted lazily, since an ack that is forgotten here is one of which nobody is told, and no worse. One that does not count any
+ * more is worse: it says that all hold what some lack.
  */
 import { Effect, type Scope } from "effect"
 import * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
+import type * as GivenUp from "../GivenUp.ts"
 import type { Peers } from "../Peers.ts"
 import * as Notes from "./membershipNotes.ts"
 
 /** How often it is noted at most, in milliseconds. */
 const everyMillis = 5000
 
-/** Begins with what was noted. */
+/**
+ * What is known of what was noted, by one who has given up entries: of the logs that had them nothing, since what was
+ * acked may have been of those, and it is not noted at once that it does not count any more.
+ */
+export const knownOf = (noted: Notes.Remembered, givenUp: ReadonlyArray<GivenUp.GivenUp>): Notes.Remembered => {
+  const logs = new Set(givenUp.flatMap(({ because, log }) => (because === "lost" ? [] : [log])))
+  return Object.fromEntries(
+    Object.entries(noted).map(([peer, { incarnation, vector }]) => [
+      peer,
+      { incarnation, vector: vector.filter(({ log }) => !logs.has(log)) }
+    ])
+  )
+}
+
+/** Begins with what is known of what was noted. */
 export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], noted: Notes.Remembered) {
   const known = new Map<ReplicaId, { incarnation: LogId.Incarnation; acked: Map<LogId.LogId, Watermark.Watermark> }>()
   for (const [peer, { incarnation, vector }] of Object.entries(noted)) {
