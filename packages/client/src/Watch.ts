@@ -2,6 +2,7 @@
  * Follows what is written, at one replica after another: each goes on where the one before ended.
  */
 import { errorOf } from "./Answers.ts"
+import type { Learn } from "./Attempt.ts"
 import { type Answered, type Lines, linesOf } from "./Body.ts"
 import { type CallOptions, type Calls, pause } from "./Calls.ts"
 import { pauseMillis, verdictOf } from "./Failover.ts"
@@ -48,7 +49,11 @@ export const make = (calls: Calls, closing: AbortSignal) =>
         for (let some = first; some !== undefined; some = await nextOf(lines)) {
           for (const line of some) {
             signal.throwIfAborted()
-            if (line.problem !== undefined) throw errorOf(503, line.problem, url)
+            if (line.problem !== undefined) {
+              // Who reads the records then comes after all that is before the position that is given.
+              feed.learn(line.problem.session)
+              throw errorOf(503, line.problem, url)
+            }
             // What ends without saying so was cut off by something in between.
             if (line.done === true) return
             if (line.key !== undefined) yield changeOf(line as ChangeLine)
@@ -79,7 +84,7 @@ const headers = { accept: "application/x-ndjson" }
 /** A line of a feed. */
 interface FeedLine extends Partial<Omit<ChangeLine, "position">> {
   readonly position?: string
-  readonly problem?: unknown
+  readonly problem?: { readonly session?: string }
   readonly done?: true
 }
 
@@ -98,12 +103,15 @@ interface ChangeLine extends Place {
 
 type Some = ReadonlyArray<FeedLine> | undefined
 
-const open = async (answered: Answered, url: string) => {
+const open = async (answered: Answered, url: string, learn: Learn) => {
   const lines = linesOf(answered, url)
   const first = (await lines.next()) as Some
   const problem = first?.[0]?.problem
-  if (problem !== undefined) throw errorOf(503, problem, url)
-  return { first, lines, url }
+  if (problem !== undefined) {
+    learn(problem.session)
+    throw errorOf(503, problem, url)
+  }
+  return { first, lines, learn, url }
 }
 
 /** The next lines; what is silent for too long has broken off, whatever the connection says. */

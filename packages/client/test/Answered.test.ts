@@ -1,6 +1,6 @@
 /** What the client sends after which answer: against replicas that answer as told. */
 import { assert, describe, it } from "@effect/vitest"
-import { createClient, type OutcomeUnknown, QuorumNotMet } from "../src/index.ts"
+import { ChangesForgotten, createClient, type OutcomeUnknown, QuorumNotMet } from "../src/index.ts"
 import {
   type Answer,
   type Sent,
@@ -222,6 +222,22 @@ describe("a watch", () => {
         ["now", "2"]
       ]
     )
+  })
+
+  it("that has missed deletes has the records read, at whatever replica, after what it goes on from", async () => {
+    const forgotten = { error: "changes_forgotten", message: "", position: "9", session: "all before 9" }
+    for (const lines of [[{ problem: forgotten }], [change("x", "1"), { problem: forgotten }]]) {
+      const { client, sent } = clientOf([["/v1/changes", () => ndjson(lines)]])
+      const seen = await failure(
+        (async () => {
+          for await (const _ of client.watch("n")) continue
+        })()
+      )
+      assert(seen instanceof ChangesForgotten)
+      assert.strictEqual(seen.position, "9")
+      await failure(client.get("n", "k"))
+      assert.strictEqual(sent.at(-1)!.session, "all before 9")
+    }
   })
 
   it("ends with what every replica would say", async () => {

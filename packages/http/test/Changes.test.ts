@@ -3,7 +3,7 @@ import * as Http from "node:http"
 import { connect } from "node:net"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Changes, Entry, type LogId, QuorumError, Records } from "@quorum/core"
+import { Changes, ClientSession, Entry, type LogId, QuorumError, Records, type WriteId } from "@quorum/core"
 import { Chain, ReplicaStore } from "@quorum/core/adapter"
 import { createHash } from "node:crypto"
 import { Deferred, Effect, Option, Schedule, Stream } from "effect"
@@ -287,6 +287,39 @@ describe("the changes", () => {
           after.map(({ problem }) => (problem as { readonly error: string } | undefined)?.error),
           [error]
         )
+      }
+    })
+  )
+
+  it.live("that are forgotten say in which session to read the records before going on, at whatever replica", () =>
+    Effect.gen(function* () {
+      const here = ClientSession.ofWrite({
+        writeId: "b@0000000000000001:7.00000000" as WriteId.WriteId,
+        clock: { wallTime: 5, logical: 0 }
+      })
+      const known = ClientSession.ofWrite({
+        writeId: "c@0000000000000001:1.00000000" as WriteId.WriteId,
+        clock: { wallTime: 1, logical: 0 }
+      })
+      const token = ClientSession.encode(ClientSession.join(known, here))
+      const forgotten = Stream.fail(new Changes.ChangesForgotten({ position: "YTox" }))
+      for (const [isFirst, stream] of [
+        [true, forgotten],
+        [false, Stream.concat(Stream.fromIterable(pages(1)), forgotten)]
+      ] as const) {
+        const { url } = yield* Stub.serve({
+          changes: () => stream,
+          afterPage: (session) => Effect.succeed(ClientSession.join(session, here))
+        })
+        const said = { "quorum-session": ClientSession.encode(known) }
+        const { headers, status, text } = yield* request("GET", `${url}/v1/changes`, { headers: said })
+        const last = linesOf(text).at(-1)!
+        const { error, position, session } = (isFirst ? last : last.problem) as Record<string, unknown>
+        assert.deepStrictEqual([error, position], ["changes_forgotten", "YTox"])
+        assert.deepStrictEqual(isFirst ? [status, headers.get("quorum-session")] : [status, session], [
+          isFirst ? 410 : 200,
+          token
+        ])
       }
     })
   )

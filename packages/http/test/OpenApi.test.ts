@@ -37,7 +37,7 @@ const golden = [
   "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
   "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 415 429 501 503 default",
   "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415 429 501 default",
-  "GET /v1/changes (last-event-id?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 415 429 501 503 default",
+  "GET /v1/changes (last-event-id?, quorum-session?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 415 429 501 503 default",
   "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 410 415 429 501 503 default",
   "POST /v1/writes/{id}/resume (id, quorum-session?, w?) -> 200 400 401 403 404 409 410 415 429 501 503 504 default",
   "POST /v1/stamps (quorum-session?) -> 201 400 401 403 409 410 413 415 422 429 500 501 503 504 507 default",

@@ -107,7 +107,8 @@ export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
 /**
  * Deletes that come after the position are forgotten on this replica: who holds what they deleted would never hear of it.
  * Nothing was shown. Keep `position`, the {@link Position} of now as text, read the records that there are, and go on from
- * it: what is written meanwhile is shown from there on.
+ * it: what is written meanwhile is shown from there on. Another replica may lack records that are before it: read there
+ * with a session, which `ClientSessions.afterPage` answers here.
  */
 export class ChangesForgotten extends Schema.TaggedError<ChangesForgotten>()("ChangesForgotten", {
   position: Schema.String

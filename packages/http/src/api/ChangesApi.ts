@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import * as openApi from "./openApi.ts"
+import * as Sessions from "./sessions.ts"
 
 /** What may be answered instead of changes. */
 export type FeedError =
@@ -75,7 +76,7 @@ export class ChangesGroup extends HttpApiGroup.make("changes")
         prefix: Schema.optionalKey(Schema.String),
         until: Schema.optionalKey(Schema.Literal("now"))
       },
-      headers: { "last-event-id": Schema.optionalKey(Changes.Position) },
+      headers: { "last-event-id": Schema.optionalKey(Changes.Position), ...Sessions.asked },
       success: HttpApiSchema.StreamNdjson({ schema: FeedLine }),
       error: Errors.ofChanges
     }).annotateMerge(

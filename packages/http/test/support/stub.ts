@@ -94,6 +94,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
   readonly replica?: ReplicaStatus.Status
   readonly page?: Records.Records["Service"]["page"]
   readonly changes?: Records.Records["Service"]["changes"]
+  readonly afterPage?: ClientSessions.ClientSessions["Service"]["afterPage"]
 }) {
   const port = yield* freePort
   const log: Array<string> = []
@@ -131,7 +132,7 @@ export const serve = Effect.fnUntraced(function* (answers: {
     arrived: () => Effect.void,
     afterWrites: same,
     afterRead: same,
-    afterPage: same
+    afterPage: answers.afterPage ?? same
   })
   const logger = Logger.make(({ message }) => void log.push(String(message)))
   yield* Layer.build(
