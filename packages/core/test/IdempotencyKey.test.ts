@@ -344,23 +344,28 @@ describe("a write under a key of its caller", () => {
     })
   )
 
-  it.effect("L66 is refused by the name of the key, before anybody is asked, where its mark has no place beside it", () =>
-    Effect.gen(function* () {
-      const { a, apart } = yield* met()
-      apart("a")
-      const most = Array.from({ length: Entry.maxRecords }, (_, i) => put("v", `${i}`)) as [Entry.Write]
-      for (const [write, idempotencyKey] of [
-        [put("v"), "a key of 21 letters..".replaceAll(" ", "-")],
-        [most, "k"],
-        [[put("v"), put("v", "k", "n.idempotency")], "k"]
-      ] as const) {
-        const error = yield* during(failure(a.writer.commit(write, { idempotencyKey }), "WriteRejected"), 100)
-        assert.strictEqual(error.field, "idempotencyKey")
-        assert.match(error.detail, /^its mark cannot stand beside the write: writes/)
-      }
-      const error = yield* during(failure(a.writer.commit(put("v"), { idempotencyKey: "20-letters-are-many." }), "IdempotencyUnknown"), 5000)
-      assert.strictEqual(error._tag, "IdempotencyUnknown")
-    }).pipe(Effect.provideService(Limits.Limits, { ...Limits.defaults, keyBytes: 20 }))
+  it.effect(
+    "L66 is refused by the name of the key, before anybody is asked, where its mark has no place beside it",
+    () =>
+      Effect.gen(function* () {
+        const { a, apart } = yield* met()
+        apart("a")
+        const most = Array.from({ length: Entry.maxRecords }, (_, i) => put("v", `${i}`)) as [Entry.Write]
+        for (const [write, idempotencyKey] of [
+          [put("v"), "a key of 21 letters..".replaceAll(" ", "-")],
+          [most, "k"],
+          [[put("v"), put("v", "k", "n.idempotency")], "k"]
+        ] as const) {
+          const error = yield* during(failure(a.writer.commit(write, { idempotencyKey }), "WriteRejected"), 100)
+          assert.strictEqual(error.field, "idempotencyKey")
+          assert.match(error.detail, /^its mark cannot stand beside the write: writes/)
+        }
+        const error = yield* during(
+          failure(a.writer.commit(put("v"), { idempotencyKey: "20-letters-are-many." }), "IdempotencyUnknown"),
+          5000
+        )
+        assert.strictEqual(error._tag, "IdempotencyUnknown")
+      }).pipe(Effect.provideService(Limits.Limits, { ...Limits.defaults, keyBytes: 20 }))
   )
 
   it.effect.prop(
