@@ -226,6 +226,23 @@ describe("Simulation", () => {
     }
   })
 
+  it("writes several keys at once, of both namespaces, and some again and again, where it is asked to", () => {
+    const drawn = Scenario.draw(1, 3)
+    const workload = { ...drawn.workload, keys: 40, weak: 0.5, reads: 0, together: 1, hot: 1 }
+    const { operations, violations } = Scenario.run({ ...drawn, workload, nemesis: { ...drawn.nemesis, kinds: [] } })
+    assert.deepStrictEqual(violations, [])
+    const entries = Map.groupBy(
+      operations.filter(({ kind }) => kind === "write"),
+      ({ batch }) => batch
+    )
+    const namespaces = Array.from(entries.values(), (writes) => new Set(writes.map(({ namespace }) => namespace)).size)
+    assert.include(namespaces, 2)
+    const keys = new Set(operations.filter(({ kind }) => kind === "write").map(({ key }) => key))
+    for (const key of ["k0", "k1", "w0", "w1"]) assert.isTrue(keys.has(key), key)
+    // The second key of a few is any one, as it always was.
+    assert.isBelow(keys.size, 40)
+  })
+
   it("finds that a write is hidden by an older one where only the clocks order them", () => {
     assert.isDefined(brokenBy("LaterWins", byClocks))
   })

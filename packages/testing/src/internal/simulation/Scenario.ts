@@ -118,7 +118,9 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   }
   const repeats = World.diceOf(seed, "haste")
   const how = repeats.chance(0.3) ? repeating(repeats) : {}
-  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how } }
+  const entries = World.diceOf(seed, "entries")
+  const what = entries.chance(0.2) ? { together: entries.pick([0.2, 0.5]), hot: entries.pick([0, 0.3]) } : {}
+  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how, ...what } }
 }
 
 /** Clients that give up soon, follow their writes, use keys for other writes too, or delete what they are known by. */

@@ -37,7 +37,9 @@ const smaller = ({ nemesis, workload, ...rest }: Scenario): ReadonlyArray<Scenar
     "hasty",
     "drawsEach",
     "shared",
-    "forgets"
+    "forgets",
+    "together",
+    "hot"
   ] as const) {
     if ((workload[chance] ?? 0) > 0) withWork({ [chance]: 0 })
   }

@@ -55,6 +55,10 @@ export interface Options {
   readonly shared?: number
   /** The chance that the mark of a write is deleted as soon as it is committed; none unless given. */
   readonly forgets?: number
+  /** The chance that an entry is of up to four keys more, of either namespace; none is unless given. */
+  readonly together?: number
+  /** The chance that a key is one of two that are asked for again and again; none is unless given. */
+  readonly hot?: number
 }
 
 /** A client that asks until it has asked enough. */
@@ -69,6 +73,7 @@ export const client = Effect.fnUntraced(function* (
   // Dice of their own, so that all else stays as it was.
   const rare = world.dice(`client ${number}, rarely`)
   const habits = habitsOf(options, rare, world.dice(`client ${number}, how`))
+  const keysBy = world.dice(`client ${number}, keys`)
   const carried: CarriedSession.Carried = { session: undefined }
   if (rare.chance(options.carried ?? 0)) CarriedSession.begin(carried, number)
   /** The last write that this client knows of. */
@@ -76,7 +81,8 @@ export const client = Effect.fnUntraced(function* (
   for (let i = 0; i < options.operations; i++) {
     yield* Effect.sleep(dice.wait(options.pauseMillis))
     if (dice.chance(0.1)) home = dice.pick(world.members)
-    const key = `${dice.chance(options.weak) ? "w" : "k"}${dice.below(options.keys)}`
+    const drawn = `${dice.chance(options.weak) ? "w" : "k"}${dice.below(options.keys)}`
+    const key = keysBy.chance(options.hot ?? 0) ? `${drawn[0]}${hotOf(options, keysBy)}` : drawn
     if (dice.chance(options.reads)) {
       if (rare.chance(options.pages ?? 0)) {
         const isAnswered = yield* PageReads.page(world, history, number, home, key, rare, options.keys, carried)
@@ -88,12 +94,13 @@ export const client = Effect.fnUntraced(function* (
       if (outcome !== "read") home = dice.pick(world.members)
       continue
     }
+    const more = keysBy.chance(options.together ?? 0) ? moreOf(options, keysBy) : []
     const { operation, receipt } = yield* write(
       world,
       history,
       number,
       home,
-      key,
+      [key, ...more],
       dice,
       rare,
       options,
@@ -114,13 +121,23 @@ export const client = Effect.fnUntraced(function* (
   }
 })
 
-/** Writes or deletes a key, or two in one entry, and waits no longer than a client would. */
+/** Keys that are in one entry with another. */
+const moreOf = (options: Options, dice: Dice): ReadonlyArray<string> =>
+  Array.from({ length: 1 + dice.below(4) }, () => {
+    const name = dice.chance(options.weak) ? "w" : "k"
+    return `${name}${dice.chance(options.hot ?? 0) ? hotOf(options, dice) : dice.below(options.keys)}`
+  })
+
+/** One of the keys that are asked for again and again. */
+const hotOf = ({ keys }: Options, dice: Dice): number => dice.below(Math.min(2, keys))
+
+/** Writes or deletes keys in one entry, and waits no longer than a client would. */
 const write = Effect.fnUntraced(function* (
   world: World,
   history: History.History,
   client: number,
   at: ReplicaId.ReplicaId,
-  key: string,
+  [key, ...others]: readonly [string, ...ReadonlyArray<string>],
   dice: Dice,
   rare: Dice,
   options: Options,
@@ -129,11 +146,11 @@ const write = Effect.fnUntraced(function* (
   carried: CarriedSession.Carried
 ) {
   const n = world.members.length
-  const usual = History.isWeak(key) ? 1 : Math.floor(n / 2) + 1
   const asked = dice.chance(options.otherW) ? { w: 1 + dice.below(n) } : {}
-  const w = asked.w ?? usual
   const other = `${key[0]}${dice.below(options.keys)}`
-  const keys = dice.chance(0.15) && other !== key ? [key, other] : [key]
+  const keys = Array.from(new Set(dice.chance(0.15) ? [key, other, ...others] : [key, ...others]))
+  // Of an entry of both namespaces the stricter policy decides.
+  const w = asked.w ?? (keys.every(History.isWeak) ? 1 : Math.floor(n / 2) + 1)
   const isStamped = dice.chance(options.stamps)
   const session = !isStamped && last !== undefined && dice.chance(options.sessions) ? last : undefined
   const batch = history.operations.length
