@@ -1,8 +1,10 @@
 /** How far anybody has ever swept: it outlives processes and disks, since an old copy is judged by it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { Chain, EntryBatch, ReplicaStore } from "../src/adapter.ts"
 import { HybridLogicalClock } from "../src/index.ts"
+import * as BackupOrigin from "../src/log/BackupOrigin.ts"
 import * as Cluster from "./support/cluster.ts"
 import { put, remove, rounds, test, valueOf } from "./support/deletes.ts"
 
@@ -87,4 +89,68 @@ describe("how far anybody has ever swept", () => {
       })
     )
   )
+
+  it.effect(
+    "NoResurrection: is known to a set that begins with a backup, so that an old disk brings back nothing",
+    () =>
+      test(
+        Effect.gen(function* () {
+          const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+          yield* a.writer.commit(put("l"))
+          yield* settled
+          for (const other of ["a", "b"]) {
+            cluster.cut("c", other)
+            cluster.cut(other, "c")
+          }
+          yield* c.writer.commit(put("k", "tail"), { w: 1 })
+          yield* c.stop
+          const old = cluster.stores.get("c")!
+          cluster.heal()
+          cluster.wipe("c")
+          const second = yield* cluster.start("c")
+          yield* TestClock.adjust(10_000)
+          yield* a.writer.commit(put("k"))
+          yield* b.writer.commit(remove("k"))
+          yield* a.writer.commit(put("m"))
+          yield* settled
+          for (let i = 0; i < 4; i++) yield* rounds(a, b, second)
+          for (const one of [a, b, second]) yield* one.stop
+          const backup = cluster.stores.get("a")!
+          for (const name of ["a", "b", "c"]) cluster.stores.set(name, yield* restored(name, backup))
+          const all = yield* Effect.forEach(["a", "b", "c"], (name) => cluster.start(name))
+          yield* TestClock.adjust(10_000)
+          assert.isTrue(all.every(({ membership }) => membership.isVoting()))
+          for (const one of all) yield* one.stop
+          const again = [yield* cluster.start("a"), yield* cluster.start("b")]
+          yield* TestClock.adjust(3000)
+          cluster.stores.set("c", old)
+          again.push(yield* cluster.start("c"))
+          yield* TestClock.adjust(10_000)
+          for (const one of again) {
+            assert.isTrue(one.membership.isVoting())
+            assert.isUndefined(yield* valueOf(one, "k"))
+            assert.strictEqual(yield* valueOf(one, "l"), "v")
+          }
+        })
+      )
+  )
+})
+
+/** A new store as a restore leaves it, of a backup of another. */
+const restored = Effect.fnUntraced(function* (name: string, of: ReplicaStore.ReplicaStore["Service"]) {
+  const replica = Cluster.id(name)
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica, doubt: "blank" })
+  for (const { log, seq } of yield* of.watermarks) {
+    for (let at = 0; at < seq;) {
+      const batch = Option.getOrThrow(yield* of.read(log, at, 1_000_000))
+      yield* store.append(batch)
+      at = EntryBatch.last(batch)
+    }
+  }
+  yield* store.setNotes({
+    floor: Option.getOrThrow(yield* of.note("floor")),
+    [ReplicaStore.restoredNote]: "yes",
+    ...BackupOrigin.encode({ replica: Cluster.id("a"), takenAt: 0, check: Chain.empty })
+  })
+  return store
 })

@@ -6,6 +6,7 @@ import { Context, Effect, Layer, Option, Schema } from "effect"
 import * as Life from "../identity/Life.ts"
 import type { ReplicaId } from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
+import * as BackupOrigin from "../log/BackupOrigin.ts"
 import * as Entry from "../log/Entry.ts"
 import * as EntryBatch from "../log/EntryBatch.ts"
 import * as Erased from "../log/Erased.ts"
@@ -64,6 +65,8 @@ export const make = Effect.gen(function* () {
   const store = yield* ReplicaStore.ReplicaStore
   let ever = Option.getOrElse(Option.flatMap(yield* store.note(note), decode), () => HybridLogicalClock.zero)
   let onRecord = ever
+  // All had swept before the floor of whom the backup was taken of, and the file does not say how far.
+  if ((yield* BackupOrigin.load(store)) !== undefined) ever = later(ever, logs.floor())
   const heard = new Map<ReplicaId, { readonly swept: Clock; readonly lives: number }>()
   let own = HybridLogicalClock.zero
   let unknownBefore = logs.clock()
