@@ -119,7 +119,7 @@ export class WriteCompacted extends QuorumError {
   declare readonly writeId: string
 }
 
-/** Deletes after the position are forgotten: read the records that there are, then follow from this `position`. */
+/** Deletes after the position are forgotten, or what it has seen is lost: read the records that there are, then follow from this `position`. */
 export class ChangesForgotten extends QuorumError {
   readonly code = "changes_forgotten"
   declare readonly position: string

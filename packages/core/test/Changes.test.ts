@@ -22,7 +22,10 @@ const feed = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Serv
 })
 
 const withLogs = (logs: Effect.Success<ReturnType<typeof open>>["logs"]) =>
-  Effect.provide(Feed.make(Effect.void), Context.make(ReplicaLogs.ReplicaLogs, logs))
+  Effect.provide(
+    Feed.make(Effect.void, () => false),
+    Context.make(ReplicaLogs.ReplicaLogs, logs)
+  )
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 

@@ -191,11 +191,11 @@ describe("what only one holds", () => {
     const { heard, shared } = OnlyHere.make()
     const heads = [at(a, 1, 9), at(a, 5, 3), at(b, 1, 8)]
     assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard(b, [at(a, 1, 9)], false)
+    heard({ replica: b, incarnation: incarnation(1), vector: [at(a, 1, 9)], voting: false })
     assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard(b, [at(a, 1, 8)], true)
+    heard({ replica: b, incarnation: incarnation(1), vector: [at(a, 1, 8)], voting: true })
     assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard(c, [at(a, 1, 9)], true)
+    heard({ replica: c, incarnation: incarnation(1), vector: [at(a, 1, 9)], voting: true })
     assert.deepStrictEqual(shared(heads, lives), heads)
   })
 

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Backup, Entry, type LogId, ReplicaId, ReplicaSet, ReplicaStatus } from "@quorum/core"
 import { EntryBatch, ReplicaStore } from "@quorum/core/adapter"
 import { ReplicaSetRig } from "@quorum/testing"
-import { Context, Effect, Option, Scope } from "effect"
+import { Context, Effect, Exit, Option, Scope, Stream } from "effect"
 import * as path from "node:path"
 import { SqliteReplicaStore } from "../src/index.ts"
 import { tempFolder } from "./support/store.ts"
@@ -91,7 +91,7 @@ const twoBackups = Effect.fnUntraced(function* () {
     }
     yield* backup(b, newer)
   }).pipe(Effect.provideService(Scope.Scope, scope))
-  yield* Scope.close(scope, yield* Effect.exit(Effect.void))
+  yield* Scope.close(scope, Exit.void)
   return { older, newer }
 })
 
@@ -132,6 +132,34 @@ describe("a whole replica set that begins with backups", () => {
             assert.strictEqual(yield* valueOf(replica, "l"), "kept")
             assert.strictEqual(yield* valueOf(replica, "m"), "later")
             assert.strictEqual(replica.status().restoredFrom?.check, checks[0])
+          }
+        })
+      ),
+    60_000
+  )
+
+  it.live(
+    "tells a reader of changes that has seen more than the backup has, at every member",
+    () =>
+      running(
+        Effect.gen(function* () {
+          const file = path.join(yield* tempFolder, "set.backup")
+          const lost = yield* Scope.make()
+          const since = yield* Effect.gen(function* () {
+            const { replicas } = yield* set(yield* Effect.forEach(ids, newStore))
+            yield* ready(replicas)
+            yield* put(replicas[0]!, "k", "kept")
+            yield* backup(replicas[0]!, file)
+            yield* put(replicas[0]!, "l", "lost")
+            const pages = yield* Stream.runCollect(replicas[1]!.records.changes({ until: "now" }))
+            return pages.at(-1)!.position
+          }).pipe(Effect.provideService(Scope.Scope, lost))
+          yield* Scope.close(lost, Exit.void)
+          const { replicas } = yield* set(yield* Effect.forEach(ids, (id) => restored(id, file)))
+          yield* ready(replicas)
+          for (const { records } of replicas) {
+            const error = yield* Effect.flip(Stream.runDrain(records.changes({ since })))
+            assert.strictEqual(error._tag, "ChangesForgotten")
           }
         })
       ),

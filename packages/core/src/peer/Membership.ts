@@ -82,6 +82,8 @@ export class Membership extends Context.Service<
     readonly restoredFrom: () => BackupOrigin | undefined
     /** How many entries it has to fetch before it votes, as far as members have answered; 0 when it votes. */
     readonly toFetch: () => number
+    /** Whether no member has what is not here of a log up to there, and none ever will. */
+    readonly isGone: (seen: Watermark.Watermark) => boolean
     /** Why this replica does not vote, or must not write; `undefined` when it may. */
     readonly obstacle: () => string | undefined
     /** What this replica says of itself to a peer. */
@@ -228,6 +230,7 @@ export const make = Effect.gen(function* () {
     isBlank: standing.isBlank,
     restoredFrom: standing.restoredFrom,
     toFetch: standing.toFetch,
+    isGone: (seen) => onlyHere.isGone(seen, { lives: lives.all(), peers: peerIds }),
     obstacle: obstacles.obstacle,
     says: (peer) => {
       const restoredFrom = standing.restoredFrom()

@@ -106,6 +106,7 @@ export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
 
 /**
  * Deletes that come after the position are forgotten on this replica: who holds what they deleted would never hear of it.
+ * Or no member has what the position has seen: the set began with a backup, or members were lost, and others given up.
  * Nothing was shown. Keep `position`, the {@link Position} of now as text, read the records that there are, and go on from
  * it: what is written meanwhile is shown from there on. Another replica may lack records that are before it: read there
  * with a session, which `ClientSessions.afterPage` answers here.
@@ -114,7 +115,10 @@ export class ChangesForgotten extends Schema.TaggedError<ChangesForgotten>()("Ch
   position: Schema.String
 }) {
   override get message(): string {
-    return `deletes after this position are forgotten; read the records that there are, and follow from ${this.position}`
+    return (
+      `deletes after this position are forgotten, or what it has seen is lost; read the records that there are, and ` +
+      `follow from ${this.position}`
+    )
   }
 }
 
@@ -124,7 +128,7 @@ export class ChangesForgotten extends Schema.TaggedError<ChangesForgotten>()("Ch
  * - `ReadRejected`: what was asked cannot be; `field` names the part of it
  * - `WriteReplaced`: of a log the reader has seen a copy that did not last; what followed it there is not to be trusted.
  *   Begin anew
- * - `ChangesForgotten`: the reader has been away for too long, or begins where there were deletes
+ * - `ChangesForgotten`: the reader has been away for too long, or begins where there were deletes, or has seen what is lost
  * - `LogDamaged`, `StoreError`: this replica cannot read a log; others may
  * - `NotReady`: this replica may lack what it acknowledged
  * - `ReplicaClosing`: go on from the same position at another replica

@@ -132,7 +132,7 @@ export const make = Effect.gen(function* () {
   const readable = unless(obstacle)
   const voting = unless(notVoting)
   const several = yield* QuorumReads.make(voting)
-  const changes = yield* Feed.make(voting)
+  const changes = yield* Feed.make(voting, membership.isGone)
 
   const rejected = (field: ReadRejected["field"], detail: string) => Result.fail(new ReadRejected({ field, detail }))
 

@@ -73,7 +73,7 @@ export const make = (here: Here) => {
         const { incarnation, members, replica, run, startedAt, starts, vector } = said
         yield* lives.learn({ ...members, [replica]: { incarnation, run, startedAt, starts } })
         yield* floor.beginWith(said)
-        onlyHere.heard(replica, vector, said.voting)
+        onlyHere.heard(said)
         if (said.voting && standing.isBack(replica)) settling.again()
         yield* absence.met(said)
         const newest = Life.of(members, self)

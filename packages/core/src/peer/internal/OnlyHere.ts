@@ -89,17 +89,42 @@ export const ofSide = (
   return { tails: [...unlike, ...tails.filter((tail) => unlike.every((other) => other.log !== tail.log))], horizon }
 }
 
+/** What a member says that it holds. */
+interface Held {
+  readonly replica: ReplicaId
+  readonly incarnation: LogId.Incarnation
+  readonly vector: Watermark.VersionVector
+  readonly voting: boolean
+}
+
 /** What voting members have said last that they hold, and what of the logs here may be said to be held because of it. */
 export const make = () => {
-  const said = new Map<ReplicaId, Watermark.VersionVector>()
+  const said = new Map<ReplicaId, Held>()
+  const vectors = () => Array.from(said.values(), ({ vector }) => vector)
   return {
-    heard: (peer: ReplicaId, vector: Watermark.VersionVector, voting: boolean): void => {
-      if (voting) said.set(peer, vector)
-      else said.delete(peer)
+    heard: (held: Held): void => {
+      if (held.voting) said.set(held.replica, held)
+      else said.delete(held.replica)
     },
     shared: (heads: Watermark.VersionVector, lives: Life.Lives): Watermark.VersionVector => {
-      const held = furthest(said.values())
+      const held = furthest(vectors())
       return heads.filter(({ log, seq }) => seq <= (held.get(log) ?? 0) || isOfItsOwner(log, lives))
+    },
+    /**
+     * Whether no member has an entry that is not here. Of a former log nobody has one that no member has said of: all vote,
+     * so each holds all that it was ever counted for, and has said so in the life that it has now.
+     */
+    isGone: (
+      { log, seq }: Watermark.Watermark,
+      { lives, peers }: { readonly lives: Life.Lives; readonly peers: ReadonlyArray<ReplicaId> }
+    ): boolean => {
+      const newest = Life.of(lives, LogId.owner(log))?.incarnation
+      return (
+        newest !== undefined &&
+        newest > LogId.incarnation(log) &&
+        peers.every((peer) => said.get(peer)?.incarnation === Life.of(lives, peer)?.incarnation) &&
+        (furthest(vectors()).get(log) ?? 0) < seq
+      )
     }
   }
 }

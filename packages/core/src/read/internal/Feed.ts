@@ -9,6 +9,7 @@ import * as Monotonic from "../../log/Monotonic.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as QuorumError from "../../quorum/QuorumError.ts"
 import { ReadRejected } from "../../record/ReadRejected.ts"
+import type * as Watermark from "../../log/Watermark.ts"
 import * as RecordKey from "../../record/RecordKey.ts"
 import * as Changes from "../Changes.ts"
 import * as LogReader from "./LogReader.ts"
@@ -16,9 +17,13 @@ import * as LogReader from "./LogReader.ts"
 /** Makes the pages of a reader. */
 type Feed = (options?: Changes.Options) => Stream.Stream<Changes.Page, Changes.ChangesError>
 
-/** The feeds of one replica, until the scope closes. `readable` fails when it must not show what it holds. */
+/**
+ * The feeds of one replica, until the scope closes. `readable` fails when it must not show what it holds, and `isGone` says
+ * whether no member has what is not here of a log up to there.
+ */
 export const make = Effect.fnUntraced(function* (
-  readable: Effect.Effect<void, QuorumError.NotReady>
+  readable: Effect.Effect<void, QuorumError.NotReady>,
+  isGone: (seen: Watermark.Watermark) => boolean
 ): Effect.fn.Return<Feed, never, ReplicaLogs | Scope.Scope> {
   const logs = yield* ReplicaLogs
   const clock = yield* Clock.Clock
@@ -37,6 +42,8 @@ export const make = Effect.fnUntraced(function* (
       let looked = 0
       while (changes.length === 0 && looked < silentBytes) {
         yield* alive
+        const ahead = reader.ahead()
+        if (ahead.some(isGone)) return yield* LogReader.forgotten(logs)
         const log = reader.next()
         if (log !== undefined) {
           looked += yield* reader.read(log, changes)
@@ -52,7 +59,8 @@ export const make = Effect.fnUntraced(function* (
         if (isEnd) return yield* Cause.done()
         const left = deadline - Monotonic.millis(clock)
         if (left <= 0) break
-        yield* bell.rings(() => reader.next() !== undefined, left)
+        // What the members say of what it has seen is heard a little later than they vote.
+        yield* bell.rings(() => reader.next() !== undefined, ahead.length === 0 ? left : Math.min(left, lookMillis))
       }
       isFirst = false
       return [{ changes, position: reader.position() }] as const
@@ -72,6 +80,9 @@ export const make = Effect.fnUntraced(function* (
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How often it is looked whether what a reader has seen, and is not here, is anywhere. */
+const lookMillis = 1000
 
 /** How much is passed over, because nobody asked for it, before a page without changes says how far that was. */
 const silentBytes = 1024 * 1024

@@ -19,6 +19,8 @@ export interface LogReader {
   readonly position: () => Changes.Vector
   /** Fails when what the position says of a log is not so here. Of what is not held here nothing is known yet. */
   readonly compare: Effect.Effect<void, QuorumError.WriteReplaced | StoreError>
+  /** What the position has seen of logs that is not here. */
+  readonly ahead: () => Changes.Vector
   /** The log whose turn it is of those with more to read; `undefined` when there is none. */
   readonly next: () => LogId.LogId | undefined
   /** Reads on in a log and adds the changes that were asked for. Returns how many bytes were looked at. */
@@ -38,6 +40,8 @@ export const make = (
   const position = new Map(since.map((seen) => [seen.log, seen]))
   const ends = until === "now" ? logs.heads() : undefined
   let last: LogId.LogId | undefined
+
+  let ahead = since
 
   const seenOf = (log: LogId.LogId) => position.get(log) ?? Watermark.none(log)
 
@@ -83,6 +87,10 @@ export const make = (
             ),
       { discard: true }
     ),
+    ahead: () => {
+      if (ahead.length > 0) ahead = ahead.filter(({ log, seq }) => seq > logs.head(log).seq)
+      return ahead
+    },
     next: () => {
       const all = targets()
       const turn = all.findIndex(({ log }) => log === last) + 1
@@ -112,6 +120,10 @@ export const make = (
   }
 }
 
+/** What a reader is told that cannot go on from where it is, and may hold what is not there any more. */
+export const forgotten = (logs: ReplicaLogs["Service"]) =>
+  new Changes.ChangesForgotten({ position: encodePosition(logs.vector()) })
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** How much of a log is read at once: about a millisecond of work. */
@@ -129,10 +141,7 @@ const replaced = ({ chain, log, seq }: Watermark.Watermark, here: Chain.Chain) =
     held: WriteId.make(log, seq, Chain.check(here))
   })
 
-const encodePosition = Schema.encodeSync(Changes.Position)
-
-const forgotten = (logs: ReplicaLogs["Service"]) =>
-  new Changes.ChangesForgotten({ position: encodePosition(logs.vector()) })
-
 const missing = ({ log, seq }: Watermark.Watermark) =>
   new StoreError({ reason: "corrupt", detail: `entry ${seq + 1} of ${log} is missing` })
+
+const encodePosition = Schema.encodeSync(Changes.Position)
