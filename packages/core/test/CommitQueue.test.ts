@@ -18,6 +18,7 @@ const commit = (key: string, bytes = 1, monotonicMillis = 0): CommitQueue.Commit
   check: 0,
   version: undefined,
   onDurable: undefined,
+  onNotWritten: undefined,
   unprobed: true,
   drawn: undefined,
   onDrawn: undefined,

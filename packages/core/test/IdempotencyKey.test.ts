@@ -273,6 +273,17 @@ describe("a write under a key of its caller", () => {
     })
   )
 
+  it.effect("is decided when a disk that has not answered for long says that nothing was written", () =>
+    Effect.gen(function* () {
+      const full = new ReplicaStore.StoreError({ reason: "unavailable", detail: "the disk is full" })
+      const { a, b } = yield* met({}, { write: () => Effect.delay(Effect.fail(full), 5000) })
+      yield* during(failure(a.writer.commit(put("v"), keyed), "WriteUncertain"), 4000)
+      yield* during(failure(b.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 500)
+      yield* pass(5000)
+      assert.match((yield* commit(b, put("v"))).writeId, /^b@/)
+    })
+  )
+
   it.effect(
     "OnceByKey: is not known while what a lost replica had sent of it may still come to the disk of another, and found then",
     () =>

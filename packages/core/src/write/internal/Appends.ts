@@ -72,6 +72,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
     const because = error === undefined ? {} : { cause: error }
     if (error !== undefined && !(error._tag === "StoreError" && error.reason === "uncertain")) {
       refuse(commits, "local_write_failed", new QuorumError.LocalWriteFailed({ detail, ...because }))
+      for (const { onNotWritten } of commits) onNotWritten?.()
       return Effect.void
     }
     broken = new QuorumError.LocalWriteFailed({

@@ -27,6 +27,8 @@ export interface Commit extends Waiter, Order {
   readonly onDrawn: ((stamp: Entry.Stamp, write: Entry.Writes) => void) | undefined
   /** Called as soon as it is durable here, and has its place. */
   readonly onDurable: ((commit: Commit) => void) | undefined
+  /** Called when it is known that it is not written, also where somebody was told before that nobody knows. */
+  readonly onNotWritten: (() => void) | undefined
 }
 
 /** The most bytes in one append, unless one write is larger. */

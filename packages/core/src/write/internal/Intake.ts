@@ -77,7 +77,7 @@ export const make = Effect.fnUntraced(function* ({
     write: unknown,
     options: WriteOptions | undefined,
     resume: Commit["resume"],
-    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable" | "span">>
+    how: Partial<Pick<Commit, "after" | "drawn" | "onDrawn" | "onDurable" | "onNotWritten" | "span">>
   ): (() => void) | undefined => {
     const admitted = Admission.admit(write, options, policies.resolve, situation)
     if (!Admission.isAdmitted(admitted)) return void resume(refuse(admitted))
@@ -99,6 +99,7 @@ export const make = Effect.fnUntraced(function* ({
       drawn: how.drawn,
       onDrawn: how.onDrawn,
       onDurable: how.onDurable,
+      onNotWritten: how.onNotWritten,
       seq: 0,
       check: 0,
       version: undefined,
@@ -113,9 +114,10 @@ export const make = Effect.fnUntraced(function* ({
   const beginKeyed = (...[write, options, after, resume, onDurable, span]: Parameters<typeof begin>) => {
     const ways: Keyed.Ways = {
       refuse,
-      append: (marked, onAppended) =>
+      append: (marked, onDecided) =>
         Effect.callback((done) => {
-          offer(marked, options, done, { after, onDurable: both(onAppended, onDurable), span })
+          const how = { after, onDurable: both(onDecided, onDurable), onNotWritten: onDecided, span }
+          offer(marked, options, done, how)
         }),
       resume: (writeId) => heldWrites.resume(writeId, options)
     }

@@ -22,8 +22,8 @@ import { type CommitError, keyIn, type ResumeError, stampIn, type WriteOptions }
 export interface Ways {
   /** Says to listeners why nothing was written, and fails with it. */
   readonly refuse: (error: CommitError) => Exit.Exit<never, CommitError>
-  /** Appends it, and calls `onAppended` as soon as it is found here. */
-  readonly append: (writes: Entry.Writes, onAppended: () => void) => Effect.Effect<Receipt, CommitError>
+  /** Appends it, and calls `onDecided` as soon as it is found here, or is known not to be written. */
+  readonly append: (writes: Entry.Writes, onDecided: () => void) => Effect.Effect<Receipt, CommitError>
   readonly resume: (writeId: WriteId.WriteId) => Effect.Effect<Receipt, ResumeError>
 }
 
@@ -81,7 +81,7 @@ export const make = Effect.gen(function* () {
       // Its turn is over, and nobody knows how it ended: so it stays, whoever sends it again.
       if (undecided.has(mark.namespace, mark.key)) return ways.refuse(leftUndecided)
       const unmark = undecided.add(mark.namespace, mark.key)
-      /** Set when it is not known whether it is there: then it is undecided until this replica starts anew. */
+      /** Set when it is not known whether it is there: then it is undecided until it is, or this replica starts anew. */
       let isAppending = false
       const begun = (): void => void (isAppending = true)
       const decided = (): void => {
