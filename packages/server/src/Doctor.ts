@@ -107,9 +107,11 @@ const ofOne = (view: View, answering: ReadonlySet<string>): ReadonlyArray<Findin
       `it counts for no quorum: ${status.obstacle ?? "it is recovering"}`,
       isDouble
         ? stopOne
-        : status.peers.every(({ link }) => link === "up")
-          ? lookFurther
-          : `start the members that are down; where too many will never come, see ${Alerts.runbookOf("QuorumNotVoting")}`
+        : status.obstacle?.startsWith("members were restored from different backups") === true
+          ? `choose one backup: see ${Alerts.runbookOf("QuorumNotVoting")}`
+          : status.peers.every(({ link }) => link === "up")
+            ? lookFurther
+            : `start the members that are down; where too many will never come, see ${Alerts.runbookOf("QuorumNotVoting")}`
     )
   else if (isDouble) say("problem", `it may not write: ${status.obstacle}`, stopOne)
   else if (!status.recovered)

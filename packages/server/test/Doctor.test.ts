@@ -130,6 +130,10 @@ describe("doctor", () => {
     assert.deepStrictEqual(remedies([view({ voting: false, recovered: false, obstacle: "it waits for b" })]), [
       "wait, all members run; if it lasts, see https://github.com/quorum-write/quorum/blob/main/docs/operations.md#quorumnotvoting"
     ])
+    const obstacle = "members were restored from different backups, and have to begin with one"
+    assert.deepStrictEqual(remedies([view({ voting: false, recovered: false, obstacle })]), [
+      "choose one backup: see https://github.com/quorum-write/quorum/blob/main/docs/operations.md#quorumnotvoting"
+    ])
     const fault = (reason: string) => remedies([view({ storeFault: { reason, detail: "no" } })])
     assert.deepStrictEqual(fault("disk_full"), ["make room: it goes on by itself with the next write"])
     assert.deepStrictEqual(fault("unavailable"), ["do what the detail says, and restart it"])

@@ -111,7 +111,7 @@ describe("a whole replica set that begins with backups", () => {
           const [a, b, c] = replicas as [ReplicaSetRig.Running, ReplicaSetRig.Running, ReplicaSetRig.Running]
           yield* until(() => replicas.every(({ status }) => status().peers.every(({ link }) => link === "up")))
           const why = (replica: ReplicaSetRig.Running) => replica.status().obstacle ?? "it votes"
-          yield* until(() => replicas.every((replica) => /one backup|it votes/.test(why(replica))))
+          yield* until(() => replicas.every((replica) => /different backups|it votes/.test(why(replica))))
           const checks = yield* Effect.forEach([newer, older], (file) =>
             Effect.map(Backup.verify(file), ({ check }) => check)
           )

@@ -38,7 +38,7 @@ export const isSame = (a: BackupOrigin | undefined, b: BackupOrigin | undefined)
 export const format = (origin: BackupOrigin | undefined): string =>
   origin === undefined
     ? "none"
-    : `one of ${origin.replica} of ${new Date(origin.takenAt).toISOString()} (${origin.check})`
+    : `that of ${origin.replica} of ${new Date(origin.takenAt).toISOString()} (${origin.check})`
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -158,6 +158,8 @@ export const make = ({
     toFetch: (): number => (standing === "voting" ? 0 : Voting.toFetch(answers, logs.announced)),
     /** What is waited for, in words, of a replica that does not vote. */
     obstacle: (): string => {
+      const different = Voting.differentBackups(situation())
+      if (different !== undefined) return different
       const rest = isStale() ? "; what the members have erased is erased here first" : ""
       const why = standing === "blank" ? "its store is new" : "it may lack what it acknowledged"
       return `${why}: ${Voting.waitsFor(situation())}${rest}`

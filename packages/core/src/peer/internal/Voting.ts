@@ -96,6 +96,10 @@ export interface Situation {
 export const waitedFor = ({ givenUp, peers }: Pick<Situation, "givenUp" | "peers">): ReadonlyArray<ReplicaId> =>
   peers.filter((peer) => !givenUp.has(peer))
 
+/** Whether nobody who is waited for goes on from before. */
+const isFirstStart = (situation: Situation): boolean =>
+  situation.blank && waitedFor(situation).every((peer) => situation.answers.get(peer)?.blank === true)
+
 /** Blank members whose stores were filled from another backup than the store here, or one of the two from none. */
 const otherwiseRestored = (situation: Situation): ReadonlyArray<ReplicaId> =>
   waitedFor(situation).filter((peer) => {
@@ -105,10 +109,9 @@ const otherwiseRestored = (situation: Situation): ReadonlyArray<ReplicaId> =>
 
 /** Why a replica votes from now on; `undefined` while it does not. */
 export const decide = (situation: Situation): "founded" | "recovered" | undefined => {
-  const { answers, blank, givenUp, holds, peers } = situation
+  const { answers, givenUp, holds, peers } = situation
   const awaited = waitedFor(situation)
-  const isFirstStart = blank && awaited.every((peer) => answers.get(peer)?.blank === true)
-  if (isFirstStart && otherwiseRestored(situation).length === 0) return "founded"
+  if (isFirstStart(situation) && otherwiseRestored(situation).length === 0) return "founded"
   const voting = Array.from(answers).filter(([peer, answer]) => answer.voting && !givenUp.has(peer))
   // When those who would be needed are given up, all the others have to have answered.
   if (voting.length < Math.min(neededOf(peers.length + 1), awaited.length)) return undefined
@@ -133,21 +136,25 @@ export const lossOf = (peers: ReadonlyArray<ReplicaId>, givenUp: ReadonlyArray<R
   return `what only ${givenUp.join(", ")} ${hold}, or this replica held, and not ${others || "this store"}, is lost`
 }
 
+/** Why a replica set does not begin although all are there, in words. */
+export const differentBackups = (situation: Situation): string | undefined => {
+  const { answers, restoredFrom } = situation
+  const different = isFirstStart(situation) ? otherwiseRestored(situation) : []
+  if (different.length === 0 || different.some((peer) => answers.get(peer)!.voting)) return undefined
+  const theirs = different.map((peer) => `${peer} has ${BackupOrigin.format(answers.get(peer)!.restoredFrom)}`)
+  return (
+    `members were restored from different backups, and have to begin with one: this one has ` +
+    `${BackupOrigin.format(restoredFrom)}, ${theirs.join(", ")}; restore one file at all, each in an empty folder`
+  )
+}
+
 /** What a replica that does not vote waits for, in words. */
 export const waitsFor = (situation: Situation): string => {
-  const { answers, blank, holds, peers, restoredFrom } = situation
+  const { answers, blank, holds, peers } = situation
   const awaited = waitedFor(situation)
   const voting = awaited.filter((peer) => answers.get(peer)?.voting === true)
   const needed = Math.min(neededOf(peers.length + 1), awaited.length)
   if (voting.length < needed && blank && voting.length === 0) {
-    const different = otherwiseRestored(situation)
-    if (different.length > 0) {
-      const theirs = different.map((peer) => `${peer} from ${BackupOrigin.format(answers.get(peer)?.restoredFrom)}`)
-      return (
-        `members that begin together have to be restored from one backup: this one is from ` +
-        `${BackupOrigin.format(restoredFrom)}, ${theirs.join(", ")}; restore one file at all, each in an empty folder`
-      )
-    }
     const others = awaited.filter((peer) => answers.get(peer)?.blank !== true).join(", ")
     return `all members have to meet for a first start, or ${needed} voting members have to answer; it waits for ${others}`
   }
