@@ -178,8 +178,9 @@ const write = Effect.fnUntraced(function* (
     const keyed = { ...given, idempotencyKey }
     const mine = Repeats.repeated(world, rare, at, writes, keyed, options.holdMillis, habits)
     if (!habits.shares()) return yield* mine
+    // Of keys of another policy it would be another `w`.
     const another = alsoUsed(world, history, operations[0]!, (others) =>
-      Repeats.repeated(world, rare, rare.pick(world.members), others, keyed, options.holdMillis, habits)
+      Repeats.repeated(world, rare, rare.pick(world.members), others, { ...keyed, w }, options.holdMillis, habits)
     )
     const [outcome] = yield* Effect.all([mine, another], { concurrency: "unbounded" })
     return outcome
