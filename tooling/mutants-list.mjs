@@ -892,5 +892,14 @@ export const bugs = [
     replace:
       "newest: reading(local.seen, (newest) => (newest?.deleted ? Option.none() : Option.fromUndefinedOr(newest)))",
     first: [5100001093]
+  },
+  {
+    name: "older-delete-is-shown",
+    from: "ours, seed 34000233",
+    says: "who has forgotten a delete, and shows an older one beside live records, does not count as one that held it",
+    file: "read/internal/Confirming.ts",
+    find: "(newest === undefined || (newest.deleted && Version.compare(newest, write) < 0))",
+    replace: "newest === undefined",
+    first: [34000233]
   }
 ]

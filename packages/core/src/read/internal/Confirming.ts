@@ -28,7 +28,7 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     write: NewestWrite
   ): Effect.fn.Return<boolean, QuorumError.ReadUnavailable, Scope.Scope> {
     const confirmed = new Set<ReplicaId>()
-    /** Who holds its place and has no write of the key: it was a delete, and is forgotten there. */
+    /** Who holds its place and does not show it: it was a delete, and is forgotten there. */
     const forgotten = new Set<ReplicaId>()
     if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)
     const isHolder = (id: ReplicaId) => confirmed.has(id) || (id !== self && acks(id, write.writeId))
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
       Reading.note(reading, each)
       if (Result.isSuccess(each.result) && each.result.success.confirmed) {
         confirmed.add(each.replica)
-        if (write.deleted && each.result.success.newest === undefined) forgotten.add(each.replica)
+        if (isForgotten(write, each.result.success.newest)) forgotten.add(each.replica)
       }
       const newest = decide.newestOf(reading.answers)
       if (write.unprobed && newest !== undefined && Version.compare(newest, write) > 0) return false
@@ -56,3 +56,12 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     return true
   })
 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Whether a replica that holds the place of a delete has forgotten it: it has no write of the key, or only an older delete,
+ * which stands beside other records of its entry.
+ */
+const isForgotten = (write: NewestWrite, newest: NewestWrite | undefined): boolean =>
+  write.deleted && (newest === undefined || (newest.deleted && Version.compare(newest, write) < 0))
