@@ -179,7 +179,9 @@ const write = Effect.fnUntraced(function* (
     const mine = Repeats.repeated(world, rare, at, writes, keyed, options.holdMillis, habits)
     if (!habits.shares()) return yield* mine
     // Of keys of another policy it would be another `w`.
-    const another = alsoUsed(world, history, operations[0]!, (others) =>
+    // One whose key alone asks for as many: of an entry of both namespaces only some do.
+    const alike = operations.find((operation) => asked.w !== undefined || !History.isWeak(operation.key))!
+    const another = alsoUsed(world, history, alike, (others) =>
       Repeats.repeated(world, rare, rare.pick(world.members), others, { ...keyed, w }, options.holdMillis, habits)
     )
     const [outcome] = yield* Effect.all([mine, another], { concurrency: "unbounded" })
