@@ -833,6 +833,15 @@ export const bugs = [
     replace: "if (last !== undefined && last !== after) range = "
   },
   {
+    name: "keys-but-the-first-left-out",
+    from: "malice",
+    says: "a page of keys has one of them",
+    file: "record/Pages.ts",
+    find: "found.push({ namespace, key })",
+    replace: "if (found.length === 0) found.push({ namespace, key })",
+    first: [119]
+  },
+  {
     name: "key-is-asked-of-a-majority",
     from: "decision 0019",
     says: "a key that its caller invented is taken for new when a majority does not hold it",

@@ -18,6 +18,8 @@ export interface Operation {
   readonly w: number
   /** What a read promises. */
   readonly consistency: Records.Consistency
+  /** How many replicas a `quorum` read asked; a majority unless said. */
+  readonly r: number | undefined
   /** Several writes that are one entry have one number. */
   readonly batch: number | undefined
   /** When it was asked and answered: the order of all that clients saw. */
@@ -73,7 +75,9 @@ export interface History {
   readonly operations: ReadonlyArray<Operation>
   readonly ask: (
     operation: Pick<Operation, "client" | "kind" | "at" | "key" | "w"> &
-      Partial<Pick<Operation, "value" | "atLeast" | "consistency" | "batch" | "after" | "session" | "idempotencyKey">>,
+      Partial<
+        Pick<Operation, "value" | "atLeast" | "consistency" | "r" | "batch" | "after" | "session" | "idempotencyKey">
+      >,
     now: number
   ) => Operation
   readonly answer: (operation: Operation, outcome: string, found?: Partial<Operation>) => void
@@ -95,6 +99,7 @@ export const make = (): History => {
         isSeen: false,
         idempotencyKey: undefined,
         consistency: "local",
+        r: undefined,
         batch: undefined,
         namespace: namespaceOf(asked.key),
         ...asked,

@@ -120,7 +120,12 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   const how = repeats.chance(0.3) ? repeating(repeats) : {}
   const entries = World.diceOf(seed, "entries")
   const what = entries.chance(0.2) ? { together: entries.pick([0.2, 0.5]), hot: entries.pick([0, 0.3]) } : {}
-  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how, ...what } }
+  const lists = World.diceOf(seed, "lists")
+  const rarer = {
+    ...(lists.chance(0.5) ? { listings: 0.6 } : {}),
+    ...(lists.chance(0.3) ? { otherR: 0.5 } : {})
+  }
+  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how, ...what, ...rarer } }
 }
 
 /** Clients that give up soon, follow their writes, use keys for other writes too, or delete what they are known by. */

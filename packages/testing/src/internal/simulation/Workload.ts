@@ -41,6 +41,10 @@ export interface Options {
   readonly carried?: number
   /** The chance that a read is of a page; none unless given. */
   readonly pages?: number
+  /** The chance that a page is of keys alone, and that the next one is asked for after it; none unless given. */
+  readonly listings?: number
+  /** The chance that a `quorum` read asks another number of replicas than a majority; none unless given. */
+  readonly otherR?: number
   /** The chance that a write has a key that its client invents, by which it is repeated; none unless given. */
   readonly keyed?: number
   /** The chance that a write takes no fiber at its replica; none unless given. */
@@ -85,12 +89,15 @@ export const client = Effect.fnUntraced(function* (
     const key = keysBy.chance(options.hot ?? 0) ? `${drawn[0]}${hotOf(options, keysBy)}` : drawn
     if (dice.chance(options.reads)) {
       if (rare.chance(options.pages ?? 0)) {
-        const isAnswered = yield* PageReads.page(world, history, number, home, key, rare, options.keys, carried)
+        const isAnswered = yield* PageReads.page(world, history, number, home, key, rare, options, carried)
         if (!isAnswered) home = rare.pick(world.members)
         continue
       }
       const atLeast = dice.chance(0.4) ? last?.writeId : undefined
-      const { outcome } = yield* read(world, history, number, home, key, dice.pick(consistencies), atLeast, carried)
+      const consistency = dice.pick(consistencies)
+      const isOther = consistency === "quorum" && options.otherR !== undefined && rare.chance(options.otherR)
+      const r = isOther ? 1 + rare.below(world.members.length) : undefined
+      const { outcome } = yield* read(world, history, number, home, key, consistency, atLeast, carried, r)
       if (outcome !== "read") home = dice.pick(world.members)
       continue
     }
@@ -291,17 +298,19 @@ export const read = Effect.fnUntraced(function* (
   key: string,
   consistency: Records.Consistency,
   atLeast: WriteId.WriteId | undefined,
-  carried: CarriedSession.Carried = { session: undefined }
+  carried: CarriedSession.Carried = { session: undefined },
+  r?: number
 ) {
   const { session } = carried
-  const asked = { client, kind: "read", at, key, w: 0, consistency, atLeast, session } as const
+  const asked = { client, kind: "read", at, key, w: 0, consistency, r, atLeast, session } as const
   const operation = history.ask(asked, world.timeline.now())
   world.say(
     `client ${client}`,
-    `reads ${key} at ${at}, ${consistency}${atLeast === undefined ? "" : `, at least ${atLeast}`}`
+    `reads ${key} at ${at}, ${consistency}${r === undefined ? "" : ` of ${r}`}${atLeast === undefined ? "" : `, at least ${atLeast}`}`
   )
   const options = {
     consistency,
+    ...(r === undefined ? {} : { r }),
     ...(atLeast === undefined ? {} : { atLeast }),
     ...(session === undefined ? {} : { session: session.value })
   }

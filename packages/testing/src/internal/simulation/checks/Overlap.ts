@@ -12,10 +12,11 @@ import type { World } from "../World.ts"
 export const check = ({ history, majority, world }: Evidence): ReadonlyArray<string> => {
   const written = History.committed(history).filter(({ w }) => w >= majority)
   return history.operations.flatMap((read) => {
-    const { answered, asked, consistency, id, key, kind, namespace, outcome, value, writeId } = read
+    const { answered, asked, consistency, id, key, kind, namespace, outcome, r = majority, value, writeId } = read
     if (kind !== "read" || outcome !== "read" || consistency === "local") return []
     const before = written.flatMap((each) => {
-      const held = each.key === key && each.answered! < asked ? find(world, each.writeId!) : undefined
+      const isMet = each.w + r > world.members.length && each.answered! < asked
+      const held = each.key === key && isMet ? find(world, each.writeId!) : undefined
       return held === undefined ? [] : [{ id: each.id, held }]
     })
     if (before.length === 0) return []
@@ -37,7 +38,7 @@ export const check = ({ history, majority, world }: Evidence): ReadonlyArray<str
     if (isDeleted) return []
     const seen = value === undefined ? "nothing" : `${value}, ${writeId}`
     return [
-      `operation ${id}, a ${consistency} read of ${key}, began after operation ${wanted.id} was acknowledged, and saw ${seen}`
+      `operation ${id}, a ${consistency} read of ${key} at ${r}, began after operation ${wanted.id} was acknowledged, and saw ${seen}`
     ]
   })
 }
