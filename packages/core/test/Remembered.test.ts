@@ -35,6 +35,23 @@ describe("what is remembered of a peer", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is known after a start where it is of what is held, of a log of which something was given up", () =>
+    Effect.gen(function* () {
+      const given = { log, after: 1, upTo: 4, because: "fork", peer: c, again: [], wallMillis: 0 } as const
+      const other = { ...upTo(9), log: LogId.make(c, former) }
+      const noted = (seq: number) => ({ [b]: { incarnation: former, vector: [upTo(seq), other] } })
+      const chainAt = (_log: LogId.LogId, seq: number) =>
+        Effect.succeed(
+          seq > 3 ? Option.none() : Option.some((seq === 3 ? upTo(3).chain : "0".repeat(16)) as Chain.Chain)
+        )
+      const known = (seq: number) =>
+        Effect.map(Remembered.knownOf(noted(seq), [given], chainAt), (all) => all[b]?.vector)
+      assert.deepStrictEqual(yield* known(3), [upTo(3), other])
+      assert.deepStrictEqual(yield* known(2), [other])
+      assert.deepStrictEqual(yield* known(4), [other])
+    })
+  )
+
   it.effect("L57 is forgotten with the life that acked it", () =>
     Effect.gen(function* () {
       const remembered = yield* Remembered.make((yield* counting).store, {})

@@ -150,7 +150,8 @@ export const make = Effect.gen(function* () {
   const { listen, tell: changed } = Listeners.make()
   /** One change at a time, from what it rests on to what is durable. */
   const changing = Semaphore.makeUnsafe(1)
-  const remembered = yield* Remembered.make(store, Remembered.knownOf(noted.remembered, noted.givenUp))
+  const acked = yield* Remembered.knownOf(noted.remembered, noted.givenUp, logs.chainAt)
+  const remembered = yield* Remembered.make(store, acked)
   const arrivals = Arrivals.make()
   const onlyHere = OnlyHere.make()
   const here = { self, peers: peerIds, logs, store, sink, own, changing, changed }

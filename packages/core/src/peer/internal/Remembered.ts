@@ -3,9 +3,10 @@
  * Noted lazily, since an ack that is forgotten here is one of which nobody is told, and no worse. One that does not count any
  * more is worse: it says that all hold what some lack.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, Option, Record, type Scope } from "effect"
 import * as LogId from "../../identity/LogId.ts"
 import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import type * as ReplicaStore from "../../log/ReplicaStore.ts"
 import type * as Watermark from "../../log/Watermark.ts"
 import type * as GivenUp from "../GivenUp.ts"
@@ -16,18 +17,25 @@ import * as Notes from "./membershipNotes.ts"
 const everyMillis = 5000
 
 /**
- * What is known of what was noted, by one who has given up entries: of the logs that had them nothing, since what was
- * acked may have been of those, and it is not noted at once that it does not count any more.
+ * What is known of what was noted, by one who has given up entries: of the logs that had them what is held here by now, since
+ * it is not noted at once that the others do not count any more.
  */
-export const knownOf = (noted: Notes.Remembered, givenUp: ReadonlyArray<GivenUp.GivenUp>): Notes.Remembered => {
+export const knownOf = Effect.fnUntraced(function* (
+  noted: Notes.Remembered,
+  givenUp: ReadonlyArray<GivenUp.GivenUp>,
+  chainAt: ReplicaLogs["Service"]["chainAt"]
+): Effect.fn.Return<Notes.Remembered> {
   const logs = new Set(givenUp.flatMap(({ because, log }) => (because === "lost" ? [] : [log])))
-  return Object.fromEntries(
-    Object.entries(noted).map(([peer, { incarnation, vector }]) => [
-      peer,
-      { incarnation, vector: vector.filter(({ log }) => !logs.has(log)) }
-    ])
+  const isHeld = ({ chain, log, seq }: Watermark.Watermark): Effect.Effect<boolean> =>
+    logs.has(log)
+      ? Effect.map(Effect.option(chainAt(log, seq)), (found) => Option.contains(Option.flatten(found), chain))
+      : Effect.succeed(true)
+  return yield* Effect.all(
+    Record.map(noted, ({ incarnation, vector }) =>
+      Effect.map(Effect.filter(vector, isHeld), (held) => ({ incarnation, vector: held }))
+    )
   )
-}
+})
 
 /** Begins with what is known of what was noted. */
 export const make = Effect.fnUntraced(function* (store: ReplicaStore.ReplicaStore["Service"], noted: Notes.Remembered) {
