@@ -276,6 +276,37 @@ describe("the promises that a run is looked at for", () => {
     )
   })
 
+  it("RecoveringDoesNotVote is kept by who was put back and has heard nobody, for however long, and broken once it has", () => {
+    const scene = running()
+    const { a, logOf, one, second: writeId, world } = scene
+    const [first, other] = world.machines as [Machines.Machine, Machines.Machine]
+    Machines.start(world.setting, other)
+    says(scene, "push", ackOf(scene, {}))
+    const policy = Result.getOrThrow(QuorumPolicy.majority(3))
+    const acked = [{ replica: first.id, afterMillis: 0, how: "self" as const }]
+    const { clock, tie } = stampless()
+    watching.onReceipt(world, { writeId, clock, tie, policy, acked, missing: {}, durationMillis: 1 }, one.askedAt)
+    const content = Disk.copyOf(a)
+    content.logs.delete(logOf(1))
+    Object.assign(first.disk, { content, putBack: content.incarnation, openedAt: -60_000 })
+    const { id: from } = first
+    const { id: to } = other
+    const said = { voting: true, vector: [], clock: { wallTime: epochMillis, logical: 0 } }
+    const own = { ...said, incarnation: content.incarnation, members: {} }
+    watching.onPassing(world, { by: first.process!.owner, from, to, name: "hello", request: own })
+    assert.deepStrictEqual(world.violations, [])
+    const theirs = { ...said, incarnation: logOf(1), members: { [from]: { incarnation: content.incarnation } } }
+    watching.onPassing(world, { by: other.process!.owner, from: to, to: from, name: "hello", request: theirs })
+    const answer = { ...own, session: "s" }
+    watching.onPassing(world, { by: first.process!.owner, from, to, name: "hello", request: theirs, answer })
+    Object.assign(world.timeline, { now: () => 1 })
+    watching.onPassing(world, { by: first.process!.owner, from, to, name: "hello", request: own })
+    assert.deepStrictEqual(
+      world.violations.map(({ law }) => law),
+      ["RecoveringDoesNotVote"]
+    )
+  })
+
   it("OneEntryPerPlace is not broken where the place was that of a write which only a disk held that was put back", () => {
     const scene = sound()
     const { a, all, append, committed, logOf, world } = scene

@@ -54,3 +54,7 @@ export const hasHeard = (process: Owner, who: Owner, now: number): boolean => {
   const at = knownOf(process).heard.get(who)
   return at !== undefined && now > Math.max(at, process.wentOnAt)
 }
+
+/** Whether a process has heard anybody before now. */
+export const hasHeardAny = (process: Owner, now: number): boolean =>
+  Array.from(knownOf(process).heard.keys()).some((who) => hasHeard(process, who, now))

@@ -55,13 +55,14 @@ export const onPassing = (world: World, message: Passing): void => {
   if (known.sure === content || !isNewest(world, machine)) return
   const missing = Array.from(known.counted.keys()).filter((writeId) => !holds(content, writeId))
   // Who was put back says what it believes, until those tell it who have counted it. What it pushes is its own.
-  const isUnaware = Disk.isUnaware(machine.disk, now)
+  const goesOnAsBefore = Disk.goesOnAsBefore(machine.disk)
+  const isUnaware = Disk.isUnaware(machine.disk, now) || (goesOnAsBefore && !Heard.hasHeardAny(by, now))
   const isTold = ({ by: who, incarnation }: Counting): boolean =>
     (incarnation === content.incarnation || LogId.goesOn(incarnation, content.incarnation)) &&
     (who === heard || Heard.hasHeard(by, who, now))
   const isAsked = (writeId: WriteId.WriteId): boolean => {
     const counting = Array.from(known.counted.get(writeId)!).filter(({ by: who }) => who.isAlive)
-    if (!Disk.goesOnAsBefore(machine.disk) || counting.length === 0) return !isUnaware
+    if (!goesOnAsBefore || counting.length === 0) return !isUnaware
     return said.how !== "pushes" && counting.some(isTold)
   }
   const lacks = missing.find(isAsked)
