@@ -39,7 +39,9 @@ const smaller = ({ nemesis, workload, ...rest }: Scenario): ReadonlyArray<Scenar
     "shared",
     "forgets",
     "together",
-    "hot"
+    "hot",
+    "listings",
+    "otherR"
   ] as const) {
     if ((workload[chance] ?? 0) > 0) withWork({ [chance]: 0 })
   }
