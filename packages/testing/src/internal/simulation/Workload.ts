@@ -185,10 +185,8 @@ const write = Effect.fnUntraced(function* (
     const keyed = { ...given, idempotencyKey }
     const mine = Repeats.repeated(world, rare, at, writes, keyed, options.holdMillis, habits)
     if (!habits.shares()) return yield* mine
-    // Of keys of another policy it would be another `w`.
-    // One whose key alone asks for as many: of an entry of both namespaces only some do.
-    const alike = operations.find((operation) => asked.w !== undefined || !History.isWeak(operation.key))!
-    const another = alsoUsed(world, history, alike, (others) =>
+    // The first, whose namespace has the mark. Of keys of another policy it would be another `w`.
+    const another = alsoUsed(world, history, operations[0]!, (others) =>
       Repeats.repeated(world, rare, rare.pick(world.members), others, { ...keyed, w }, options.holdMillis, habits)
     )
     const [outcome] = yield* Effect.all([mine, another], { concurrency: "unbounded" })
