@@ -11,6 +11,30 @@ import { put, remove, rounds, test, valueOf } from "./support/deletes.ts"
 /** Until what was done before is stable, and all know it. */
 const settled = TestClock.adjust(20_000)
 
+/** A set in which `c` alone has a write, and is stopped; its disk is `old`. */
+const withTail = Effect.gen(function* () {
+  const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+  yield* a.writer.commit(put("l"))
+  yield* settled
+  for (const other of ["a", "b"]) {
+    cluster.cut("c", other)
+    cluster.cut(other, "c")
+  }
+  yield* c.writer.commit(put("k", "tail"), { w: 1 })
+  yield* c.stop
+  cluster.heal()
+  return { a, b, cluster, old: cluster.stores.get("c")! }
+})
+
+/** All vote, and have what was there all the while, and nothing of what was deleted. */
+const nothingIsBack = Effect.fnUntraced(function* (all: ReadonlyArray<Cluster.Running>) {
+  for (const one of all) {
+    assert.isTrue(one.membership.isVoting())
+    assert.isUndefined(yield* valueOf(one, "k"))
+    assert.strictEqual(yield* valueOf(one, "l"), "v")
+  }
+})
+
 describe("how far anybody has ever swept", () => {
   it.effect("is known after a start also where another had swept further", () =>
     test(
@@ -47,17 +71,7 @@ describe("how far anybody has ever swept", () => {
   it.effect("NoResurrection: is known to new disks after a power cut, so that one put back brings back nothing", () =>
     test(
       Effect.gen(function* () {
-        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
-        yield* a.writer.commit(put("l"))
-        yield* settled
-        for (const other of ["a", "b"]) {
-          cluster.cut("c", other)
-          cluster.cut(other, "c")
-        }
-        yield* c.writer.commit(put("k", "tail"), { w: 1 })
-        yield* c.stop
-        const old = cluster.stores.get("c")!
-        cluster.heal()
+        const { a, b, cluster, old } = yield* withTail
         const again = Effect.fnUntraced(function* (name: string) {
           cluster.wipe(name)
           const one = yield* cluster.start(name)
@@ -81,11 +95,7 @@ describe("how far anybody has ever swept", () => {
         cluster.stores.set("c", old)
         all.push(yield* cluster.start("c"))
         yield* TestClock.adjust(10_000)
-        for (const one of all) {
-          assert.isTrue(one.membership.isVoting())
-          assert.isUndefined(yield* valueOf(one, "k"))
-          assert.strictEqual(yield* valueOf(one, "l"), "v")
-        }
+        yield* nothingIsBack(all)
       })
     )
   )
@@ -95,17 +105,7 @@ describe("how far anybody has ever swept", () => {
     () =>
       test(
         Effect.gen(function* () {
-          const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
-          yield* a.writer.commit(put("l"))
-          yield* settled
-          for (const other of ["a", "b"]) {
-            cluster.cut("c", other)
-            cluster.cut(other, "c")
-          }
-          yield* c.writer.commit(put("k", "tail"), { w: 1 })
-          yield* c.stop
-          const old = cluster.stores.get("c")!
-          cluster.heal()
+          const { a, b, cluster, old } = yield* withTail
           cluster.wipe("c")
           const second = yield* cluster.start("c")
           yield* TestClock.adjust(10_000)
@@ -126,11 +126,7 @@ describe("how far anybody has ever swept", () => {
           cluster.stores.set("c", old)
           again.push(yield* cluster.start("c"))
           yield* TestClock.adjust(10_000)
-          for (const one of again) {
-            assert.isTrue(one.membership.isVoting())
-            assert.isUndefined(yield* valueOf(one, "k"))
-            assert.strictEqual(yield* valueOf(one, "l"), "v")
-          }
+          yield* nothingIsBack(again)
         })
       )
   )
