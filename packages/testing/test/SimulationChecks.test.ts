@@ -459,6 +459,30 @@ describe("the promises that a run is looked at for", () => {
     }
   })
 
+  it("StableTimeIsStable is kept by who has not met a member that is back with what only it held, and by nobody else", () => {
+    const met: ReadonlySet<ReplicaId.ReplicaId> = new Set()
+    const said = ({ world }: Scene, without: ReadonlySet<ReplicaId.ReplicaId>): number => {
+      StableTimeIsStable.onStable(world, { wallTime: epochMillis + 3_600_000, logical: 0 }, without)
+      return world.violations.length
+    }
+    const back = (): Scene => {
+      const scene = sound()
+      scene.append(2, put("k1", "v2"), 3000, [scene.c])
+      scene.c.incarnation = newerThan(scene.c).incarnation
+      return scene
+    }
+    const c = new Set([back().world.members[2]!])
+    assert.strictEqual(said(back(), met), 1)
+    const kept = back()
+    assert.strictEqual(said(kept, c), 0)
+    kept.append(1, put("k1", "v2"), 3000, [kept.b])
+    assert.lengthOf(kept.world.violations, 0, "the others get it")
+    // What it has written since then is above the floors of all.
+    const wrote = back()
+    wrote.append(2, put("k1", "v3"), 3001, [wrote.c])
+    assert.strictEqual(said(wrote, c), 1)
+  })
+
   it("AtomicRegister is not taken for kept where there are more orders than are tried", () => {
     const scene = sound()
     const { first, history, read, world } = scene

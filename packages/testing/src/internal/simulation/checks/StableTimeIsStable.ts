@@ -1,9 +1,9 @@
 /**
  * StableTimeIsStable: once a replica says that a clock is stable, every write at or before it is held by every member, and
- * none appears any more. What was only on a disk that was out of service then nobody could know of, and a write that is
- * committed again is no other write.
+ * none appears any more. What was only on a disk that was out of service then nobody could know of, nor of what a member
+ * that was left out and is back has kept, who has not met it; and a write that is committed again is no other write.
  */
-import { HybridLogicalClock, type ReplicaId, ReplicaStatus } from "@quorum/core"
+import { HybridLogicalClock, LogId, type ReplicaId, ReplicaStatus } from "@quorum/core"
 import type { EntryBatch, Version } from "@quorum/core/adapter"
 import { Context, Option } from "effect"
 import type * as Disk from "../Disk.ts"
@@ -34,11 +34,18 @@ export const onSample = (world: World): void => {
 export const onSaid = (world: World, { process }: Machine): void => {
   if (process?.services === undefined) return
   const status = Context.getOption(process.services, ReplicaStatus.ReplicaStatus)
-  if (Option.isSome(status)) onStable(world, status.value.current().stableTime.clock)
+  if (Option.isNone(status)) return
+  const { peers, stableTime } = status.value.current()
+  const without = peers.flatMap(({ away, replica }) => (away === "left_out" ? [replica] : []))
+  onStable(world, stableTime.clock, new Set(without))
 }
 
-/** Looks at what is held where this clock is said to be stable. */
-export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClock): void => {
+/** Looks at what is held where this clock is said to be stable, by one who goes on without some members. */
+export const onStable = (
+  world: World,
+  said: HybridLogicalClock.HybridLogicalClock,
+  without: ReadonlySet<ReplicaId.ReplicaId> = new Set()
+): void => {
   const known = knownOf(world)
   if (HybridLogicalClock.compare(said, known.stable) <= 0) return
   known.stable = said
@@ -49,6 +56,12 @@ export const onStable = (world: World, said: HybridLogicalClock.HybridLogicalClo
     known.later.delete(write)
     const lacks = members.find((member) => !EverHeld.of(world, member).writes.has(write))
     if (lacks === undefined || !members.some((member) => isServed(world, member, write))) continue
+    // Who has not met a member that is back rests on floors of before: as if it had said so before that was back.
+    const back = world.members.find((member) => without.has(member) && isServed(world, member, write))
+    if (back !== undefined && isOfFormerLife(world, back, held)) {
+      known.late.set(write, back)
+      continue
+    }
     world.violated("StableTimeIsStable", `${said.wallTime} is stable, and ${lacks} never held ${held.id}`)
   }
 }
@@ -124,6 +137,10 @@ const isServed = (world: World, member: ReplicaId.ReplicaId, write: string): boo
   machinesOf(world, member).some(
     (machine) => isNewest(world, machine) && !isRecovering(machine) && isHeld(machine.disk.content, write)
   )
+
+/** Whether a write was first seen in the log of another life than a member's present one. */
+const isOfFormerLife = (world: World, member: ReplicaId.ReplicaId, { log }: Held.Held): boolean =>
+  machinesOf(world, member).every(({ disk }) => LogId.make(member, disk.content.incarnation) !== log)
 
 /** Whether a disk holds a write now, or what it has erased of it. */
 const isHeld = ({ erased, logs }: Disk.Content, write: string): boolean =>
