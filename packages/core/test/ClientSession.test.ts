@@ -76,5 +76,8 @@ describe("ClientSession", () => {
       assert.deepStrictEqual(fromText(text), Option.none(), text)
     }
     assert.isFalse(ClientSession.is({ ...ClientSession.empty, places: [two, one] }))
+    const { proxy, revoke } = Proxy.revocable({ ...ClientSession.empty }, {})
+    revoke()
+    assert.isFalse(ClientSession.is(proxy))
   })
 })

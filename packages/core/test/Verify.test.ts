@@ -118,6 +118,40 @@ describe("verify", () => {
     })
   )
 
+  it.effect("L70 what is no receipt, or only some of one, is rejected by the part that is the matter", () =>
+    Effect.gen(function* () {
+      const { a } = yield* Cluster.running("a", 1)
+      const receipt = yield* a.writer.commit(put("k"))
+      const { acked, clock, policy, tie, writeId } = receipt
+      const throws = (): never => {
+        throw new Error("a getter threw")
+      }
+      const odd: ReadonlyArray<readonly [receipt: unknown, part: string]> = [
+        [{ writeId }, '["clock"]'],
+        [{ writeId, clock, tie, policy }, '["acked"]'],
+        [{ writeId, clock, tie, acked }, '["policy"]'],
+        [{ ...receipt, tie: "x" }, '["tie"]'],
+        [{ ...receipt, clock: { ...clock, wallTime: -1 } }, '["clock"]["wallTime"]'],
+        [{ ...receipt, acked: [null] }, '["acked"][0]'],
+        [{ ...receipt, acked: [{ replica: "a b" }] }, '["acked"][0]["replica"]'],
+        // Nobody holds it, and that would be enough.
+        [{ ...receipt, policy: { ...policy, w: 0 } }, '["policy"]["w"]'],
+        [{ ...receipt, policy: { ...policy, w: Symbol("w") } }, '["policy"]["w"]'],
+        [Object.defineProperty({ ...receipt }, "acked", { get: throws }), "it cannot be read"]
+      ]
+      for (const [given, part] of odd) {
+        const { detail, field } = yield* failure(a.writer.verify(given as Receipt.Receipt), "ReadRejected")
+        assert.strictEqual(field, "receipt")
+        assert.include(detail, part)
+      }
+      const revoked = Proxy.revocable(receipt, {})
+      revoked.revoke()
+      yield* failure(a.writer.verify(revoked.proxy), "WriteUnknown")
+      yield* failure(a.writer.upgrade(revoked.proxy, "all"), "WriteUnknown")
+      assert.isTrue((yield* a.writer.verify({ ...receipt, missing: {}, durationMillis: Number.NaN })).committed)
+    })
+  )
+
   it.effect(
     "L57 an answer of who knows of other lives of the members is none, as of a disk that another has replaced",
     () =>

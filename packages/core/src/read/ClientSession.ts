@@ -36,8 +36,14 @@ export const maxTokenLength = 8192
 /** A client that has done and seen nothing. */
 export const empty: ClientSession = { clock: HybridLogicalClock.zero, places: [] }
 
-/** Whether a value is a session. */
-export const is: (value: unknown) => value is ClientSession = Schema.is(ClientSession)
+/** Whether a value is a session; what throws when it is looked at is none. */
+export const is = (value: unknown): value is ClientSession => {
+  try {
+    return isSession(value)
+  } catch {
+    return false
+  }
+}
 
 /** A session in which nothing but this write was done or seen: that of a receipt, or of a record. */
 export const ofWrite = (write: {
@@ -79,6 +85,8 @@ export const FromText: Schema.Codec<ClientSession, string> = Schema.String.check
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const isSession = Schema.is(ClientSession)
 
 const malformed = "a session is what a replica answered it to be, unchanged; leave it out to begin a new one"
 

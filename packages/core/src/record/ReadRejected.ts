@@ -20,7 +20,8 @@ export class ReadRejected extends Schema.TaggedError<ReadRejected>()("ReadReject
     "limit",
     "since",
     "until",
-    "idleMillis"
+    "idleMillis",
+    "receipt"
   ]),
   detail: Schema.String
 }) {

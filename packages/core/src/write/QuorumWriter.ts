@@ -14,6 +14,7 @@ import { Membership } from "../peer/Membership.ts"
 import { Peers } from "../peer/Peers.ts"
 import * as QuorumError from "../quorum/QuorumError.ts"
 import type * as QuorumPolicy from "../quorum/QuorumPolicy.ts"
+import type { ReadRejected } from "../record/ReadRejected.ts"
 import type { RecordKey } from "../record/RecordKey.ts"
 import type { Progress, Receipt, Verification, WriteStatus } from "./Receipt.ts"
 import * as Admission from "./internal/Admission.ts"
@@ -123,9 +124,10 @@ export class QuorumWriter extends Context.Service<
     readonly upgrade: (receipt: Receipt, w: QuorumPolicy.W) => Effect.Effect<Receipt, ResumeError>
     /**
      * Asks the replicas of today whether they hold what a receipt says. Unlike `status`, which tells what is known here,
-     * each looks at its own store. Those that do not answer in the time of a request are `unknown`.
+     * each looks at its own store. Those that do not answer in the time of a request are `unknown`. `ReadRejected` says
+     * what is missing of a receipt, or is not that of one.
      */
-    readonly verify: (receipt: Receipt) => Effect.Effect<Verification, QuorumError.WriteUnknown>
+    readonly verify: (receipt: Receipt) => Effect.Effect<Verification, QuorumError.WriteUnknown | ReadRejected>
     /**
      * What is known now about a write that is held here, by the policy of its namespace. Waits for nobody; a peer that
      * cannot be reached is no holder, whatever it said before. A late ack makes a holder too, and its verdict stays

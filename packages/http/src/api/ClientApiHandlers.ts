@@ -156,7 +156,7 @@ const receiptsHandlers = HttpApiBuilder.group(
     return handlers.handleRaw("verify", ({ request }) =>
       Effect.gen(function* () {
         const receipt = yield* readJson(request, maxReceiptBytes, decodeReceipt)
-        return yield* writer.verify(receipt)
+        return yield* namingParameter(writer.verify(receipt))
       })
     )
   })

@@ -143,8 +143,13 @@ export const make = Effect.fnUntraced(function* (options: {
 const isWriteId = Schema.is(WriteId.WriteId)
 
 /** The id that a receipt has, if it is one: programs without types give what they like. */
-export const idIn = (receipt: unknown): unknown =>
-  typeof receipt === "object" && receipt !== null && "writeId" in receipt ? receipt.writeId : undefined
+export const idIn = (receipt: unknown): unknown => {
+  try {
+    return typeof receipt === "object" && receipt !== null && "writeId" in receipt ? receipt.writeId : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Text that is no id is the id of no write, whatever place could be made of it. */
 export const noSuchWrite = (writeId: unknown) =>

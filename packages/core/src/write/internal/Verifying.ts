@@ -2,17 +2,19 @@
  * Asks the replicas of today for the copies of a write that a receipt counts.
  */
 import { Effect, Result, Schema } from "effect"
-import type { ReplicaId } from "../../identity/ReplicaId.ts"
+import * as ReplicaId from "../../identity/ReplicaId.ts"
 import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 import * as WriteId from "../../identity/WriteId.ts"
 import { ReplicaLogs } from "../../log/ReplicaLogs.ts"
+import * as Version from "../../log/Version.ts"
 import { Connections } from "../../peer/Connections.ts"
 import * as Copies from "../../peer/Copies.ts"
 import { KeyReader } from "../../peer/KeyReader.ts"
 import { Membership } from "../../peer/Membership.ts"
 import type * as PeerProtocol from "../../peer/PeerProtocol.ts"
 import type * as QuorumError from "../../quorum/QuorumError.ts"
-import type { CopyState, Receipt, Verification } from "../Receipt.ts"
+import { ReadRejected } from "../../record/ReadRejected.ts"
+import type { CopyState, Verification } from "../Receipt.ts"
 import { idIn, noSuchWrite } from "./HeldWrites.ts"
 
 /** Asks on the connections that are up. */
@@ -30,7 +32,7 @@ export const make = Effect.gen(function* () {
       return said(Effect.map(found, (each): PeerProtocol.Verified => ({ ...each, members: membership.hash() })))
     })
 
-  const there = (peer: ReplicaId, asked: Asked) =>
+  const there = (peer: ReplicaId.ReplicaId, asked: Asked) =>
     Effect.suspend(() => {
       const connection = connections.all().find((each) => each.peer === peer)
       if (connection === undefined) return unknown
@@ -38,7 +40,7 @@ export const make = Effect.gen(function* () {
       return said(client.verify({ session, ...asked }))
     })
 
-  const ask = (replicas: ReadonlyArray<ReplicaId>, asked: Asked) =>
+  const ask = (replicas: ReadonlyArray<ReplicaId.ReplicaId>, asked: Asked) =>
     Effect.forEach(
       replicas,
       (replica) =>
@@ -50,8 +52,8 @@ export const make = Effect.gen(function* () {
    * Asks all, and those who do not hold it at its place for the places where others have committed it again: it came to
    * them from there.
    */
-  const askAll = Effect.fnUntraced(function* ({ clock, tie, writeId }: Receipt) {
-    const answers = new Map<ReplicaId, Said>()
+  const askAll = Effect.fnUntraced(function* ({ clock, tie, writeId }: Counted) {
+    const answers = new Map<ReplicaId.ReplicaId, Said>()
     const moved = new Set<WriteId.WriteId>()
     for (const { answer, replica } of yield* ask([self, ...peers], { writeId, version: { clock, tie } })) {
       answers.set(replica, answer)
@@ -69,13 +71,16 @@ export const make = Effect.gen(function* () {
     return { answers, moved: Array.from(moved) }
   })
 
-  return Effect.fnUntraced(function* (receipt: Receipt): Effect.fn.Return<Verification, QuorumError.WriteUnknown> {
-    const writeId = idIn(receipt)
-    if (!isWriteId(writeId)) return yield* noSuchWrite(writeId)
-    const { acked, policy } = receipt
-    const copies: Record<ReplicaId, CopyState> = {}
+  return Effect.fnUntraced(function* (
+    receipt: unknown
+  ): Effect.fn.Return<Verification, QuorumError.WriteUnknown | ReadRejected> {
+    const id = idIn(receipt)
+    if (!isWriteId(id)) return yield* noSuchWrite(id)
+    const counted = yield* Effect.fromResult(countedIn(receipt))
+    const { acked, policy, writeId } = counted
+    const copies: Record<ReplicaId.ReplicaId, CopyState> = {}
     let held = 0
-    const { answers, moved } = yield* askAll(receipt)
+    const { answers, moved } = yield* askAll(counted)
     // Compared last: of a former life it may have been heard while others were asked, and it lacks what was lost since.
     const members = membership.hash()
     for (const [replica, answer] of answers) {
@@ -93,11 +98,38 @@ export const make = Effect.gen(function* () {
 
 const isWriteId = Schema.is(WriteId.WriteId)
 
+/** What is looked at of a receipt: which write it is of, and who was counted for how many. */
+const Counted = Schema.Struct({
+  writeId: WriteId.WriteId,
+  ...Version.Version.fields,
+  acked: Schema.Array(Schema.Struct({ replica: ReplicaId.ReplicaId })),
+  policy: Schema.Struct({ w: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)) })
+})
+
+type Counted = typeof Counted.Type
+
+const decodeCounted = Schema.decodeUnknownResult(Schema.toType(Counted))
+
+/** Reads a receipt once; programs without types give what they like. */
+const countedIn = (receipt: unknown): Result.Result<Counted, ReadRejected> => {
+  try {
+    return Result.mapError(decodeCounted(receipt), ({ message }) => noReceipt(message.replaceAll(/\s*\n\s*/g, " ")))
+  } catch {
+    return Result.fail(noReceipt("it cannot be read"))
+  }
+}
+
+const noReceipt = (because: string): ReadRejected =>
+  new ReadRejected({
+    field: "receipt",
+    detail: `it is not what a commit was answered with: ${because}; give all of the receipt, unchanged`
+  })
+
 type Said = PeerProtocol.Verified | undefined
 
 /** What one replica has answered. */
 interface Answer {
-  readonly replica: ReplicaId
+  readonly replica: ReplicaId.ReplicaId
   readonly answer: Said
 }
 
