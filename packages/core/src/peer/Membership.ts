@@ -73,7 +73,7 @@ export class Membership extends Context.Service<
     /** Whether it recovers, and it is not decided yet about what only it holds. */
     readonly isToOffer: () => boolean
     /** What only it holds, when it is time to decide about that: all else is here that it waits for before it votes. */
-    readonly toOffer: () => OnlyHere.Tails | undefined
+    readonly toOffer: Effect.Effect<OnlyHere.Tails | undefined>
     /** It was decided: nothing is left that has to be. */
     readonly offered: () => void
     /** Whether its store was created empty, and nobody has told since whether that was a first start or a loss. */
@@ -223,7 +223,7 @@ export const make = Effect.gen(function* () {
     },
     vector: () => (standing.isToOffer() ? onlyHere.shared(logs.vector(), lives.all()) : logs.vector()),
     isToOffer: standing.isToOffer,
-    toOffer: () => (missing.toMend() === undefined ? standing.toOffer() : undefined),
+    toOffer: Effect.suspend(() => (missing.toMend() === undefined ? standing.toOffer : Effect.undefined)),
     offered: () => {
       standing.offered()
       settling.again()

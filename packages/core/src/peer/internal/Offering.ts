@@ -43,9 +43,8 @@ export const make = (
   /** Decides when it is time. An own fault ends it, and is returned. */
   return once(
     "offering",
-    Effect.suspend((): Effect.Effect<OwnStore.OwnFault | undefined> => {
-      const found = membership.toOffer()
-      return found === undefined ? Effect.undefined : decide(found)
-    })
+    Effect.flatMap(membership.toOffer, (found): Effect.Effect<OwnStore.OwnFault | undefined> =>
+      found === undefined ? Effect.undefined : decide(found)
+    )
   )
 }

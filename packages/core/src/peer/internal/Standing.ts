@@ -4,7 +4,7 @@
  * It votes from when the members have answered that all were blank, or it holds what so many of them hold that nothing is
  * missing that it was ever counted for; see `Voting`.
  */
-import { Effect, type Semaphore } from "effect"
+import { Effect, Option, type Semaphore } from "effect"
 import type { EventSink } from "../../events/EventSink.ts"
 import * as Life from "../../identity/Life.ts"
 import type * as LogId from "../../identity/LogId.ts"
@@ -64,18 +64,45 @@ export const make = ({
   const isToOffer = (): boolean => unoffered && standing !== "voting" && waitedFor().length > 0
   const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, lives())
 
+  const mayRecover = (): boolean => !isStale() && Voting.decide(situation()) === "recovered"
+
+  /**
+   * Takes out the answers of those who hold other entries of a log, which is as long here by now with entries of somebody
+   * else: what they hold comes once one of the two has given its side up (decision 0042). Whether all stands.
+   */
+  const allStands = Effect.gen(function* () {
+    const before = answers
+    for (const [peer, { vector, voting }] of before) {
+      for (const { chain, log, seq } of voting ? vector : []) {
+        const here = Option.flatten(yield* Effect.option(logs.chainAt(log, seq)))
+        if (Option.isSome(here) && here.value !== chain) answers = Voting.without(answers, peer)
+      }
+    }
+    return answers === before && mayRecover()
+  })
+
+  /** Whether all is here that it waits for, but for what only it holds. */
+  const isRecovered = Effect.suspend(() => (mayRecover() ? allStands : Effect.succeed(false)))
+
+  /** Why it votes from now on, if it does. */
+  const outcome = Effect.suspend((): Effect.Effect<"founded" | "recovered" | undefined> => {
+    if (standing === "voting") return Effect.undefined
+    if (Voting.decide(situation()) === "founded") return Effect.succeed("founded")
+    return Effect.map(isRecovered, (isIt) =>
+      isIt && !(isToOffer() && tails().tails.length > 0) ? "recovered" : undefined
+    )
+  })
+
   /** Votes from now on, when all is here that that takes. */
   const settle = changing.withPermit(
-    Effect.suspend(() => {
-      const outcome = standing === "voting" ? undefined : Voting.decide(situation())
-      if (outcome === undefined || (outcome === "recovered" && isStale())) return Effect.void
-      if (outcome === "recovered" && isToOffer() && tails().tails.length > 0) return Effect.void
-      const next = outcome === "founded" ? lives() : {}
+    Effect.flatMap(outcome, (because) => {
+      if (because === undefined) return Effect.void
+      const next = because === "founded" ? lives() : {}
       const notes = {
         [ReplicaStore.recoveringNote]: "",
         [ReplicaStore.restoredNote]: "",
         // Who recovers holds what the members hold, whatever it was before.
-        ...(outcome === "recovered" ? { [BackupOrigin.note]: "" } : {}),
+        ...(because === "recovered" ? { [BackupOrigin.note]: "" } : {}),
         ...Notes.encode({ founders: next })
       }
       const noted = Effect.andThen(
@@ -85,11 +112,11 @@ export const make = ({
       return Effect.flatMap(noted, () => {
         standing = "voting"
         founders = next
-        if (outcome === "recovered") restoredFrom = undefined
+        if (because === "recovered") restoredFrom = undefined
         changed()
-        if (sink.active()) sink.tell({ _tag: "VotingBegan", because: outcome })
+        if (sink.active()) sink.tell({ _tag: "VotingBegan", because })
         return Effect.logInfo(
-          outcome === "founded"
+          because === "founded"
             ? "all members are blank: the replica set begins, and this replica votes"
             : "this replica holds all that it may have acknowledged, and votes"
         )
@@ -152,8 +179,9 @@ export const make = ({
     /** It was decided about what only it holds. */
     offered: (): void => void (unoffered = false),
     /** What only it holds, once all else is here. */
-    toOffer: (): OnlyHere.Tails | undefined =>
-      isToOffer() && !isStale() && Voting.decide(situation()) === "recovered" ? tails() : undefined,
+    toOffer: Effect.suspend(() =>
+      isToOffer() ? Effect.map(isRecovered, (isIt) => (isIt ? tails() : undefined)) : Effect.undefined
+    ),
     /** How many entries it has to fetch before it votes, as far as members have answered. */
     toFetch: (): number => (standing === "voting" ? 0 : Voting.toFetch(answers, logs.announced)),
     /** What is waited for, in words, of a replica that does not vote. */
