@@ -2,6 +2,7 @@
  * Charts of a run: what is drawn of which part. Pure functions of the result.
  */
 import * as CourseCharts from "./charts/CourseCharts.ts"
+import * as FigureCharts from "./charts/FigureCharts.ts"
 import * as TableCharts from "./charts/TableCharts.ts"
 import type { Outcome } from "./Part.ts"
 import type { Result } from "./Result.ts"
@@ -17,6 +18,7 @@ export const of = ({ machine, outcomes }: Result): ReadonlyArray<Chart> => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const ofPart = (outcome: Outcome, note: string): ReadonlyArray<Chart> => {
+  if (outcome.part === "reads" && outcome.figures.length > 0) return FigureCharts.reads(outcome, note)
   if (outcome.samples.length === 0) return []
   switch (outcome.part) {
     case "sustained":

@@ -15,23 +15,48 @@ const points = [1, 2, 3, 4].map((second) => point({ second, writes: second * 100
 
 const systems = [sample({ system: "ceiling" }), sample({ system: "ws" })]
 
+const ofReads = [
+  { name: "sqlite: reads by key", unit: "records/s", value: 50_000, round: 1 },
+  { name: "sqlite: reads by key", unit: "records/s", value: 60_000, round: 2 },
+  { name: "sqlite: reads by key", unit: "records/s", value: 70_000, round: 3 },
+  { name: "lmdb: reads by key", unit: "records/s", value: 100_000, round: 1 },
+  { name: "lmdb: lists, loop held, p99.9", unit: "ms", value: 3, round: 1 },
+  { name: "lmdb: lists, loop held, at most", unit: "ms", value: 4, round: 1 }
+]
+
 describe("of", () => {
-  it("draws throughput, its ratio and latency of a table", () => {
+  it("draws throughput, its ratio, latency and how long the loop is held of a table", () => {
     expect(charts(outcome({ part: "hot", samples: systems })).map(({ name }) => name)).toEqual([
       "hot",
       "hot-ratio",
       "hot-p50",
-      "hot-p99"
+      "hot-p99",
+      "hot-held"
     ])
   })
 
   it("draws no ratio where there is nothing to compare with", () => {
     const names = charts(outcome({ part: "hot", samples: [sample({ system: "ws" })] })).map(({ name }) => name)
-    expect(names).toEqual(["hot", "hot-p50", "hot-p99"])
+    expect(names).toEqual(["hot", "hot-p50", "hot-p99", "hot-held"])
   })
 
   it("draws nothing of parts without samples", () => {
     expect(charts(outcome({ part: "start" }), outcome({ part: "commits" }))).toEqual([])
+  })
+
+  it("draws how fast is read, and how long that holds the loop, the stores beside each other", async () => {
+    const [rates, held] = charts(outcome({ part: "reads", figures: ofReads }))
+    const bars = async (chart: typeof rates) => {
+      const view = await new View(parse(compile(chart!.spec).spec), { renderer: "none" }).runAsync()
+      return view.data("source_0").map(({ store, value, what }) => [store, what, value])
+    }
+    expect(rates!.name).toBe("reads")
+    expect(await bars(rates)).toEqual([
+      ["sqlite", "reads by key", 60_000],
+      ["lmdb", "reads by key", 100_000]
+    ])
+    expect(held!.name).toBe("reads-held")
+    expect(await bars(held)).toEqual([["lmdb", "lists", 4]])
   })
 
   it("gives every system of the table of the goals a colour of its own", async () => {
@@ -46,6 +71,7 @@ describe("of", () => {
     const all = charts(
       outcome({ part: "commits", samples: [...systems, ...systems.map((one) => ({ ...one, writers: 1 }))] }),
       outcome({ part: "values", samples: systems }),
+      outcome({ part: "reads", figures: ofReads }),
       outcome({ part: "sustained", samples: systems.map((one) => ({ ...one, points })) }),
       outcome({ part: "growth", parameters: { slice: 100 }, samples: [sample({ system: "ws", points })] }),
       outcome({ part: "peer-down", samples: [sample({ system: "one peer down", points })] }),
@@ -59,7 +85,7 @@ describe("of", () => {
     }
     const logger = { ...quiet, warn: (...args: Array<unknown>) => warn(args), level: () => logger }
     for (const { spec } of all) compile(spec, { logger: logger as never })
-    expect(all).toHaveLength(12)
+    expect(all).toHaveLength(16)
     expect(warnings).toEqual([])
   })
 })

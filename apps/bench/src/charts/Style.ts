@@ -2,6 +2,7 @@
  * How all charts look: legible on white, with a title, and a note about the machine under it.
  */
 import type { Measured } from "../Bench.ts"
+import type { Spread } from "../Statistics.ts"
 
 const config = {
   background: "white",
@@ -14,6 +15,10 @@ const config = {
 
 /** What a mark is drawn from. */
 export type Datum = Record<string, unknown>
+
+/** A value with its spread, as fields of what is drawn. */
+export const flat = (name: string, spread: Spread | undefined): Datum =>
+  spread === undefined ? {} : { [name]: spread.median, [`${name}Min`]: spread.min, [`${name}Max`]: spread.max }
 
 /** What the charts have in common. */
 export const base = (title: string, note: string) =>

@@ -5,9 +5,8 @@ import type { TopLevelSpec } from "vega-lite"
 import { inWords } from "../ClosedLoop.ts"
 import type { Outcome } from "../Part.ts"
 import * as Rows from "../Rows.ts"
-import type { Spread } from "../Statistics.ts"
 import type { Chart } from "../Svg.ts"
-import { base, colour, type Datum } from "./Style.ts"
+import { base, colour, flat } from "./Style.ts"
 
 /** What one chart of a table shows. */
 interface Subject {
@@ -18,7 +17,7 @@ interface Subject {
   readonly unit: string
 }
 
-/** Throughput, its ratio, and latency. */
+/** Throughput, its ratio, latency, and for how long the event loop was held. */
 export const of = ({ against, part, samples }: Outcome, note: string): ReadonlyArray<Chart> => {
   const rows = Rows.rows(samples, against)
   const values = rows.map((row) => ({
@@ -27,7 +26,8 @@ export const of = ({ against, part, samples }: Outcome, note: string): ReadonlyA
     ...flat("throughput", row.writesPerSecond),
     ...flat("ratio", row.ratio),
     ...flat("p50", row.p50),
-    ...flat("p99", row.p99)
+    ...flat("p99", row.p99),
+    ...flat("held", row.heldP999)
   }))
   const numbers = Array.from(new Set(rows.map(({ writers }) => writers)))
   const writers = numbers.length === 1 ? `, ${inWords(numbers[0]!)}` : ""
@@ -49,16 +49,14 @@ export const of = ({ against, part, samples }: Outcome, note: string): ReadonlyA
       ? [draw("-ratio", "ratio", `Throughput against ${against}`, `times ${against}, same round`)]
       : []),
     draw("-p50", "p50", "Latency, median", "p50 in milliseconds"),
-    draw("-p99", "p99", "Latency, 99th percentile", "p99 in milliseconds")
+    draw("-p99", "p99", "Latency, 99th percentile", "p99 in milliseconds"),
+    draw("-held", "held", "Event loop of who commits, held", "p99.9 in milliseconds")
   ]
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Colour = ReturnType<typeof colour>
-
-const flat = (name: string, spread: Spread | undefined): Datum =>
-  spread === undefined ? {} : { [name]: spread.median, [`${name}Min`]: spread.min, [`${name}Max`]: spread.max }
 
 const byWriters = (
   { field, note, title, unit }: Subject,
