@@ -20,8 +20,8 @@ const exactly = JSON as unknown as {
 
 type Parse = (text: string, reviver: typeof exact) => unknown
 
-/** Few lines have such digits, and to look at each number of a line takes several times as long. */
-const mayBeRounded = /\d{16}|\d[eE]/
+/** Few lines have such digits, before and after a point, and to look at each number of a line takes several times as long. */
+const mayBeRounded = /\d(?:\.?\d){15}|\d[eE]/
 
 const exact = (_: string, value: unknown, { source }: { readonly source?: string }): unknown =>
   typeof value !== "number" || source === undefined || isKept(value, source) ? value : exactly.rawJSON(source)
