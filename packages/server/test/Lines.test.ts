@@ -45,6 +45,7 @@ describe("one line", () => {
       contentType: "image/x"
     })
     assert.deepStrictEqual(write({ delete: true }), { ...place, kind: "delete", value: new Uint8Array(0) })
+    assert.propertyVal(write({ key: ".", delete: true }), "kind", "delete")
     for (const [line, reason] of [
       [{ value: 1, text: "a" }, "text: there is value too, and a record has one value"],
       [{ text: 1 }, "text: expected text"],
@@ -93,6 +94,9 @@ describe("one line", () => {
     ["an empty key", { namespace: "n", key: "", value: 1 }, "key: it is empty"],
     ["an empty namespace", { namespace: "", key: "k", value: 1 }, "namespace: it is empty"],
     ["an empty id", { id: "" }, "key: it is empty"],
+    ["a key that no path can have", { namespace: "n", key: "..", value: 1 }, /^key: .* choose another name$/],
+    ["a namespace that no path can have", { namespace: ".", key: "k", text: "" }, /^namespace: .* choose another name$/],
+    ["an id that no path can have", { id: "." }, /^key: .* choose another name$/],
     ["an id of another type", { id: true }, "id: expected text or a number, got a boolean"],
     ["an id that lost digits", '{"id":12345678901234567890}', /too large to be exact/],
     [

@@ -209,6 +209,9 @@ describe("import and export", () => {
           '{"namespace":"n","key":"a","value":1}\nnonsense\n{"namespace":"n","key":"b","text":1}\n{"namespace":"n","key":"c","value":2}\n'
         const tried = yield* quorum(["import", "-", "--dry-run"], { input })
         assert.include(tried.stdout, "2 of 4 lines can be imported, 2 rejected")
+        const wide = yield* quorum(["import", "-", "--w", "4"], { input })
+        assert.strictEqual(wide.code, 2, wide.stderr)
+        assert.include(wide.stderr, "line 1: invalid request, w: ")
         assert.strictEqual((yield* quorum(["ls", "n"])).stdout, "")
         const { code, stderr, stdout } = yield* quorum(["import", "-"], { input })
         assert.strictEqual(code, 1)

@@ -2,7 +2,7 @@
  * `quorum import`: lines of JSON as records, many at once, and every one followed to its end.
  */
 import { statSync } from "node:fs"
-import { QuorumError } from "@quorum/client"
+import { InvalidRequest, QuorumError, WriteRejected } from "@quorum/client"
 import type { Entry, Limits } from "@quorum/core"
 import { Clock, Console, Effect, FileSystem, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -116,6 +116,10 @@ const linesOf = Effect.fnUntraced(function* (
   return { bytes: fs.stream(file, { chunkSize: 256 * 1024 }), size: info.isFile() ? info.size : undefined }
 })
 
+/** Whether a line is to blame: how many replicas were asked for is for all of them. */
+const isOfLine = (error: unknown): error is QuorumError =>
+  error instanceof WriteRejected || (error instanceof InvalidRequest && error.field !== "w")
+
 /** How many rejected lines are named. */
 const namedLines = 20
 
@@ -175,8 +179,7 @@ const run = Effect.fnUntraced(
         await send(write)
         state.committed++
       } catch (error) {
-        const isRefused = error instanceof QuorumError && ["write_rejected", "invalid_request"].includes(error.code)
-        if (isRefused) told.push([number, error.message])
+        if (isOfLine(error)) told.push([number, error.message])
         else fail(number, Remote.messageOf(error), error instanceof QuorumError ? Remote.exitOf(error) : 1)
       }
     }

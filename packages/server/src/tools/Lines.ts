@@ -79,6 +79,8 @@ export const parse = (number: number, text: string, limits = Limits.defaults): L
       : Entry.put(namespace, key, content.bytes, contentType === undefined ? {} : { contentType })
   const checked = Limits.checkWrite(write, limits)
   if (Result.isFailure(checked)) return rejected(`${checked.failure.field}: ${checked.failure.detail}`)
+  const unnameable = write.kind === "delete" ? undefined : unnameableIn(place)
+  if (unnameable !== undefined) return rejected(`${unnameable}: \`.\` and \`..\` cannot be part of a path; choose another name`)
   return { _tag: "Write", number, write: checked.success }
 }
 
@@ -157,6 +159,12 @@ interface Place {
   readonly value: unknown
   readonly contentType?: string
 }
+
+/** Which of the names of a put no path can have, so that nobody could read it. What is there by other ways can be deleted. */
+const unnameableIn = ({ key, namespace }: Place): "namespace" | "key" | undefined =>
+  isPathName(namespace) ? (isPathName(key) ? undefined : "key") : "namespace"
+
+const isPathName = (name: string): boolean => name !== "." && name !== ".."
 
 const kinds = ["value", "json", "text", "base64", "delete"] as const
 
