@@ -7,14 +7,14 @@
 import type { Calls } from "./Calls.ts"
 import * as Group from "./Group.ts"
 
-/** Gathers writes that ask for the same number of replicas. */
+/** Gathers writes that ask for the same number of replicas, and have the same time. */
 export interface Gathering {
   /** Sends a write with those that come at about the same time. */
   readonly write: (waiting: Group.Waiting) => void
 }
 
-/** Nothing is gathered yet. */
-export const make = (calls: Calls, w: number | undefined): Gathering => {
+/** Nothing is gathered yet. `onIdle` is called when nothing waits any more, and no group is under way. */
+export const make = (calls: Calls, w: number | undefined, onIdle: () => void): Gathering => {
   let queue: Array<Group.Waiting> = []
   let groupsUnderWay = 0
   let isScheduled = false
@@ -30,13 +30,17 @@ export const make = (calls: Calls, w: number | undefined): Gathering => {
       if (!isFirst) return
       isFirst = false
       groupsUnderWay--
-      schedule()
+      void schedule()
     }
     void Group.run(calls, group, w, onFirst).then(onFirst)
   }
 
   const schedule = async (): Promise<void> => {
-    if (isScheduled || queue.length === 0) return
+    if (isScheduled) return
+    if (queue.length === 0) {
+      if (groupsUnderWay === 0) onIdle()
+      return
+    }
     if (groupsUnderWay >= maxGroups) {
       timer ??= setTimeout(expire, Math.max(1, queue[0]!.deadline - performance.now()))
       return

@@ -43,7 +43,7 @@ export type Taken = <A>(make: () => Promise<A>) => Promise<A>
 
 /** Writes. What was taken makes all its calls, also while the client is closing. */
 export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
-  const gatherings = new Map<number | undefined, Gathering.Gathering>()
+  const gatherings = new Map<string, Gathering.Gathering>()
   const turns = Turns.make(maxBytes)
 
   /** Makes a write under a stamp, all within the time of its call; what is long when it is its turn. */
@@ -72,11 +72,12 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
     const stamp = stampOf(options)
     signal?.throwIfAborted()
     return new Promise((resolve, reject) => {
-      const deadline = performance.now() + (options.timeoutMillis ?? timeoutMillis)
-      const one = Group.waiting(line, { stamp, signal, deadline }, { resolve, reject })
-      if (options.timeoutMillis !== undefined) return void Group.run(calls, [one], w, () => {})
-      let gathering = gatherings.get(w)
-      if (gathering === undefined) gatherings.set(w, (gathering = Gathering.make(calls, w)))
+      const millis = options.timeoutMillis ?? timeoutMillis
+      const one = Group.waiting(line, { stamp, signal, deadline: performance.now() + millis }, { resolve, reject })
+      // Of those that share a request the first has the least time: nobody waits for one that may take longer.
+      const alike = `${w} ${millis}`
+      const gathering = gatherings.get(alike) ?? Gathering.make(calls, w, () => gatherings.delete(alike))
+      gatherings.set(alike, gathering)
       gathering.write(one)
     })
   }

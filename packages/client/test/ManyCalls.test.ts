@@ -25,10 +25,12 @@ const clientOf = (forbidden?: string) => {
       asked++
       return new Promise((resolve, reject) => {
         const receipt = { writeId: "w", acked: [] }
+        const lines = pathname === "/v1/batch" ? (body as string).trim().split("\n").length : 1
         const answer = () => {
           underWay.delete(answer)
-          const text = JSON.stringify({ ...receipt, line: 1, status: 201, receipt })
-          resolve(new Response(`${text}\n`, { headers: { "quorum-write-id": "w" } }))
+          const text = Array.from({ length: lines }, (_, i) => ({ ...receipt, line: i + 1, status: 201, receipt }))
+          const headers = { "quorum-write-id": "w" }
+          resolve(new Response(text.map((line) => `${JSON.stringify(line)}\n`).join(""), { headers }))
         }
         underWay.set(answer, origin)
         most = Math.max(most, underWay.size)
@@ -64,8 +66,8 @@ describe("many calls at once", () => {
   for (const [name, call, forbidden] of [
     ["reads", (client: QuorumClient, i: number) => client.get("n", `k${i}`), undefined],
     [
-      "writes with a time of their own",
-      (client: QuorumClient, i: number) => client.put("n", `k${i}`, "v", { timeoutMillis: 5000 }),
+      "writes with a time of their own each",
+      (client: QuorumClient, i: number) => client.put("n", `k${i}`, "v", { timeoutMillis: 5000 + i }),
       undefined
     ],
     [
@@ -86,6 +88,26 @@ describe("many calls at once", () => {
       assert.strictEqual(most(), 128)
     })
   }
+
+  it("that are writes with one time that they are given share requests, as those do that are given none", async () => {
+    const { answer, asked, client, most } = clientOf()
+    for (const options of [{}, { timeoutMillis: 5000 }, { timeoutMillis: 5000 }]) {
+      const before = asked()
+      let isOver = false
+      const batch = client.batch(
+        times.map((i) => ({ namespace: "n", key: `k${i}`, value: "v" })),
+        options
+      )
+      void Promise.all([batch, ...times.map((i) => client.put("n", `l${i}`, "v", options))]).then(() => (isOver = true))
+      while (!isOver) {
+        answer()
+        await settled()
+      }
+      assert.isTrue((await batch).every(({ ok }) => ok))
+      assert.isAtMost(asked() - before, 3)
+    }
+    assert.isAtMost(most(), 2)
+  })
 
   it("ask the replica that works when it is their turn, and not the one that hung meanwhile", async () => {
     const { answer, client, underWay } = clientOf()

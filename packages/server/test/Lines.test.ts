@@ -95,7 +95,11 @@ describe("one line", () => {
     ["an empty namespace", { namespace: "", key: "k", value: 1 }, "namespace: it is empty"],
     ["an empty id", { id: "" }, "key: it is empty"],
     ["a key that no path can have", { namespace: "n", key: "..", value: 1 }, /^key: .* choose another name$/],
-    ["a namespace that no path can have", { namespace: ".", key: "k", text: "" }, /^namespace: .* choose another name$/],
+    [
+      "a namespace that no path can have",
+      { namespace: ".", key: "k", text: "" },
+      /^namespace: .* choose another name$/
+    ],
     ["an id that no path can have", { id: "." }, /^key: .* choose another name$/],
     ["an id of another type", { id: true }, "id: expected text or a number, got a boolean"],
     ["an id that lost digits", '{"id":12345678901234567890}', /too large to be exact/],

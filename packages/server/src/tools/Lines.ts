@@ -80,7 +80,8 @@ export const parse = (number: number, text: string, limits = Limits.defaults): L
   const checked = Limits.checkWrite(write, limits)
   if (Result.isFailure(checked)) return rejected(`${checked.failure.field}: ${checked.failure.detail}`)
   const unnameable = write.kind === "delete" ? undefined : unnameableIn(place)
-  if (unnameable !== undefined) return rejected(`${unnameable}: \`.\` and \`..\` cannot be part of a path; choose another name`)
+  if (unnameable !== undefined)
+    return rejected(`${unnameable}: \`.\` and \`..\` cannot be part of a path; choose another name`)
   return { _tag: "Write", number, write: checked.success }
 }
 
