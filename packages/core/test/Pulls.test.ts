@@ -1,8 +1,9 @@
 /** What is pulled from a peer, what is not, and what a drift is. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger } from "effect"
+import { Deferred, Effect, Fiber, Logger, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { type Chain, EntryBatch, PeerMethods, PeerProtocol, Watermark } from "../src/adapter.ts"
+import { Chain, EntryBatch, PeerFrame, PeerMethods, PeerProtocol, Watermark } from "../src/adapter.ts"
+import * as Erased from "../src/log/Erased.ts"
 import { Entry, HybridLogicalClock, LogId } from "../src/index.ts"
 import * as CatchUp from "../src/peer/internal/CatchUp.ts"
 import * as OwnStore from "../src/peer/internal/OwnStore.ts"
@@ -47,7 +48,34 @@ const setUp = Effect.fnUntraced(function* (
   return { a, catchUp, isDrifted, logger, pulls, said, source }
 })
 
+/** A batch of erased entries only, and none of more than one range counts. */
+const erasedAfter = (seq: number, count: number): EntryBatch.EntryBatch => {
+  const bytes = new Uint8Array(Erased.size)
+  const empty = Chain.state(Chain.empty)
+  Erased.encodeInto(bytes, 0, { count, before: empty, after: empty, hasDeletes: false })
+  return { log: logC, from: seq + 1, count, prevChain: Chain.empty, chain: Chain.empty, bytes }
+}
+
 describe("what is pulled", () => {
+  it.effect("L25 is no more at once than a frame can count, where more is erased than that", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 1)
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        pull: (request) =>
+          Effect.map(client.pull(request), (pulled) => {
+            const frame = PeerFrame.encodeAnswer(1, { _tag: "pull", result: Result.succeed(pulled) })
+            const { message } = Result.getOrThrow(PeerFrame.decodeAnswer(frame))
+            return Result.getOrThrow(message.result as Result.Result<PeerProtocol.Pulled>)
+          })
+      }))
+      const [a, b] = yield* Effect.forEach(["a", "b"], (id) => cluster.start(id))
+      for (const range of [0, 1, 2]) yield* b!.logs.append(erasedAfter(range * Erased.maxCount, Erased.maxCount))
+      yield* TestClock.adjust(3000)
+      assert.strictEqual(a!.logs.head(logC).seq, 3 * Erased.maxCount)
+    })
+  )
+
   it.effect("is what the peer holds beyond the end here, from the first entry beyond it on", () =>
     Effect.gen(function* () {
       const { a, catchUp, pulls, source } = yield* setUp(() => Effect.succeed({ batch: batchC }))

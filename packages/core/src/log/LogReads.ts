@@ -6,6 +6,7 @@ import { Effect, Option } from "effect"
 import type * as LogId from "../identity/LogId.ts"
 import type * as Damage from "./Damage.ts"
 import * as EntryBatch from "./EntryBatch.ts"
+import * as Erased from "./Erased.ts"
 import type * as OwnLog from "./OwnLog.ts"
 import * as PassingFault from "./PassingFault.ts"
 import type * as ReplicaStore from "./ReplicaStore.ts"
@@ -50,12 +51,18 @@ export const make = Effect.fnUntraced(function* ({
     return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeedSome(batch)
   }
 
-  /** What was read, up to a place: the store may hold more than it has said to be durable, or written. */
+  /**
+   * What was read, up to a place: the store may hold more than it has said to be durable, or written. Of ranges of erased
+   * entries no more than one stands for at most, and the one that this ends in: more of them could not be counted where
+   * they travel.
+   */
   const partUpTo =
     (endOf: (log: LogId.LogId) => Watermark.Watermark) =>
     (batch: EntryBatch.EntryBatch): Option.Option<EntryBatch.EntryBatch> => {
       const { seq } = endOf(batch.log)
-      return batch.from > seq ? Option.none() : Option.some(EntryBatch.upTo(batch, seq))
+      return batch.from > seq
+        ? Option.none()
+        : Option.some(EntryBatch.upTo(batch, Math.min(seq, batch.from + Erased.maxCount - 1)))
     }
   const durablePart = Option.flatMap(partUpTo(head))
   const writtenPart = Option.flatMap(partUpTo((log) => own.end(head(log))))
