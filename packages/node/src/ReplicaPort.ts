@@ -9,7 +9,6 @@ import { Limits, Replica, type ReplicaId, type ReplicaSet } from "@quorum/core"
 import {
   Endings,
   type PeerHandler,
-  PeerProtocol,
   PeerSecret,
   type PeerTransport,
   type PeerUrls,
@@ -196,7 +195,6 @@ const identified = (identify: Identify | undefined, tls: PeerTls.Tls | undefined
   return tls === undefined ? {} : { identify: ({ source }) => tls.identify(source) }
 }
 
-/** The package `ws` takes messages of 100 MiB unless it is told how large they may be. */
 const server = (
   host: string,
   port: number,
@@ -209,7 +207,7 @@ const server = (
         host,
         port,
         gracefulShutdownTimeout: ReplicaServer.closeMillis,
-        websocket: { maxPayload: PeerProtocol.maxMessageBytes(limits) }
+        websocket: ServerLimits.messagesOf(limits)
       })
     )
   )

@@ -3,7 +3,7 @@
  */
 import * as NodeWS from "@effect/platform-node/NodeWS"
 import { Limits, type ReplicaId } from "@quorum/core"
-import { PeerProtocol, type PeerUrls } from "@quorum/core/adapter"
+import { type PeerUrls, ServerLimits } from "@quorum/core/adapter"
 import { type PeerTls, ReplicaPort } from "@quorum/node"
 import { Effect, Layer } from "effect"
 import * as Masking from "./internal/Masking.ts"
@@ -29,8 +29,8 @@ export const serve = (options: Options): ReplicaPort.Serving =>
       client: (peers, tls) =>
         Layer.unwrap(
           Effect.map(Limits.Limits, (limits) => {
-            const maxPayload = PeerProtocol.maxMessageBytes(limits)
-            return WsPeerTransport.layer({ peers, open: (peer, url) => open(peer, new URL(url), tls, maxPayload) })
+            const messages = ServerLimits.messagesOf(limits)
+            return WsPeerTransport.layer({ peers, open: (peer, url) => open(peer, new URL(url), tls, messages) })
           })
         ).pipe(Layer.provide(NodeWS.layerWebSocketConstructor)),
       routes: Layer.empty
@@ -41,11 +41,15 @@ export const serve = (options: Options): ReplicaPort.Serving =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * With TLS, whoever answers has to be the peer that was called. The package `ws` takes answers of 100 MiB, also of who
- * proves nothing, unless it is told how large they may be.
+ * With TLS, whoever answers has to be the peer that was called. Who proves nothing answers too, so it is bounded.
  */
-const open = (peer: ReplicaId.ReplicaId, url: URL, tls: PeerTls.Tls | undefined, maxPayload: number) => {
-  const options = { ...Masking.optionsOf(url), maxPayload }
+const open = (
+  peer: ReplicaId.ReplicaId,
+  url: URL,
+  tls: PeerTls.Tls | undefined,
+  messages: ReturnType<typeof ServerLimits.messagesOf>
+) => {
+  const options = { ...Masking.optionsOf(url), ...messages }
   if (tls === undefined) return new NodeWS.WebSocket(url, options)
   const createConnection = () => tls.connect(peer, { host: url.hostname, port: Number(url.port) || 443 })
   return new NodeWS.WebSocket(url, { ...options, createConnection })

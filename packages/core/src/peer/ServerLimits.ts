@@ -54,6 +54,16 @@ export const bodiesOf = (limits: Limits.Limits = Limits.defaults): Bodies => {
   return { largest, together: Math.max(128 * 1024 * 1024, 16 * largest) }
 }
 
+/**
+ * What a message over a WebSocket may be, for either end by the package `ws`, which takes 100 MiB in 131,072 fragments
+ * unless it is told: each fragment costs as much as hundreds of bytes. Peers send none; what stands between may cut a
+ * message into some.
+ */
+export const messagesOf = (limits: Limits.Limits = Limits.defaults) => {
+  const maxPayload = PeerProtocol.maxMessageBytes(limits)
+  return { maxPayload, maxFragments: Math.ceil(maxPayload / fragmentBytes) }
+}
+
 /** A request of `node:http`, as far as it is needed here. */
 export interface NodeRequest extends BodyWatch.Coming {
   readonly method?: string | undefined
@@ -207,6 +217,9 @@ export const limit = <A extends NodeServer>(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How long fragments of messages have to be, all of one together. */
+const fragmentBytes = 1024
 
 /** The bodies of requests, until they have come. */
 const bodiesUnderWay = new WeakMap<object, { readonly share: BodyShares.Body; readonly watch: BodyWatch.BodyWatch }>()

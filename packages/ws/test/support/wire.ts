@@ -1,7 +1,7 @@
 /** The two ends of the transport over WebSocket, on real sockets. */
 import { NodeHttpServer, NodeWS } from "@effect/platform-node"
 import { ReplicaSet } from "@quorum/core"
-import { PeerHandler, PeerProtocol, PeerSecret, PeerTransport } from "@quorum/core/adapter"
+import { PeerHandler, PeerSecret, PeerTransport, ServerLimits } from "@quorum/core/adapter"
 import { Wire } from "@quorum/testing"
 import { NodeCodes } from "@quorum/node"
 import { Context, Effect, Layer, type Redacted } from "effect"
@@ -11,7 +11,7 @@ import * as Http from "node:http"
 import { WsPeerServer, WsPeerTransport } from "../../src/index.ts"
 
 /** The most that a peer may send in one message, and how long it may take to answer a goodbye. */
-const websocket = { maxPayload: PeerProtocol.maxMessageBytes(), closeTimeout: 1000 }
+const websocket = { ...ServerLimits.messagesOf(), closeTimeout: 1000 }
 
 /** A wire whose callers use the given WebSocket: that of the package ws unless another is given. */
 export const make = (
