@@ -259,8 +259,10 @@ describe("a batch", () => {
   it.live("that is atomic has its stamp in a header, and is one write however often it is sent", () =>
     Effect.gen(function* () {
       const a = yield* single
-      const keys = ["x", "y"].map((key) => ({ namespace: "n", key }))
+      const keys = Array.from({ length: 8000 }, (_, i) => ({ namespace: "n", key: `k${i}` }))
       const drawn = yield* request("POST", `${a.url}/v1/stamps`, { body: JSON.stringify({ keys }) })
+      const tooLong = yield* request("POST", `${a.url}/v1/stamps`, { body: " ".repeat(2 ** 20 + 1) })
+      assert.deepStrictEqual([tooLong.status, tooLong.json.field], [413, "body"])
       const body = keys.map((place) => `${JSON.stringify({ ...place, text: "v" })}\n`).join("")
       const headers = { ...ndjson, "quorum-stamp": drawn.json.stamp as string }
       const commit = request("POST", `${a.url}/v1/batch?atomic=true`, { headers, body })

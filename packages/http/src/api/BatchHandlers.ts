@@ -59,11 +59,8 @@ const batchHandlers = HttpApiBuilder.group(
   })
 )
 
-/** The most bytes of the keys of a stamp, as JSON: names take up to six bytes a byte there. */
-const maxKeysBytes = 64 * 1024
-
-/** The most bytes of the keys of many stamps. */
-const maxEachBytes = 1024 * 1024
+/** The most bytes of the keys of a stamp, or of several, as JSON: those of a write of thousands of records. */
+const maxKeysBytes = 1024 * 1024
 
 /** How many stamps are drawn at once, each for a key. */
 const drawnAtOnce = 1000
@@ -104,7 +101,7 @@ const stampsHandlers = HttpApiBuilder.group(
         )
       )
       .handleRaw("drawEach", ({ headers, request }) =>
-        Effect.flatMap(readJson(request, maxEachBytes, keysOf), ({ keys }) =>
+        Effect.flatMap(readJson(request, maxKeysBytes, keysOf), ({ keys }) =>
           Effect.map(
             // Others have their turn while stamps of very many keys are drawn.
             Effect.forEach(Arr.chunksOf(keys, drawnAtOnce), (some) =>

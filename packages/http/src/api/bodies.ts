@@ -8,9 +8,13 @@ import { HttpIncomingMessage, type HttpServerRequest } from "effect/http"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 
 /** Reads the value of a put, and no more of it than a value may be (law L42). */
-export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) => {
+export const readValue = (request: HttpServerRequest.HttpServerRequest, limit: number) =>
+  readBytes(request, limit, "value")
+
+/** Reads a body, and no more of it than `limit`. `field` is what it is. */
+const readBytes = (request: HttpServerRequest.HttpServerRequest, limit: number, field: "value" | "body") => {
   const rejected = (reason: "too_large" | "invalid", detail: string) =>
-    Effect.fail(new QuorumError.WriteRejected({ field: "value", reason, detail }))
+    Effect.fail(new QuorumError.WriteRejected({ field, reason, detail }))
   const announced = Number(request.headers["content-length"])
   if (announced > limit) return rejected("too_large", `${announced} bytes, the limit is ${limit}`)
   return request.arrayBuffer.pipe(
@@ -32,7 +36,7 @@ export const readJson = <A>(
   decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
 ) => {
   if (ServerLimits.isLines(request.headers["content-type"])) return Effect.fail(lines)
-  return Effect.flatMap(readValue(request, limit), (body) => {
+  return Effect.flatMap(readBytes(request, limit, "body"), (body) => {
     const invalid = (detail: string) => new ClientApiErrors.InvalidRequest({ field: "body", detail })
     const excess = JsonBounds.excessOf(body)
     if (excess !== undefined) return Effect.fail(invalid(excess))
