@@ -179,6 +179,12 @@ describe("the tokens of clients", () => {
         yield* TestClock.adjust(2000)
         assert.deepStrictEqual(names(), ["writer", "admin", "notes-only"])
       }
+      // Without the word that it means it would reach every namespace, and one that is known by two things, by either.
+      for (const more of [{ namespace: ["notes"] }, { certificate: "ab".repeat(32) }]) {
+        content = JSON.stringify([{ ...tokens[0], ...more }])
+        yield* TestClock.adjust(2000)
+        assert.deepStrictEqual(names(), ["writer", "admin", "notes-only"], Object.keys(more).join())
+      }
       content = "[]"
       yield* TestClock.adjust(2000)
       assert.deepStrictEqual(names(), [])

@@ -62,7 +62,7 @@ export const layerFile = (path: string) =>
     ClientTokens,
     Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
-      const read = Effect.flatMap(files.readFileString(path), Schema.decodeEffect(File))
+      const read = Effect.flatMap(files.readFileString(path), decode)
       let tokens = yield* read
       /** What was said last of the file: it is wrong in the same way until somebody mends it. */
       let failed: string | undefined
@@ -201,7 +201,8 @@ const warning = Effect.logWarning("clients need no token here: whoever reaches t
 /** From what everybody may to what few may. */
 const roles: ReadonlyArray<Access> = Access.literals
 
-const File = Schema.fromJsonString(Schema.Array(Token))
+/** A token of which a word is not known may do more than its writer thinks: without `namespaces` it reaches all of them. */
+const decode = Schema.decodeEffect(Schema.fromJsonString(Schema.Array(Token)), { onExcessProperty: "error" })
 
 /** How often the file is read. */
 const reloadMillis = 2000
