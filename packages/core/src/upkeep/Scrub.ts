@@ -66,8 +66,9 @@ export const make = Effect.gen(function* () {
     const now = () => Monotonic.millis(clock)
     const began = now()
     let entries = 0
-    for (const { log } of logs.heads()) {
-      for (let at = 0; ;) {
+    // What is written meanwhile is for the next pass: a log that grows faster than it is read would keep it from the others.
+    for (const { log, seq: head } of logs.heads()) {
+      for (let at = 0; at < head;) {
         status = { ...status, current: { startedAt, entries } }
         const sliceBegan = now()
         const next = yield* logs.check(log, at, sliceBytes)
