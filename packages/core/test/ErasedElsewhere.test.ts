@@ -47,7 +47,7 @@ describe("what is erased elsewhere", () => {
         // A page of the other copy that begins anywhere that is held here, or right after.
         const all = without(whole, there)
         const page = EntryBatch.after(all, (i * 31) % (upTo + 1))
-        const { end } = yield* ErasedElsewhere.take(store, yield* headOf(store), page)
+        const end = yield* ErasedElsewhere.take(store, yield* headOf(store), page)
         if (end.seq < 10) yield* store.append(EntryBatch.after(page, end.seq))
         const gone = (seq: number) => (seq <= upTo && here.includes(seq)) || (seq >= page.from && there.includes(seq))
         assert.deepStrictEqual(

@@ -3,9 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records } from "../src/index.ts"
-import { EntryBatch } from "../src/adapter.ts"
+import { EntryBatch, RecordIndex } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
 import { entriesOf } from "./support/entries.ts"
+import { during } from "./support/time.ts"
 
 const put = (key: string, value: string) => Entry.put("notes", key, value)
 
@@ -53,6 +54,45 @@ describe("an old copy of a store that is compacted elsewhere", () => {
       assert.deepStrictEqual(
         page.records.map(({ key }) => key),
         ["l", "m"]
+      )
+    })
+  )
+
+  it.effect("NoResurrection: what was erased before it was stopped is listed no more after that", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+      yield* a.writer.commit(put("k", "old"))
+      yield* a.writer.commit(put("l", "v"))
+      yield* settled
+      const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
+      yield* b.writer.commit(Entry.remove("notes", "k"))
+      yield* settled
+      yield* c.stop
+      for (const one of [a, b]) yield* eraseFirst(one, a.logs.own, b.logs.own)
+      cluster.wipe("c")
+      cluster.doubts.set("c", "other_place")
+      const store = yield* cluster.storeOf("c")
+      yield* store.append(copy)
+      let isErasing = false
+      const replace: typeof store.replace = (batch) =>
+        Effect.andThen(
+          Effect.sync(() => void (isErasing = true)),
+          Effect.delay(store.replace(batch), 2000)
+        )
+      cluster.stores.set("c", Object.assign(Object.create(store), { replace }))
+      const index = yield* RecordIndex.makeMemory
+      const first = yield* cluster.start("c", { index })
+      while (!isErasing) yield* TestClock.adjust(100)
+      yield* during(first.stop, 20_000)
+      cluster.stores.set("c", store)
+      const again = yield* cluster.start("c", { index })
+      yield* TestClock.adjust(20_000)
+      assert.isTrue(again.membership.isVoting())
+      assert.deepStrictEqual(yield* entriesOf(again, a.logs.own), [2])
+      const { keys } = yield* again.records.keys({ namespace: "notes", limit: 10 })
+      assert.deepStrictEqual(
+        keys.map(({ key }) => key),
+        ["l"]
       )
     })
   )

@@ -131,6 +131,34 @@ describe("ReplicaLogs", () => {
     })
   )
 
+  it.effect("L60 damage that is found while what was found before is looked up is announced as held no more", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const otherLog = LogId.make(ReplicaId.make("c"), "0000000000000001" as LogId.Incarnation)
+      for (const log of [peerLog, otherLog]) {
+        for (const batch of batches(log, put("1"), put("2"), put("3"))) yield* store.append(batch)
+      }
+      let found: ReadonlyArray<ReplicaStore.DamagedRange> = []
+      let isSlow = false
+      const { logs } = yield* open({
+        ...store,
+        damaged: () => found,
+        chainAt: (...asked) => Effect.suspend(() => Effect.delay(store.chainAt(...asked), isSlow ? 100 : 0))
+      })
+      for (const log of [peerLog, otherLog]) {
+        found = [...found, { log, from: 2, to: 2 }]
+        isSlow = log === peerLog
+        yield* Effect.forkChild(logs.read(log, 0, 1))
+        yield* TestClock.adjust(1)
+      }
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(
+        logs.vector().map(({ seq }) => seq),
+        [1, 1]
+      )
+    })
+  )
+
   it.effect("L68 a read that failed is a fault of the store until one succeeds, and so is an append", () =>
     Effect.gen(function* () {
       const store = yield* memory
@@ -177,6 +205,36 @@ describe("ReplicaLogs", () => {
       yield* logs.append(second!)
       assert.deepStrictEqual(seen, [1, 2])
     })
+  )
+
+  it.effect(
+    "what is erased is read nowhere as it was, and what goes on with it is held, though its caller was interrupted",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* memory
+        const { logs } = yield* open({ ...store, replace: (batch) => Effect.delay(store.replace(batch), 100) })
+        const own = yield* logs.appendWrites([put("1"), put("2"), put("3")])
+        const all = EntryBatch.concat(
+          batches(peerLog, put("1"), put("2"), put("3"), put("4")) as [EntryBatch.EntryBatch]
+        )
+        yield* logs.append(EntryBatch.upTo(all, 2))
+        const without = (batch: EntryBatch.EntryBatch, ...seqs: ReadonlyArray<number>) =>
+          EntryBatch.erase(batch, (seq) => (seqs.includes(seq) ? "superseded" : "kept"))
+        for (const change of [
+          logs.adopt(without(own.batch, 1)),
+          logs.erase(without(own.batch, 1, 2)),
+          logs.adopt(without(all, 2, 3))
+        ]) {
+          const changing = yield* Effect.forkChild(change)
+          yield* TestClock.adjust(1)
+          const interrupted = yield* Effect.forkChild(Fiber.interrupt(changing))
+          yield* TestClock.adjust(1000)
+          yield* Fiber.join(interrupted)
+          const read = Option.getOrThrow(yield* logs.read(logs.own, 0, mebibyte))
+          assert.isDefined(EntryBatch.erasedAt(read))
+          assert.deepStrictEqual(yield* store.watermarks, logs.heads())
+        }
+      })
   )
 
   it.effect("a caller that is interrupted while it waits for another append appends nothing", () =>

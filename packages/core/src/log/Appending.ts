@@ -106,8 +106,12 @@ export const make = ({ appended, clock, damage, disk, floor, head, own, spans, s
       Effect.suspend(() => {
         // Of what is erased there a part may be held here.
         const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
-        const erased = damage.lookAfter({ _tag: "Erased" })
-        const taken = damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, erased))
+        // Where more is being erased it is told when that has ended.
+        const erased = damage.isErasing() ? Effect.void : damage.erased
+        const taken = Effect.ensuring(
+          damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, damage.erasing)),
+          erased
+        )
         const startedAt = Monotonic.millis(time)
         const append = spans.within(
           spans.startCopy(batch, within),

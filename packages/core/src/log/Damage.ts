@@ -1,7 +1,7 @@
 /**
  * What is known of the damage in a store: a log is held up to its first damaged entry, and no further.
  */
-import { Effect, Option } from "effect"
+import { Effect, Option, Semaphore } from "effect"
 import type { EventSink } from "../events/EventSink.ts"
 import type * as LogId from "../identity/LogId.ts"
 import * as DamagedRange from "./DamagedRange.ts"
@@ -20,6 +20,11 @@ export const errorOf = ({ from, log, to }: ReplicaStore.DamagedRange): ReplicaSt
 export type Change =
   | { readonly _tag: "Found" }
   | { readonly _tag: "Mended"; readonly batch: EntryBatch.EntryBatch }
+  /**
+   * What is erased elsewhere is going to be erased here too, until `Erased` is told: not before what a listener has `waitFor`
+   * is done, so that no start finds what leads to entries that are gone.
+   */
+  | { readonly _tag: "Erasing"; readonly waitFor: (done: Effect.Effect<void>) => void }
   /** What is erased elsewhere was erased here too, newest writes of keys perhaps among it. */
   | { readonly _tag: "Erased" }
   /**
@@ -77,14 +82,35 @@ export const make = (
     unknownEnds = unknown
   })
   const changes = Listeners.make<Change>()
+  /** One look after the other, each to its end: what an earlier one has found says nothing of what was found since. */
+  const alone = Semaphore.makeUnsafe(1)
   const lookAfter = (change: Change) =>
-    Effect.map(lookUp, () => {
-      if (change._tag === "Mended" && sink.active()) {
-        const { from, log } = change.batch
-        sink.tell({ _tag: "DamageMended", log, from, to: EntryBatch.last(change.batch) })
-      }
-      changes.tell(change)
-    })
+    Effect.uninterruptible(
+      Effect.map(alone.withPermit(lookUp), () => {
+        if (change._tag === "Mended" && sink.active()) {
+          const { from, log } = change.batch
+          sink.tell({ _tag: "DamageMended", log, from, to: EntryBatch.last(change.batch) })
+        }
+        changes.tell(change)
+      })
+    )
+  /** What is waited for before anything is erased, from when `Erasing` was told until `Erased` is. */
+  let waits: Array<Effect.Effect<void>> | undefined
+  const erasing = Effect.suspend(() => {
+    const known = waits
+    const asked = (waits ??= [])
+    const waitFor = (done: Effect.Effect<void>): void => void asked.push(done)
+    return Effect.andThen(
+      known === undefined ? lookAfter({ _tag: "Erasing", waitFor }) : Effect.void,
+      // Nothing is erased yet, so it may be given up.
+      Effect.suspend(() => Effect.interruptible(Effect.all(asked, { discard: true })))
+    )
+  })
+  const erased = Effect.suspend(() => {
+    if (waits === undefined) return Effect.void
+    waits = undefined
+    return lookAfter({ _tag: "Erased" })
+  })
   const isNews = (): boolean => !isSame(store.damaged(), known)
   const look = lookAfter({ _tag: "Found" })
   /** Whatever reads the store may find more, also what changes it. */
@@ -120,6 +146,11 @@ export const make = (
     looking,
     /** Takes in what was changed, and tells the listeners. */
     lookAfter,
+    /** Tells that something is going to be erased that was not superseded here; whoever asks for it has `erased` follow. */
+    erasing,
+    /** Tells that it is erased, if it was told that it is going to be. */
+    erased,
+    isErasing: (): boolean => waits !== undefined,
     /** Calls `listener` whenever something changed. Returns how to stop it. */
     listen: changes.listen,
     /** The logs of which nobody can tell what they end with here. */

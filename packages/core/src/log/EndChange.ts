@@ -50,6 +50,9 @@ export const make = (options: {
     )
   }
 
+  /** Whoever has stopped waiting, and where but a part was erased: nothing is read any more as it was. */
+  const forgotten = (batch: EntryBatch.EntryBatch): Effect.Effect<void> => Effect.sync(() => erased(batch))
+
   return {
     mend: (brought: EntryBatch.EntryBatch) =>
       locked(brought.log, () =>
@@ -61,22 +64,25 @@ export const make = (options: {
         )
       ),
     adopt: (batch: EntryBatch.EntryBatch) =>
-      Effect.map(
-        alone(
-          locked(batch.log, () =>
-            Effect.suspend(() => ErasedElsewhere.take(store, heads.get(batch.log) ?? Watermark.none(batch.log), batch))
+      alone(
+        locked(batch.log, () =>
+          Effect.map(
+            Effect.ensuring(
+              ErasedElsewhere.take(store, heads.get(batch.log) ?? Watermark.none(batch.log), batch, {
+                erasing: damage.erasing
+              }),
+              forgotten(batch)
+            ),
+            (end) => {
+              const before = heads.get(batch.log)
+              if (before !== undefined && end.seq > before.seq) heads.set(batch.log, end)
+            }
           )
-        ),
-        ({ end, isChanged }) => {
-          erased(batch)
-          const before = heads.get(batch.log)
-          if (before !== undefined && end.seq > before.seq) heads.set(batch.log, end)
-          return isChanged
-        }
+        )
       ),
     erase: (batch: EntryBatch.EntryBatch) =>
-      Effect.tap(alone(locked(batch.log, () => store.replace(batch))), () => Effect.sync(() => erased(batch))),
-    tellErased: damage.lookAfter({ _tag: "Erased" }),
+      alone(locked(batch.log, () => Effect.ensuring(store.replace(batch), forgotten(batch)))),
+    tellErased: damage.erased,
     /** Meanwhile nothing is erased. */
     unerased: erasing.withPermits(1),
     cut: (log: LogId) => locked(log, () => cut(log)),

@@ -31,19 +31,16 @@ const rangesOf = (batch: EntryBatch.EntryBatch): ReadonlyArray<Range> => {
 }
 
 /**
- * Erases in the part of a log that is held here, up to `head`, what is erased in a batch of it (unless `ofHeld` is false), and stores of an erased
- * range that reaches beyond `head` all. Returns where the log ends then, and whether anything went that was here. Fails with
- * `AppendDrift` where the two copies differ.
+ * Erases in the part of a log that is held here, up to `head`, what is erased in a batch of it (unless `ofHeld` is false),
+ * and stores of an erased range that reaches beyond `head` all. `erasing` comes before anything goes that was here. Returns
+ * where the log ends then. Fails with `AppendDrift` where the two copies differ.
  */
 export const take = Effect.fnUntraced(function* (
   store: Store,
   head: Watermark.Watermark,
   batch: EntryBatch.EntryBatch,
-  ofHeld = true
-): Effect.fn.Return<
-  { readonly end: Watermark.Watermark; readonly isChanged: boolean },
-  ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError
-> {
+  { erasing = Effect.void, ofHeld = true }: { readonly erasing?: Effect.Effect<void>; readonly ofHeld?: boolean } = {}
+): Effect.fn.Return<Watermark.Watermark, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError> {
   const { log } = batch
   const held = Math.min(EntryBatch.last(batch), head.seq)
   const ends = [
@@ -64,7 +61,6 @@ export const take = Effect.fnUntraced(function* (
   if (under !== undefined && before !== undefined && before !== under.prevChain)
     return yield* new ReplicaStore.AppendDrift({ log, seq: under.from - 1 })
   const rangeAt = (seq: number) => ranges.find(({ from, to }) => from <= seq && seq <= to)
-  let isChanged = false
   for (let at = batch.from - 1; ofHeld && at < held;) {
     const read = yield* store.read(log, at, sliceBytes)
     if (Option.isNone(read)) break
@@ -74,15 +70,15 @@ export const take = Effect.fnUntraced(function* (
       return range === undefined ? "kept" : range.hasDeletes ? "deleted" : "superseded"
     })
     if (erased !== own) {
-      isChanged = true
+      yield* erasing
       yield* store.replace(erased)
     }
     at = EntryBatch.last(own)
   }
-  if (over === undefined) return { end: head, isChanged }
+  if (over === undefined) return head
   // From where a range that is known here begins, to where the one of the batch ends.
   const first = Option.getOrUndefined(yield* store.read(log, over.from - 1, 1))
-  if (first === undefined) return { end: head, isChanged }
+  if (first === undefined) return head
   const bytes = new Uint8Array(Erased.size)
   Erased.encodeInto(bytes, 0, {
     count: over.to - first.from + 1,
@@ -98,27 +94,25 @@ export const take = Effect.fnUntraced(function* (
     chain: Chain.format(over.after),
     bytes
   }
+  yield* erasing
   yield* store.replace(range)
-  return { end: EntryBatch.watermark(range), isChanged: true }
+  return EntryBatch.watermark(range)
 })
 
 /**
  * Appends a batch that begins before `head`. A range of erased entries that reaches beyond `head` is stored whole, and what
- * is held of it goes; `told` hears of that. Otherwise what is held stays as it is.
+ * is held of it goes, after `erasing`. Otherwise what is held stays as it is.
  */
 export const append = (
   store: Store,
   head: Watermark.Watermark,
   batch: EntryBatch.EntryBatch,
-  told: Effect.Effect<void>
+  erasing: Effect.Effect<void>
 ) =>
-  Effect.flatMap(take(store, head, batch, false), ({ end, isChanged }) =>
-    Effect.andThen(
-      isChanged ? told : Effect.void,
-      end.seq >= EntryBatch.last(batch)
-        ? Effect.succeed(EntryBatch.watermark(batch))
-        : store.append(EntryBatch.after(batch, end.seq))
-    )
+  Effect.flatMap(take(store, head, batch, { erasing, ofHeld: false }), (end) =>
+    end.seq >= EntryBatch.last(batch)
+      ? Effect.succeed(EntryBatch.watermark(batch))
+      : store.append(EntryBatch.after(batch, end.seq))
   )
 
 /** The batch as it fits what is held here, where it begins among entries that are erased here: these stay erased. */

@@ -34,18 +34,16 @@ export const make = Effect.fnUntraced(function* ({
   const reading = <A>(read: Effect.Effect<A, ReplicaStore.StoreError>): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.matchEffect(read, {
       onFailure: (error) => {
-        if (damage.isNews()) return Effect.andThen(look, Effect.fail(error))
+        if (damage.isNews()) return Effect.andThen(damage.look, Effect.fail(error))
         if (!isDamage(store, error)) fault.failed(error, reading(read))
         return Effect.fail(error)
       },
       onSuccess: (found) => {
-        if (damage.isNews()) return Effect.as(look, found)
+        if (damage.isNews()) return Effect.as(damage.look, found)
         fault.passed()
         return Effect.succeed(found)
       }
     })
-  const look = Effect.uninterruptible(damage.look)
-
   const readStored = (log: LogId.LogId, after: number, maxBytes: number) => {
     const batch = own.read(log, after, maxBytes)
     return batch === undefined ? reading(store.read(log, after, maxBytes)) : Effect.succeedSome(batch)

@@ -69,12 +69,15 @@ export class ReplicaLogs extends Context.Service<
     readonly mend: ReplicaStore.ReplicaStore["Service"]["replace"]
     /** Puts a batch of which entries are erased in the place of the same batch, as the store's `replace` does. */
     readonly erase: ReplicaStore.ReplicaStore["Service"]["replace"]
-    /** Tells who keeps what follows from the logs that something was erased which was not superseded here. */
-    readonly tellErased: Effect.Effect<void>
-    /** Erases here what is erased in a batch that another copy of the log has. Returns whether anything went. */
+    /**
+     * Erases here what is erased in a batch that another copy of the log has. Who keeps what follows from the logs is told
+     * before anything goes, and keeps nothing until {@link tellErased}.
+     */
     readonly adopt: (
       batch: EntryBatch.EntryBatch
-    ) => Effect.Effect<boolean, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
+    ) => Effect.Effect<void, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
+    /** Tells that nothing more is erased for now, if anything was by {@link adopt}. */
+    readonly tellErased: Effect.Effect<void>
     /** Erases nothing, and gives up nothing for another copy, while something goes on that reads all up to a vector. */
     readonly unerased: <A, E, R>(reading: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */

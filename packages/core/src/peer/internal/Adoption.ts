@@ -21,14 +21,6 @@ import type * as OwnStore from "./OwnStore.ts"
 export const make = (logs: ReplicaLogs["Service"], membership: Membership["Service"], store: OwnStore.OwnStore) => {
   const once = OneAtATime.make<"adopting">()
   const { forkOf } = ForkSearch.make(logs)
-  /** Something went that was here, and nobody was told yet. */
-  let isChanged = false
-  const tell = Effect.suspend(() => {
-    if (!isChanged) return Effect.void
-    isChanged = false
-    return logs.tellErased
-  })
-
   /**
    * Takes over what is erased of a log, up to where both hold it, or to where the two differ: of those one gives its side
    * up, and what it holds comes again as new entries. False when the peer does not give it today, or nobody can tell yet
@@ -60,7 +52,6 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
           continue
         }
         if (Result.isFailure(put)) return false
-        isChanged ||= put.success
       }
       at = EntryBatch.last(part)
     }
@@ -82,11 +73,11 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
           if (taken === false) return undefined
           if (taken !== true) return taken
         }
-        yield* tell
+        yield* logs.tellErased
         // Of another life it may be another copy.
         if (life === logs.identity.incarnation) membership.adopted(borrowed)
         return undefined
-      }).pipe(Effect.ensuring(tell))
+      }).pipe(Effect.ensuring(logs.tellErased))
     )
   })
 }

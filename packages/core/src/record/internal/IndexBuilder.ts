@@ -45,6 +45,11 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
   const enough = Latch.makeUnsafe(false)
   /** Closed from when the index cannot be trusted until it is thrown away. */
   const isGone = Latch.makeUnsafe(true)
+  /** Entries go to which an index may lead that is made of the logs as they are. */
+  let isErasing = false
+  const erased = Latch.makeUnsafe(true)
+  /** It is thrown away, and waits until they are gone. */
+  let isHeld = false
   let building = true
   let distrusted = false
   let generation = 0
@@ -61,6 +66,7 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
   }
 
   const throwAway = (): void => {
+    if (isHeld) return
     distrusted = true
     building = true
     isGone.closeUnsafe()
@@ -115,8 +121,11 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
       yield* index.reset
       unindexed.reset()
       generation++
-      distrusted = false
       isGone.openUnsafe()
+      isHeld = true
+      while (isErasing) yield* erased.await
+      isHeld = false
+      distrusted = false
     }
     yield* build
     yield* Effect.logInfo("the record index is up to the logs again")
@@ -142,8 +151,18 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
           unindexed.mended(change.batch)
           some.openUnsafe()
         }
-        // It may lead to entries that were newest writes, and are gone.
-        if (change._tag === "Erased" && !distrusted) throwAway()
+        // It may lead to entries that were newest writes, and will be gone, or are.
+        if (change._tag === "Erasing") {
+          isErasing = true
+          erased.closeUnsafe()
+          throwAway()
+          change.waitFor(isGone.await)
+        }
+        if (change._tag === "Erased") {
+          isErasing = false
+          erased.openUnsafe()
+          if (!distrusted) throwAway()
+        }
         // It may lead to entries that are given up.
         if (change._tag !== "Cut" || unindexed.end(change.log) <= change.end) return
         throwAway()
