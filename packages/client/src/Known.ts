@@ -94,7 +94,11 @@ const known: {
   delete: [2, { w: count, stamp: text }],
   list: [1, listed],
   keys: [1, listed],
-  watch: [1, { prefix: text, since: text, until: rule("it is now, or not given", (value) => value === "now") }],
+  watch: [
+    1,
+    { prefix: text, since: text, until: rule("it is now, or not given", (value) => value === "now") },
+    ["namespace", text]
+  ],
   batch: [1, { w: count }, ["writes", list]],
   commit: [1, { w: count, stamp: text }, ["writes", some]],
   stamp: [1, {}, ["keys", places]],

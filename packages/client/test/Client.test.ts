@@ -308,6 +308,7 @@ describe("the client", () => {
       ["prefix", () => collect(nowhere.list("n", { prefix: 5 } as never))],
       ["reverse", () => collect(nowhere.list("n", { reverse: "yes" } as never))],
       ["since", () => collect(nowhere.watch("n", { since: 5 } as never))],
+      ["namespace", () => collect(nowhere.watch(undefined as never))],
       ["until", () => collect(nowhere.watch("n", { until: "later" } as never))],
       ["writes", () => nowhere.batch(undefined as never)],
       ["writes", () => nowhere.commit("k" as never)],

@@ -22,6 +22,11 @@ export const only = (names: ReadonlyArray<string>, given: object | undefined): v
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid("signal", "it is an AbortSignal")
 }
 
+/** Without a name what is listed, or followed, would be of all namespaces. */
+const named = (namespace: unknown): void => {
+  if (typeof namespace !== "string") throw invalid("namespace", "it is text")
+}
+
 /** The longest that timers take. */
 const maxMillis = 2 ** 31 - 1
 
@@ -50,14 +55,17 @@ export const checked = (replica: OpenReplica): OpenReplica => {
     writeStatus: looked(writeStatus, 1),
     verify: looked(verify, 1),
     list: async function* (namespace, options) {
+      named(namespace)
       only(["prefix", "reverse", "signal"], options)
       yield* list(namespace, options)
     },
     keys: async function* (namespace, options) {
+      named(namespace)
       only(["prefix", "reverse", "signal"], options)
       yield* keys(namespace, options)
     },
     watch: async function* (namespace, options) {
+      named(namespace)
       only(["prefix", "since", "until", "signal", "timeoutMillis"], options)
       yield* watch(namespace, options)
     }

@@ -13,6 +13,7 @@ import {
   type QuorumRecord,
   type Receipt as ClientReceipt,
   ReplicaClosing,
+  TimedOut,
   type Value,
   type Verification,
   type WatchOptions,
@@ -207,7 +208,7 @@ const make = (
     const stamped = Effect.flatMap(given === undefined ? writer.stamp(writes) : Effect.succeed(given), (stamp) =>
       write((drawn = stamp))
     )
-    const ended = (error: Cause.TimeoutError) => Effect.fail(drawn === undefined ? error : unknown(drawn))
+    const ended = () => Effect.fail(drawn === undefined ? notBegun() : unknown(drawn))
     return run(Effect.catchTag(within(stamped, timeoutMillis), "TimeoutError", ended), signal)
   }
 
@@ -217,7 +218,7 @@ const make = (
     return Promise.all(
       Array.from(writes as ReadonlyArray<Write>, async (write): Promise<BatchResult> => {
         try {
-          return { ok: true, receipt: await commit(PromiseWrites.several([write]), options) }
+          return { ok: true, receipt: await commit(PromiseWrites.one(write), options) }
         } catch (error) {
           return { ok: false, error }
         }
@@ -283,6 +284,8 @@ const make = (
 const nothing = (): void => {}
 
 const isClosing = () => new ReplicaClosing({ message: "the replica is closed, or closing" })
+
+const notBegun = () => new TimedOut({ message: "there was no answer in time; nothing was written" })
 
 const unknown = (stamp: StampToken.StampToken) =>
   new OutcomeUnknown({

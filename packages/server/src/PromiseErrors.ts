@@ -18,7 +18,7 @@ export const errorOf = (error: Error): Error => {
     case "StoreError":
       return new Client.StoreFailed({ message, ...fields, cause: error })
     case "TimeoutError":
-      return new Client.TimedOut({ message: "there was no answer in time; nothing was written" })
+      return new Client.TimedOut({ message: "there was no answer in time" })
     default: {
       const known = classes[String(error._tag) as keyof typeof classes]
       return known === undefined ? error : new known({ message, ...fields })

@@ -22,9 +22,8 @@ export const several = (writes: ReadonlyArray<Write>): readonly [Entry.Write, ..
   return [first, ...rest]
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-
-const one = (write: Write): Entry.Write => {
+/** One of several. Throws `InvalidRequest` as {@link several} does. */
+export const one = (write: Write): Entry.Write => {
   if (typeof write !== "object" || write === null) throw invalid("writes", "each is an object with namespace and key")
   only(["namespace", "key", "value", "contentType", "delete"], write)
   const { contentType, delete: deleted, key, namespace, value } = write

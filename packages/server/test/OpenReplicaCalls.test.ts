@@ -1,6 +1,8 @@
 /** What the calls of a replica within a program have in common with those of the client: batches, keys and signals. */
 import { QuorumError } from "@quorum/client"
 import { assert, describe, it } from "@effect/vitest"
+import { Cause } from "effect"
+import { errorOf } from "../src/PromiseErrors.ts"
 import type { ListOptions } from "../src/index.ts"
 import * as Opened from "./support/opened.ts"
 
@@ -26,6 +28,8 @@ describe("an open replica", () => {
       const results = await made
       const said = results.map((result) => (result.ok ? result.receipt.policy.w : (result.error as QuorumError).code))
       assert.deepStrictEqual(said, [1, "write_rejected", "invalid_request", "invalid_request", 1, 1])
+      const fields = results.map((result) => (result.ok ? undefined : (result.error as { field?: string }).field))
+      assert.deepStrictEqual(fields, [undefined, "namespace", "value", "writes", undefined, undefined])
       assert.deepStrictEqual(await a.batch([]), [])
       assert.deepStrictEqual([...(await a.get("notes", "b"))!.bytes], [7])
       const keysOf = async (options?: ListOptions): Promise<ReadonlyArray<string>> => {
@@ -74,6 +78,9 @@ describe("an open replica", () => {
       )
       const late = await failure(alone.resume("a@01a214ef27187624:1.8ee1e0f4", { timeoutMillis: 20 }))
       assert.isTrue(late instanceof QuorumError)
+      // What is resumed is written: only a write that was not begun says of itself that it is not.
+      const over = errorOf(new Cause.TimeoutError())
+      assert.deepInclude(over, { code: "timed_out", message: "there was no answer in time" })
 
       // Where a write would be committed at once, too.
       const a = await single("one")
