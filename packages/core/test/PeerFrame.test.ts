@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { Entry } from "../src/index.ts"
+import { Entry, type LogId } from "../src/index.ts"
 import { Chain, EntryBatch, PeerFrame, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import {
   b,
@@ -174,6 +174,19 @@ describe("PeerFrame", () => {
     const refused = sized(PeerFrame.maxHelloBytes + 1)
     assert(Result.isFailure(refused))
     assert.include(refused.failure.detail, "at most")
+  })
+
+  it("a handshake has room for 2,000 logs, as three replicas have after a boot a day each for 22 months", () => {
+    const hello = requests.find(([, request]) => request._tag === "hello")![1]
+    assert(hello._tag === "hello")
+    const vector = Array.from({ length: 2000 }, (_, i) => ({
+      log: `${"x".repeat(48)}@${String(i).padStart(16, "0")}` as LogId.LogId,
+      seq: 2 ** 30,
+      chain: Chain.empty
+    }))
+    const request = { _tag: "hello", payload: { ...hello.payload, vector, remembered: vector } } as const
+    const { message } = Result.getOrThrow(PeerFrame.decodeRequest(PeerFrame.encodeRequest(1, request)))
+    assert.deepStrictEqual(message, request)
   })
 
   // Nested as deep as a frame is long it held the event loop for a tenth of a second.

@@ -45,10 +45,10 @@ export class MalformedFrame extends Schema.TaggedError<MalformedFrame>()("Malfor
 }
 
 /**
- * The most bytes of a handshake, which is read before it is known who says it; its version vector has room for more than
- * 2,000 logs.
+ * The most bytes of a handshake, which is read before it is known who says it. It has room for 2,000 logs that are held and
+ * remembered to be acked, where ids of replicas have 48 characters or fewer.
  */
-export const maxHelloBytes = 256 * 1024
+export const maxHelloBytes = 512 * 1024
 
 /** A request as a frame. */
 export const encodeRequest = (number: number, { _tag, payload }: Request): Uint8Array =>
