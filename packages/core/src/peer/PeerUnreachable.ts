@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import * as ReplicaId from "../identity/ReplicaId.ts"
+import { printable } from "../log/Detail.ts"
 
 /**
  * A peer gave no answer that counts.
@@ -16,8 +17,9 @@ export class PeerUnreachable extends Schema.TaggedError<PeerUnreachable>()("Peer
   reason: Schema.Literals(["refused", "timed_out", "invalid_answer"]),
   detail: Schema.String
 }) {
+  /** What answers at the address of a peer, and has proved nothing, may have written the detail. */
   override get message(): string {
-    return `peer ${this.peer} unreachable (${this.reason}): ${this.detail}`
+    return `peer ${this.peer} unreachable (${this.reason}): ${printable(this.detail)}`
   }
 }
 
