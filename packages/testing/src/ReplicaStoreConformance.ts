@@ -14,6 +14,7 @@
 import type { Layer } from "effect"
 import * as Conformance from "./Conformance.ts"
 import * as Append from "./internal/store/append.ts"
+import * as Changing from "./internal/store/changing.ts"
 import * as Damage from "./internal/store/damage.ts"
 import * as Mending from "./internal/store/mending.ts"
 import * as Notes from "./internal/store/notes.ts"
@@ -32,14 +33,17 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ...Notes.cases,
   ...Replacing.cases,
   ...Damage.cases,
-  ...Mending.cases
+  ...Mending.cases,
+  ...Changing.cases
 ]
 
 /**
  * The names of the cases that need a place whose entries can be damaged. Where that cannot be done they are skipped:
  * `needDamage.map((name) => ({ case: name, reason: "…" }))`.
  */
-export const needDamage: ReadonlyArray<string> = [...Damage.cases, ...Mending.cases].map(({ name }) => name)
+export const needDamage: ReadonlyArray<string> = [...Damage.cases, ...Mending.cases, ...Changing.cases].map(
+  ({ name }) => name
+)
 
 /** Registers the suite with vitest. The layer makes a new, empty place for every case. */
 export const suite = <E>(name: string, layer: Layer.Layer<StorePlace, E>, options?: Conformance.Options): void =>

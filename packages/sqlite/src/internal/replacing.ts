@@ -124,18 +124,23 @@ const exchange = (
 const partOf = (log: Rows.HeldLog, to: number): Part.Part =>
   log.parts.findLast(({ upTo }) => upTo !== Infinity && to <= upTo) ?? Rows.appended(log)
 
-/** Stores a batch in a part that is newer than all that have rows at its places. */
-const putOver = (db: DatabaseSync, log: Rows.HeldLog, batch: EntryBatch.EntryBatch): number => {
+/**
+ * Stores a batch in a part that is newer than all that have rows at its places, with what is left of the rows that it covers
+ * in part, where these can be read: of two rows that have the same entries the older one may not count any more when a log
+ * is cut, and their ranges of erased entries may not end where those of the other do.
+ */
+const putOver = (db: DatabaseSync, log: Rows.HeldLog, part: EntryBatch.EntryBatch): number => {
+  const batch = ReplicaStore.withEdges(part, rowOf(log, part.from - 1), rowOf(log, EntryBatch.last(part) + 1), 0)
   const newest = log.parts[log.parts.length - 1]!
   const isFree = newest !== Rows.appended(log) && hasNone(newest, batch)
   const table = isFree ? newest.id : Part.nextTable(db)
-  const part = Database.transaction(db, () => {
+  const over = Database.transaction(db, () => {
     const part = isFree ? newest : Part.create(db, table, batch.log, log.parts.length)
     Part.insert(part, batch)
     return part
   })
-  part.isUsed = true
-  if (!isFree) log.parts.push(part)
+  over.isUsed = true
+  if (!isFree) log.parts.push(over)
   return batch.bytes.length + 4096
 }
 

@@ -22,7 +22,7 @@ const damaged = Effect.fnUntraced(function* (seqs: ReadonlyArray<number>, size =
 })
 
 /** Goes through a log in slices of a few bytes, and returns how many slices there were. */
-const checked = Effect.fnUntraced(function* (store: Store, log: LogId.LogId, maxBytes = 100) {
+export const checked = Effect.fnUntraced(function* (store: Store, log: LogId.LogId, maxBytes = 100) {
   let slices = 0
   for (let at = 0; ; slices++) {
     const next = yield* store.check(log, at, maxBytes)
@@ -38,7 +38,8 @@ const named = (store: Store) =>
     .map(({ from, to }) => [from, to] as const)
     .sort(([a], [b]) => a - b)
 
-const whole = (store: Store, log: LogId.LogId, batch: EntryBatch.EntryBatch) =>
+/** The store holds exactly this of a log, and none of it is damaged. */
+export const whole = (store: Store, log: LogId.LogId, batch: EntryBatch.EntryBatch) =>
   Effect.gen(function* () {
     assert.deepStrictEqual(yield* held(store, log), texts(batch))
     for (let seq = 1; seq <= batch.count; seq++) {

@@ -20,10 +20,10 @@ export const without = (batch: EntryBatch.EntryBatch, seqs: ReadonlyArray<number
 const places = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 /** The batch with every range as long as it can be: a store may keep two that lie side by side. */
-const joined = (batch: EntryBatch.EntryBatch) => without(batch, [])
+export const joined = (batch: EntryBatch.EntryBatch) => without(batch, [])
 
 /** All that a store holds of a log, read in pages, each of which has to be valid and to begin where it was asked to. */
-const heldOf = Effect.fnUntraced(function* (store: Store, log: LogId.LogId, maxBytes: number) {
+export const heldOf = Effect.fnUntraced(function* (store: Store, log: LogId.LogId, maxBytes: number) {
   const pages: Array<EntryBatch.EntryBatch> = []
   for (let at = 0; ;) {
     const page = Option.getOrUndefined(yield* store.read(log, at, maxBytes))
