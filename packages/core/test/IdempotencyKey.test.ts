@@ -199,6 +199,27 @@ describe("a write under a key of its caller", () => {
     })
   )
 
+  it.effect(
+    "OnceByKey: of several namespaces is one write, and known beside the first by name, in whatever order",
+    () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* met()
+        const [m, n, mark] = [put("1", "x", "m"), put("2", "y"), Entry.remove("a.idempotency", "old")]
+        const first = yield* commit(a, [n, mark, m])
+        yield* pass(1000)
+        const again = yield* commit(b, [m, n, mark])
+        assert.strictEqual(again.writeId, first.writeId)
+        yield* pass(1000)
+        const { keys } = yield* b.records.keys({ namespace: "m.idempotency", limit: 10 })
+        assert.deepStrictEqual(
+          keys.map(({ key }) => key),
+          ["order-1"]
+        )
+        const other = yield* failure(commit(b, [put("3", "x", "m"), n, mark]), "IdempotencyKeyReused")
+        assert.strictEqual(other.held, first.writeId)
+      })
+  )
+
   it.effect("is written once when it is sent to one replica many times at once, with and without a fiber", () =>
     Effect.gen(function* () {
       const { a } = yield* met()

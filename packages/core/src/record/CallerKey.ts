@@ -5,6 +5,7 @@
  */
 import { Result } from "effect"
 import * as Chain from "../log/Chain.ts"
+import * as Content from "../log/Content.ts"
 import * as Entry from "../log/Entry.ts"
 import { WriteRejected } from "../quorum/QuorumError.ts"
 
@@ -30,8 +31,9 @@ export const markOf = (
   if (typeof key !== "string" || !/^[\x21-\x7e]{1,255}$/.test(key)) {
     return rejected("it is 1 to 255 visible characters of ASCII, and none of them a space")
   }
-  const [{ namespace: of }] = Entry.listOf(writes) as [Entry.Write]
-  if (markedBy(of) !== undefined) return rejected(`a namespace that ends with ${suffix} has no keys of its own`)
+  // The first by name: whoever sends them again may have them in another order.
+  const of = Entry.listOf(Content.sorted(writes)).find(({ namespace }) => markedBy(namespace) === undefined)?.namespace
+  if (of === undefined) return rejected(`a namespace that ends with ${suffix} has no keys of its own`)
   const namespace = of + suffix
   if (new TextEncoder().encode(namespace).length > namespaceBytes) {
     const most = namespaceBytes - suffix.length
@@ -59,9 +61,8 @@ const rejected = (detail: string) =>
 const unstamped: Entry.Stamp = { clock: { wallTime: 0, logical: 0 }, tie: "0000000000000000" as never, unprobed: false }
 
 const digestOf = (writes: Entry.Writes): Uint8Array => {
-  const bytes = new Uint8Array(Entry.maxSize(writes))
-  const length = Entry.encodeInto(bytes, 0, writes, unstamped)
+  const bytes = Content.encode(writes, unstamped)
   const state = Chain.state(Chain.empty)
-  Chain.extend(state, Chain.viewOf(bytes), 0, length)
+  Chain.extend(state, Chain.viewOf(bytes), 0, bytes.length)
   return new TextEncoder().encode(Chain.format(state))
 }

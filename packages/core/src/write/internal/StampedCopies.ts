@@ -1,6 +1,7 @@
 /** The copy of a write whose version was drawn before, as it is held here. */
 import { Effect, Option, Result } from "effect"
 import * as WriteId from "../../identity/WriteId.ts"
+import * as Content from "../../log/Content.ts"
 import * as Entry from "../../log/Entry.ts"
 import * as Erased from "../../log/Erased.ts"
 import * as HybridLogicalClock from "../../log/HybridLogicalClock.ts"
@@ -47,8 +48,7 @@ export const make = ({
       const batch = Option.getOrThrow(yield* logs.read(log, seq - 1, 1))
       // Superseded while it was looked up.
       if (Erased.is(batch.bytes, 0)) continue
-      const held = batch.bytes.subarray(0, Entry.endUnsafe(batch.bytes, 0))
-      if (isEncoded(held, write, stamp)) return newest.writeId
+      if (isSame(batch.bytes, write, stamp)) return newest.writeId
       return yield* new QuorumError.StampReused({ held: newest.writeId })
     }
     return undefined
@@ -71,9 +71,11 @@ export const make = ({
 const rejected = (detail: string) =>
   Result.fail(new QuorumError.WriteRejected({ field: "stamp", reason: "invalid", detail }))
 
-/** Whether an entry is that of these writes. */
-const isEncoded = (held: Uint8Array, write: Entry.Writes, stamp: Entry.Stamp): boolean => {
-  const bytes = new Uint8Array(Entry.maxSize(write))
-  const length = Entry.encodeInto(bytes, 0, write, stamp)
-  return length === held.length && held.every((byte, i) => byte === bytes[i])
+/** Whether an entry that is held is that of these writes. */
+const isSame = (bytes: Uint8Array, write: Entry.Writes, stamp: Entry.Stamp): boolean => {
+  const { records, ...version } = Entry.decodeAt(bytes, 0)
+  const [first, ...others] = records
+  const held = Content.encode([first!, ...others], version)
+  const asked = Content.encode(write, stamp)
+  return held.length === asked.length && held.every((byte, i) => byte === asked[i])
 }

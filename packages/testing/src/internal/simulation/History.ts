@@ -130,8 +130,13 @@ export const committed = ({ operations }: History): ReadonlyArray<Operation> =>
 /** The namespace of a key: writes of some keys are asked of one replica alone, by the policy of theirs. */
 export const namespaceOf = (key: string): string => (isWeak(key) ? "weak" : "n")
 
-/** The namespace of the marks of keys that clients invent for writes of a namespace, and whether it is one. */
+/** The namespace of the marks of keys that clients invent for writes of a namespace. */
 export const marksOf = (namespace: string): string => `${namespace}${ofMarks}`
+/** The operation of one write beside whose namespace the mark of its key is: the first of them by name. */
+export const markedOf = (operations: ReadonlyArray<Operation>): Operation =>
+  operations.reduce((first, each) => (each.namespace < first.namespace ? each : first))
+
+/** Whether a namespace is one of marks. */
 export const isOfMarks = (namespace: string): boolean => namespace.endsWith(ofMarks)
 
 /** Whether writes of a key wait for nobody unless they say so, and take effect in the order of the clocks. */

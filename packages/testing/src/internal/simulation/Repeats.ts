@@ -62,8 +62,10 @@ export const repeated = Effect.fnUntraced(function* (
   holdMillis: number,
   habits: Habits
 ): Effect.fn.Return<Outcome> {
+  let sent = 0
+  // Whoever sends a list again may have made it anew, in another order.
   const send = (place: ReplicaId.ReplicaId) =>
-    commitAt(world, place, writes, options, habits.way(), habits.hasteMillis())
+    commitAt(world, place, sent++ % 2 === 0 ? writes : turned(writes), options, habits.way(), habits.hasteMillis())
   if (dice.chance(0.3)) yield* Effect.sleep(dice.wait(holdMillis))
   const outcomes: Array<Outcome> = []
   let home = dice.chance(0.7) ? at : dice.pick(world.members)
@@ -86,6 +88,11 @@ export const repeated = Effect.fnUntraced(function* (
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const turned = (writes: Entry.Writes): Entry.Writes => {
+  const [first, ...others] = Array.from(Entry.listOf(writes)).reverse()
+  return others.length === 0 ? first! : [first!, ...others]
+}
 
 const notWritten: Outcome = { _tag: "Failure", error: { _tag: "NotSent" } }
 

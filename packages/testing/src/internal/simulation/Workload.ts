@@ -185,8 +185,8 @@ const write = Effect.fnUntraced(function* (
     const keyed = { ...given, idempotencyKey }
     const mine = Repeats.repeated(world, rare, at, writes, keyed, options.holdMillis, habits)
     if (!habits.shares()) return yield* mine
-    // The first, whose namespace has the mark. Of keys of another policy it would be another `w`.
-    const another = alsoUsed(world, history, operations[0]!, (others) =>
+    // One whose namespace has the mark. Of keys of another policy it would be another `w`.
+    const another = alsoUsed(world, history, History.markedOf(operations), (others) =>
       Repeats.repeated(world, rare, rare.pick(world.members), others, { ...keyed, w }, options.holdMillis, habits)
     )
     const [outcome] = yield* Effect.all([mine, another], { concurrency: "unbounded" })
@@ -206,7 +206,7 @@ const write = Effect.fnUntraced(function* (
     yield* commit(
       world,
       rare.pick(world.members),
-      Entry.remove(History.marksOf(operations[0]!.namespace), idempotencyKey),
+      Entry.remove(History.marksOf(History.markedOf(operations).namespace), idempotencyKey),
       {}
     )
   }
