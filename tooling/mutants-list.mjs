@@ -109,9 +109,9 @@ export const bugs = [
     from: "L58, malice",
     says: "a write that is held here is said to be committed when it is asked for again",
     file: "write/internal/InFlight.ts",
-    find: "if (closed) {\n        fail(group, monotonicMillis())",
+    find: "groups.add(group)\n      waiting += waiters.length",
     replace:
-      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, monotonicMillis())\n      if (closed) {\n        fail(group, monotonicMillis())"
+      "if (!isNew) group.tracker = AckTracker.make({ policy: { ...policy, w: 1 }, self, peers: peerIds, startedAt }), group.tracker = AckTracker.recordLocal(group.tracker, monotonicMillis())\n      groups.add(group)\n      waiting += waiters.length"
   },
   {
     name: "push-skips-an-entry",

@@ -22,7 +22,8 @@ const setUp = Effect.gen(function* () {
   const peers = yield* Peers.Peers
   const inFlight = yield* InFlight.make(
     () => undefined,
-    (answer) => answer()
+    (answer) => answer(),
+    () => 0
   )
   const up = (peer: typeof idB) =>
     peers.report({ _tag: "Link", peer, link: { _tag: "Up", sinceWallMillis: 0 }, monotonicMillis: 0 })
@@ -149,7 +150,7 @@ describe("InFlight", () => {
       ack(idC, 6)
       for (const peer of [idB, idC]) down(peer)
       assert.strictEqual(watch(6, 6).length, 0)
-      assert.deepStrictEqual(inFlight.holders(log, 6, Cluster.policy(3, 2), 0).holders, [idA])
+      assert.deepStrictEqual(inFlight.holders(log, 6, Cluster.policy(3, 2)).holders, [idA])
     })
   )
 
@@ -278,6 +279,19 @@ describe("InFlight", () => {
   )
 
   test(
+    "an ack after its own copy stopped to count is late, of a write that was given up for that",
+    Effect.gen(function* () {
+      const { ack, inFlight, watch } = yield* setUp
+      const answers = watch(1, 2)
+      inFlight.giveUp()
+      assert.deepInclude({ ...(yield* errorOf(answers)) }, { reason: "in_flight", got: 1 })
+      ack(idB, 2)
+      const { verdicts } = inFlight.holders(log, 2, Cluster.policy(3, 2))
+      assert.deepStrictEqual([verdicts[idB], verdicts[idC]], [{ _tag: "late" }, { _tag: "lagging", by: 2 }])
+    })
+  )
+
+  test(
     "closing answers who still waits, and whoever comes later, with what is known then",
     Effect.gen(function* () {
       const { ack, inFlight, watch } = yield* setUp
@@ -288,6 +302,11 @@ describe("InFlight", () => {
       ack(idB, 2)
       assert.strictEqual(answers.length, 2)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(watch(3, 3)[0]!)))
+      // Whoever asks about a write that is held by as many as it needs gets its receipt.
+      assert.deepStrictEqual(
+        (yield* watch(2, 2)[0]!).acked.map(({ replica }) => replica),
+        [idA, idB]
+      )
     })
   )
 })

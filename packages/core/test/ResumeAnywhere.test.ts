@@ -1,10 +1,10 @@
 /** A write is found by its id on every replica that holds it or gets it, whoever wrote it and whoever started again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { ClientSession, Entry, LogId, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
-import { during, failure } from "./support/time.ts"
+import { during, failure, pass } from "./support/time.ts"
 
 const put = (key: string) => Entry.put("n", key, "v")
 const ids = (acked: ReadonlyArray<{ readonly replica: string }>) => acked.map(({ replica }) => replica).sort()
@@ -73,6 +73,25 @@ describe("resume", () => {
       assert.strictEqual(b!.logs.head(a!.logs.own).seq, 0)
       const receipt = yield* during(b!.writer.resume(writeId), 50)
       assert.deepStrictEqual([receipt.writeId, ...ids(receipt.acked)], [writeId, "b", "c"])
+    })
+  )
+
+  it.effect("takes as long as it was waited for since it was asked for, and its acks since it was here", () =>
+    Effect.gen(function* () {
+      const { a, b, cluster } = yield* Cluster.running("abc", 2)
+      for (const other of ["a", "c"]) {
+        cluster.cut(other, "b")
+        cluster.cut("b", other)
+      }
+      const { writeId } = yield* during(a.writer.commit(put("k")), 100)
+      const fiber = yield* Effect.forkChild(Effect.timed(b.writer.resume(writeId)))
+      yield* pass(1000)
+      cluster.heal()
+      yield* pass(3000)
+      const [took, { acked, durationMillis }] = yield* Fiber.join(fiber)
+      assert.isAbove(durationMillis, 999)
+      assert.closeTo(durationMillis, Duration.toMillis(took), 0.001)
+      assert.deepStrictEqual(acked[0], { replica: b.id, afterMillis: 0, how: "self" })
     })
   )
 

@@ -57,7 +57,8 @@ export class QuorumWriter extends Context.Service<
      * content is `IdempotencyKeyReused`. It is written for the first time only when every member says that it holds no
      * write of that key; where one cannot be asked, the answer is `IdempotencyUnknown`, and nothing is written. A write by
      * a stamp needs but a majority. Beside the write stands its mark, a record whose key is that of the caller in the
-     * namespace of the write with `.idempotency` at its end: the key is known until somebody deletes it.
+     * namespace of the write, the first by name where there are several, with `.idempotency` at its end: the key is known
+     * until somebody deletes it.
      *
      * Interrupting it before the append takes the write back, unless it has such a key; later the write stays, and only the waiting ends.
      * Writes of one replica take effect in the order in which they were committed. The bytes of a value must not be
@@ -163,7 +164,9 @@ export const make = Effect.gen(function* () {
   }
   const inFlight: InFlight.InFlight = yield* InFlight.make(
     () => restIfIdle(),
-    (answer) => appender.answering(answer)
+    (answer) => appender.answering(answer),
+    // A replica that does not vote is no holder that counts, whatever it holds.
+    (log, seq) => Math.max(membership.isVoting() ? 0 : 1, seq - logs.announced(log))
   )
   const appender: Appender.Appender = yield* Appender.make(inFlight, () => restIfIdle())
   // Its own copy counts for no write that still waits, once it may lack what it acknowledged.
@@ -247,7 +250,7 @@ export const make = Effect.gen(function* () {
           const log = logs.own
           const { clock, tie } = durable.version!
           const step = { _tag: "Durable", writeId: WriteId.make(log, durable.seq, durable.check), clock, tie } as const
-          onDurable(step, () => heldWrites.statusOf({ log, selfLagsBy: 0, ...durable }))
+          onDurable(step, () => heldWrites.statusOf({ log, ...durable }))
         })
     })
 

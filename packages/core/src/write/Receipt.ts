@@ -23,7 +23,7 @@ export type How = typeof How.Type
 /** A replica that was counted, and when and how it became known that it holds the write durably. */
 export const Acked = Schema.Struct({
   replica: ReplicaId.ReplicaId,
-  /** Milliseconds after the append of the write began; in a receipt of `resume`, after that was called, and 0 when it was known. */
+  /** Milliseconds after the append of the write began; in a receipt of `resume`, after its replica held it, and 0 when it was known then. */
   afterMillis: Schema.Finite,
   how: How
 })

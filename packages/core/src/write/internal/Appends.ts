@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
       commit.write = undefined
       commit.onDurable?.(commit)
     }
-    for (const waiters of groupsOf(commits)) inFlight.watch(logs.own, waiters[0]!.policy, waiters, startedAt, true)
+    for (const waiters of groupsOf(commits)) inFlight.watch(batch.log, waiters[0]!.policy, waiters, startedAt, true)
   }
 
   /**
@@ -154,6 +154,7 @@ export const make = Effect.fnUntraced(function* (inFlight: InFlight.InFlight) {
     close: (): void => {
       const detail = "this replica was closed while it was appended"
       refuse(appending, "write_uncertain", new QuorumError.WriteUncertain({ detail }))
+      for (const commit of appending) commit.cancelled = true
     }
   }
 })

@@ -30,8 +30,6 @@ export interface Place {
   /** The check of its id. */
   readonly check: number
   readonly policy: QuorumPolicy.QuorumPolicy
-  /** How many entries of the log, the write the last of them, this replica cannot say to hold. */
-  readonly selfLagsBy: number
 }
 
 /** Answers from the logs, and waits with `inFlight`. `onWait` is called before somebody waits. */
@@ -92,15 +90,13 @@ export const make = Effect.fnUntraced(function* (options: {
       check,
       // What it was stamped by is in the entry, whatever the policy of its namespaces says now.
       policy: version.unprobed ? QuorumPolicy.byClocks(policy) : policy,
-      // A replica that does not vote is no holder that counts, whatever it holds.
-      selfLagsBy: Math.max(membership.isVoting() ? 0 : 1, seq - logs.announced(log)),
       version
     }
   })
 
-  const statusOf = ({ check, log, policy, selfLagsBy, seq }: Place): WriteStatus => {
+  const statusOf = ({ check, log, policy, seq }: Place): WriteStatus => {
     const { n, w } = policy
-    const { holders, verdicts } = inFlight.holders(log, seq, policy, selfLagsBy)
+    const { holders, verdicts } = inFlight.holders(log, seq, policy)
     return { writeId: WriteId.make(log, seq, check), committed: holders.length >= w, holders, w, n, verdicts }
   }
 
@@ -122,12 +118,13 @@ export const make = Effect.fnUntraced(function* (options: {
     status: (writeId: WriteId.WriteId) =>
       Effect.map(Effect.catchTag(held(writeId), "InvalidPolicy", Effect.die), statusOf),
     resume: Effect.fnUntraced(function* (writeId: unknown, asked?: Pick<WriteOptions, "w">) {
+      const monotonicMillis = inFlight.monotonicMillis()
       yield* arrival(writeId)
-      const { check, log, policy, selfLagsBy, seq, version } = yield* held(writeId, asked)
+      const { check, log, policy, seq, version } = yield* held(writeId, asked)
       return yield* Effect.callback<Receipt, QuorumError.QuorumNotMet>((resume) => {
-        const waiter: Waiter = { resume, seq, check, version, monotonicMillis: 0, cancelled: false }
+        const waiter: Waiter = { resume, seq, check, version, monotonicMillis, cancelled: false }
         onWait()
-        const leave = inFlight.watch(log, policy, [waiter], inFlight.monotonicMillis(), false, selfLagsBy)
+        const leave = inFlight.watch(log, policy, [waiter], inFlight.monotonicMillis(), false)
         restIfIdle()
         return Effect.sync(() => {
           waiter.cancelled = true

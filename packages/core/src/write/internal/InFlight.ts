@@ -19,9 +19,14 @@ import { ReplicaSet } from "../../identity/ReplicaSet.ts"
 
 /**
  * Starts without anybody waiting. `onIdle` is called whenever the last group has its answer, and `answering` runs what
- * answers a group.
+ * answers a group. `ownLag` says how many entries of a log, the one at the sequence the last of them, this replica cannot
+ * say to hold: its copy counts where there is none.
  */
-export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: (answer: () => void) => void) {
+export const make = Effect.fnUntraced(function* (
+  onIdle: () => void,
+  answering: (answer: () => void) => void,
+  ownLag: (log: LogId.LogId, seq: number) => number
+) {
   const { peers: peerIds, self } = yield* ReplicaSet
   const peers = yield* Peers
   const clock = yield* Clock.Clock
@@ -43,15 +48,16 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       events.ended(group, "committed", undefined, at)
       answering(() => WriteGroup.succeed(group, at))
     } else {
-      WriteGroup.lagAll(group, peers, at)
-      group.tracker = AckTracker.seal(group.tracker, at)
-      if (group.isNew) rememberUnmet(group)
       fail(group, at)
     }
     if (groups.size === 0) onIdle()
   }
 
+  /** Says that the quorum was not met, as far as is known: whoever acks from now on is late. */
   const fail = (group: WriteGroup.WriteGroup, at: number): void => {
+    WriteGroup.lagAll(group, peers, at)
+    group.tracker = AckTracker.seal(group.tracker, at)
+    if (group.isNew) rememberUnmet(group)
     const result = AckTracker.finalise(group.tracker, at)
     if (Result.isSuccess(result) || result.failure._tag !== "Unmet") return
     events.ended(group, "quorum_not_met", result.failure.reason, at)
@@ -78,9 +84,10 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     groups.clear()
     waiting = 0
     for (const group of left) {
-      WriteGroup.lagAll(group, peers, monotonicMillis())
+      events.answered(group)
       fail(group, monotonicMillis())
     }
+    if (left.length > 0) onIdle()
   }
 
   const onPeerEvent = (event: PeerEvent): void => {
@@ -105,7 +112,7 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
     monotonicMillis,
     /**
      * Answers the waiters when W replicas hold all their writes, or at the deadline. The local commit is done; `isNew`
-     * says that it was done just now. This replica counts unless its copy lags by some entries, because of damage.
+     * says that it was done just now.
      *
      * Returns how to end it before, for when nobody waits any more for what was not done just now: of a new write the acks
      * are told of all the same.
@@ -115,30 +122,27 @@ export const make = Effect.fnUntraced(function* (onIdle: () => void, answering: 
       policy: QuorumPolicy.QuorumPolicy,
       waiters: ReadonlyArray<WriteGroup.Waiter>,
       startedAt: number,
-      isNew: boolean,
-      selfLagsBy = 0
+      isNew: boolean
     ): (() => void) => {
-      const group = start(log, policy, waiters, waiters[waiters.length - 1]!.seq, startedAt, isNew, selfLagsBy)
+      const { seq } = waiters[waiters.length - 1]!
+      const group = start(log, policy, waiters, seq, startedAt, isNew, ownLag(log, seq))
       const leave = (): void => {
         if (!groups.delete(group)) return
         waiting -= waiters.length
         if (groups.size === 0) onIdle()
       }
-      if (closed) {
-        fail(group, monotonicMillis())
-        return leave
-      }
       groups.add(group)
       waiting += waiters.length
       events.began(group)
       settle(group, monotonicMillis())
-      if (groups.has(group)) arm(group.tracker.deadline)
+      if (closed) giveUp()
+      else if (groups.has(group)) arm(group.tracker.deadline)
       return leave
     },
     /** Who is known to hold a write, those who acked it late among them, and what is known of each replica. */
-    holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy, selfLagsBy: number) => {
+    holders: (log: LogId.LogId, seq: number, policy: QuorumPolicy.QuorumPolicy) => {
       const at = monotonicMillis()
-      const { tracker } = start(log, policy, [], seq, at, false, selfLagsBy)
+      const { tracker } = start(log, policy, [], seq, at, false, ownLag(log, seq))
       const verdicts: Record<ReplicaId, Verdict> = { ...AckTracker.verdicts(tracker, at) }
       for (const peer of AckTracker.ackedPeerIds(tracker)) {
         if (unmet.isLate(log, seq, peer)) verdicts[peer] = { _tag: "late" }

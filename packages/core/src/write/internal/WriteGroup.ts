@@ -20,7 +20,7 @@ export interface Waiter {
   seq: number
   /** The check of its id; see `Chain.check`. */
   check: number
-  /** When it came, in milliseconds of a monotonic clock; 0 when it did not wait before its append, or its resume. */
+  /** When it came, in milliseconds of a monotonic clock; 0 when it did not wait before its append. */
   readonly monotonicMillis: number
   /** Its version, as soon as it has one. */
   version: Version | undefined
