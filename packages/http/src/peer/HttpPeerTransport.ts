@@ -14,7 +14,7 @@ import {
   PeerUrls,
   ReplicaServer
 } from "@quorum/core/adapter"
-import { Effect, Layer, Result, type Scope, Stream } from "effect"
+import { Effect, Layer, Result, type Scope, Semaphore, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
@@ -79,10 +79,11 @@ export const make: (
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
       }
-      if (secret === undefined) return clientOf(peer, post)
+      const questions = Semaphore.makeUnsafe(maxQuestions)
+      if (secret === undefined) return clientOf(peer, questions, post)
       const opening = PeerChannel.open(secret, peer)
       const channel = yield* Effect.flatMap(post(opening.bytes), opening.answered)
-      return clientOf(peer, (frame) =>
+      return clientOf(peer, questions, (frame) =>
         Effect.flatMap(post(channel.seal(frame)), (bytes) => {
           const answer = channel.open(bytes)
           return answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
@@ -100,13 +101,20 @@ export const layer = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * How many questions about keys and writes are under way to one peer at once. There may be one for each read that somebody
+ * waits for, and each takes a connection of its own (law L23); what replication says goes beside them.
+ */
+const maxQuestions = 64
+
 /** A client whose requests are numbered, and counts only the answer to the number that it asked. */
 const clientOf = (
   peer: ReplicaId.ReplicaId,
+  questions: Semaphore.Semaphore,
   exchange: (frame: Uint8Array) => Effect.Effect<Uint8Array, PeerProtocol.PeerUnreachable>
 ) => {
   let requests = 0
-  return PeerFrame.clientOf(peer, (request) =>
+  const ask = (request: PeerFrame.Request) =>
     Effect.suspend(() => {
       const number = (requests = (requests + 1) >>> 0)
       return Effect.flatMap(exchange(PeerFrame.encodeRequest(number, request)), (frame) => {
@@ -116,6 +124,8 @@ const clientOf = (
         return Effect.succeed(answer.success.message)
       })
     })
+  return PeerFrame.clientOf(peer, (request) =>
+    request._tag === "read" || request._tag === "verify" ? questions.withPermit(ask(request)) : ask(request)
   )
 }
 
