@@ -207,36 +207,6 @@ describe("ReplicaLogs", () => {
     })
   )
 
-  it.effect(
-    "what is erased is read nowhere as it was, and what goes on with it is held, though its caller was interrupted",
-    () =>
-      Effect.gen(function* () {
-        const store = yield* memory
-        const { logs } = yield* open({ ...store, replace: (batch) => Effect.delay(store.replace(batch), 100) })
-        const own = yield* logs.appendWrites([put("1"), put("2"), put("3")])
-        const all = EntryBatch.concat(
-          batches(peerLog, put("1"), put("2"), put("3"), put("4")) as [EntryBatch.EntryBatch]
-        )
-        yield* logs.append(EntryBatch.upTo(all, 2))
-        const without = (batch: EntryBatch.EntryBatch, ...seqs: ReadonlyArray<number>) =>
-          EntryBatch.erase(batch, (seq) => (seqs.includes(seq) ? "superseded" : "kept"))
-        for (const change of [
-          logs.adopt(without(own.batch, 1)),
-          logs.erase(without(own.batch, 1, 2)),
-          logs.adopt(without(all, 2, 3))
-        ]) {
-          const changing = yield* Effect.forkChild(change)
-          yield* TestClock.adjust(1)
-          const interrupted = yield* Effect.forkChild(Fiber.interrupt(changing))
-          yield* TestClock.adjust(1000)
-          yield* Fiber.join(interrupted)
-          const read = Option.getOrThrow(yield* logs.read(logs.own, 0, mebibyte))
-          assert.isDefined(EntryBatch.erasedAt(read))
-          assert.deepStrictEqual(yield* store.watermarks, logs.heads())
-        }
-      })
-  )
-
   it.effect("a caller that is interrupted while it waits for another append appends nothing", () =>
     Effect.gen(function* () {
       const store = yield* memory

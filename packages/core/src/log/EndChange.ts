@@ -80,8 +80,12 @@ export const make = (options: {
           )
         )
       ),
-    erase: (batch: EntryBatch.EntryBatch) =>
-      alone(locked(batch.log, () => Effect.ensuring(store.replace(batch), forgotten(batch)))),
+    erase: (batch: EntryBatch.EntryBatch, isStill = () => true) =>
+      alone(
+        locked(batch.log, () =>
+          isStill() ? Effect.as(Effect.ensuring(store.replace(batch), forgotten(batch)), true) : Effect.succeed(false)
+        )
+      ),
     tellErased: damage.erased,
     /** Meanwhile nothing is erased. */
     unerased: erasing.withPermits(1),

@@ -67,8 +67,14 @@ export class ReplicaLogs extends Context.Service<
     readonly check: ReplicaStore.ReplicaStore["Service"]["check"]
     /** Puts the entries of a validated batch in the place of damaged ones, as the store's `replace` does. */
     readonly mend: ReplicaStore.ReplicaStore["Service"]["replace"]
-    /** Puts a batch of which entries are erased in the place of the same batch, as the store's `replace` does. */
-    readonly erase: ReplicaStore.ReplicaStore["Service"]["replace"]
+    /**
+     * Puts a batch of which entries are erased in the place of the same batch, as the store's `replace` does. Nothing is
+     * done, and false returned, where `isStill` says, when it is its turn, that more may have gone than when it was read.
+     */
+    readonly erase: (
+      batch: EntryBatch.EntryBatch,
+      isStill?: () => boolean
+    ) => Effect.Effect<boolean, ReplicaStore.AppendGap | ReplicaStore.AppendDrift | ReplicaStore.StoreError>
     /**
      * Erases here what is erased in a batch that another copy of the log has. Who keeps what follows from the logs is told
      * before anything goes, and keeps nothing until {@link tellErased}.

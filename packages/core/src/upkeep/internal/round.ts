@@ -85,16 +85,17 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
   }
 
   /** Whether the batch could be put in the place of what it was made from. */
-  const erased = (batch: EntryBatch.EntryBatch) =>
-    Effect.as(logs.erase(batch), true).pipe(
-      Effect.catchTags({ AppendDrift: () => Effect.succeed(false), AppendGap: () => Effect.succeed(false) })
-    )
+  const erased = (batch: EntryBatch.EntryBatch, isStill: () => boolean) =>
+    logs
+      .erase(batch, isStill)
+      .pipe(Effect.catchTags({ AppendDrift: () => Effect.succeed(false), AppendGap: () => Effect.succeed(false) }))
 
   /** Takes out of a batch what may go; `undefined` where that cannot be told, or the log is another one by now. */
   const compact = Effect.fnUntraced(function* (
     batch: EntryBatch.EntryBatch,
     ends: Ends,
-    forgetBefore: HybridLogicalClock.HybridLogicalClock | undefined
+    forgetBefore: HybridLogicalClock.HybridLogicalClock | undefined,
+    isStill: () => boolean
   ) {
     const { hasUnsettled, known } = yield* lookUp(batch, ends)
     // What could not be looked at may be the newest of any key.
@@ -114,8 +115,8 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
     for (let i = 0; i < decided.forgotten.length; i += turnPointers) {
       yield* index.forget(decided.forgotten.slice(i, i + turnPointers))
     }
-    // The log is another one by now: a side of it was given up.
-    if (decided.batch !== batch && !(yield* erased(decided.batch))) return undefined
+    // The log is another one by now: a side of it was given up, or more went than this batch knows of.
+    if (decided.batch !== batch && !(yield* erased(decided.batch, isStill))) return undefined
     yield* inTurns(remember(decided))
     return { decided, hasUnsettled }
   })
@@ -139,8 +140,10 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
         for (let at = 0; at < head;) {
           const began = Monotonic.millis(clock)
           if (!membership.isVoting() || logs.damageAt(log, at + 1) !== undefined) return undefined
+          const generation = sweeps.generation()
+          const isStill = (): boolean => generation === sweeps.generation()
           const read = yield* logs.read(log, at, sliceBytes)
-          const done = Option.isNone(read) ? undefined : yield* compact(read.value, ends(), forgetBefore)
+          const done = Option.isNone(read) ? undefined : yield* compact(read.value, ends(), forgetBefore, isStill)
           if (Option.isNone(read) || done === undefined) return undefined
           const { decided, hasUnsettled } = done
           at = read.value.from + read.value.count - 1

@@ -1,0 +1,70 @@
+/** What is changed of a log that is no append, and who reads it or changes it at the same time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
+import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
+import * as Cluster from "./support/cluster.ts"
+import { entriesOf } from "./support/entries.ts"
+import * as Reads from "./support/reads.ts"
+import { during } from "./support/time.ts"
+
+const writes = ["1", "2", "3", "4"].map((key) => Entry.put("notes", key, "v"))
+const peerLog = LogId.make(ReplicaId.make("b"), "0000000000000001" as LogId.Incarnation)
+const { batch: all } = EntryBatch.encode(Watermark.none(peerLog), writes, HybridLogicalClock.zero, 1)
+
+/** A replica whose store takes so long for a change. */
+const opened = Effect.fnUntraced(function* (changeMillis: number) {
+  const store = yield* ReplicaStore.makeMemory({ cluster: "test", replica: ReplicaId.make("a") })
+  const slow = { ...store, replace: (batch: EntryBatch.EntryBatch) => Effect.delay(store.replace(batch), changeMillis) }
+  const { logs } = yield* Reads.open(slow, yield* RecordIndex.makeMemory)
+  return { logs, store }
+})
+
+const without = (batch: EntryBatch.EntryBatch, ...seqs: ReadonlyArray<number>) =>
+  EntryBatch.erase(batch, (seq) => (seqs.includes(seq) ? "superseded" : "kept"))
+
+describe("what is changed of a log", () => {
+  it.effect("is read nowhere as it was, and what goes on with it is held, though its caller was interrupted", () =>
+    Effect.gen(function* () {
+      const { logs, store } = yield* opened(100)
+      const own = yield* logs.appendWrites(writes.slice(0, 3))
+      yield* logs.append(EntryBatch.upTo(all, 2))
+      for (const change of [
+        logs.adopt(without(own.batch, 1)),
+        logs.erase(without(own.batch, 1, 2)),
+        logs.adopt(without(all, 2, 3))
+      ]) {
+        const changing = yield* Effect.forkChild(change)
+        yield* TestClock.adjust(1)
+        const interrupted = yield* Effect.forkChild(Fiber.interrupt(changing))
+        yield* TestClock.adjust(1000)
+        yield* Fiber.join(interrupted)
+        const read = Option.getOrThrow(yield* logs.read(logs.own, 0, 1 << 20))
+        assert.isDefined(EntryBatch.erasedAt(read))
+        assert.deepStrictEqual(yield* store.watermarks, logs.heads())
+      }
+    })
+  )
+
+  it.effect("NoResurrection: what others have erased does not come back by what a round decided before", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const a = yield* cluster.start("a")
+      for (const key of ["k", "k", "l", "m"]) yield* during(a.writer.commit(Entry.put("notes", key, "v")), 10)
+      yield* TestClock.adjust(3000)
+      const batch = Option.getOrThrow(yield* a.logs.read(a.logs.own, 0, 1 << 20))
+      // As a backup: who erases waits until it is made, one after the other.
+      yield* Effect.forkChild(a.logs.unerased(Effect.sleep(1000)))
+      yield* TestClock.adjust(1)
+      yield* Effect.forkChild(a.logs.adopt(without(batch, 3)))
+      yield* TestClock.adjust(1)
+      yield* during(a.compaction.now, 5000)
+      yield* a.logs.tellErased
+      assert.deepStrictEqual(yield* entriesOf(a), [1, 2, 4])
+      yield* TestClock.adjust(1000)
+      yield* during(a.compaction.now, 5000)
+      assert.deepStrictEqual(yield* entriesOf(a), [2, 4])
+    })
+  )
+})
