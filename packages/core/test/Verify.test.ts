@@ -1,8 +1,8 @@
 /** What the replicas of today hold of a write that was committed. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { ReplicaStore } from "../src/adapter.ts"
+import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
 import { Entry, LogId, type Receipt, type WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
 import { says } from "./support/greeting.ts"
@@ -105,6 +105,42 @@ describe("verify", () => {
       assert.deepStrictEqual(verification.movedTo, [receipt.writeId])
       const before = yield* a.writer.verify({ ...moved, writeId: `${one}:4.00000001` as WriteId.WriteId })
       assert.deepStrictEqual([...statesOf(before)], ["a lost"])
+    })
+  )
+
+  it.effect("does not take for compacted what had the same place on the other side of a fork", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      // Nobody else gets the log of b.
+      for (const link of ["a>b", "a>c", "b>a", "b>c", "c>a", "c>b"]) {
+        cluster.faults.set(link, (client) => ({
+          ...client,
+          push: (request) => (link.startsWith("b") ? Effect.never : client.push(request)),
+          pull: (request) => (request.log.startsWith("b") ? Effect.never : client.pull(request))
+        }))
+      }
+      const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(2000)
+      const stays = yield* during(a.writer.commit(put("k"), { w: 3 }), 100)
+      const log = a.logs.own
+      for (const { logs } of [a, b, c]) {
+        const batch = Option.getOrThrow(yield* logs.read(log, 0, 1 << 20))
+        yield* logs.erase(EntryBatch.erase(batch, () => "superseded"))
+      }
+      // The other side had one entry there, which b has committed again.
+      const again = yield* during(b.writer.commit(put("k", "newer"), { w: 1 }), 100)
+      const part = { from: 1, count: 1, log: b.logs.own, at: 1 }
+      const given = { log, after: 0, upTo: 1, because: "fork", peer: null, again: [part], wallMillis: 0 } as const
+      yield* b.membership.kept.add(given)
+      const writeId = `${log}:1.00000001` as WriteId.WriteId
+      const other = { ...again, writeId, policy: stays.policy, acked: stays.acked }
+      for (const replica of [a, b, c]) {
+        const verification = yield* during(replica.writer.verify(other), 100)
+        assert.sameMembers([...statesOf(verification)], ["a lost", "b held", "c lost"])
+        assert.deepInclude({ ...verification }, { held: 1, committed: false, movedTo: [again.writeId] })
+        const same = yield* during(replica.writer.verify(stays), 100)
+        assert.sameMembers([...statesOf(same)], ["a compacted", "b compacted", "c compacted"])
+      }
     })
   )
 

@@ -63,7 +63,8 @@ export const stateOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Pick<Verified, "movedTo" | "state">, StoreError> {
   const { check, ...place } = WriteId.place(writeId)
   const { state } = yield* stateAt(logs, reader, place, (found) => found === check)
-  if (version === undefined || isHeld(state)) return { state }
+  // Of what is erased nobody can tell which side of a fork it was of, but by the version of what was committed again.
+  if (version === undefined || (isHeld(state) && state !== "compacted")) return { state }
   const places = [...GivenUp.placesOf(known, place.log, place.seq)]
   // What was committed again may have been given up once more; each time it is in a newer log.
   for (let next = places.shift(); next !== undefined; next = places.shift()) {

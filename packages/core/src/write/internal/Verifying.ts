@@ -59,6 +59,11 @@ export const make = Effect.gen(function* () {
       answers.set(replica, answer)
       if (answer?.movedTo !== undefined) moved.add(answer.movedTo)
     }
+    // It had its place on the side of a fork that gave way: what was erased there is the other side's.
+    for (const [replica, said] of moved.size === 0 ? [] : answers) {
+      const isOther = said?.state === "compacted" && said.movedTo === undefined
+      if (isOther) answers.set(replica, { ...said, state: "missing" })
+    }
     for (const writeId of moved) {
       const others = Array.from(answers).filter(([, said]) => said !== undefined && !Copies.isHeld(said.state))
       for (const { answer, replica } of yield* ask(
