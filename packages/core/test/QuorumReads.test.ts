@@ -89,6 +89,31 @@ describe("a quorum read", () => {
     })
   )
 
+  it.effect("Bounded L23 asks a peer 64 questions at once, the others in turn, and holds up nothing else", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b"], 2)
+      const answer = yield* Latch.make()
+      let asked = 0
+      cluster.faults.set("a>b", (client) => ({
+        ...client,
+        read: (request) =>
+          Effect.suspend(() => {
+            asked++
+            return Effect.andThen(answer.await, client.read(request))
+          })
+      }))
+      const [a] = yield* Effect.forEach(["a", "b"], (id) => cluster.start(id))
+      yield* TestClock.adjust(1000)
+      const reads = Effect.forEach(Array.from({ length: 200 }), () => ask(a!, "quorum"), { concurrency: "unbounded" })
+      const reading = yield* Effect.forkChild(reads)
+      yield* during(a!.writer.commit(put("v")), 10)
+      assert.strictEqual(asked, 64)
+      yield* answer.open
+      assert.deepStrictEqual([...new Set(yield* soon(Fiber.join(reading)))], ["v"])
+      assert.strictEqual(asked, 200)
+    })
+  )
+
   it.effect("asks as many replicas as `r` says, and this one alone for 1", () =>
     Effect.gen(function* () {
       const { a, c } = yield* behind

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaSet } from "@quorum/core"
 import { Chain, EntryBatch, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Greeting } from "@quorum/testing"
-import { Context, Deferred, Effect, Fiber, Layer, Result } from "effect"
+import { Context, Effect, Layer, Result } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type * as Http from "node:http"
 import { gzipSync } from "node:zlib"
@@ -20,9 +20,6 @@ const push: PeerProtocol.Push = {
   session: "s",
   batch: { log, from: 1, count: 1, prevChain: Chain.empty, chain: Chain.empty, bytes: new Uint8Array(100) }
 }
-
-const read: PeerProtocol.Read = { session: "s", namespace: "n", key: "k", have: null, confirm: null }
-const readKind = PeerFrame.encodeRequest(1, { _tag: "read", payload: read })[0]
 
 /** The http clients that people use on Node. */
 const clients: ReadonlyArray<readonly [name: string, client: Layer.Layer<HttpClient.HttpClient>]> = [
@@ -230,28 +227,6 @@ describe("L42 answers are read with a limit", () => {
       assert(error._tag === "PeerUnreachable")
       assert.strictEqual(error.reason, "invalid_answer")
       assert.match(error.detail, /larger than/)
-    })
-  )
-})
-
-describe("many questions at once", () => {
-  it.live("Bounded L23 have 64 connections to a peer at most, and hold up nothing else that is said to it", () =>
-    Effect.gen(function* () {
-      const many = yield* Deferred.make<void>()
-      let asked = 0
-      const silent = Cluster.serve((request, response) => {
-        request.once("data", (frame: Buffer) => {
-          if (frame[0] !== readKind) response.writeHead(503).end()
-          else if (++asked === 64) Deferred.doneUnsafe(many, Effect.void)
-        })
-      })
-      const client = yield* connect(yield* silent)
-      const reads = Effect.forEach(Array.from({ length: 100 }), () => client.read(read), { concurrency: "unbounded" })
-      const reading = yield* Effect.forkChild(reads)
-      yield* Deferred.await(many)
-      assert.strictEqual(yield* reasonOf(client.hello(hello)), "invalid_answer")
-      assert.strictEqual(asked, 64)
-      yield* Fiber.interrupt(reading)
     })
   )
 })

@@ -5,7 +5,7 @@
  * compare version vectors and pull. There is no list of what to send again: what a peer misses is the range after its
  * watermark, read from the log.
  */
-import { Clock, Context, Effect, Latch, Layer } from "effect"
+import { Clock, Context, Effect, Latch, Layer, Semaphore } from "effect"
 import { EventSink } from "../events/EventSink.ts"
 import type * as ReplicaId from "../identity/ReplicaId.ts"
 import { ReplicaSet } from "../identity/ReplicaSet.ts"
@@ -85,6 +85,9 @@ export const layer = Layer.effect(Replication, make)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** How many questions about keys and writes are under way to one peer at once. */
+const maxQuestions = 64
+
 /** What replicates to and from one peer, for ever. */
 const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck, heartbeatMillis: number) {
   const logs = yield* ReplicaLogs
@@ -104,11 +107,18 @@ const makeReplicator = Effect.fnUntraced(function* (check: StartCheck.StartCheck
       orElse: () => Effect.fail(UnderWay.silent(peer, requestTimeoutMillis))
     })
 
-  /** One timer watches over all calls whose limit is the connection's; see `PushLoop`. */
-  const bound = (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient): PeerMethods.PeerClient =>
-    PeerMethods.wrap(client, (call, name) =>
-      PeerMethods.methods[name].timeLimit === "call" ? bounded(peer, call) : call
-    )
+  /**
+   * One timer watches over all calls whose limit is the connection's; see `PushLoop`. Questions about keys and writes, of
+   * which there may be one for each read that somebody waits for, are asked so many at once: on the connection of others
+   * what is replicated would wait behind them, and over HTTP each takes a connection of its own (law L23).
+   */
+  const bound = (peer: ReplicaId.ReplicaId, client: PeerMethods.PeerClient): PeerMethods.PeerClient => {
+    const questions = Semaphore.makeUnsafe(maxQuestions)
+    return PeerMethods.wrap(client, (call, name) => {
+      const asked = name === "read" || name === "verify" ? questions.withPermit(call) : call
+      return PeerMethods.methods[name].timeLimit === "call" ? bounded(peer, asked) : asked
+    })
+  }
 
   const connect = Effect.fnUntraced(function* (link: Links.Link) {
     const { peer } = link

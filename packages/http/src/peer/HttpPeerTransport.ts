@@ -14,7 +14,7 @@ import {
   PeerUrls,
   ReplicaServer
 } from "@quorum/core/adapter"
-import { Effect, Layer, Result, type Scope, Semaphore, Stream } from "effect"
+import { Effect, Layer, Result, type Scope, Stream } from "effect"
 import {
   FetchHttpClient,
   HttpBody,
@@ -79,11 +79,10 @@ export const make: (
           Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
         )
       }
-      const questions = Semaphore.makeUnsafe(maxQuestions)
-      if (secret === undefined) return clientOf(peer, questions, post)
+      if (secret === undefined) return clientOf(peer, post)
       const opening = PeerChannel.open(secret, peer)
       const channel = yield* Effect.flatMap(post(opening.bytes), opening.answered)
-      return clientOf(peer, questions, (frame) =>
+      return clientOf(peer, (frame) =>
         Effect.flatMap(post(channel.seal(frame)), (bytes) => {
           const answer = channel.open(bytes)
           return answer === undefined ? Effect.fail(invalid(peer, PeerChannel.notProven)) : Effect.succeed(answer)
@@ -101,20 +100,13 @@ export const layer = (
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/**
- * How many questions about keys and writes are under way to one peer at once. There may be one for each read that somebody
- * waits for, and each takes a connection of its own (law L23); what replication says goes beside them.
- */
-const maxQuestions = 64
-
 /** A client whose requests are numbered, and counts only the answer to the number that it asked. */
 const clientOf = (
   peer: ReplicaId.ReplicaId,
-  questions: Semaphore.Semaphore,
   exchange: (frame: Uint8Array) => Effect.Effect<Uint8Array, PeerProtocol.PeerUnreachable>
 ) => {
   let requests = 0
-  const ask = (request: PeerFrame.Request) =>
+  return PeerFrame.clientOf(peer, (request) =>
     Effect.suspend(() => {
       const number = (requests = (requests + 1) >>> 0)
       return Effect.flatMap(exchange(PeerFrame.encodeRequest(number, request)), (frame) => {
@@ -124,8 +116,6 @@ const clientOf = (
         return Effect.succeed(answer.success.message)
       })
     })
-  return PeerFrame.clientOf(peer, (request) =>
-    request._tag === "read" || request._tag === "verify" ? questions.withPermit(ask(request)) : ask(request)
   )
 }
 
