@@ -163,7 +163,7 @@ const draw = async (calls: Calls, group: ReadonlyArray<Waiting>, limits: CallOpt
     {
       request: () => ({ method: "POST", path: "/v1/stamps/each", body: JSON.stringify({ keys }) }),
       read: async (answered, url) => {
-        const { stamps } = (await jsonOf(answered, url)) as { readonly stamps?: ReadonlyArray<string> }
+        const { stamps } = ((await jsonOf(answered, url)) ?? {}) as { readonly stamps?: ReadonlyArray<string> }
         const isWhole = stamps?.length === keys.length && stamps.every((stamp) => typeof stamp === "string")
         if (!isWhole) throw unexpected(answered.status, url, "it has not as many stamps as keys")
         return stamps

@@ -1,7 +1,7 @@
 /**
  * Follows what is written, at one replica after another: each goes on where the one before ended.
  */
-import { errorOf } from "./Answers.ts"
+import { errorOf, unexpected } from "./Answers.ts"
 import type { Learn } from "./Attempt.ts"
 import { type Answered, type Lines, linesOf } from "./Body.ts"
 import { type CallOptions, type Calls, pause } from "./Calls.ts"
@@ -101,12 +101,18 @@ interface ChangeLine extends Place {
   readonly position?: string
 }
 
+/** Of these each line of a feed has one. */
+const fields = ["key", "position", "problem", "done"] satisfies ReadonlyArray<keyof FeedLine>
+
 type Some = ReadonlyArray<FeedLine> | undefined
 
 const open = async (answered: Answered, url: string, learn: Learn) => {
   const lines = linesOf(answered, url)
   const first = (await lines.next()) as Some
-  const problem = first?.[0]?.problem
+  const [line] = first ?? []
+  const isLine = typeof line === "object" && line !== null && fields.some((field) => field in line)
+  if (!isLine) throw unexpected(answered.status, url, "it is no feed")
+  const { problem } = line
   if (problem !== undefined) {
     learn(problem.session)
     throw errorOf(503, problem, url)

@@ -74,6 +74,28 @@ describe("an answer with 2xx that is none of a replica's", () => {
     }
   })
 
+  it("L11 is no feed", async () => {
+    const line = { ...key, text: "v", writeId: "w", clock: { wallTime: 1, logical: 0 }, tie: "t", position: "p" }
+    for (const other of [...others, () => ndjson([{}])]) {
+      const { client, sent } = clientOf([
+        ["/v1/changes", other],
+        ["/v1/changes", () => ndjson([line, { done: true }])]
+      ])
+      const { value } = await client.watch("n").next()
+      assert.deepInclude(value, { key: "k", position: "p" })
+      assert.lengthOf(sent, 2)
+      const { client: alone } = clientOf(
+        Array.from({ length: 100 }, () => ["/v1/changes", other] as const),
+        { timeoutMillis: 30 }
+      )
+      const failed = await alone
+        .watch("n")
+        .next()
+        .catch((error: unknown) => error)
+      assert.strictEqual((failed as QuorumError).code, "unexpected_answer")
+    }
+  })
+
   it("L11 is no stamp, and no record", async () => {
     for (const other of others) {
       const stamps = clientOf([

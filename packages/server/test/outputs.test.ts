@@ -1,29 +1,16 @@
 /** What commands say and where they write it, at replicas that are stubs: their answers, and what they do not answer. */
 import { spawn, spawnSync } from "node:child_process"
 import { existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { createServer, type RequestListener } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { RequestListener } from "node:http"
 import { text } from "node:stream/consumers"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Ports from "./support/ports.ts"
 import * as Program from "./support/program.ts"
+import { stub } from "./support/stub.ts"
 
 const timeout = 120_000
-
-/** What answers as a replica would, until the scope closes. */
-const stub = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly url: string; readonly close: () => void }>((resume) => {
-      const server = createServer(listener).listen(0, "127.0.0.1", () => {
-        const { port } = server.address() as AddressInfo
-        const close = () => void server.close().closeAllConnections()
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 const problem = (status: number, error: string) =>
   ((_, response) => {

@@ -64,14 +64,20 @@ const pages = (remote: Remote.Remote, given: Remote.Given, what: "records" | "ke
     if (reverse === true) query.set("reverse", "true")
     if (after !== undefined) query.set("after", after)
     return Effect.map(
-      pageOf(remote, given, `${path}?${query}`, onDamaged),
+      pageOf(remote, given, what, `${path}?${query}`, onDamaged),
       (page) => [[page], Option.fromUndefinedOr(page.next)] as const
     )
   })
 }
 
 /** A page of which nothing is missing, from the first replica that has it; one with damage where that is told. */
-const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string, onDamaged: Part["onDamaged"]) =>
+const pageOf = (
+  remote: Remote.Remote,
+  given: Remote.Given,
+  what: "records" | "keys",
+  path: string,
+  onDamaged: Part["onDamaged"]
+) =>
   Remote.ask(given, async (signal): Promise<Page> => {
     const deadline = performance.now() + given.timeout * 1000
     for (let round = 0; ; round++) {
@@ -83,7 +89,7 @@ const pageOf = (remote: Remote.Remote, given: Remote.Given, path: string, onDama
             signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMillis)])
           })
           if (!answer.ok) throw await Remote.answered(answer, url)
-          const body = (await answer.json()) as Page
+          const body = await Remote.jsonOf<Page>(answer, url, what, "unreadable")
           if ((body.damaged ?? []).length > 0 || body.unreadable.length > 0) {
             inPart ??= body
             throw new Error("it holds records that it cannot read; quorum doctor says more")

@@ -42,7 +42,7 @@ export const command = Command.make(
           })
           .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
         if (!answer.ok) throw named(await Remote.answered(answer, url))
-        return (await answer.json()) as Answer
+        return await Remote.jsonOf<Answer>(answer, url, "replica", "loss")
       })
     // What is lost is said before it is done.
     const asked = yield* ask(false)
@@ -96,7 +96,8 @@ const voting = (remote: Remote.Remote, given: Remote.Given, url: string) =>
       .fetch(`${url}/v1/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)]) })
       .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
     if (!answer.ok) throw await Remote.answered(answer, url)
-    const { obstacle, voting } = (await answer.json()) as { readonly obstacle: string | null; readonly voting: boolean }
+    type Status = { readonly obstacle: string | null; readonly voting: boolean }
+    const { obstacle, voting } = await Remote.jsonOf<Status>(answer, url, "obstacle", "voting")
     return voting ? undefined : (obstacle ?? "it recovers")
   }).pipe(
     Effect.repeat({

@@ -90,15 +90,38 @@ export class Answered extends Error {
   readonly code: string
   readonly fields: object
   constructor(url: string, status: number, body: unknown) {
-    const { error, message, ...fields } = { ...(body as { readonly error?: string; readonly message?: string }) }
-    super(message ?? `status ${status}`)
+    const { error, message, ...fields } = { ...(body as { readonly error?: unknown; readonly message?: unknown }) }
+    const isReplicas = typeof error === "string" && typeof message === "string"
+    super(isReplicas ? message : `the answer of ${url} is not a replica's, status ${status}`)
     this.status = status
-    this.code = error ?? "unexpected_answer"
-    this.fields = { ...fields, url }
+    this.code = isReplicas ? error : "unexpected_answer"
+    this.fields = isReplicas ? { ...fields, url } : { url }
   }
   /** Whether every replica would answer the same: what was asked is to blame, and not that it was asked too often. */
   get isFinal(): boolean {
+    if (this.status === 404 && this.code === "unexpected_answer") return false
     return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429
+  }
+}
+
+/** The JSON of an answer, if it is an object with these fields: nothing else that is answered is that (law L11). */
+export const jsonOf = async <A extends object>(
+  answer: Response,
+  url: string,
+  ...fields: ReadonlyArray<keyof A & string>
+): Promise<A> => {
+  const body = objectIn(await answer.text())
+  if (body !== undefined && fields.every((field) => field in body)) return body as A
+  throw new Answered(url, answer.status, undefined)
+}
+
+/** The object that a text says in JSON; undefined when it says none. */
+export const objectIn = (text: string): object | undefined => {
+  try {
+    const json: unknown = JSON.parse(text)
+    return typeof json === "object" && json !== null ? json : undefined
+  } catch {
+    return undefined
   }
 }
 

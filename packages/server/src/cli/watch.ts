@@ -122,8 +122,7 @@ const one = async (
       timer = wait(silenceMillis)
       const lines = (rest + text).split("\n")
       rest = lines.pop()!
-      state.heard = true
-      for (const line of lines) if (line !== "") take(JSON.parse(line) as Line, given, url, state)
+      for (const line of lines) if (line !== "") take(lineOf(line, url), given, url, state)
     }
   } finally {
     clearTimeout(timer)
@@ -135,6 +134,15 @@ const one = async (
 /** How long nothing may come: a replica says every 15 seconds that it is there. */
 const silenceMillis = 40_000
 
+/** Of these each line of a feed has one. */
+const fields = ["writeId", "position", "problem", "done"] satisfies ReadonlyArray<keyof Line>
+
+const lineOf = (text: string, url: string): Line => {
+  const line = Remote.objectIn(text)
+  if (line !== undefined && fields.some((field) => field in line)) return line
+  throw new Remote.Answered(url, 200, undefined)
+}
+
 /** Prints what a line says, and keeps its position. Fails where it is the last. */
 const take = (said: Line, given: Remote.Given, url: string, state: State): void => {
   const { problem } = said
@@ -145,7 +153,10 @@ const take = (said: Line, given: Remote.Given, url: string, state: State): void 
     throw new Remote.Answered(url, isGone ? 410 : 503, { ...problem, message })
   }
   if (said.writeId !== undefined) console.log(given.json ? jsonOf(said) : textOf(said))
-  if (said.position !== undefined) state.since = said.position
+  if (said.position !== undefined) {
+    state.since = said.position
+    state.heard = true
+  }
   if (said.done === true) state.isDone = true
 }
 
