@@ -4,10 +4,11 @@ import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, HybridLogicalClock, LogId, ReplicaId } from "../src/index.ts"
 import { EntryBatch, RecordIndex, ReplicaStore, Watermark } from "../src/adapter.ts"
+import * as Compaction from "../src/upkeep/Compaction.ts"
 import * as Cluster from "./support/cluster.ts"
 import { entriesOf } from "./support/entries.ts"
 import * as Reads from "./support/reads.ts"
-import { during } from "./support/time.ts"
+import { during, pass } from "./support/time.ts"
 
 const writes = ["1", "2", "3", "4"].map((key) => Entry.put("notes", key, "v"))
 const peerLog = LogId.make(ReplicaId.make("b"), "0000000000000001" as LogId.Incarnation)
@@ -65,6 +66,22 @@ describe("what is changed of a log", () => {
       yield* TestClock.adjust(1000)
       yield* during(a.compaction.now, 5000)
       assert.deepStrictEqual(yield* entriesOf(a), [2, 4])
+    })
+  )
+
+  it.effect("is no work of a round while that waits for a backup: logs are compacted soon after it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a"], 1)
+      const pace = { firstMillis: 1000, lookMillis: 1000, minBytes: 1000, sliceBytes: 1000 }
+      const a = yield* Effect.provideService(cluster.start("a"), Compaction.CompactionPace, pace)
+      const write = a.writer.commit(Entry.put("notes", "k", "v".repeat(200)))
+      yield* Effect.forkChild(Effect.forever(Effect.andThen(write, Effect.sleep(100))))
+      yield* TestClock.adjust(5000)
+      yield* during(a.logs.unerased(Effect.sleep(60_000)), 60_000)
+      const waiting = (yield* entriesOf(a)).length
+      assert.isAbove(waiting, 500)
+      yield* pass(30_000)
+      assert.isBelow((yield* entriesOf(a)).length, 100)
     })
   )
 })

@@ -89,6 +89,7 @@ export const make = (options: {
     tellErased: damage.erased,
     /** Meanwhile nothing is erased. */
     unerased: erasing.withPermits(1),
+    erasable: alone(Effect.void),
     cut: (log: LogId) => locked(log, () => cut(log)),
     /** Appends a copy, which may erase a part of what is held, where a range of it reaches beyond that. */
     appending: <A, E>(batch: EntryBatch.EntryBatch, append: Effect.Effect<A, E>): Effect.Effect<A, E> =>

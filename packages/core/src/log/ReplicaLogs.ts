@@ -86,6 +86,8 @@ export class ReplicaLogs extends Context.Service<
     readonly tellErased: Effect.Effect<void>
     /** Erases nothing, and gives up nothing for another copy, while something goes on that reads all up to a vector. */
     readonly unerased: <A, E, R>(reading: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    /** Waits until nothing goes on during which nothing is erased. */
+    readonly erasable: Effect.Effect<void>
     /** Gives up the end of a log that nobody can tell, as the store's `cut` does: by who is not counted for it any more. */
     readonly cut: (log: LogId.LogId) => Effect.Effect<void, ReplicaStore.StoreError>
     /**

@@ -115,10 +115,13 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
     for (let i = 0; i < decided.forgotten.length; i += turnPointers) {
       yield* index.forget(decided.forgotten.slice(i, i + turnPointers))
     }
+    const asked = Monotonic.millis(clock)
+    if (decided.batch !== batch) yield* logs.erasable
+    const waitedMillis = Monotonic.millis(clock) - asked
     // The log is another one by now: a side of it was given up, or more went than this batch knows of.
     if (decided.batch !== batch && !(yield* erased(decided.batch, isStill))) return undefined
     yield* inTurns(remember(decided))
-    return { decided, hasUnsettled }
+    return { decided, hasUnsettled, waitedMillis }
   })
 
   const ends = (): Ends => new Map(frontier.current().map(({ log, seq }) => [log, seq]))
@@ -145,7 +148,7 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
           const read = yield* logs.read(log, at, sliceBytes)
           const done = Option.isNone(read) ? undefined : yield* compact(read.value, ends(), forgetBefore, isStill)
           if (Option.isNone(read) || done === undefined) return undefined
-          const { decided, hasUnsettled } = done
+          const { decided, hasUnsettled, waitedMillis } = done
           at = read.value.from + read.value.count - 1
           sum.erasedBytes += decided.goneBytes
           sum.liveBytes += decided.keptBytes
@@ -153,7 +156,8 @@ export const make = Effect.fnUntraced(function* (keptDeletes: KeptDeletes.KeptDe
           sum.hasUnsettled ||= hasUnsettled
           if (decided.oldestLeft !== undefined) swept = Fates.earlier(swept, decided.oldestLeft)
           if (decided.oldestDelete !== undefined) oldestDelete = Fates.earlier(oldestDelete, decided.oldestDelete)
-          yield* pause(Monotonic.millis(clock) - began)
+          // That a backup was waited for is no work.
+          yield* pause(Monotonic.millis(clock) - began - waitedMillis)
         }
       }
       keptDeletes.end()
