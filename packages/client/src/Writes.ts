@@ -45,8 +45,9 @@ export type Taken = <A>(make: () => Promise<A>) => Promise<A>
 export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
   const gatherings = new Map<string, Gathering.Gathering>()
   const turns = Turns.make(maxBytes)
+  const shortTurns = Turns.make(maxShort)
 
-  /** Makes a write under a stamp, all within the time of its call; what is long when it is its turn. */
+  /** Makes a write under a stamp when it is its turn, all within the time of its call. */
   const stamped = async (
     keys: ReadonlyArray<Place>,
     length: number,
@@ -58,7 +59,8 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
     const millis = options.timeoutMillis ?? timeoutMillis
     const deadline = performance.now() + millis
     const limits = (): CallOptions => ({ signal, timeoutMillis: Math.max(1, deadline - performance.now()) })
-    const done = length <= longLength ? () => {} : await turns.take(length, millis, signal)
+    const done =
+      length <= longLength ? await shortTurns.take(1, millis, signal) : await turns.take(length, millis, signal)
     if (done === undefined) throw Failover.conclude(undefined, given)
     try {
       const stamp = given ?? (await draw(keys, limits()))
@@ -154,6 +156,12 @@ const longLength = 64 * 1024
 
 /** The most bytes of long values that are under way. One value that is longer is sent by itself. */
 const maxBytes = 4 * 1024 * 1024
+
+/**
+ * How many are under way that are not long, and not gathered either: each is two requests, and of very many at once none
+ * would be written in time if the stamps of all were drawn first.
+ */
+const maxShort = 128
 
 /** The place of a delete: a name that nobody can read by has one too. */
 const namesOf = ({ key, namespace }: Place): Place => {

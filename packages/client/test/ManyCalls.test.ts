@@ -109,6 +109,31 @@ describe("many calls at once", () => {
     assert.isAtMost(most(), 2)
   })
 
+  it("that are several writes as one are written before stamps are drawn for more than 128 after them", async () => {
+    const sent: Array<string> = []
+    const answers: Array<() => void> = []
+    const receipt = { writeId: "w", acked: [] }
+    const client = createClient({
+      urls: ["http://a"],
+      fetch: (url) => {
+        const { pathname } = new URL(url)
+        sent.push(pathname)
+        const answer = pathname === "/v1/stamps" ? { stamp: "s" } : { line: 1, status: 201, receipt }
+        return new Promise((resolve) => answers.push(() => resolve(new Response(`${JSON.stringify(answer)}\n`))))
+      }
+    })
+    let isOver = false
+    const commits = times.map((i) => client.commit([{ namespace: "n", key: `k${i}`, value: "v" }]))
+    void Promise.all(commits).then(() => (isOver = true))
+    while (!isOver) {
+      for (const answer of answers.splice(0)) answer()
+      await settled()
+    }
+    let begun = 0
+    const most = Math.max(...sent.map((path) => (path === "/v1/stamps" ? ++begun : begun--)))
+    assert.strictEqual(most, 128)
+  })
+
   it("ask the replica that works when it is their turn, and not the one that hung meanwhile", async () => {
     const { answer, client, underWay } = clientOf()
     const hung = new Set<string>()
