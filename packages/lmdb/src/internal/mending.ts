@@ -76,13 +76,17 @@ export const endAt = (log: HeldLog.HeldLog, seq: number) => {
   return { head: HeldLog.watermarkAt(log, seq), damaged: { log: name, from: seq + 1, to } }
 }
 
-/** Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. */
+/**
+ * Removes the entries from one on, inside a commit: their rows, and of a row that begins before them what is not before. Of
+ * the others no bytes are read, which may be many.
+ */
 export const removeFrom = (environment: Environment.Environment, log: HeldLog.HeldLog, from: number): void => {
-  for (const row of Array.from(Rows.rowsAfter(log, from - 1))) {
-    environment.remove(log.table, Rows.keyOf(log.head.log, row.last))
-    const batch = Rows.batchOf(log, row)
-    if (batch !== undefined && batch.from < from) Rows.put(environment, log, EntryBatch.upTo(batch, from - 1))
+  const row = Rows.rowAfter(log, from - 1)
+  const batch = row && Rows.batchOf(log, row)
+  for (const last of Rows.endsWithin(log, from, log.head.seq)) {
+    environment.remove(log.table, Rows.keyOf(log.head.log, last))
   }
+  if (batch !== undefined && batch.from < from) Rows.put(environment, log, EntryBatch.upTo(batch, from - 1))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
