@@ -38,11 +38,12 @@ export const check = (log: Rows.HeldLog, after: number, maxBytes: number): numbe
 
 /**
  * Gives up the end of a log: what is after an entry, or what is damaged, to go on after the last sound entry before that.
- * The result is called when that is durable; until then the log is as it was.
+ * Returns the log as it is then: what is synced of it was handed over before, and says nothing of its new end.
  */
-export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): (() => void) => {
+export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): Rows.HeldLog => {
   const { log: name, seq: to } = log.head
-  const { chain, seq } = after === undefined ? soundEnd(log) : HeldLog.watermarkAt(log, after)
+  const end = after === undefined ? soundEnd(log) : HeldLog.watermarkAt(log, after)
+  const { seq } = end
   // A row that goes on beyond the end is stored again without that.
   const row = seq === 0 ? undefined : Rows.rowWith(log, seq)?.batch
   const isLonger = row !== undefined && EntryBatch.last(row) > seq
@@ -55,15 +56,10 @@ export const cut = (db: DatabaseSync, log: Rows.HeldLog, after?: number): (() =>
     return part
   })
   part.isUsed = isLonger
-  return () => {
-    for (const part of log.parts) part.upTo = Math.min(part.upTo, upTo)
-    log.parts.push(part)
-    log.head = { log: name, seq, chain }
-    log.durable = log.head
-    log.damagedEnd = undefined
-    log.found.ranges = DamagedRange.without(log.found.ranges, { log: name, from: seq + 1, to })
-    Rows.forgetRows(log)
-  }
+  log.found.ranges = DamagedRange.without(log.found.ranges, { log: name, from: seq + 1, to })
+  const closed = log.parts.map((each) => ({ ...each, upTo: Math.min(each.upTo, upTo) }))
+  const durable = seq < log.durable.seq ? end : log.durable
+  return { ...Rows.make(log.file, name, [...closed, part], log.found), head: end, durable }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

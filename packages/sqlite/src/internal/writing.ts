@@ -64,28 +64,28 @@ export const make = ({ commits, db, file, found, guard, logs, syncing }: Options
     )
 
   /** Makes a change durable, and does then what it asks for. What was held before it may not be durable yet either. */
-  const durably = <E>(change: Effect.Effect<void | (() => void), E>) =>
+  const durably = <A, E>(change: Effect.Effect<() => A, E>) =>
     Effect.uninterruptible(
-      Effect.flatMap(change, (then) => Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), () => then?.()))
+      Effect.flatMap(change, (then) => Effect.map(Effect.mapError(syncing.sync, guard.refusedInstead), then))
     )
 
-  /** Changes something that is no append, of so many bytes; durable when it returns, with what is to be done then. */
-  const changing = (bytes: number, change: () => void | (() => void)) =>
+  /** Changes something that is no log, of so many bytes; durable when it returns. */
+  const changing = (bytes: number, change: () => void) =>
     durably(
       syncing.writing(() =>
         call(() => {
           checkPlace()
-          const then = commits.unsynced(change)
+          commits.unsynced(change)
           syncing.wrote(undefined, bytes)
-          return Effect.succeed(then)
+          return Effect.succeed(nothing)
         })
       )
     )
 
-  /** Writes a replacement, and returns what is to be done when it is durable; `undefined` where there is nothing to do. */
+  /** Writes a replacement, and returns what is to be done when it is durable. */
   const replacing = (batch: EntryBatch.EntryBatch) =>
     syncing.writing(() =>
-      call((): Effect.Effect<(() => void) | undefined, ReplicaStore.AppendGap | ReplicaStore.AppendDrift> => {
+      call((): Effect.Effect<() => void, ReplicaStore.AppendGap | ReplicaStore.AppendDrift> => {
         checkPlace()
         const held = logs.get(batch.log)
         const head = held?.head ?? Watermark.none(batch.log)
@@ -94,7 +94,7 @@ export const make = ({ commits, db, file, found, guard, logs, syncing }: Options
         const decision = ReplicaStore.decideReplace({ head, damaged: found.ranges, chainAt }, batch)
         if (Result.isFailure(decision)) return Effect.fail(decision.failure)
         const { success: decided } = decision
-        if (decided === "Held") return Effect.succeed(undefined)
+        if (decided === "Held") return Effect.succeed(nothing)
         const log = held ?? addLog(batch.log)
         const { bytes, settle } = commits.unsynced(() => Replacing.replace(db, log, batch, decided === "Mend"))
         syncing.wrote(log, bytes)
@@ -102,22 +102,32 @@ export const make = ({ commits, db, file, found, guard, logs, syncing }: Options
       })
     )
 
+  /** Gives up the end of a log where there is one to be given up, and returns what says where the log ends. */
+  const cutting = (name: LogId.LogId, after: number | undefined) =>
+    syncing.writing(() =>
+      call(() => {
+        checkPlace()
+        const held = logs.get(name)
+        const isCut = after === undefined ? held?.damagedEnd !== undefined : after < (held?.head.seq ?? 0)
+        if (held === undefined || !isCut) return Effect.succeed(() => held?.head ?? Watermark.none(name))
+        const log = commits.unsynced(() => Mending.cut(db, held, after))
+        const { head } = log
+        logs.set(name, log)
+        syncing.wrote(log, 4 * 4096)
+        return Effect.succeed(() => head)
+      })
+    )
+
   return {
     write,
     changing,
     replace: (batch: EntryBatch.EntryBatch): ReturnType<Store["replace"]> => durably(replacing(batch)),
-    cut: (name: LogId.LogId, after?: number): ReturnType<Store["cut"]> =>
-      Effect.map(
-        call(() => {
-          const log = logs.get(name)
-          const isCut = after === undefined ? log?.damagedEnd !== undefined : after < (log?.head.seq ?? 0)
-          return isCut ? changing(4 * 4096, () => Mending.cut(db, log!, after)) : Effect.void
-        }),
-        () => logs.get(name)?.head ?? Watermark.none(name)
-      )
+    cut: (name: LogId.LogId, after?: number): ReturnType<Store["cut"]> => durably(cutting(name, after))
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Store = ReplicaStore.ReplicaStore["Service"]
+
+const nothing = (): void => undefined

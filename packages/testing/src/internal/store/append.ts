@@ -226,6 +226,22 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "a log that is cut in several places at once ends at the first of them, and goes on there, also after a reopen",
+    Effect.gen(function* () {
+      yield* using(({ store }) =>
+        Effect.gen(function* () {
+          yield* store.append(range(all, 1, 10))
+          const cuts = [7, 2, 4].map((after) => store.cut(logA, after))
+          yield* Effect.all(cuts, { concurrency: "unbounded" })
+          assert.deepStrictEqual(yield* head(store, logA), EntryBatch.watermark(range(all, 1, 2)))
+          yield* store.append(EntryBatch.after(all, 2))
+        })
+      )
+      yield* using(({ store }) => Effect.map(held(store, logA), (found) => assert.deepStrictEqual(found, texts(all))))
+    })
+  ),
+
+  Conformance.make(
     "concurrent appends to several logs all take effect, those to one log one after the other",
     Effect.gen(function* () {
       const { store } = yield* open()
