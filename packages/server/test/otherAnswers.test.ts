@@ -44,4 +44,23 @@ describe("what is answered by no replica", () => {
       timeout
     )
   }
+
+  it.live(
+    "is given up in the time of the command: nothing at all",
+    () =>
+      Effect.gen(function* () {
+        const waited: Array<number> = []
+        const { url } = yield* stub((_, response) => {
+          const begun = performance.now()
+          response.on("close", () => waited.push(performance.now() - begun))
+        })
+        for (const args of [["ls", "n"], ["export"], ["recover", "--give-up", "c"], ["watch", "n", "--until-now"]]) {
+          const { code } = yield* Program.outcome([...args, "--json", "--timeout", "1"], { env: { QUORUM_URL: url } })
+          assert.strictEqual(code, 1, args.join(" "))
+        }
+        assert.isAtLeast(waited.length, 4)
+        assert.isBelow(Math.max(...waited), 3000)
+      }),
+    timeout
+  )
 })

@@ -46,7 +46,7 @@ export const backup = Command.make(
         if (!given.json) Effect.runSync(step("backup", done, all, "bytes"))
       }
       // What has come is read to its end, so that a file that has the name can be restored.
-      const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, part, onBytes, signal)).pipe(
+      const summary = yield* Remote.ask(given, (signal) => fetchInto(remote, given, part, onBytes, signal)).pipe(
         Effect.ensuring(finish),
         Effect.andThen(Effect.mapError(Backup.verify(part), (error) => new Failed({ detail: error.message }))),
         leaving(given.json, Effect.succeed({ message: `there is no ${Progress.printable(file)}`, file }))
@@ -149,6 +149,7 @@ const unreadable = (file: string, { reason }: PlatformError.PlatformError) => {
 /** Takes it from the first replica that has one to give, and says how many bytes have come, of how many. */
 const fetchInto = async (
   remote: Remote.Remote,
+  given: Remote.Given,
   part: string,
   onBytes: (done: number, all: number | undefined) => void,
   signal: AbortSignal
@@ -157,7 +158,7 @@ const fetchInto = async (
   for (const url of remote.urls) {
     try {
       // It may take long to answer, and whoever does not answer at all is not waited for so long.
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis(given))])
       await (await remote.fetch(`${url}/healthz`, { signal: limited })).body?.cancel()
       const answer = await remote.fetch(`${url}${BackupRoute.path}`, { signal })
       if (!answer.ok) throw await Remote.answered(answer, url)

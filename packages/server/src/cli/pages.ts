@@ -83,10 +83,13 @@ const pageOf = (
     for (let round = 0; ; round++) {
       let last: unknown
       let inPart: Page | undefined
-      for (const url of remote.urls) {
+      for (const [i, url] of remote.urls.entries()) {
+        // One that hangs leaves the others their time.
+        const share = Math.max(Remote.firstMillis(given), (deadline - performance.now()) / (remote.urls.length - i))
+        const limit = AbortSignal.timeout(Math.ceil(Math.min(attemptMillis, share)))
         try {
           const answer = await remote.fetch(`${url}${path}`, {
-            signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMillis)])
+            signal: AbortSignal.any([signal, limit])
           })
           if (!answer.ok) throw await Remote.answered(answer, url)
           const body = await Remote.jsonOf<Page>(answer, url, what, "unreadable")

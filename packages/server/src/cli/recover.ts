@@ -38,7 +38,7 @@ export const command = Command.make(
             method: "POST",
             headers: { "content-type": "application/json" },
             body: JSON.stringify({ givenUp, confirmed }),
-            signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)])
+            signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis(given))])
           })
           .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
         if (!answer.ok) throw named(await Remote.answered(answer, url))
@@ -93,7 +93,7 @@ const named = (answered: Remote.Answered): Remote.Answered => {
 const voting = (remote: Remote.Remote, given: Remote.Given, url: string) =>
   Remote.ask(given, async (signal) => {
     const answer = await remote
-      .fetch(`${url}/v1/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis)]) })
+      .fetch(`${url}/v1/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(Remote.firstMillis(given))]) })
       .catch((error: unknown) => Promise.reject(Remote.unanswered(url, error)))
     if (!answer.ok) throw await Remote.answered(answer, url)
     type Status = { readonly obstacle: string | null; readonly voting: boolean }

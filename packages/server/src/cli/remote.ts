@@ -81,8 +81,8 @@ const wrongOption = (error: unknown, ofUrls: string, isTokenFlag: boolean): stri
   return `${isTokenFlag ? "--token" : "QUORUM_TOKEN"}${message.slice(error.field.length)}`
 }
 
-/** How long a replica may take for what it answers at once. */
-export const firstMillis = 4000
+/** How long a replica may take for what it answers at once, within the time of the command. */
+export const firstMillis = ({ timeout }: Pick<Given, "timeout">): number => Math.min(4000, timeout * 1000)
 
 /** What a replica answered that was asked by `fetch`, and is no success. */
 export class Answered extends Error {

@@ -111,7 +111,7 @@ const one = async (
   const silence = new AbortController()
   const wait = (millis: number) =>
     setTimeout(() => silence.abort(new Error(`nothing has come for ${millis / 1000} s`)), millis)
-  let timer = wait(Remote.firstMillis)
+  let timer = wait(Remote.firstMillis(given))
   try {
     const headers = { accept: "application/x-ndjson" }
     const answer = await remote.fetch(url, { signal: AbortSignal.any([signal, silence.signal]), headers })
