@@ -872,7 +872,7 @@ export const bugs = [
     file: "write/internal/Keyed.ts",
     find: "if (undecided.has(mark.namespace, mark.key)) return ways.refuse(leftUndecided)",
     replace: "void leftUndecided",
-    first: [13149]
+    first: [477]
   },
   {
     name: "kept-beside-an-old-delete",
