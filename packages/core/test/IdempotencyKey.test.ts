@@ -294,6 +294,34 @@ describe("a write under a key of its caller", () => {
     })
   )
 
+  it.effect("OnceByKey: is undecided while it is sent again after an append that failed, which may be told twice", () =>
+    Effect.gen(function* () {
+      let fails = true
+      const full = new ReplicaStore.StoreError({ reason: "unavailable", detail: "the disk is full" })
+      const slowAnswers = (client: PeerMethods.PeerClient): PeerMethods.PeerClient => ({
+        ...client,
+        read: (read) => Effect.tap(client.read(read), () => Effect.sleep(100))
+      })
+      const { a, b } = yield* met(
+        {},
+        {
+          links: ["a>b", "a>c"],
+          client: slowAnswers,
+          write: (append) => Effect.suspend(() => (fails ? Effect.fail(full) : append))
+        }
+      )
+      const first = yield* Effect.forkChild(failure(a.writer.commit(put("v"), keyed), "LocalWriteFailed"))
+      const second = yield* Effect.forkChild(a.writer.commit(put("v"), keyed))
+      yield* pass(120)
+      yield* Fiber.join(first)
+      fails = false
+      yield* during(failure(b.writer.commit(put("v"), keyed), "IdempotencyUnknown"), 50)
+      yield* pass(500)
+      assert.match((yield* Fiber.join(second)).writeId, /^a@/)
+      for (const replica of [a, b]) assert.lengthOf(yield* copies(replica, "v"), 1)
+    })
+  )
+
   it.effect("is decided when a disk that has not answered for long says that nothing was written", () =>
     Effect.gen(function* () {
       const full = new ReplicaStore.StoreError({ reason: "unavailable", detail: "the disk is full" })
