@@ -875,6 +875,15 @@ export const bugs = [
     first: [477]
   },
   {
+    name: "any-attempt-unmarks",
+    from: "ours, seed 2400000497",
+    says: "an attempt with a key that has failed takes away the mark of the one that came after it",
+    file: "peer/UndecidedKeys.ts",
+    find: "(marked.get(name) === mark && marked.delete(name))",
+    replace: "marked.delete(name)",
+    first: [2400000497]
+  },
+  {
     name: "kept-beside-an-old-delete",
     from: "ours, seed 2000100467",
     says: "what only one replica holds is kept for a delete that stands beside other records, whatever was forgotten later",
