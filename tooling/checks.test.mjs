@@ -413,4 +413,7 @@ test("the sum of all tests tells once more which failed and why, and which file 
   const told = failures([file("d.test.ts", [{ status: "failed", fullName: "long", failureMessages: [long] }])])
   assert.equal(told.length, 11)
   assert.equal(told[1], "    line 0")
+  // Of what is thrown and is no error, Vitest has no message.
+  const [, thrown] = failures([file("e.test.ts", [{ status: "failed", fullName: "odd", failureMessages: [null] }])])
+  assert.equal(thrown, "    what was thrown is no error; the output of the package says it")
 })

@@ -18,9 +18,12 @@ export const packages = () =>
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 
-/** Of the message of a failure, so much as says what went wrong where: a diff may be long, and libraries are deep. */
+/**
+ * Of the message of a failure, so much as says what went wrong where: a diff may be long, and libraries are deep. What was
+ * thrown and is no error has none.
+ */
 const shown = (message) =>
-  stripVTControlCharacters(message)
+  stripVTControlCharacters(message ?? "what was thrown is no error; the output of the package says it")
     .split("\n")
     .filter((text) => !/^\s+at .*(node_modules|node:|<anonymous>)/.test(text))
     .slice(0, 10)
