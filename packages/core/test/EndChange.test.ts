@@ -22,6 +22,13 @@ const opened = Effect.fnUntraced(function* (changeMillis: number) {
   return { logs, store }
 })
 
+/** Keys that a local read finds. */
+const found = Effect.fnUntraced(function* ({ records }: Effect.Success<ReturnType<typeof Reads.open>>) {
+  const keys: Array<string> = []
+  for (const { key } of writes) if (Option.isSome(yield* records.read("notes", key))) keys.push(key)
+  return keys
+})
+
 const without = (batch: EntryBatch.EntryBatch, ...seqs: ReadonlyArray<number>) =>
   EntryBatch.erase(batch, (seq) => (seqs.includes(seq) ? "superseded" : "kept"))
 
@@ -45,6 +52,56 @@ describe("what is changed of a log", () => {
         assert.isDefined(EntryBatch.erasedAt(read))
         assert.deepStrictEqual(yield* store.watermarks, logs.heads())
       }
+    })
+  )
+
+  it.effect("is found by reads when the index was made while the end of its log was changed, or could not be", () =>
+    Effect.gen(function* () {
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "no room" })
+      for (const [isFull, keys] of [
+        [false, ["1", "2"]],
+        [true, ["1", "2", "3", "4"]]
+      ] as const) {
+        const store = yield* Reads.memory
+        const cut: typeof store.cut = (log, after) => Effect.delay(isFull ? full : store.cut(log, after), 100)
+        const replica = yield* Reads.open({ ...store, cut }, yield* RecordIndex.makeMemory)
+        yield* replica.logs.append(all)
+        yield* TestClock.adjust(6000)
+        assert.lengthOf(yield* found(replica), 4)
+        yield* Effect.forkChild(Effect.ignore(replica.logs.giveUp(peerLog, 2, 4)))
+        yield* TestClock.adjust(1)
+        yield* replica.follower.distrust(new ReplicaStore.StoreError({ reason: "corrupt", detail: "a bit" }))
+        yield* TestClock.adjust(50)
+        assert.deepStrictEqual(yield* found(replica), [])
+        yield* TestClock.adjust(10_000)
+        assert.deepStrictEqual(yield* found(replica), [...keys])
+      }
+    })
+  )
+
+  it.effect("is erased when the last is done who erases: the index is not made before that, and made then", () =>
+    Effect.gen(function* () {
+      const store = yield* Reads.memory
+      const read: typeof store.read = (...range) => Effect.delay(store.read(...range), 100)
+      const replica = yield* Reads.open({ ...store, read }, yield* RecordIndex.makeMemory)
+      const { logs } = replica
+      const own = yield* logs.appendWrites([Entry.put("notes", "5", "v"), Entry.put("notes", "4", "v")])
+      yield* logs.append(EntryBatch.upTo(all, 2))
+      yield* TestClock.adjust(6000)
+      const tags: Array<string> = []
+      yield* Effect.acquireRelease(
+        Effect.sync(() => logs.onDamage(({ _tag }) => void tags.push(_tag))),
+        (stop) => Effect.sync(stop)
+      )
+      yield* during(logs.adopt(without(own.batch, 1)), 1000)
+      const taking = yield* Effect.forkChild(logs.append(without(all, 2, 3)))
+      yield* TestClock.adjust(50)
+      yield* logs.tellErased
+      yield* TestClock.adjust(20_000)
+      yield* Fiber.join(taking)
+      assert.deepStrictEqual(tags, ["Erasing", "Erased", "Erasing", "Erased"])
+      assert.isFalse(replica.follower.isBuilding())
+      assert.deepStrictEqual(yield* during(found(replica), 2000), ["1", "4"])
     })
   )
 

@@ -106,11 +106,10 @@ export const make = ({ appended, clock, damage, disk, floor, head, own, spans, s
       Effect.suspend(() => {
         // Of what is erased there a part may be held here.
         const isOver = batch.from <= head(batch.log).seq && EntryBatch.erasedAt(batch) !== undefined
-        // Where more is being erased it is told when that has ended.
-        const erased = damage.isErasing() ? Effect.void : damage.erased
+        const by = {}
         const taken = Effect.ensuring(
-          damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, damage.erasing)),
-          erased
+          damage.looking(ErasedElsewhere.append(store, head(batch.log), batch, damage.erasing(by))),
+          damage.erased(by)
         )
         const startedAt = Monotonic.millis(time)
         const append = spans.within(

@@ -94,23 +94,24 @@ export const make = (
         changes.tell(change)
       })
     )
-  /** What is waited for before anything is erased, from when `Erasing` was told until `Erased` is. */
-  let waits: Array<Effect.Effect<void>> | undefined
-  const erasing = Effect.suspend(() => {
-    const known = waits
-    const asked = (waits ??= [])
-    const waitFor = (done: Effect.Effect<void>): void => void asked.push(done)
-    return Effect.andThen(
-      known === undefined ? lookAfter({ _tag: "Erasing", waitFor }) : Effect.void,
-      // Nothing is erased yet, so it may be given up.
-      Effect.suspend(() => Effect.interruptible(Effect.all(asked, { discard: true })))
+  /** Who erases something, from when they have told it until they are done, and what each of them waits for before. */
+  const erasers = new Map<object, Array<Effect.Effect<void>>>()
+  const erasing = (by: object) =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const known = erasers.get(by)
+        const asked = known ?? []
+        erasers.set(by, asked)
+        const waitFor = (done: Effect.Effect<void>): void => void asked.push(done)
+        return Effect.andThen(
+          known === undefined ? lookAfter({ _tag: "Erasing", waitFor }) : Effect.void,
+          // Nothing is erased yet, so it may be given up.
+          Effect.suspend(() => Effect.interruptible(Effect.all(asked, { discard: true })))
+        )
+      })
     )
-  })
-  const erased = Effect.suspend(() => {
-    if (waits === undefined) return Effect.void
-    waits = undefined
-    return lookAfter({ _tag: "Erased" })
-  })
+  const erased = (by: object) =>
+    Effect.suspend(() => (erasers.delete(by) && erasers.size === 0 ? lookAfter({ _tag: "Erased" }) : Effect.void))
   const isNews = (): boolean => !isSame(store.damaged(), known)
   const look = lookAfter({ _tag: "Found" })
   /** Whatever reads the store may find more, also what changes it. */
@@ -146,11 +147,10 @@ export const make = (
     looking,
     /** Takes in what was changed, and tells the listeners. */
     lookAfter,
-    /** Tells that something is going to be erased that was not superseded here; whoever asks for it has `erased` follow. */
+    /** Tells that somebody is going to erase what was not superseded here, who has `erased` follow. */
     erasing,
-    /** Tells that it is erased, if it was told that it is going to be. */
+    /** Tells that all is erased, when the last is done of those who told that they are going to. */
     erased,
-    isErasing: (): boolean => waits !== undefined,
     /** Calls `listener` whenever something changed. Returns how to stop it. */
     listen: changes.listen,
     /** The logs of which nobody can tell what they end with here. */

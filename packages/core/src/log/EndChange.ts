@@ -26,6 +26,8 @@ export const make = (options: {
   const erasing = Semaphore.makeUnsafe(readers)
   /** Before the lock of a log, and never after it. */
   const alone = erasing.withPermits(readers)
+  /** Who takes over what others have erased, from its first `adopt` until `tellErased`. */
+  const adopting = {}
 
   const locked = <A, E>(log: LogId, change: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     lockOf(log).withPermit(Effect.uninterruptible(damage.looking(Effect.suspend(change))))
@@ -36,7 +38,7 @@ export const make = (options: {
     heads.delete(log)
     const restore = Effect.sync(() => void (before !== undefined && heads.set(log, before)))
     return Effect.flatMap(
-      Effect.tapError(store.cut(log, after), () => restore),
+      Effect.tapError(store.cut(log, after), () => Effect.andThen(restore, damage.look)),
       (end) => {
         if (end.seq > 0) heads.set(log, end)
         const waits: Array<Effect.Effect<void>> = []
@@ -69,7 +71,7 @@ export const make = (options: {
           Effect.map(
             Effect.ensuring(
               ErasedElsewhere.take(store, heads.get(batch.log) ?? Watermark.none(batch.log), batch, {
-                erasing: damage.erasing
+                erasing: damage.erasing(adopting)
               }),
               forgotten(batch)
             ),
@@ -86,7 +88,7 @@ export const make = (options: {
           isStill() ? Effect.as(Effect.ensuring(store.replace(batch), forgotten(batch)), true) : Effect.succeed(false)
         )
       ),
-    tellErased: damage.erased,
+    tellErased: damage.erased(adopting),
     /** Meanwhile nothing is erased. */
     unerased: erasing.withPermits(1),
     erasable: alone(Effect.void),

@@ -65,13 +65,23 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
     if (unindexed.isFull()) enough.openUnsafe()
   }
 
+  /** Whether the logs go on beyond all that was taken in, and nobody is about to find that. */
+  const lacksMore = (): boolean => {
+    drain()
+    return !building && logs.heads().some(({ log, seq }) => seq > unindexed.end(log))
+  }
+
+  const buildOn = (): void => {
+    building = true
+    some.openUnsafe()
+    enough.openUnsafe()
+  }
+
   const throwAway = (): void => {
     if (isHeld) return
     distrusted = true
-    building = true
     isGone.closeUnsafe()
-    some.openUnsafe()
-    enough.openUnsafe()
+    buildOn()
   }
 
   const distrust = (error: StoreError) =>
@@ -160,9 +170,13 @@ export const make = Effect.gen(function* (): Effect.fn.Return<
         }
         if (change._tag === "Erased") {
           isErasing = false
+          // Who has thrown it away and waits goes on within the call, and does not do so twice.
+          const isMadeBefore = !distrusted
           erased.openUnsafe()
-          if (!distrusted) throwAway()
+          if (isMadeBefore) throwAway()
         }
+        // While its end is changed a log is not among the heads, so that who builds meanwhile goes past it.
+        if ((change._tag === "Cut" || change._tag === "Found") && lacksMore()) buildOn()
         // It may lead to entries that are given up.
         if (change._tag !== "Cut" || unindexed.end(change.log) <= change.end) return
         throwAway()
