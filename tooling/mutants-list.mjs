@@ -890,7 +890,7 @@ export const bugs = [
     file: "peer/internal/OnlyHere.ts",
     find: "if (mayBeForgotten && !isAlone) return\n",
     replace: "void isAlone\n",
-    first: [2000100467]
+    first: [2800000056]
   },
   {
     name: "followed-clock-is-not-noted",
@@ -909,7 +909,7 @@ export const bugs = [
     find: "newest: reading(local.seen, Option.fromUndefinedOr)",
     replace:
       "newest: reading(local.seen, (newest) => (newest?.deleted ? Option.none() : Option.fromUndefinedOr(newest)))",
-    first: [5100001093]
+    first: [2800000354]
   },
   {
     name: "older-delete-is-shown",
@@ -918,6 +918,6 @@ export const bugs = [
     file: "read/internal/Confirming.ts",
     find: "(newest === undefined || (newest.deleted && Version.compare(newest, write) < 0))",
     replace: "newest === undefined",
-    first: [34000233]
+    first: [2800000046]
   }
 ]
