@@ -19,7 +19,7 @@ export const bugs = [
     file: "quorum/AckTracker.ts",
     find: "const verdict = self.failed === undefined && at <= self.deadline ? acked : late",
     replace: "const verdict = acked",
-    first: [420]
+    first: [2336]
   },
   {
     name: "self-counts-twice",
