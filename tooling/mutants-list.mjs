@@ -360,7 +360,8 @@ export const bugs = [
     file: "peer/internal/Voting.ts",
     find: "n - (Math.floor(n / 2) + 1) + 1",
     replace: "n - (Math.floor(n / 2) + 1)",
-    replicas: 5
+    replicas: 5,
+    first: [25899]
   },
   {
     name: "recovering-helpers",

@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Entry, type LogId, type WriteId } from "../src/index.ts"
-import { ReplicaStore } from "../src/adapter.ts"
+import { EntryBatch, ReplicaStore } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { entriesOf } from "./support/entries.ts"
 import { during } from "./support/time.ts"
 
 const put = (key: string) => Entry.put("notes", key, `value of ${key}`)
@@ -50,7 +51,7 @@ const filled = Effect.fnUntraced(function* (ids = ["a", "b", "c"]) {
     for (const id of on) stores.get(id)!.damage(own, seq)
     return yield* Effect.forEach(start, (id) => cluster.start(id))
   })
-  return { cluster, a, b, c, own, damage, damageLater, restart, writes }
+  return { cluster, a, b, c, own, damage, damageLater, restart, stores, writes }
 })
 
 const value = (replica: Cluster.Running, key: string) =>
@@ -94,6 +95,38 @@ describe("L60 DamageIsLocal: a damaged entry", () => {
       yield* TestClock.adjust(50)
       assert.deepStrictEqual(b.logs.damaged(), [])
       assert.isTrue(b.membership.isVoting())
+    })
+  )
+
+  it.effect(
+    "NoResurrection: comes back where the peers have erased other ranges, and what is erased here stays so",
+    () =>
+      Effect.gen(function* () {
+        const { a, b, c, damage, own } = yield* filled()
+        const all = Option.getOrThrow(yield* a.logs.read(own, 0, 1 << 20))
+        const without = (...seqs: ReadonlyArray<number>) =>
+          EntryBatch.erase(all, (seq) => (seqs.includes(seq) ? "superseded" : "kept"))
+        for (const peer of [a, c]) yield* peer.logs.erase(without(1, 2, 3, 4))
+        yield* b.logs.erase(without(4, 5))
+        assert.deepStrictEqual(yield* entriesOf(b, own), [1, 2, 3, 6])
+        yield* damage("b", 2)
+        yield* TestClock.adjust(5000)
+        assert.deepStrictEqual(b.logs.damaged(), [])
+        assert.deepStrictEqual(yield* entriesOf(b, own), [6])
+      })
+  )
+
+  it.effect("comes back although the one beside it is damaged too, and nobody has looked at that yet", () =>
+    Effect.gen(function* () {
+      const { b, damage, own, stores } = yield* filled()
+      stores.get("b")!.damage(own, 4)
+      stores.get("b")!.damage(own, 5)
+      yield* Effect.ignore(b.logs.read(own, 3, 64))
+      yield* TestClock.adjust(5000)
+      assert.deepStrictEqual(b.logs.damaged(), [])
+      assert.strictEqual(heldBy(b, own), 6)
+      yield* damage("b")
+      assert.deepStrictEqual(b.logs.damaged(), [])
     })
   )
 

@@ -60,15 +60,11 @@ export const take = Effect.fnUntraced(function* (
   const before = under && EntryBatch.chainAt(batch, under.from - 1)
   if (under !== undefined && before !== undefined && before !== under.prevChain)
     return yield* new ReplicaStore.AppendDrift({ log, seq: under.from - 1 })
-  const rangeAt = (seq: number) => ranges.find(({ from, to }) => from <= seq && seq <= to)
   for (let at = batch.from - 1; ofHeld && at < held;) {
     const read = yield* store.read(log, at, sliceBytes)
     if (Option.isNone(read)) break
     const own = EntryBatch.upTo(read.value, held)
-    const erased = EntryBatch.erase(own, (seq) => {
-      const range = rangeAt(seq)
-      return range === undefined ? "kept" : range.hasDeletes ? "deleted" : "superseded"
-    })
+    const erased = EntryBatch.erase(own, (seq) => fateBy(ranges, seq))
     if (erased !== own) {
       yield* erasing
       yield* store.replace(erased)
@@ -115,18 +111,22 @@ export const append = (
       : store.append(EntryBatch.after(batch, end.seq))
   )
 
-/** The batch as it fits what is held here, where it begins among entries that are erased here: these stay erased. */
+/**
+ * The batch as it fits what is held here: what is erased here stays erased, also where it begins among such entries. What is
+ * damaged here nobody can tell.
+ */
 export const fitting = Effect.fnUntraced(function* (
   store: Store,
   batch: EntryBatch.EntryBatch
 ): Effect.fn.Return<EntryBatch.EntryBatch, ReplicaStore.StoreError> {
   const { from, log } = batch
+  const gone = yield* erasedHere(store, batch)
+  const rest = EntryBatch.erase(batch, (seq) => fateBy(gone, seq))
   const before = from === 1 ? undefined : yield* Effect.result(store.chainAt(log, from - 1))
   // Known, or damaged: what it is to follow is for the store to say.
-  if (before === undefined || Result.isFailure(before) || Option.isSome(before.success)) return batch
+  if (before === undefined || Result.isFailure(before) || Option.isSome(before.success)) return rest
   const own = Option.getOrUndefined(yield* store.read(log, from - 2, 1))
-  if (own === undefined || EntryBatch.erasedAt(own) === undefined) return batch
-  const end = EntryBatch.last(own)
+  if (own === undefined || EntryBatch.erasedAt(own) === undefined) return rest
   const prefix = new Uint8Array(Erased.size)
   Erased.encodeInto(prefix, 0, {
     count: from - own.from,
@@ -142,7 +142,6 @@ export const fitting = Effect.fnUntraced(function* (
     chain: batch.prevChain,
     bytes: prefix
   }
-  const rest = EntryBatch.erase(batch, (seq) => (seq <= end ? "superseded" : "kept"))
   return EntryBatch.erase(EntryBatch.concat([first, rest]), () => "kept")
 })
 
@@ -150,3 +149,29 @@ export const fitting = Effect.fnUntraced(function* (
 
 /** How much of a log is erased in at once. */
 const sliceBytes = 64 * 1024
+
+/** What becomes of an entry at a place where these ranges are erased in another copy. */
+const fateBy = (ranges: ReadonlyArray<Range>, seq: number): EntryBatch.Fate => {
+  const range = ranges.find(({ from, to }) => from <= seq && seq <= to)
+  return range === undefined ? "kept" : range.hasDeletes ? "deleted" : "superseded"
+}
+
+/** What is erased here where a batch goes, as far as it can be read. */
+const erasedHere = Effect.fnUntraced(function* (store: Store, batch: EntryBatch.EntryBatch) {
+  const { from, log } = batch
+  const found: Array<Range> = []
+  for (let at = from - 1; at < EntryBatch.last(batch);) {
+    const own = yield* Effect.result(store.read(log, at, sliceBytes))
+    if (Result.isSuccess(own)) {
+      if (Option.isNone(own.success)) break
+      found.push(...rangesOf(own.success.value))
+      at = EntryBatch.last(own.success.value)
+      continue
+    }
+    const next = at + 1
+    const damaged = store.damaged().find((range) => range.log === log && range.from <= next && next <= range.to)
+    if (damaged === undefined) return yield* own.failure
+    at = damaged.to
+  }
+  return found
+})

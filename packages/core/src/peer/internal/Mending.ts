@@ -61,13 +61,31 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
     return Option.isNone(here.success) ? end > to : here.success.value === EntryBatch.chainAt(there, end)
   })
 
+  /**
+   * The beginning of a batch up to an entry, and on to where the chain is known here too: it is not among entries that are
+   * erased, and two copies may have other ranges of those. Else nobody could tell whether it fits.
+   */
+  const comparableUpTo = Effect.fnUntraced(function* (batch: EntryBatch.EntryBatch, to: number) {
+    const { log } = batch
+    let part = EntryBatch.upTo(batch, to)
+    while (EntryBatch.last(part) < EntryBatch.last(batch)) {
+      const end = EntryBatch.last(part)
+      const here = Option.flatten(yield* Effect.option(logs.chainAt(log, end)))
+      const own = Option.flatten(yield* Effect.option(logs.read(log, end - 1, 1)))
+      // Damaged, it is compared with what comes after that.
+      if (Option.isSome(here) || Option.isNone(own) || EntryBatch.last(own.value) <= end) break
+      part = EntryBatch.upTo(batch, EntryBatch.last(own.value))
+    }
+    return part
+  })
+
   /** Fetches a range piece by piece, from its beginning on. */
   const fetch = Effect.fnUntraced(function* (source: Source, session: string, range: DamagedRange.DamagedRange) {
     const { log, to } = range
     for (let { from } = range; from <= to;) {
       const batch = yield* pull(source, session, { log, from, some: "many" })
       if (typeof batch === "string") return batch
-      const part = EntryBatch.upTo(batch, to)
+      const part = yield* comparableUpTo(batch, to)
       const outcome = yield* put(part)
       if (outcome !== "mended") return outcome
       from = EntryBatch.last(part) + 1
@@ -88,7 +106,15 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
     return EntryBatch.last(batch) < next.to ? ("lacking" as const) : yield* put(EntryBatch.upTo(batch, next.to))
   })
 
-  const mend = Effect.fnUntraced(function* (source: Source, session: string, range: DamagedRange.DamagedRange) {
+  /** A range with what is damaged beside it and was not found yet: that hides the chain by which the copies are compared. */
+  const wholeOf = Effect.fnUntraced(function* (range: DamagedRange.DamagedRange) {
+    yield* Effect.ignore(logs.check(range.log, range.to, lookBytes))
+    const found = DamagedRange.joined(logs.damaged())
+    return found.find(({ from, log, to }) => log === range.log && from <= range.from && range.from <= to) ?? range
+  })
+
+  const mend = Effect.fnUntraced(function* (source: Source, session: string, known: DamagedRange.DamagedRange) {
+    const range = yield* wholeOf(known)
     const agrees = yield* agreesAt(source, session, range)
     if (agrees === true) return yield* fetch(source, session, range)
     return agrees === false ? yield* fetchWider(source, session, range) : agrees
@@ -110,6 +136,9 @@ export const make = (logs: ReplicaLogs["Service"], membership: Membership["Servi
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** How much of a log is looked at after a damaged range. */
+const lookBytes = 64 * 1024
 
 /** Entries to ask for. */
 interface Place {
