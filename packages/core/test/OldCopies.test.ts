@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Entry, type LogId, type Records } from "../src/index.ts"
 import { EntryBatch, RecordIndex } from "../src/adapter.ts"
 import * as Cluster from "./support/cluster.ts"
+import { apart, together } from "./support/copies.ts"
 import { entriesOf } from "./support/entries.ts"
 import { during } from "./support/time.ts"
 
@@ -21,28 +22,33 @@ const eraseFirst = Effect.fnUntraced(function* ({ logs }: Cluster.Running, ...of
   }
 })
 
+/** `c` is stopped, and its disk is a copy that was made before `b` deleted what `a` had written. */
+const withOldCopy = Effect.gen(function* () {
+  const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
+  yield* a.writer.commit(put("k", "old"))
+  yield* a.writer.commit(put("l", "v"))
+  yield* settled
+  const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
+  yield* b.writer.commit(Entry.remove("notes", "k"))
+  yield* b.writer.commit(put("m", "v"))
+  yield* settled
+  yield* c.stop
+  cluster.wipe("c")
+  cluster.doubts.set("c", "other_place")
+  const store = yield* cluster.storeOf("c")
+  yield* store.append(copy)
+  return { a, b, cluster, store }
+})
+
 const valueOf = (record: Option.Option<Records.Record>) =>
   Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
 
 describe("an old copy of a store that is compacted elsewhere", () => {
   it.effect("NoResurrection: an old copy does not vote before it has erased what the others have", () =>
     Effect.gen(function* () {
-      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
-      yield* a.writer.commit(put("k", "old"))
-      yield* a.writer.commit(put("l", "v"))
-      yield* settled
-      // What a copy of the disk of c has, that was made now.
-      const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
-      yield* b.writer.commit(Entry.remove("notes", "k"))
-      yield* b.writer.commit(put("m", "v"))
-      yield* settled
-      yield* c.stop
+      const { a, b, cluster } = yield* withOldCopy
       // As when all have swept what was deleted, and forgotten the delete.
       for (const one of [a, b]) yield* eraseFirst(one, a.logs.own, b.logs.own)
-      cluster.wipe("c")
-      cluster.doubts.set("c", "other_place")
-      const store = yield* cluster.storeOf("c")
-      yield* store.append(copy)
       const again = yield* cluster.start("c")
       yield* TestClock.adjust(10_000)
       assert.isTrue(again.membership.isVoting())
@@ -60,30 +66,26 @@ describe("an old copy of a store that is compacted elsewhere", () => {
 
   it.effect("NoResurrection: what was erased before it was stopped is listed no more after that", () =>
     Effect.gen(function* () {
-      const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
-      yield* a.writer.commit(put("k", "old"))
-      yield* a.writer.commit(put("l", "v"))
-      yield* settled
-      const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
-      yield* b.writer.commit(Entry.remove("notes", "k"))
-      yield* settled
-      yield* c.stop
+      const { a, b, cluster, store } = yield* withOldCopy
       for (const one of [a, b]) yield* eraseFirst(one, a.logs.own, b.logs.own)
-      cluster.wipe("c")
-      cluster.doubts.set("c", "other_place")
-      const store = yield* cluster.storeOf("c")
-      yield* store.append(copy)
-      let isErasing = false
+      const known = yield* RecordIndex.makeMemory
+      const index = Object.assign(Object.create(known), { reset: Effect.delay(known.reset, 500) })
+      /** How many logs the index covers when something goes. */
+      let covered: number | undefined
       const replace: typeof store.replace = (batch) =>
         Effect.andThen(
-          Effect.sync(() => void (isErasing = true)),
+          Effect.map(known.progress, ({ size }) => void (covered ??= size)),
           Effect.delay(store.replace(batch), 2000)
         )
       cluster.stores.set("c", Object.assign(Object.create(store), { replace }))
-      const index = yield* RecordIndex.makeMemory
+      apart(cluster, "c", "ab")
       const first = yield* cluster.start("c", { index })
-      while (!isErasing) yield* TestClock.adjust(100)
+      yield* TestClock.adjust(10_000)
+      assert.strictEqual((yield* known.progress).size, 1)
+      together(cluster, "c", "ab")
+      while (covered === undefined) yield* TestClock.adjust(100)
       yield* during(first.stop, 20_000)
+      assert.strictEqual(covered, 0)
       cluster.stores.set("c", store)
       const again = yield* cluster.start("c", { index })
       yield* TestClock.adjust(20_000)
@@ -92,7 +94,7 @@ describe("an old copy of a store that is compacted elsewhere", () => {
       const { keys } = yield* again.records.keys({ namespace: "notes", limit: 10 })
       assert.deepStrictEqual(
         keys.map(({ key }) => key),
-        ["l"]
+        ["l", "m"]
       )
     })
   )
@@ -101,20 +103,9 @@ describe("an old copy of a store that is compacted elsewhere", () => {
     "NoResurrection: a copy that may be old is brought up to date also when an operator has others given up",
     () =>
       Effect.gen(function* () {
-        const { a, b, c, cluster } = yield* Cluster.running("abc", 2)
-        yield* a.writer.commit(put("k", "old"))
-        yield* a.writer.commit(put("l", "v"))
-        yield* settled
-        const copy = Option.getOrThrow(yield* c.logs.read(a.logs.own, 0, 1 << 20))
-        yield* b.writer.commit(Entry.remove("notes", "k"))
-        yield* b.writer.commit(put("m", "v"))
-        yield* settled
-        yield* c.stop
+        const { a, b, cluster } = yield* withOldCopy
         yield* b.stop
         yield* eraseFirst(a, a.logs.own, b.logs.own)
-        cluster.wipe("c")
-        cluster.doubts.set("c", "other_place")
-        yield* (yield* cluster.storeOf("c")).append(copy)
         const again = yield* cluster.start("c")
         yield* again.membership.recover([b.id])
         yield* TestClock.adjust(10_000)
