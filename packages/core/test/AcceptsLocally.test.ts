@@ -1,13 +1,12 @@
 /** Writes by a policy that takes them where too few replicas are there: `unavailable: "accept"`. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Result, Stream } from "effect"
-import { Entry, type Records } from "../src/index.ts"
+import { Entry } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { text } from "./support/text.ts"
 import { during, failure, pass } from "./support/time.ts"
 
 const put = (value: string, namespace = "n", key = "k") => Entry.put(namespace, key, value)
-const text = (record: Option.Option<Records.Record>) =>
-  Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
 
 const accepting = Cluster.policy(3, 2, { order: "real-time", unavailable: "accept", ackTimeout: 2000 })
 const refusing = Cluster.policy(3, 2, { order: "real-time", ackTimeout: 2000 })

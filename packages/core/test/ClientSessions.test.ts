@@ -4,12 +4,11 @@ import { Deferred, Effect, type Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { ClientSession, Entry, type QuorumWriter, type Receipt, type Records, WriteId } from "../src/index.ts"
 import * as Cluster from "./support/cluster.ts"
+import { text } from "./support/text.ts"
 import { during, failure, pass } from "./support/time.ts"
 import * as Wall from "./support/wall.ts"
 
 const put = (value: string, key = "k") => Entry.put("n", key, value)
-const text = (record: Option.Option<Records.Record>) =>
-  Option.getOrUndefined(Option.map(record, ({ value }) => new TextDecoder().decode(value)))
 
 /** Three replicas whose writes are stamped by clocks and acknowledged by one; `a` and `c` do not meet, nor `b` and `c`. */
 const apart = Effect.fnUntraced(function* (behind = 0) {
