@@ -302,7 +302,7 @@ test("every bug that the simulator is tried with has its row in the table", () =
   )
 })
 
-test("the table keeps the rows of bugs that were not looked for, and what is said of the last run of all", () => {
+test("the table keeps the rows of bugs that were not looked for, and what is said of the last run of all, and of tests", () => {
   const [first, second] = bugs
   const text = (lines) =>
     [
@@ -322,6 +322,9 @@ test("the table keeps the rows of bugs that were not looked for, and what is sai
   )
   assert.ok(whole.includes("\n\nThe last run of all was on 2026-11-28, of commit abc1234.\n\n<!--"), whole)
   assert.ok(!whole.includes("2026-11-27"))
+  const byTest = { law: "A.test.ts", test: "a sentence", runs: 9, seconds: 61 }
+  const tested = written(whole, [{ bug: second, found: byTest }])
+  assert.ok(tested.includes(`| ${second.says} | A.test.ts: a sentence | none of 9 runs | 61 s |\n`), tested)
 })
 
 test("what an attack found is planted, or names a test that exists", () => {

@@ -1,7 +1,8 @@
 // Bugs that the simulator has to find: each changes one place in a copy of packages/core/src, or a few. `from` is where
 // the bug was seen: a law, the model, another system, or our own malice. `replicas`, `kinds`, `everyMillis` and
 // `compacts` say in which runs a rare one is looked for: of how many replicas, with which faults, with how much time between
-// two of them, and with compaction; `first` names the seeds that are looked at before, by which it was found once.
+// two of them, and with compaction; `first` names the seeds that are looked at before, by which it was found once. `tests` is
+// a file of core's tests that finds one which the runs do not find.
 export const bugs = [
   {
     name: "majority-of-even",
@@ -900,7 +901,8 @@ export const bugs = [
     file: "log/ReplicaClock.ts",
     find: "return note.raise(later(near, clock), {",
     replace: "return note.raise(near, {",
-    first: [2000000501]
+    first: [2000000501],
+    tests: "ReplicaClock.test.ts"
   },
   {
     name: "session-without-deletes-of-others",

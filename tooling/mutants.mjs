@@ -1,7 +1,18 @@
-// Plants known bugs in a copy of core, one at a time, and lets the simulator look for them: `mutants [--only NAME]
-// [--seconds T] [--jobs N] [--write]`. Fails when one survives. --write puts the table into docs/simulation.md.
+// Plants known bugs in a copy of core, one at a time, and lets the simulator look for them, and tests where those are known
+// to find one: `mutants [--only NAME] [--seconds T] [--jobs N] [--write]`. Fails when one survives. --write puts the table
+// into docs/simulation.md.
 import { spawn } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { commitNow } from "./commit.mjs"
@@ -12,8 +23,8 @@ import { root } from "./turbo.mjs"
 const help = `
 npx -y pnpm@12 mutants --only NAME
 
-Plants known bugs in a copy of core, one at a time, and lets the simulator look for them. Ends with 1 when one survives. See
-docs/simulation.md.
+Plants known bugs in a copy of core, one at a time, and lets the simulator look for them, and a test where one is known to
+find it. Ends with 1 when one survives. See docs/simulation.md.
 
   --only NAME  this one; may come again. All unless given
   --seconds T  how long each is looked for; 60 unless given
@@ -53,36 +64,66 @@ const copy = (bug) => {
   return folder
 }
 
-/** Lets the simulator look for a bug. What it found, or nothing. */
+/** Lets the simulator look for a bug, and then the tests that are known to find it. What was found, or nothing. */
 const look = async (bug, seconds) => {
   const folder = copy(bug)
   try {
-    const worker = join(root, "tooling/mutants-run.mjs")
-    const { compacts = false, everyMillis = 0, first = [], kinds = [], replicas = 3 } = bug ?? {}
-    const wanted = JSON.stringify({ compacts, everyMillis, first, kinds, replicas })
-    const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), wanted]
-    return await new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
-      const output = []
-      const errors = []
-      child.stdout.on("data", (chunk) => output.push(chunk))
-      child.stderr.on("data", (chunk) => errors.push(chunk))
-      child.on("error", reject)
-      child.on("close", (code) => {
-        if (code === 0) return resolve(JSON.parse(Buffer.concat(output).toString()))
-        const told = Buffer.concat(errors).toString()
-        resolve({ law: "does not run", detail: told.slice(0, 600), seed: 0, runs: 0, seconds: 0, isBroken: true })
-      })
-    })
+    const found = await simulated(folder, bug, seconds)
+    if (found.law !== undefined || bug?.tests === undefined) return found
+    return { ...found, ...(await tested(folder, bug.tests)) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
+/** Runs seeds of a copy until a promise is broken, or for so long. */
+const simulated = async (folder, bug, seconds) => {
+  const worker = join(root, "tooling/mutants-run.mjs")
+  const { compacts = false, everyMillis = 0, first = [], kinds = [], replicas = 3 } = bug ?? {}
+  const wanted = JSON.stringify({ compacts, everyMillis, first, kinds, replicas })
+  const args = ["--disable-warning=ExperimentalWarning", worker, folder, String(seconds), wanted]
+  const { code, errors, output } = await ended(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] }))
+  if (code === 0) return JSON.parse(output)
+  return { law: "does not run", detail: errors.slice(0, 600), seed: 0, runs: 0, seconds: 0, isBroken: true }
+}
+
+/** Runs a file of core's tests on a copy. Which of them fail, or nothing. */
+const tested = async (folder, file) => {
+  const [from, to] = [root, folder].map((each) => join(each, "packages/core"))
+  for (const name of ["test", "vitest.config.ts"]) cpSync(join(from, name), join(to, name), { recursive: true })
+  symlinkSync(join(from, "node_modules"), join(to, "node_modules"))
+  const vitest = join(from, "node_modules/vitest/vitest.mjs")
+  const args = [vitest, "run", `test/${file}`]
+  const { errors } = await ended(spawn(process.execPath, args, { cwd: to, stdio: ["ignore", "pipe", "pipe"] }))
+  const report = join(to, ".vitest/report.json")
+  if (!existsSync(report)) return { law: "does not run", detail: errors.slice(0, 600), isBroken: true }
+  const { numTotalTests, testResults } = JSON.parse(readFileSync(report, "utf8"))
+  if (numTotalTests === 0) return { law: "does not run", detail: testResults[0]?.message ?? errors, isBroken: true }
+  const failed = testResults.flatMap((result) => result.assertionResults.filter(({ status }) => status === "failed"))
+  return failed.length === 0 ? {} : { law: file, test: failed[0].title }
+}
+
+/** What a process said until its end, and how it ended. */
+const ended = (child) =>
+  new Promise((resolve, reject) => {
+    const output = []
+    const errors = []
+    child.stdout.on("data", (chunk) => output.push(chunk))
+    child.stderr.on("data", (chunk) => errors.push(chunk))
+    child.on("error", reject)
+    child.on("close", (code) =>
+      resolve({ code, output: Buffer.concat(output).toString(), errors: Buffer.concat(errors).toString() })
+    )
+  })
+
 const rowOf = ({ bug, found }) =>
-  found.law === undefined
-    ? `| ${bug.name} | ${bug.from} | ${bug.says} | **survived** ${found.runs} runs | | ${found.seconds.toFixed(0)} s |`
-    : `| ${bug.name} | ${bug.from} | ${bug.says} | ${found.law} | ${found.seed} (${found.replicas}) | ${found.seconds.toFixed(0)} s |`
+  `| ${bug.name} | ${bug.from} | ${bug.says} | ${foundBy(found)} | ${found.seconds.toFixed(0)} s |`
+
+/** Two cells: what found it, and where. */
+const foundBy = ({ law, replicas, runs, seed, test }) => {
+  if (law === undefined) return `**survived** ${runs} runs |`
+  return test === undefined ? `${law} | ${seed} (${replicas})` : `${law}: ${test} | none of ${runs} runs`
+}
 
 /** A row with a cell for each column, as one that was written before there was a time. */
 const widened = (row) => (row?.split("|").length === 7 ? `${row} |` : row)
@@ -157,14 +198,18 @@ if (import.meta.main) {
       const told =
         found.law === undefined
           ? `SURVIVED ${found.runs} runs`
-          : `${found.law} at seed ${found.seed}, ${found.replicas} replicas, run ${found.runs}, ${found.seconds.toFixed(1)} s: ${found.detail.slice(0, 160)}`
+          : found.test !== undefined
+            ? `survived ${found.runs} runs, and is found by a test, ${found.law}: ${found.test}`
+            : `${found.law} at seed ${found.seed}, ${found.replicas} replicas, run ${found.runs}, ${found.seconds.toFixed(1)} s: ${found.detail.slice(0, 160)}`
       console.log(`${bug.name}: ${told}`)
       if (options.write) write(results)
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
   const survivors = results.filter(({ found }) => found.law === undefined || found.isBroken)
-  const told = `${results.length - survivors.length} of ${results.length} bugs were found`
+  const byTests = results.filter(({ found }) => found.test !== undefined).length
+  const more = byTests === 0 ? "" : `, ${byTests} of them by tests alone`
+  const told = `${results.length - survivors.length} of ${results.length} bugs were found${more}`
   console.log(told)
   if (options.write && options.only === undefined) {
     const minutes = ((performance.now() - began) / 60_000).toFixed(0)
