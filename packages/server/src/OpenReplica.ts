@@ -120,6 +120,8 @@ export interface OpenReplica extends AsyncDisposable {
  */
 export const openReplica = async (options: ReplicaOptions): Promise<OpenReplica> => {
   const { folder, quiet, secret, ...settings } = { ...options }
+  const [problem, ...more] = ownProblems(secret, settings)
+  if (problem !== undefined) throw new ServerConfig.InvalidConfig({ problems: [problem, ...more] })
   const object = { settings: { ...settings, data: folder }, place: "of openReplica" }
   const config = Result.getOrThrow(
     Result.mapError(ServerConfig.make({ object, hasSecret: secret !== undefined }), byOptions)
@@ -135,6 +137,20 @@ export const openReplica = async (options: ReplicaOptions): Promise<OpenReplica>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** What is wrong with the options that are no settings, and with the one that another stands for here. */
+const ownProblems = (secret: unknown, settings: Omit<ServerConfig.Settings, "data">): ReadonlyArray<Problem> => {
+  const problem = (name: string, detail: string): Problem => ({ source: `"${name}" of openReplica`, detail })
+  return [
+    ...(secret === undefined || typeof secret === "string" ? [] : [problem("secret", "Expected string")]),
+    ...(secret === undefined || settings.secretFile === undefined
+      ? []
+      : [problem("secretFile", "it would do nothing: secret is given too; leave one of the two out")]),
+    ...("data" in settings ? [problem("data", "there is no such setting; did you mean folder?")] : [])
+  ]
+}
+
+type Problem = ServerConfig.InvalidConfig["problems"][number]
 
 /** The problems by the names of the options, which are those of the command's flags otherwise. */
 const byOptions = ({ problems: [first, ...rest] }: ServerConfig.InvalidConfig): ServerConfig.InvalidConfig => {

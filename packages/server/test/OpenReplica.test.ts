@@ -267,6 +267,38 @@ describe("an open replica", () => {
     assert.match(tls.message, /"tlsCertFile" of openReplica: it is missing; TLS needs tlsCertFile beside "tlsKeyFile"/)
   })
 
+  it("refuses a secret that is no text, a second one, a folder under another name, and peers that are none", async () => {
+    const whole = { id: "a", folder: join(folder(), "a"), port: 0 }
+    const refused = async (more: object) => {
+      const { code, message } = await failure(open({ ...whole, ...more } as never))
+      return [code, message]
+    }
+    const secretFile = join(folder(), "secret")
+    assert.deepStrictEqual(
+      await Promise.all([
+        refused({ secret: Buffer.alloc(32) }),
+        refused({ secret: null }),
+        refused({ secret: "a secret of thirty-two bytes, or more", secretFile }),
+        refused({ data: "elsewhere" }),
+        refused({ peers: new Map([["a", "http://127.0.0.1:1"]]) })
+      ]),
+      [
+        ["invalid_config", '"secret" of openReplica: Expected string'],
+        ["invalid_config", '"secret" of openReplica: Expected string'],
+        [
+          "invalid_config",
+          '"secretFile" of openReplica: it would do nothing: secret is given too; leave one of the two out'
+        ],
+        ["invalid_config", '"data" of openReplica: there is no such setting; did you mean folder?'],
+        [
+          "invalid_config",
+          '"peers" of openReplica: it names no replica; name all of the set, this one among them, or leave it out for a set of one'
+        ]
+      ]
+    )
+    assert.isFalse(existsSync(whole.folder))
+  })
+
   it(
     "says by a code why it does not open, and leaves nothing open",
     async () => {

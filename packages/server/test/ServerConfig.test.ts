@@ -164,6 +164,19 @@ describe("a wrong setting", () => {
     assert.match(wrong({ id: "a", data: "d" }, { flags: { peers: "a" } })[0]!, /^--peers: Expected id=URL/)
   })
 
+  it("are peers that name nobody, as an empty variable does, and not a set of one that acknowledges alone", () => {
+    const nobody = "it names no replica; name all of the set, this one among them, or leave it out for a set of one"
+    const alone = { id: "a", data: "d" }
+    assert.deepStrictEqual(
+      [
+        wrong(alone, { flags: { peers: "" } }),
+        wrong(alone, { environment: { QUORUM_PEERS: " , " } }),
+        wrong({ ...alone, peers: {} })
+      ],
+      [[`--peers: ${nobody}`], [`QUORUM_PEERS: ${nobody}`], [`"peers" in quorum.json: ${nobody}`]]
+    )
+  })
+
   it("is an id that is no peer, and a w beyond the set", () => {
     assert.deepStrictEqual(wrong({ ...least, id: "d", w: 4 }), [
       '"id" in quorum.json: d is not among the peers, which are a, b, c',

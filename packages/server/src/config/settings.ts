@@ -89,7 +89,12 @@ const { fields: limitFields } = Limits.LimitsJson
 export const settings = {
   id: setting(ReplicaId.ReplicaId, text, "ID", "Which replica this is: one of the names in peers"),
   peers: setting(
-    Schema.Record(ReplicaId.ReplicaId, Schema.String),
+    // A set of one by mistake would acknowledge alone: a variable that is empty is one that nobody set.
+    Schema.Record(ReplicaId.ReplicaId, Schema.String).check(
+      Schema.isMinProperties(1, {
+        message: "it names no replica; name all of the set, this one among them, or leave it out for a set of one"
+      })
+    ),
     pairs,
     "a=URL,b=URL,…",
     "All replicas of the set with their addresses, this one among them; a set of one unless given"
