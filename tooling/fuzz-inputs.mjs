@@ -162,7 +162,7 @@ const costly = (roll) => {
 /** A body that fits some route, or none. */
 const bodyOf = (roll) => {
   const write = () => ({ namespace: roll.of(["n", "m"]), key: `k${roll.below(50)}`, value: "v".repeat(roll.below(50)) })
-  switch (roll.below(7)) {
+  switch (roll.below(8)) {
     case 0:
       return JSON.stringify({ writes: Array.from({ length: roll.below(5) }, write) })
     case 1:
@@ -175,6 +175,10 @@ const bodyOf = (roll) => {
       return "x".repeat(roll.of([0, 1, 100, 5000]))
     case 5:
       return costly(roll)
+    case 6:
+      return Array.from({ length: roll.below(100) }, () =>
+        JSON.stringify({ namespace: "n", key: `k${roll.below(50)}` })
+      ).join("\n")
     default:
       return ""
   }
@@ -194,7 +198,8 @@ export const request = (roll, routes) => {
     : roll.of(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"])
   const body = by === "GET" || by === "HEAD" ? "" : bodyOf(roll)
   const head = [`${by} ${target.replaceAll(/\s|\p{Cc}/gu, "%20")} HTTP/1.1`, "host: localhost"]
-  const type = path === "/v1/batch" && roll.chance(0.6) ? "application/x-ndjson" : roll.of(types)
+  const type =
+    (path === "/v1/batch" || path === "/v1/reads") && roll.chance(0.6) ? "application/x-ndjson" : roll.of(types)
   if (body !== "") head.push(`content-type: ${type}`, `content-length: ${Buffer.byteLength(body)}`)
   if (roll.chance(0.1))
     head.push(

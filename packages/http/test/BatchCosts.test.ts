@@ -1,52 +1,15 @@
 /** What a batch may cost while it comes, and for how long it may go on. */
 import { createHash } from "node:crypto"
-import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { ClientSession, Entry, QuorumError } from "@quorum/core"
 import { Clock, Effect, Exit, Stream } from "effect"
 import * as Batches from "../src/api/batches.ts"
+import * as RequestLines from "../src/api/requestLines.ts"
 import { ClientTokens } from "../src/index.ts"
+import { begin } from "./support/begin.ts"
 import * as Cluster from "./support/cluster.ts"
 import { request } from "./support/request.ts"
 import * as Stub from "./support/stub.ts"
-
-/** A batch that is sent piece by piece, and what was answered so far. It is given up when the scope closes. */
-const begin = (url: string, headers: Http.OutgoingHttpHeaders = {}) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const options = { method: "POST", headers: { "content-type": "application/x-ndjson", ...headers } }
-      const outgoing = Http.request(url, options)
-      let told = ""
-      const waiting = new Set<() => void>()
-      outgoing.on("error", () => undefined)
-      outgoing.on("response", (answer) => {
-        answer.on("error", () => undefined)
-        answer.setEncoding("utf8").on("data", (text: string) => {
-          told += text
-          for (const wake of waiting) wake()
-        })
-      })
-      const lines = () => told.split("\n").slice(0, -1)
-      return {
-        send: (line: object) => void outgoing.write(`${JSON.stringify(line)}\n`),
-        /** So many lines of the answer. */
-        answered: (count: number) =>
-          Effect.callback<
-            ReadonlyArray<{ readonly line: number; readonly status: number; readonly problem: Record<string, unknown> }>
-          >((resume) => {
-            const look = () => {
-              if (lines().length < count) return
-              waiting.delete(look)
-              resume(Effect.succeed(lines().map((line) => JSON.parse(line))))
-            }
-            waiting.add(look)
-            look()
-          }),
-        end: () => void outgoing.destroy()
-      }
-    }),
-    ({ end }) => Effect.sync(end)
-  )
 
 const utf8 = new TextEncoder()
 
@@ -59,7 +22,7 @@ describe("a batch that comes", () => {
       for (const end of ["\n", "\r\n", "\r"]) {
         const told: Array<number> = []
         const body = bodyOf("[1,", "22", `]${end}`, `[]${end}[`, `]${end}[]${end}[`, "]")
-        const lines = Batches.linesOf(body, (bytes) => told.push(bytes) > 0)
+        const lines = RequestLines.of(body, (bytes) => told.push(bytes) > 0, "")
         assert.deepStrictEqual(yield* Stream.runCollect(lines), [[1, 22], [], [], [], []])
         // 0 comes before what is kept of the next.
         assert.deepStrictEqual(told, [3, 5, 0, 0, 1, 0, 1, 2])
@@ -70,7 +33,7 @@ describe("a batch that comes", () => {
   it.effect("L63 is over where that does not fit, and what came before is answered", () =>
     Effect.gen(function* () {
       const line = '{"namespace":"n","key":"k","text":"v"}\n'
-      const lines = Batches.linesOf(bodyOf(line, line, '{"namespace":'), (bytes) => bytes === 0)
+      const lines = RequestLines.of(bodyOf(line, line, '{"namespace":'), (bytes) => bytes === 0, "")
       const answers = yield* Stream.mkString(
         Batches.each(
           lines,

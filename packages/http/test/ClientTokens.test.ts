@@ -54,7 +54,8 @@ describe("the tokens of clients", () => {
             ["GET", "/docs"],
             ["GET", "/nowhere"],
             ["GET", "/healthz?x"],
-            ["POST", "/v1/batch"]
+            ["POST", "/v1/batch"],
+            ["POST", "/v1/reads"]
           ] as const) {
             const answer = yield* request(method, url + path, { headers: { authorization } })
             assert.strictEqual(answer.status, 401, `${method} ${path} ${authorization}`)
@@ -99,6 +100,7 @@ describe("the tokens of clients", () => {
       "/v1/keys/other",
       "/v1/status",
       "/v1/batch",
+      "/v1/reads",
       "/v1/stamps",
       "/v1/writes/notes",
       "/metrics",
@@ -148,7 +150,8 @@ describe("the tokens of clients", () => {
     for (const [method, path] of [
       ["GET", "/v1/status"],
       ["HEAD", "/x"],
-      ["POST", "/v1/receipts/verify"]
+      ["POST", "/v1/receipts/verify"],
+      ["POST", "/v1/reads"]
     ] as const) {
       assert.isTrue(ClientTokens.allows(token, method, path), path)
     }

@@ -36,6 +36,7 @@ const golden = [
   "GET /v1/keys/{namespace} (namespace, quorum-session?, prefix?, from?, to?, reverse?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
   "GET /v1/namespaces (quorum-session?, after?, limit?) -> 200 400 401 403 409 415 429 501 503 default",
   "GET /v1/namespaces/{namespace} (namespace, quorum-session?, prefix?, from?, to?) -> 200 400 401 403 409 415 429 501 503 default",
+  "POST /v1/reads (quorum-session?, consistency?, r?) -> 200 400 401 403 409 415 429 501 503 default",
   "POST /v1/batch (quorum-stamp?, idempotency-key?, quorum-session?, w?, atomic?) -> 200 400 401 403 415 429 501 default",
   "GET /v1/changes (last-event-id?, quorum-session?, since?, namespace?, prefix?, until?) -> 200 400 401 403 406 409 410 415 429 501 503 default",
   "GET /v1/writes/{id} (id) -> 200 400 401 403 404 409 410 415 429 501 503 default",

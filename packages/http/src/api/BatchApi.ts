@@ -7,6 +7,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import * as Errors from "./ClientApiErrors.ts"
 import { receipt, w } from "./WritesApi.ts"
 import { keyed, stamped, yesOrNo } from "./queries.ts"
+import { maxLineBytes } from "./requestLines.ts"
 import * as Sessions from "./sessions.ts"
 
 /** Text that is UTF-8 without a loss. */
@@ -56,9 +57,6 @@ export const BatchAnswer: Schema.Codec<BatchAnswer, unknown> = Schema.Struct({
   problem: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json)),
   session: Schema.optionalKey(ClientSession.FromText)
 })
-
-/** The most bytes of a line: a value of several mebibytes in base64, with its names. */
-export const maxLineBytes = 8 * 1024 * 1024
 
 /** Many writes. */
 export class BatchGroup extends HttpApiGroup.make("batch")

@@ -12,6 +12,7 @@ import { ClientApi } from "./ClientApi.ts"
 import * as ClientApiErrors from "./ClientApiErrors.ts"
 import * as ClientTokens from "./ClientTokens.ts"
 import { asked, makeReport, namedW, namingW } from "./commits.ts"
+import * as RequestLines from "./requestLines.ts"
 import * as Sessions from "./sessions.ts"
 import { Keys } from "./WritesApi.ts"
 
@@ -35,9 +36,8 @@ const batchHandlers = HttpApiBuilder.group(
     const report = makeReport()
     return handlers.handleRaw("commit", ({ headers, query, request }) => {
       const { "quorum-stamp": stamp } = headers
-      const type = request.headers["content-type"]
-      if (!ServerLimits.isLines(type))
-        return Effect.fail(new ClientApiErrors.UnsupportedMediaType({ contentType: type ?? "none" }))
+      const other = RequestLines.otherType(request)
+      if (other !== undefined) return Effect.fail(other)
       if (stamp !== undefined && query.atomic !== true) return Effect.fail(notOne)
       if (headers["idempotency-key"] !== undefined && query.atomic !== true) return Effect.fail(notOneKey)
       const commit = (writes: Entry.Writes, stamp: StampToken.StampToken | undefined) =>
@@ -46,10 +46,12 @@ const batchHandlers = HttpApiBuilder.group(
       const each: Parameters<typeof Batches.each>[1] = (writes, stamp, done) =>
         writer.commitUnsafe(writes, (outcome) => done(Exit.mapError(outcome, namedW)), asked(query.w, stamp, headers))
       return Effect.map(ClientTokens.whileAllowed, (allowed) => {
-        const lines = Batches.linesOf(allowed(request.stream), (bytes) =>
-          ServerLimits.keepsOfLine(request.source, bytes)
+        const lines = RequestLines.of(
+          allowed(request.stream),
+          (bytes) => ServerLimits.keepsOfLine(request.source, bytes),
+          "send such a value as text"
         )
-        return Batches.responseOf(
+        return RequestLines.responseOf(
           query.atomic === true
             ? Batches.atomic(lines, commit, session, stamp, limits)
             : Batches.each(lines, each, report, session)

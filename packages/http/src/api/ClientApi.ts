@@ -9,6 +9,7 @@ import { BatchGroup } from "./BatchApi.ts"
 import { ChangesGroup, type FeedError } from "./ChangesApi.ts"
 import type * as Errors from "./ClientApiErrors.ts"
 import * as openApi from "./openApi.ts"
+import { type ReadsError, ReadsGroup } from "./ReadsApi.ts"
 import { type RecordsError, RecordsGroup } from "./RecordsApi.ts"
 import { type ReplicaError, ReplicaGroup } from "./ReplicaApi.ts"
 import { ReceiptsGroup, StampsGroup, type WriteError, WritesGroup } from "./WritesApi.ts"
@@ -24,16 +25,24 @@ export {
   RecordJson,
   RecordPage
 } from "./RecordPages.ts"
+export { ReadAnswer, ReadLine, ReadsGroup } from "./ReadsApi.ts"
 export { type RecordsError, RecordsGroup } from "./RecordsApi.ts"
 export { ReplicaGroup } from "./ReplicaApi.ts"
 export { ReceiptsGroup, StampsGroup, WritesGroup } from "./WritesApi.ts"
 
 /** What the API may answer instead of what was asked for: core's errors, and some of its own. */
-export type ClientApiError = Errors.CoreError | Errors.OwnError | RecordsError | WriteError | FeedError | ReplicaError
+export type ClientApiError =
+  | Errors.CoreError
+  | Errors.OwnError
+  | RecordsError
+  | ReadsError
+  | WriteError
+  | FeedError
+  | ReplicaError
 
 /** The whole API. */
 export class ClientApi extends HttpApi.make("quorum")
-  .add(RecordsGroup, BatchGroup, ChangesGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
+  .add(RecordsGroup, ReadsGroup, BatchGroup, ChangesGroup, WritesGroup, StampsGroup, ReceiptsGroup, ReplicaGroup)
   .annotateMerge(
     OpenApi.annotations({
       title: "Quorum",

@@ -115,6 +115,13 @@ export const ofRead = [
   unavailable(Table.notYetVisible, Table.storeFailed, Table.readUnavailable, Table.notReady)
 ] as const
 
+/** What many reads may be answered with instead of lines. */
+export const ofReads = [
+  replaced,
+  final(Table.unsupportedMediaType),
+  unavailable(Table.notYetVisible, Table.storeFailed)
+] as const
+
 /** What a page may be answered with instead of records. */
 export const ofPage = [replaced, unavailable(Table.notYetVisible, Table.storeFailed, Table.notReady)] as const
 

@@ -25,6 +25,7 @@ import { withoutDetails } from "./ErrorTravel.ts"
 import * as Exports from "./exports.ts"
 import * as Feeds from "./feeds.ts"
 import * as Pieces from "./pieces.ts"
+import * as ReadsHandlers from "./ReadsHandlers.ts"
 import * as RecordPages from "./RecordPages.ts"
 import * as Sessions from "./sessions.ts"
 import * as Values from "./values.ts"
@@ -191,6 +192,7 @@ const replicaHandlers = HttpApiBuilder.group(
 /** The handlers of all endpoints. */
 export const layer = Layer.mergeAll(
   recordsHandlers,
+  ReadsHandlers.layer,
   BatchHandlers.layer,
   ChangesHandlers.layer,
   writesHandlers,

@@ -183,7 +183,7 @@ export const allows = (
   const path = pathOf(target)
   const needed = Object.hasOwn(access, path) ? access[path]! : "read"
   if (roles.indexOf(role) < roles.indexOf(needed)) return false
-  const reads = method === "GET" || method === "HEAD" || (method === "POST" && path === "/v1/receipts/verify")
+  const reads = method === "GET" || method === "HEAD" || (method === "POST" && asking.includes(path))
   if (role === "read" && !reads) return false
   // A stamp writes nothing and says nothing of any record; the write that it is for is of a namespace.
   if (method === "POST" && (path === "/v1/stamps" || path === "/v1/stamps/each")) return true
@@ -197,6 +197,9 @@ const clientOf = ({ remoteAddress }: HttpServerRequest.HttpServerRequest, token:
   token === undefined ? `address ${Option.getOrElse(remoteAddress, () => "")}` : `token ${token.name}`
 
 const warning = Effect.logWarning("clients need no token here: whoever reaches the port may read and write")
+
+/** Where what is asked is in the body. */
+const asking = ["/v1/reads", "/v1/receipts/verify"]
 
 /** From what everybody may to what few may. */
 const roles: ReadonlyArray<Access> = Access.literals

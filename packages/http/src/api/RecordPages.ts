@@ -63,15 +63,22 @@ export const RecordPage = Schema.Struct({
   next: Schema.optionalKey(Cursor)
 })
 
+/** A record as the JSON that {@link RecordJson} says, for `inTurns`. */
+export function* textsOfRecord(record: Records.Record): Generator<string, void> {
+  const { clock, contentType, key, namespace, value, writeId } = record
+  const type = contentType === undefined ? {} : { contentType }
+  yield `{${keyFields(namespace, key)},${bytesField(value)},`
+  yield JSON.stringify({ ...type, writeId, clock }).slice(1)
+}
+
 /**
  * A page as the JSON that {@link RecordPage} says, record by record, for `inTurns`: its values may come to mebibytes.
  */
 export function* textsOf({ next, records, ...page }: Records.Page): Generator<string, void> {
   yield '{"records":['
-  for (const [i, { clock, contentType, key, namespace, value, writeId }] of records.entries()) {
-    const type = contentType === undefined ? {} : { contentType }
-    yield `${i === 0 ? "{" : ",{"}${keyFields(namespace, key)},${bytesField(value)},`
-    yield JSON.stringify({ ...type, writeId, clock }).slice(1)
+  for (const [i, record] of records.entries()) {
+    if (i > 0) yield ","
+    yield* textsOfRecord(record)
   }
   const rest = encode({
     ...page,

@@ -7,7 +7,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Errors from "./ClientApiErrors.ts"
 import * as openApi from "./openApi.ts"
-import { keyed, stamped, whole, yesOrNo } from "./queries.ts"
+import { consistency, keyed, stamped, whole, yesOrNo } from "./queries.ts"
 import { Cursor, KeyPage, NamespaceCount, NamespacePage, RecordPage } from "./RecordPages.ts"
 import * as Sessions from "./sessions.ts"
 import { receipt, w } from "./WritesApi.ts"
@@ -78,8 +78,7 @@ export class RecordsGroup extends HttpApiGroup.make("records")
       query: {
         atLeast: Schema.optionalKey(WriteId.WriteId),
         withinMillis: whole(openApi.bounds.withinMillis),
-        consistency: Schema.optionalKey(Schema.Literals(["local", "quorum", "linearizable"])),
-        r: whole(openApi.bounds.r)
+        ...consistency
       },
       headers: Sessions.asked,
       success: HttpApiSchema.WithHeaders(bytes, { "quorum-write-id": WriteId.WriteId, etag: Schema.String }),

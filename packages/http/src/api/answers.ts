@@ -27,9 +27,18 @@ export const lineOf = (line: number, outcome: Outcome, more = ""): string => {
   if (Result.isSuccess(outcome)) {
     return `{"line":${line},"status":201,"receipt":${receiptText(outcome.success)}${more}}\n`
   }
-  const { problem, status } = problemOf(outcome.failure)
+  return problemLine(line, outcome.failure, more)
+}
+
+/** What went wrong with a line, by its number, as a line of text. */
+export const problemLine = (line: number, error: Error, more = ""): string => {
+  const { problem, status } = problemOf(error)
   return `{"line":${line},"status":${status},"problem":${JSON.stringify(problem)}${more}}\n`
 }
+
+/** What the session of the client is, as the last field of a line. */
+export const sessionText = (session: ClientSession.ClientSession): string =>
+  `,"session":"${ClientSession.encode(session)}"`
 
 /** A receipt as the answer to a write of its own. */
 export const ofReceipt =
@@ -56,8 +65,6 @@ const codecText = <A>(codec: Schema.Codec<A, unknown>) => {
   const encode = Schema.encodeSync(Schema.toCodecJson(codec))
   return (value: A): string => JSON.stringify(encode(value))
 }
-
-const sessionText = (session: ClientSession.ClientSession): string => `,"session":"${ClientSession.encode(session)}"`
 
 const policyText = remembered(codecText<QuorumPolicy.QuorumPolicy>(QuorumPolicy.QuorumPolicy))
 

@@ -7,6 +7,7 @@ import { InvalidRequest } from "./ApiErrors.ts"
 import * as Base64 from "./base64.ts"
 import { BatchLine } from "./BatchApi.ts"
 import { mayBeRounded } from "./jsonNumbers.ts"
+import { invalid } from "./requestLines.ts"
 import { isPathName } from "./RequestRules.ts"
 
 /** A write, and the stamp that its line says. */
@@ -14,9 +15,6 @@ export interface Line {
   readonly write: Entry.Write
   readonly stamp: StampToken.StampToken | undefined
 }
-
-/** What is wrong with a body, or with a line of it. */
-export const invalid = (detail: string): InvalidRequest => new InvalidRequest({ field: "body", detail })
 
 /** A line: its write, and the stamp of that. What is wrong with it the schema says, or that nobody could read it. */
 export const lineOf = (json: unknown): Result.Result<Line, InvalidRequest> => {

@@ -10,15 +10,13 @@ import {
   type Receipt,
   type StampToken
 } from "@quorum/core"
-import { JsonBounds, Monotonic } from "@quorum/core/adapter"
+import { Monotonic } from "@quorum/core/adapter"
 import { Cause, Deferred, Effect, Exit, Option, Result, Semaphore, Stream } from "effect"
-import { Ndjson } from "effect/encoding"
-import { HttpServerResponse } from "effect/http"
 import * as Answers from "./answers.ts"
-import { maxLineBytes } from "./BatchApi.ts"
-import { Forbidden, InvalidRequest, Unauthorized } from "./ApiErrors.ts"
-import { invalid, lineOf } from "./batchLines.ts"
+import { type Forbidden, InvalidRequest, type Unauthorized } from "./ApiErrors.ts"
+import { lineOf } from "./batchLines.ts"
 import { inTurns } from "./pieces.ts"
+import { endOf, invalid } from "./requestLines.ts"
 
 /** How many chunks of the body are under way at once: their lines share appends and pushes, and no more is read ahead. */
 const concurrency = 4
@@ -48,46 +46,6 @@ type CommitUnsafe = (
 
 /** Says for the operator what went wrong. */
 type Report = (error: LineError) => Effect.Effect<void>
-
-/**
- * The lines of a body, as many at once as came at once: no more of it is read than is dealt with, and no more taken apart.
- * `keeps` is told how much is kept of one that has not come to its end, and says whether that fits.
- */
-export const linesOf = <E>(body: Stream.Stream<Uint8Array, E>, keeps: (bytes: number) => boolean) =>
-  Stream.suspend(() => {
-    const count = JsonBounds.counter()
-    let kept = 0
-    const fits = (bytes: Uint8Array): boolean => {
-      const end = Math.max(bytes.lastIndexOf(lineFeed), bytes.lastIndexOf(carriageReturn))
-      if (end >= 0 && kept > 0) keeps((kept = 0))
-      kept += bytes.length - 1 - end
-      return keeps(kept)
-    }
-    return body.pipe(
-      Stream.flatMap((bytes): Stream.Stream<Uint8Array, InvalidRequest | QuorumError.Overloaded> => {
-        if (!fits(bytes)) return Stream.fail(tooMuch)
-        const excess = count(bytes)
-        // Others have their turn while what came at once is looked at.
-        if (excess === undefined) return Stream.fromEffect(Effect.as(Effect.yieldNow, bytes))
-        const { detail, lineAt } = excess
-        const end = invalid(`this line is too much to be taken apart: ${detail}; send such a value as text`)
-        return Stream.concat(Stream.succeed(bytes.subarray(0, lineAt)), Stream.fail(end))
-      }),
-      Stream.pipeThroughChannel(Ndjson.decode({ ignoreEmptyLines: true, maxLineBytes }))
-    )
-  })
-
-const lineFeed = 0x0a
-const carriageReturn = 0x0d
-
-const tooMuch = new QuorumError.Overloaded({
-  detail:
-    "lines that have not come to their end are kept here of as many bytes as may be; nothing from here on was read"
-})
-
-/** The answer to a batch: a line for each of its own, and those that are known at once are one piece on the way. */
-export const responseOf = (answers: Stream.Stream<string>): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.stream(Stream.encodeText(answers), { contentType: "application/x-ndjson" })
 
 /** What the session of the client is after these answers and all before, which come in their order. */
 type Session = (answers: ReadonlyArray<Answers.Outcome>) => Effect.Effect<ClientSession.ClientSession>
@@ -233,20 +191,3 @@ const commitEach = (
       Effect.onInterrupt(() => Effect.sync(() => endings.forEach((end) => end())))
     )
   })
-
-/** The lines ended before the body did: one is no JSON, or too long, or the body could not be read to its end, or may not go on. */
-const endOf = (cause: unknown): InvalidRequest | Unauthorized | Forbidden | QuorumError.Overloaded => {
-  if (cause instanceof Unauthorized || cause instanceof Forbidden || cause instanceof QuorumError.Overloaded)
-    return cause
-  if (cause instanceof InvalidRequest) return invalid(`${cause.detail}; nothing from here on was read`)
-  const why = Ndjson.isNdjsonError(cause)
-    ? whyNoLine[cause.reason ?? "InvalidJson"]
-    : "the body does not come to its end"
-  return invalid(`${why}; nothing from here on was read`)
-}
-
-const whyNoLine: Record<Ndjson.NdjsonErrorReason, string> = {
-  InvalidJson: "this line is no JSON",
-  InvalidUtf8: "this line is no UTF-8",
-  LineTooLarge: `this line has more than ${maxLineBytes} bytes`
-}

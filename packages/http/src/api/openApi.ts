@@ -78,8 +78,8 @@ const addSession = ({ parameters, responses }: Operation): void => {
   }
 }
 
-/** A batch says it in its lines, a feed when it cannot go on, and a stamp is neither a write nor a read. */
-const withoutAnswer = /^\/v1\/(batch|changes|stamps)/
+/** Many writes, or reads, say it in their lines, a feed when it cannot go on, and a stamp is neither a write nor a read. */
+const withoutAnswer = /^\/v1\/(batch|changes|reads|stamps)/
 
 interface Operation {
   readonly parameters?: ReadonlyArray<{ readonly in: string; readonly name: string }>

@@ -3,6 +3,7 @@
  */
 import { StampToken } from "@quorum/core"
 import { Schema, SchemaTransformation } from "effect"
+import * as openApi from "./openApi.ts"
 
 /** A number of a query: decimal digits, and none of the other spellings that `Number` takes (`1e0`, `0x1`, ` 1`). */
 export const whole = (bounds: { readonly minimum: number; readonly maximum?: number }) =>
@@ -29,6 +30,12 @@ export const yesOrNo = Schema.optionalKey(
     )
   )
 )
+
+/** How many replicas a read asks, and for what. */
+export const consistency = {
+  consistency: Schema.optionalKey(Schema.Literals(["local", "quorum", "linearizable"])),
+  r: whole(openApi.bounds.r)
+}
 
 /** A write that may be repeated says its stamp. */
 export const stamped = { "quorum-stamp": Schema.optionalKey(StampToken.StampToken) }

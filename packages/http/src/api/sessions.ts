@@ -25,6 +25,9 @@ export const of = ({ [header]: session = ClientSession.empty }: Asked): ClientSe
 export const option = ({ [header]: session }: Asked): { readonly session?: ClientSession.ClientSession } =>
   session === undefined ? {} : { session }
 
+/** How long a read waits, in milliseconds, unless it says. */
+const usualMillis = 2000
+
 type Sessions = ClientSessions.ClientSessions["Service"]
 
 /** Says in the answer what the session is now. */
@@ -48,10 +51,20 @@ export const afterWrite =
 
 /** What the session is after lines that are answered together, and all before. */
 export const afterLines = (sessions: Sessions, headers: Asked) => {
-  let session = of(headers)
-  return (outcomes: ReadonlyArray<Outcome>): Effect.Effect<ClientSession.ClientSession> =>
-    Effect.map(sessions.afterWrites(session, outcomes.flatMap(writtenBy)), (after) => (session = after))
+  const after = afterMany(sessions, headers)
+  return (outcomes: ReadonlyArray<Outcome>) => after(outcomes.flatMap(writtenBy))
 }
+
+/** What the session is after writes, or reads that showed them, and all before. To have seen a write is to come after it. */
+export const afterMany = (sessions: Sessions, headers: Asked) => {
+  let session = of(headers)
+  return (writes: ReadonlyArray<ClientSessions.Written>): Effect.Effect<ClientSession.ClientSession> =>
+    Effect.map(sessions.afterWrites(session, writes), (after) => (session = after))
+}
+
+/** Waits until what a client has seen is here: before many reads as long as before one, unless it is only asked again. */
+export const arrived = (sessions: Sessions, headers: Asked, withinMillis = usualMillis) =>
+  sessions.arrived(of(headers), withinMillis)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
