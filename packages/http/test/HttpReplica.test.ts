@@ -252,6 +252,18 @@ describe("POST /peer", () => {
     })
   )
 
+  it.live("L63 a request that wants another protocol is answered at once, and its body is not waited for", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"])
+      const b = yield* cluster.start("b")
+      const type = { "content-type": PeerMessage.contentType, connection: "upgrade", "content-length": "100000" }
+      for (const protocol of ["h2c", "websocket"]) {
+        const answer = yield* upload("POST", `${b.url}/peer`, { ...type, upgrade: protocol }, "none")
+        assert.deepStrictEqual([answer.status, answer.json["field"]], [400, "upgrade"])
+      }
+    })
+  )
+
   it.live("L42 a body is refused as soon as it is known to be too large", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.make(["a", "b", "c"])

@@ -90,17 +90,29 @@ const withoutUnit = (metric: Metrics): Metrics => {
 const withoutKeys = ({ resourceSpans }: OtlpTracer.TraceData): OtlpTracer.TraceData => {
   for (const { scopeSpans } of resourceSpans) {
     for (const { spans } of scopeSpans) {
-      for (const { attributes } of spans) {
+      for (const { attributes, events, status } of spans) {
         const path = attributes.find(({ key }) => key === "url.path")?.value
-        if (path?.stringValue?.startsWith(recordsPath) !== true) continue
-        path.stringValue = recordsPath
+        const route = recordsPath.exec(path?.stringValue ?? "")?.[1]
+        if (path === undefined || route === undefined) continue
+        path.stringValue = `/v1/${route.toLowerCase()}`
         attributes.splice(0, attributes.length, ...attributes.filter(({ key }) => !namesKeys.includes(key)))
+        // A failed answer is told with its path again, as it was asked.
+        const shortened = (text: string) => text.replace(toldPath, `$1 ${path.stringValue})`)
+        if ("message" in status) status.message = shortened(status.message)
+        for (const { value } of events.flatMap((event) => event.attributes)) {
+          if (typeof value.stringValue === "string") value.stringValue = shortened(value.stringValue)
+        }
       }
     }
   }
   return { resourceSpans }
 }
 
-/** Where the client API has the records: what follows, in the path or after it, names namespaces and keys. */
-const recordsPath = "/v1/records"
+/**
+ * Where the client API has the records and their changes: what follows, in the path or after it, names namespaces and
+ * keys. A path that is spelled in another way leads nowhere, and names them all the same.
+ */
+const recordsPath = /^\/+v1(?:\/|%2f)+(records|changes)(?![a-z])/i
 const namesKeys = ["url.full", "url.query"]
+/** As Effect says it: `ResponseError (503 PUT /v1/records/notes/k)`. */
+const toldPath = /(\(\d{3} [A-Z-]+) \S*\)/g

@@ -186,6 +186,39 @@ describe("faults between replicas", () => {
     })
   )
 
+  it.effect("what a peer misses of another log than the one that this replica began with is as old as it is", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const first = yield* set.start("a")
+      yield* set.start("b")
+      const c = yield* set.start("c")
+      yield* pass(2000)
+      yield* commit(first, "before")
+      // Nobody else gets what follows: with a part of it lost, it goes on with another log.
+      for (const link of ["a>b", "a>c", "b>a", "c>a"]) set.cut.add(link)
+      for (const key of ["alone", "lost", "behind"]) yield* commit(first, key)
+      yield* first.stop
+      const store = set.store("a") as ReplicaStore.MemoryStore
+      const log = `a@${store.identity.incarnation}` as LogId.LogId
+      store.damage(log, 3)
+      set.cut.clear()
+      const a = yield* set.start("a")
+      yield* pass(70_000)
+      assert.notStrictEqual(`a@${store.identity.incarnation}`, log)
+      assert.strictEqual(a.value("peerLag", peer("c")), 0)
+      const told = a.value("lastAckDuration", {}, "_count")!
+      yield* commit(a, "all")
+      assert.strictEqual(a.value("lastAckDuration", {}, "_count"), told + 1)
+      yield* c.stop
+      yield* commit(a, "one")
+      yield* commit(a, "two")
+      assert.strictEqual(a.value("peerLag", peer("c")), 2)
+      assert.closeTo(a.value("peerLagTime", peer("c"))!, 6, 0.5)
+      assert.isAbove(a.value("peerLagSize", peer("c"))!, 0)
+      assert.isBelow(a.value("peerLagSize", peer("c"))!, 400)
+    })
+  )
+
   it.effect("what compaction erases is counted, and what is live, and what may go, is shown", () =>
     Effect.gen(function* () {
       const set = yield* Replicas.make

@@ -81,6 +81,40 @@ for (const transport of ["ws", "http"] as const) {
 }
 
 describe("traces", () => {
+  it.live("of a request nothing names a key, however it is answered and spelled", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make
+      const { a, b, c, flush } = yield* Served.make({ transport: "http", url: collector.url })
+      const ask = (path: string, init: RequestInit = {}) =>
+        Effect.promise(async () => {
+          const answer = await fetch(a.address + path, init)
+          await answer.text()
+          return answer.status
+        })
+      yield* b.stop
+      yield* c.stop
+      yield* Served.until("nobody is there", () => a.status().peers.every(({ link }) => link === "down"))
+      const key = "/v1/records/secret/(secret)secret"
+      assert.strictEqual(yield* ask(key, { method: "PUT", body: "v" }), 503)
+      assert.strictEqual(yield* ask(`${key}?atLeast=secret`, { headers: { "if-match": "x" } }), 501)
+      for (const path of [
+        "/v1//records/secret/secret",
+        "/v1%2Frecords/secret",
+        "/V1/Records/secret",
+        "//v1/records/secret"
+      ]) {
+        assert.strictEqual(yield* ask(path), 404)
+      }
+      assert.strictEqual(yield* ask("/v1/changes?namespace=secret&secret=1"), 400)
+      yield* flush
+      const paths = collector.spans().map(({ attributes }) => attributes["url.path"])
+      assert.deepStrictEqual(paths, [...Array.from({ length: 6 }, () => "/v1/records"), "/v1/changes"])
+      const told = (collector.bodies.get("/v1/traces") ?? []).join()
+      assert.notInclude(told, "secret")
+      assert.include(told, "ResponseError (503 PUT /v1/records)")
+    })
+  )
+
   it.live("a batch of requests without spans, as the application wants it, is a root", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make

@@ -217,10 +217,17 @@ const listener = (
   tls: PeerTls.Tls | undefined,
   maxConnections: number | undefined,
   ended: Endings.Endings
-) =>
-  ServerLimits.limit(
+) => {
+  const server = ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
     ServerLimits.bodiesOf(limits),
     maxConnections,
     ended
   )
+  // Of a request that waits to be told to go on (`Expect: 100-continue`) Node tells by another event. It costs as much.
+  const bounds = server.listeners("request")
+  server.prependListener("checkContinue", (...event) => {
+    for (const bound of bounds) Reflect.apply(bound, server, event)
+  })
+  return server
+}

@@ -11,11 +11,17 @@ const transport = (before: Effect.Effect<void>): ReplicaPort.Transport => ({
   server: () => Layer.empty,
   client: () => Layer.provide(MemoryNetwork.layerTransport, Layer.fresh(MemoryNetwork.layer)),
   routes: HttpRouter.use((router) =>
-    Effect.andThen(before, router.add("GET", "/late", HttpServerResponse.text("here")))
+    Effect.andThen(
+      before,
+      Effect.andThen(
+        router.add("GET", "/late", HttpServerResponse.text("here")),
+        router.add("PUT", "/body", (request) => Effect.map(Effect.orDie(request.text), HttpServerResponse.text))
+      )
+    )
   )
 })
 
-/** A replica of its own with one further route, `GET /late`, that is there when `before` is done. */
+/** A replica of its own with two further routes, `GET /late` and `PUT /body`, which are there when `before` is done. */
 const replica = (
   port: number,
   before: Effect.Effect<void>,
@@ -58,6 +64,23 @@ describe("a replica's port on Node", () => {
           bound.map((one) => (typeof one === "object" ? one?.address : one)),
           ["127.0.0.1"]
         )
+      }
+    })
+  )
+
+  it.live("L63 bounds what a request costs that waits to be told to go on, as any other", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      yield* Layer.build(replica(port, Effect.void))
+      const put = "PUT /body HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+      for (const [head, told] of [
+        ["", ""],
+        ["Expect: 100-continue\r\n", "HTTP/1.1 100 Continue\r\n\r\n"]
+      ] as const) {
+        const short = yield* exchanged(port, `${put}${head}\r\n4\r\nhere\r\n0\r\n\r\n`)
+        assert.match(short, new RegExp(`^${told}HTTP/1.1 200 [^]*here`))
+        const pieces = yield* exchanged(port, `${put}${head}\r\n${"1\r\nx\r\n".repeat(2000)}`)
+        assert.match(pieces, new RegExp(`^${told}HTTP/1.1 413 `))
       }
     })
   )
@@ -126,6 +149,17 @@ const freePort = Effect.callback<number>((resume) => {
     server.close(() => resume(Effect.succeed(port)))
   })
 })
+
+/** Sends bytes as they are, and returns all that is said until the connection ends. */
+const exchanged = (port: number, sent: string) =>
+  Effect.callback<string>((resume) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(sent))
+    let said = ""
+    socket.on("data", (data) => void (said += data.toString()))
+    socket.on("error", (error) => resume(Effect.die(error)))
+    socket.on("close", () => resume(Effect.succeed(said)))
+    return Effect.sync(() => socket.destroy())
+  })
 
 /** What becomes of a connection to a port. */
 const connected = (port: number) =>

@@ -44,6 +44,10 @@ export const layer = (
       const handler = yield* PeerHandler.PeerHandler
       const maxBytes = PeerProtocol.maxMessageBytes(yield* Limits.Limits)
       const unsupported = PlainError.make(415, "unsupported_media_type", `peers speak ${PeerMessage.contentType}`)
+      const upgrade = PlainError.make(400, "invalid_request", "upgrade: there is nothing here to upgrade to", {
+        field: "upgrade",
+        detail: "there is nothing here to upgrade to"
+      })
       const tooLarge = PlainError.make(413, "request_too_large", `the limit is ${maxBytes} bytes`)
       const invalid = (detail: string) =>
         PlainError.make(400, "invalid_request", "the body is not a message of the protocol", { field: "body", detail })
@@ -85,6 +89,8 @@ export const layer = (
         const refuse = (answer: HttpServerResponse.HttpServerResponse) =>
           Effect.as(turnAway("not_the_protocol", address), answer)
         if (request.headers["content-type"] !== PeerMessage.contentType) return refuse(unsupported)
+        // Node hands the connection over then, and nobody looks at how its body comes.
+        if (request.headers["upgrade"] !== undefined) return refuse(upgrade)
         if (Number(request.headers["content-length"]) > maxBytes) return refuse(tooLarge)
         const answered = request.arrayBuffer.pipe(
           Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBytes)),

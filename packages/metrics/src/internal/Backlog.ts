@@ -16,7 +16,7 @@ const pieceMillis = 100
 
 /** Starts with a log that ends at `head`. */
 export const make = (head: number, startedMillis: number) => {
-  const origin: Piece = { seq: head, bytes: 0, firstMillis: startedMillis }
+  let origin: Piece = { seq: head, bytes: 0, firstMillis: startedMillis }
   let pieces: Array<Piece> = []
   const last = (): Piece => pieces[pieces.length - 1] ?? origin
 
@@ -33,6 +33,11 @@ export const make = (head: number, startedMillis: number) => {
   }
 
   return {
+    /** Entries go to another log from now on, which has none. */
+    renewed: (nowMillis: number): void => {
+      origin = { seq: 0, bytes: 0, firstMillis: nowMillis }
+      pieces = []
+    },
     appended: (seq: number, size: number, nowMillis: number): void => {
       const before = last()
       const bytes = before.bytes + size
@@ -51,12 +56,12 @@ export const make = (head: number, startedMillis: number) => {
     /** For how long the oldest entry after `seq` has been there, in milliseconds; 0 when there is none. */
     ageMillis: (seq: number, nowMillis: number): number => {
       if (seq >= last().seq) return 0
-      return Math.max(0, nowMillis - (seq < head ? startedMillis : pieces[indexAfter(seq)]!.firstMillis))
+      return Math.max(0, nowMillis - (seq < origin.seq ? origin : pieces[indexAfter(seq)]!).firstMillis)
     },
     /** Bytes of the entries after `seq` that were appended since the start; within a piece, by the mean. */
     bytesAfter: (seq: number): number => {
       if (seq >= last().seq) return 0
-      if (seq <= head) return last().bytes
+      if (seq <= origin.seq) return last().bytes
       const i = indexAfter(seq)
       const { bytes, seq: end } = pieces[i]!
       const before = pieces[i - 1] ?? origin

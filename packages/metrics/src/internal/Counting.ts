@@ -1,7 +1,7 @@
 /**
  * What is counted: every event of a replica, put into the series it belongs to. A few additions per batch or peer.
  */
-import { type ReplicaEvents, ReplicaStatus } from "@quorum/core"
+import { LogId, type ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import type { Backlog } from "./Backlog.ts"
 import type { LastAcks } from "./LastAcks.ts"
 import type { Counter, Histogram, Series } from "./Series.ts"
@@ -75,6 +75,9 @@ export const make = (series: Series, status: ReplicaStatus.Status, memory: Memor
           lastAcks.appended(event)
         }
         return appended(event.own ? counters.own : counters.copy, event)
+      case "Renewed":
+        backlog.renewed(millis())
+        return lastAcks.renewed(LogId.make(status.identity.replica, event.incarnation))
       case "AppendFailed":
         return counters.appendFailures(event.reason)?.add(1)
       case "PeerAnswered":

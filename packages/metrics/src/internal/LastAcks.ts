@@ -16,8 +16,9 @@ interface Batch {
 const maxBatches = 4096
 
 /** Starts with nothing that lacks an ack. */
-export const make = (own: string, peers: ReadonlyArray<string>, monotonicMillis: () => number) => {
-  const held = new Map(peers.map((peer) => [peer, 0]))
+export const make = (first: string, peers: ReadonlyArray<string>, monotonicMillis: () => number) => {
+  let own = first
+  let held = new Map(peers.map((peer) => [peer, 0]))
   let batches: Array<Batch> = []
   /** How many of the batches, from the first on, are acked by all. */
   let done = 0
@@ -30,6 +31,13 @@ export const make = (own: string, peers: ReadonlyArray<string>, monotonicMillis:
     })
 
   return {
+    /** Entries go to another log from now on, of which nobody holds any. */
+    renewed: (log: string): void => {
+      own = log
+      held = new Map(peers.map((peer) => [peer, 0]))
+      batches = []
+      done = 0
+    },
     appended: ({ durationMillis, entries, seq }: Event<"Appended">): void => {
       if (peers.length === 0) return
       batches.push({ seq, entries, beganMillis: monotonicMillis() - durationMillis })
