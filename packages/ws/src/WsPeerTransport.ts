@@ -57,6 +57,8 @@ export const make: (
         Effect.acquireRelease(
           Effect.sync(() => {
             const connection = call(peer, url + ReplicaServer.peerPath)
+            // What fails before it is read would end the process, as nobody listens then.
+            connection.addEventListener("error", ignored)
             open.set(peer, connection)
             return connection
           }),
@@ -172,6 +174,9 @@ const clientOf = Effect.fnUntraced(function* (
   }
   return PeerFrame.clientOf(peer, call)
 })
+
+/** Whoever reads the connection finds that it is closed. */
+const ignored = (): void => undefined
 
 /** What the package ws says of an upgrade that was answered with something else. */
 const otherStatus = /Unexpected server response: (\d{3})/

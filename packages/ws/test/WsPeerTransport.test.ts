@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LogId, ReplicaId, ReplicaSet } from "@quorum/core"
 import { Chain, PeerFrame, PeerProtocol, PeerTransport } from "@quorum/core/adapter"
 import { Greeting } from "@quorum/testing"
-import { Context, Effect, Fiber, Layer, Result } from "effect"
+import { Context, Effect, Fiber, Layer, Result, Scheduler } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { WsPeerTransport } from "../src/index.ts"
@@ -220,5 +220,38 @@ it.live("what waits in a connection is known, until the peer reads it or the con
       })
     )
     assert.strictEqual(waiting(), 0)
+  })
+)
+
+it.live("a connection that fails is heard from its first moment on, wherever the scheduler gives way", () =>
+  Effect.gen(function* () {
+    let unread = 0
+    for (let operations = 4; operations <= 9; operations++) {
+      const heardBy: Array<number> = []
+      const opened = (_: ReplicaId.ReplicaId, url: string) => {
+        const socket = new NodeWS.WebSocket(url)
+        queueMicrotask(() => {
+          heardBy.push(socket.listenerCount("error"))
+          if (socket.listenerCount("message") === 0) unread++
+        })
+        return socket
+      }
+      const context = yield* WsPeerTransport.layer({ peers: { b: "ws://127.0.0.1:1" }, open: opened }).pipe(
+        Layer.provide(NodeWS.layerWebSocketConstructor),
+        Layer.provide(ReplicaSet.layer({ cluster: "test", self: "a", members: ["a", "b"] })),
+        Layer.build
+      )
+      const failed = yield* Context.get(context, PeerTransport.PeerTransport)
+        .connect(b)
+        .pipe(
+          Effect.flatMap((peer) => reasonOf(peer.hello(hello))),
+          Effect.scoped,
+          Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)
+        )
+      assert.strictEqual(failed, "refused")
+      assert.lengthOf(heardBy, 1)
+      assert.isAbove(heardBy[0]!, 0)
+    }
+    assert.isAbove(unread, 0)
   })
 )
