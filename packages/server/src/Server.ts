@@ -111,6 +111,10 @@ export const explained = (config: ServerConfig, error: StartError): Unusable | N
       return new NotStarted({ code: `store_${error.reason}`, detail: error.message })
     case "ServeError": {
       const cause = Predicate.hasProperty(error.cause, "code") ? String(error.cause.code) : error.message
+      if (/^(?:EADDRNOTAVAIL|EAFNOSUPPORT|EAI_|ENOTFOUND)/.test(cause)) {
+        const detail = `${host} cannot be listened on: ${cause}; give another host, an address or a name of this machine, of IPv6 without brackets`
+        return new NotStarted({ code: "host_unusable", detail })
+      }
       const why = cause === "EADDRINUSE" ? "it is in use" : cause === "EACCES" ? "this user may not use it" : cause
       const detail = `port ${port} of ${host} cannot be listened on: ${why}; give another port`
       return new NotStarted({ code: cause === "EADDRINUSE" ? "port_in_use" : "port_unusable", detail })

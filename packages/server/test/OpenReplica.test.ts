@@ -317,6 +317,12 @@ describe("an open replica", () => {
         open({ id: "c", peers: { c: "http://127.0.0.1:1", d: "http://127.0.0.1:2" }, secret: "short" })
       )
       assert.include(secret.message, "the secret of the peers has 5 bytes")
+      // An address that is for documents, and an address as a url spells it: another port would not do.
+      for (const host of ["192.0.2.1", "[::1]"]) {
+        const elsewhere = await failure(open({ id: "d", host, secret: "a secret of thirty-two bytes, or more" }))
+        assert.strictEqual(elsewhere.code, "host_unusable")
+        assert.match(elsewhere.message, /cannot be listened on: E[A-Z_]+; give another host/)
+      }
     },
     timeout
   )

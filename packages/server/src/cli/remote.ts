@@ -46,6 +46,7 @@ export interface Given {
 
 /** The replicas, as a command asks them. */
 export interface Remote {
+  /** Without a slash at the end: each is followed by a path. */
   readonly urls: ReadonlyArray<string>
   readonly client: QuorumClient
   /** A `fetch` with the token: what the client has no method for. */
@@ -59,8 +60,9 @@ export const connect = (given: Given): Effect.Effect<Remote, Usage, Scope.Scope>
   return Effect.acquireRelease(
     Effect.try({
       try: (): Remote => ({
-        urls,
+        // The client looks at them, and takes none that is no url.
         client: createClient({ urls, timeoutMillis: given.timeout * 1000, ...(token === undefined ? {} : { token }) }),
+        urls: urls.map(withoutSlash),
         fetch: (url, init = {}) =>
           fetch(url, {
             ...init,
@@ -72,6 +74,12 @@ export const connect = (given: Given): Effect.Effect<Remote, Usage, Scope.Scope>
     }),
     ({ client }) => Effect.promise(() => client.close())
   )
+}
+
+/** As the client asks it, a `?` with nothing after it left out. */
+const withoutSlash = (url: string): string => {
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`.replace(/\/+$/, "")
 }
 
 /** What is wrong with an option, by the name under which it was given. */
