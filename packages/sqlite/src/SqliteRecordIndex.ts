@@ -131,7 +131,7 @@ const open = (
       db.exec(`CREATE TABLE store (cluster TEXT, replica TEXT, incarnation TEXT, open_in TEXT NOT NULL) STRICT;
         CREATE TABLE log (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT;
         CREATE TABLE pointer (namespace TEXT NOT NULL, key TEXT NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL,
-          wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, tie TEXT NOT NULL, deleted INTEGER NOT NULL,
+          wall_time INTEGER NOT NULL, logical INTEGER NOT NULL, tie BLOB NOT NULL, deleted INTEGER NOT NULL,
           checksum INTEGER NOT NULL, PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID`)
       const { cluster, replica, incarnation } = store.identity
       db.prepare("INSERT INTO store VALUES (?, ?, ?, '')").run(cluster, replica, incarnation)
@@ -171,6 +171,14 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
   db.exec("PRAGMA synchronous = OFF")
 
   const pointers = Pointers.make(db)
+  /** Moves the write-ahead log into the file, which syncs nothing, and leaves nothing of it. */
+  const cutLog = (): void => {
+    try {
+      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+    } catch {
+      // Without room for that the log stays what it is.
+    }
+  }
   let isClosed = false
   const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.suspend(() => {
@@ -184,7 +192,12 @@ const opened = (file: string, db: DatabaseSync, store: ReplicaStore.ReplicaStore
 
   const service: Omit<RecordIndex.RecordIndex["Service"], "reset"> = {
     progress: call(pointers.progress),
-    merge: (updates, progress) => call(() => pointers.merge(updates, progress)),
+    merge: (updates, progress) =>
+      call(() => {
+        pointers.merge(updates, progress)
+        // It is the last step: what comes next may be hours away.
+        if (progress.size > 0) cutLog()
+      }),
     forget: (gone) => call(() => pointers.forget(gone)),
     get: (namespace, key) => call(() => Option.fromNullishOr(pointers.get(namespace, key))),
     getAll: (keys) => call(() => pointers.getAll(keys)),

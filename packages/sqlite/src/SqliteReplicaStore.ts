@@ -128,7 +128,10 @@ const opened = (
       return Effect.succeed(Array.from(logs.values(), ({ durable }) => durable).filter(({ seq }) => seq > 0))
     }),
     damaged: () => found.ranges,
-    space: call(() => Database.spaceOf(file, db)),
+    space: call(() => {
+      syncing.looked()
+      return Database.spaceOf(file, db)
+    }),
     check: (name, after, maxBytes) =>
       call(() => {
         const log = logs.get(name)

@@ -239,6 +239,42 @@ describe("a full disk", () => {
   }
 })
 
+describe("a full disk under an open store", () => {
+  /** Until the log has begun anew, which takes two syncs. */
+  const begunAnew = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
+
+  it.live.skipIf(!canMount)(
+    "leaves notes to be changed where the write-ahead log was cut at rest (skipped where nothing can be mounted)",
+    () =>
+      Effect.gen(function* () {
+        const disk = yield* smallDisk(8)
+        const folder = path.join(disk, "store")
+        yield* using(folder, (store) =>
+          Effect.gen(function* () {
+            yield* store.setNotes({ a: "0" })
+            yield* Effect.repeat(store.space, { times: 19 })
+            // It is cut after two syncs, and what is written waits for that.
+            yield* store.setNotes({ a: "1" })
+            assert.isBelow(fs.statSync(`${fileOf(folder)}-wal`).size, 2 ** 20)
+            spawnSync("dd", ["if=/dev/zero", `of=${path.join(disk, "filler")}`, "bs=4096"])
+            assert.strictEqual(fs.statfsSync(disk).bfree, 0)
+            let failed = 0
+            for (let i = 2; i <= 1000; i++) {
+              yield* Effect.catch(store.setNotes({ a: `${i}` }), ({ reason }) => {
+                assert.strictEqual(reason, "disk_full")
+                failed++
+                return begunAnew
+              })
+            }
+            // Whoever finds no room has the log begin anew, for those who come next.
+            assert.isBelow(failed, 500)
+          })
+        )
+      }),
+    60_000
+  )
+})
+
 describe("a disk that is nearly full", () => {
   it.live.skipIf(!canMount)(
     "is known, and room for large entries comes back by erasing them (skipped where nothing can be mounted)",

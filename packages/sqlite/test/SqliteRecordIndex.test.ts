@@ -4,7 +4,7 @@ import { RecordIndex, RecordKey, ReplicaStore, type RunId } from "@quorum/core/a
 import { Effect, Option, Schema } from "effect"
 import * as fs from "node:fs"
 import { a, child, logA, logB, tempFolder } from "./support/store.ts"
-import { after, all, filled, kept, openIndex, pointer, using } from "./support/index.ts"
+import { after, all, filled, indexFile, kept, openIndex, pointer, using } from "./support/index.ts"
 
 describe("SqliteRecordIndex", () => {
   const Pointers = Schema.Array(
@@ -105,6 +105,23 @@ describe("SqliteRecordIndex", () => {
             ])
           )
           assert.deepStrictEqual(yield* index.scan({ limit: 0 }), [])
+        })
+      )
+    })
+  )
+
+  it.effect("leaves nothing in its write-ahead log when all that there is was merged", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      const size = () => fs.statSync(`${indexFile(folder)}-wal`).size
+      yield* using(folder, (index) =>
+        Effect.gen(function* () {
+          const pointers = Array.from({ length: 1000 }, (_, i) => pointer(`${i}`, i))
+          yield* index.merge(pointers.slice(0, 500), new Map())
+          assert.isAbove(size(), 0)
+          yield* index.merge(pointers.slice(500), new Map([[logA, 1000]]))
+          assert.strictEqual(size(), 0)
+          assert.lengthOf(yield* all(index), 1000)
         })
       )
     })

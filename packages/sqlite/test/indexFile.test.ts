@@ -16,6 +16,8 @@ describe("SqliteRecordIndex", () => {
         "UPDATE pointer SET deleted = 1 WHERE key = 'x'",
         "UPDATE pointer SET wall_time = wall_time + 4096 WHERE key = 'x'",
         "UPDATE pointer SET seq = seq + 1 WHERE key = 'x'",
+        "UPDATE pointer SET tie = x'0000000000000001' WHERE key = 'x'",
+        "UPDATE pointer SET tie = x'00000000000000' WHERE key = 'x'",
         "UPDATE pointer SET key = 'x ' WHERE key = 'y'",
         "UPDATE pointer SET seq = 9223372036854775807 WHERE key = 'x'"
       ],

@@ -185,6 +185,11 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
       known.note = Math.max(number, known.note)
     })
   }
+  /** Writes nothing for so long that the write-ahead log is cut; what is written then comes while it is. */
+  const rest = Effect.gen(function* () {
+    yield* Effect.forEach(appends.splice(0), Fiber.join)
+    yield* Effect.repeat(store.space, { times: 19 })
+  })
   known.incarnation = store.identity.incarnation
   // The first commits SQLite syncs itself.
   for (const log of logs) yield* append(log, 1, 10)
@@ -204,6 +209,7 @@ const run = Effect.fnUntraced(function* (seed: number, wanted: number) {
     if (random() < 0.1) known.incarnation = yield* store.renew()
     if (random() < 0.3) yield* erase(logs[Math.floor(random() * 2)]!, random() < 0.2)
     if (random() < 0.1) yield* cut(logs[Math.floor(random() * 2)]!)
+    if (random() < 0.1) yield* rest
     power.look()
     fail()
     yield* Effect.forEach(appends.splice(0, Math.floor(random() * (appends.length + 1))), Fiber.join)

@@ -52,6 +52,12 @@ const heads = (store: ReplicaStore.ReplicaStore["Service"]) =>
 /** Lets everything happen that waits for nothing. */
 const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
 
+/** Waits until a file is shorter than so many bytes. */
+const cutTo = (size: () => number, bytes: number) =>
+  Effect.promise(async () => {
+    while (size() > bytes) await new Promise<void>((resolve) => setImmediate(resolve))
+  })
+
 describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
   it.effect("share syncs: one is under way, and the next covers all that came meanwhile", () =>
     Effect.gen(function* () {
@@ -206,6 +212,74 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       const before = written()
       for (let i = 0; i < 20; i++) at = yield* store.append(batchAfter(at, ["more"]))
       assert.isBelow(written() - before, 20 * 50_000)
+      yield* close
+    })
+  )
+
+  it.effect("leave a short write-ahead log at rest, in two syncs more, and once", () =>
+    Effect.gen(function* () {
+      const { close, disk, folder, store } = yield* opened
+      const size = () => fs.statSync(`${fileOf(folder)}-wal`).size
+      const looks = Effect.repeat(store.space, { times: 19 })
+      const long = size()
+      yield* looks
+      assert.strictEqual(size(), long, "a store to which nothing was written is left alone")
+      let at = yield* store.append(firstBatch(logA, ["1"]))
+      for (let i = 2; i <= 30; i++) {
+        at = yield* store.append(batchAfter(at, [`${i}`]))
+        for (let look = 0; look < 10; look++) yield* store.space
+      }
+      assert.strictEqual(size(), long, "it is not at rest before nothing was written for ten looks")
+      const before = disk.names.length
+      yield* looks
+      yield* cutTo(size, long / 7)
+      assert.deepStrictEqual(disk.names.slice(before), ["file", "log"])
+      yield* looks
+      at = yield* store.append(batchAfter(at, ["31"]))
+      yield* looks
+      assert.deepStrictEqual(disk.names.slice(before), ["file", "log", "log"], "a short one is left as it is")
+      yield* store.append(batchAfter(at, [new Uint8Array(600_000)]))
+      assert.isAbove(size(), 600_000)
+      yield* looks
+      yield* cutTo(size, long / 7)
+      yield* close
+      yield* using(folder, (store) => Effect.map(heads(store), (seqs) => assert.deepStrictEqual(seqs, [32])))
+    })
+  )
+
+  it.effect("keep the write-ahead log at rest until the file is durable, and while more is written", () =>
+    Effect.gen(function* () {
+      const { close, disk, folder, store, steps } = yield* opened
+      const size = () => fs.statSync(`${fileOf(folder)}-wal`).size
+      const long = size()
+      const one = firstBatch(logA, ["1"])
+      yield* store.append(one)
+      yield* settle
+      disk.hold()
+      yield* Effect.repeat(store.space, { times: 19 })
+      const two = batchAfter(EntryBatch.watermark(one), ["2"])
+      const append = yield* Effect.forkChild(store.append(two), { startImmediately: true })
+      for (const [i, step] of ["file", "log"].entries()) {
+        yield* disk.asked(i + 2)
+        yield* settle
+        assert.deepStrictEqual([disk.names.at(-1), disk.underWay(), size()], [step, 1, long])
+        yield* disk.next
+      }
+      yield* disk.next
+      assert.deepStrictEqual(yield* Fiber.join(append), EntryBatch.watermark(two))
+      assert.isBelow(size(), long / 7)
+      yield* steps.write(batchAfter(EntryBatch.watermark(two), [new Uint8Array(600_000)]))
+      const grown = size()
+      yield* Effect.repeat(store.space, { times: 19 })
+      // What was written, and not synced yet, is in the log alone.
+      for (let i = 4; i <= 6; i++) {
+        yield* disk.asked(i + 1)
+        yield* settle
+        assert.deepStrictEqual([disk.names.at(-1), size()], [i === 5 ? "file" : "log", grown])
+        yield* disk.next
+      }
+      yield* cutTo(size, long / 7)
+      assert.deepStrictEqual(yield* heads(store), [3])
       yield* close
     })
   )

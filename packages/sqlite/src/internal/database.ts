@@ -23,7 +23,7 @@ export interface Brand {
 export const logs: Brand = { applicationId: 0x514c4f47, version: 5 }
 
 /** The file of the index, "QIDX". */
-export const index: Brand = { applicationId: 0x51494458, version: 3 }
+export const index: Brand = { applicationId: 0x51494458, version: 4 }
 
 /** What kind of file it is, and how it is created. */
 export interface Kind extends Brand {

@@ -18,6 +18,10 @@ export const make = () => {
     },
     /** Whether it is time for a checkpoint. */
     isDue: (): boolean => pages >= checkpointPages || frames >= mostFrames,
+    /** The log could not be made longer. What it holds may have room in the file, and then the log begins anew. */
+    foundNoRoom: (): void => {
+      if (mostFrames === checkpointFrames) mostFrames = Math.max(1, Math.min(frames, checkpointFrames))
+    },
     /** What the log holds was moved into the file, all of it or as much as there was room for. */
     moved: (isWhole: boolean): void => {
       // Without room for it the log grows on, and it is tried again when there is more of it.

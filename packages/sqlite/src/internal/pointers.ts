@@ -7,6 +7,7 @@ import { RecordIndex, type RecordKey } from "@quorum/core/adapter"
 import type { DatabaseSync } from "./nodeSqlite.ts"
 import * as Database from "./database.ts"
 import * as LogNumbers from "./logNumbers.ts"
+import * as Ties from "./ties.ts"
 import * as Upserts from "./upserts.ts"
 
 /** Prepares the statements. */
@@ -39,16 +40,16 @@ export const make = (db: DatabaseSync) => {
   const backwards = { all: scanOf("", "DESC"), upTo: scanOf(bounded, "DESC") }
   const pointerOf = (namespace: string, key: string, columns: Columns): RecordIndex.Pointer => {
     const [log, seq, wallTime, logical, tie, deleted, checksum] = columns
-    const pointer = {
+    const pointer: RecordIndex.Pointer = {
       namespace,
       key,
       log: numbers.log(log),
       seq,
       clock: { wallTime, logical },
-      tie,
+      tie: Ties.read(tie),
       deleted: deleted === 1
     }
-    const isText = typeof namespace === "string" && typeof key === "string" && typeof tie === "string"
+    const isText = typeof namespace === "string" && typeof key === "string"
     if (isText && checksum === RecordIndex.checkOf(pointer)) return pointer
     throw Database.damaged("a pointer of the record index is damaged")
   }
@@ -132,7 +133,7 @@ type NumberedColumns = readonly [...OfPointer, number]
 /** What is asked of a range of keys, in this order. */
 type NamedColumns = readonly [...OfPointer, string, string]
 
-type OfPointer = [number, number, number, number, RecordIndex.Pointer["tie"], number, number]
+type OfPointer = [number, number, number, number, Uint8Array, number, number]
 
 /** Before every key. */
 const first: RecordKey.RecordKey = { namespace: "", key: "" }

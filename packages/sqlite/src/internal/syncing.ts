@@ -8,8 +8,9 @@
  *   before that is done: the log would begin anew over frames of which the file has no durable copy.
  * - The log begins anew with a commit of one page, and nothing follows before that is synced. Were there more of it, a
  *   power loss could leave the beginning of the old frames in front of it, which a start would take for all of them.
+ * - At rest the log begins anew too, and is cut: what is behind that page is copied by then, and is room for nothing.
  */
-import type { ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { ReplicaStore, type Watermark } from "@quorum/core/adapter"
 import { Context, Effect, Latch } from "effect"
 import * as fs from "node:fs"
 import type { DatabaseSync } from "./nodeSqlite.ts"
@@ -57,6 +58,9 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
   const gate = Latch.makeUnsafe(true)
   let isShut = false
   const idle = Latch.makeUnsafe(true)
+  /** How much was written when somebody looked last, and how often it was as much in a row. */
+  let seen = 0
+  let quietLooks = 0
   const growth = Growth.make()
 
   const fail = (error: Failure): void => {
@@ -107,15 +111,19 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
   }
 
   const goOn = (): void => {
-    if (growth.isDue()) {
-      shut()
-      return synced < written ? sync(checkpoint) : checkpoint()
-    }
+    if (growth.isDue()) return moveOn(reopen)
     if (waiting.length > 0) return sync()
     end()
   }
 
-  const checkpoint = (): void => {
+  /** Moves the log on into the file. `then` goes on, with nothing in the log but the page that it began anew with. */
+  const moveOn = (then: () => void): void => {
+    shut()
+    if (synced < written) return sync(() => checkpoint(then))
+    checkpoint(then)
+  }
+
+  const checkpoint = (then: () => void): void => {
     const isWhole = moved(db)
     disk(file, (cause) => {
       if (cause !== null) return fail(onFailed(cause))
@@ -127,9 +135,20 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
         return reopen()
       }
       written++
-      sync(reopen)
+      sync(then)
     })
   }
+
+  /** Nothing is written meanwhile. Where it fails the log stays as long as it is. */
+  const shorten = (): void => fs.ftruncate(log, restBytes, reopen)
+
+  /** What failed for lack of room may find some when it is tried again. */
+  const foundNoRoom = (error: unknown) =>
+    Effect.sync(() => {
+      if (!(error instanceof ReplicaStore.StoreError) || error.reason !== "disk_full") return
+      growth.foundNoRoom()
+      if (growth.isDue()) start()
+    })
 
   const reopen = (): void => {
     isShut = false
@@ -141,7 +160,8 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
     /** Writes something, as soon as something may be written. */
     writing: <A, E>(write: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
       Effect.suspend(() => {
-        const again = (): Effect.Effect<A, E> => (isShut ? Effect.flatMap(gate.await, again) : write())
+        const again = (): Effect.Effect<A, E> =>
+          isShut ? Effect.flatMap(gate.await, again) : Effect.tapError(write(), foundNoRoom)
         return again()
       }),
     /** Something was written: a part of a log, of so many bytes. */
@@ -157,6 +177,21 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
       waiting.push({ upTo: written, resume })
       start()
     }),
+    /**
+     * Somebody looks how much room is taken, about once a second. When nothing was written for a while the log is moved on
+     * and cut, so that it is no longer than a start needs: on a full disk that has only the room that is there already.
+     */
+    looked: (): void => {
+      quietLooks = seen === written ? quietLooks + 1 : 0
+      seen = written
+      // What was found at the start SQLite would sync by itself, which holds the event loop.
+      if (quietLooks < restLooks || written === 0 || isUnderWay || failed !== undefined) return
+      quietLooks = 0
+      if (fs.fstatSync(log).size <= restBytes) return
+      isUnderWay = true
+      idle.closeUnsafe()
+      moveOn(shorten)
+    },
     /** How long the last sync took, in milliseconds. */
     lastMillis: (): number => millis,
     /** Waits until nothing is under way. */
@@ -182,3 +217,9 @@ const moved = (db: DatabaseSync): boolean => {
 
 /** As many bytes as the write-ahead log takes when it is moved on. */
 export const logBytes = 4 * 1024 * 1024
+
+/** How long it is left at rest: longer than what a start writes, or a step that erases. */
+const restBytes = 512 * 1024
+
+/** After how many looks at which nothing new was written a store is at rest. */
+const restLooks = 10
