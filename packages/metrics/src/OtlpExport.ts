@@ -92,7 +92,7 @@ const withoutKeys = ({ resourceSpans }: OtlpTracer.TraceData): OtlpTracer.TraceD
     for (const { spans } of scopeSpans) {
       for (const { attributes, events, status } of spans) {
         const path = attributes.find(({ key }) => key === "url.path")?.value
-        const route = recordsPath.exec(path?.stringValue ?? "")?.[1]
+        const route = namingPath.exec(path?.stringValue ?? "")?.[1]
         if (path === undefined || route === undefined) continue
         path.stringValue = `/v1/${route.toLowerCase()}`
         attributes.splice(0, attributes.length, ...attributes.filter(({ key }) => !namesKeys.includes(key)))
@@ -109,10 +109,10 @@ const withoutKeys = ({ resourceSpans }: OtlpTracer.TraceData): OtlpTracer.TraceD
 }
 
 /**
- * Where the client API has the records and their changes: what follows, in the path or after it, names namespaces and
- * keys. A path that is spelled in another way leads nowhere, and names them all the same.
+ * The routes of the client API at which what follows, in the path or after it, names namespaces and keys. A path that is
+ * spelled in another way leads nowhere, and names them all the same.
  */
-const recordsPath = /^\/+v1(?:\/|%2f)+(records|changes)(?![a-z])/i
+const namingPath = /^\/+v1(?:\/|%2f)+(records|keys|namespaces|changes)(?![a-z])/i
 const namesKeys = ["url.full", "url.query"]
 /** As Effect says it: `ResponseError (503 PUT /v1/records/notes/k)`. */
 const toldPath = /(\(\d{3} [A-Z-]+) \S*\)/g

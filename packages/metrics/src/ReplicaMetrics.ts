@@ -88,10 +88,14 @@ const gauges = (
   gauge("liveSize", () => status().compaction.last?.liveBytes ?? 0)
   gauge("reclaimableSize", () => (status().compaction.last?.waitingBytes ?? 0) + status().compaction.appendedBytes)
   gauge("indexWaiting", () => status().unindexedKeys)
-  gauge("indexDelay", () => {
-    if (status().unindexedKeys === 0) return 0
+  const indexDelay = (): number => {
+    if (status().unindexedKeys === 0) seen.unindexedSince = undefined
+    // What a start finds in the logs waits as well, though nothing tells of it.
+    else seen.unindexedSince ??= millis()
     return (millis() - (seen.unindexedSince ?? millis())) / 1000
-  })
+  }
+  indexDelay()
+  gauge("indexDelay", indexDelay)
   for (const reason of Counting.storeReasons) {
     gauge("storeFault", () => Number(status().storeFault?.reason === reason), { "error.type": reason })
   }

@@ -1,7 +1,7 @@
 /** What goes wrong between replicas, and shows in the metrics that are for it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Entry, HybridLogicalClock, type LogId, ReplicaId } from "@quorum/core"
-import { EntryBatch, PeerProtocol, ReplicaStore, Watermark } from "@quorum/core/adapter"
+import { EntryBatch, PeerProtocol, ReplicaStore, RecordIndex, Watermark } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Replicas from "./support/replicas.ts"
 
@@ -231,6 +231,23 @@ describe("faults between replicas", () => {
       const entry = a.value("liveSize")!
       assert.isAbove(entry, 0)
       assert.deepStrictEqual([a.value("erasedSize"), a.value("reclaimableSize"), a.value("storeFree")], [entry, 0, 0])
+    })
+  )
+
+  it.effect("an index that cannot be written is behind from the start on, also while nothing is appended", () =>
+    Effect.gen(function* () {
+      const set = yield* Replicas.make
+      const first = yield* set.start("a")
+      yield* set.start("b")
+      yield* pass(2000)
+      yield* commit(first, "one")
+      yield* first.stop
+      const full = new ReplicaStore.StoreError({ reason: "disk_full", detail: "ENOSPC" })
+      const index = { ...(yield* RecordIndex.makeMemory), merge: () => Effect.fail(full) }
+      const a = yield* set.start("a", { index })
+      yield* pass(90_000)
+      assert.strictEqual(a.value("indexWaiting"), 1)
+      assert.closeTo(a.value("indexDelay")!, 90, 1)
     })
   )
 

@@ -89,7 +89,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       if (now.version === material.version) return Effect.void
       material = now
       for (const server of servers) server.setSecureContext(now.options)
-      return Effect.andThen(Effect.logInfo("the files of TLS have changed, and count from now on"), warned(now))
+      isWarned = false
+      return Effect.logInfo("the files of TLS have changed, and count from now on")
     },
     onFailure: ({ message }) => {
       const isKnown = failed === message
@@ -99,15 +100,18 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     }
   })
 
-  const warned = ({ own }: Material.Material) =>
-    own.validToMillis - clock.currentTimeMillisUnsafe() > warnMillis
-      ? Effect.void
-      : Effect.logWarning(`the certificate of this replica ends at ${new Date(own.validToMillis).toISOString()}`)
+  /** Says once of a certificate that it ends soon, whenever that begins to be so. */
+  let isWarned = false
+  const warn = Effect.suspend(() => {
+    const { validToMillis } = material.own
+    if (isWarned || validToMillis - clock.currentTimeMillisUnsafe() > warnMillis) return Effect.void
+    isWarned = true
+    return Effect.logWarning(`the certificate of this replica ends at ${new Date(validToMillis).toISOString()}`)
+  })
 
-  yield* warned(material)
-  yield* Effect.forkScoped(
-    Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), Effect.andThen(reload, live.audit)))
-  )
+  yield* warn
+  const look = Effect.andThen(reload, Effect.andThen(warn, live.audit))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(reloadMillis), look)))
 
   const tls: Tls = {
     createServer: (serverOptions) => {

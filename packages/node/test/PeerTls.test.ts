@@ -81,10 +81,39 @@ describe("the files of TLS", () => {
         )
       signed("between", join(folder, "own", "authority"), ["basicConstraints=critical,CA:TRUE"])
       signed("leaf", file("between"), [`subjectAltName=${names}`, "basicConstraints=critical,CA:FALSE"])
+      yield* TestClock.setTime(Date.now())
       const options = { ...files, key: file("leaf.key"), certificate: file("leaf.pem") }
       assert.include((yield* Effect.flip(tls(options))).message, "no authority in")
       appendFileSync(file("leaf.pem"), readFileSync(file("between.pem")))
       yield* tls(options)
+    })
+  )
+
+  it.effect("L41 are warned of when the certificate ends soon, which may be long after the start, once for each", () =>
+    Effect.gen(function* () {
+      const { files, own } = yield* pki
+      const said: Array<string> = []
+      yield* tls(files, said)
+      const looks = Effect.repeat(
+        Effect.andThen(
+          TestClock.adjust(PeerTls.reloadMillis),
+          Effect.promise(() => new Promise(setImmediate))
+        ),
+        { times: 20 }
+      )
+      const ends = () => said.filter((line) => line.includes("the certificate of this replica ends at")).length
+      yield* TestClock.adjust("15 days")
+      yield* looks
+      assert.strictEqual(ends(), 0)
+      yield* TestClock.adjust("1 day")
+      yield* until(said, "ends at")
+      yield* looks
+      assert.strictEqual(ends(), 1)
+      // As long as it is valid the same goes for what it is exchanged for.
+      own.sign("a", { names })
+      yield* until(said, "have changed")
+      yield* looks
+      assert.strictEqual(ends(), 2)
     })
   )
 

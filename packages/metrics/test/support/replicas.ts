@@ -3,8 +3,14 @@ import { Clock, Context, type Duration, Effect, Fiber, Layer, Metric, Result } f
 import { TestClock } from "effect/testing"
 import type { ReplicaEvents, ReplicaStatus } from "@quorum/core"
 import { Entry, QuorumPolicy } from "@quorum/core"
-import type { PeerTransport } from "@quorum/core/adapter"
-import { Compaction, Endings, PeerHandler, PeerMethods } from "@quorum/core/adapter"
+import {
+  type PeerTransport,
+  Compaction,
+  Endings,
+  PeerHandler,
+  PeerMethods,
+  type RecordIndex
+} from "@quorum/core/adapter"
 import { FaultyReplicaStore, ReplicaSetRig } from "@quorum/testing"
 import { type Definitions, Prometheus, ReplicaMetrics } from "../../src/index.ts"
 import { definitions, prometheus } from "../../src/Definitions.ts"
@@ -21,6 +27,8 @@ export interface Options {
   readonly limit?: () => { readonly left: number; readonly of: number }
   /** How long a member may be away before it marks it. */
   readonly awayAfter?: Duration.Input
+  /** The index of its records; a new one in memory unless given. */
+  readonly index?: RecordIndex.RecordIndex["Service"]
   /** Beside the metrics. */
   readonly also?: Layer.Layer<never, never, ReplicaEvents.ReplicaEvents | ReplicaStatus.ReplicaStatus>
 }
@@ -32,12 +40,13 @@ export const make = Effect.gen(function* () {
 
   const start = Effect.fnUntraced(function* (
     self: string,
-    { aheadMillis = 0, also = Layer.empty, awayAfter, limit }: Options = {}
+    { aheadMillis = 0, also = Layer.empty, awayAfter, index, limit }: Options = {}
   ) {
     const faults = FaultyReplicaStore.faults()
     const registry: Metric.MetricRegistry = new Map()
     const { context, records, stop, writer } = yield* rig.start(self, {
       ...(awayAfter === undefined ? {} : { awayAfter }),
+      ...(index === undefined ? {} : { index }),
       beside: Layer.merge(ReplicaMetrics.layer, also),
       on: Layer.merge(
         Layer.succeed(Clock.Clock, ahead(yield* Clock.Clock, aheadMillis)),
