@@ -37,17 +37,18 @@ export const found = <E>(
   lines.pipe(
     Stream.chunks,
     Stream.flatMap((chunk) =>
-      Stream.unfold(0, (at) =>
-        at >= chunk.length
-          ? Effect.undefined
-          : Effect.map(
-              Effect.matchEffect(arrived, {
-                onFailure: (error) => Effect.succeed(chunk.slice(at).map(() => failed(error))),
-                onSuccess: () => readSome(chunk.slice(at, at + maxAtOnce), read)
-              }),
-              (some) => [some, at + some.length] as const
-            )
-      )
+      Stream.unfold({ at: 0, atOnce: maxAtOnce }, ({ at, atOnce }) => {
+        if (at >= chunk.length) return Effect.undefined
+        const some = Effect.matchEffect(arrived, {
+          onFailure: (error) => Effect.succeed(chunk.slice(at).map(() => failed(error))),
+          onSuccess: () => readSome(chunk.slice(at, at + atOnce), read)
+        })
+        return Effect.map(some, (some) => {
+          // Of long values fewer are read at once, until they are short again.
+          const next = some.length < atOnce ? some.length : Math.min(2 * atOnce, maxAtOnce)
+          return [some, { at: at + some.length, atOnce: next }] as const
+        })
+      })
     )
   )
 
@@ -72,7 +73,7 @@ export const textOf = (all: Stream.Stream<ReadonlyArray<Found>, unknown>, sessio
 /** How many lines are read at once: those that ask peers share questions, and others have their turn between them. */
 const maxAtOnce = 32
 
-/** How many bytes of values may be there when one more is read. */
+/** How many bytes of values may be kept when there is one more. */
 const maxBytes = 256 * 1024
 
 const failed = (error: Error): Found => ({ outcome: Result.fail(error), seen: Option.none() })
@@ -98,8 +99,18 @@ const readSome = (lines: ReadonlyArray<unknown>, read: Read): Effect.Effect<Read
       })
     })
   return Effect.map(Effect.forEach(lines, one, { concurrency: "unbounded" }), (some) =>
-    some.filter(Predicate.isNotUndefined)
+    keptOf(some.filter(Predicate.isNotUndefined))
   )
+}
+
+/** The first of what was read, as much as may be kept; the others are read again when they are. */
+const keptOf = (some: ReadonlyArray<Found>): ReadonlyArray<Found> => {
+  let bytes = 0
+  const last = some.findIndex(({ outcome }) => {
+    if (Result.isSuccess(outcome)) bytes += outcome.success.value.length
+    return bytes > maxBytes
+  })
+  return last < 0 ? some : some.slice(0, last + 1)
 }
 
 const decode = Schema.decodeUnknownResult(ReadLine, { onExcessProperty: "error" })
