@@ -39,7 +39,10 @@ export interface QuorumClient {
    * are sent at once, and the others wait in their order, within the time of their calls.
    */
   readonly put: (namespace: string, key: string, value: Value, options?: Writes.WriteOptions) => Promise<Receipt>
-  /** Reads a record: `undefined` when there is none. It is never older than what this client has written to it. */
+  /**
+   * Reads a record: `undefined` when there is none. It is never older than what this client has written to it. Reads that
+   * are called at about the same time share a request.
+   */
   readonly get: (namespace: string, key: string, options?: Reads.GetOptions) => Promise<QuorumRecord | undefined>
   /** Deletes a record: a write like any other, whether the record is there or not. */
   readonly delete: (
@@ -90,7 +93,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   const closing = new AbortController()
 
   /** Makes what is asked for while the client is open; who closes it waits for that, however many requests it takes. */
-  const taken: Writes.Taken = async (make) => {
+  const taken: Reads.Taken = async (make) => {
     if (closing.signal.aborted) throw new ClientClosed({ message: "the client is closed" })
     const answer = make()
     underWay.add(answer)
@@ -106,7 +109,7 @@ export const createClient = (options: ClientOptions): QuorumClient => {
   })
   const calls = Calls.make(settings)
   const open = guarded(calls)
-  const reads = Reads.make(open)
+  const reads = Reads.make(calls, taken, settings.timeoutMillis)
   const writes = Writes.make(calls, taken, settings.timeoutMillis)
   /** Asks for an object that has a field; nothing else that is answered is that (law L11). */
   const object = <A extends object>(method: "GET" | "POST", path: string, field: keyof A & string, body?: string) => ({

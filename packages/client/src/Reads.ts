@@ -5,8 +5,14 @@ import { unexpected } from "./Answers.ts"
 import { type Answered, bytesOf, jsonOf } from "./Body.ts"
 import type { Call, CallOptions, Calls } from "./Calls.ts"
 import { invalid } from "./ClientError.ts"
+import * as Gathering from "./Gathering.ts"
 import { RecordNotFound, StoreFailed, WriteReplaced } from "./QuorumError.ts"
+import * as ReadGroup from "./ReadGroup.ts"
 import { ofJson, type Page, type Place, QuorumRecord } from "./Record.ts"
+import * as Waiting from "./Waiting.ts"
+
+/** Makes what is asked for, unless the client is closed. */
+export type Taken = <A>(make: () => Promise<A>) => Promise<A>
 
 /** How a record is read. */
 export interface GetOptions extends CallOptions {
@@ -31,10 +37,14 @@ export interface ListOptions extends CallOptions {
   readonly pageSize?: number
 }
 
-/** Reads. */
-export const make = (calls: Calls) => {
+/** Reads. What was taken makes all its calls, also while the client is closing. */
+export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
+  const together = Gathering.make<ReadGroup.Waiting>()
+  /** Until when nobody is asked for many reads in one request, by `performance.now()`. */
+  let aloneUntil = Number.NEGATIVE_INFINITY
+
   /** Reads after all that was done and seen. When some of that is no write any more, what was seen is begun anew. */
-  const read = async <A>(asked: Call<A>, options: CallOptions, atLeast?: string): Promise<A> => {
+  const read = async <A>(asked: Call<A>, options: CallOptions = {}, atLeast?: string): Promise<A> => {
     try {
       return await calls.call(asked, options)
     } catch (error) {
@@ -44,14 +54,14 @@ export const make = (calls: Calls) => {
     }
   }
 
-  const get = async (namespace: string, key: string, options: GetOptions = {}): Promise<QuorumRecord | undefined> => {
-    const place = placeOf(namespace, key)
+  const getAlone = async (place: Place, options: GetOptions, onFailed: () => void = () => {}) => {
     const { atLeast, consistency, r, ...call } = options
     try {
       return await read(
         {
           request: () => ({ method: "GET", path: pathOf(place), query: { atLeast, consistency, r } }),
-          read: (answered, url) => recordOf(answered, place, url)
+          read: (answered, url) => recordOf(answered, place, url),
+          onFailed
         },
         call,
         atLeast
@@ -62,13 +72,36 @@ export const make = (calls: Calls) => {
     }
   }
 
+  /** Sends a read with those that ask for the same and have the same time. */
+  const gather = (place: Place, options: GetOptions): Promise<QuorumRecord | undefined> => {
+    const { signal, timeoutMillis: millis = timeoutMillis, ...query } = options
+    signal?.throwIfAborted()
+    const alone: ReadGroup.Alone = (one, onFailed) =>
+      getAlone(one.place, { ...query, ...Waiting.limitsOf([one])() }, onFailed).then(one.resolve, one.reject)
+    const onRefused = () => void (aloneUntil = performance.now() + aloneMillis)
+    return new Promise((resolve, reject) => {
+      const limits = { signal, deadline: performance.now() + millis }
+      const kind = ReadGroup.kindOf(read, query, alone, onRefused)
+      together(`${query.consistency} ${query.r} ${millis}`, kind, Waiting.make({ place }, limits, { resolve, reject }))
+    })
+  }
+
+  const get = (namespace: string, key: string, options: GetOptions = {}): Promise<QuorumRecord | undefined> =>
+    taken(() => {
+      const place = placeOf(namespace, key)
+      const isAlone = options.atLeast !== undefined || performance.now() < aloneUntil
+      return isAlone ? getAlone(place, options) : gather(place, options)
+    })
+
   /** The pages of a list, whoever answers them: a page says by names where it ends. */
   const pages = async function* (path: string, options: ListOptions): AsyncGenerator<Page, void> {
     const { pageSize: limit, prefix, reverse, ...call } = options
     let after: string | undefined
     do {
       const query = { prefix, reverse, limit, after }
-      const page: Page = await read({ request: () => ({ method: "GET", path, query }), read: pageOf }, call)
+      const page: Page = await taken(() =>
+        read({ request: () => ({ method: "GET", path, query }), read: pageOf }, call)
+      )
       yield page
       after = page.next
     } while (after !== undefined)
@@ -118,6 +151,9 @@ export const pathOf = ({ key, namespace }: Place): string =>
   `/v1/records/${encodeURIComponent(namespace)}/${encodeURIComponent(key)}`
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** For how long reads do not share requests, once that was refused, in milliseconds. */
+const aloneMillis = 60_000
 
 /** A name, as it stands in a path. Throws `InvalidRequest` for what cannot. */
 export const nameOf = (field: string, name: string): string => {

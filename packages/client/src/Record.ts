@@ -86,14 +86,14 @@ export class QuorumRecord {
   }
 }
 
-/** A record of a list, as it travels. */
-interface RecordJson extends Place {
+/** A record of a list, or of a line, as it travels. */
+export interface RecordJson extends Place {
   readonly value: string
   readonly contentType?: string
   readonly writeId: string
 }
 
-/** A record as it travels in a list. */
+/** A record as it travels in a list, or in a line. */
 export const ofJson = ({ contentType, key, namespace, value, writeId }: RecordJson): QuorumRecord =>
   new QuorumRecord({ namespace, key, writeId, contentType, bytes: bytesOf(value) })
 

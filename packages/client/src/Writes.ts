@@ -3,7 +3,7 @@
  */
 import { errorOf, unexpected } from "./Answers.ts"
 import { type Read, readReceipt, receiptOf } from "./Attempt.ts"
-import { jsonOf, readLines } from "./Body.ts"
+import { jsonOf } from "./Body.ts"
 import type { CallOptions, Calls } from "./Calls.ts"
 import * as Failover from "./Failover.ts"
 import * as Gathering from "./Gathering.ts"
@@ -11,10 +11,12 @@ import * as Group from "./Group.ts"
 import { invalid } from "./ClientError.ts"
 import { otherThan } from "./Options.ts"
 import type { QuorumError } from "./QuorumError.ts"
-import { pathOf, placeOf } from "./Reads.ts"
+import { pathOf, placeOf, type Taken } from "./Reads.ts"
 import type { Place, Receipt } from "./Record.ts"
+import { readAnswers } from "./Sending.ts"
 import * as Turns from "./Turns.ts"
 import { type Content, contentOf, lengthOf, saidOf, type Value } from "./Value.ts"
+import * as Waiting from "./Waiting.ts"
 
 /** How a write is made. */
 export interface WriteOptions extends CallOptions {
@@ -38,12 +40,9 @@ export type BatchResult =
   | { readonly ok: true; readonly receipt: Receipt }
   | { readonly ok: false; readonly error: unknown }
 
-/** Makes what is asked for, unless the client is closed. */
-export type Taken = <A>(make: () => Promise<A>) => Promise<A>
-
 /** Writes. What was taken makes all its calls, also while the client is closing. */
 export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
-  const gatherings = new Map<string, Gathering.Gathering>()
+  const together = Gathering.make<Group.Waiting>()
   const turns = Turns.make(maxBytes)
   const shortTurns = Turns.make(maxShort)
 
@@ -75,12 +74,9 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
     signal?.throwIfAborted()
     return new Promise((resolve, reject) => {
       const millis = options.timeoutMillis ?? timeoutMillis
-      const one = Group.waiting(line, { stamp, signal, deadline: performance.now() + millis }, { resolve, reject })
+      const limits = { stamp, signal, deadline: performance.now() + millis }
       // Of those that share a request the first has the least time: nobody waits for one that may take longer.
-      const alike = `${w} ${millis}`
-      const gathering = gatherings.get(alike) ?? Gathering.make(calls, w, () => gatherings.delete(alike))
-      gatherings.set(alike, gathering)
-      gathering.write(one)
+      together(`${w} ${millis}`, Group.kindOf(calls, w), Waiting.make({ line }, limits, { resolve, reject }))
     })
   }
 
@@ -204,20 +200,10 @@ const readStamp: Read<string> = async (answered, url) => {
 /** The one line that an atomic batch is answered with. */
 const readAtomic: Read<Receipt> = async (answered, url, learn) => {
   let outcome: Receipt | QuorumError | undefined
-  await readLines(answered, url, ([line]) => {
-    const { problem, receipt, session, status } = line as Answer
-    learn(session)
+  await readAnswers(answered, url, learn, ({ problem, receipt, status }) => {
     outcome = receipt === undefined ? errorOf(status, problem, url) : receiptOf(receipt, answered, url)
   })
   if (outcome === undefined) throw unexpected(answered.status, url, "it has no line")
   if (outcome instanceof Error) throw outcome
   return outcome
-}
-
-/** A line of an answer. */
-interface Answer {
-  readonly status: number
-  readonly receipt?: Receipt
-  readonly problem?: unknown
-  readonly session?: string
 }

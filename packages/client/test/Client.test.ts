@@ -110,6 +110,23 @@ describe("the client", () => {
     assert.isUndefined(await client.get("notes", "never"))
   })
 
+  it("reads many at once as one by one, long ones too, whatever is asked of how many replicas", async () => {
+    const keys = Array.from({ length: 70 }, (_, i) => `${i}`)
+    const valueOf = (i: number) => new Uint8Array(i % 35 === 0 ? 300_000 : i).fill(i)
+    await client.batch(keys.map((key, i) => ({ namespace: "many", key, value: valueOf(i) })))
+    for (const options of [{}, { consistency: "quorum" }, { consistency: "linearizable" }] as const) {
+      const records = await Promise.all([...keys, "none"].map((key) => client.get("many", key, options)))
+      assert.isUndefined(records.pop())
+      for (const [i, record] of records.entries()) {
+        assert.strictEqual(record!.key, keys[i])
+        assert.strictEqual(Buffer.compare(record!.bytes, valueOf(i)), 0)
+      }
+    }
+    const alone = await client.get("many", "7")
+    const [shared] = await Promise.all(["7", "8"].map((key) => client.get("many", key)))
+    assert.deepStrictEqual(shared, alone)
+  })
+
   it("lists a namespace page by page, both ways, by prefix, and its keys alone", async () => {
     const names = Array.from({ length: 25 }, (_, i) => `k${String(i).padStart(2, "0")}`)
     await client.batch(names.map((key) => ({ namespace: "list", key, value: key })))

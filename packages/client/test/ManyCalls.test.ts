@@ -4,7 +4,7 @@
  */
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { vi } from "vitest"
-import { createClient, type QuorumClient } from "../src/index.ts"
+import { createClient, type GetOptions, type QuorumClient } from "../src/index.ts"
 
 /** A client, the replicas that are asked just now, the most that ever were, and what answers all of them. */
 const clientOf = (forbidden?: string) => {
@@ -53,6 +53,10 @@ const clientOf = (forbidden?: string) => {
 /** All that promises do by themselves is done. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
+/** A read that shares no request. */
+const get = (client: QuorumClient, key: string, options: GetOptions = {}) =>
+  client.get("n", key, { ...options, atLeast: "w" })
+
 const times = Array.from({ length: 1000 }, (_, i) => i)
 
 describe("many calls at once", () => {
@@ -64,7 +68,17 @@ describe("many calls at once", () => {
   })
 
   for (const [name, call, forbidden] of [
-    ["reads", (client: QuorumClient, i: number) => client.get("n", `k${i}`), undefined],
+    ["reads of what others wrote", (client: QuorumClient, i: number) => get(client, `k${i}`), undefined],
+    [
+      "reads with a time of their own each",
+      (client: QuorumClient, i: number) => client.get("n", `k${i}`, { timeoutMillis: 5000 + i }),
+      undefined
+    ],
+    [
+      "reads of a token that may not share a request",
+      (client: QuorumClient, i: number) => client.get("n", `k${i}`),
+      "/v1/reads"
+    ],
     [
       "writes with a time of their own each",
       (client: QuorumClient, i: number) => client.put("n", `k${i}`, "v", { timeoutMillis: 5000 + i }),
@@ -137,7 +151,7 @@ describe("many calls at once", () => {
   it("ask the replica that works when it is their turn, and not the one that hung meanwhile", async () => {
     const { answer, client, underWay } = clientOf()
     const hung = new Set<string>()
-    const all = Promise.all(times.slice(0, 300).map((i) => client.get("n", `k${i}`)))
+    const all = Promise.all(times.slice(0, 300).map((i) => get(client, `k${i}`)))
     while (underWay.size < 128) await settled()
     const [first] = underWay.values()
     await vi.advanceTimersByTimeAsync(1000)
@@ -153,12 +167,12 @@ describe("many calls at once", () => {
 
   it("of which one is given up or has no time left before its turn never send it", async () => {
     const { answer, asked, client, underWay } = clientOf()
-    const first = times.slice(0, 128).map((i) => client.get("n", `k${i}`))
+    const first = times.slice(0, 128).map((i) => get(client, `k${i}`))
     while (underWay.size < 128) await settled()
     const controller = new AbortController()
-    const givenUp = client.get("n", "given up", { signal: controller.signal }).catch((error: unknown) => error)
-    const late = client.get("n", "late", { timeoutMillis: 1 }).catch((error: unknown) => error)
-    const last = client.get("n", "last")
+    const givenUp = get(client, "given up", { signal: controller.signal }).catch((error: unknown) => error)
+    const late = get(client, "late", { timeoutMillis: 1 }).catch((error: unknown) => error)
+    const last = get(client, "last")
     await vi.advanceTimersByTimeAsync(1)
     const reason = new Error("enough")
     controller.abort(reason)

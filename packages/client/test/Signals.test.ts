@@ -216,7 +216,15 @@ describe("a signal", () => {
       assert.strictEqual(listeners(controller), 0)
     }
     const controller = new AbortController()
-    const { client } = clientOf(() => new Response("v", { headers: { "quorum-write-id": id } }))
+    const { client } = clientOf((_, body) => {
+      const lines = body.split("\n").slice(0, -1)
+      const answers = lines.map((line, i) => ({
+        line: i + 1,
+        status: 200,
+        record: { ...JSON.parse(line), value: "", writeId: id }
+      }))
+      return new Response(answers.map((line) => `${JSON.stringify(line)}\n`).join(""))
+    })
     const ended = many[1]!(client, { signal: controller.signal })
     assert.strictEqual(listeners(controller), 1)
     await ended

@@ -53,13 +53,12 @@ export const clientOf = (
     fetch: async (text, { body, headers, signal }) => {
       const url = new URL(text)
       const said = typeof body === "string" ? body : ""
-      const lines =
-        url.pathname === "/v1/batch"
-          ? said
-              .trim()
-              .split("\n")
-              .map((line) => JSON.parse(line))
-          : []
+      const lines = ["/v1/batch", "/v1/reads"].includes(url.pathname)
+        ? said
+            .trim()
+            .split("\n")
+            .map((line) => JSON.parse(line))
+        : []
       const session = new Headers(headers).get("quorum-session") ?? undefined
       const keys = url.pathname.startsWith("/v1/stamps") ? JSON.parse(said).keys : lines
       const request = { url: url.origin, path: url.pathname, query: url.searchParams, lines: keys, session }
@@ -81,6 +80,18 @@ export const failure = async (promise: Promise<unknown>): Promise<QuorumError> =
   if (!(error instanceof QuorumError)) throw new Error(`no error of the client: ${String(error)}`)
   return error
 }
+
+/** A record, as a line says it. */
+export const recordOf = (key: string, value = key) => ({
+  namespace: "n",
+  key,
+  value: btoa(value),
+  writeId: `of ${key}`
+})
+
+/** The answer to lines that are reads: each has its record. */
+export const records: Answer = ({ lines }) =>
+  ndjson(lines.map(({ key }, i) => ({ line: i + 1, status: 200, record: recordOf(key) })))
 
 export const batches = (sent: ReadonlyArray<Sent>) => sent.filter(({ path }) => path === "/v1/batch")
 
