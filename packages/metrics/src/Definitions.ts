@@ -318,14 +318,14 @@ export const definitions = define({
     kind: "gauge",
     unit: "s",
     attributes: [],
-    help: "How late timers of the process were in the last minute, 99th percentile."
+    help: "How late timers of the process were in the last one to two minutes, 99th percentile."
   },
   eventLoopDelayMax: {
     name: "nodejs.eventloop.delay.max",
     kind: "gauge",
     unit: "s",
     attributes: [],
-    help: "How late a timer of the process was at most in the last minute."
+    help: "How late a timer of the process was at most in the last one to two minutes."
   },
   storeSize: {
     name: "quorum.store.size",

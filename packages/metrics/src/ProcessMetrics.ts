@@ -18,18 +18,23 @@ export const layer = ({ folder }: Options): Layer.Layer<never> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
       const series = Series.make(yield* Effect.context<never>())
-      const delay = monitorEventLoopDelay({ resolution: resolutionMillis })
-      delay.enable()
+      // One is looked at while the next one begins: a late timer shows for a minute, whenever it was.
+      let delay = startDelay()
+      let next = startDelay()
       series.gauge("eventLoopDelay", () => late(delay.percentile(99)))
       series.gauge("eventLoopDelayMax", () => late(delay.max))
       series.gauge("storeSize", () => sizeOf(folder))
       series.gauge("diskFree", () => disk(folder, "bavail"))
       series.gauge("diskSize", () => disk(folder, "blocks"))
-      // Old delays are of no use to anybody.
-      yield* Effect.sync(() => delay.reset()).pipe(Effect.delay(windowMillis), Effect.forever, Effect.forkScoped)
+      const turn = Effect.sync(() => {
+        delay.reset()
+        ;[delay, next] = [next, delay]
+      })
+      yield* turn.pipe(Effect.delay(windowMillis), Effect.forever, Effect.forkScoped)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           delay.disable()
+          next.disable()
           series.close()
         })
       )
@@ -40,6 +45,12 @@ export const layer = ({ folder }: Options): Layer.Layer<never> =>
 
 const resolutionMillis = 10
 const windowMillis = 60_000
+
+const startDelay = () => {
+  const delay = monitorEventLoopDelay({ resolution: resolutionMillis })
+  delay.enable()
+  return delay
+}
 
 /** The timer that measures is itself due only so often. `max` and percentiles are odd before the first measurement. */
 const late = (nanos: number): number =>
