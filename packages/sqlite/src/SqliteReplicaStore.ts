@@ -19,6 +19,7 @@ import * as Mending from "./internal/mending.ts"
 import * as Opening from "./internal/opening.ts"
 import * as Place from "./internal/place.ts"
 import * as Syncing from "./internal/syncing.ts"
+import * as WalRoom from "./internal/walRoom.ts"
 import * as Writing from "./internal/writing.ts"
 
 /** Where the store is. Whose it is says `ReplicaSet`. */
@@ -80,7 +81,7 @@ const opened = (
   const { found, logs } = HeldLog.all(file, db)
   const commits = Committing.make(file, db, guard)
   const log = fs.openSync(Files.walOf(file), "r+")
-  Files.lengthen(log, Syncing.logBytes)
+  WalRoom.lengthen(log, Syncing.logBytes)
   const syncing = Syncing.make({
     db,
     disk,
@@ -153,7 +154,7 @@ const opened = (
           const { size } = fs.fstatSync(log)
           closeFiles()
           fs.closeSync(log)
-          Files.keepWal(file, Math.min(size, Syncing.logBytes))
+          WalRoom.keepWal(file, Math.min(size, Syncing.logBytes))
         },
         catch: (cause) => Database.storeError(file, cause)
       })

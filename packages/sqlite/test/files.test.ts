@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite"
 import { vi } from "vitest"
 import * as Database from "../src/internal/database.ts"
 import * as Files from "../src/internal/files.ts"
+import * as WalRoom from "../src/internal/walRoom.ts"
 import { batchAfter, child, fileOf, firstBatch, logA, open, tempFolder, using, valuesOf } from "./support/store.ts"
 
 const program = "program.ts"
@@ -123,9 +124,9 @@ describe("the file of a store", () => {
       const file = path.join(yield* tempFolder, "file")
       fs.writeFileSync(file, "begin")
       const writable = fs.openSync(file, "r+")
-      Files.lengthen(writable, 8)
+      WalRoom.lengthen(writable, 8)
       assert.strictEqual(fs.readFileSync(file, "latin1"), "begin\0\0\0")
-      Files.lengthen(writable, 4)
+      WalRoom.lengthen(writable, 4)
       assert.strictEqual(fs.readFileSync(file, "latin1"), "begin\0\0\0")
       fs.closeSync(writable)
     })

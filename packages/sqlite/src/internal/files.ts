@@ -100,58 +100,6 @@ export const orClose = <A>(descriptor: number, goOn: () => A): A => {
   }
 }
 
-/**
- * Makes a file so long by zeros, durably: to sync what is written over them costs the file system no change of its own.
- * Without room for that the file stays as it is.
- */
-export const lengthen = (descriptor: number, bytes: number): void => {
-  const { size } = fs.fstatSync(descriptor)
-  if (size >= bytes) return
-  if (!writeZeros(descriptor, size, bytes)) fs.ftruncateSync(descriptor, size)
-  fs.fsyncSync(descriptor)
-}
-
-/**
- * Makes the write-ahead log of a file that was closed again, of so many bytes or as many as there is room for: it keeps them
- * for the next start, which has to write on a full disk too. It is all zeros, which SQLite takes for a log of nothing.
- */
-export const keepWal = (file: string, bytes: number): void => {
-  try {
-    const descriptor = fs.openSync(walOf(file), "wx", 0o600)
-    try {
-      writeZeros(descriptor, 0, bytes)
-      fs.fsyncSync(descriptor)
-    } finally {
-      fs.closeSync(descriptor)
-    }
-  } catch {
-    // What is in it already stays, and without any of it the file is whole.
-  }
-}
-
-/** Writes zeros from one place of a file to another. Returns whether there was room for all of them. */
-const writeZeros = (descriptor: number, from: number, to: number): boolean => {
-  // Page by page: Linux keeps what is written at once as one piece, and counts all of it as written when a part of it is.
-  for (let end = from; end < to;) {
-    const next = Math.min(to, end - (end % pageBytes) + pageBytes)
-    if (!write(descriptor, zeros.subarray(0, next - end), end)) return false
-    end = next
-  }
-  return true
-}
-
-const pageBytes = 4096
-const zeros = new Uint8Array(pageBytes)
-
-/** Writes bytes at a place of a file. Returns whether there was room for all of them. */
-const write = (descriptor: number, bytes: Uint8Array, at: number): boolean => {
-  try {
-    return fs.writeSync(descriptor, bytes, 0, bytes.length, at) === bytes.length
-  } catch {
-    return false
-  }
-}
-
 /** Notes that this process has a file open; the result ends that. */
 export const noteUse = (file: string): (() => void) => {
   const key = keyOf(file)

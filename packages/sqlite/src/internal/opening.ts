@@ -78,7 +78,9 @@ export const open = <A>(
       })
     }
     const notes = Place.makeNotes(db)
-    const settled = Place.settle(notes, here, found.incarnation, draw)
+    // Looked for again: a process that had the file open until now may have left the mark since.
+    const isUnsynced = Files.isUnsynced(file)
+    const settled = Place.settle(notes, { ...here, isUnsynced }, found.incarnation, draw)
     Files.settled(file)
     Place.noteWal(file, db, notes)
     Part.makeSpares(db)
