@@ -42,8 +42,10 @@ import * as ReplicaWatch from "./ReplicaWatch.ts"
 import * as Server from "./Server.ts"
 import { checked, invalid } from "./KnownOptions.ts"
 import { errorOf } from "./PromiseErrors.ts"
+import type { Run } from "./ReplicaWatch.ts"
 import * as PromiseWrites from "./PromiseWrites.ts"
 import { flagOf, names } from "./config/settings.ts"
+import * as UnderWay from "./tools/UnderWay.ts"
 
 /** How a replica is opened: the settings of `quorum serve`, with `folder` where its files are. */
 export interface ReplicaOptions extends Omit<ServerConfig.Settings, "data"> {
@@ -197,49 +199,84 @@ const make = (
   const closing = new AbortController()
   let closed: Promise<void> | undefined
 
-  /** Runs what is asked while the replica is open, and says what fails in the classes of the client. */
-  const run = <A, E extends Error>(effect: Effect.Effect<A, E>, signal?: AbortSignal): Promise<A> => {
-    if (closed !== undefined) return Promise.reject(isClosing())
+  /** Runs what is asked, and says what fails in the classes of the client. */
+  const perform: Run = (effect, signal) => {
     // A fiber runs until it first waits before it hears of a signal, and what it is asked may be done by then.
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     const asked = Effect.runPromise(Effect.mapError(effect, errorOf), signal === undefined ? {} : { signal })
     const answer = asked.catch((error: unknown) => {
       throw signal?.aborted === true ? signal.reason : error
     })
+    return taken(answer)
+  }
+
+  /** Is waited for by whoever closes the replica. */
+  const taken = <A>(answer: Promise<A>): Promise<A> => {
     const settled: Promise<void> = answer.then(nothing, nothing).then(() => void underWay.delete(settled))
     underWay.add(settled)
     return answer
   }
 
-  const commit = (writes: Entry.Writes, { signal, stamp, timeoutMillis, w }: WriteOptions = {}) => {
+  /** The same while the replica is open. */
+  const run: Run = (effect, signal) => (closed === undefined ? perform(effect, signal) : Promise.reject(isClosing()))
+
+  const commit = (writes: Entry.Writes, { signal, stamp, timeoutMillis, w }: WriteOptions = {}, by: Run = run) => {
     const given = stamp === undefined ? undefined : stampOf(stamp)
     const options = (stamp = given) => ({
       ...(w === undefined ? {} : { w }),
       ...(stamp === undefined ? {} : { stamp })
     })
     const write = (stamp = given) => Effect.map(writer.commit(writes, options(stamp)), receiptOf)
-    if (timeoutMillis === undefined) return run(write(), signal)
+    if (timeoutMillis === undefined) return by(write(), signal)
     // Who stops waiting does not know what became of the write, and has its stamp to go on with.
     let drawn = given
     const stamped = Effect.flatMap(given === undefined ? writer.stamp(writes) : Effect.succeed(given), (stamp) =>
       write((drawn = stamp))
     )
     const ended = () => Effect.fail(drawn === undefined ? notBegun() : unknown(drawn))
-    return run(Effect.catchTag(within(stamped, timeoutMillis), "TimeoutError", ended), signal)
+    return by(Effect.catchTag(within(stamped, timeoutMillis), "TimeoutError", ended), signal)
   }
 
-  /** Each for itself: those that come at once share an append, and one that is refused keeps no other back. */
-  const batch = (writes: ReadonlyArray<Write>, options?: WriteOptions): Promise<ReadonlyArray<BatchResult>> => {
+  /**
+   * Each for itself: those that come at once share an append, and one that is refused keeps no other back. As many are begun
+   * at once as the replica has room for, within the time of the call.
+   */
+  const batch = (writes: ReadonlyArray<Write>, options: WriteOptions = {}): Promise<ReadonlyArray<BatchResult>> => {
     if (!Array.isArray(writes)) throw invalid("writes", "it is a list")
-    return Promise.all(
-      Array.from(writes as ReadonlyArray<Write>, async (write): Promise<BatchResult> => {
-        try {
-          return { ok: true, receipt: await commit(PromiseWrites.one(write), options) }
-        } catch (error) {
-          return { ok: false, error }
-        }
-      })
+    const { timeoutMillis = Number.POSITIVE_INFINITY } = options
+    const deadline = performance.now() + timeoutMillis
+    // What was taken is written, also while the replica is closing.
+    const by = closed === undefined ? perform : run
+    // The bytes are their caller's again after the call.
+    const read = Array.from(writes as ReadonlyArray<Write>, (write) =>
+      Result.try({ try: () => PromiseWrites.one(write), catch: (error) => error })
     )
+    const committed = async (write: Entry.Write): Promise<BatchResult> => {
+      const left = deadline - performance.now()
+      if (left <= 0) return { ok: false, error: notBegun() }
+      const limits = Number.isFinite(left) ? { ...options, timeoutMillis: left } : options
+      return commit(write, limits, by).then(
+        (receipt): BatchResult => ({ ok: true, receipt }),
+        (error: unknown): BatchResult => ({ ok: false, error })
+      )
+    }
+    const all = async () => {
+      const made = UnderWay.make(batchWrites, batchBytes)
+      const results: Array<BatchResult> = []
+      for (const [i, write] of read.entries()) {
+        if (Result.isFailure(write)) {
+          results[i] = { ok: false, error: write.failure }
+          continue
+        }
+        while (made.isFull()) await made.less()
+        made.start(String(i), write.success.value.length, async () => {
+          results[i] = await committed(write.success)
+        })
+      }
+      await made.settled()
+      return results
+    }
+    return taken(all())
   }
 
   const { keys, list } = ReplicaPages.make(records, run)
@@ -296,6 +333,10 @@ const make = (
     [Symbol.asyncDispose]: close
   })
 }
+
+/** How many writes of a batch, and bytes of their values, are under way at once: far less than a replica refuses. */
+const batchWrites = 4096
+const batchBytes = 32 * 1024 * 1024
 
 const nothing = (): void => {}
 

@@ -67,6 +67,26 @@ describe("an open replica", () => {
   )
 
   it(
+    "makes a batch of more than a replica keeps waiting, as it was when it was called, also while it is closing",
+    async () => {
+      const a = await single("large")
+      const value = new Uint8Array(1024 * 1024).fill(1)
+      const writes = Array.from({ length: 70 }, (_, i) => ({ namespace: "n", key: `k${i}`, value }))
+      const made = a.batch(writes)
+      value.fill(2)
+      await a.close()
+      const codes = (await made).map((result) => (result.ok ? "ok" : (result.error as QuorumError).code))
+      assert.deepStrictEqual(new Set(codes), new Set(["ok"]))
+      assert.deepInclude((await a.batch([{ namespace: "n", key: "late", value: "v" }]))[0], { ok: false })
+      const again = await open({ id: "large" })
+      for (const { key } of writes) assert.strictEqual((await again.get("n", key))?.bytes[0], 1)
+      const over = await again.batch(writes, { timeoutMillis: 0.001 })
+      assert.isTrue(over.every((result) => !result.ok && result.error instanceof TimedOut))
+    },
+    timeout
+  )
+
+  it(
     "gives up waiting with the reason of a signal, or after a time",
     async () => {
       const peers = await peersOf()
