@@ -20,6 +20,7 @@ import { Effect, Layer, type Option, Predicate, Redacted } from "effect"
 import type { HttpRouter, HttpServer, HttpServerError, HttpServerRequest } from "effect/http"
 import * as NodeCodes from "./NodeCodes.ts"
 import * as PeerTls from "./PeerTls.ts"
+import * as Unasked from "./Unasked.ts"
 
 /** Where a replica listens, where its peers are, and how they prove who they are. */
 export interface Options {
@@ -130,12 +131,13 @@ export const serve =
   ): Serving =>
   (replica) =>
     Layer.unwrap(
-      Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) =>
-        ReplicaServer.listen(
-          Layer.mergeAll(transport.server(identified(identify, certified)), routes),
-          server(host, port, limits, (ended) => listener(limits, certified, maxConnections, ended))
+      Effect.map(Effect.all([PeerTls.PeerTls, Limits.Limits]), ([certified, limits]) => {
+        const unasked = Unasked.make()
+        return ReplicaServer.listen(
+          Layer.mergeAll(transport.server(identified(identify, certified)), routes, endedWhenClosing(unasked)),
+          server(host, port, limits, (ended) => listener(limits, certified, maxConnections, ended, unasked))
         ).pipe(Layer.provideMerge(replica), Layer.provide(transport.client(peers, certified)))
-      )
+      })
     ).pipe(
       Layer.provide(Layer.provide(PeerTls.layer(tls), NodeFileSystem.layer)),
       Layer.provide(WebPages.layer(origins)),
@@ -195,6 +197,14 @@ const identified = (identify: Identify | undefined, tls: PeerTls.Tls | undefined
   return tls === undefined ? {} : { identify: ({ source }) => tls.identify(source) }
 }
 
+/** Who has asked nothing by the time that the server stops is told nothing. */
+const endedWhenClosing = (unasked: Unasked.Unasked): Layer.Layer<never> =>
+  Layer.effectDiscard(
+    Effect.flatMap(ReplicaServer.Closing, (closing) =>
+      Effect.forkScoped(Effect.andThen(closing, Effect.sync(unasked.end)))
+    )
+  )
+
 const server = (
   host: string,
   port: number,
@@ -216,7 +226,8 @@ const listener = (
   limits: Limits.Limits,
   tls: PeerTls.Tls | undefined,
   maxConnections: number | undefined,
-  ended: Endings.Endings
+  ended: Endings.Endings,
+  unasked: Unasked.Unasked
 ) => {
   const server = ServerLimits.limit(
     tls === undefined ? createServer(ServerLimits.timeouts) : tls.createServer(ServerLimits.timeouts),
@@ -224,6 +235,7 @@ const listener = (
     maxConnections,
     ended
   )
+  unasked.watch(server)
   // Of a request that waits to be told to go on (`Expect: 100-continue`) Node tells by another event. It costs as much.
   const bounds = server.listeners("request")
   server.prependListener("checkContinue", (...event) => {

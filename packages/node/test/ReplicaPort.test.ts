@@ -2,7 +2,8 @@ import { type AddressInfo, connect, createServer, Server } from "node:net"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Replica, ReplicaSet } from "@quorum/core"
 import { MemoryNetwork, type PeerSecret, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { ReplicaPort } from "../src/index.ts"
 
@@ -82,6 +83,24 @@ describe("a replica's port on Node", () => {
         const pieces = yield* exchanged(port, `${put}${head}\r\n${"1\r\nx\r\n".repeat(2000)}`)
         assert.match(pieces, new RegExp(`^${told}HTTP/1.1 413 `))
       }
+    })
+  )
+
+  it.effect("ends as it stops the connections on which nothing was asked, or not all of it, and waits for none", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(replica(port, Effect.void), scope)
+      const endings = yield* Effect.forEach(["", "PUT /body HTTP/1.1\r\nHost: loc"], (sent) =>
+        Effect.forkChild(exchanged(port, sent), { startImmediately: true })
+      )
+      // Accepted after the two; the server has them when it answers.
+      assert.match(yield* exchanged(port, "GET /late HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), /here/)
+      // No virtual time passes: what stopping waits for would be waited for for ever.
+      const stopping = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
+      const said = yield* TestClock.withLive(Effect.timeout(Fiber.joinAll(endings), "10 seconds"))
+      assert.deepStrictEqual(said, ["", ""])
+      yield* Fiber.join(stopping)
     })
   )
 
