@@ -41,7 +41,8 @@ export const serve = (options: Options): ReplicaPort.Serving =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * With TLS, whoever answers has to be the peer that was called. Who proves nothing answers too, so it is bounded.
+ * With TLS, whoever answers has to be the peer that was called. Who proves nothing answers too, so it is bounded, and is
+ * not offered to compress, as the package ws does unless it is told.
  */
 const open = (
   peer: ReplicaId.ReplicaId,
@@ -49,7 +50,7 @@ const open = (
   tls: PeerTls.Tls | undefined,
   messages: ReturnType<typeof ServerLimits.messagesOf>
 ) => {
-  const options = { ...Masking.optionsOf(url), ...messages }
+  const options = { ...Masking.optionsOf(url), ...messages, perMessageDeflate: false }
   if (tls === undefined) return new NodeWS.WebSocket(url, options)
   const createConnection = () => tls.connect(peer, { host: url.hostname, port: Number(url.port) || 443 })
   return new NodeWS.WebSocket(url, { ...options, createConnection })

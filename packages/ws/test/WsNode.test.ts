@@ -71,3 +71,24 @@ describe("a message in many small fragments, each of which costs hundreds of byt
     })
   )
 })
+
+describe("the connection to a peer", () => {
+  it.live("is not compressed, though whoever answers would", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const peerPort = yield* freePort
+      const called = yield* Deferred.make<string>()
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const server = new NodeWS.WebSocketServer({ host: "127.0.0.1", port: peerPort, perMessageDeflate: true })
+          return server.on("connection", ({ extensions }) => {
+            Deferred.doneUnsafe(called, Effect.succeed(extensions))
+          })
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      yield* Layer.build(replica(port, peerPort))
+      assert.strictEqual(yield* Deferred.await(called), "")
+    })
+  )
+})
