@@ -890,9 +890,18 @@ export const bugs = [
     from: "ours, seed 2000100467",
     says: "what only one replica holds is kept for a delete that stands beside other records, whatever was forgotten later",
     file: "peer/internal/OnlyHere.ts",
-    find: "if (mayBeForgotten && !isAlone) return\n",
+    find: 'if (kind === "delete" && !isAlone) return\n',
     replace: "void isAlone\n",
     first: [2800000056]
+  },
+  {
+    name: "kept-for-a-later-write",
+    from: "ours, seed 2710032310",
+    says: "what only one replica holds is kept for a write that came after a delete which is forgotten, and is not everywhere yet",
+    file: "peer/internal/OnlyHere.ts",
+    find: "if (isLater(clock, tails)) return\n",
+    replace: "",
+    first: [2710032310]
   },
   {
     name: "followed-clock-is-not-noted",

@@ -208,7 +208,7 @@ describe("what only one holds", () => {
       records: keys.map((key) => put(key))
     })
     const known = new Map<string, HybridLogicalClock.HybridLogicalClock>()
-    OnlyHere.learn(known, keyOf("n", "k"), { kind: "put", clock: clockAt(9), isAlone: true }, tails)
+    OnlyHere.learn(known, keyOf("n", "k"), { kind: "put", clock: clockAt(4), isAlone: true }, tails)
     assert.isTrue(OnlyHere.stays(entry(6, "l"), tails, known))
     assert.isFalse(OnlyHere.stays(entry(5, "l"), tails, known))
     assert.isTrue(OnlyHere.stays(entry(5, "k"), tails, known))
@@ -228,12 +228,15 @@ describe("what only one holds", () => {
     }
     assert.isFalse(stays(3, ["delete", 4]))
     assert.isFalse(stays(3, ["delete", 5]))
-    assert.isTrue(stays(3, ["delete", 6]), "later than all that was swept, so nobody has forgotten it")
     assert.isTrue(stays(3, ["delete", 2]), "were a later delete forgotten, this one would be erased everywhere")
     assert.isTrue(stays(3, ["delete", 4], ["delete", 2]))
     assert.isTrue(stays(3, ["delete", 4], ["put", 2]))
     assert.isFalse(stays(3, ["delete", 2, "beside"]), "it stands beside another record, whatever was forgotten later")
-    assert.isTrue(stays(3, ["delete", 6, "beside"]), "later than all that was swept")
     assert.isTrue(stays(3, ["put", 2, "beside"]), "it keeps every delete that came after it")
+    assert.isTrue(stays(3, ["put", 5]), "all hold it, and it hides the entry")
+    for (const kind of ["put", "delete"] as const) {
+      assert.isFalse(stays(3, [kind, 6]), "one in between may be forgotten, and it is not everywhere yet")
+      assert.isTrue(stays(3, [kind, 6], ["put", 2]))
+    }
   })
 })

@@ -5,11 +5,13 @@
  * (decision 0070):
  *
  * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
- * - Of another one each key has to have a write here that members hold too. Were a delete of the key forgotten that came
- *   after the entry, that write would have been erased everywhere before, and here when this replica was compared with
- *   them. Then the entry is merged by its version, as any other. A delete is such a write for what came after it alone: one
- *   that came after the entry may be forgotten by some already, while others have it still. One beside other records is
- *   none: it stands as long as they do, and keeps no later delete.
+ * - Of another one each key has to have a write here that members hold too, and that is not later than what was swept.
+ *   Were a delete of the key forgotten that came after both, that write would have been erased everywhere before, and here
+ *   when this replica was compared with them; and one that is later than the delete is held by all, and hides the entry.
+ *   Then the entry is merged by its version, as any other. What is later than all that was swept shows nothing: it may have
+ *   come after a delete that is forgotten, and who does not hold it yet would show the entry. A delete is such a write for
+ *   what came after it alone: one that came after the entry may be forgotten by some already, while others have it still.
+ *   One beside other records is none: it stands as long as they do, and keeps no later delete.
  * - What is left may have been deleted since, and nobody knows any more: it is dropped, and told by its keys.
  */
 import * as Life from "../../identity/Life.ts"
@@ -130,8 +132,7 @@ export const make = () => {
 }
 
 /** Whether it has to be looked whether the keys of an entry have other writes. */
-export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, { horizon }: Tails): boolean =>
-  HybridLogicalClock.compare(clock, horizon) <= 0
+export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, tails: Tails): boolean => !isLater(clock, tails)
 
 /** Of keys in question that have other writes here: the clock after which an entry of the key may stay. */
 export type Known = ReadonlyMap<string, HybridLogicalClock.HybridLogicalClock>
@@ -145,10 +146,11 @@ export interface Other {
 
 /** Takes in a write that is not in question, of a key that is. */
 export const learn = (known: Map<string, Clock>, key: string, { clock, isAlone, kind }: Other, tails: Tails): void => {
-  const mayBeForgotten = kind === "delete" && isInQuestion({ clock }, tails)
+  // It may have come after a delete that is forgotten, and not be everywhere yet.
+  if (isLater(clock, tails)) return
   // It may stand for another record of its entry alone, whatever was deleted later and is forgotten.
-  if (mayBeForgotten && !isAlone) return
-  const after = mayBeForgotten ? clock : HybridLogicalClock.zero
+  if (kind === "delete" && !isAlone) return
+  const after = kind === "delete" ? clock : HybridLogicalClock.zero
   const before = known.get(key)
   if (before === undefined || HybridLogicalClock.compare(after, before) < 0) known.set(key, after)
 }
@@ -164,4 +166,8 @@ export const stays = (entry: Entry.Entry, tails: Tails, known: Known): boolean =
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Clock = HybridLogicalClock.HybridLogicalClock
+
+/** Whether a clock is later than all that any member has ever swept. */
+const isLater = (clock: Clock, { horizon }: Tails): boolean => HybridLogicalClock.compare(clock, horizon) > 0
+
 const later = (a: Clock, b: Clock): Clock => (HybridLogicalClock.compare(a, b) > 0 ? a : b)
