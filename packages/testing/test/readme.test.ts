@@ -3,7 +3,7 @@ import { Effect, Logger } from "effect"
 import { program } from "./readme/faults.ts"
 import { queue } from "./readme/simulation.ts"
 
-// The examples "store" and "transport" run in the test files of the suites.
+// The examples "store", "recordIndex" and "transport" run in the test files of the suites.
 describe("README", () => {
   it.live("the writes of the example are committed, and the faults did happen", () =>
     Effect.gen(function* () {
