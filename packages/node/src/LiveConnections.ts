@@ -1,6 +1,6 @@
 /** The connections on which a certificate was shown: it is looked at again while they last, and they end with it. */
 import type { TLSSocket } from "node:tls"
-import { PeerCertificate } from "@quorum/core/adapter"
+import { Monotonic, PeerCertificate } from "@quorum/core/adapter"
 import { Effect } from "effect"
 import * as Certificate from "./Certificate.ts"
 
@@ -18,6 +18,19 @@ export const make = (
 ) => {
   const live = new Set<Live>()
   const connections = new WeakMap<object, Live>()
+  /** Which ends were told of, and when: who comes back again and again gets a line a minute. */
+  const told = new Map<string, number>()
+
+  /** Of some ends those that are to be told of. */
+  const news = (ended: ReadonlyArray<string>, nowMillis: number): ReadonlyArray<string> => {
+    for (const [end, at] of told) if (nowMillis - at >= tellMillis) told.delete(end)
+    return ended.flatMap((end) => {
+      const name = told.has(end) || told.size < maxTold ? end : "others"
+      if (told.has(name)) return []
+      told.set(name, nowMillis)
+      return [name]
+    })
+  }
 
   return {
     /** What was shown on the connection of a request. */
@@ -35,7 +48,7 @@ export const make = (
       socket.once("close", () => void live.delete(connection))
     },
     /** Ends the connections of certificates that do not count any more. */
-    audit: Effect.suspend(() => {
+    audit: Effect.clockWith((clock) => {
       const ended: Array<string> = []
       for (const connection of live) {
         const { facts, socket } = connection
@@ -47,7 +60,14 @@ export const make = (
         ended.push(`${socket.remoteAddress ?? "a peer"} (${why})`)
         socket.destroy()
       }
-      return ended.length === 0 ? Effect.void : Effect.logWarning(`connections end: ${ended.join(", ")}`)
+      const said = news(ended, Monotonic.millis(clock))
+      return said.length === 0 ? Effect.void : Effect.logWarning(`connections end: ${said.join(", ")}`)
     })
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** For how long the same is not told again, in milliseconds, and of how many the ends are told apart meanwhile. */
+const tellMillis = 60_000
+const maxTold = 64

@@ -1,8 +1,11 @@
 /** The files of a replica's TLS: what is taken from them, at the start and while they are used. */
 import { execFileSync } from "node:child_process"
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import type { Server } from "node:https"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { connect, type TLSSocket } from "node:tls"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaSet } from "@quorum/core"
@@ -129,6 +132,44 @@ describe("the files of TLS", () => {
       assert.isFalse(said.some((line) => line.includes("count from now on")))
       own.sign("a", { names })
       yield* until(said, "the files of TLS have changed, and count from now on")
+    })
+  )
+
+  it.effect("L41 end the connections of who is shut out, and tell of one that comes back again once a minute", () =>
+    Effect.gen(function* () {
+      const { files, folder, own } = yield* pki
+      const allowlist = join(folder, "allowlist")
+      writeFileSync(allowlist, "")
+      const said: Array<string> = []
+      const { createServer } = yield* tls({ ...files, allowlist }, said)
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Server>((resume) => {
+          const made = createServer({}).listen(0, "127.0.0.1", () => resume(Effect.succeed(made)))
+        }),
+        (listening) => Effect.sync(() => listening.close())
+      )
+      const b = own.sign("b", { names: "URI:quorum://notes/b" })
+      const [key, cert] = [readFileSync(b.key), readFileSync(b.certificate)]
+      const { port } = server.address() as AddressInfo
+      /** Calls, and looks again until that is over: a few times, which is far from a minute. */
+      const comesBack = Effect.gen(function* () {
+        const socket = yield* Effect.callback<TLSSocket>((resume) => {
+          const calling = connect({ host: "127.0.0.1", port, key, cert, rejectUnauthorized: false })
+          server.once("secureConnection", () => resume(Effect.succeed(calling)))
+          calling.on("error", () => undefined)
+        })
+        const look = Effect.andThen(
+          TestClock.adjust(PeerTls.reloadMillis),
+          Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 50)))
+        )
+        yield* Effect.repeat(look, { until: () => socket.closed })
+      })
+      const ends = () => said.filter((line) => line.includes("connections end: 127.0.0.1 (its certificate is not on"))
+      yield* Effect.repeat(comesBack, { times: 2 })
+      assert.lengthOf(ends(), 1)
+      yield* TestClock.adjust("1 minute")
+      yield* comesBack
+      assert.lengthOf(ends(), 2)
     })
   )
 })
