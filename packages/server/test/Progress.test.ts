@@ -150,4 +150,11 @@ describe("printable", () => {
     assert.strictEqual(Progress.printable("a\u001b[2Jb\u0007\u009b1m\r"), "a\\u001b[2Jb\\u0007\\u009b1m\\u000d")
     assert.strictEqual(Progress.printable("one\ntwo é € 😀"), "one\ntwo é € 😀")
   })
+
+  it("shows what would have the rest of a line read from the other side, and leaves what is written so alone", () => {
+    assert.strictEqual(Progress.printable("\u202egnp.exe\u202c\u2066\u2069"), "\\u202egnp.exe\\u202c\\u2066\\u2069")
+    assert.strictEqual(Progress.printable("a\u2028b\u2029"), "a\\u2028b\\u2029")
+    const plain = "مرحبا\u200f שלום 👨‍👩‍👧 \u2027\u202f\u2065\u206a"
+    assert.strictEqual(Progress.printable(plain), plain)
+  })
 })

@@ -36,14 +36,16 @@ export const layer = (output: Output): Layer.Layer<Progress> =>
   Layer.sync(Progress, () => (output.isTTY === true ? onTerminal(output) : inLines(output)))
 
 /**
- * Text as it may be printed: what comes from an input, a key say, must not move the cursor or change the title of a
- * terminal. Control characters but for line breaks are shown as their escapes.
+ * Text as it may be printed: what comes from an input, a key say, must not move the cursor, change the title of a terminal,
+ * or have the rest of its line shown in another order. Control characters but for line breaks are shown as their escapes,
+ * and so is what ends a line or turns the direction of text.
  */
 export const printable = (text: string): string =>
   Array.from(text, (character) => {
     const code = character.codePointAt(0)!
     const isControl = (code < 0x20 && character !== "\n") || (code >= 0x7f && code < 0xa0)
-    return isControl ? `\\u${code.toString(16).padStart(4, "0")}` : character
+    const turns = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)
+    return isControl || turns ? `\\u${code.toString(16).padStart(4, "0")}` : character
   }).join("")
 
 /** A bar that fits in `columns`; where nobody knows how much it will be, how much it is. */
