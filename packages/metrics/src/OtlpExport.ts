@@ -23,8 +23,9 @@ export interface Options {
 }
 
 /**
- * Sends until the scope closes. Provide it to the replica, so that it ends last, with the loggers and the tracer that it
- * adds to: `Replica.layer().pipe(…, Layer.provide(OtlpExport.layer({ url })))`. Which replica it is says the resource:
+ * Sends until the scope closes, and then what is left, for up to 3 seconds where the collector does not answer. Provide it
+ * to the replica, so that it ends last, with the loggers and the tracer that it adds to:
+ * `Replica.layer().pipe(…, Layer.provide(OtlpExport.layer({ url })))`. Which replica it is says the resource:
  * `service.instance.id`, and `quorum.replica_set`. Throws at a `url` that is no `http` or `https` one, to which nothing would
  * ever be sent, at a share that is not from 0 to 1, and at an `every` that is not above zero.
  */
