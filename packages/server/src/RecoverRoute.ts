@@ -113,7 +113,10 @@ export const layer = HttpRouter.use((router) =>
     yield* router.add(
       "POST",
       path,
-      ReplicaServer.exactly(path, () => recover)
+      // Node hands the connection over then, and nobody looks at how the body comes.
+      ReplicaServer.exactly(path, ({ headers }) =>
+        headers["upgrade"] === undefined ? recover : Effect.succeed(noUpgrade)
+      )
     )
   })
 )
@@ -121,6 +124,11 @@ export const layer = HttpRouter.use((router) =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const unread = (detail: string) => Problem.make(400, "invalid_request", `body: ${detail}`, { field: "body", detail })
+
+const noUpgrade = Problem.make(400, "invalid_request", "upgrade: there is nothing here to upgrade to", {
+  field: "upgrade",
+  detail: "there is nothing here to upgrade to"
+})
 
 /** More than the names of all members of any set. */
 const maxBytes = 64 * 1024

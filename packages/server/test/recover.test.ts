@@ -1,6 +1,7 @@
 /** `quorum recover`, at replicas that are processes. */
 import { createHash } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
+import { request } from "node:http"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -18,6 +19,19 @@ const waitsFor = (url: string, ids: string) =>
     Effect.tap(() => Effect.sleep(50)),
     Effect.repeat({ until: (obstacle) => obstacle.endsWith(`it waits for ${ids}`) })
   )
+
+/** What is answered to a request with another protocol in mind, whose body does not come. */
+const statusOfUpgrade = (url: string) =>
+  Effect.callback<number | undefined>((resume) => {
+    const headers = { connection: "upgrade", upgrade: "h2c", "content-length": "1000" }
+    const outgoing = request(`${url}/v1/recover`, { method: "POST", headers, agent: false }, ({ statusCode }) => {
+      outgoing.destroy()
+      resume(Effect.succeed(statusCode))
+    })
+    outgoing.on("error", () => undefined)
+    outgoing.flushHeaders()
+    return Effect.sync(() => void outgoing.destroy())
+  })
 
 describe("quorum recover", () => {
   it.live(
@@ -64,6 +78,7 @@ describe("quorum recover", () => {
         const said = yield* Effect.promise(() => long.json())
         assert.strictEqual(long.status, 413)
         assert.deepInclude(said, { error: "request_too_large", message: "the body has more than 65536 bytes" })
+        assert.strictEqual(yield* statusOfUpgrade(urls.b), 400)
         yield* start("c")
         yield* Set.ready(Object.values(urls))
       }),
