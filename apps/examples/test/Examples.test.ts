@@ -1,5 +1,5 @@
 /** The examples, on three replicas that run, and of which one is killed on the way. */
-import { createClient, type QuorumClient } from "@quorum/client"
+import { type Change, ChangesForgotten, createClient, type QuorumClient } from "@quorum/client"
 import { Hono } from "hono"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Replicas from "../../../packages/client/test/support/replicas.ts"
@@ -111,6 +111,44 @@ describe("a configuration", () => {
     await until(() => config.get("limit") === undefined)
     assert.deepStrictEqual(config.get("features"), ["dark"])
     assert.includeMembers(changed, ["limit", "features"])
+    end.abort()
+    await config.done
+  })
+
+  it("begins anew where its position is forgotten, with what it knew until then, and forgets what is gone", async () => {
+    await client.put("anew", "stays", { json: 1 })
+    let begun = 0
+    const refused: Array<string> = []
+    const forgetful: QuorumClient = {
+      ...client,
+      watch: async function* (namespace, options = {}) {
+        if (options.since === undefined) {
+          begun++
+          // At first there is one more, whose delete nobody remembers.
+          if (begun === 1) yield* gone
+        } else if (begun === 1) {
+          refused.push(options.since)
+          throw new ChangesForgotten({ message: "forgotten", position: options.since })
+        }
+        yield* client.watch(namespace, options)
+      }
+    }
+    await client.put("once", "gone", { json: 2 })
+    const gone: Array<Change> = []
+    for await (const change of client.watch("once", { until: "now" })) gone.push(change)
+    const end = new AbortController()
+    const changed: Array<string> = []
+    const config = await Config.follow(forgetful, "anew", end.signal, (name) => changed.push(name))
+    assert.deepStrictEqual([config.get("stays"), config.get("gone")], [1, 2])
+    await until(() => begun === 2 && config.get("gone") === undefined)
+    await client.put("anew", "new", { json: 3 })
+    await until(() => config.get("new") === 3)
+    assert.strictEqual(config.get("stays"), 1)
+    assert.lengthOf(refused, 1)
+    assert.deepStrictEqual(
+      changed.toSorted().filter((name) => name !== "new"),
+      ["gone", "gone", "stays"]
+    )
     end.abort()
     await config.done
   })
