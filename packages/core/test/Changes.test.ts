@@ -329,6 +329,7 @@ describe("the change feed", () => {
       for (const [field, options] of [
         ["since", { since: "x" as unknown as Changes.Vector }],
         ["since", { since: [watermark, watermark] }],
+        ["since", { since: [{ ...watermark, chain: "1234567812345678" as Chain.Chain }] }],
         ["namespace", { namespace: "" }],
         ["namespace", { namespace: "\ud800" }],
         ["prefix", { prefix: "a" }],

@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { ClientSession, Entry } from "../src/index.ts"
+import { ClientSession, Entry, WriteId } from "../src/index.ts"
 import { PeerMethods, PeerProtocol, ReplicaStore } from "../src/adapter.ts"
 import { ask, behind, put, soon, withoutPushes } from "./support/asks.ts"
 import * as Cluster from "./support/cluster.ts"
 import { apart, copyOf, together } from "./support/copies.ts"
-import { during } from "./support/time.ts"
+import { during, pass } from "./support/time.ts"
 
 describe("AtomicRegister: a linearizable read", () => {
   it.effect("sees what was committed at another replica, or that nothing was", () =>
@@ -127,10 +127,11 @@ describe("AtomicRegister: a linearizable read", () => {
       })
       const [a, b, c] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
       yield* TestClock.adjust(1000)
-      yield* during(b.writer.commit(put("1"), { w: 3 }), 10)
+      const { writeId } = yield* during(b.writer.commit(put("1"), { w: 3 }), 10)
       works = false
       assert.strictEqual((yield* Effect.flip(ask(a, "local")))._tag, "StoreError")
       assert.strictEqual(yield* soon(ask(a, "linearizable")), "1")
+      assert.strictEqual(yield* soon(ask(a, "linearizable", { atLeast: writeId })), "1")
       assert.strictEqual(yield* soon(ask(a, "quorum", { r: 2 })), "1")
       yield* during(c.stop, 5000)
       const error = yield* Effect.flip(soon(ask(a, "linearizable")))
@@ -193,6 +194,36 @@ describe("AtomicRegister: a linearizable read", () => {
       yield* TestClock.adjust(50)
       assert.strictEqual((yield* Fiber.join(atLeast))._tag, "NotYetVisible")
     })
+  )
+
+  it.effect(
+    "takes no longer than it may, however much it waits for: what was seen first, a write then, and others",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.make(["a", "b"], 2)
+        withoutPushes(cluster, "a", "b")
+        cluster.faults.set("b>a", (client) => ({ ...client, pull: () => Effect.never, read: () => Effect.never }))
+        const [a, b] = yield* Effect.all([cluster.start("a"), cluster.start("b")])
+        yield* TestClock.adjust(1000)
+        const first = yield* during(a.writer.commit(put("1"), { w: 1 }), 10)
+        const never = WriteId.WriteId.make("z@0123456789abcdef:1.00000000")
+        const asked = { session: ClientSession.ofWrite(first), withinMillis: 1000 }
+        const reads = yield* Effect.forEach(
+          [
+            ask(b, "linearizable", asked),
+            ask(b, "linearizable", { atLeast: first.writeId, withinMillis: 1000 }),
+            ask(b, "local", { ...asked, atLeast: never })
+          ],
+          (read) => Effect.forkChild(Effect.flip(read))
+        )
+        yield* pass(900)
+        yield* b.logs.append(Option.getOrThrow(yield* a.logs.read(a.logs.own, 0, 1000)))
+        yield* pass(90)
+        const isDone = () => reads.map((read) => read.pollUnsafe() !== undefined)
+        assert.deepStrictEqual(isDone(), [false, false, false])
+        yield* pass(10)
+        assert.deepStrictEqual(isDone(), [true, true, true])
+      })
   )
 
   it.effect("of a replica set of one is a read of this replica", () =>

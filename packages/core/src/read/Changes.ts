@@ -9,6 +9,7 @@ import { Schema, SchemaTransformation } from "effect"
 import * as LogId from "../identity/LogId.ts"
 import type { RunId } from "../identity/RunId.ts"
 import type { WriteId } from "../identity/WriteId.ts"
+import * as Chain from "../log/Chain.ts"
 import type { HybridLogicalClock } from "../log/HybridLogicalClock.ts"
 import type { StoreError } from "../log/ReplicaStore.ts"
 import * as Watermark from "../log/Watermark.ts"
@@ -20,6 +21,10 @@ import type { RecordKey } from "../record/RecordKey.ts"
 export const Vector = Watermark.VersionVector.check(
   Schema.makeFilter((vector) => new Set(vector.map(({ log }) => log)).size === vector.length, {
     expected: "each log once"
+  }),
+  // Before the first entry of a log there is nothing that could be another.
+  Schema.makeFilter((vector) => vector.every(({ chain, seq }) => seq > 0 || chain === Chain.empty), {
+    expected: "no chain of a log of which nothing was seen"
   })
 )
 

@@ -1,7 +1,7 @@
 /**
  * Reads of records: from this replica, from several, or so that every later read sees the same or newer.
  */
-import { Context, Effect, Layer, Option, Result, type Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Result, type Stream } from "effect"
 import { markedBy } from "../record/CallerKey.ts"
 import { IndexFollower } from "../record/IndexFollower.ts"
 import * as LocalRecords from "../record/LocalRecords.ts"
@@ -10,6 +10,7 @@ import type * as Pages from "../record/Pages.ts"
 import { ReadRejected } from "../record/ReadRejected.ts"
 import { type Newest, type Record, recordOf } from "../record/Record.ts"
 import * as RecordKey from "../record/RecordKey.ts"
+import * as Monotonic from "../log/Monotonic.ts"
 import { StoreError } from "../log/ReplicaStore.ts"
 import { KeyReader } from "../peer/KeyReader.ts"
 import { Membership } from "../peer/Membership.ts"
@@ -115,6 +116,7 @@ export const make = Effect.gen(function* () {
   const membership = yield* Membership
   const policies = yield* Policies
   const sessions = yield* ClientSessions
+  const clock = yield* Clock.Clock
 
   /** A replica that may lack what it acknowledged shows nothing. */
   const notVoting = (): QuorumError.NotReady | undefined =>
@@ -167,9 +169,21 @@ export const make = Effect.gen(function* () {
     return sessions.arrived(session, withinMillis)
   }
 
-  /** What takes time, after what a client has seen. Asked last as well: it may have begun to recover meanwhile. */
-  const after = <A, E>(options: SessionOptions, found: Effect.Effect<A, E>) =>
-    Effect.andThen(readable, Effect.andThen(arrived(options), found)).pipe(Effect.tap(() => voting))
+  /**
+   * What takes time, after what a client has seen, and in what that has left of the time. Asked last as well: it may have
+   * begun to recover meanwhile.
+   */
+  const after = <A, E>(options: SessionOptions, found: (left: () => number) => Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      const { withinMillis = usualMillis } = options
+      const until = Monotonic.millis(clock) + withinMillis
+      const left = () => Math.max(0, until - Monotonic.millis(clock))
+      const seen = Effect.andThen(
+        arrived(options),
+        Effect.suspend(() => found(left))
+      )
+      return Effect.andThen(readable, seen).pipe(Effect.tap(() => voting))
+    })
 
   /** Reads here, or of several what is made of their newest write. */
   const reading =
@@ -182,39 +196,39 @@ export const make = Effect.gen(function* () {
         if (rejected !== undefined) return Effect.fail(rejected)
         const { atLeast, consistency = policies.readsOf(namespace), session } = options
         if (consistency !== "local") {
-          return after(options, Effect.map(ofSeveral(namespace, key, consistency, replicas.success, options), of))
+          return after(options, (left) =>
+            Effect.map(ofSeveral({ namespace, key }, consistency, replicas.success, atLeast, left), of)
+          )
         }
-        if (atLeast !== undefined || session !== undefined) return after(options, here(namespace, key, options))
+        if (atLeast !== undefined || session !== undefined) {
+          return after(options, (left) => here(namespace, key, { ...options, withinMillis: left() }))
+        }
         const why = obstacle()
         return why === undefined ? here(namespace, key, options) : Effect.fail(why)
       })
 
   const ofSeveral = Effect.fnUntraced(function* (
-    namespace: string,
-    key: string,
+    at: RecordKey.RecordKey,
     consistency: Exclude<Consistency, "local">,
     replicas: number,
-    options: ReadOptions
+    atLeast: ReadOptions["atLeast"],
+    left: () => number
   ): Effect.fn.Return<Newest | undefined, ReadError> {
-    const { withinMillis = usualMillis } = options
     // What is asked of this replica first is asked of it all the same.
-    if (options.atLeast !== undefined) yield* local.read(namespace, key, options)
-    const at = { namespace, key }
+    if (atLeast !== undefined) yield* local.arrived(atLeast, left())
     if (!RecordKey.isWellFormed(at)) return undefined
     const newest =
-      consistency === "quorum"
-        ? yield* several.quorum(at, replicas, withinMillis)
-        : yield* several.linearizable(at, withinMillis)
+      consistency === "quorum" ? yield* several.quorum(at, replicas, left()) : yield* several.linearizable(at, left())
     return newest === undefined ? undefined : { ...at, ...newest }
   })
 
   return Records.of({
     read: reading(local.read, recordOf),
     newest: reading(local.seen, Option.fromUndefinedOr),
-    page: (options) => after(options, local.page(options)),
-    keys: (options) => after(options, local.keys(options)),
-    count: (part) => after(part, local.count(part)),
-    namespaces: (options) => after(options, local.namespaces(options)),
+    page: (options) => after(options, () => local.page(options)),
+    keys: (options) => after(options, () => local.keys(options)),
+    count: (part) => after(part, () => local.count(part)),
+    namespaces: (options) => after(options, () => local.namespaces(options)),
     changes
   })
 })
