@@ -17,13 +17,13 @@ export interface Kind<W extends Waiting.Waiting<never>> {
 }
 
 /** Sends a call with those that are alike and come at about the same time: they ask for the same, and have the same time. */
-export type Gathering<W extends Waiting.Waiting<never>> = (alike: string, kind: Kind<W>, waiting: W) => void
+export type Gathering<W extends Waiting.Waiting<never>> = (alike: string, kind: () => Kind<W>, waiting: W) => void
 
 /** Nothing is gathered yet. */
 export const make = <W extends Waiting.Waiting<never>>(): Gathering<W> => {
   const queues = new Map<string, (waiting: W) => void>()
   return (alike, kind, waiting) => {
-    const add = queues.get(alike) ?? queueOf(kind, () => queues.delete(alike))
+    const add = queues.get(alike) ?? queueOf(kind(), () => queues.delete(alike))
     queues.set(alike, add)
     add(waiting)
   }

@@ -76,14 +76,20 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
   const gather = (place: Place, options: GetOptions): Promise<QuorumRecord | undefined> => {
     const { signal, timeoutMillis: millis = timeoutMillis, ...query } = options
     signal?.throwIfAborted()
-    const alone: ReadGroup.Alone = (one, onFailed) =>
-      getAlone(one.place, { ...query, ...Waiting.limitsOf([one])() }, onFailed).then(one.resolve, one.reject)
-    const onRefused = () => void (aloneUntil = performance.now() + aloneMillis)
+    const kind = () => ReadGroup.kindOf(read, query, alone(query), onRefused)
     return new Promise((resolve, reject) => {
       const limits = { signal, deadline: performance.now() + millis }
-      const kind = ReadGroup.kindOf(read, query, alone, onRefused)
       together(`${query.consistency} ${query.r} ${millis}`, kind, Waiting.make({ place }, limits, { resolve, reject }))
     })
+  }
+
+  const alone =
+    (query: GetOptions): ReadGroup.Alone =>
+    (one, onFailed) =>
+      getAlone(one.place, { ...query, ...Waiting.limitsOf([one])() }, onFailed).then(one.resolve, one.reject)
+
+  const onRefused = (): void => {
+    aloneUntil = performance.now() + aloneMillis
   }
 
   const get = (namespace: string, key: string, options: GetOptions = {}): Promise<QuorumRecord | undefined> =>

@@ -76,7 +76,7 @@ export const make = (calls: Calls, taken: Taken, timeoutMillis: number) => {
       const millis = options.timeoutMillis ?? timeoutMillis
       const limits = { stamp, signal, deadline: performance.now() + millis }
       // Of those that share a request the first has the least time: nobody waits for one that may take longer.
-      together(`${w} ${millis}`, Group.kindOf(calls, w), Waiting.make({ line }, limits, { resolve, reject }))
+      together(`${w} ${millis}`, () => Group.kindOf(calls, w), Waiting.make({ line }, limits, { resolve, reject }))
     })
   }
 

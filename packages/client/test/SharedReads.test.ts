@@ -1,5 +1,5 @@
 /** Reads that share a request: what is sent, and what each is answered with. Against replicas that answer as told. */
-import { afterEach, assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { Persistable, Persistence } from "effect/persistence"
 import { vi } from "vitest"
@@ -59,6 +59,9 @@ const inPieces = () => {
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe("reads that are called at about the same time", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+  })
   afterEach(() => {
     vi.useRealTimers()
   })
@@ -103,7 +106,8 @@ describe("reads that are called at about the same time", () => {
     )
     const keys = Array.from({ length: 1000 }, (_, i) => `${i}`)
     let isOver = false
-    const all = read(client, ...keys).finally(() => (isOver = true))
+    const all = read(client, ...keys)
+    void all.then(() => (isOver = true))
     while (!isOver) {
       for (const answer of waiting.splice(0)) answer()
       await settled()
@@ -155,6 +159,7 @@ describe("reads that are called at about the same time", () => {
     pieces.send(line(2, { status: 200, record: recordOf("b") }))
     await settled()
     pieces.breakOff()
+    await vi.advanceTimersByTimeAsync(500)
     assert.deepStrictEqual(await all, ["a", "b", "c"])
     // What came with no session yet is asked again; and what is damaged on the second one, of the third.
     assert.deepStrictEqual(asked(sent).slice(0, 3), ["a b c", "b c", "b"])
@@ -164,9 +169,10 @@ describe("reads that are called at about the same time", () => {
   it("say when time is over what a replica said of each", async () => {
     const answers = () => ndjson([line(1, wrong(503, "store_failed")), line(2, wrong(503, "read_unavailable"))])
     const { client } = clientOf(always(path, answers), { timeoutMillis: 200 })
-    const errors = await Promise.all(["a", "b"].map((key) => failure(client.get("n", key))))
+    const errors = Promise.all(["a", "b"].map((key) => failure(client.get("n", key))))
+    await vi.advanceTimersByTimeAsync(200)
     assert.deepStrictEqual(
-      errors.map(({ code }) => code),
+      (await errors).map(({ code }) => code),
       ["store_failed", "read_unavailable"]
     )
   })
@@ -225,7 +231,6 @@ describe("reads that are called at about the same time", () => {
   })
 
   it("are sent one by one for a minute where they may not share a request, or a replica does not know how", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
     for (const refused of [() => problem(403, "forbidden"), () => problem(404, "route_unknown")]) {
       const { client, sent } = clientOf([
         ...always(path, refused),
