@@ -144,6 +144,15 @@ describe("bytes to lines", () => {
     assert.match(String(split([encode('{"id":1}\n\ufeff{"id":2}\n')])[1]![1]), /^not JSON/)
   })
 
+  it("says of a file that is packed how to unpack it", () => {
+    const [first, ...others] = split([new Uint8Array([0x1f, 0x8b, 8, 0, 10, 0x1f, 0x8b, 10])])
+    assert.deepStrictEqual(first, [
+      1,
+      "the line is not UTF-8 text, but packed by gzip: gunzip -c FILE | quorum import -"
+    ])
+    assert.deepStrictEqual(others, [[2, "the line is not UTF-8 text"]])
+  })
+
   it("rejects what is not UTF-8 and goes on", () => {
     assert.deepStrictEqual(split([Uint8Array.of(0xff, 0x0a), encode('{"id":1}')]), [
       [1, "the line is not UTF-8 text"],

@@ -159,7 +159,8 @@ describe("commands that ask", () => {
           [["restore", "/none", "--id", "a", "--data", data], 2, "invalid_usage"],
           [["dev", "--data", "/proc/none"], 2, "invalid_usage"],
           [["dev", "--store", "other"], 2, "invalid_usage"],
-          [["export", "--output", "/none/there"], 1, "failed"]
+          [["export", "--output", "/none/there"], 1, "failed"],
+          [["export", "--output", ""], 2, "invalid_usage"]
         ] as const) {
           const ended = yield* Program.outcome([...args, "--json"], { env: { QUORUM_URL: url } })
           const name = args.join(" ")

@@ -7,7 +7,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as NewFile from "../tools/NewFile.ts"
 import * as Progress from "../tools/Progress.ts"
 import * as Text from "../tools/Text.ts"
-import { Failed, leaving } from "./Ending.ts"
+import { Failed, leaving, Usage } from "./Ending.ts"
 import * as Pages from "./pages.ts"
 import * as Records from "./records.ts"
 import * as Remote from "./remote.ts"
@@ -116,6 +116,8 @@ const attempt = <A>(f: () => A): Effect.Effect<A, Failed> =>
  * file, as a device or a pipe, is written to and stays what it is; where a link leads, the file is there afterwards.
  */
 const toFile = Effect.fnUntraced(function* (output: string) {
+  // A variable that nobody set: all would be read first, and then have no name.
+  if (output === "") return yield* new Usage({ detail: "--output: it is empty; give a name" })
   const there = yield* attempt(() => statSync(output, { throwIfNoEntry: false }))
   const isPlain = there?.isFile() ?? true
   const path = there?.isFile() === true ? yield* attempt(() => realpathSync(output)) : output

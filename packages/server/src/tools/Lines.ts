@@ -106,7 +106,7 @@ export const makeSplitter = (maxBytes: number, limits = Limits.defaults) => {
     else {
       const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
       const text = decode(number === 1 ? withoutMark(bytes) : bytes)
-      if (text === undefined) lines.push({ _tag: "Rejected", number, reason: "the line is not UTF-8 text" })
+      if (text === undefined) lines.push({ _tag: "Rejected", number, reason: notText(number === 1 && isPacked(bytes)) })
       else if (text.trim().length > 0) lines.push(parse(number, text, limits))
     }
     held = []
@@ -147,6 +147,12 @@ const decode = (bytes: Uint8Array): string | undefined => {
     return undefined
   }
 }
+
+const notText = (packed: boolean): string =>
+  `the line is not UTF-8 text${packed ? ", but packed by gzip: gunzip -c FILE | quorum import -" : ""}`
+
+/** Whether it begins as what gzip makes. */
+const isPacked = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 
 /** Drops a byte-order mark. */
 const withoutMark = (bytes: Uint8Array): Uint8Array =>
