@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ReplicaSet } from "@quorum/core"
 import { EntryBatch, RecordIndex, ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option, Result } from "effect"
 import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -239,10 +239,10 @@ describe("a full disk", () => {
   }
 })
 
-describe("a full disk under an open store", () => {
-  /** Until the log has begun anew, which takes two syncs. */
-  const begunAnew = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
+/** Until the log has begun anew, which takes two syncs. */
+const begunAnew = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
 
+describe("a full disk under an open store", () => {
   it.live.skipIf(!canMount)(
     "leaves notes to be changed where the write-ahead log was cut at rest (skipped where nothing can be mounted)",
     () =>
@@ -273,6 +273,60 @@ describe("a full disk under an open store", () => {
       }),
     60_000
   )
+})
+
+describe("a store that filled its disk", () => {
+  const sizes = [100, 2000, 3000, 20_000, 300_000]
+  for (const isAtRest of [false, true]) {
+    for (const bytes of sizes) {
+      it.live.skipIf(!canMount)(
+        `starts on it, after entries of ${bytes} bytes${isAtRest ? " and a rest" : ""} (skipped where nothing can be mounted)`,
+        () =>
+          Effect.gen(function* () {
+            const disk = yield* smallDisk(isAtRest ? 8 : 12)
+            const folder = path.join(disk, "store")
+            const left = yield* using(
+              folder,
+              Effect.fnUntraced(function* (store) {
+                let head = yield* store.append(firstBatch(logA, ["1"]))
+                if (isAtRest) yield* Effect.repeat(store.space, { times: 19 })
+                head = yield* store.append(batchAfter(head, ["2"]))
+                const filler = path.join(disk, "filler")
+                if (isAtRest) spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4096"])
+                // Whoever has something to push tries it again and again.
+                for (let refused = 0; refused < 50;) {
+                  const next = yield* Effect.result(store.append(batchAfter(head, [new Uint8Array(bytes)])))
+                  if (Result.isSuccess(next)) head = next.success
+                  else {
+                    assert.strictEqual((next.failure as ReplicaStore.StoreError).reason, "disk_full")
+                    refused++
+                    if (refused % 10 === 0) yield* begunAnew
+                  }
+                }
+                return head
+              })
+            )
+            yield* using(folder, (store) =>
+              Effect.gen(function* () {
+                yield* store.setNotes({ starts: "2" })
+                assert.deepStrictEqual(yield* store.watermarks, [left])
+                if (!isAtRest) return
+                // What is refused until then has it looked for room again.
+                let refused = 0
+                const append = Effect.result(store.append(batchAfter(left, [new Uint8Array(bytes)])))
+                while (refused < 20 && Result.isFailure(yield* append)) {
+                  if (++refused === 10) fs.rmSync(path.join(disk, "filler"))
+                  yield* begunAnew
+                }
+                assert.isAbove(refused, 0)
+                assert.isBelow(refused, 20)
+              })
+            )
+          }),
+        60_000
+      )
+    }
+  }
 })
 
 describe("a disk that is nearly full", () => {

@@ -268,6 +268,7 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       yield* disk.next
       assert.deepStrictEqual(yield* Fiber.join(append), EntryBatch.watermark(two))
       assert.isBelow(size(), long / 7)
+      yield* settle
       yield* steps.write(batchAfter(EntryBatch.watermark(two), [new Uint8Array(600_000)]))
       const grown = size()
       yield* Effect.repeat(store.space, { times: 19 })

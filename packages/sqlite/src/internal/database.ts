@@ -175,6 +175,14 @@ export const damaged = (detail: string): ReplicaStore.StoreError =>
 export const closed = (file: string): ReplicaStore.StoreError =>
   new ReplicaStore.StoreError({ reason: "unavailable", detail: `${file} was closed` })
 
+/** There is no room for what was to be written. */
+export const full = (file: string, cause?: unknown): ReplicaStore.StoreError =>
+  new ReplicaStore.StoreError({
+    reason: "disk_full",
+    detail: `no room to write ${file}; free space on its disk or raise maxBytes, then try again`,
+    cause
+  })
+
 /** SQLite's extended result code of a thrown value; undefined when it did not come from SQLite. */
 export const resultCode = (cause: unknown): number | undefined =>
   cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" ? cause.errcode : undefined
@@ -204,7 +212,7 @@ export const storeError = (file: string, cause: unknown): ReplicaStore.StoreErro
     case 26:
       return fail("corrupt", `${file} is damaged (${message})${isIndex(file) ? "" : `; ${remedy}`}`)
     case 13:
-      return fail("disk_full", `no room to write ${file}; free space on its disk or raise maxBytes, then try again`)
+      return full(file, cause)
   }
   switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
     case "EACCES":

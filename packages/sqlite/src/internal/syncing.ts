@@ -44,7 +44,7 @@ export interface Options {
   readonly touch: () => void
 }
 
-/** Starts with nothing to sync: what a start finds was synced before. */
+/** Starts with nothing to sync: what a start finds was synced before, and moved on where there is room. */
 export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options) => {
   let written = 0
   let synced = 0
@@ -61,7 +61,7 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
   /** How much was written when somebody looked last, and how often it was as much in a row. */
   let seen = 0
   let quietLooks = 0
-  const growth = Growth.make()
+  const growth = Growth.make(moved(db))
 
   const fail = (error: Failure): void => {
     failed = error
@@ -140,7 +140,11 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
   }
 
   /** Nothing is written meanwhile. Where it fails the log stays as long as it is. */
-  const shorten = (): void => fs.ftruncate(log, restBytes, reopen)
+  const shorten = (): void =>
+    fs.ftruncate(log, restBytes, () => {
+      growth.cut()
+      reopen()
+    })
 
   /** What failed for lack of room may find some when it is tried again. */
   const foundNoRoom = (error: unknown) =>
@@ -170,6 +174,11 @@ export const make = ({ db, disk, file, log, onFailed, touch, whyLost }: Options)
       if (to !== undefined) changed.add(to)
       growth.wrote(bytes)
     },
+    /**
+     * Whether the file has no room for what the log holds. Then the log takes no more entries: what is free of it is for the
+     * next start, and for what makes room. Whoever is refused has it tried again.
+     */
+    isStuck: growth.isStuck,
     /** Makes durable what was written so far. */
     sync: Effect.callback<void, Failure>((resume) => {
       if (failed !== undefined) return resume(Effect.fail(failed))

@@ -55,6 +55,7 @@ export const make = ({ commits, db, file, found, guard, logs, syncing }: Options
           checkLogPlace()
           return Effect.succeed(decision.success.watermark)
         }
+        if (syncing.isStuck()) return Effect.fail(Database.full(file))
         const log = held ?? addLog(asked.log)
         const { batch } = decision.success
         commits.append(log, batch)
