@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Latch, Option, Result, Schema } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Option, Result, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type * as LocalRecords from "../src/record/LocalRecords.ts"
 import type { Record } from "../src/record/Record.ts"
@@ -137,6 +137,24 @@ describe("Records", () => {
       yield* logs.append(write)
       assert.strictEqual(text(Option.getOrThrow(yield* Fiber.join(waiting)).value), "1")
     })
+  )
+
+  it.effect(
+    "ReadYourWrites: a read that waits for a write ends with its replica, and not as if the write had come",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { records } = yield* Scope.provide(fresh, scope)
+        const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
+        const atLeast = WriteId.make(logOf("b"), 1, Chain.check(write.chain))
+        const read = Effect.result(records.read("n", "k", { atLeast, withinMillis: Number.POSITIVE_INFINITY }))
+        const waiting = yield* Effect.forkChild(read)
+        yield* TestClock.adjust(100)
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* Scope.close(scope, Exit.void)
+        const result = yield* Fiber.join(waiting)
+        assert.isTrue(Result.isFailure(result) && result.failure._tag === "NotYetVisible")
+      })
   )
 
   it.effect("a read that waits for what is no id of a write is rejected at once, and names it", () =>

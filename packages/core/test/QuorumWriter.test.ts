@@ -304,8 +304,10 @@ describe("QuorumWriter", () => {
       yield* TestClock.adjust(10)
       const closing = yield* Effect.forkChild(a.stop)
       yield* TestClock.adjust(10)
-      const late = yield* Effect.result(a.writer.commit(put("late")))
-      assert.isTrue(Result.isFailure(late) && late.failure._tag === "ReplicaClosing")
+      for (const options of [{}, { idempotencyKey: "one" }]) {
+        const late = yield* Effect.result(a.writer.commit(put("late"), options))
+        assert.isTrue(Result.isFailure(late) && late.failure._tag === "ReplicaClosing")
+      }
       yield* TestClock.adjust(4000)
       notMet(yield* Fiber.join(inFlight))
       yield* Fiber.join(closing)

@@ -120,6 +120,34 @@ describe("a backup", () => {
     60_000
   )
 
+  it.live("leaves nothing where it was interrupted while it made its file, and can be taken there again", () =>
+    running(
+      Effect.gen(function* () {
+        const file = path.join(yield* tempFolder, "set.backup")
+        const [a] = (yield* set()).replicas
+        const files = yield* FileSystem.FileSystem
+        const made = yield* Deferred.make<void>()
+        const goOn = yield* Deferred.make<void>()
+        const slow = FileSystem.FileSystem.of({
+          ...files,
+          open: (...opened) =>
+            Effect.tap(files.open(...opened), () =>
+              Effect.andThen(Deferred.succeed(made, undefined), Deferred.await(goOn))
+            )
+        })
+        const taken = Effect.provideService(backup(a!, file), FileSystem.FileSystem, slow)
+        const taking = yield* Effect.forkChild(taken, { startImmediately: true })
+        yield* Deferred.await(made)
+        const ended = yield* Effect.forkChild(Fiber.interrupt(taking), { startImmediately: true })
+        yield* Deferred.succeed(goOn, undefined)
+        yield* Fiber.join(ended)
+        assert.deepStrictEqual(fs.readdirSync(path.dirname(file)), [])
+        const summary = yield* backup(a!, file)
+        assert.deepStrictEqual(yield* Backup.verify(file), summary)
+      })
+    )
+  )
+
   it.live(
     "of a replica of which something is erased has what is left, and is restored as often as one likes",
     () =>

@@ -17,11 +17,16 @@ export const isHeld = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): 
   return Effect.map(logs.chainAt(log, seq), (chain) => Option.isNone(chain) || Chain.check(chain.value) === check)
 }
 
-/** Waits until a log reaches a place here. */
-export const reached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<void> => {
+/** Whether a log has reached a place here. */
+export const isReached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): boolean => {
   const { log, seq } = WriteId.place(writeId)
-  return Effect.callback<void>((resume) => {
-    const isHere = () => logs.head(log).seq >= seq
+  return logs.head(log).seq >= seq
+}
+
+/** Waits until a log reaches a place here. */
+export const reached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const isHere = () => isReached(logs, writeId)
     if (isHere()) return resume(Effect.void)
     const stop = logs.onAppend(() => {
       if (!isHere()) return
@@ -30,4 +35,3 @@ export const reached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId):
     })
     return Effect.sync(stop)
   })
-}

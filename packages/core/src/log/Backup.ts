@@ -5,6 +5,7 @@ import {
   Clock,
   Context,
   Effect,
+  Exit,
   FileSystem,
   Layer,
   Option,
@@ -83,11 +84,13 @@ export const layer: Layer.Layer<Backup, never, ReplicaLogs | ReplicaSet> = Layer
           return yield* new BackupError({ reason: "exists", detail: `${path} exists; choose another name, or move it` })
         }
         const partial = `${path}.partial`
-        yield* claim(fs, partial)
-        return yield* logs.unerased(write(logs, peers.length > 0, partial, onProgress)).pipe(
-          Effect.scoped,
-          Effect.tap(() => fs.rename(partial, path)),
-          Effect.onError(() => Effect.ignore(fs.remove(partial, { force: true })))
+        return yield* Effect.acquireUseRelease(
+          claim(fs, partial),
+          () =>
+            Effect.tap(Effect.scoped(logs.unerased(write(logs, peers.length > 0, partial, onProgress))), () =>
+              fs.rename(partial, path)
+            ),
+          (_, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(partial, { force: true })))
         )
       })
     })

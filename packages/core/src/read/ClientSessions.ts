@@ -102,10 +102,7 @@ export const make = Effect.gen(function* () {
       Effect.clockWith((clock) => {
         const until = Monotonic.millis(clock) + withinMillis
         const left = () => Math.max(0, until - Monotonic.millis(clock))
-        const isHere = (writeId: WriteId.WriteId): boolean => {
-          const { log, seq } = WriteId.place(writeId)
-          return logs.head(log).seq >= seq
-        }
+        const isHere = (writeId: WriteId.WriteId): boolean => Arrival.isReached(logs, writeId)
         const missing = places.filter((writeId) => !isHere(writeId))
         if (missing.length > 0) connections.fetchNow()
         // All have to come, so one is waited for at a time: a token may say more of them than there are logs (law L63).

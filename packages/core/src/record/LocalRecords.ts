@@ -4,7 +4,7 @@
  * The record index is filled behind the logs, in large sorted steps and off the path of a commit. What it does not
  * cover yet is kept in memory as pointers, so a read sees everything that is durably appended here.
  */
-import { Context, Effect, Layer, Option, Schema } from "effect"
+import { Context, Effect, Latch, Layer, Option, Schema } from "effect"
 import * as WriteId from "../identity/WriteId.ts"
 import * as Arrival from "../log/Arrival.ts"
 import * as Chain from "../log/Chain.ts"
@@ -55,8 +55,8 @@ export class LocalRecords extends Context.Service<
       options?: ReadOptions
     ) => Effect.Effect<Option.Option<Newest>, StoreError | NotYetVisible | WriteReplaced | ReadRejected>
     /**
-     * Waits until a write is visible here, for so many milliseconds at most. `WriteReplaced` when its place is another
-     * write's here.
+     * Waits until a write is visible here, for so many milliseconds at most, and no longer than this replica is open.
+     * `WriteReplaced` when its place is another write's here.
      */
     readonly arrived: (
       writeId: WriteId.WriteId,
@@ -84,11 +84,21 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const follower = yield* IndexFollower.IndexFollower
 
+  const closing = yield* Effect.acquireRelease(Latch.make(), (latch) => latch.open)
+
+  /** Waits until a write is here, for so long, and no longer than this replica is open. */
+  const waited = (writeId: WriteId.WriteId, withinMillis: number) =>
+    Effect.suspend(() => {
+      if (Arrival.isReached(logs, writeId)) return Effect.void
+      const late = Effect.fail(new NotYetVisible({ writeId }))
+      return Effect.timeoutOrElse(
+        Effect.raceFirst(Arrival.reached(logs, writeId), Effect.andThen(closing.await, late)),
+        { duration: withinMillis, orElse: () => late }
+      )
+    })
+
   const arrived = (writeId: WriteId.WriteId, withinMillis: number) =>
-    Effect.timeoutOrElse(Arrival.reached(logs, writeId), {
-      duration: withinMillis,
-      orElse: () => Effect.fail(new NotYetVisible({ writeId }))
-    }).pipe(Effect.andThen(isWhatItWas(logs, writeId)))
+    Effect.andThen(waited(writeId, withinMillis), isWhatItWas(logs, writeId))
 
   /**
    * The write that a pointer leads to, or, where that was erased meanwhile, the newer one; nothing where it was a delete

@@ -14,6 +14,7 @@ import { Room } from "../../log/Room.ts"
 import { Membership } from "../../peer/Membership.ts"
 import { Peers } from "../../peer/Peers.ts"
 import { Probes } from "../../peer/Probes.ts"
+import * as QuorumError from "../../quorum/QuorumError.ts"
 import * as QuorumPolicy from "../../quorum/QuorumPolicy.ts"
 import { Policies } from "../../read/Policies.ts"
 import { type CommitError, keyIn, stampIn, type WriteOptions } from "../WriteOptions.ts"
@@ -112,6 +113,7 @@ export const make = Effect.fnUntraced(function* ({
 
   /** {@link begin} under a key that the caller invented. Members are asked about it, and that takes a fiber. */
   const beginKeyed = (...[write, options, after, resume, onDurable, span]: Parameters<typeof begin>) => {
+    if (isClosing()) return void resume(refuse(new QuorumError.ReplicaClosing()))
     const ways: Keyed.Ways = {
       refuse,
       append: (marked, onDecided) =>
