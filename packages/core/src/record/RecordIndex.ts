@@ -60,7 +60,8 @@ export const checkOfProgress = (log: LogId.LogId, seq: number): number => foldNu
  *
  * Duties of an implementation:
  * - `merge` is atomic: pointers and progress together, or neither. It keeps the newer of two pointers of a key by
- *   {@link compare}, whatever order they come in.
+ *   {@link compare}, whatever order they come in. `forget` may be called while a `merge` is under way: each takes place
+ *   after the other, as if nothing went on beside it.
  * - What `merge` wrote may be lost in a crash, but `progress` must then be lost with it.
  * - `progress` never runs ahead of the logs: an index that may outlive its logs compares them when it is opened, and
  *   starts empty when it is ahead.

@@ -3,7 +3,7 @@
  */
 import type { LogId } from "@quorum/core"
 import { RecordIndex, RecordKey, type ReplicaStore } from "@quorum/core/adapter"
-import { Effect, Option } from "effect"
+import { Effect, Option, Semaphore } from "effect"
 import * as Environment from "./environment.ts"
 import * as Pointers from "./pointers.ts"
 
@@ -39,6 +39,19 @@ export const make = (file: string) => {
   }
   const call = <A>(f: () => A): Effect.Effect<A, ReplicaStore.StoreError> =>
     Effect.try({ try: f, catch: (cause) => Environment.storeError(file, cause) })
+  /** One change at a time: what is committed by one is what the next looks at. */
+  const alone = Semaphore.makeUnsafe(1)
+  /** Looks at what there is, and commits what is to be made of it, if anything is. */
+  const changing = (look: () => (() => void) | undefined): Effect.Effect<void, ReplicaStore.StoreError> =>
+    Effect.uninterruptible(
+      alone.withPermit(
+        Effect.flatMap(call(look), (change) =>
+          change === undefined
+            ? Effect.void
+            : Effect.mapError(environment.commit(change), (cause) => Environment.storeError(file, cause))
+        )
+      )
+    )
   const find = (key: RecordKey.RecordKey): RecordIndex.Pointer | undefined => {
     const name = Pointers.keyOf(key)
     const value = name.length > Environment.maxKeyBytes ? undefined : lent.get(name)
@@ -66,36 +79,22 @@ export const make = (file: string) => {
         return isCut ? found.filter((each) => RecordKey.isWithin(scan, each)).slice(0, scan.limit) : found
       }),
     forget: (gone) =>
-      Effect.uninterruptible(
-        Effect.flatMap(
-          call(() => gone.filter(isThere)),
-          (there) =>
-            there.length === 0
-              ? Effect.void
-              : Effect.mapError(
-                  environment.commit(() => {
-                    for (const pointer of there) environment.remove(pointers, Pointers.keyOf(pointer))
-                  }),
-                  (cause) => Environment.storeError(file, cause)
-                )
-        )
-      ),
+      changing(() => {
+        const there = gone.filter(isThere)
+        if (there.length === 0) return undefined
+        return () => {
+          for (const pointer of there) environment.remove(pointers, Pointers.keyOf(pointer))
+        }
+      }),
     merge: (updates, to) =>
-      Effect.uninterruptible(
-        Effect.flatMap(
-          call(() => updates.filter(isNewer)),
-          (newer) =>
-            Effect.mapError(
-              environment.commit(() => {
-                if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
-                for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
-                for (const [log, seq] of to)
-                  put(progress, Buffer.from(log, "latin1"), Pointers.encodeProgress(log, seq))
-              }),
-              (cause) => Environment.storeError(file, cause)
-            )
-        )
-      )
+      changing(() => {
+        const newer = updates.filter(isNewer)
+        return () => {
+          if (named === undefined) put(name, idKey, Buffer.from(id, "latin1"))
+          for (const pointer of newer) put(pointers, Pointers.keyOf(pointer), Pointers.encode(pointer))
+          for (const [log, seq] of to) put(progress, Buffer.from(log, "latin1"), Pointers.encodeProgress(log, seq))
+        }
+      })
   }
   const isThere = (pointer: RecordIndex.Pointer): boolean => {
     const key = Pointers.keyOf(pointer)

@@ -149,6 +149,29 @@ export const cases: ReadonlyArray<Conformance.Case<StorePlace>> = [
   ),
 
   Conformance.make(
+    "what is forgotten while its key is written again leaves the newer write, whichever of the two is called first",
+    Effect.gen(function* () {
+      const all = logs.flatMap(pointersOf)
+      const newest = fold(all)
+      const { index } = yield* open()
+      const gone = newest.filter(({ deleted }) => deleted)
+      const newer = gone.map((pointer) => ({
+        ...pointer,
+        deleted: false,
+        ...write(1_800_000_000_000, 0, "1", logA, 99)
+      }))
+      const left = newest.filter(({ deleted }) => !deleted)
+      for (const isMergedFirst of [true, false]) {
+        yield* index.reset
+        yield* mergeInSteps(index, all, 64)
+        const both = [index.merge(newer, new Map()), index.forget(gone)]
+        yield* Effect.all(isMergedFirst ? both : both.toReversed(), { concurrency: "unbounded", discard: true })
+        assert.deepStrictEqual(yield* everything(index), [...left, ...newer].sort(RecordKey.compare))
+      }
+    })
+  ),
+
+  Conformance.make(
     "what is asked of many keys is what is asked of each, whether it is known, asked twice, or too long for any",
     Effect.gen(function* () {
       const all = logs.flatMap(pointersOf)
