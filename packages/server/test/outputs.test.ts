@@ -332,7 +332,7 @@ describe("commands that are interrupted", () => {
             if (key === "silent") return
             const rejected = { status: 400, problem: { error: "write_rejected", message: "so it is" } }
             const answer = key === "wrong" ? rejected : { status: 201, receipt: { writeId: `a:${i}`, acked: [] } }
-            response.write(`${JSON.stringify({ line: i + 1, ...answer })}\n`)
+            response.write(`${JSON.stringify({ line: i + 1, ...answer, session: "s" })}\n`)
           }
           response.end()
         })
