@@ -28,6 +28,9 @@ const apart = Effect.fnUntraced(function* (behind = 0) {
   return { a, b, c, cluster }
 })
 
+/** A clock that no replica follows. */
+const farAhead = { wallTime: 1_800_000_000_000, logical: 0 }
+
 const write = (replica: Cluster.Running, value: Entry.Write, options?: QuorumWriter.WriteOptions) =>
   Effect.map(during(replica.writer.commit(value, options), 100), ClientSession.ofWrite)
 
@@ -214,6 +217,19 @@ describe("a client session", () => {
       })
   )
 
+  it.effect("comes after one that has not met its quorum also where versions are held that no clock follows", () =>
+    Effect.gen(function* () {
+      const { a, b, c, cluster } = yield* apart(20_000)
+      yield* a.logs.appendWrites([put("far", "other")], () => ({ after: farAhead, unprobed: true }))
+      yield* during(failure(a.writer.commit(put("first"), { w: 3 }), "QuorumNotMet"), 2100)
+      const session = yield* a.sessions.afterWrites(ClientSession.empty, ["unmet"])
+      yield* write(c, put("second"), { session })
+      cluster.heal()
+      yield* pass(12_000)
+      for (const replica of [a, b, c]) assert.strictEqual(yield* read(replica, {}), "second")
+    })
+  )
+
   it.effect("orders a commit without a fiber, and one that has a clock of its own by the later of the two", () =>
     Effect.gen(function* () {
       const { a } = yield* apart()
@@ -261,8 +277,7 @@ describe("a client session", () => {
     () =>
       Effect.gen(function* () {
         const { a, b, c, cluster } = yield* apart()
-        const far = { wallTime: 1_800_000_000_000, logical: 0 }
-        yield* a.logs.appendWrites([put("far")], () => ({ after: far, unprobed: true }))
+        yield* a.logs.appendWrites([put("far")], () => ({ after: farAhead, unprobed: true }))
         const seen = yield* a.records.newest("n", "k")
         const session = yield* a.sessions.afterRead(ClientSession.empty, seen)
         const paged = yield* a.sessions.afterPage(ClientSession.empty)

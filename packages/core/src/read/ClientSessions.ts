@@ -84,7 +84,7 @@ export const make = Effect.gen(function* () {
     return isAtPeers ? Effect.orElseSucceed(Arrival.isHeld(logs, writeId), () => false) : Effect.succeed(false)
   }
 
-  /** At or after everything that is visible here. What no clock follows is beyond any: whoever writes then waits. */
+  /** At or after everything that is visible here. What no clock follows is beyond any: whoever writes then waits for it. */
   const latest = (): HybridLogicalClock.HybridLogicalClock =>
     clock.isFar() ? { wallTime: HybridLogicalClock.maxWallTime, logical: 0 } : clock.current()
 
@@ -119,7 +119,7 @@ export const make = Effect.gen(function* () {
             (all, write) =>
               ClientSession.join(
                 all,
-                write === "unmet" ? { clock: latest(), places: [] } : ClientSession.ofWrite(write)
+                write === "unmet" ? { clock: clock.current(), places: [] } : ClientSession.ofWrite(write)
               ),
             session
           )
