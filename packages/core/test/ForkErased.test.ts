@@ -71,7 +71,7 @@ describe("OneEntryPerPlace L53: a log that forked, and is compacted on one side"
         const { keys, log, replicas } = yield* forked([3, 4], count)
         const [a, b] = replicas
         assert.strictEqual(a.logs.head(log).seq, 2 + count)
-        assert.deepStrictEqual(b.status().peers.find(({ replica }) => replica === a.id)?.drifted, [log])
+        assert.deepStrictEqual(a.status().peers.find(({ replica }) => replica === b.id)?.drifted, [log])
         for (const key of keys) assert.isUndefined(yield* valueOf(b, key))
         assert.deepStrictEqual([a.status().voting, a.status().givenUp], [false, []])
       }

@@ -169,6 +169,7 @@ describe("how far anybody has ever swept", () => {
 
 describe("what only one holds", () => {
   const lives = { [a]: life(5), [b]: life(1), [c]: life(1) }
+  const owners = { lives, before: [] }
 
   it("is what is beyond the furthest of the voting answers, but for logs that are written still", () => {
     const heads = [at(a, 1, 9), at(a, 5, 3), at(b, 1, 8), at(c, 7, 2)]
@@ -176,27 +177,36 @@ describe("what only one holds", () => {
       [b, answer([at(a, 1, 4)], 70)],
       [c, answer([at(a, 1, 6), at(c, 7, 2)], 50)]
     ])
-    assert.deepStrictEqual(OnlyHere.of(heads, answers, lives), {
+    assert.deepStrictEqual(OnlyHere.of(heads, answers, owners), {
       tails: [{ log: LogId.make(a, incarnation(1)), after: 6, upTo: 9 }],
       horizon: clockAt(70)
     })
     const hearsay = new Map(answers).set(c, answer([at(a, 1, 9)], 90, false))
-    assert.deepStrictEqual(OnlyHere.of([at(a, 1, 9)], hearsay, lives), {
+    assert.deepStrictEqual(OnlyHere.of([at(a, 1, 9)], hearsay, owners), {
       tails: [{ log: LogId.make(a, incarnation(1)), after: 4, upTo: 9 }],
       horizon: clockAt(70)
     })
   })
 
-  it("is not said to be held before a voting member holds as much", () => {
-    const { heard, shared } = OnlyHere.make()
+  it("is what was here of the log of a member that goes on, where that does not hold it, and not what came since", () => {
+    const before = { lives, before: [at(b, 1, 8)] }
+    const tailsWith = (held: number) => OnlyHere.of([at(b, 1, 9)], new Map([[b, answer([at(b, 1, held)], 0)]]), before)
+    assert.deepStrictEqual(tailsWith(7).tails, [{ log: LogId.make(b, incarnation(1)), after: 7, upTo: 9 }])
+    assert.deepStrictEqual(tailsWith(8).tails, [])
+  })
+
+  it("is not said to be held before the chain of a voting member was compared up to there, but to the owner", () => {
     const heads = [at(a, 1, 9), at(a, 5, 3), at(b, 1, 8)]
-    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard({ replica: b, incarnation: incarnation(1), vector: [at(a, 1, 9)], voting: false })
-    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard({ replica: b, incarnation: incarnation(1), vector: [at(a, 1, 8)], voting: true })
-    assert.deepStrictEqual(shared(heads, lives), heads.slice(1))
-    heard({ replica: c, incarnation: incarnation(1), vector: [at(a, 1, 9)], voting: true })
-    assert.deepStrictEqual(shared(heads, lives), heads)
+    const shared = (compared: Watermark.VersionVector, before: Watermark.VersionVector = [], peer = c) =>
+      OnlyHere.shared(heads, [new Map(compared.map((each) => [each.log, each]))], { lives, before }, peer)
+    assert.deepStrictEqual(shared([]), heads.slice(1))
+    assert.deepStrictEqual(shared([at(a, 1, 8)]), heads.slice(1))
+    assert.deepStrictEqual(shared([at(a, 1, 9)]), heads)
+    // Its disk may have been put back since this was here.
+    assert.deepStrictEqual(shared([at(a, 1, 9), at(b, 1, 6)], [at(b, 1, 7)]), heads.slice(0, 2))
+    assert.deepStrictEqual(shared([at(a, 1, 9), at(b, 1, 7)], [at(b, 1, 7)]), heads)
+    assert.deepStrictEqual(shared([at(a, 1, 9)], [at(b, 1, 7)], b), heads)
+    assert.deepStrictEqual(shared([], [], a), heads.slice(1))
   })
 
   it("stays when it is later than what was swept, or each of its keys is known", () => {

@@ -68,10 +68,12 @@ export class Membership extends Context.Service<
     readonly borrowed: () => number
     /** What a voting member has erased is erased here too. */
     readonly adopted: (borrowed: number) => void
-    /** How far it holds every log, as peers are told: not of logs of which it may be the only one to hold so much. */
-    readonly vector: () => Watermark.VersionVector
+    /** How far it holds every log, as a peer is told: not of logs of which it may be the only one to hold so much. */
+    readonly vector: (peer: ReplicaId) => Watermark.VersionVector
     /** Whether it recovers, and it is not decided yet about what only it holds. */
     readonly isToOffer: () => boolean
+    /** The owners of the logs that are here, by which that is decided. */
+    readonly owners: () => OnlyHere.Owners
     /** What only it holds, when it is time to decide about that: all else is here that it waits for before it votes. */
     readonly toOffer: Effect.Effect<OnlyHere.Tails | undefined>
     /** It was decided: nothing is left that has to be. */
@@ -221,8 +223,14 @@ export const make = Effect.gen(function* () {
       standing.adopted(before)
       settling.again()
     },
-    vector: () => (standing.isToOffer() ? onlyHere.shared(logs.vector(), lives.all()) : logs.vector()),
+    vector: (peer) => {
+      const vector = logs.vector()
+      if (!standing.isToOffer()) return vector
+      const compared = peers.all().map(({ watermarks }) => watermarks)
+      return OnlyHere.shared(vector, compared, standing.owners(), peer)
+    },
     isToOffer: standing.isToOffer,
+    owners: standing.owners,
     toOffer: Effect.suspend(() => (missing.toMend() === undefined ? standing.toOffer : Effect.undefined)),
     offered: () => {
       standing.offered()

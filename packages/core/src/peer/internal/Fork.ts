@@ -7,8 +7,9 @@
  *
  * Copies are ordered by the first entry in which they differ, and so is every path in the tree of all copies that ever
  * were: that order is total, each replica only ever goes up in it, and every two that meet agree on which is the higher.
- * So all end on one side, however many there are, in whatever order replicas meet, and whether or not the owner is one of
- * them. The length of a side says nothing, as it changes while others look.
+ * Who recovers, and is alone on a path, leaves that first (see `Forks`). So all end on one side, however many there are, in
+ * whatever order replicas meet, and whether or not the owner is one of them. The length of a side says nothing, as it
+ * changes while others look.
  */
 import type * as Chain from "../../log/Chain.ts"
 import * as Version from "../../log/Version.ts"

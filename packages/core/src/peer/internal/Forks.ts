@@ -6,7 +6,7 @@
  *
  * A replica that recovers may be the only one that holds its side, and the others may have forgotten deletes that came after
  * an entry of it. So it decides about that as about all that only it holds (`OnlyHere`), once it was compared with what the
- * members have erased. Who else holds the side, and votes, commits it again whole: of what it had not swept nothing is
+ * members have erased, and gives it up whichever of the two would stay. Who else holds the side, and votes, commits it again whole: of what it had not swept nothing is
  * forgotten.
  */
 import { Clock, Effect, Result } from "effect"
@@ -62,6 +62,13 @@ export const make = Effect.fnUntraced(function* (
   const isKnown = (peer: ReplicaId, { session, voting }: PeerProtocol.Welcome): boolean =>
     voting && !membership.isStale() && fetched.get(peer) === session
 
+  /**
+   * Whether this replica recovers, and no voting member is known to hold its side, which has this entry. Others are not told
+   * of it, and do not take it over, whichever side would stay: it is decided first what of it may come back.
+   */
+  const isOnlyHere = (log: LogId, seq: number): boolean =>
+    membership.isToOffer() && peers.all().every(({ watermarks }) => (watermarks.get(log)?.seq ?? 0) < seq)
+
   /** Which entries of a side are committed again: all, but for a replica that may be the only one to hold it. */
   const keepsOf = Effect.fnUntraced(function* (side: OnlyHere.Tail, peer: ReplicaId, welcome: PeerProtocol.Welcome) {
     if (!membership.isToOffer()) return () => true
@@ -69,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
     const found = OnlyHere.ofSide(side, {
       heads: logs.heads(),
       differing: peers.get(peer).drifted,
-      lives: membership.lives(),
+      owners: membership.owners(),
       answer: { everSwept, peer, vector, voting }
     })
     const question = yield* questionOf({ ...found, tails: [side] })
@@ -112,7 +119,7 @@ export const make = Effect.fnUntraced(function* (
     if (last === 0) return undefined
     const key = `${peer} ${log}`
     const known = waitedFor.get(key)
-    if (known !== undefined) {
+    if (known !== undefined && !isOnlyHere(log, known.seq)) {
       const theirs = ForkSearch.sideOf(yield* pull(asked, known.seq, 1))
       if (theirs !== "erased" && theirs?.chain === known.chain) return undefined
     }
@@ -127,7 +134,7 @@ export const make = Effect.fnUntraced(function* (
       if (watermark) peers.report({ _tag: "Ack", peer, incarnation, watermark, how: "vector", monotonicMillis })
       return undefined
     }
-    if (!Fork.stays(fork.mine, fork.theirs)) return yield* giveUp(asked, fork, welcome)
+    if (isOnlyHere(log, fork.seq) || !Fork.stays(fork.mine, fork.theirs)) return yield* giveUp(asked, fork, welcome)
     waitedFor.set(key, { seq: fork.seq, chain: fork.theirs.chain })
     return undefined
   })

@@ -124,7 +124,7 @@ export const make = Effect.gen(function* () {
       swept: sweeps.own(),
       everSwept: sweeps.ever(),
       stale: membership.isStale(),
-      vector: membership.vector(),
+      vector: membership.vector(peer),
       sentAt: clock.currentTimeMillisUnsafe()
     })
     const monotonicMillis = Monotonic.millis(clock)

@@ -1,8 +1,8 @@
 /**
  * What a replica that recovers holds and nobody else does: entries of former logs that were never replicated before it was
  * away, or its disk was thought lost. The others have gone on without it since, and may have forgotten deletes that came
- * after such an entry. So these entries are not announced, and before the replica votes it is decided about each
- * (decision 0070):
+ * after such an entry. So these entries are not announced, but to the owner of the log that has them, and before the replica
+ * votes it is decided about each (decision 0070):
  *
  * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
  * - Of another one each key has to have a write here that members hold too, and that is not later than what was swept.
@@ -36,9 +36,23 @@ export interface Tails {
   readonly horizon: HybridLogicalClock.HybridLogicalClock
 }
 
-/** Whether a log is that of a life of a member that goes on: whatever anybody has of it, its owner has. */
+/** The owners of logs as they are known, and how far the logs of others went here as this life of the replica began. */
+export interface Owners {
+  readonly lives: Life.Lives
+  readonly before: Watermark.VersionVector
+}
+
+/** Whether a log is that of a life of a member that goes on. */
 const isOfItsOwner = (log: LogId.LogId, lives: Life.Lives): boolean =>
   Life.of(lives, LogId.owner(log))?.incarnation === LogId.incarnation(log)
+
+/**
+ * Up to where it has to be looked whether others hold a log. Of one whose owner goes on that is what was here before: the
+ * owner's disk may have been put back since, as it was earlier, and all have gone on without what is here. What came since
+ * came from the owner, or from somebody who holds what the owner holds.
+ */
+const questionableOf = ({ log, seq }: Watermark.Watermark, { before, lives }: Owners): number =>
+  isOfItsOwner(log, lives) ? (before.find((each) => each.log === log)?.seq ?? 0) : seq
 
 /** How far any of several members holds each log. */
 const furthest = (vectors: Iterable<Watermark.VersionVector>): ReadonlyMap<LogId.LogId, number> => {
@@ -53,16 +67,12 @@ const furthest = (vectors: Iterable<Watermark.VersionVector>): ReadonlyMap<LogId
 type Answer = Pick<Voting.Answer, "everSwept" | "vector" | "voting">
 
 /** What of the logs whose ends are `heads` no member holds that has answered and votes. */
-export const of = (
-  heads: Watermark.VersionVector,
-  answers: ReadonlyMap<ReplicaId, Answer>,
-  lives: Life.Lives
-): Tails => {
+export const of = (heads: Watermark.VersionVector, answers: ReadonlyMap<ReplicaId, Answer>, owners: Owners): Tails => {
   const voting = Array.from(answers.values()).filter((answer) => answer.voting)
   const held = furthest(voting.map(({ vector }) => vector))
-  const tails = heads.flatMap(({ log, seq }) => {
-    const after = held.get(log) ?? 0
-    return after < seq && !isOfItsOwner(log, lives) ? [{ log, after, upTo: seq }] : []
+  const tails = heads.flatMap((head) => {
+    const after = held.get(head.log) ?? 0
+    return after < questionableOf(head, owners) ? [{ log: head.log, after, upTo: head.seq }] : []
   })
   return { tails, horizon: voting.map(({ everSwept }) => everSwept).reduce(later, HybridLogicalClock.zero) }
 }
@@ -76,19 +86,38 @@ export const ofSide = (
   {
     heads,
     differing,
-    lives,
+    owners,
     answer
   }: {
     readonly heads: Watermark.VersionVector
     readonly differing: ReadonlySet<LogId.LogId>
-    readonly lives: Life.Lives
+    readonly owners: Owners
     readonly answer: Answer & { readonly peer: ReplicaId }
   }
 ): Tails => {
-  const { horizon, tails } = of(heads, new Map([[answer.peer, answer]]), lives)
+  const { horizon, tails } = of(heads, new Map([[answer.peer, answer]]), owners)
   const others = heads.flatMap(({ log, seq }) => (differing.has(log) ? [{ log, after: 0, upTo: seq }] : []))
   const unlike = [{ log, after, upTo }, ...others.filter((other) => other.log !== log)]
   return { tails: [...unlike, ...tails.filter((tail) => unlike.every((other) => other.log !== tail.log))], horizon }
+}
+
+/**
+ * What of the logs here one says to a peer that one holds, before it is decided about the rest: all that a voting member
+ * holds too. How far each holds what is here is known once the chains were `compared`: one may hold as much, and on another
+ * side of a fork. The owner of a log is told of it anyway: whoever goes on from less of it has lost some.
+ */
+export const shared = (
+  heads: Watermark.VersionVector,
+  compared: Iterable<ReadonlyMap<LogId.LogId, Watermark.Watermark>>,
+  owners: Owners,
+  peer: ReplicaId
+): Watermark.VersionVector => {
+  const held = furthest(Array.from(compared, (watermarks) => Array.from(watermarks.values())))
+  return heads.filter(
+    (head) =>
+      questionableOf(head, owners) <= (held.get(head.log) ?? 0) ||
+      (LogId.owner(head.log) === peer && isOfItsOwner(head.log, owners.lives))
+  )
 }
 
 /** What a member says that it holds. */
@@ -99,7 +128,7 @@ interface Held {
   readonly voting: boolean
 }
 
-/** What voting members have said last that they hold, and what of the logs here may be said to be held because of it. */
+/** What voting members have said last that they hold. */
 export const make = () => {
   const said = new Map<ReplicaId, Held>()
   const vectors = () => Array.from(said.values(), ({ vector }) => vector)
@@ -107,10 +136,6 @@ export const make = () => {
     heard: (held: Held): void => {
       if (held.voting) said.set(held.replica, held)
       else said.delete(held.replica)
-    },
-    shared: (heads: Watermark.VersionVector, lives: Life.Lives): Watermark.VersionVector => {
-      const held = furthest(vectors())
-      return heads.filter(({ log, seq }) => seq <= (held.get(log) ?? 0) || isOfItsOwner(log, lives))
     },
     /**
      * Whether no member has an entry that is not here. Of a former log nobody has one that no member has said of: all vote,

@@ -126,7 +126,7 @@ export const make = Effect.gen(function* () {
             limits: ours.limits,
             cluster: members.cluster,
             replica: members.self,
-            vector: membership.vector(),
+            vector: membership.vector(hello.replica),
             session: session.id,
             ...(rival === undefined ? {} : { rival }),
             receivedAt,

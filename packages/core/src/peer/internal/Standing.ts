@@ -12,6 +12,7 @@ import type { ReplicaId } from "../../identity/ReplicaId.ts"
 import type { ReplicaLogs } from "../../log/ReplicaLogs.ts"
 import * as BackupOrigin from "../../log/BackupOrigin.ts"
 import * as ReplicaStore from "../../log/ReplicaStore.ts"
+import type * as Watermark from "../../log/Watermark.ts"
 import * as Notes from "./membershipNotes.ts"
 import * as OnlyHere from "./OnlyHere.ts"
 import * as Voting from "./Voting.ts"
@@ -44,6 +45,10 @@ export const make = ({
   let stale = standing === "lost" || noted.restored
   /** It has entries of a time before it recovered, and it was not decided yet about those that only it holds. */
   let unoffered = stale
+  /** How far each log of others went here as this life began. */
+  let before: Watermark.VersionVector = []
+  const begin = (): void => void (before = logs.heads().filter(({ log }) => log !== logs.own))
+  begin()
   let borrowed = 0
   let founders = noted.founders
   let restoredFrom = noted.restoredFrom
@@ -62,7 +67,8 @@ export const make = ({
   const isVoting = (): boolean => standing === "voting"
   const isStale = (): boolean => stale && standing !== "voting" && waitedFor().length > 0
   const isToOffer = (): boolean => unoffered && standing !== "voting" && waitedFor().length > 0
-  const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, lives())
+  const owners = (): OnlyHere.Owners => ({ lives: lives(), before })
+  const tails = (): OnlyHere.Tails => OnlyHere.of(logs.heads(), answers, owners())
 
   const mayRecover = (): boolean => !isStale() && Voting.decide(situation()) === "recovered"
 
@@ -152,6 +158,7 @@ export const make = ({
       standing = "lost"
       stale = true
       unoffered = true
+      begin()
       answers = new Map()
       founders = {}
     },
@@ -176,6 +183,7 @@ export const make = ({
       // What was taken meanwhile was not looked at.
       if (before === borrowed) stale = false
     },
+    owners,
     /** It was decided about what only it holds. */
     offered: (): void => void (unoffered = false),
     /** What only it holds, once all else is here. */
