@@ -895,6 +895,15 @@ export const bugs = [
     first: [2800000056]
   },
   {
+    name: "waits-outlive-the-index",
+    from: "ours, seed 2720005096",
+    says: "a read that waits for a write goes on when its replica is stopped, and no index follows the logs any more",
+    file: "record/LocalRecords.ts",
+    find: "Effect.raceFirst(Arrival.reached(logs, writeId), Effect.andThen(closing.await, late))",
+    replace: "Arrival.reached(logs, writeId)",
+    first: [2720005096]
+  },
+  {
     name: "kept-for-a-later-write",
     from: "ours, seed 2710032310",
     says: "what only one replica holds is kept for a write that came after a delete which is forgotten, and is not everywhere yet",

@@ -144,7 +144,7 @@ describe("Records", () => {
     () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const { records } = yield* Scope.provide(fresh, scope)
+        const { logs, records } = yield* Scope.provide(fresh, scope)
         const write = batch(Watermark.none(logOf("b")), 1, Entry.put("n", "k", "1"))
         const atLeast = WriteId.make(logOf("b"), 1, Chain.check(write.chain))
         const read = Effect.result(records.read("n", "k", { atLeast, withinMillis: Number.POSITIVE_INFINITY }))

@@ -84,13 +84,20 @@ export const make = Effect.gen(function* () {
   const logs = yield* ReplicaLogs
   const follower = yield* IndexFollower.IndexFollower
 
-  const closing = yield* Effect.acquireRelease(Latch.make(), (latch) => latch.open)
+  let isClosing = false
+  const closing = yield* Effect.acquireRelease(Latch.make(), (latch) =>
+    Effect.suspend(() => {
+      isClosing = true
+      return latch.open
+    })
+  )
 
-  /** Waits until a write is here, for so long, and no longer than this replica is open. */
+  /** Waits until a write is here, for so long, and no longer than this replica is open: what comes then is in no index. */
   const waited = (writeId: WriteId.WriteId, withinMillis: number) =>
     Effect.suspend(() => {
-      if (Arrival.isReached(logs, writeId)) return Effect.void
       const late = Effect.fail(new NotYetVisible({ writeId }))
+      if (isClosing) return late
+      if (Arrival.isReached(logs, writeId)) return Effect.void
       return Effect.timeoutOrElse(
         Effect.raceFirst(Arrival.reached(logs, writeId), Effect.andThen(closing.await, late)),
         { duration: withinMillis, orElse: () => late }
