@@ -404,7 +404,7 @@ export const bugs = [
     from: "model confirmVolatile",
     says: "a linearizable read counts this replica for what it does not hold",
     file: "read/internal/Confirming.ts",
-    find: "if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)",
+    find: "if (isHere) confirmed.add(self)",
     replace: "confirmed.add(self)"
   },
   {

@@ -23,6 +23,13 @@ export const isReached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId
   return logs.head(log).seq >= seq
 }
 
+/** Whether the chain of its log here says that a write is durably held: nobody can tell that of one that was compacted. */
+export const isThere = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<boolean, StoreError> => {
+  const { check, log, seq } = WriteId.place(writeId)
+  if (logs.announced(log) < seq) return Effect.succeed(false)
+  return Effect.map(logs.chainAt(log, seq), (chain) => Option.isSome(chain) && Chain.check(chain.value) === check)
+}
+
 /** Waits until a log reaches a place here. */
 export const reached = (logs: ReplicaLogs["Service"], writeId: WriteId.WriteId): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {

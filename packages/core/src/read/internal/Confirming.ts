@@ -30,8 +30,11 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     const confirmed = new Set<ReplicaId>()
     /** Who holds its place and does not show it: it was a delete, and is forgotten there. */
     const forgotten = new Set<ReplicaId>()
-    if (yield* Effect.orElseSucceed(Arrival.isHeld(logs, write.writeId), () => false)) confirmed.add(self)
-    const isHolder = (id: ReplicaId) => confirmed.has(id) || (id !== self && acks(id, write.writeId))
+    const isThere = Effect.orElseSucceed(Arrival.isThere(logs, write.writeId), () => false)
+    // What peers have acked was compared with the log here: where that has another write at the place it says nothing of this.
+    let isHere = yield* isThere
+    if (isHere) confirmed.add(self)
+    const isHolder = (id: ReplicaId) => confirmed.has(id) || (isHere && id !== self && acks(id, write.writeId))
     const holders = () => decide.holdersOf(write, reading.answers, isHolder, forgotten, replicas)
     const before = holders()
     if (before.length >= majority) return true
@@ -47,9 +50,11 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
       const each = yield* asked.next
       Reading.note(reading, each)
       if (Result.isSuccess(each.result) && each.result.success.confirmed) {
-        confirmed.add(each.replica)
-        if (isForgotten(write, each.result.success.newest)) forgotten.add(each.replica)
+        const { newest } = each.result.success
+        if (isForgotten(write, newest)) forgotten.add(each.replica)
+        else if (isShown(write, newest)) confirmed.add(each.replica)
       }
+      isHere ||= yield* isThere
       const newest = decide.newestOf(reading.answers)
       if (write.unprobed && newest !== undefined && Version.compare(newest, write) > 0) return false
     }
@@ -58,6 +63,13 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Whether who says that it holds a write shows it, or something newer. Of a place that is erased nobody can tell whose it
+ * was: on the other side of a log that forked it was another write's.
+ */
+const isShown = (write: NewestWrite, newest: NewestWrite | undefined): boolean =>
+  newest !== undefined && Version.compare(newest, write) >= 0
 
 /**
  * Whether a replica that holds the place of a delete has forgotten it: it has no write of the key, or only an older delete,
