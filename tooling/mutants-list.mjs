@@ -899,8 +899,8 @@ export const bugs = [
     from: "ours, seed 2720005096",
     says: "a read that waits for a write goes on when its replica is stopped, and no index follows the logs any more",
     file: "record/LocalRecords.ts",
-    find: "Effect.raceFirst(Arrival.reached(logs, writeId), Effect.andThen(closing.await, late))",
-    replace: "Arrival.reached(logs, writeId)",
+    find: "Effect.suspend(() => (isClosing ? late : Effect.void))",
+    replace: "Effect.void",
     first: [2720005096]
   },
   {

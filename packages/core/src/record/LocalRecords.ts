@@ -96,12 +96,12 @@ export const make = Effect.gen(function* () {
   const waited = (writeId: WriteId.WriteId, withinMillis: number) =>
     Effect.suspend(() => {
       const late = Effect.fail(new NotYetVisible({ writeId }))
-      if (isClosing) return late
-      if (Arrival.isReached(logs, writeId)) return Effect.void
-      return Effect.timeoutOrElse(
-        Effect.raceFirst(Arrival.reached(logs, writeId), Effect.andThen(closing.await, late)),
-        { duration: withinMillis, orElse: () => late }
-      )
+      const unlessClosing = Effect.suspend(() => (isClosing ? late : Effect.void))
+      if (isClosing || Arrival.isReached(logs, writeId)) return unlessClosing
+      return Effect.timeoutOrElse(Effect.raceFirst(Arrival.reached(logs, writeId), closing.await), {
+        duration: withinMillis,
+        orElse: () => late
+      }).pipe(Effect.andThen(unlessClosing))
     })
 
   const arrived = (writeId: WriteId.WriteId, withinMillis: number) =>
