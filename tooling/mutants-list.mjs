@@ -908,8 +908,9 @@ export const bugs = [
     from: "ours, seed 2710032310",
     says: "what only one replica holds is kept for a write that came after a delete which is forgotten, and is not everywhere yet",
     file: "peer/internal/OnlyHere.ts",
-    find: "if (isLater(clock, tails)) return\n",
-    replace: "",
+    find: "HybridLogicalClock.compare(clock, before) < 0) known.set(key, clock)",
+    replace:
+      'HybridLogicalClock.compare(clock, before) < 0) known.set(key, kind === "put" ? HybridLogicalClock.zero : clock)',
     first: [2710032310]
   },
   {

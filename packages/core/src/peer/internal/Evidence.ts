@@ -71,7 +71,7 @@ export const make = (logs: ReplicaLogs["Service"], store: OwnStore.OwnStore) => 
         EntryBatch.forEach(batch, (_, offset) =>
           forEachRecord(batch.bytes, offset, (key, kind, isAlone) => {
             if (!keys.has(key)) return
-            OnlyHere.learn(known, key, { kind, isAlone, clock: Entry.clockAt(batch.bytes, offset) }, found)
+            OnlyHere.learn(known, key, { kind, isAlone, clock: Entry.clockAt(batch.bytes, offset) })
           })
         )
       )

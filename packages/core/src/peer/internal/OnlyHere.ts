@@ -5,13 +5,12 @@
  * votes it is decided about each (decision 0070):
  *
  * - An entry that is later than all that any member has ever swept is later than every delete that is forgotten: it stays.
- * - Of another one each key has to have a write here that members hold too, and that is not later than what was swept.
- *   Were a delete of the key forgotten that came after both, that write would have been erased everywhere before, and here
- *   when this replica was compared with them; and one that is later than the delete is held by all, and hides the entry.
- *   Then the entry is merged by its version, as any other. What is later than all that was swept shows nothing: it may have
- *   come after a delete that is forgotten, and who does not hold it yet would show the entry. A delete is such a write for
- *   what came after it alone: one that came after the entry may be forgotten by some already, while others have it still.
- *   One beside other records is none: it stands as long as they do, and keeps no later delete.
+ * - Of another one each key has to have an older write here that members hold too. Were a delete of the key forgotten that
+ *   came after the entry, it came after that write as well, which would have been erased everywhere before, and here when
+ *   this replica was compared with them. Then the entry is merged by its version, as any other. A later write shows nothing:
+ *   a delete that came before it may be forgotten, and it may not be everywhere yet, be it older than what was swept: who
+ *   does not hold it would show the entry. Nor does a delete beside other records: it stands as long as they do, and keeps
+ *   no later delete.
  * - What is left may have been deleted since, and nobody knows any more: it is dropped, and told by its keys.
  */
 import * as Life from "../../identity/Life.ts"
@@ -159,7 +158,7 @@ export const make = () => {
 /** Whether it has to be looked whether the keys of an entry have other writes. */
 export const isInQuestion = ({ clock }: Pick<Entry.Entry, "clock">, tails: Tails): boolean => !isLater(clock, tails)
 
-/** Of keys in question that have other writes here: the clock after which an entry of the key may stay. */
+/** Of keys in question the clock of the oldest write here that is not: an entry of the key may stay that is later. */
 export type Known = ReadonlyMap<string, HybridLogicalClock.HybridLogicalClock>
 
 /** A write that is not in question, of a key that is; `isAlone` when its entry has no other record. */
@@ -170,22 +169,19 @@ export interface Other {
 }
 
 /** Takes in a write that is not in question, of a key that is. */
-export const learn = (known: Map<string, Clock>, key: string, { clock, isAlone, kind }: Other, tails: Tails): void => {
-  // It may have come after a delete that is forgotten, and not be everywhere yet.
-  if (isLater(clock, tails)) return
+export const learn = (known: Map<string, Clock>, key: string, { clock, isAlone, kind }: Other): void => {
   // It may stand for another record of its entry alone, whatever was deleted later and is forgotten.
   if (kind === "delete" && !isAlone) return
-  const after = kind === "delete" ? clock : HybridLogicalClock.zero
   const before = known.get(key)
-  if (before === undefined || HybridLogicalClock.compare(after, before) < 0) known.set(key, after)
+  if (before === undefined || HybridLogicalClock.compare(clock, before) < 0) known.set(key, clock)
 }
 
 /** Whether an entry stays. */
 export const stays = (entry: Entry.Entry, tails: Tails, known: Known): boolean =>
   !isInQuestion(entry, tails) ||
   entry.records.every(({ key, namespace }) => {
-    const after = known.get(keyOf(namespace, key))
-    return after !== undefined && HybridLogicalClock.compare(after, entry.clock) < 0
+    const oldest = known.get(keyOf(namespace, key))
+    return oldest !== undefined && HybridLogicalClock.compare(oldest, entry.clock) < 0
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
