@@ -911,7 +911,7 @@ export const bugs = [
     find: "HybridLogicalClock.compare(clock, before) < 0) known.set(key, clock)",
     replace:
       'HybridLogicalClock.compare(clock, before) < 0) known.set(key, kind === "put" ? HybridLogicalClock.zero : clock)',
-    first: [2710032310]
+    first: [2710050434]
   },
   {
     name: "followed-clock-is-not-noted",

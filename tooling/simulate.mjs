@@ -71,9 +71,8 @@ if (unknown !== undefined) {
 
 /** The run of a seed, with what every run is to have. */
 const standard = (seed) => {
-  const { nemesis, ...drawn } = Simulation.standard(seed, replicas)
-  const kinds = [...new Set([...nemesis.kinds, ...withKinds])]
-  return { ...drawn, skewMillis: skewMillis ?? drawn.skewMillis, nemesis: { ...nemesis, kinds } }
+  const drawn = Simulation.standard(seed, replicas, withKinds)
+  return { ...drawn, skewMillis: skewMillis ?? drawn.skewMillis }
 }
 
 const repeat = (scenario) => `npx -y pnpm@12 simulate --scenario '${JSON.stringify(scenario)}'`

@@ -126,8 +126,15 @@ export type StandardScenario = Scenario.Scenario
 /** What came of a standard run. */
 export type StandardOutcome = Scenario.Outcome
 
-/** The standard run that a seed decides: clients that write, delete and read few keys while faults happen. */
-export const standard: (seed: number, replicas?: number) => StandardScenario = Scenario.draw
+/**
+ * The standard run that a seed decides: clients that write, delete and read few keys while faults happen; with these kinds of
+ * faults, of {@link faultKinds}, besides those that the seed draws.
+ */
+export const standard: (
+  seed: number,
+  replicas?: number,
+  withKinds?: StandardScenario["nemesis"]["kinds"]
+) => StandardScenario = Scenario.draw
 
 /** Runs a standard run, and looks at all promises. */
 export const runStandard: (scenario: StandardScenario, isTraced?: boolean) => StandardOutcome = Scenario.run

@@ -226,6 +226,13 @@ describe("Simulation", () => {
     }
   })
 
+  it("has members away for so long that they are left out, in every run that is to have that", () => {
+    const runs = [1, 2, 3, 4].map((seed) => Simulation.runStandard(Simulation.standard(seed, 3, ["away"])))
+    for (const { faults } of runs) assert.isAbove(faults.get("left_out") ?? 0, 0)
+    for (const { violations } of runs) assert.deepStrictEqual(violations, [])
+    assert.include(Simulation.standard(1, 3, ["wipe"]).nemesis.kinds, "wipe")
+  })
+
   it("writes several keys at once, of both namespaces, and some again and again, where it is asked to", () => {
     const drawn = Scenario.draw(1, 3)
     const workload = { ...drawn.workload, keys: 40, weak: 0.5, reads: 0, together: 1, hot: 1 }

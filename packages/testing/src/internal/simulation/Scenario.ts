@@ -62,8 +62,8 @@ export interface Outcome {
  */
 const replicaCounts: ReadonlyArray<number> = [18, 3, 2, 1].flatMap((share, i) => Array(share).fill([3, 4, 5, 7][i]!))
 
-/** The scenario that a seed decides. */
-export const draw = (seed: number, replicas?: number): Scenario => {
+/** The scenario that a seed decides, with these kinds of faults besides those that it draws. */
+export const draw = (seed: number, replicas?: number, withKinds: ReadonlyArray<Nemesis.Kind> = []): Scenario => {
   const dice = World.diceOf(seed, "scenario")
   const count = dice.pick(replicaCounts)
   const share = dice.pick([0, 0.15, 0.35, 0.6])
@@ -107,7 +107,7 @@ export const draw = (seed: number, replicas?: number): Scenario => {
   const usual = scenario.compacts === undefined || dice.chance(0.5) ? scenario : forgetting(scenario, dice)
   // Dice of their own, so that all other runs stay as they are.
   const rare = World.diceOf(seed, "away")
-  const drawn = rare.chance(0.06) ? away(usual, rare) : usual
+  const drawn = rare.chance(0.06) || withKinds.includes("away") ? away(usual, rare) : usual
   const scrubbed = rare.chance(0.25) ? { ...drawn, scrubMillis: rare.pick([300, 3000]) } : drawn
   const asks = World.diceOf(seed, "asks")
   const more = {
@@ -125,7 +125,11 @@ export const draw = (seed: number, replicas?: number): Scenario => {
     ...(lists.chance(0.5) ? { listings: 0.6 } : {}),
     ...(lists.chance(0.3) ? { otherR: 0.5 } : {})
   }
-  return { ...scrubbed, workload: { ...scrubbed.workload, ...more, ...how, ...what, ...rarer } }
+  return {
+    ...scrubbed,
+    workload: { ...scrubbed.workload, ...more, ...how, ...what, ...rarer },
+    nemesis: { ...scrubbed.nemesis, kinds: [...new Set([...scrubbed.nemesis.kinds, ...withKinds])] }
+  }
 }
 
 /** Clients that give up soon, follow their writes, use keys for other writes too, or delete what they are known by. */
