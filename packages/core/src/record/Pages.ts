@@ -108,7 +108,10 @@ export const make = ({
   follower,
   resolve
 }: {
-  readonly follower: Pick<IndexFollower.IndexFollower["Service"], "scan" | "unindexed" | "unreadable">
+  readonly follower: Pick<
+    IndexFollower.IndexFollower["Service"],
+    "isBuilding" | "scan" | "unindexed" | "unreadable"
+  >
   /** The write that a pointer leads to; nothing where it was a delete that is forgotten. */
   readonly resolve: (pointer: RecordIndex.Pointer) => Effect.Effect<Newest | undefined, StoreError>
 }): Pages => {
@@ -145,7 +148,8 @@ export const make = ({
     const next = yield* walk(options, (pointer) =>
       Effect.matchEffect(resolve(pointer), {
         onFailure: (error) => {
-          if (!isDamage(error)) return Effect.fail(error)
+          // What an index says that is thrown away is no damage of a record, and nothing of it is answered.
+          if (!isDamage(error) || follower.isBuilding()) return Effect.fail(error)
           const { key, log, namespace, seq } = pointer
           damaged.push({ namespace, key, log, seq })
           return Effect.succeed(false)
