@@ -320,6 +320,41 @@ describe("DamageIsLocal: after the index is built again over a damaged log", () 
     })
   )
 
+  it.effect("what is mended while somebody reads is in the answer, or its absence is told", () =>
+    Effect.gen(function* () {
+      for (const isPage of [true, false]) {
+        const asked = Latch.makeUnsafe(false)
+        const { durable, index, logs, own, records } = yield* filled
+        const { read } = durable
+        const { get } = index.service
+        const whole = Option.getOrThrow(yield* read(own, 3, 1))
+        durable.damage(own, 4)
+        index.failing.set("get", damage)
+        yield* Effect.flip(records.read("n", "0"))
+        yield* pass(20)
+        // The last record of a page, or what the index says, takes its time.
+        Object.assign(durable, {
+          read: (...of: Parameters<typeof read>) =>
+            of[1] === 9 ? Effect.andThen(asked.await, read(...of)) : read(...of)
+        })
+        Object.assign(index.service, {
+          get: (...key: Parameters<Index["get"]>) => Effect.andThen(asked.await, get(...key))
+        })
+        const reading = yield* Effect.forkChild(
+          isPage
+            ? Effect.map(records.page(all), ({ unreadable }) => unreadable.length)
+            : Effect.match(records.newest("n", "3", []), { onSuccess: () => 0, onFailure: () => 1 })
+        )
+        yield* pass(20)
+        yield* logs.mend(whole)
+        asked.openUnsafe()
+        assert.strictEqual(yield* Fiber.join(reading), 1, isPage ? "a page" : "a key")
+        assert.isDefined(yield* records.newest("n", "3", []))
+        assert.deepStrictEqual((yield* records.page(all)).unreadable, [])
+      }
+    })
+  )
+
   it.effect("what no member has hides nothing, and all that is not of it does", () =>
     Effect.gen(function* () {
       const { own, records } = yield* both

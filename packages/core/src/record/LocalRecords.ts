@@ -133,8 +133,11 @@ export const make = Effect.gen(function* () {
     })
 
   const pointing = Effect.fnUntraced(function* (namespace: string, key: string, lost: ReadonlyArray<DamagedRange>) {
+    const isHiding = (range: DamagedRange): boolean => !lost.some((gone) => contains(gone, range))
+    const before = follower.unreadable()
     const pointer = yield* follower.newest(namespace, key)
-    const hidden = follower.unreadable().find((range) => !lost.some((gone) => contains(gone, range)))
+    // What is mended meanwhile may be missing of what the index says.
+    const hidden = before.find(isHiding) ?? follower.unreadable().find(isHiding)
     return hidden === undefined ? pointer : yield* hiding(hidden)
   })
 

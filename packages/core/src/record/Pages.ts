@@ -108,10 +108,7 @@ export const make = ({
   follower,
   resolve
 }: {
-  readonly follower: Pick<
-    IndexFollower.IndexFollower["Service"],
-    "isBuilding" | "scan" | "unindexed" | "unreadable"
-  >
+  readonly follower: Pick<IndexFollower.IndexFollower["Service"], "isBuilding" | "scan" | "unindexed" | "unreadable">
   /** The write that a pointer leads to; nothing where it was a delete that is forgotten. */
   readonly resolve: (pointer: RecordIndex.Pointer) => Effect.Effect<Newest | undefined, StoreError>
 }): Pages => {
@@ -139,9 +136,19 @@ export const make = ({
     return Option.fromNullishOr(last)
   })
 
+  /** What may be missing of an answer that begins now: what is mended before it ends may be missing of it all the same. */
+  const missing = (): (() => ReadonlyArray<DamagedRange>) => {
+    const before = follower.unreadable()
+    return () => {
+      const now = follower.unreadable()
+      return now === before ? now : Array.from(new Set([...before, ...now]))
+    }
+  }
+
   const page = Effect.fnUntraced(function* (options: PageOptions): Effect.fn.Return<Page, StoreError | ReadRejected> {
     const rejected = Parts.faultOfPage(options)
     if (rejected !== undefined) return yield* rejected
+    const unreadable = missing()
     const records: Array<Record> = []
     const damaged: Array<DamagedRecord> = []
     let bytes = 0
@@ -168,7 +175,7 @@ export const make = ({
         }
       })
     )
-    return { records, damaged, unreadable: follower.unreadable(), next }
+    return { records, damaged, unreadable: unreadable(), next }
   })
 
   const keys = Effect.fnUntraced(function* (
@@ -176,23 +183,25 @@ export const make = ({
   ): Effect.fn.Return<KeysPage, StoreError | ReadRejected> {
     const rejected = Parts.faultOfPage(options)
     if (rejected !== undefined) return yield* rejected
+    const unreadable = missing()
     const found: Array<RecordKey.RecordKey> = []
     const next = yield* walk(options, ({ key, namespace }) => {
       found.push({ namespace, key })
       return Effect.succeed(false)
     })
-    return { keys: found, unreadable: follower.unreadable(), next }
+    return { keys: found, unreadable: unreadable(), next }
   })
 
   const count = Effect.fnUntraced(function* (part: Part): Effect.fn.Return<Count, StoreError | ReadRejected> {
     const rejected = Parts.faultOfPage({ ...part, limit: 1 })
     if (rejected !== undefined) return yield* rejected
+    const unreadable = missing()
     let count = 0
     yield* walk({ ...part, limit: Number.MAX_SAFE_INTEGER }, () => {
       count++
       return Effect.succeed(false)
     })
-    return { count, unreadable: follower.unreadable() }
+    return { count, unreadable: unreadable() }
   })
 
   /** The first record after all of a namespace, or of all. */
@@ -214,6 +223,7 @@ export const make = ({
   }: NamespacesOptions): Effect.fn.Return<NamespacesPage, StoreError | ReadRejected> {
     const rejected = Parts.faultOfNamespaces({ after, limit })
     if (rejected !== undefined) return yield* rejected
+    const unreadable = missing()
     const found: Array<string> = []
     let first = yield* firstAfter(after)
     while (first !== undefined && found.length < limit) {
@@ -221,7 +231,7 @@ export const make = ({
       first = yield* firstAfter(first.namespace)
     }
     const next = first === undefined ? Option.none() : Option.fromNullishOr(found.at(-1))
-    return { namespaces: found, unreadable: follower.unreadable(), next }
+    return { namespaces: found, unreadable: unreadable(), next }
   })
 
   return { page, keys, count, namespaces }
