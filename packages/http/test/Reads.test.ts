@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { ClientSession, LogId, QuorumError, type Records, ReplicaId, type RunId, WriteId } from "@quorum/core"
-import { ReplicaStore } from "@quorum/core/adapter"
+import { ClientSession, LogId, QuorumError, type Records, ReplicaId, WriteId } from "@quorum/core"
+import { ReplicaStore, type RunId } from "@quorum/core/adapter"
 import { Arbitrary, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import * as Reads from "../src/api/reads.ts"
 import { ClientApi, ClientApiClient, ClientTokens } from "../src/index.ts"
@@ -360,7 +360,7 @@ describe("many reads", () => {
   )
 
   it.prop("say what their schema says", [Arbitrary.array(Answer)], ([answers]) => {
-    const lines = Stream.fromArray(keys(...answers.keys().map(String)))
+    const lines = Stream.fromArray(keys(...Array.from(answers.keys(), String)))
     const found = Reads.found(
       lines,
       (_, i) => {
