@@ -914,6 +914,26 @@ export const bugs = [
     first: [2710050434]
   },
   {
+    name: "owner-has-all-of-its-log",
+    from: "ours",
+    says: "the end of a log of a member that goes on is said to be held, and stays, also where the disk of that was put back",
+    file: "peer/internal/OnlyHere.ts",
+    find: "isOfItsOwner(log, lives) ? (before.find((each) => each.log === log)?.seq ?? 0) : seq",
+    replace: "isOfItsOwner(log, lives) ? 0 * before.length : seq",
+    kinds: ["away"],
+    tests: "SharedSides.test.ts"
+  },
+  {
+    name: "side-waited-for-while-alone",
+    from: "ours",
+    says: "who recovers, and is the only one to hold the side of a fork that was begun first, waits for the others to go over to it",
+    file: "peer/internal/Forks.ts",
+    find: "membership.isToOffer() && peers.all().every(",
+    replace: "membership.isToOffer() && log.length === 0 && peers.all().every(",
+    kinds: ["away"],
+    tests: "SharedSides.test.ts"
+  },
+  {
     name: "followed-clock-is-not-noted",
     from: "ours, seed 2000000501",
     says: "the note of the clock does not say what was followed of versions that had been far ahead",

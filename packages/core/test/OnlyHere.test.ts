@@ -6,6 +6,7 @@ import { type Entry, type HybridLogicalClock, LogId, ReplicaId } from "../src/in
 import type { Chain, Watermark } from "../src/adapter.ts"
 import { keyOf } from "../src/log/KeyText.ts"
 import * as RunId from "../src/identity/RunId.ts"
+import * as PeerProtocol from "../src/peer/PeerProtocol.ts"
 import * as OnlyHere from "../src/peer/internal/OnlyHere.ts"
 import type * as Voting from "../src/peer/internal/Voting.ts"
 import * as Cluster from "./support/cluster.ts"
@@ -86,6 +87,40 @@ describe("what only a replica holds whose disk was thought lost", () => {
         const [given] = again.status().givenUp
         assert.deepStrictEqual(given?.again, [{ from: 1, count: 1, log: again.logs.own, at: 1 }])
         assert.strictEqual(all[0]!.logs.head(log).seq, 0)
+      })
+    )
+  )
+
+  it.effect("OneEntryPerPlace: is not committed again while a member says that another process has the id", () =>
+    test(
+      Effect.gen(function* () {
+        const { a, b, c, cluster } = yield* Cluster.running("abcd", 2)
+        yield* a.writer.commit(put("old", "1"))
+        yield* settled
+        for (const link of "abd") {
+          cluster.cut("c", link)
+          cluster.cut(link, "c")
+        }
+        yield* c.writer.commit(put("old", "tail"), alone)
+        yield* c.stop
+        const disk = cluster.stores.get("c")!
+        cluster.wipe("c")
+        cluster.heal()
+        const other = yield* cluster.start("c")
+        yield* settled
+        yield* rounds(a, b)
+        yield* other.stop
+        cluster.stores.set("c", disk)
+        const refused = new PeerProtocol.HandshakeRefused({ reason: "duplicate", detail: "another live process" })
+        cluster.faults.set("c>d", (client) => ({ ...client, hello: () => Effect.fail(refused) }))
+        const again = yield* cluster.start("c")
+        yield* TestClock.adjust(10_000)
+        assert.include(again.membership.obstacle(), "another live process has the id c, says d")
+        assert.deepStrictEqual([again.logs.head(again.logs.own).seq, again.status().givenUp], [0, []])
+        cluster.faults.clear()
+        yield* TestClock.adjust(60_000)
+        assert.deepStrictEqual([again.logs.head(again.logs.own).seq, again.status().voting], [1, true])
+        assert.strictEqual(yield* valueOf(a, "old"), "tail")
       })
     )
   )

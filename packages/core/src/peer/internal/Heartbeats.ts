@@ -42,7 +42,7 @@ export const make = Effect.fnUntraced(function* ({
   const adopt = Adoption.make(logs, membership, store)
   const keep = yield* Again.make(logs, membership, store)
   const settleForks = yield* Forks.make(logs, membership, peers, store, keep, mayWrite)
-  const offer = Offering.make(logs, membership, store, keep)
+  const offer = Offering.make(logs, membership, store, keep, mayWrite)
   // What is damaged is fetched when it is found, and not at the next heartbeat.
   yield* Effect.acquireRelease(
     Effect.sync(() => logs.onDamage(({ _tag }) => void (_tag === "Found" && connections.fetchNow()))),

@@ -12,12 +12,13 @@ import * as OneAtATime from "./OneAtATime.ts"
 import * as OnlyHere from "./OnlyHere.ts"
 import * as OwnStore from "./OwnStore.ts"
 
-/** The work of one replica, shared by its replicators. */
+/** The work of one replica, shared by its replicators. `mayWrite` says whether it may append to its own log. */
 export const make = (
   logs: ReplicaLogs["Service"],
   membership: Membership["Service"],
   store: OwnStore.OwnStore,
-  keep: Keep
+  keep: Keep,
+  mayWrite: () => boolean
 ) => {
   const once = OneAtATime.make<"offering">()
   const { knownOf, questionOf } = Evidence.make(logs, store)
@@ -44,7 +45,7 @@ export const make = (
   return once(
     "offering",
     Effect.flatMap(membership.toOffer, (found): Effect.Effect<OwnStore.OwnFault | undefined> =>
-      found === undefined ? Effect.undefined : decide(found)
+      found === undefined || !mayWrite() ? Effect.undefined : decide(found)
     )
   )
 }
