@@ -182,6 +182,28 @@ describe("AtomicRegister: a linearizable read", () => {
     })
   )
 
+  it.effect("waits as long as it may for those who catch up, however long a question waits", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.make(["a", "b", "c"], 2)
+      for (const peer of ["b", "c"]) {
+        withoutPushes(cluster, "a", peer)
+        cluster.faults.set(`${peer}>a`, (client) => ({
+          ...client,
+          pull: (asked) => Effect.delay(client.pull(asked), 1900)
+        }))
+      }
+      const [a] = yield* Effect.all([cluster.start("a"), cluster.start("b"), cluster.start("c")])
+      yield* TestClock.adjust(1000)
+      yield* during(a.writer.commit(put("1"), { w: 1 }), 10)
+      const late = yield* Effect.forkChild(Effect.flip(ask(a, "linearizable", { withinMillis: 1700 })))
+      const waiting = yield* Effect.forkChild(ask(a, "linearizable", { withinMillis: 10_000 }))
+      yield* pass(1800)
+      assert.deepInclude({ ...(yield* Fiber.join(late)) }, { _tag: "ReadUnavailable", reason: "timeout" })
+      yield* pass(3000)
+      assert.strictEqual(yield* Fiber.join(waiting), "1")
+    })
+  )
+
   it.effect("waits for the write that it is to see at least, within the same time", () =>
     Effect.gen(function* () {
       const { a, c, cluster } = yield* behind

@@ -39,10 +39,11 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     const before = holders()
     if (before.length >= majority) return true
     const asked = yield* SideBySide.make
-    for (const replica of replicas) {
-      const holding = before.includes(replica) ? undefined : hold(replica, reading.key, write, reading.until)
-      if (holding !== undefined) yield* asked.ask(holding)
-    }
+    const askToHold = Effect.fnUntraced(function* (replica: ReplicaId, pauseMillis: number) {
+      const holding = hold(replica, reading.key, write, reading.until)
+      if (holding !== undefined) yield* asked.ask(pauseMillis === 0 ? holding : Effect.delay(holding, pauseMillis))
+    })
+    for (const replica of replicas) if (!before.includes(replica)) yield* askToHold(replica, 0)
     while (holders().length < majority) {
       if (holders().length + asked.open() < majority) {
         return yield* Reading.unavailable(reading, replicas, holders().length, majority, "unreachable")
@@ -57,12 +58,18 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
       isHere ||= yield* isThere
       const newest = decide.newestOf(reading.answers)
       if (write.unprobed && newest !== undefined && Version.compare(newest, write) > 0) return false
+      // It has waited for as long as a question may: it may be catching up, or giving up a side of a log.
+      if (Result.isSuccess(each.result) && !holders().includes(each.replica))
+        yield* askToHold(each.replica, againMillis)
     }
     return true
   })
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** After how long a replica that does not hold a write yet is asked again, in milliseconds. */
+const againMillis = 100
 
 /**
  * Whether who says that it holds a write shows it, or something newer. Of a place that is erased nobody can tell whose it
