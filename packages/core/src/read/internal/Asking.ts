@@ -29,7 +29,7 @@ export const make = Effect.fnUntraced(function* ({ askPeer }: Questions.Question
     needed: number
   ): Effect.fn.Return<void, StoreError | QuorumError.ReadUnavailable, Scope.Scope> {
     const { key } = reading
-    reading.answers = new Map()
+    Reading.begin(reading)
     const own = yield* Effect.result(reader.newest(key.namespace, key.key))
     const have = Result.getOrUndefined(own)
     Reading.note(reading, { replica: self, result: Result.mapBoth(own, { onFailure: refusedBy, onSuccess: answerOf }) })
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* ({ askPeer }: Questions.Question
         // What is wrong here says more than that there are too few others.
         return yield* Result.isFailure(own)
           ? own.failure
-          : Reading.unavailable(reading, replicas, reading.answers.size, needed, "unreachable")
+          : Reading.unavailable(reading, replicas, needed, "unreachable")
       }
       Reading.note(reading, yield* asked.next)
     }

@@ -36,6 +36,7 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     if (isHere) confirmed.add(self)
     const isHolder = (id: ReplicaId) => confirmed.has(id) || (isHere && id !== self && acks(id, write.writeId))
     const holders = () => decide.holdersOf(write, reading.answers, isHolder, forgotten, replicas)
+    reading.counted = () => holders().length
     const before = holders()
     if (before.length >= majority) return true
     const asked = yield* SideBySide.make
@@ -46,7 +47,7 @@ export const make = Effect.fnUntraced(function* ({ acks, hold }: Questions.Quest
     for (const replica of replicas) if (!before.includes(replica)) yield* askToHold(replica, 0)
     while (holders().length < majority) {
       if (holders().length + asked.open() < majority) {
-        return yield* Reading.unavailable(reading, replicas, holders().length, majority, "unreachable")
+        return yield* Reading.unavailable(reading, replicas, majority, "unreachable")
       }
       const each = yield* asked.next
       Reading.note(reading, each)

@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* (voting: Effect.Effect<void, Quo
       const reading = Reading.make(key, until)
       return Effect.timeoutOrElse(Effect.scoped(read(reading)), {
         duration: withinMillis,
-        orElse: () => Effect.fail(Reading.unavailable(reading, replicas, reading.answers.size, needed, "timeout"))
+        orElse: () => Effect.fail(Reading.unavailable(reading, replicas, needed, "timeout"))
       })
     })
 

@@ -17,15 +17,22 @@ export interface Reading {
   readonly until: number
   /** What was said when they were asked last. */
   answers: Map<ReplicaId, NewestWrite | undefined>
+  /** How many there are of what is needed: replicas that have answered, or that hold what is to be answered. */
+  counted: () => number
 }
 
 /** Nobody was asked. */
-export const make = (key: RecordKey, until: number): Reading => ({
-  key,
-  verdicts: new Map(),
-  until,
-  answers: new Map()
-})
+export const make = (key: RecordKey, until: number): Reading => {
+  const reading = { key, verdicts: new Map(), until, answers: new Map(), counted: () => 0 }
+  begin(reading)
+  return reading
+}
+
+/** All are asked, once more perhaps: answers are counted. */
+export const begin = (reading: Reading): void => {
+  reading.answers = new Map()
+  reading.counted = () => reading.answers.size
+}
 
 /** Keeps what a replica said. */
 export const note = (reading: Reading, { replica, result }: Questions.Said): void => {
@@ -35,14 +42,13 @@ export const note = (reading: Reading, { replica, result }: Questions.Said): voi
 
 /** Too few of the replicas have answered, or hold what is to be answered. */
 export const unavailable = (
-  { verdicts }: Reading,
+  { counted, verdicts }: Reading,
   replicas: ReadonlyArray<ReplicaId>,
-  answered: number,
   needed: number,
   reason: "timeout" | "unreachable"
 ): QuorumError.ReadUnavailable =>
   new QuorumError.ReadUnavailable({
-    answered,
+    answered: counted(),
     needed,
     reason,
     verdicts: Object.fromEntries(replicas.map((id) => [id, verdicts.get(id) ?? Questions.silent]))
