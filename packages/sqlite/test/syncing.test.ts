@@ -52,10 +52,13 @@ const heads = (store: ReplicaStore.ReplicaStore["Service"]) =>
 /** Lets everything happen that waits for nothing. */
 const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
 
-/** Waits until a file is shorter than so many bytes. */
-const cutTo = (size: () => number, bytes: number) =>
-  Effect.promise(async () => {
-    while (size() > bytes) await new Promise<void>((resolve) => setImmediate(resolve))
+/** Waits until a file is shorter than so many bytes; `look` again, as what goes on under way is waited for. */
+const cutTo = (size: () => number, bytes: number, look: Effect.Effect<unknown, ReplicaStore.StoreError>) =>
+  Effect.gen(function* () {
+    while (size() > bytes) {
+      yield* look
+      yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+    }
   })
 
 describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
@@ -232,7 +235,7 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       assert.strictEqual(size(), long, "it is not at rest before nothing was written for ten looks")
       const before = disk.names.length
       yield* looks
-      yield* cutTo(size, long / 7)
+      yield* cutTo(size, long / 7, store.space)
       assert.deepStrictEqual(disk.names.slice(before), ["file", "log"])
       yield* looks
       at = yield* store.append(batchAfter(at, ["31"]))
@@ -241,7 +244,7 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
       yield* store.append(batchAfter(at, [new Uint8Array(600_000)]))
       assert.isAbove(size(), 600_000)
       yield* looks
-      yield* cutTo(size, long / 7)
+      yield* cutTo(size, long / 7, store.space)
       yield* close
       yield* using(folder, (store) => Effect.map(heads(store), (seqs) => assert.deepStrictEqual(seqs, [32])))
     })
@@ -279,7 +282,7 @@ describe.skipIf(process.platform !== "linux")("writing and syncing", () => {
         assert.deepStrictEqual([disk.names.at(-1), size()], [i === 5 ? "file" : "log", grown])
         yield* disk.next
       }
-      yield* cutTo(size, long / 7)
+      yield* cutTo(size, long / 7, store.space)
       assert.deepStrictEqual(yield* heads(store), [3])
       yield* close
     })
