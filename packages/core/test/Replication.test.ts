@@ -137,6 +137,8 @@ describe("Replication", () => {
         // That of those who vote stays, though the other was begun before it, and is in a log of who held it alone.
         assert.deepStrictEqual(b.logs.head(a.logs.own), held)
         assert.deepStrictEqual(again.logs.head(a.logs.own), held)
+        const kept = Option.getOrThrow(yield* b.logs.read(again.logs.own, 0, 1))
+        assert.deepStrictEqual(Entry.decodeAt(kept.bytes, 0).records, [put("k", "there")])
         assert.strictEqual(b.logs.head(again.logs.own).seq, 2)
       })
   )

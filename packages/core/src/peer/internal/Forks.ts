@@ -6,8 +6,8 @@
  *
  * A replica that recovers may be the only one that holds its side, and the others may have forgotten deletes that came after
  * an entry of it. So it decides about that as about all that only it holds (`OnlyHere`), once it was compared with what the
- * members have erased, and gives it up whichever of the two would stay. Who else holds the side, and votes, commits it again whole: of what it had not swept nothing is
- * forgotten.
+ * members have erased, and gives it up whichever of the two would stay. Who else holds the side, and votes, commits it
+ * again whole: of what it had not swept nothing is forgotten.
  */
 import { Clock, Effect, Result } from "effect"
 import type { LogId } from "../../identity/LogId.ts"
